@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Make a virtual environment with this checkout in it:  .ci/venv.sh FOLDER [EXTRA]
+# Needs only a Python 3.11 or newer; nothing outside of FOLDER and pip's cache is written.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$1 extra=${2:-}
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+if [ ! -x "$folder/bin/python" ]; then
+    python=
+    for name in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
+        if command -v "$name" >/dev/null && is_new_enough "$name"; then python=$name; break; fi
+    done
+    if [ -z "$python" ]; then
+        echo "no Python 3.11 or newer on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2
+        exit 1
+    fi
+    if ! "$python" -m venv "$folder" 2>/dev/null; then
+        # Debian ships venv without the pip that goes into it; a pip that is there can stand in.
+        rm -rf -- "$folder"
+        if ! "$python" -m venv --without-pip "$folder" ||
+            ! "$python" -m pip --python "$folder/bin/python" install --quiet pip; then
+            rm -rf -- "$folder"
+            echo "$python has no pip to put into a virtual environment; on Debian and Ubuntu:" >&2
+            echo "  sudo apt install python3-venv" >&2
+            exit 1
+        fi
+    fi
+fi
+
+stamp=$folder/.installed${extra:+-$extra}
+if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    echo "installing pixi-scaffold${extra:+ with what $extra needs} into $folder (once)"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
+    touch "$stamp"
+fi

@@ -1,0 +1,47 @@
+# Everything here sets itself up: it needs git, make and Python 3.11 or newer.
+VENV ?= .venv
+BIN := $(VENV)/bin
+NAME ?=
+ARGS ?=
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+.PHONY: help new test lint format bench docs golden clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+new: ## Make a project and prove that it works: make new NAME=myproject
+	@test -n "$(NAME)" || { echo "give the project a name: make new NAME=myproject" >&2; exit 2; }
+	@.ci/venv.sh $(VENV)
+	@$(BIN)/pixi-scaffold new "$(NAME)" $(ARGS)
+
+test: ## Run the tests (ARGS="-k lock" for some of them)
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: ## Check style and types
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run .ci/venv.sh tests/support/install_condor.sh
+
+format: ## Put the code into shape
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: ## Write the golden renders of the template anew (look at the diff)
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/python -m tests.golden
+
+docs: ## Write the generated pages of docs/ anew
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/python -m tests.reference
+
+bench: ## Measure the speed claims side by side
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/python bench/tool.py
+
+clean: ## Remove the virtual environment
+	rm -rf -- "$(VENV)"

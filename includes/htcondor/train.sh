@@ -1,0 +1,23 @@
+say "$(python --version) in $CONDA_PREFIX"
+
+# HTCondor keeps what the training has saved only when this script exits with code 85 (see train.sub).
+# So every CHECKPOINT_SECONDS the training is asked, by SIGTERM, to save and to exit with 85; HTCondor
+# takes the checkpoint and starts this script again, here, with everything still installed.
+# The training gets the same SIGTERM when HTCondor evicts the job: HTCondor signals this script only.
+python main.py "$@" &
+training=$!
+trap 'kill -TERM "$training" 2>/dev/null || :' TERM INT
+checkpoint_at=$((SECONDS + ${CHECKPOINT_SECONDS:-1800}))
+while kill -0 "$training" 2>/dev/null; do
+    if [ "$SECONDS" -ge "$checkpoint_at" ]; then
+        say "time for a checkpoint"
+        kill -TERM "$training" 2>/dev/null || :
+        checkpoint_at=$((SECONDS + 3600)) # once; again only if the training did not hear it
+    fi
+    sleep 1 &
+    wait "$!" || : # a signal interrupts wait, so that the trap runs at once
+done
+code=0
+wait "$training" || code=$?
+say "the training ended with exit code $code"
+exit "$code"

@@ -1,0 +1,298 @@
+"""The stages that prove a project, as one table, and the runner that walks it.
+
+A stage whose requirement did not pass is skipped, never run. What a stage finds out is added to
+the State that the next one gets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold import environment
+from pixi_scaffold.channel import build_channel
+from pixi_scaffold.environment import Installed
+from pixi_scaffold.errors import LockError, ScaffoldError, Skipped
+from pixi_scaffold.lock import Locked, choose
+from pixi_scaffold.lock.file import channel_url, read_lock
+from pixi_scaffold.manifest import find_manifest, read_manifest
+from pixi_scaffold.process import which
+from pixi_scaffold.reach import TIMEOUT, unreachable
+from pixi_scaffold.receipt import versions
+from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.workspace import Workspace
+
+LOG_FOLDER = Path(".pixi") / "logs"
+STARTER_FOLDER = Path(".pixi") / "starter"
+ENVIRONMENT = "default"
+TASK = "smoke"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for: engine, and the channel that stands in for the manifest's."""
+
+    engine: str = "auto"
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known so far; each stage returns it with its own part added.
+
+    starter: whether the lock came from a stand-in channel, so it is not the project's.
+    facts: goes into the receipt as it is.
+    """
+
+    root: Path
+    options: Options
+    workspace: Workspace | None = None
+    locked: Locked | None = None
+    starter: bool = False
+    installed: Installed | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_facts(self, **facts: Any) -> State:
+        """Return a state that knows more."""
+        return replace(self, facts={**self.facts, **facts})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A stage that passed: what it found, in one line, and the state after it."""
+
+    detail: str
+    state: State
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+Run = Callable[[State, Progress], Done]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step: its name, the stages that must have passed, and what it does."""
+
+    name: str
+    requires: tuple[str, ...]
+    run: Run
+
+
+def run_stages(
+    stages: tuple[Stage, ...],
+    state: State,
+    progress: Progress,
+    command: str,
+    before: tuple[Result, ...] = (),
+) -> Report:
+    """Run the stages in order, after those of `before`; return the report.
+
+    A ScaffoldError fails its stage, Skipped skips it; anything else (Ctrl-C too) goes through.
+    """
+    results = {result.name: result for result in before}
+    for stage in stages:
+        missing = [r for r in stage.requires if results[r].status is not Status.PASSED]
+        if missing:
+            result = Result(stage.name, Status.SKIPPED, detail=f"needs {missing[0]}")
+        else:
+            result, state = _run_one(stage, state, progress)
+        results[stage.name] = result
+        progress.finish(result)
+    facts = {"versions": versions(), **state.facts}
+    facts["skipped"] = [*facts.get("skipped", ()), *_skipped(results.values())]
+    return Report(command, tuple(results.values()), facts, next_commands(state))
+
+
+def _run_one(stage: Stage, state: State, progress: Progress) -> tuple[Result, State]:
+    start = time.perf_counter()
+    progress.start(stage.name)
+
+    def result(status: Status, detail: str, hint: str = "", lines: tuple[str, ...] = ()) -> Result:
+        return Result(stage.name, status, time.perf_counter() - start, detail, hint, lines)
+
+    try:
+        done = stage.run(state, progress)
+    except Skipped as skip:
+        return result(Status.SKIPPED, skip.reason, skip.command), state
+    except ScaffoldError as error:
+        first, *rest = error.message.splitlines() or [""]
+        return result(Status.FAILED, first, error.hint, tuple(rest)), state
+    if done.skipped:
+        parts = [{"what": what, "why": why} for what, why in done.skipped]
+        return result(Status.PASSED, done.detail), done.state.with_facts(skipped=parts)
+    return result(Status.PASSED, done.detail), done.state
+
+
+def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
+    return [
+        {"what": r.name, "why": r.detail, **({"command": r.hint} if r.hint else {})}
+        for r in results
+        if r.status is Status.SKIPPED
+    ]
+
+
+def next_commands(state: State) -> tuple[str, ...]:
+    """Return what to type next, each of which works on this machine as it is now."""
+    there = change_folder(state.root)
+    if state.installed is None:
+        return (there, "pixi-scaffold lock", "pixi run smoke")
+    relative = state.installed.prefix.parent.relative_to(state.root)
+    activate = f". {relative}/activate.sh && python main.py --data digits"
+    if state.starter:
+        return (there, activate, "pixi-scaffold lock   # once conda-forge can be reached")
+    train = activate if which("pixi") is None else "pixi run train --data digits"
+    return (there, train, "condor_submit htcondor/train.sub")
+
+
+def manifest(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage's signature
+    """Read pixi.toml."""
+    workspace = read_manifest(find_manifest(state.root))
+    names = ", ".join(p.name for p in workspace.platforms)
+    return Done(names, replace(state, workspace=workspace))
+
+
+def lock(state: State, progress: Progress) -> Done:
+    """Lock against the manifest's channels, or into .pixi/starter against a stand-in."""
+    assert state.workspace is not None  # noqa: S101  the stage requires manifest
+    workspace = state.workspace
+    channel, why = _stand_in(state, progress)
+    choice = choose(workspace, state.options.engine, own_channels=channel is not None)
+    path = workspace.lock_file if channel is None else state.root / STARTER_FOLDER / "pixi.lock"
+    locked = choice.engine.lock(
+        workspace, path, progress, channels=None if channel is None else [channel]
+    )
+    detail = f"{', '.join(locked.platforms)}: {locked.packages} packages"
+    if channel is not None:
+        detail += f" from {_channel_words(state, channel)}"
+    state = replace(state, locked=locked, starter=channel is not None).with_facts(
+        engine={"name": choice.engine.name, "why": choice.why},
+        channel={
+            "urls": [channel] if channel else [channel_url(c) for c in workspace.channels],
+            "stand_in": channel is not None,
+            "why": why,
+        },
+        lock={"path": str(path.relative_to(state.root)), "sha256": _sha256(path)},
+        platforms=list(locked.platforms),
+    )
+    skipped = tuple((what, _one_line(text)) for what, text in locked.skipped)
+    return Done(detail, state, skipped)
+
+
+def _stand_in(state: State, progress: Progress) -> tuple[str | None, str]:
+    """Return the URL to lock against in place of the manifest's channels, and why."""
+    assert state.workspace is not None  # noqa: S101
+    wanted = state.options.channel
+    if wanted == "starter":
+        return build_channel(progress).url, "asked for"
+    if wanted is not None:
+        return channel_url(wanted), "asked for"
+    progress.update(f"asking {', '.join(state.workspace.channels)} for an answer")
+    problem = unreachable([channel_url(c) for c in state.workspace.channels])
+    if problem is None:
+        return None, f"answered within {TIMEOUT:g} s"
+    if state.workspace.channels != ("conda-forge",):
+        raise LockError(
+            f"the channel does not answer: {problem}",
+            "check the network and the channel, or use: --channel starter",
+        )
+    progress.note(f"conda-forge cannot be reached ({problem}); using the starter channel")
+    return build_channel(progress).url, problem
+
+
+def _channel_words(state: State, channel: str) -> str:
+    return channel if state.options.channel not in (None, "starter") else "the starter channel"
+
+
+def install(state: State, progress: Progress) -> Done:
+    """Install the locked default environment for this machine."""
+    assert state.workspace is not None  # noqa: S101
+    assert state.locked is not None  # noqa: S101
+    locked = read_lock(state.locked.path)
+    host = environment.host_platform(state.workspace, ENVIRONMENT, locked)
+    home = state.root / (STARTER_FOLDER if state.starter else Path(".pixi"))
+    prefix = home / "envs" / ENVIRONMENT
+    installed = environment.install(locked, ENVIRONMENT, host, prefix, progress)
+    environment.write_activation(state.workspace, installed, ENVIRONMENT)
+    detail = f"{installed.packages} packages for {host.name}"
+    return Done(detail, replace(state, installed=installed).with_facts(installed=host.name))
+
+
+def train(state: State, progress: Progress) -> Done:
+    """Run the smoke task in the installed environment and read what it left."""
+    assert state.workspace is not None  # noqa: S101
+    assert state.installed is not None  # noqa: S101
+    progress.update("starting python")
+    log = state.root / LOG_FOLDER / "train.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+
+        def keep(line: str) -> None:
+            file.write(line + "\n")
+            file.flush()
+            if line.strip():
+                progress.update(line.strip())
+
+        done = environment.run_task(
+            state.workspace, state.installed, ENVIRONMENT, TASK, on_line=keep
+        )
+    where = log.relative_to(state.root)
+    if done.code != 0:
+        last = "\n".join(done.output.splitlines()[-15:])
+        raise ScaffoldError(
+            f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",
+            f"correct main.py, then: pixi run {TASK}",
+        )
+    facts = training_facts(state.root / "runs" / TASK)
+    detail = (
+        f"loss {facts['first_loss']:.3f} to {facts['last_loss']:.3f} on {facts['device']}, "
+        f"PyTorch {facts['torch']}"
+    )
+    return Done(detail, state.with_facts(train={**facts, "log": str(where)}))
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def training_facts(run: Path) -> dict[str, Any]:
+    """Return first and last loss, device and PyTorch's version from a run's own files.
+
+    Raises ScaffoldError when main.py did not leave them.
+    """
+    try:
+        text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text.splitlines()]
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        return {
+            "first_loss": float(rows[0]["train_loss"]),
+            "last_loss": float(rows[-1]["train_loss"]),
+            "device": str(config["device"]),
+            "torch": str(config["torch"]),
+        }
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise ScaffoldError(
+            f"the training ended well, but {run} does not tell its losses: {error!r}",
+            "let main.py write metrics.jsonl (train_loss) and config.json (device, torch)",
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.removeprefix("Cannot solve the request because of:").split())
+
+
+NEW = (
+    Stage("manifest", ("render",), manifest),
+    Stage("lock", ("manifest",), lock),
+    Stage("install", ("lock",), install),
+    Stage("train", ("install",), train),
+)
+"""The stages of `new` after render, in order."""

@@ -1,0 +1,253 @@
+"""The command line: parse, call, render. The only module that prints or exits."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+from pixi_scaffold import __version__
+from pixi_scaffold.errors import (
+    EXIT_CHECK,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ScaffoldError,
+    UsageError,
+)
+from pixi_scaffold.report import SCHEMA_VERSION, Report
+
+if TYPE_CHECKING:
+    from pixi_scaffold.report import Progress
+
+app = typer.Typer(
+    name="pixi-scaffold",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich for --help would cost more than the rest of it
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
+)
+channel_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The starter channel, for offline machines."
+)
+app.add_typer(channel_app, name="channel")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to stderr.")]
+EngineOption = Annotated[
+    Literal["auto", "pixi", "rattler"],
+    typer.Option(help="What locks: auto (Pixi when it is there), pixi or rattler."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pixi-scaffold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def new(
+    destination: Annotated[
+        Path, typer.Argument(help="Folder to make; its name is the default project name.")
+    ],
+    template: Annotated[
+        str | None,
+        typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
+    ] = None,
+    vcs_ref: Annotated[
+        str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
+    ] = None,
+    data_file: Annotated[
+        Path | None, typer.Option(help="YAML file with answers; -d goes before it.")
+    ] = None,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Do not ask: defaults for what -d does not answer.")
+    ] = False,
+    channel: Annotated[
+        str | None,
+        typer.Option(help="Conda channel: name, URL, folder, or `starter` (default: conda-forge)."),
+    ] = None,
+    engine: EngineOption = "auto",
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Only render: no lock, no environment, no training.")
+    ] = False,
+    no_git: Annotated[
+        bool, typer.Option("--no-git", help="Do not make it a git repository.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a project, lock it for every platform, install it here, and train for a few seconds."""
+    from pixi_scaffold.new import Request
+    from pixi_scaffold.new import new as make
+
+    with _session("new", as_json) as session:
+        request = Request(
+            destination=destination,
+            template=template,
+            ref=vcs_ref,
+            data=_answers(data or [], data_file),
+            ask=not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty(),
+            channel=channel,
+            engine=engine,
+            check=not no_check,
+            git=not no_git,
+        )
+        session.made = destination
+        session.show(make(request, session.progress))
+
+
+@app.command()
+def lock(
+    folder: Annotated[Path, typer.Argument(help="The workspace.")] = Path(),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether pixi.lock is current (no network).")
+    ] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Take the newest versions, not those locked now.")
+    ] = False,
+    engine: EngineOption = "auto",
+    as_json: Json = False,
+) -> None:
+    """Lock every platform of every environment of a workspace."""
+    from pixi_scaffold.relock import check_lock, relock
+
+    with _session("lock", as_json) as session:
+        if check and upgrade:
+            raise UsageError("--check only looks, --upgrade writes", "use one of them")
+        session.show(
+            check_lock(folder) if check else relock(folder, engine, upgrade, session.progress)
+        )
+
+
+@channel_app.command("build")
+def channel_build(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Also put a copy there (default: only the cache).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build the starter channel from this Python and pinned PyPI wheels."""
+    from pixi_scaffold.relock import build_report
+
+    with _session("channel build", as_json) as session:
+        session.show(build_report(folder, session.progress))
+
+
+class _Session:
+    """One command's output: where progress goes and how its report is shown."""
+
+    def __init__(self, command: str, as_json: bool) -> None:
+        from pixi_scaffold.display import consoles, progress_for
+
+        self.command, self.as_json = command, as_json
+        self.out, self.err = consoles()
+        self.display = progress_for(self.err if as_json else self.out)
+        self.made: Path | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self.display
+
+    def show(self, report: Report) -> None:
+        from pixi_scaffold.display import print_report
+
+        self.display.close()
+        if self.as_json:
+            sys.stdout.write(report.to_json())
+        else:
+            print_report(report, self.out)
+        sys.stdout.flush()
+        if report.exit_code:
+            raise typer.Exit(report.exit_code)
+
+    def fail(self, code: int, message: str, hint: str) -> NoReturn:
+        from pixi_scaffold.display import print_error
+
+        self.display.close()
+        first, *rest = message.splitlines() or [""]
+        if self.as_json:
+            error = {"message": message, "hint": hint}
+            document = {"schema": SCHEMA_VERSION, "command": self.command, "ok": False}
+            sys.stdout.write(json.dumps({**document, "exit_code": code, "error": error}) + "\n")
+        else:
+            print_error(f"error: {first}", tuple(rest), hint, self.err)
+        raise typer.Exit(code)
+
+
+@contextmanager
+def _session(command: str, as_json: bool) -> Iterator[_Session]:
+    """Run a command's body; every way out of it has a message and a documented exit code."""
+    session = _Session(command, as_json)
+    try:
+        yield session
+    except ScaffoldError as error:
+        session.fail(error.exit_code, error.message, error.hint)
+    except KeyboardInterrupt:
+        message, hint = "interrupted", ""
+        if session.made is not None and session.made.is_dir():
+            message += f"; the project in {session.made} is whole, only its checks are not done"
+            hint = f"cd {session.made} && pixi-scaffold lock"
+        session.fail(EXIT_INTERRUPTED, message, hint)
+    except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
+        session.fail(EXIT_FAILED, f"{error.filename or 'the system'}: {error.strerror}", "")
+    finally:
+        session.display.close()
+
+
+def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
+    """Return the answers of -d and --data-file; raises UsageError when they cannot be read."""
+    answers: dict[str, Any] = {}
+    if file is not None:
+        import yaml
+
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"cannot read the answers in {file}: {error}") from error
+        if not isinstance(loaded, dict):
+            raise UsageError(f"{file} is not a table of answers", "write lines as question: value")
+        answers |= {str(k): v for k, v in loaded.items() if not str(k).startswith("_")}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=12.6")
+        answers[key] = value
+    return answers
+
+
+def _on_term(_signum: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(run: Callable[[], Any] = app) -> None:
+    """Run the command line; SIGTERM ends a command as cleanly as Ctrl-C."""
+    signal.signal(signal.SIGTERM, _on_term)
+    run()
+
+
+EXIT_CODES = {
+    0: "all that ran passed",
+    EXIT_FAILED: "the command could not do its work",
+    2: "wrong usage: nothing was done",
+    EXIT_CHECK: "a check failed",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C or SIGTERM)",
+}

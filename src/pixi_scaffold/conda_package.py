@@ -1,0 +1,150 @@
+"""Write one conda package: a `.conda` archive (CEP 35) from files that are here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import io
+import json
+import marshal
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MTIME = 1577836800
+"""Every file's time, 2020-01-01 UTC: the same input gives the same archive."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A file too large to hold in memory: how to open it, its size in bytes."""
+
+    open: Callable[[], IO[bytes]]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a package: where it goes, its content, its mode.
+
+    link: the target, for a symbolic link. sha256: hex digest, needed for a Stream.
+    """
+
+    path: str
+    data: bytes | Stream = b""
+    mode: int = 0o644
+    link: str = ""
+    sha256: str = ""
+
+
+def write_package(
+    folder: Path,
+    index: Mapping[str, Any],
+    entries: Iterable[Entry],
+    level: int = 1,
+) -> Path:
+    """Write `folder/NAME-VERSION-BUILD.conda` and return its path.
+
+    index: the content of info/index.json. level: of zstd; 1 packs PyTorch in seconds.
+    """
+    stem = f"{index['name']}-{index['version']}-{index['build']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    payload = folder / f".{stem}.tar.zst"
+    try:
+        with zstd.open(payload, "wb", level=level) as out:
+            paths = _write_tar(out, entries)
+        target = folder / f"{stem}.conda"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_member("metadata.json"), '{"conda_pkg_format_version": 2}')
+            archive.writestr(_member(f"info-{stem}.tar.zst"), _info(index, paths, level))
+            with (
+                payload.open("rb") as source,
+                archive.open(_member(f"pkg-{stem}.tar.zst"), "w", force_zip64=True) as member,
+            ):
+                while chunk := source.read(_CHUNK):
+                    member.write(chunk)
+    finally:
+        payload.unlink(missing_ok=True)
+    return target
+
+
+def compiled(path: str, source: bytes) -> Entry | None:
+    """Return the byte code of a module as an entry beside it, or None when it does not compile.
+
+    Without it the first import of PyTorch in every new environment takes seconds more.
+    """
+    try:
+        code = compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):  # some packages ship templates named .py
+        return None
+    header = importlib.util.MAGIC_NUMBER + b"\0" * 4
+    header += MTIME.to_bytes(4, "little") + (len(source) & 0xFFFFFFFF).to_bytes(4, "little")
+    return Entry(importlib.util.cache_from_source(path), header + marshal.dumps(code))
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+
+
+def _write_tar(out: Any, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    paths: list[dict[str, Any]] = []
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for entry in entries:
+            member = tarfile.TarInfo(entry.path)
+            member.mtime, member.mode = MTIME, entry.mode
+            if entry.link:
+                member.type, member.linkname, member.mode = tarfile.SYMTYPE, entry.link, 0o777
+                tar.addfile(member)
+                paths.append({"_path": entry.path, "path_type": "softlink"})
+                continue
+            if isinstance(entry.data, Stream):
+                member.size, digest = entry.data.size, entry.sha256
+                with entry.data.open() as file:
+                    tar.addfile(member, file)
+            else:
+                member.size = len(entry.data)
+                digest = entry.sha256 or hashlib.sha256(entry.data).hexdigest()
+                tar.addfile(member, io.BytesIO(entry.data))
+            paths.append({
+                "_path": entry.path,
+                "path_type": "hardlink",
+                "sha256": digest,
+                "size_in_bytes": member.size,
+            })  # fmt: skip
+    return paths
+
+
+def _info(index: Mapping[str, Any], paths: list[dict[str, Any]], level: int) -> bytes:
+    documents = {
+        "info/index.json": dict(index),
+        "info/paths.json": {"paths": paths, "paths_version": 1},
+        "info/about.json": {"summary": "made by pixi-scaffold channel build"},
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, document in documents.items():
+            data = json.dumps(document, sort_keys=True).encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.mode = len(data), MTIME, 0o644
+            tar.addfile(member, io.BytesIO(data))
+    return zstd.compress(buffer.getvalue(), level=level)
+
+
+def hex_digest(record_hash: str) -> str:
+    """Return the hex form of a wheel RECORD hash (`sha256=` and unpadded urlsafe base64)."""
+    algorithm, _, text = record_hash.partition("=")
+    if algorithm != "sha256" or not text:
+        return ""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()

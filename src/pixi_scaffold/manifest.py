@@ -1,0 +1,356 @@
+"""Find and read a Pixi manifest (pixi.toml) into a Workspace.
+
+What only Pixi can handle is collected by name in `Workspace.unsupported`; what is wrong raises
+ManifestError with the file, and the line and column where the TOML reader knows them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import ParseError, TOMLKitError
+
+from pixi_scaffold.errors import ManifestError
+from pixi_scaffold.workspace import (
+    DEFAULT,
+    Environment,
+    Feature,
+    Platform,
+    Requirement,
+    Target,
+    Task,
+    VirtualPackage,
+    Workspace,
+)
+
+_SUBDIR = re.compile(
+    r"linux-(32|64|aarch64|armv6l|armv7l|ppc64le|ppc64|s390x|riscv32|riscv64)"
+    r"|osx-(64|arm64)|win-(32|64|arm64)|emscripten-wasm32|wasi-wasm32|zos-z"
+)
+_PLATFORM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_FAMILIES = frozenset({"linux", "unix", "win", "osx", "macos"})
+_VIRTUAL_KEYS = {
+    "cuda": "__cuda", "glibc": "__glibc", "linux": "__linux", "macos": "__osx", "osx": "__osx",
+    "windows": "__win",
+}  # fmt: skip
+_SPEC_KEYS = {
+    "version": "version", "build": "build", "build-number": "build_number", "channel": "channel",
+    "subdir": "subdir", "md5": "md5", "sha256": "sha256", "file-name": "fn",
+}  # fmt: skip
+_WORKSPACE_METADATA = frozenset({
+    "name", "version", "description", "authors", "license", "license-file", "readme", "homepage",
+    "repository", "documentation", "channels", "platforms", "requires-pixi", "dependencies",
+})  # fmt: skip
+_HARMLESS_DEFAULTS: Mapping[str, object] = {
+    "channel-priority": "strict", "solve-strategy": "highest", "preview": [],
+}  # fmt: skip
+_TARGET_KEYS = frozenset({"dependencies", "constraints", "tasks", "activation"})
+_FEATURE_KEYS = _TARGET_KEYS | {"channels", "platforms", "target", "description"}
+_ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
+_TASK_KEYS = frozenset({"cmd", "cwd", "env", "description", "depends-on", "inputs", "outputs"})
+
+
+def find_manifest(start: Path) -> Path:
+    """Return the absolute path of the manifest at `start` (a folder or the file itself).
+
+    Raises ManifestError when there is none.
+    """
+    start = start.absolute()
+    if start.is_file():
+        return start
+    manifest = start / "pixi.toml"
+    if manifest.is_file():
+        return manifest
+    if (start / "pyproject.toml").is_file() and "[tool.pixi" in (
+        start / "pyproject.toml"
+    ).read_text(errors="replace"):
+        raise ManifestError(
+            f"{start / 'pyproject.toml'} keeps its Pixi workspace under [tool.pixi], "
+            "which only Pixi itself reads",
+            "use Pixi: pixi lock",
+        )
+    raise ManifestError(
+        f"no pixi.toml in {start}", "go to a workspace, or make one: pixi-scaffold new myproject"
+    )
+
+
+def read_manifest(path: Path) -> Workspace:
+    """Read pixi.toml at `path`; raises ManifestError when it is not a valid manifest."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"cannot read {path}: {error}") from error
+    return parse_manifest(text, path)
+
+
+def parse_manifest(text: str, path: Path) -> Workspace:
+    """Parse the text of a manifest; `path` is where it came from. Raises ManifestError."""
+    try:
+        document: dict[str, Any] = tomlkit.parse(text).unwrap()
+    except ParseError as error:
+        what = re.sub(r" at line \d+ col \d+$", "", str(error))
+        raise ManifestError(
+            f"{path}:{error.line}:{error.col}: not valid TOML: {what}",
+            f"correct line {error.line} of {path.name}",
+        ) from error
+    except TOMLKitError as error:  # a key twice, for example: known only as a whole
+        raise ManifestError(f"{path}: not valid TOML: {error}", f"correct {path.name}") from error
+    return _Reader(path).workspace(document)
+
+
+@dataclass
+class _Reader:
+    """One reading of one manifest: knows the file for its errors, collects what Pixi must do."""
+
+    path: Path
+    unsupported: list[str] = field(default_factory=list)
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+    def fail(self, where: str, what: str) -> ManifestError:
+        return ManifestError(f"{self.path}: {where}: {what}", f"correct {where} in {self.path}")
+
+    def table(self, value: object, where: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.fail(where, f"expected a table, found {value!r}")
+        return value
+
+    def strings(self, value: object, where: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise self.fail(where, f"expected a list of strings, found {value!r}")
+        return tuple(value)
+
+    def refuse(self, table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+        for key in table:
+            if key not in known:
+                self.unsupported.append(f"{where}.{key}" if where else key)
+
+    def workspace(self, doc: dict[str, Any]) -> Workspace:
+        head = "workspace" if "workspace" in doc else "project"
+        if head not in doc:
+            raise ManifestError(
+                f"{self.path} has no [workspace] table", "make a workspace: pixi init"
+            )
+        table = self.table(doc[head], head)
+        self.shared = self.table(table.get("dependencies", {}), f"{head}.dependencies")
+        for key, value in table.items():
+            if key not in _WORKSPACE_METADATA and _HARMLESS_DEFAULTS.get(key, ...) != value:
+                self.unsupported.append(f"{head}.{key}")
+        platforms = self.platforms(table.get("platforms", []), f"{head}.platforms")
+        features = {DEFAULT: self.feature(DEFAULT, doc, "")}
+        for name, feature in self.table(doc.get("feature", {}), "feature").items():
+            where = f"feature.{name}"
+            features[name] = self.feature(name, self.table(feature, where), where)
+        environments = tuple(self.environments(doc.get("environments", {}), features))
+        top = _FEATURE_KEYS | {head, "feature", "environments", "$schema", "tool"}
+        self.refuse(doc, frozenset(top - {"channels", "platforms"}), "")
+        self.known_platforms(features, platforms)
+        return Workspace(
+            manifest=self.path,
+            name=str(table.get("name", self.path.parent.name)),
+            channels=self.channels(table.get("channels", []), f"{head}.channels"),
+            platforms=platforms,
+            features=features,
+            environments=environments,
+            requires_pixi=str(table.get("requires-pixi", "")),
+            unsupported=tuple(self.unsupported),
+        )
+
+    def channels(self, value: object, where: str) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise self.fail(where, f"expected a list, found {value!r}")
+        found: list[tuple[int, str]] = []
+        for entry in value:
+            if isinstance(entry, str):
+                found.append((0, entry))
+            elif isinstance(entry, dict) and isinstance(entry.get("channel"), str):
+                found.append((int(entry.get("priority", 0)), entry["channel"]))
+            else:
+                raise self.fail(where, f"expected a channel, found {entry!r}")
+        return tuple(name for _, name in sorted(found, key=lambda pair: -pair[0]))
+
+    def platforms(self, value: object, where: str) -> tuple[Platform, ...]:
+        if not isinstance(value, list) or not value:
+            raise self.fail(where, "a workspace needs at least one platform")
+        found = tuple(self.platform(entry, where) for entry in value)
+        names = [p.name for p in found]
+        seen: dict[tuple[str, tuple[str, ...]], str] = {}
+        for platform in found:
+            if names.count(platform.name) > 1:
+                raise self.fail(where, f"{platform.name} is listed twice")
+            if twin := seen.get(platform.identity):
+                raise self.fail(
+                    where, f"{twin} and {platform.name} are the same machine; keep one of them"
+                )
+            seen[platform.identity] = platform.name
+        return found
+
+    def platform(self, entry: object, where: str) -> Platform:
+        if isinstance(entry, str):
+            if not _SUBDIR.fullmatch(entry):
+                raise self.fail(where, f"{entry!r} is not a conda platform such as linux-64")
+            return Platform(entry, entry)
+        table = self.table(entry, where)
+        subdir = table.get("platform", table.get("name"))
+        if not isinstance(subdir, str) or not _SUBDIR.fullmatch(subdir):
+            raise self.fail(where, f"{subdir!r} is not a conda platform such as linux-64")
+        declared = tuple(self.virtual_packages(table, where))
+        name = table.get("name")
+        if name is None:
+            self.unsupported.append(f"{where}: an entry without a name ({subdir})")
+            name = subdir
+        if not isinstance(name, str) or not _PLATFORM_NAME.fullmatch(name) or name in _FAMILIES:
+            raise self.fail(where, f"{name!r} is not a valid platform name")
+        if name != subdir and _SUBDIR.fullmatch(name):
+            raise self.fail(where, f"{name!r} is the name of another conda platform")
+        if name == subdir and declared:
+            raise self.fail(where, f"{name!r} declares virtual packages: give it another name")
+        return Platform(name, subdir, declared)
+
+    def virtual_packages(self, table: Mapping[str, Any], where: str) -> Iterator[VirtualPackage]:
+        for key, value in table.items():
+            if key in ("name", "platform"):
+                continue
+            if key == "cuda" and isinstance(value, dict):
+                if "driver" not in value:
+                    raise self.fail(where, "cuda needs a driver version")
+                yield VirtualPackage("__cuda", str(value["driver"]))
+                if "arch" in value:
+                    yield VirtualPackage("__cuda_arch", str(value["arch"]))
+            elif not isinstance(value, str):
+                raise self.fail(where, f"{key} needs a version in quotes, found {value!r}")
+            elif key == "archspec":
+                yield VirtualPackage("__archspec", "0", value)
+            elif key in _VIRTUAL_KEYS:
+                yield VirtualPackage(_VIRTUAL_KEYS[key], value)
+            elif key.startswith("__"):
+                version, _, build = value.partition("=")
+                yield VirtualPackage(key, version, build)
+            else:
+                raise self.fail(where, f"unknown key {key!r} in a platform")
+
+    def feature(self, name: str, table: dict[str, Any], where: str) -> Feature:
+        if name != DEFAULT:
+            self.refuse(table, _FEATURE_KEYS, where)
+        prefix = f"{where}." if where else ""
+        targets = [self.target(None, table, where)]
+        for selector, value in self.table(table.get("target", {}), f"{prefix}target").items():
+            here = f"{prefix}target.{selector}"
+            self.refuse(self.table(value, here), _TARGET_KEYS, here)
+            targets.append(self.target(selector, value, here))
+        channels = platforms = None
+        if name != DEFAULT:  # the default feature's are the workspace's
+            if "channels" in table:
+                channels = self.channels(table["channels"], f"{prefix}channels")
+            if "platforms" in table:
+                platforms = self.strings(table["platforms"], f"{prefix}platforms")
+        return Feature(name, tuple(targets), channels, platforms)
+
+    def target(self, selector: str | None, table: Mapping[str, Any], where: str) -> Target:
+        prefix = f"{where}." if where else ""
+        activation = self.table(table.get("activation", {}), f"{prefix}activation")
+        self.refuse(activation, frozenset({"env", "scripts"}), f"{prefix}activation")
+        env = self.table(activation.get("env", {}), f"{prefix}activation.env")
+        scripts = activation.get("scripts", [])
+        return Target(
+            selector,
+            self.requirements(table.get("dependencies", {}), f"{prefix}dependencies"),
+            self.requirements(table.get("constraints", {}), f"{prefix}constraints"),
+            self.tasks(table.get("tasks", {}), f"{prefix}tasks"),
+            tuple((k, str(v)) for k, v in env.items()),
+            self.strings(scripts, f"{prefix}activation.scripts"),
+        )
+
+    def requirements(self, value: object, where: str) -> tuple[Requirement, ...]:
+        return tuple(
+            self.requirement(name, spec, f"{where}.{name}")
+            for name, spec in self.table(value, where).items()
+        )
+
+    def requirement(self, name: str, spec: object, where: str) -> Requirement:
+        if isinstance(spec, dict) and spec.get("workspace") is True and len(spec) == 1:
+            if name not in self.shared:
+                raise self.fail(where, "not in [workspace.dependencies]")
+            spec = self.shared[name]
+        name = name.lower()  # conda names are compared so
+        if isinstance(spec, str):
+            return Requirement(name, (("version", spec.strip() or "*"),))
+        fields = []
+        for key, value in self.table(spec, where).items():
+            if key not in _SPEC_KEYS:
+                self.unsupported.append(f"{where}.{key}")
+            else:
+                fields.append((_SPEC_KEYS[key], str(value)))
+        return Requirement(name, tuple(fields))
+
+    def tasks(self, value: object, where: str) -> tuple[Task, ...]:
+        return tuple(
+            self.task(name, task, f"{where}.{name}")
+            for name, task in self.table(value, where).items()
+        )
+
+    def task(self, name: str, value: object, where: str) -> Task:
+        if isinstance(value, str):
+            return Task(name, value)
+        if isinstance(value, list):  # an alias: a list of other tasks
+            return Task(name, "", depends_on=tuple(str(v) for v in value))
+        table = self.table(value, where)
+        cmd = table.get("cmd", "")
+        command = " ".join(cmd) if isinstance(cmd, list) else str(cmd)
+        depends = table.get("depends-on", [])
+        return Task(
+            name,
+            command,
+            cwd=str(table.get("cwd", "")),
+            env=tuple((k, str(v)) for k, v in self.table(table.get("env", {}), where).items()),
+            description=str(table.get("description", "")),
+            depends_on=tuple(str(d) for d in (depends if isinstance(depends, list) else [depends])),
+            unsupported=tuple(k for k in table if k not in _TASK_KEYS),
+        )
+
+    def environments(self, value: object, features: dict[str, Feature]) -> Iterator[Environment]:
+        table = self.table(value, "environments")
+        if DEFAULT not in table:
+            yield Environment(DEFAULT, (DEFAULT,))
+        for name, entry in table.items():
+            yield self.environment(name, entry, features)
+
+    def environment(self, name: str, entry: object, features: dict[str, Feature]) -> Environment:
+        where = f"environments.{name}"
+        group, plain = None, True
+        inline: tuple[str, ...] = ()
+        if isinstance(entry, list):
+            names = self.strings(entry, where)
+        else:
+            table = self.table(entry, where)
+            if not table:
+                raise self.fail(where, "an empty table; write [] for an environment of its own")
+            names = self.strings(table.get("features", []), f"{where}.features")
+            group = table.get("solve-group")
+            plain = not table.get("no-default-feature", False)
+            own = {k: v for k, v in table.items() if k not in _ENVIRONMENT_KEYS}
+            if own:  # Pixi treats it as a hidden feature in front of the others
+                hidden = f"<{where}>"
+                features[hidden] = self.feature(hidden, own, where)
+                inline = (hidden,)
+        for feature in names:
+            if feature not in features:
+                raise self.fail(where, f"there is no feature {feature!r}")
+        chosen = inline + tuple(f for f in names if f != DEFAULT or not plain)
+        return Environment(name, chosen + ((DEFAULT,) if plain else ()), group)
+
+    def known_platforms(
+        self, features: Mapping[str, Feature], platforms: tuple[Platform, ...]
+    ) -> None:
+        names = {p.name for p in platforms}
+        for feature in features.values():
+            for platform in feature.platforms or ():
+                if platform not in names:
+                    raise self.fail(
+                        f"feature.{feature.name}.platforms",
+                        f"{platform!r} is not one of the workspace's platforms",
+                    )

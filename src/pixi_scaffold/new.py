@@ -1,0 +1,132 @@
+"""Make a project from the template and prove that it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
+from pixi_scaffold.process import which
+from pixi_scaffold.receipt import versions, write_receipt
+from pixi_scaffold.render import (
+    Rendered,
+    amend_first_commit,
+    check_destination,
+    render,
+    start_repository,
+)
+from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.template import open_template
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user typed after `new`. channel: a URL, a name, a folder, or `starter`."""
+
+    destination: Path
+    template: str | None = None
+    ref: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    ask: bool = False
+    channel: str | None = None
+    engine: str = "auto"
+    check: bool = True
+    git: bool = True
+
+
+def new(request: Request, progress: Progress) -> Report:
+    """Render, lock, install and train; return the report, which also lies in the project.
+
+    Raises UsageError or ScaffoldError while nothing is made yet; from then on a failure is a
+    failed stage and the project stays.
+    """
+    check_destination(request.destination)
+    if which("git") is None:
+        raise ScaffoldError("git is not on PATH", "install git: https://git-scm.com/downloads")
+    stand_in, data = _channel(request)
+    rendered, result = _render(request, data, progress)
+    facts = {
+        "template": {"source": rendered.source, "commit": rendered.commit},
+        "answers": dict(rendered.answers),
+        "warnings": list(rendered.warnings),
+    }
+    if not request.check:
+        go = (change_folder(rendered.folder), "pixi-scaffold lock", "pixi run smoke")
+        return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
+
+    from pixi_scaffold.check import NEW, Options, State, run_stages  # rattler and its cost
+
+    options = Options(request.engine, stand_in)
+    state = State(rendered.folder.absolute(), options).with_facts(**facts)
+    try:
+        report = run_stages(NEW, state, progress, "new", (result,))
+    finally:
+        if (rendered.folder / ".git").is_dir() and (rendered.folder / "pixi.lock").is_file():
+            amend_first_commit(rendered.folder, ["pixi.lock"])
+    write_receipt(rendered.folder, report)
+    return report
+
+
+def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
+    """Return the stand-in channel, if any, and the answers with the manifest's channel in them.
+
+    A URL or a name becomes the project's own channel; a folder or `starter` exists only here, so
+    it stands in for it. Raises when it cannot be used, before anything is made.
+    """
+    data = dict(request.data)
+    wanted = request.channel
+    if wanted is None:
+        return None, {"channel": "conda-forge", **data}
+
+    from pixi_scaffold.lock.file import channel_url
+    from pixi_scaffold.reach import unreachable
+
+    if "channel" in data:
+        raise UsageError("both --channel and -d channel=... are given", "keep one of them")
+    if wanted == "starter":
+        return "starter", {"channel": "conda-forge", **data}
+    folder = Path(wanted).expanduser()
+    if wanted.startswith("file://") or folder.is_dir():
+        url = wanted if wanted.startswith("file://") else folder.resolve().as_uri()
+        stand_in, own = url, "conda-forge"
+        if not any(folder.glob("*/repodata.json*")) and not wanted.startswith("file://"):
+            raise ScaffoldError(
+                f"{folder} is not a conda channel: no folder in it has a repodata.json",
+                "make one: pixi-scaffold channel build DIR",
+            )
+    elif "/" in wanted and "://" not in wanted:
+        raise UsageError(f"there is no folder {wanted}", "name a URL, a folder, or: starter")
+    else:
+        stand_in, own = None, wanted
+    try:
+        url = channel_url(stand_in or own)
+    except LockError as error:
+        raise UsageError(error.message, error.hint) from error
+    if request.check and (problem := unreachable([url])):
+        raise ScaffoldError(
+            f"the channel cannot be used: {problem}",
+            "check the network and the address, or use: --channel starter",
+        )
+    return stand_in, {"channel": own, **data}
+
+
+def _render(
+    request: Request, data: Mapping[str, Any], progress: Progress
+) -> tuple[Rendered, Result]:
+    if not request.ask:
+        progress.start("render")
+    start = time.perf_counter()
+    with open_template(request.template, request.ref) as template:
+        rendered = render(template, request.destination, data, ask=request.ask)
+    detail = rendered.source + (f" at {rendered.commit}" if rendered.commit else "")
+    if request.git:
+        detail += f"; {start_repository(rendered.folder)}"
+    seconds = time.perf_counter() - start
+    for warning in rendered.warnings:
+        progress.note(f"warning: {warning}")
+    result = Result("render", Status.PASSED, seconds, detail)
+    progress.finish(result)
+    return rendered, result

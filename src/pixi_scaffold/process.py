@@ -1,0 +1,116 @@
+"""Run other programs; the only module that uses subprocess."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A program that ended: its exit code (negative: the signal) and what it printed."""
+
+    code: int
+    output: str
+
+
+def clean_env(
+    extra: Mapping[str, str] | None = None, *, drop: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return this process's environment without `PIXI_*`, and with `extra` added.
+
+    Pixi started from inside `pixi run` would otherwise take the outer project for its own.
+    A name in `drop` that ends in `*` is a prefix.
+    """
+    prefixes = ("PIXI_", *(name[:-1] for name in drop if name.endswith("*")))
+    names = {name for name in drop if not name.endswith("*")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(prefixes) and k not in names}
+    return env | dict(extra or {})
+
+
+def which(program: str) -> str | None:
+    """Return the path of `program` on PATH, or None."""
+    return shutil.which(program)
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run `argv` to its end and return its exit code with stdout and stderr together.
+
+    env: the whole environment (default: `clean_env()`); timeout: seconds; on_line: called with
+    each line of output as it comes. The program gets a process group of its own; it ends with
+    us, on Ctrl-C too. Raises ScaffoldError when it cannot be started or runs past `timeout`.
+    """
+    name = Path(str(argv[0])).name
+    lines: list[str] = []
+    with _started(argv, cwd, clean_env() if env is None else env) as process:
+        if on_line is None:
+            try:
+                output, _ = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired as error:
+                raise ScaffoldError(f"{name} did not end within {timeout:g} s") from error
+            return Completed(process.returncode, output)
+        assert process.stdout is not None  # noqa: S101  a pipe, by construction
+        for line in process.stdout:
+            lines.append(line)
+            on_line(line.rstrip("\n"))
+        return Completed(process.wait(), "".join(lines))
+
+
+@contextmanager
+def _started(
+    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    try:
+        process = subprocess.Popen(
+            [str(a) for a in argv],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ScaffoldError(f"cannot run {argv[0]}: {error.strerror or error}") from error
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Stop the program and everything it started: SIGTERM, 5 s of grace, SIGKILL."""
+    for sig, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(process.pid, sig)
+            process.wait(grace)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,77 @@
+"""What `lock` and `channel build` do, as reports."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pixi_scaffold.channel import build_channel
+from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock import choose
+from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, unsatisfied
+from pixi_scaffold.manifest import find_manifest, read_manifest
+from pixi_scaffold.reach import unreachable
+from pixi_scaffold.report import Progress, Report, Result, Status
+
+
+def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Report:
+    """Lock the workspace in `folder`; raises ScaffoldError when that cannot be done."""
+    start = time.perf_counter()
+    workspace = read_manifest(find_manifest(folder))
+    choice = choose(workspace, engine)
+    if choice.engine.name == "rattler":
+        refuse_unsupported(workspace)  # before anything is asked over the network
+    progress.start("lock")
+    channels = {
+        channel_url(c) for e in workspace.environments for c in workspace.environment_channels(e)
+    }
+    if problem := unreachable(sorted(channels)):
+        raise LockError(f"the channel does not answer: {problem}", "check the network, try again")
+    locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
+    what = "written" if locked.changed else "already current"
+    detail = f"{locked.path.name} {what}: {locked.packages} packages, {', '.join(locked.platforms)}"
+    result = Result("lock", Status.PASSED, time.perf_counter() - start, detail)
+    facts = {
+        "engine": {"name": choice.engine.name, "why": choice.why},
+        "changed": locked.changed,
+        "platforms": list(locked.platforms),
+    }
+    return Report("lock", (result,), facts)
+
+
+def check_lock(folder: Path) -> Report:
+    """Say whether pixi.lock still serves pixi.toml, without network; a report that fails if not.
+
+    Raises ScaffoldError when that cannot be judged.
+    """
+    start = time.perf_counter()
+    workspace = read_manifest(find_manifest(folder))
+    if workspace.lock_file.is_file():
+        problems = unsatisfied(workspace, read_lock(workspace.lock_file))
+    else:
+        problems = [f"there is no {workspace.lock_file}"]
+    seconds = time.perf_counter() - start
+    if not problems:
+        result = Result("lock", Status.PASSED, seconds, "pixi.lock is current")
+    else:
+        result = Result(
+            "lock",
+            Status.FAILED,
+            seconds,
+            "pixi.lock is not current",
+            "pixi-scaffold lock",
+            tuple(problems),
+        )
+    return Report("lock", (result,))
+
+
+def build_report(folder: Path | None, progress: Progress) -> Report:
+    """Build (or find) the starter channel; raises ScaffoldError when it cannot be built."""
+    start = time.perf_counter()
+    progress.start("channel")
+    starter = build_channel(progress, folder)
+    detail = f"{starter.packages} packages for {starter.subdir} in {starter.folder}"
+    result = Result("channel", Status.PASSED, time.perf_counter() - start, detail)
+    facts = {"folder": str(starter.folder), "url": starter.url, "subdir": starter.subdir}
+    use = f"pixi-scaffold new myproject --channel {folder or 'starter'}"
+    return Report("channel build", (result,), facts, (use,))

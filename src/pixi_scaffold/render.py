@@ -1,0 +1,288 @@
+"""Make a project from the template: the only module that calls Copier."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.version import InvalidVersion, Version
+
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.process import Completed, run
+from pixi_scaffold.template import Template
+
+ANSWERS = ".copier-answers.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A project as it was made: template URL and version, answers, and what to warn of."""
+
+    folder: Path
+    source: str
+    commit: str
+    answers: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def check_destination(destination: Path) -> None:
+    """Raise UsageError when something is at `destination` already, or nothing can be made there."""
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        raise UsageError(f"{destination} exists and is not a folder", "choose another name")
+    if destination.is_dir() and any(destination.iterdir()):
+        raise UsageError(
+            f"{destination} exists and is not empty",
+            "choose another name; for a project made by pixi-scaffold: pixi-scaffold update",
+        )
+    parent = destination.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UsageError(f"{parent} is not a folder", "choose another place")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ScaffoldError(f"{parent} is not writable", "choose another place")
+
+
+def render(
+    template: Template,
+    destination: Path,
+    data: Mapping[str, Any],
+    *,
+    ask: bool,
+) -> Rendered:
+    """Render `template` to `destination`, which appears only when all of it is there.
+
+    data: answers that are not asked. ask: put Copier's questions on the terminal for the rest;
+    otherwise the defaults count. Raises UsageError for a wrong answer, ScaffoldError for a
+    template that cannot be read or written; KeyboardInterrupt leaves nothing behind.
+    """
+    check_destination(destination)
+    source = Path(template.source)
+    if source.is_dir() and destination.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{destination} lies inside the template {source}", "choose another place")
+    made = _make_parents(destination.parent)
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    except OSError as error:
+        _remove_empty(made)
+        raise ScaffoldError(
+            f"cannot write to {destination.parent}: {error.strerror}", "choose another place"
+        ) from error
+    try:
+        folder = staging / destination.name
+        notes = _copy(template, folder, data, ask, destination.name)
+        answers = _answers(folder)
+        _refuse_unknown(data, answers)
+        _move(folder, destination)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(made)
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
+    commit = str(answers.get("_commit", ""))
+    return Rendered(
+        destination,
+        str(answers.get("_src_path", template.source)),
+        commit,
+        {k: v for k, v in answers.items() if not k.startswith("_")},
+        tuple(notes) + _update_warning(commit),
+    )
+
+
+def _copy(
+    template: Template, folder: Path, data: Mapping[str, Any], ask: bool, name: str
+) -> list[str]:
+    """Run Copier; return its warnings."""
+    import copier
+    from copier.errors import CopierAnswersInterrupt, CopierError, UserMessageError
+    from plumbum import ProcessExecutionError
+
+    try:
+        with _git_env(template.env), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            # Copier remarks on tags in passing; _update_warning says it in our words.
+            with contextlib.redirect_stderr(io.StringIO()):
+                copier.run_copy(
+                    template.source,
+                    folder,
+                    data=dict(data),
+                    user_defaults={"project_name": name},
+                    vcs_ref=template.ref,
+                    defaults=not ask,
+                    quiet=True,
+                )
+    except CopierAnswersInterrupt as error:
+        raise KeyboardInterrupt from error
+    except (UserMessageError, ValueError, TypeError) as error:
+        raise _answer_error(error, template) from error
+    except ProcessExecutionError as error:
+        raise _template_error(template, (error.stderr or error.stdout or "").strip()) from error
+    except (CopierError, OSError) as error:
+        raise _template_error(template, str(error)) from error
+    except Exception as error:  # whatever a template's Jinja can raise
+        raise _template_error(template, f"{type(error).__name__}: {error}") from error
+    return [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+
+
+def _answer_error(error: Exception, template: Template) -> ScaffoldError:
+    text = str(error).strip()
+    if "Unknown revision" in text or "Local template must be a directory" in text:
+        return _template_error(template, text)
+    return UsageError(text, "answer with -d question=value, or without --defaults on a terminal")
+
+
+def _template_error(template: Template, why: str) -> ScaffoldError:
+    where = template.source + (f" at {template.ref}" if template.ref else "")
+    last = why.splitlines()[-1] if why else "no reason given"
+    return ScaffoldError(
+        f"cannot use the template {where}: {last}",
+        "check --template and --vcs-ref, or leave them out for the built-in template",
+    )
+
+
+@contextlib.contextmanager
+def _git_env(extra: Mapping[str, str]) -> Iterator[None]:
+    """Give variables to the git that Copier runs: plumbum keeps its own copy of os.environ."""
+    from plumbum import local
+
+    before = os.environ.copy()
+    os.environ.update(extra)
+    try:
+        with local.env(**extra):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _answers(folder: Path) -> dict[str, Any]:
+    try:
+        answers = yaml.safe_load((folder / ANSWERS).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ScaffoldError(
+            f"the template wrote no readable {ANSWERS}, so the project could not be updated: "
+            f"{error}",
+            "add a file named {{ _copier_conf.answers_file }}.jinja to the template",
+        ) from error
+    return answers if isinstance(answers, dict) else {}
+
+
+def _refuse_unknown(data: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
+    """Copier takes any name; a misspelt one would be lost without a word."""
+    unknown = sorted(set(data) - set(answers))
+    if unknown:
+        known = ", ".join(k for k in answers if not k.startswith("_"))
+        raise UsageError(
+            f"the template has no question {', '.join(map(repr, unknown))}", f"it asks: {known}"
+        )
+
+
+def _update_warning(commit: str) -> tuple[str, ...]:
+    """Say what `copier update` can follow: tags, commits, or nothing."""
+    if not commit:
+        return ("the template is not in git, so this project cannot be updated from it",)
+    try:
+        if re.fullmatch(r"[0-9a-f]{7,40}", commit):  # all digits would pass for a version
+            raise InvalidVersion
+        Version(commit)
+    except InvalidVersion:
+        return (f"the template has no version tag at {commit}: updates will follow commits",)
+    return ()
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make `folder` and what it lies in; return what was made, innermost first."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScaffoldError(
+            f"cannot make {folder}: {error.strerror}", "choose another place"
+        ) from error
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _move(folder: Path, destination: Path) -> None:
+    """Put the finished project in place; an empty folder that was there is filled."""
+    if not destination.exists():
+        folder.rename(destination)
+        return
+    moved: list[Path] = []
+    try:
+        for child in sorted(folder.iterdir()):
+            moved.append(Path(shutil.move(child, destination / child.name)))
+    except BaseException:
+        for child in moved:
+            shutil.rmtree(child) if child.is_dir() else child.unlink(missing_ok=True)
+        raise
+
+
+def start_repository(folder: Path) -> str:
+    """Make `folder` a git repository with one first commit; return what was done, in words.
+
+    A folder inside a repository that would track it stays a part of that one. Raises
+    ScaffoldError when git fails.
+    """
+    outer = _git(folder, "rev-parse", "--show-toplevel")
+    if outer.code == 0 and _git(folder, "check-ignore", "-q", str(folder)).code != 0:
+        return f"inside the git repository {outer.output.strip()}"
+    configured = _configured(folder)
+    branch = () if "init.defaultbranch" in configured else ("-b", "main")
+    for args in (
+        ("init", "--quiet", *branch),
+        ("add", "--all"),
+        (*identity(configured), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
+    ):
+        done = _git(folder, *args)
+        if done.code != 0:
+            shutil.rmtree(folder / ".git", ignore_errors=True)
+            raise ScaffoldError(
+                f"git {args[0]} failed: {done.output.strip()}", "or leave git out: --no-git"
+            )
+    return "git repository with one commit"
+
+
+def amend_first_commit(folder: Path, names: list[str]) -> bool:
+    """Add files to the first commit, when it is still the only one; return whether it was done."""
+    if _git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
+        return False
+    if _git(folder, "add", "--", *names).code != 0:
+        return False
+    amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
+    return _git(folder, *identity(_configured(folder)), *amend).code == 0
+
+
+def identity(configured: Collection[str]) -> tuple[str, ...]:
+    """Return git options: a name for who has none configured, and no signing prompt."""
+    options = ["-c", "commit.gpgSign=false"]
+    for key, value in (("user.name", "pixi-scaffold"), ("user.email", "pixi-scaffold@localhost")):
+        if key not in configured:
+            options += ["-c", f"{key}={value}"]
+    return tuple(options)
+
+
+def _configured(folder: Path) -> set[str]:
+    """Return which of the settings that matter here the user's git has; names in lower case."""
+    wanted = r"^(user\.(name|email)|init\.defaultbranch)$"
+    lines = _git(folder, "config", "--name-only", "--get-regexp", wanted).output.splitlines()
+    return {line.strip().lower() for line in lines}
+
+
+def _git(folder: Path, *args: str) -> Completed:
+    return run(["git", *args], cwd=folder, timeout=60)

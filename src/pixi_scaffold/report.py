@@ -1,0 +1,126 @@
+"""What a command found: frozen results, rendered as text or as one versioned JSON document."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from pixi_scaffold.errors import EXIT_CHECK, EXIT_OK
+
+SCHEMA_VERSION = 1
+"""Of the JSON document; a change that a reader could trip over raises it."""
+
+
+class Status(StrEnum):
+    """How a step ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One step: what it is, how it ended, how long it took (seconds), and what there is to say.
+
+    detail: one line. lines: more, for a failure (the last lines of a log, a solver's words).
+    hint: the next command to type.
+    """
+
+    name: str
+    status: Status
+    seconds: float = 0.0
+    detail: str = ""
+    hint: str = ""
+    lines: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the step as the JSON document has it."""
+        return {
+            "name": self.name,
+            "status": str(self.status),
+            "seconds": round(self.seconds, 3),
+            "detail": self.detail,
+            "hint": self.hint,
+            "lines": list(self.lines),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All steps of one command, the facts it established, and what to type next."""
+
+    command: str
+    results: tuple[Result, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    next_commands: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The steps that failed."""
+        return tuple(r for r in self.results if r.status is Status.FAILED)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all that ran passed, 3 when a check failed."""
+        return EXIT_CHECK if self.failed else EXIT_OK
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the versioned document."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "command": self.command,
+            "ok": not self.failed,
+            "exit_code": self.exit_code,
+            "results": [r.to_dict() for r in self.results],
+            **self.facts,
+            "next": list(self.next_commands),
+        }
+
+    def to_json(self) -> str:
+        """Return the versioned document as JSON text with a newline at the end."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def change_folder(folder: Path) -> str:
+    """Return the command that goes from here to `folder`, by the shorter way to write it."""
+    relative = os.path.relpath(folder)
+    return f"cd {shlex.quote(min(relative, str(folder), key=len))}"
+
+
+class Progress(Protocol):
+    """Where long work tells how far it is; cli.py draws it, a log gets plain lines."""
+
+    def start(self, name: str) -> None:
+        """Step `name` begins."""
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say what is being done now; fraction 0 to 1 where it is known."""
+
+    def note(self, text: str) -> None:
+        """Say something that should stay readable (a warning, a fallback)."""
+
+    def finish(self, result: Result) -> None:
+        """Step ended so."""
+
+
+class Silent:
+    """A Progress that says nothing."""
+
+    def start(self, name: str) -> None:
+        """Say nothing."""
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def finish(self, result: Result) -> None:
+        """Say nothing."""

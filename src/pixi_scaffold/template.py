@@ -1,0 +1,112 @@
+"""Where the template comes from: the canonical git URL, served from here when it is the default.
+
+A project records the canonical URL, never a path into an installation, so that `copier update`
+works on any machine. So that `new` works offline, git is told for one call to read that URL from
+the history that this installation carries (or the checkout that it runs from).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.process import run
+
+CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
+"""Recorded in every project made from the default template."""
+
+_PACKAGE = Path(__file__).parent
+_BUNDLE = _PACKAGE / "template.bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What Copier is given: a source, a git ref (None: the newest tag), and variables for git."""
+
+    source: str
+    ref: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
+    """Yield the template to render; `source` None is the default one.
+
+    Raises ScaffoldError when the default template's history cannot be found.
+    """
+    if source is not None:
+        yield Template(_absolute(source), ref)
+        return
+    checkout = _PACKAGE.parent.parent
+    if _BUNDLE.is_file():
+        repository = _unbundled(_BUNDLE)
+    elif (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
+        repository = checkout
+        ref = ref or _head(checkout)  # the code that runs and the template belong together
+    else:
+        raise ScaffoldError(
+            "this installation carries no template",
+            f"name one: --template {CANONICAL_URL}",
+        )
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
+        # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
+        yield Template(CANONICAL_URL, ref, _rewrite(repository) | {"COPIER_CACHE_DIR": cache})
+
+
+def _absolute(source: str) -> str:
+    """Return a local folder as an absolute path: the project records it, and lies elsewhere."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _rewrite(repository: Path) -> dict[str, str]:
+    """Return variables that make git read CANONICAL_URL from `repository` (git-config, url)."""
+    settings = {
+        f"url.{repository}.insteadOf": CANONICAL_URL,
+        "safe.directory": str(repository),
+        "protocol.file.allow": "always",
+    }
+    env = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env
+
+
+def _unbundled(bundle: Path) -> Path:
+    """Return a bare repository with the bundle's history, kept in the user's cache."""
+    digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
+    folder = platformdirs.user_cache_path("pixi-scaffold") / "template"
+    repository = folder / f"{digest}.git"
+    if (repository / "HEAD").is_file():
+        return repository
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        new = Path(temporary) / "repo.git"
+        done = run(["git", "clone", "--quiet", "--mirror", bundle, new], timeout=120)
+        if done.code != 0:
+            raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
+        try:
+            new.rename(repository)
+        except OSError:  # another process was first
+            if not (repository / "HEAD").is_file():
+                raise
+    return repository
+
+
+def _head(checkout: Path) -> str:
+    done = run(
+        ["git", "-c", f"safe.directory={checkout}", "rev-parse", "HEAD"], cwd=checkout, timeout=20
+    )
+    if done.code != 0:
+        raise ScaffoldError(
+            f"the template's checkout {checkout} has no commit: {done.output.strip()}",
+            f"name another template: --template {CANONICAL_URL}",
+        )
+    return done.output.strip()

@@ -1,0 +1,117 @@
+"""Fixtures: a user without configuration, conda-forge near or far, a tagged template."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.channel import Starter, build_channel
+from pixi_scaffold.report import Silent
+from tests.support.paths import REPOSITORY, SLICE
+from tests.support.server import closed, serve
+
+CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who never configured Pixi or git; caches stay the real ones."""
+    home = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("PIXI_HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    return home
+
+
+@pytest.fixture
+def mirror(user: Path) -> Callable[[str], None]:
+    """Say where conda-forge is to be found, in the file that Pixi reads."""
+
+    def set_mirror(url: str) -> None:
+        (user / "config.toml").write_text(f'[mirrors]\n"{CONDA_FORGE}" = ["{url}"]\n')
+
+    return set_mirror
+
+
+@pytest.fixture
+def offline(mirror: Callable[[str], None]) -> None:
+    """conda-forge does not answer."""
+    mirror(closed())
+
+
+@pytest.fixture(scope="session")
+def slice_url() -> Iterator[str]:
+    """Real records of conda-forge, served on loopback."""
+    if not SLICE.is_dir():
+        pytest.skip("the extract of conda-forge (../shared/conda-forge-slice) is not here")
+    with serve(SLICE) as url:
+        yield url
+
+
+@pytest.fixture
+def conda_forge(
+    slice_url: str, mirror: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """conda-forge answers, with a cold repodata cache."""
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "rattler-cache"))
+    mirror(slice_url)
+
+
+@pytest.fixture(scope="session")
+def starter() -> Starter:
+    """The starter channel of this interpreter, built once and kept in the user's cache."""
+    return build_channel(Silent())
+
+
+def git(folder: Path, *args: str) -> str:
+    """Run git in `folder` and return what it prints."""
+    done = subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *args],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it is in the working tree, in a git repository with the tag v1.0.0."""
+    folder = tmp_path_factory.mktemp("template") / "pixi-template"
+    folder.mkdir()
+    shutil.copy(REPOSITORY / "copier.yml", folder)
+    for name in ("template", "includes"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    git(folder, "init", "--quiet", "-b", "main")
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "-m", "one")
+    git(folder, "tag", "v1.0.0")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project_environment(
+    template: Path, starter: Starter, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The `dev` environment of the default project, locked and installed from the starter channel."""
+    from pixi_scaffold.environment import host_platform, install
+    from pixi_scaffold.lock.file import read_lock
+    from pixi_scaffold.lock.rattler import RattlerEngine
+    from pixi_scaffold.manifest import read_manifest
+    from pixi_scaffold.render import render
+    from pixi_scaffold.template import Template
+
+    folder = tmp_path_factory.mktemp("project") / "myproject"
+    render(Template(str(template)), folder, {}, ask=False)
+    workspace = read_manifest(folder / "pixi.toml")
+    path = folder / "starter.lock"
+    RattlerEngine().lock(workspace, path, Silent(), channels=[starter.url])
+    lock = read_lock(path)
+    platform = host_platform(workspace, "dev", lock)
+    return install(lock, "dev", platform, folder / "env", Silent()).prefix

@@ -1,0 +1,1 @@
+"""What several tests need: servers, command runs, the files beside the repository."""

@@ -1,0 +1,71 @@
+"""A stand-in for the generated project's main.py: counts steps, checkpoints like it, needs no package.
+
+    main.py [--steps N] [--step-seconds S] [--exit-code C] [--name NAME] [anything else]
+
+Like main.py it resumes from runs/NAME/checkpoint.json, writes that file atomically every 10 steps,
+and on SIGTERM saves and exits with 85. Unlike it, it also tells of each step in the file named by
+STEPS_LOG, outside of the job's scratch folder: a witness that no eviction can roll back.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--steps", type=int, default=200)
+parser.add_argument("--step-seconds", type=float, default=0.05)
+parser.add_argument("--exit-code", type=int, default=0)
+parser.add_argument("--name", default="run")
+parser.add_argument(
+    "--deaf-after", type=int, default=None, help="ignore SIGTERM from this step on, once"
+)
+args, _ = parser.parse_known_args()
+
+run = Path("runs") / args.name
+run.mkdir(parents=True, exist_ok=True)
+checkpoint = run / "checkpoint.json"
+witness = os.open(
+    os.environ.get("STEPS_LOG", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666
+)
+
+
+def tell(word: str, value: object) -> None:
+    print(word, value, flush=True)
+    os.write(witness, f"{word} {value}\n".encode())
+
+
+def save(step: int) -> None:
+    part = checkpoint.with_suffix(".part")
+    part.write_text(json.dumps({"step": step}))
+    part.replace(checkpoint)
+
+
+stop = False
+
+
+def on_sigterm(*_: object) -> None:
+    global stop
+    stop = True
+
+
+signal.signal(signal.SIGTERM, on_sigterm)
+step = json.loads(checkpoint.read_text())["step"] if checkpoint.exists() else 0
+began = step
+tell("start", step)
+while step < args.steps:
+    time.sleep(args.step_seconds)
+    step += 1
+    tell("step", step)
+    if step % 10 == 0:
+        save(step)
+    if stop and not (args.deaf_after and began < args.deaf_after and step > args.deaf_after):
+        save(step)
+        tell("saved", step)
+        sys.exit(85)
+(run / "metrics.json").write_text(json.dumps({"steps": step}))
+tell("done", step)
+sys.exit(args.exit_code)

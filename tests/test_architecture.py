@@ -1,0 +1,72 @@
+"""Who may import whom: a module imports only from lower layers."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import REPOSITORY
+
+SOURCE = REPOSITORY / "src" / "pixi_scaffold"
+LAYERS = (
+    {"errors"},
+    {"process", "report"},
+    {"workspace", "conda_package", "template", "receipt"},
+    {"manifest", "wheel"},
+    {"interpreter", "lock", "reach", "render"},
+    {"environment", "channel"},
+    {"check"},
+    {"new", "relock"},
+    {"display"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def _module(path: Path) -> str:
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pixi_scaffold"):
+            parts = (node.module or "").split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE))
+)
+def test_imports_point_down(path: Path) -> None:
+    module = _module(path)
+    if module == "__init__":
+        assert not _imports(path)
+        return
+    wrong = {i for i in _imports(path) if i != module and RANK[i] >= RANK[module]}
+    assert not wrong, f"{module} must not import {wrong}"
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path in SOURCE.rglob("*.py"):
+        doc = ast.get_docstring(ast.parse(path.read_text()))
+        assert doc, path
+        assert len(doc.splitlines()) <= 6, path
+
+
+@pytest.mark.parametrize("heavy", ["copier", "rattler", "htcondor2", "rich", "yaml", "tomlkit"])
+def test_help_imports_nothing_heavy(heavy: str) -> None:
+    code = (
+        "import sys; sys.argv = ['pixi-scaffold', '--version']\n"
+        "from pixi_scaffold.cli import app\n"
+        "try: app()\n"
+        f"except SystemExit: print({heavy!r} in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold import __version__
+from pixi_scaffold.cli import EXIT_CODES
+from tests.support.command import scaffold
+from tests.support.paths import REPOSITORY
+
+MANIFEST = """
+[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+[dependencies]
+tqdm = "*"
+"""
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert scaffold("--version", cwd=tmp_path).out == f"pixi-scaffold {__version__}\n"
+    ran = scaffold("--help", cwd=tmp_path)
+    assert ran.code == 0
+    for command in ("new", "lock", "channel"):
+        assert command in ran.out
+
+
+def test_the_version_is_written_once() -> None:
+    import tomllib
+
+    document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    assert document["project"]["version"] == __version__
+    assert f"## {__version__}" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "exit-codes.md").read_text()
+    for code in EXIT_CODES:
+        assert f"| {code} |" in page
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_lock_then_check_then_change(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    ran = scaffold("lock", "--check", cwd=tmp_path)
+    assert ran.code == 3
+    assert "there is no" in ran.out
+    ran = scaffold("lock", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert "written" in ran.out
+    ran = scaffold("lock", "--json", cwd=tmp_path)
+    assert ran.document["changed"] is False
+    assert ran.document["engine"]["name"] == "rattler"
+    assert scaffold("lock", "--check", cwd=tmp_path).code == 0
+    (tmp_path / "pixi.toml").write_text(MANIFEST.replace('"*"', '">=99"'))
+    ran = scaffold("lock", "--check", "--json", cwd=tmp_path)
+    assert ran.code == ran.document["exit_code"] == 3
+    assert "tqdm >=99" in ran.document["results"][0]["lines"][0]
+    before = (tmp_path / "pixi.lock").read_bytes()
+    ran = scaffold("lock", cwd=tmp_path)
+    assert ran.code == 1
+    assert "default on linux-64" in ran.err
+    assert "tqdm >=99" in ran.err
+    assert (tmp_path / "pixi.lock").read_bytes() == before
+
+
+def test_check_needs_no_network(
+    tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    (tmp_path / "pixi.lock").write_text(
+        "version: 7\nplatforms:\n- name: linux-64\nenvironments:\n  default:\n    channels:\n"
+        "    - url: https://conda.anaconda.org/conda-forge/\n    packages: {}\npackages: []\n"
+    )
+    ran = scaffold("lock", "--check", cwd=tmp_path)
+    assert ran.code == 3
+    assert "default on linux-64: not locked" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("manifest", "code", "words"),
+    [
+        (None, 1, "no pixi.toml"),
+        ("[workspace\n", 1, "pixi.toml:1:"),
+        (MANIFEST + "[pypi-dependencies]\nx = '*'\n", 1, "pypi-dependencies"),
+        (MANIFEST, 1, "does not answer"),
+    ],
+)
+def test_lock_says_what_is_wrong(
+    tmp_path: Path, offline: None, manifest: str | None, code: int, words: str
+) -> None:
+    if manifest is not None:
+        (tmp_path / "pixi.toml").write_text(manifest)
+    ran = scaffold("lock", cwd=tmp_path)
+    assert ran.code == code, ran
+    assert words in ran.err
+    assert "next: " in ran.err
+    assert not (tmp_path / "pixi.lock").exists()
+
+
+def test_a_lock_of_a_newer_format(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    (tmp_path / "pixi.lock").write_text("version: 8\n")
+    ran = scaffold("lock", "--check", cwd=tmp_path)
+    assert ran.code == 1
+    assert "format 8" in ran.err
+    assert "upgrade pixi-scaffold" in ran.err
+
+
+def test_check_and_upgrade_together(tmp_path: Path) -> None:
+    assert scaffold("lock", "--check", "--upgrade", cwd=tmp_path).code == 2
+
+
+def test_the_generated_pages_are_current() -> None:
+    from tests.reference import pages
+
+    for path, text in pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run `make docs`"

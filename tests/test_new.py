@@ -1,0 +1,283 @@
+"""`pixi-scaffold new`, as a user runs it: real template, solver, packages and training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.channel import Starter
+from tests.conftest import git
+from tests.support.command import scaffold
+from tests.support.server import closed, serve, swallow
+
+STAGES = ["render", "manifest", "lock", "install", "train"]
+
+
+def statuses(document: dict) -> dict[str, str]:
+    return {r["name"]: r["status"] for r in document["results"]}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
+def test_from_nothing_to_a_trained_project_without_conda_forge(
+    template: Path, tmp_path: Path
+) -> None:
+    ran = scaffold("new", "myproject", "--template", template, cwd=tmp_path)
+    assert ran.code == 0, ran.out + ran.err
+    assert "conda-forge cannot be reached" in ran.out
+    assert "skipped  default, dev on linux-64-cuda" in ran.out
+    assert ran.out.rstrip().splitlines()[-1].strip().startswith("pixi-scaffold lock")
+    for stage in STAGES:
+        assert f"{stage}: passed in" in ran.out
+    project = tmp_path / "myproject"
+    assert not (project / "pixi.lock").exists()
+    receipt = json.loads((project / ".pixi" / "scaffold-receipt.json").read_text())
+    assert statuses(receipt) == dict.fromkeys(STAGES, "passed")
+    assert receipt["channel"]["stand_in"] is True
+    assert receipt["engine"] == {"name": "rattler", "why": receipt["engine"]["why"]}
+    lock = project / receipt["lock"]["path"]
+    assert lock.parent == project / ".pixi" / "starter"
+    assert receipt["lock"]["sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    assert receipt["train"]["first_loss"] > receipt["train"]["last_loss"]
+    assert receipt["train"]["device"]
+    assert any("on linux-64-cuda" in s["what"] for s in receipt["skipped"])
+    assert receipt["versions"]["pixi_scaffold"]
+    assert git(project, "rev-list", "--count", "HEAD") == "1"
+    assert git(project, "status", "--porcelain") == ""
+    # the commands that were printed work, in a shell that knows nothing
+    commands = receipt["next"]
+    assert len(commands) == 3
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    script = f"{commands[0]} && {commands[1]} --epochs 1 --name again"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (project / "runs" / "again" / "metrics.jsonl").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
+def test_the_json_document_is_the_receipt(template: Path, tmp_path: Path) -> None:
+    ran = scaffold(
+        "new", "p", "--template", template, "--channel", "starter", "--json", cwd=tmp_path
+    )
+    assert ran.code == 0, ran.err
+    assert ran.document == json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    assert ran.document["channel"]["why"] == "asked for"
+    assert "train: passed" in ran.err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
+def test_a_training_that_crashes_shows_its_last_lines(template: Path, tmp_path: Path) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(template, broken)
+    main = broken / "template" / "main.py"
+    main.write_text("print('about to fail')\nraise SystemExit('no such GPU')\n")
+    git(broken, "commit", "--quiet", "-am", "x")
+    git(broken, "tag", "v2.0.0")
+    ran = scaffold("new", "p", "--template", broken, "--channel", "starter", cwd=tmp_path)
+    assert ran.code == 3
+    assert "about to fail" in ran.out
+    assert "no such GPU" in ran.out
+    assert ".pixi/logs/train.log" in ran.out
+    assert "no such GPU" in (tmp_path / "p/.pixi/logs/train.log").read_text()
+    receipt = json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    assert statuses(receipt)["train"] == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("starter")
+def test_a_folder_is_a_channel_too(
+    template: Path, tmp_path: Path, starter: Starter, mirror: Callable[[str], None]
+) -> None:
+    mirror(closed())
+    ran = scaffold(
+        "new", "p", "--template", template, "--channel", starter.folder, "--json", cwd=tmp_path
+    )
+    assert ran.code == 0, ran.err
+    assert ran.document["channel"]["urls"] == [starter.url + "/"]
+    assert 'channels = ["conda-forge"]' in (tmp_path / "p/pixi.toml").read_text()
+    with serve(starter.folder) as url:  # a URL becomes the project's own channel
+        ran = scaffold("new", "q", "--template", template, "--channel", url, "--json", cwd=tmp_path)
+    assert f'channels = ["{url}"]' in (tmp_path / "q/pixi.toml").read_text()
+    assert statuses(ran.document)["lock"] == "failed"  # it has no CUDA and no macOS packages
+    assert ran.code == 3
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_with_conda_forge_the_lock_is_the_projects_own(template: Path, tmp_path: Path) -> None:
+    """The extract has records, not packages: the install fails, and says so."""
+    ran = scaffold("new", "p", "--template", template, "--json", cwd=tmp_path)
+    assert statuses(ran.document) == {
+        "render": "passed",
+        "manifest": "passed",
+        "lock": "passed",
+        "install": "failed",
+        "train": "skipped",
+    }
+    assert ran.code == 3
+    project = tmp_path / "p"
+    assert ran.document["lock"]["path"] == "pixi.lock"
+    assert ran.document["platforms"] == ["linux-64-cuda", "linux-64-cpu", "osx-arm64"]
+    assert "pixi.lock" in git(project, "ls-files").split()
+    assert git(project, "rev-list", "--count", "HEAD") == "1"
+    assert git(project, "status", "--porcelain") == ""
+    assert scaffold("lock", "p", "--check", cwd=tmp_path).code == 0
+
+
+def test_no_check_only_renders(template: Path, tmp_path: Path) -> None:
+    ran = scaffold("new", "p", "--template", template, "--no-check", "--json", cwd=tmp_path)
+    assert ran.code == 0
+    assert statuses(ran.document) == {"render": "passed"}
+    assert not (tmp_path / "p" / ".pixi").exists()
+    assert (tmp_path / "p" / ".git").is_dir()
+    ran = scaffold("new", "q", "--template", template, "--no-check", "--no-git", cwd=tmp_path)
+    assert ran.code == 0
+    assert not (tmp_path / "q" / ".git").exists()
+
+
+def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "answers.yml").write_text("cuda_version: '12.6'\nauthor: Ann\n_commit: x\n")
+    ran = scaffold(
+        "new", "p", "--template", template, "--no-check", "--data-file", "answers.yml",
+        "-d", "cuda_version=12.8", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert ran.code == 0, ran
+    assert ran.document["answers"]["cuda_version"] == "12.8"
+    assert ran.document["answers"]["author"] == "Ann"
+    assert 'cuda-version = "12.8.*"' in (tmp_path / "p/pixi.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["1st"], 2, "start with a letter"),
+        (["p", "-d", "cuda_version=1"], 2, "cuda_version"),
+        (["p", "-d", "oops"], 2, "question=value"),
+        (["p", "-d", "colour=red"], 2, "colour"),
+        (["p", "--data-file", "missing.yml"], 2, "missing.yml"),
+        (["p", "--engine", "conda"], 2, "'conda'"),
+        (["p", "--channel", "./no/such"], 2, "no folder"),
+        (["p", "--channel", "http://[bad"], 2, "not a conda channel"),
+        (["p", "--channel", "{closed}/c"], 1, "cannot be used"),
+        (["p", "--channel", "{empty}"], 1, "not a conda channel"),
+        (["p", "--template", "/no/such"], 1, "cannot use the template"),
+        (["full"], 2, "not empty"),
+        (["p", "--no-such-option"], 2, "No such option"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_bad_input_makes_nothing(
+    template: Path, tmp_path: Path, args: list[str], code: int, words: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    (tmp_path / "empty").mkdir()
+    filled = [a.format(closed=closed(), empty=tmp_path / "empty") for a in args]
+    more = [] if "--template" in filled else ["--template", str(template)]
+    ran = scaffold("new", *filled, *more, cwd=tmp_path)
+    assert ran.code == code, ran
+    assert words in ran.err
+    assert sorted(os.listdir(tmp_path)) == ["empty", "full"]
+
+
+def test_an_error_as_json(template: Path, tmp_path: Path) -> None:
+    ran = scaffold("new", "1st", "--template", template, "--json", cwd=tmp_path)
+    assert ran.code == ran.document["exit_code"] == 2
+    assert ran.document["ok"] is False
+    assert "start with a letter" in ran.document["error"]["message"]
+    assert ran.document["error"]["hint"]
+
+
+def test_no_terminal_means_defaults_never_a_hang(template: Path, tmp_path: Path) -> None:
+    ran = scaffold(
+        "new", "p", "--template", template, "--no-check", cwd=tmp_path, stdin="", timeout=60
+    )
+    assert ran.code == 0
+
+
+def interrupted(args: list[str], cwd: Path, when: str, sig: int) -> tuple[int, str]:
+    """Run `new`, send `sig` once `when` is printed, return exit code and output."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixi_scaffold", "new", *args],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if when in line:
+            time.sleep(0.3)
+            process.send_signal(sig)
+            break
+    output += process.stdout.read()
+    return process.wait(60), output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("offline", "starter")
+def test_ctrl_c_in_training_keeps_the_project(template: Path, tmp_path: Path, sig: int) -> None:
+    args = ["p", "--template", str(template), "--channel", "starter"]
+    code, output = interrupted(args, tmp_path, "train: started", sig)
+    assert code == 130, output
+    assert "is whole" in output
+    assert "pixi-scaffold lock" in output
+    assert "Traceback" not in output
+    assert git(tmp_path / "p", "status", "--porcelain") == ""
+    assert not [line for line in _processes() if str(tmp_path) in line]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
+def test_ctrl_c_while_installing_keeps_the_project(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "cold"))  # it takes seconds
+    args = ["p", "--template", str(template), "--channel", "starter"]
+    code, output = interrupted(args, tmp_path, "install: started", signal.SIGINT)
+    assert code == 130, output
+    assert "is whole" in output
+    assert "Traceback" not in output
+    again = scaffold("lock", "p", "--check", cwd=tmp_path)
+    assert again.code == 3  # it has no pixi.lock: that was the starter channel's
+
+
+def test_ctrl_c_while_a_channel_is_asked(
+    template: Path, tmp_path: Path, mirror: Callable[[str], None]
+) -> None:
+    with swallow() as url:
+        mirror(url)
+        code, output = interrupted(
+            ["p", "--template", str(template)], tmp_path, "lock: started", signal.SIGINT
+        )
+    assert code == 130, output
+    assert "Traceback" not in output
+    assert git(tmp_path / "p", "rev-list", "--count", "HEAD") == "1"
+
+
+def _processes() -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found

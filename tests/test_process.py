@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.process import clean_env, run
+
+
+def test_output_and_code_come_back(tmp_path: Path) -> None:
+    done = run(["sh", "-c", "pwd; echo two >&2; exit 3"], cwd=tmp_path)
+    assert done.code == 3
+    assert done.output.split() == [str(tmp_path), "two"]
+
+
+def test_lines_come_as_they_are_printed() -> None:
+    seen: list[str] = []
+    done = run(["sh", "-c", "echo a; echo b"], on_line=seen.append)
+    assert seen == ["a", "b"]
+    assert done.output == "a\nb\n"
+
+
+def test_no_pixi_variables_reach_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXI_PROJECT_ROOT", "/elsewhere")
+    monkeypatch.setenv("CONDA_PREFIX", "/elsewhere")
+    assert "PIXI_PROJECT_ROOT" not in run(["env"]).output
+    assert "CONDA_PREFIX" not in clean_env(drop=("CONDA_*",))
+    assert clean_env({"PIXI_X": "1"})["PIXI_X"] == "1"
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(ScaffoldError, match=r"cannot run no-such-program"):
+        run(["no-such-program"])
+
+
+def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(ScaffoldError, match=r"did not end within 0\.5 s"):
+        run(["sh", "-c", f"echo $$ > {pid}; sleep 60"], timeout=0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_ctrl_c_ends_what_the_program_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = (
+        "from pixi_scaffold.process import run\n"
+        f"run(['sh', '-c', 'sleep 60 & echo $! > {pid}; wait'], on_line=print)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    _wait_for(lambda: pid.exists() and pid.read_text().strip() != "")
+    parent.send_signal(signal.SIGINT)
+    parent.wait(20)
+    child = int(pid.read_text())
+    _wait_for(lambda: not _runs(child))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _wait_for(condition: object, timeout: float = 20) -> None:
+    end = time.monotonic() + timeout
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)

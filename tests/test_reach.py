@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.errors import LockError
+from pixi_scaffold.reach import mirrored, unreachable
+from tests.support.server import closed, serve, swallow
+
+CHANNEL = "https://conda.anaconda.org/conda-forge/"
+
+
+def test_a_server_that_says_404_answers(tmp_path: Path) -> None:
+    with serve(tmp_path) as url:
+        assert unreachable([url + "/channel/"]) is None
+
+
+def test_a_closed_port_does_not_answer() -> None:
+    why = unreachable([closed() + "/"])
+    assert why is not None
+    assert "refused" in why
+
+
+def test_a_network_that_swallows_packets_is_given_up() -> None:
+    with swallow() as url:
+        start = time.monotonic()
+        why = unreachable([url + "/"], timeout=0.3)
+        assert why is not None
+        assert "no answer within 0.3 s" in why
+        assert time.monotonic() - start < 30
+
+
+def test_the_mirror_of_pixis_configuration_is_asked(
+    tmp_path: Path, mirror: Callable[[str], None]
+) -> None:
+    with serve(tmp_path) as url:
+        mirror(url)
+        assert unreachable([CHANNEL]) is None
+    mirror(closed())
+    assert unreachable([CHANNEL]) is not None
+
+
+def test_a_broken_configuration_is_named(user: Path) -> None:
+    (user / "config.toml").write_text("[mirrors\n")
+    with pytest.raises(LockError, match="Pixi configuration"):
+        unreachable([CHANNEL])
+
+
+def test_folders(tmp_path: Path) -> None:
+    assert unreachable([tmp_path.as_uri() + "/"]) is None
+    assert unreachable([(tmp_path / "no").as_uri() + "/"]) is not None
+
+
+def test_the_longest_prefix_wins() -> None:
+    mirrors = {"https://a.b": ["https://m1"], "https://a.b/c/": ["https://m2/x", "https://m3"]}
+    assert mirrored("https://a.b/c/d/", mirrors) == ["https://m2/x/d/", "https://m3/d/"]
+    assert mirrored("https://a.b/e/", mirrors) == ["https://m1/e/"]
+    assert mirrored("https://other/", mirrors) == ["https://other/"]

