@@ -19,7 +19,7 @@ LAYERS = (
     {"manifest", "wheel"},
     {"interpreter", "lock", "reach", "render"},
     {"environment", "channel"},
-    {"check"},
+    {"check", "pack"},
     {"new", "relock"},
     {"display"},
     {"cli"},
@@ -60,7 +60,9 @@ def test_every_module_says_what_it_is() -> None:
         assert len(doc.splitlines()) <= 6, path
 
 
-@pytest.mark.parametrize("heavy", ["copier", "rattler", "htcondor2", "rich", "yaml", "tomlkit"])
+@pytest.mark.parametrize(
+    "heavy", ["copier", "rattler", "htcondor2", "conda_pack", "rich", "yaml", "tomlkit"]
+)
 def test_help_imports_nothing_heavy(heavy: str) -> None:
     code = (
         "import sys; sys.argv = ['pixi-scaffold', '--version']\n"

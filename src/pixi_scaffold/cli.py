@@ -138,6 +138,28 @@ def lock(
         )
 
 
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="The workspace.")] = Path(),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The archive (default: env.tar.gz there).")
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(help="Platform to pack (default: the first one for Linux).")
+    ] = None,
+    lock_file: Annotated[
+        Path | None,
+        typer.Option("--lock", help="Another lock file, such as .pixi/starter/pixi.lock."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Pack the locked environment of one platform into an archive that travels with a job."""
+    from pixi_scaffold.pack import pack as make
+
+    with _session("pack", as_json) as session:
+        session.show(make(folder, output, platform, lock_file, session.progress))
+
+
 @channel_app.command("build")
 def channel_build(
     folder: Annotated[

@@ -1,0 +1,79 @@
+"""`pixi-scaffold pack`, and the job that it is for: the worker script with the real archive."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.channel import Starter
+from tests.support.command import scaffold
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(template: Path, starter: Starter, tmp_path: Path) -> Path:
+    """A project with the delivery `pack`, locked on the starter channel."""
+    from pixi_scaffold.lock.rattler import RattlerEngine
+    from pixi_scaffold.manifest import read_manifest
+    from pixi_scaffold.report import Silent
+
+    args = ["new", "p", "--template", template, "--no-check", "-d", "delivery=pack"]
+    assert scaffold(*args, cwd=tmp_path).code == 0
+    workspace = read_manifest(tmp_path / "p" / "pixi.toml")
+    path = tmp_path / "p" / ".pixi" / "starter" / "pixi.lock"
+    RattlerEngine().lock(workspace, path, Silent(), channels=[starter.url])
+    return tmp_path / "p"
+
+
+STARTER_LOCK = ("--lock", ".pixi/starter/pixi.lock", "--platform", "linux-64-cpu")
+
+
+def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path) -> None:
+    ran = scaffold("pack", *STARTER_LOCK, "--json", cwd=project)
+    assert ran.code == 0, ran
+    archive = project / "env.tar.gz"
+    assert ran.document["bytes"] == archive.stat().st_size > 50_000_000
+    with tarfile.open(archive) as tar:
+        names = set(tar.getnames())
+    assert {"bin/python", "bin/conda-unpack", "bin/activate"} <= names
+    assert not any(name.startswith(".") for name in (p.name for p in project.glob(".*env.tar.gz")))
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    shutil.copy(project / "htcondor" / "pack.sh", sandbox / "condor_exec.exe")
+    for name in ("main.py", "pixi.toml", "env.tar.gz"):
+        shutil.copy(project / name, sandbox)
+    shutil.rmtree(project)  # nothing of it may be needed
+    done = subprocess.run(
+        ["./condor_exec.exe", "--data", "digits", "--epochs", "2", "--name", "job-1-0"],
+        cwd=sandbox,
+        env={"PATH": "/usr/bin:/bin", "_CONDOR_SCRATCH_DIR": str(sandbox)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"in {sandbox}/.worker/env" in done.stdout
+    rows = (sandbox / "runs" / "job-1-0" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["train_loss"] < json.loads(rows[0])["train_loss"]
+    config = json.loads((sandbox / "runs" / "job-1-0" / "config.json").read_text())
+    assert config["torch"].startswith("2.")
+
+
+def test_what_cannot_be_packed(project: Path) -> None:
+    ran = scaffold("pack", cwd=project)
+    assert ran.code == 1
+    assert "there is no" in ran.err
+    assert "pixi-scaffold lock" in ran.err
+    ran = scaffold("pack", "--lock", ".pixi/starter/pixi.lock", cwd=project)
+    assert ran.code == 2
+    assert "does not lock default for linux-64-cuda" in ran.err
+    ran = scaffold("pack", "--platform", "amiga", cwd=project)
+    assert ran.code == 2
+    assert "linux-64-cpu" in ran.err
+    assert not (project / "env.tar.gz").exists()
