@@ -3,6 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 NAME ?=
 ARGS ?=
+export NAME
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 .PHONY: help new test lint format bench docs golden clean
@@ -11,9 +12,9 @@ help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 new: ## Make a project and prove that it works: make new NAME=myproject
-	@test -n "$(NAME)" || { echo "give the project a name: make new NAME=myproject" >&2; exit 2; }
+	@test -n "$$NAME" || { echo "give the project a name: make new NAME=myproject" >&2; exit 2; }
 	@.ci/venv.sh $(VENV)
-	@$(BIN)/pixi-scaffold new "$(NAME)" $(ARGS)
+	@$(BIN)/pixi-scaffold new $(ARGS) -- "$$NAME"
 
 test: ## Run the tests (ARGS="-k lock" for some of them)
 	@.ci/venv.sh $(VENV) dev
@@ -42,6 +43,7 @@ docs: ## Write the generated pages of docs/ anew
 bench: ## Measure the speed claims side by side
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python bench/tool.py
+	$(BIN)/python bench/training.py
 
 clean: ## Remove the virtual environment
 	rm -rf -- "$(VENV)"

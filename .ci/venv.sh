@@ -7,7 +7,8 @@ folder=$1 extra=${2:-}
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-if [ ! -x "$folder/bin/python" ]; then
+if [ ! -e "$folder/.made" ]; then # the mark comes last, so that a set-up that was interrupted starts again
+    rm -rf -- "$folder"
     python=
     for name in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
         if command -v "$name" >/dev/null && is_new_enough "$name"; then python=$name; break; fi
@@ -27,6 +28,7 @@ if [ ! -x "$folder/bin/python" ]; then
             exit 1
         fi
     fi
+    touch "$folder/.made"
 fi
 
 stamp=$folder/.installed${extra:+-$extra}

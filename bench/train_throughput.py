@@ -188,6 +188,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=60_000, help="at most so many an epoch")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--at-least", type=float, help="exit with 1 below this ratio")
+    parser.add_argument("--at-most-share", type=float, help="exit with 1 above this data share")
     return parser.parse_args()
 
 
@@ -221,7 +222,9 @@ def main() -> int:
         document = {"machine": machine(device), "torch": torch.__version__, "ratio": ratio}
         document |= {"batch_size": args.batch_size, "data_share": shares["main.py"]}
         args.json.write_text(json.dumps(document | {"runs": figures}, indent=1) + "\n")
-    return 1 if args.at_least and ratio < args.at_least else 0
+    too_slow = args.at_least is not None and ratio < args.at_least
+    waits = args.at_most_share is not None and shares["main.py"] > args.at_most_share
+    return 1 if too_slow or waits else 0
 
 
 if __name__ == "__main__":

@@ -5,21 +5,22 @@
     torchrun --nproc-per-node 2 main.py      several GPUs (or processes) on one machine
 
 Results go to runs/NAME/. Give the same command again and an interrupted run goes on from its last
-checkpoint. SIGTERM, by which a batch system asks for its slot back, saves and exits with code 85.
+checkpoint. SIGTERM, by which a batch system asks for its slot back, saves and exits with code 85;
+Ctrl-C saves too.
 """
 
 import argparse
 import gzip
 import hashlib
+import io
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import tempfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -46,7 +47,7 @@ Data = tuple[Tensor, Tensor, Tensor, Tensor]  # train images and labels, test im
 
 
 class UserError(Exception):
-    """Something that the person at the keyboard can put right; the text says how."""
+    """Something that the person at the keyboard can put right; the text says how (exit code 2)."""
 
 
 def load_data(name: str, folder: Path, device: torch.device) -> Data:
@@ -75,7 +76,7 @@ def mnist_arrays(folder: Path, archive: Path = Path("MNIST_data.tar.gz")) -> lis
     names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in kinds]
     paths = [p for place in (folder, folder / "MNIST" / "raw") for p in place.glob("*-ubyte*")]
     files = {path.name.removesuffix(".gz"): path.read_bytes() for path in paths}
-    if not files and archive.is_file():
+    if set(names) - files.keys() and archive.is_file():
         with tarfile.open(archive) as tar:  # read, not unpacked: no name in it can do harm
             for member in filter(tarfile.TarInfo.isfile, tar):
                 if (name := Path(member.name).name.removesuffix(".gz")) in names:
@@ -149,7 +150,6 @@ class Trainer:
         self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
         self.loss_sum = torch.zeros((), device=device)
         self.rows: list[dict[str, float]] = []
-        self.data_seconds = 0.0
         self.identity: dict[str, Any] = {"batch size": batch_size, "lr": lr, "seed": seed}
         self.identity |= {"model": str(self.model), "data set": [len(y) for y in data]}
 
@@ -169,9 +169,7 @@ class Trainer:
     def train_step(self) -> None:
         if self.step == 0:
             self.start_epoch()
-        started = time.perf_counter()
         images, labels = self.next_batch()
-        self.data_seconds += time.perf_counter() - started
         with self.autocast:
             loss = F.cross_entropy(self.parallel(images), labels)
         self.optimizer.zero_grad()
@@ -270,16 +268,16 @@ def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
         if not resume:
             path.unlink()
             continue
+        content = path.read_bytes()  # an OSError here is no fault of the checkpoint
         try:
-            if damaged := zipfile.ZipFile(path).testzip():  # torch.load checks no sums
+            if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():  # torch checks no sums
                 raise ValueError(damaged)
-            state = torch.load(path, map_location="cpu", weights_only=True)  # runs no code in it
+            # weights_only: code that somebody hid in the file is not run.
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if state["format"] == FORMAT:
                 print(f"resuming from {path}, {state['epoch']} epochs and {state['step']} steps")
                 return state
             problem = "of another format"
-        except OSError:  # no right to read it, say: then it is not ours to put aside
-            raise
         except Exception as error:  # what damage raises depends on where it is
             problem = f"damaged, or not from main.py ({type(error).__name__})"
         os.replace(path, f"{path}.refused")
@@ -291,13 +289,12 @@ def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
 
 def write_config(path: Path, args: argparse.Namespace, device: torch.device) -> None:
     here, gpu = Path(__file__).resolve().parent, device.type == "cuda"
-    try:
+    commit = os.environ.get("GIT_COMMIT")  # a worker has no .git: `pixi run submit` sends it
+    if not commit and (here / ".git").exists() and shutil.which("git"):
         git = ["git", "-C", str(here), "rev-parse", "--verify", "--quiet", "HEAD"]
-        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
-    except OSError:  # no git on this worker
-        commit = None
+        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     lock = here / "pixi.lock"
-    config = {"arguments": vars(args), "world_size": WORLD_SIZE, "git_commit": commit}
+    config = {"arguments": vars(args), "world_size": WORLD_SIZE, "git_commit": commit or None}
     config["device"] = torch.cuda.get_device_name(device) if gpu else device.type
     config |= {"python": platform.python_version(), "torch": torch.__version__}
     sha256 = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
@@ -308,23 +305,21 @@ def draw_curves(folder: Path) -> None:
     if not (folder / "metrics.jsonl").is_file():
         raise UserError(f"no {folder}/metrics.jsonl to draw: train first, or give --name")
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    with tempfile.TemporaryDirectory() as cache:
-        if "HOME" not in os.environ:  # as on many a worker
-            os.environ.setdefault("MPLCONFIGDIR", cache)
-        from matplotlib.figure import Figure  # draws to files alone (Agg): needs no display
+    from matplotlib.figure import Figure  # draws to files alone (Agg): needs no display
 
-        figure = Figure(figsize=(9, 3.5), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for key, axes in (("train_loss", left), ("test_loss", left), ("test_accuracy", right)):
-            axes.plot([r["epoch"] for r in rows], [r[key] for r in rows], ".-", label=key)
-            axes.set_xlabel("epoch")
-            axes.legend()
-        write_file(folder / "loss.png", lambda file: figure.savefig(file, format="png"))
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for key, axes in (("train_loss", left), ("test_loss", left), ("test_accuracy", right)):
+        axes.plot([r["epoch"] for r in rows], [r[key] for r in rows], ".-", label=key)
+        axes.set_xlabel("epoch")
+        axes.legend()
+    write_file(folder / "loss.png", lambda file: figure.savefig(file, format="png"))
 
 
 def choose_device(wanted: str) -> torch.device:
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # a GPU for each process, or none for any
     usable = {
-        "cuda": torch.cuda.device_count() > LOCAL_RANK,  # a GPU for each process
+        "cuda": torch.cuda.is_available() and torch.cuda.device_count() >= here,
         "mps": torch.backends.mps.is_available() and WORLD_SIZE == 1,  # DDP cannot use Metal
         "cpu": True,
     }
@@ -337,7 +332,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def train(trainer: Trainer, args: argparse.Namespace, folder: Path, signals: list[int]) -> bool:
-    """Up to --epochs. False when SIGTERM came before that, with a checkpoint of the moment."""
+    """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
 
     def save() -> None:
         state = trainer.state()
@@ -353,10 +348,10 @@ def train(trainer: Trainer, args: argparse.Namespace, folder: Path, signals: lis
         return heard.item() > 0
 
     while trainer.epoch < args.epochs:
-        started, first, trainer.data_seconds = time.perf_counter(), trainer.step, 0.0
         hide = None if RANK == 0 else True  # None: a bar on a terminal, nothing in a log
-        with tqdm(total=trainer.steps_per_epoch, initial=first, leave=False, disable=hide) as bar:
-            while trainer.step < trainer.steps_per_epoch:
+        total, done = trainer.steps_per_epoch, trainer.step
+        with tqdm(total=total, initial=done, leave=False, disable=hide) as bar:
+            while trainer.step < total:
                 trainer.train_step()
                 bar.update()
                 if told_to_stop():
@@ -364,26 +359,19 @@ def train(trainer: Trainer, args: argparse.Namespace, folder: Path, signals: lis
                     return False
                 if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
                     save()
-        trainer.loss_sum.item()  # waits for the device, so that the time is all of the training
-        seconds = time.perf_counter() - started
-        speed = (len(trainer.order) - first * trainer.batch_size) / seconds
-        share = trainer.data_seconds / seconds
         trainer.add_row()
         save()
         if RANK == 0:
             write_json(folder / "metrics.jsonl", *trainer.rows)
-            write_json(folder / "timing.json", {"images_per_second": speed, "data_share": share})
-        text = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}  "
-        text += (
-            "accuracy {test_accuracy:.2%}  {speed:.0f} images/s, {share:.1%} of the time for data"
-        )
-        print(text.format(**trainer.rows[-1], speed=speed, share=share), flush=True)
+        row = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}"
+        print((row + "  accuracy {test_accuracy:.2%}").format(**trainer.rows[-1]), flush=True)
     return True
 
 
 def run(args: argparse.Namespace) -> int:
     signals: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: signals.append(number))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
@@ -415,11 +403,12 @@ def run(args: argparse.Namespace) -> int:
         dist.barrier()  # nobody leaves before process 0 has written everything
         dist.destroy_process_group()
     if not finished:
-        print(f"stopped by SIGTERM, saved in {folder}: the same command goes on", flush=True)
-        return EVICTED
+        print(f"stopped, saved in {folder}: the same command goes on", flush=True)
+        return 130 if signal.SIGINT in signals else EVICTED  # 130: what shells say of Ctrl-C
     first, last = trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
     if args.require_progress and not last < first:  # so that NaN is no progress either
-        raise UserError(f"no progress: the train loss went from {first:.4f} to {last:.4f}")
+        print(f"main.py: no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -459,7 +448,7 @@ def main(argv: list[str] | None = None) -> int:
             return run(args)
     except (UserError, OSError) as error:
         print(f"main.py: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UserError) else 1  # 2: it would fail anywhere
     return 0
 
 

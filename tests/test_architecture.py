@@ -60,9 +60,20 @@ def test_every_module_says_what_it_is() -> None:
         assert len(doc.splitlines()) <= 6, path
 
 
-@pytest.mark.parametrize(
-    "heavy", ["copier", "rattler", "htcondor2", "conda_pack", "rich", "yaml", "tomlkit"]
-)
+def test_a_log_does_without_rich(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['pixi-scaffold', 'lock', '--check', 'nowhere']\n"
+        "from pixi_scaffold.cli import app\n"
+        "try: app()\n"
+        "except SystemExit as end: print(end.code, 'rich' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["1", "False"], done
+
+
+@pytest.mark.parametrize("heavy", ["copier", "rattler", "htcondor2", "conda_pack", "rich", "yaml"])
 def test_help_imports_nothing_heavy(heavy: str) -> None:
     code = (
         "import sys; sys.argv = ['pixi-scaffold', '--version']\n"

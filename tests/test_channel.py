@@ -59,13 +59,31 @@ def test_a_copy_for_another_folder(starter: Starter, tmp_path: Path) -> None:
     assert ran.document["url"] == folder.as_uri()
     built = sorted(p.name for p in (folder / starter.subdir).iterdir())
     assert built == sorted(p.name for p in (starter.folder / starter.subdir).iterdir())
-    assert scaffold("channel", "build", folder, cwd=tmp_path).code == 0
+    ran = scaffold("channel", "build", "channel", "--json", cwd=tmp_path)  # a relative one
+    assert ran.document["url"] == folder.as_uri()
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("x")
     ran = scaffold("channel", "build", other, cwd=tmp_path)
     assert ran.code == 2
     assert "not a starter channel" in ran.err
+
+
+def test_what_is_not_whole_is_made_anew(starter: Starter, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    build_channel(Silent(), folder)
+    package = max((folder / starter.subdir).glob("tqdm-*.conda"))
+    for damage in (
+        lambda: package.write_bytes(package.read_bytes()[:-1]),
+        package.unlink,
+        lambda: (folder / "starter.json").write_text(""),
+        lambda: (folder / "starter.json").write_text('{"key": "of other pins"}'),
+    ):
+        damage()
+        assert channel._read(folder) is None
+        assert build_channel(Silent(), folder) == Starter(folder, starter.subdir, starter.packages)
+        assert channel._read(folder) is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["copy"]
 
 
 def test_a_wheel_whose_digest_is_not_the_indexs_is_not_used(
@@ -112,6 +130,21 @@ def test_no_index_at_all_is_an_error_with_pips_words(
     with pytest.raises(ScaffoldError, match="choosing the wheels") as caught:
         channel._download(tmp_path / "wheels", Silent())
     assert "pip config" in caught.value.hint
+
+
+def test_pip_before_23_1_names_the_digest_differently() -> None:
+    def report(archive: dict[str, object]) -> dict[str, object]:
+        item = {
+            "metadata": {"name": "x", "version": "1"},
+            "download_info": {"archive_info": archive},
+        }
+        return {"install": [item]}
+
+    old, new = {"hash": "sha256=abc"}, {"hashes": {"sha256": "abc"}}
+    assert channel._wheels(report(old)) == channel._wheels(report(new))
+    for nothing in ({}, {"hash": "md5=abc"}):
+        with pytest.raises(ScaffoldError, match="no sha256 for x"):
+            channel._wheels(report(nothing))
 
 
 def test_the_runpath_is_replaced_in_place() -> None:

@@ -108,6 +108,26 @@ def test_a_lock_of_a_newer_format(tmp_path: Path) -> None:
     assert "upgrade pixi-scaffold" in ran.err
 
 
+@pytest.mark.usefixtures("conda_forge")
+def test_check_looks_and_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    ran = scaffold("check", "--json", cwd=tmp_path)
+    assert ran.code == 3
+    assert [r["status"] for r in ran.document["results"]] == ["passed", "failed"]
+    assert scaffold("lock", cwd=tmp_path).code == 0
+    before = (tmp_path / "pixi.lock").read_bytes()
+    ran = scaffold("check", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert "is current" in ran.out
+    (tmp_path / "pixi.toml").write_text(MANIFEST.replace('"*"', '">=99"'))
+    ran = scaffold("check", cwd=tmp_path)
+    assert ran.code == 3
+    assert "tqdm >=99" in ran.out
+    assert (tmp_path / "pixi.lock").read_bytes() == before
+    (tmp_path / "pixi.toml").write_text("[workspace\n")
+    assert scaffold("check", "--json", cwd=tmp_path).document["results"][0]["status"] == "failed"
+
+
 def test_check_and_upgrade_together(tmp_path: Path) -> None:
     assert scaffold("lock", "--check", "--upgrade", cwd=tmp_path).code == 2
 

@@ -325,24 +325,36 @@ def test_bootstrap_gives_up_without_a_network(render: Render, tmp_path: Path) ->
 
 
 @needs_linux
-@pytest.mark.parametrize(
-    ("have", "used"),
-    [("0.79.0", True), ("0.80.0", True), ("1.0.0", True), ("0.78.9", False), ("0.9.0", False)],
-)
-def test_bootstrap_takes_a_pixi_that_is_new_enough(
-    render: Render, pixi_stand_in: tuple[str, str], tmp_path: Path, have: str, used: bool
+def test_bootstrap_takes_the_pinned_pixi_and_no_other(
+    render: Render, pixi_stand_in: tuple[str, str], tmp_path: Path
 ) -> None:
     url, digest = pixi_stand_in
     folder = sandbox(render(pixi_sha256=digest), tmp_path / "scratch")
     (tmp_path / "bin").mkdir()
-    shutil.copy(SUPPORT / "pixi_stand_in", tmp_path / "bin/pixi")
+    (tmp_path / "bin/pixi").write_text("#!/bin/sh\necho another pixi; exit 9\n")
+    (tmp_path / "bin/pixi").chmod(0o755)
     path = f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin"
-    job = worker(
-        folder, "--steps", "1", PATH=path, PIXI_STAND_IN_VERSION=have, PIXI_SCAFFOLD_PIXI_URL=url
-    )
+    job = worker(folder, "--steps", "1", PATH=path, PIXI_SCAFFOLD_PIXI_URL=url)
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 0, out
-    assert ("downloading" not in out) == used
+    assert "another pixi" not in out
+
+
+@pytest.mark.parametrize(("allowed", "code"), [("", 75), ("1", 0)])
+def test_a_gpu_that_cannot_be_used_is_no_place_to_train(
+    render: Render, tmp_path: Path, allowed: str, code: int
+) -> None:
+    folder = sandbox(render(), tmp_path / "scratch")
+    job = worker(
+        folder,
+        *("--steps", "1"),
+        PIXI_SCAFFOLD_ENV=staged(tmp_path),
+        _CONDOR_AssignedGPUs="GPU-1",
+        PIXI_SCAFFOLD_ALLOW_CPU=allowed,
+    )
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == code, out
+    assert ("PyTorch cannot use it" in out) == (code == 75)
 
 
 def staged(folder: Path) -> str:
@@ -435,6 +447,8 @@ def pool(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Poo
 
 
 def environment(**variables: str) -> str:
+    """The line of the submit description; the pool's GPUs are fakes, so the CPU must do."""
+    variables = {"PIXI_SCAFFOLD_ALLOW_CPU": "1", **variables}
     return 'environment = "' + " ".join(f"{k}={v}" for k, v in variables.items()) + '"'
 
 
@@ -527,6 +541,37 @@ def test_an_eviction_loses_at_most_one_checkpoint_interval(
         assert 0 < lost <= (checkpoint_seconds + 2) / step_seconds
     else:
         assert lost == 0
+
+
+@pytest.mark.parametrize("how", ["vacate", "hold and release"])
+def test_the_real_training_ends_as_if_it_had_never_been_evicted(
+    pool: Pool, project: Render, project_environment: Path, how: str
+) -> None:
+    """The template's own main.py with PyTorch, evicted in the middle of an epoch."""
+    folder = project()
+    shutil.copy(ROOT / "template" / "main.py", folder / "main.py")
+    arguments = "--data digits --epochs 6 --batch-size 8 --name"
+    env = {"PIXI_SCAFFOLD_ENV": str(project_environment), "OMP_NUM_THREADS": "1"}
+    more = (
+        environment(CHECKPOINT_SECONDS="3600", **env),
+        "request_memory = 2GB",
+        "request_disk = 50MB",
+    )
+    # `$(name)` of the description itself would hold the number of the cluster
+    cut = pool.submit("htcondor/train.sub", folder, *more, f'arguments = "{arguments} cut"')
+    out = folder / f"logs/{cut}-0.out"
+    _until(lambda: "epoch 2" in pool.run("condor_tail", str(cut), check=False))
+    if how == "vacate":
+        pool.run("condor_vacate_job", str(cut))
+    else:
+        pool.hold_and_release(cut)
+    assert pool.wait(cut, 180) == 0, out.read_text()
+    assert pool.query(cut, "NumJobStarts") == ["2"]
+    assert "resuming from runs/cut/checkpoint.pt" in out.read_text()
+    whole = pool.submit("htcondor/train.sub", folder, *more, f'arguments = "{arguments} whole"')
+    assert pool.wait(whole, 180) == 0
+    metrics = [(folder / "runs" / name / "metrics.jsonl").read_bytes() for name in ("cut", "whole")]
+    assert metrics[0] == metrics[1]
 
 
 # Would it run there? Pools of one machine, with the GPUs that are named.

@@ -199,6 +199,14 @@ test = { features = ["test"], solve-group = "all" }
         ('tqdm = "*"', 'tqdm = ">=99"', "tqdm >=99"),
         ('tqdm = "*"', 'tqdm = "*"\nnumpy = "*"', "numpy, which is not locked"),
         ('tqdm = "*"', 'colorama = "*"', "nothing asks for it"),
+        ('tqdm = "*"', 'tqdm = { version = "*", channel = "bioconda" }', "bioconda"),
+        ('tqdm = "*"', 'tqdm = { version = "*", subdir = "win-64" }', "win-64"),
+        ('tqdm = "*"', 'tqdm = { version = "*", file-name = "no.conda" }', "no.conda"),
+        (
+            '["conda-forge"]',
+            '["bioconda"]',
+            "the manifest says https://conda.anaconda.org/bioconda",
+        ),
         ('["conda-forge"]', '["conda-forge", "bioconda"]', "bioconda"),
         ('["linux-64"]', '["linux-64", "osx-arm64"]', "default on osx-arm64: not locked"),
         ('["linux-64"]', '["osx-arm64"]', "linux-64 is locked, but not one of its platforms"),
@@ -225,6 +233,75 @@ def test_an_environment_too_many_makes_a_lock_stale(tmp_path: Path) -> None:
     found = lock(more)
     fewer = workspace_of(SMALL, tmp_path)
     assert unsatisfied(fewer, found) == ["environment more is locked, but not in the manifest"]
+
+
+@pytest.mark.usefixtures("conda_forge")
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL.replace("[dep", "[target.linux.dep").replace('64"]', '64", "osx-arm64"]'),
+        SMALL.replace("[dep", "[feature.f.dep") + "[environments]\nf = ['f']\n",
+        SMALL + "[environments]\nempty = { no-default-feature = true, features = [] }\n",
+    ],
+    ids=["one platform", "one feature", "empty environment"],
+)
+def test_where_nothing_is_required_nothing_is_missing(tmp_path: Path, text: str) -> None:
+    workspace = workspace_of(text, tmp_path)
+    assert unsatisfied(workspace, lock(workspace)) == []
+
+
+def test_nothing_at_all_to_lock_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LockError, match="nothing to lock"):
+        lock(workspace_of(SMALL.replace('tqdm = "*"', ""), tmp_path))
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_lock_that_pixi_solved_otherwise_is_stale(tmp_path: Path) -> None:
+    workspace = workspace_of(SMALL, tmp_path)
+    lock(workspace)
+    text = workspace.lock_file.read_text()
+    head = "    channels:\n"
+    for extra, words in (
+        ("    options:\n      channel-priority: disabled\n", "channel-priority: disabled"),
+        ("    options:\n      strategy: lowest-version\n", "strategy: lowest-version"),
+    ):
+        workspace.lock_file.write_text(text.replace(head, extra + head, 1))
+        found = unsatisfied(workspace, read_lock(workspace.lock_file))
+        assert any(words in line for line in found), found
+
+
+def test_packages_that_are_no_conda_packages_are_seen(tmp_path: Path) -> None:
+    path = LOCKS / "v6-ml-example.lock"
+    if not path.is_file():
+        pytest.skip("the real lock files (../shared/locks) are not here")
+    found = read_lock(path)
+    has_pypi = "- pypi:" in path.read_text()
+    assert any(e.foreign for e in found.environments.values()) == has_pypi
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_packages_of_a_channel_that_is_gone_are_not_kept(tmp_path: Path, slice_url: str) -> None:
+    lock(workspace_of(SMALL, tmp_path))
+    moved = workspace_of(SMALL.replace("conda-forge", slice_url), tmp_path)
+    found = lock(moved)
+    [records] = [r for e in found.environments.values() for r in e.records.values()]
+    assert records
+    assert all(r.url.startswith(slice_url) for r in records)
+    assert unsatisfied(moved, found) == []
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_symbolic_link_stays_and_a_newer_lock_is_not_overwritten(tmp_path: Path) -> None:
+    workspace = workspace_of(SMALL, tmp_path / "w")
+    (tmp_path / "real.lock").write_text("version: 8\n")
+    workspace.lock_file.symlink_to(tmp_path / "real.lock")
+    with pytest.raises(LockError, match="newer than format 7"):
+        lock(workspace, upgrade=True)
+    assert (tmp_path / "real.lock").read_text() == "version: 8\n"
+    (tmp_path / "real.lock").write_text("garbage\n")
+    lock(workspace, upgrade=True)
+    assert workspace.lock_file.is_symlink()
+    assert (tmp_path / "real.lock").read_text().startswith("version: 7\n")
 
 
 def test_platforms_are_matched_by_content_as_pixi_writes_aliases(tmp_path: Path) -> None:
@@ -297,8 +374,11 @@ def test_what_only_pixi_locks_is_refused_before_solving(tmp_path: Path) -> None:
 
 
 def test_an_invalid_version_range_is_named(tmp_path: Path) -> None:
+    workspace = workspace_of(SMALL.replace('"*"', '">>1"'), tmp_path)
     with pytest.raises(LockError, match="tqdm.*not a valid requirement"):
-        lock(workspace_of(SMALL.replace('"*"', '">>1"'), tmp_path))
+        lock(workspace)
+    with pytest.raises(LockError, match="tqdm.*not a valid requirement"):
+        unsatisfied(workspace, Lock(tmp_path, 7, {}))
 
 
 def test_an_unreachable_channel(tmp_path: Path, mirror: Callable[[str], None]) -> None:
@@ -355,6 +435,24 @@ def without_pixi(monkeypatch: pytest.MonkeyPatch) -> None:
     folders = os.environ["PATH"].split(os.pathsep)
     kept = [f for f in folders if not (Path(f) / "pixi").exists()]
     monkeypatch.setenv("PATH", os.pathsep.join(kept))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "engine"),
+    [
+        ("*", "pixi"),
+        ("0.77.*", "pixi"),
+        (">=0.74,<1|>=2", "pixi"),
+        (">=0.78", "rattler"),
+        ("?", "rattler"),
+    ],
+)
+def test_every_form_of_requires_pixi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, engine: str
+) -> None:
+    text = SMALL.replace("[dep", f'requires-pixi = "{wanted}"\n[dep')
+    pixi_stand_in(tmp_path, monkeypatch, "0.77.0")
+    assert choose(workspace_of(text, tmp_path)).engine.name == engine
 
 
 def test_the_engine_is_chosen_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

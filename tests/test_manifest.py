@@ -105,9 +105,12 @@ channels = ["nvidia", { channel = "first", priority = 1 }]
 platforms = ["gpu", "cpu"]
 [feature.b]
 platforms = ["cpu", "osx-arm64"]
+[feature.low]
+channels = [{ channel = "last", priority = -1 }]
 [environments]
 ab = { features = ["a", "b"], solve-group = "g" }
 inline = { dependencies = { ruff = "*" }, no-default-feature = true }
+low = ["low"]
 """
     )
     ab = workspace.environment("ab")
@@ -115,8 +118,42 @@ inline = { dependencies = { ruff = "*" }, no-default-feature = true }
     assert ab.features == ("a", "b", "default")
     assert [p.name for p in workspace.environment_platforms(ab)] == ["cpu"]
     assert workspace.environment_channels(ab) == ("first", "nvidia", "conda-forge")
+    assert workspace.environment_channels(workspace.environment("low")) == ("conda-forge", "last")
     assert specs(workspace, "inline", "cpu") == ["ruff"]
-    assert [e.name for e in workspace.environments] == ["default", "ab", "inline"]
+    assert [e.name for e in workspace.environments] == ["default", "ab", "inline", "low"]
+
+
+def test_a_bare_subdir_allows_all_its_platforms_unless_one_is_named() -> None:
+    workspace = parse(
+        HEAD
+        + """
+[feature.wide]
+platforms = ["linux-64"]
+[feature.narrow]
+platforms = ["gpu"]
+[environments]
+wide = ["wide"]
+both = ["wide", "narrow"]
+"""
+    )
+
+    def names(environment: str) -> list[str]:
+        found = workspace.environment_platforms(workspace.environment(environment))
+        return [p.name for p in found]
+
+    assert names("wide") == ["gpu", "cpu"]
+    assert names("both") == ["gpu"]
+
+
+def test_a_platform_without_a_name_gets_pixis() -> None:
+    entry = '{ platform = "osx-arm64", macos = "13.5" }, { platform = "linux-64", cuda = "12.0" }'
+    workspace = parse(f"[workspace]\nchannels = []\nplatforms = [{entry}]\n")
+    assert [p.name for p in workspace.platforms] == ["osx-arm64-macos-13-5", "linux-64-cuda-12-0"]
+
+
+def test_a_folder_as_channel_is_seen_from_the_manifest() -> None:
+    workspace = parse('[workspace]\nchannels = ["./chan"]\nplatforms = ["linux-64"]\n')
+    assert workspace.channels == ("file:///w/chan",)
 
 
 def test_shared_dependencies_of_the_workspace() -> None:
@@ -167,6 +204,10 @@ plain = "python gpu.py"
         ("[dev]\nx = { path = '.' }", "dev"),
         ("[package]\nname = 'x'", "package"),
         ("[something-new]\na = 1", "something-new"),
+        (
+            "[feature.f]\nchannels = [{ channel = 'x', exclude-newer = '2020-01-01' }]",
+            "feature.f.channels.exclude-newer",
+        ),
     ],
 )
 def test_what_only_pixi_can_do_is_named(addition: str, name: str) -> None:
@@ -214,6 +255,10 @@ def test_default_options_are_accepted() -> None:
         (HEAD + "[environments]\na = {}\n", "empty table"),
         (HEAD + '[feature.f]\nplatforms = ["win-64"]\n', "win-64"),
         (HEAD + "dependencies = 3\n", "expected a table"),
+        (HEAD + "[dependencies]\n'foo bar' = '*'\n", "foo bar"),
+        (HEAD + "[target.'if(x)'.dependencies]\nx = '*'\n", "not a platform"),
+        (HEAD.replace('"12.0"', '{ driver = "12", bogus = "1" }'), "bogus"),
+        (HEAD.replace('"conda-forge"', '{ channel = "x", priority = "y" }'), "priority of x"),
         (HEAD + "[dependencies]\nx = 3\n", "dependencies.x: expected a table, found 3"),
         (HEAD + "[dependencies]\nx.workspace = true\n", "workspace.dependencies"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pixi_scaffold.channel import Starter
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.server import closed, serve, swallow
+from tests.test_lock import without_pixi
 
 STAGES = ["render", "manifest", "lock", "install", "train"]
 
@@ -34,8 +36,8 @@ def test_from_nothing_to_a_trained_project_without_conda_forge(
     ran = scaffold("new", "myproject", "--template", template, cwd=tmp_path)
     assert ran.code == 0, ran.out + ran.err
     assert "conda-forge cannot be reached" in ran.out
-    assert "skipped  default, dev on linux-64-cuda" in ran.out
-    assert ran.out.rstrip().splitlines()[-1].strip().startswith("pixi-scaffold lock")
+    assert re.search(r"skipped +default, dev on linux-64-cuda: the starter channel: ", ran.out)
+    assert " lock   # once conda-forge can be reached" in ran.out.rstrip().splitlines()[-1]
     for stage in STAGES:
         assert f"{stage}: passed in" in ran.out
     project = tmp_path / "myproject"
@@ -96,6 +98,14 @@ def test_a_training_that_crashes_shows_its_last_lines(template: Path, tmp_path: 
     assert "no such GPU" in (tmp_path / "p/.pixi/logs/train.log").read_text()
     receipt = json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
     assert statuses(receipt)["train"] == "failed"
+    # corrected, it is proved again by the command that was printed
+    (tmp_path / "p" / "main.py").write_text((template / "template" / "main.py").read_text())
+    command = receipt["next"][1]
+    assert command.endswith("check --train")
+    again = scaffold("check", "--train", "--channel", "starter", "--json", cwd=tmp_path / "p")
+    assert again.code == 0, again
+    assert statuses(again.document) == dict.fromkeys(STAGES[1:], "passed")
+    assert again.document == json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
 
 
 @pytest.mark.slow
@@ -174,15 +184,25 @@ def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path
         (["p", "--channel", "http://[bad"], 2, "not a conda channel"),
         (["p", "--channel", "{closed}/c"], 1, "cannot be used"),
         (["p", "--channel", "{empty}"], 1, "not a conda channel"),
+        (["p", "--channel", "file:///no/such"], 1, "not a conda channel"),
+        (["p", "--channel", ""], 2, "empty"),
+        (["p", "--channel", "https://me:secret@localhost/c"], 2, "pixi auth login"),
         (["p", "--template", "/no/such"], 1, "cannot use the template"),
         (["full"], 2, "not empty"),
+        (["p", "--engine", "pixi"], 2, "pixi is not on PATH"),
         (["p", "--no-such-option"], 2, "No such option"),
         ([], 2, "Missing argument"),
     ],
 )
 def test_bad_input_makes_nothing(
-    template: Path, tmp_path: Path, args: list[str], code: int, words: str
+    template: Path,
+    tmp_path: Path,
+    args: list[str],
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    without_pixi(monkeypatch)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     (tmp_path / "empty").mkdir()
@@ -192,6 +212,19 @@ def test_bad_input_makes_nothing(
     assert ran.code == code, ran
     assert words in ran.err
     assert sorted(os.listdir(tmp_path)) == ["empty", "full"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("starter")
+def test_behind_a_network_that_swallows_packets_it_falls_back(
+    template: Path, tmp_path: Path, mirror: Callable[[str], None]
+) -> None:
+    with swallow() as url:
+        mirror(url)
+        ran = scaffold("new", "p", "--template", template, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert ran.document["channel"]["stand_in"] is True
+    assert "no answer within 5 s" in ran.document["channel"]["why"]
 
 
 def test_an_error_as_json(template: Path, tmp_path: Path) -> None:
@@ -232,14 +265,14 @@ def interrupted(args: list[str], cwd: Path, when: str, sig: int) -> tuple[int, s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("offline", "starter")
 def test_ctrl_c_in_training_keeps_the_project(template: Path, tmp_path: Path, sig: int) -> None:
     args = ["p", "--template", str(template), "--channel", "starter"]
     code, output = interrupted(args, tmp_path, "train: started", sig)
     assert code == 130, output
     assert "is whole" in output
-    assert "pixi-scaffold lock" in output
+    assert "check --train" in output
     assert "Traceback" not in output
     assert git(tmp_path / "p", "status", "--porcelain") == ""
     assert not [line for line in _processes() if str(tmp_path) in line]

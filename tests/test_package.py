@@ -93,3 +93,13 @@ def test_no_history_no_package(tmp_path: Path, tagged: Path) -> None:
     )
     assert done.returncode != 0
     assert "git checkout or from an sdist" in done.stderr
+
+
+def test_no_link_of_the_documentation_is_broken() -> None:
+    import re
+
+    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"

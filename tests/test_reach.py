@@ -8,7 +8,7 @@ import pytest
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.reach import mirrored, unreachable
-from tests.support.server import closed, serve, swallow
+from tests.support.server import answering, closed, serve, swallow
 
 CHANNEL = "https://conda.anaconda.org/conda-forge/"
 
@@ -52,6 +52,34 @@ def test_a_broken_configuration_is_named(user: Path) -> None:
 def test_folders(tmp_path: Path) -> None:
     assert unreachable([tmp_path.as_uri() + "/"]) is None
     assert unreachable([(tmp_path / "no").as_uri() + "/"]) is not None
+
+
+@pytest.mark.parametrize(("code", "reachable"), [(404, True), (401, True), (503, False)])
+def test_a_server_that_is_down_is_not_there(
+    code: int, reachable: bool, mirror: Callable[[str], None]
+) -> None:
+    with answering(code) as url:
+        mirror(url)
+        why = unreachable([CHANNEL])
+    assert (why is None) == reachable
+    if why is not None:
+        assert "503" in why
+
+
+def test_one_healthy_mirror_is_enough(tmp_path: Path, user: Path) -> None:
+    with swallow() as silent, serve(tmp_path) as url:
+        text = f'[mirrors]\n"https://conda.anaconda.org/conda-forge" = ["{silent}", "{url}"]\n'
+        (user / "config.toml").write_text(text)
+        assert unreachable([CHANNEL], timeout=1.0) is None
+
+
+def test_hosts_that_need_no_proxy(tmp_path: Path, user: Path) -> None:
+    with serve(tmp_path) as url:
+        proxy = f'[proxy-config]\nhttp = "{closed()}"\n'
+        (user / "config.toml").write_text(proxy)
+        assert unreachable([url + "/"]) is not None
+        (user / "config.toml").write_text(proxy + 'non-proxy-hosts = ["127.0.0.1"]\n')
+        assert unreachable([url + "/"]) is None
 
 
 def test_the_longest_prefix_wins() -> None:

@@ -59,6 +59,7 @@ def test_the_folder_names_the_project_and_defaults_do_the_rest(
         ("description", "two\nlines", "one line"),
         ("channel", "conda forge", "a channel is a name"),
         ("no_such_question", "1", "no question 'no_such_question'"),
+        ("project_name", "", "needs a name"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_a_reason_and_nothing_is_made(
@@ -87,6 +88,23 @@ def test_a_destination_with_something_in_it_is_left_alone(template: Path, tmp_pa
     assert os.listdir(tmp_path / "p") == ["mine"]
     with pytest.raises(UsageError, match="not a folder"):
         make(template, tmp_path / "p" / "mine")
+
+
+@pytest.mark.parametrize("name", ['a"b', "a$b", "a`b", "a:b", "a\\b"])
+def test_a_path_that_no_activation_script_survives_is_refused(
+    template: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="activation"):
+        make(template, tmp_path / name / "p")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_checkout_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """git refuses to clone it, so its history is read through a bundle."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with open_template(None, None) as source:
+        assert "checkout.git" in source.env["GIT_CONFIG_KEY_0"]
+        assert render(source, tmp_path / "p", {}, ask=False).source == CANONICAL_URL
 
 
 def test_an_empty_destination_is_filled(template: Path, tmp_path: Path) -> None:
@@ -138,6 +156,71 @@ def test_an_unknown_template(source: str, tmp_path: Path) -> None:
         make(Template(source), tmp_path / "p")
     assert source in caught.value.message
     assert os.listdir(tmp_path) == []
+
+
+FOREIGN = {
+    "copier.yml": "_answers_file: .mine.yml\nproject_name: {type: str}\ntoken: {type: str, secret: true, default: x}\n",
+    "README.md.jinja": "{{ project_name }}\n",
+    "{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers | to_nice_yaml }}",
+}
+
+
+def foreign(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "-A")
+    git(folder, "commit", "--quiet", "-m", "x")
+    git(folder, "tag", "v1")
+    return folder
+
+
+def test_any_template_that_copier_takes(tmp_path: Path) -> None:
+    """Other questions, another answers file, secrets; a bare clone, a bundle, a branch."""
+    source = foreign(tmp_path / "foreign", FOREIGN)
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), "bare.git")
+    git(source, "bundle", "create", "--quiet", str(tmp_path / "t.bundle"), "--all", "HEAD")
+    git(source, "branch", "other")
+    for number, args in enumerate(
+        (
+            [source, "-d", "token=secret"],
+            [tmp_path / "bare.git"],
+            [tmp_path / "t.bundle"],
+            [source, "--vcs-ref", "other"],
+        )
+    ):
+        ran = scaffold("new", f"p{number}", "--no-check", "--template", *args, cwd=tmp_path)
+        assert ran.code == 0, ran
+        assert (tmp_path / f"p{number}" / "README.md").read_text() == f"p{number}\n"
+        assert "secret" not in (tmp_path / f"p{number}" / ".mine.yml").read_text()
+
+
+def test_a_template_without_answers_file_cannot_be_updated_from(tmp_path: Path) -> None:
+    files = {k: v for k, v in FOREIGN.items() if "answers" not in k}
+    source = foreign(tmp_path / "foreign", files)
+    rendered = render(Template(str(source)), tmp_path / "p", {}, ask=False)
+    assert "cannot be updated" in rendered.warnings[0]
+
+
+def test_a_template_with_tasks_is_not_run(tmp_path: Path) -> None:
+    files = FOREIGN | {"copier.yml": FOREIGN["copier.yml"] + "_tasks: [touch owned]\n"}
+    source = foreign(tmp_path / "foreign", files)
+    with pytest.raises(ScaffoldError, match="run code") as caught:
+        make(source, tmp_path / "p")
+    assert "--trust" in caught.value.hint
+    assert not (tmp_path / "p").exists()
+
+
+def test_git_that_fails_leaves_nothing(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "gitconfig"
+    config.write_text("[core]\n\tcompression = wrong\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    with pytest.raises(ScaffoldError):
+        render(Template(str(template)), tmp_path / "p", {}, ask=False, git=True)
+    assert os.listdir(tmp_path) == ["gitconfig"]
 
 
 def test_an_unknown_version_of_the_template(template: Path, tmp_path: Path) -> None:

@@ -19,6 +19,20 @@ def test_exit_code(results: tuple[Result, ...], code: int) -> None:
     assert Report("new", results).exit_code == code
 
 
+def test_the_table_fits_the_terminal() -> None:
+    long = Result("install", Status.PASSED, 12.0, "word " * 30)
+    facts = {"skipped": [{"what": "x on osx-arm64", "why": "no python"}, {"what": "rehearse"}]}
+    lines = Report("new", (PASSED, long, SKIPPED), facts).table(60)
+    assert [text for text, _ in lines[:2]] == [
+        "stage     status     time  detail",
+        "lock      passed    0.1 s  three platforms",
+    ]
+    assert all(len(text) <= 60 for text, _ in lines)
+    assert lines[-1] == ("          skipped          x on osx-arm64: no python", Status.SKIPPED)
+    assert " ".join(" ".join(text.split()) for text, _ in lines).count("word") == 30
+    assert lines[0][1] is None
+
+
 def test_document_is_the_contract() -> None:
     report = Report("new", (PASSED, FAILED), {"engine": {"name": "rattler"}}, ("cd x",))
     assert json.loads(report.to_json()) == {

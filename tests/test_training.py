@@ -174,8 +174,6 @@ def test_mnist_reaches_97_5_percent_in_5_epochs(run, tmp_path: Path, mnist_10k: 
     result = run("--data-dir", mnist_10k, "--epochs", 5)
     assert result.returncode == 0, result.stderr
     assert rows(tmp_path / "runs" / "mnist")[-1]["test_accuracy"] >= 0.975
-    timing = json.loads((tmp_path / "runs" / "mnist" / "timing.json").read_text())
-    assert timing["data_share"] < 0.05
 
 
 def test_the_results_are_all_there_and_a_log_has_a_line_an_epoch(
@@ -236,11 +234,45 @@ def test_several_evictions_do_not_change_the_result(
         if code == 0:
             break
         evictions += 1
-        assert "stopped by SIGTERM" in job.output
+        assert "stopped, saved in" in job.output
         assert steps_in(folder / "checkpoint.pt") >= before
     assert evictions >= 1
     assert run(*longer, "--name", "cut").returncode == 0
     assert_same_run(folder, tmp_path / "runs" / "whole")
+
+
+def test_ctrl_c_saves_without_a_traceback(start, tmp_path: Path) -> None:
+    job = start(*LONG, "--epochs", "30", "--checkpoint-every", "0", "--name", "typed")
+    job.wait_for_start()
+    time.sleep(0.3)
+    assert job.signal(signal.SIGINT) == 130, job.output
+    assert "Traceback" not in job.output
+    assert (tmp_path / "runs" / "typed" / "checkpoint.pt").is_file()
+
+
+def test_what_ran_is_on_record(run, tmp_path: Path, environment: dict[str, str]) -> None:
+    sent = environment | {"GIT_COMMIT": "0123abc"}
+    assert run(*DIGITS, "--epochs", 1, env=sent).returncode == 0
+    config = json.loads((tmp_path / "runs" / "digits" / "config.json").read_text())
+    assert config["git_commit"] == "0123abc"
+    assert config["device"] == "cpu"
+    assert config["pixi_lock_sha256"] is None  # the template has no lock; a project has
+
+
+def test_no_process_is_left_without_a_gpu(torch_code, main_py: Path) -> None:
+    """Two processes and one GPU: both take the CPU, or neither could talk to the other."""
+    code = f"""
+import os, pathlib
+sys.path.insert(0, {str(main_py.parent)!r})
+os.environ["LOCAL_WORLD_SIZE"] = args[0]
+import main
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 1
+torch.cuda.set_device = lambda index: None
+print(main.choose_device("auto").type)
+"""
+    assert torch_code(code, 1) == "cuda"
+    assert torch_code(code, 2) == "cpu"
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
@@ -291,6 +323,16 @@ def test_a_truncated_checkpoint_is_refused_for_the_previous(run, checkpoint, par
     assert "Refused" in result.stdout
     assert "resuming from runs/digits/checkpoint.prev.pt, 1 epochs" in result.stdout
     assert rows(checkpoint.parent) == expected
+
+
+def test_a_damaged_directory_of_the_file_is_noticed(run, checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[-44] ^= 1  # zipfile then seeks to nowhere, which is an OSError
+    checkpoint.write_bytes(content)
+    result = run(*DIGITS, "--epochs", 2)
+    assert result.returncode == 0, result.stderr
+    assert "Refused" in result.stdout
+    assert "checkpoint.prev.pt, 1 epochs" in result.stdout
 
 
 def test_flipped_bytes_in_the_weights_are_noticed(run, checkpoint: Path) -> None:
@@ -351,7 +393,7 @@ def test_a_checkpoint_of_something_else_is_refused(
 def test_other_arguments_are_refused_with_a_way_out(run, checkpoint: Path, change) -> None:
     content = checkpoint.read_bytes()
     result = run(*DIGITS, "--epochs", 3, *change)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert change[0].strip("-").replace("-", " ") in result.stderr
     assert "--no-resume" in result.stderr
     assert "Traceback" not in result.stderr
@@ -365,7 +407,7 @@ def test_other_arguments_are_refused_with_a_way_out(run, checkpoint: Path, chang
 
 def test_missing_data_says_what_to_run(run) -> None:
     result = run()
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "pixi run data" in result.stderr
     assert "--data digits" in result.stderr
     assert "Traceback" not in result.stderr
@@ -397,14 +439,14 @@ def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
     path.chmod(0o644)
     path.write_bytes(content[: len(content) // 2])
     result = run("--epochs", 1)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "Traceback" not in result.stderr
 
 
 def test_a_device_that_is_not_there_is_named(run, environment: dict[str, str]) -> None:
     hidden = environment | {"CUDA_VISIBLE_DEVICES": ""}
     result = run("--data", "digits", "--device", "cuda", env=hidden)
-    assert (result.returncode, "--device cuda" in result.stderr) == (1, True)
+    assert (result.returncode, "--device cuda" in result.stderr) == (2, True)
 
 
 def test_wrong_usage_is_exit_code_2(run) -> None:
@@ -453,7 +495,7 @@ def test_two_processes_train_are_evicted_and_go_on(start, run, tmp_path: Path) -
     os.kill(workers_of(job.process.pid)[-1], signal.SIGTERM)
     assert job.process.wait(timeout=60) == 1
     output = job.output
-    assert output.count("stopped by SIGTERM") == 1
+    assert output.count("stopped, saved in") == 1
     assert "85" in output
     again = start(*LONG, "--name", "cut", launcher=TORCHRUN)
     assert again.process.wait(timeout=200) == 0, again.output
@@ -471,6 +513,6 @@ def test_sigterm_to_torchrun_itself_saves_too(start, tmp_path: Path, torch_code)
     job.wait_until((folder / "checkpoint.pt").exists)
     code = job.signal(signal.SIGTERM)
     assert code != 0
-    assert "stopped by SIGTERM" in job.output, job.output
+    assert "stopped, saved in" in job.output, job.output
     code = 'print(torch.load(args[0], weights_only=True)["step"] % 10)'
     assert torch_code(code, folder / "checkpoint.pt") == "0"

@@ -1,5 +1,11 @@
 say "$(python --version) in $CONDA_PREFIX"
 
+# A machine whose driver is broken would train on its CPU, for days, in a slot with a GPU.
+if [ -n "${_CONDOR_AssignedGPUs:-}" ] && [ -z "${PIXI_SCAFFOLD_ALLOW_CPU:-}" ] &&
+    ! python -c 'import torch; raise SystemExit(not torch.cuda.is_available())'; then
+    fail 75 "HTCondor assigned $_CONDOR_AssignedGPUs, but PyTorch cannot use it"
+fi
+
 # HTCondor keeps what the training has saved only when this script exits with code 85 (see train.sub).
 # So every CHECKPOINT_SECONDS the training is asked, by SIGTERM, to save and to exit with 85; HTCondor
 # takes the checkpoint and starts this script again, here, with everything still installed.
@@ -7,7 +13,7 @@ say "$(python --version) in $CONDA_PREFIX"
 python main.py "$@" &
 training=$!
 trap 'kill -TERM "$training" 2>/dev/null || :' TERM INT
-checkpoint_at=$((SECONDS + ${CHECKPOINT_SECONDS:-1800}))
+checkpoint_at=$((SECONDS + ${CHECKPOINT_SECONDS:-3600}))
 while kill -0 "$training" 2>/dev/null; do
     if [ "$SECONDS" -ge "$checkpoint_at" ]; then
         say "time for a checkpoint"

@@ -19,6 +19,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Starter:
     @property
     def url(self) -> str:
         """The channel as a URL."""
-        return self.folder.as_uri()
+        return self.folder.absolute().as_uri()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def cached_folder() -> Path:
 
 
 def build_channel(progress: Progress, folder: Path | None = None) -> Starter:
-    """Return the starter channel, built when the cache does not have it.
+    """Return the starter channel, built when the cache does not have it whole.
 
     folder: also put a copy there (it must be new, empty, or an earlier copy). Raises UsageError
     for a folder with something else in it, ScaffoldError when the wheels cannot be had.
@@ -91,27 +92,54 @@ def build_channel(progress: Progress, folder: Path | None = None) -> Starter:
     if folder is not None and folder.exists() and not _may_hold_channel(folder):
         raise UsageError(f"{folder} exists and is not a starter channel", "choose another folder")
     cached = cached_folder()
-    if not (cached / _MARK).is_file():
+    found = _read(cached)
+    if found is None:
         _build(cached, progress)
+        found = _read(cached)
+    if found is None:
+        raise ScaffoldError(f"the starter channel in {cached} is damaged", f"rm -r {cached}")
     if folder is None:
-        return _read(cached)
-    if not (folder / _MARK).is_file() or _read(folder) != _at(_read(cached), folder):
+        return found
+    folder = folder.absolute()
+    copy = _read(folder)
+    if copy is None:
         progress.update(f"copying to {folder}")
-        shutil.copytree(cached, folder, dirs_exist_ok=True)
-    return _read(folder)
+        copy = _copy(cached, folder)
+    return copy
 
 
 def _may_hold_channel(folder: Path) -> bool:
     return folder.is_dir() and ((folder / _MARK).is_file() or not any(folder.iterdir()))
 
 
-def _at(starter: Starter, folder: Path) -> Starter:
-    return Starter(folder, starter.subdir, starter.packages)
+def _read(folder: Path) -> Starter | None:
+    """Return the channel in `folder`, when it is of this interpreter and these pins, and whole."""
+    try:
+        facts = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        if facts["key"] != starter_key():
+            return None
+        home = folder / facts["subdir"]
+        repodata = json.loads((home / "repodata.json").read_text(encoding="utf-8"))
+        records = repodata["packages.conda"]
+        whole = all((home / name).stat().st_size == r["size"] for name, r in records.items())
+        return Starter(folder, facts["subdir"], len(records)) if whole and records else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-def _read(folder: Path) -> Starter:
-    facts = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-    return Starter(folder, facts["subdir"], facts["packages"])
+def _copy(cached: Path, folder: Path) -> Starter:
+    """Put a copy at `folder` when all of it is there; what was an earlier copy goes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary) / "channel"
+        shutil.copytree(cached, new)
+        if folder.exists():
+            folder.rename(Path(temporary) / "old")
+        new.rename(folder)
+    found = _read(folder)
+    if found is None:
+        raise ScaffoldError(f"the copy in {folder} is not whole", "try again")
+    return found
 
 
 def _build(cached: Path, progress: Progress) -> None:
@@ -129,12 +157,14 @@ def _build(cached: Path, progress: Progress) -> None:
             progress.update("indexing")
             (new / "noarch").mkdir()
             asyncio.run(_index(new))
-            facts = {"subdir": subdir, "packages": count, "pins": pins(), "python": sys.version}
+            facts = {"key": starter_key(), "subdir": subdir, "packages": count, "pins": pins()}
             (new / _MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            if cached.exists() and _read(cached) is None:
+                cached.rename(work / "damaged")
             try:
                 new.rename(cached)
             except OSError:  # another process was first
-                if not (cached / _MARK).is_file():
+                if _read(cached) is None:
                     raise
     except OSError as error:
         raise ScaffoldError(
@@ -170,6 +200,10 @@ def _convert_all(wheels: list[Path], folder: Path, subdir: str, progress: Progre
             job.result()
             done += sizes.get(jobs[job], 0)
             progress.update(f"packed {jobs[job]}", done / total)
+    except BrokenProcessPool as error:
+        raise ScaffoldError(
+            "packing was ended from outside (too little memory?)", "try again"
+        ) from error
     except BaseException:
         for child in multiprocessing.active_children():
             child.terminate()
@@ -180,7 +214,7 @@ def _convert_all(wheels: list[Path], folder: Path, subdir: str, progress: Progre
 
 
 def _download(folder: Path, progress: Progress) -> list[Path]:
-    """Let pip choose and fetch the wheels; each must have the digest that pip got with its link.
+    """Let pip choose the wheels, then fetch them by the digests that came with their links.
 
     Raises ScaffoldError with pip's words.
     """
@@ -196,20 +230,12 @@ def _download(folder: Path, progress: Progress) -> list[Path]:
     argv = [*pip, "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     done = run(
         [*argv, *options, "--progress-bar", "off", "--dest", folder, "--requirement", locked],
-        env=clean_env(),
+        env=_pip_env(folder),
         on_line=_tell(progress),
     )
     if done.code != 0:
         raise _pip_error("downloading the wheels", done.output)
     found = sorted(folder.glob("*.whl"))
-    digests = {w.sha256 for w in wheels}
-    for wheel in found:
-        with wheel.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() not in digests:
-                raise ScaffoldError(
-                    f"{wheel.name} does not have the digest that the index gives",
-                    "clear pip's cache and try again: python -m pip cache purge",
-                )
     if len(found) != len(wheels):
         raise ScaffoldError(f"pip fetched {len(found)} of {len(wheels)} wheels", "try again")
     return found
@@ -225,7 +251,7 @@ def _resolve(
         argv = [*pip, "install", "--dry-run", "--ignore-installed", "--only-binary", ":all:"]
         done = run(
             [*argv, *options, "--progress-bar", "off", "--report", report, *pins()],
-            env=clean_env(),
+            env=_pip_env(folder),
             on_line=_tell(progress),
         )
         if done.code == 0:
@@ -234,15 +260,31 @@ def _resolve(
     raise _pip_error("choosing the wheels", output)
 
 
+def _pip_env(folder: Path) -> dict[str, str]:
+    """Put pip's temporary files where they are removed in any case: it leaves them on Ctrl-C."""
+    temporary = folder.parent / "pip"
+    temporary.mkdir(exist_ok=True)
+    return clean_env({"TMPDIR": str(temporary)})
+
+
 def _wheels(report: dict[str, Any]) -> list[Wheel]:
     found = []
     for item in report["install"]:
         metadata, download = item["metadata"], item["download_info"]
-        digest = download.get("archive_info", {}).get("hashes", {}).get("sha256")
-        if digest is None:
-            raise ScaffoldError(f"the index gives no sha256 for {metadata['name']}")
+        archive = download.get("archive_info", {})
+        # pip before 23.1 has only the older key for a wheel from a folder (--find-links).
+        digest = archive.get("hashes", {}).get("sha256") or _legacy(archive.get("hash", ""))
+        if not digest:
+            raise ScaffoldError(
+                f"the index gives no sha256 for {metadata['name']}",
+                "use an index that does, or a newer pip: python -m pip install --upgrade pip",
+            )
         found.append(Wheel(metadata["name"], metadata["version"], digest))
     return found
+
+
+def _legacy(text: str) -> str:
+    return text.removeprefix("sha256=") if text.startswith("sha256=") else ""
 
 
 def _tell(progress: Progress) -> Callable[[str], None]:

@@ -12,23 +12,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pixi_scaffold import environment
 from pixi_scaffold.channel import build_channel
 from pixi_scaffold.environment import Installed
-from pixi_scaffold.errors import LockError, ScaffoldError, Skipped
+from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped
 from pixi_scaffold.lock import Locked, choose
-from pixi_scaffold.lock.file import channel_url, read_lock
+from pixi_scaffold.lock.file import channel_url, read_lock, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
-from pixi_scaffold.process import which
+from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
-from pixi_scaffold.receipt import versions
+from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
 from pixi_scaffold.workspace import Workspace
 
 LOG_FOLDER = Path(".pixi") / "logs"
 STARTER_FOLDER = Path(".pixi") / "starter"
+T = TypeVar("T")
 ENVIRONMENT = "default"
 TASK = "smoke"
 
@@ -55,6 +56,7 @@ class State:
     locked: Locked | None = None
     starter: bool = False
     installed: Installed | None = None
+    trained: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def with_facts(self, **facts: Any) -> State:
@@ -96,7 +98,8 @@ def run_stages(
     """
     results = {result.name: result for result in before}
     for stage in stages:
-        missing = [r for r in stage.requires if results[r].status is not Status.PASSED]
+        before_it = [r for r in stage.requires if r in results]
+        missing = [r for r in before_it if results[r].status is not Status.PASSED]
         if missing:
             result = Result(stage.name, Status.SKIPPED, detail=f"needs {missing[0]}")
         else:
@@ -139,12 +142,12 @@ def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
 def next_commands(state: State) -> tuple[str, ...]:
     """Return what to type next, each of which works on this machine as it is now."""
     there = change_folder(state.root)
-    if state.installed is None:
-        return (there, "pixi-scaffold lock", "pixi run smoke")
+    if state.installed is None or not state.trained:
+        return (there, f"{program()} check --train")
     relative = state.installed.prefix.parent.relative_to(state.root)
     activate = f". {relative}/activate.sh && python main.py --data digits"
     if state.starter:
-        return (there, activate, "pixi-scaffold lock   # once conda-forge can be reached")
+        return (there, activate, f"{program()} lock   # once conda-forge can be reached")
     train = activate if which("pixi") is None else "pixi run train --data digits"
     return (there, train, "condor_submit htcondor/train.sub")
 
@@ -158,14 +161,20 @@ def manifest(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage
 
 def lock(state: State, progress: Progress) -> Done:
     """Lock against the manifest's channels, or into .pixi/starter against a stand-in."""
-    assert state.workspace is not None  # noqa: S101  the stage requires manifest
-    workspace = state.workspace
+    workspace = _known(state.workspace)
     channel, why = _stand_in(state, progress)
     choice = choose(workspace, state.options.engine, own_channels=channel is not None)
     path = workspace.lock_file if channel is None else state.root / STARTER_FOLDER / "pixi.lock"
-    locked = choice.engine.lock(
-        workspace, path, progress, channels=None if channel is None else [channel]
-    )
+    try:
+        locked = choice.engine.lock(
+            workspace, path, progress, channels=None if channel is None else [channel]
+        )
+    except LockError as error:
+        if channel is not None:
+            error.hint = (
+                f"the stand-in channel has less than conda-forge; with it: {program()} lock"
+            )
+        raise
     detail = f"{', '.join(locked.platforms)}: {locked.packages} packages"
     if channel is not None:
         detail += f" from {_channel_words(state, channel)}"
@@ -179,26 +188,27 @@ def lock(state: State, progress: Progress) -> Done:
         lock={"path": str(path.relative_to(state.root)), "sha256": _sha256(path)},
         platforms=list(locked.platforms),
     )
-    skipped = tuple((what, _one_line(text)) for what, text in locked.skipped)
+    source = _channel_words(state, channel or "")
+    skipped = tuple((what, f"{source}: {_one_line(text)}") for what, text in locked.skipped)
     return Done(detail, state, skipped)
 
 
 def _stand_in(state: State, progress: Progress) -> tuple[str | None, str]:
     """Return the URL to lock against in place of the manifest's channels, and why."""
-    assert state.workspace is not None  # noqa: S101
     wanted = state.options.channel
+    channels = _known(state.workspace).channels
     if wanted == "starter":
         return build_channel(progress).url, "asked for"
     if wanted is not None:
         return channel_url(wanted), "asked for"
-    progress.update(f"asking {', '.join(state.workspace.channels)} for an answer")
-    problem = unreachable([channel_url(c) for c in state.workspace.channels])
+    progress.update(f"asking {', '.join(channels)} for an answer")
+    problem = unreachable([channel_url(c) for c in channels])
     if problem is None:
         return None, f"answered within {TIMEOUT:g} s"
-    if state.workspace.channels != ("conda-forge",):
+    if channels != ("conda-forge",):
         raise LockError(
             f"the channel does not answer: {problem}",
-            "check the network and the channel, or use: --channel starter",
+            f"check the network and the channel, or: {program()} check --train --channel starter",
         )
     progress.note(f"conda-forge cannot be reached ({problem}); using the starter channel")
     return build_channel(progress).url, problem
@@ -210,22 +220,19 @@ def _channel_words(state: State, channel: str) -> str:
 
 def install(state: State, progress: Progress) -> Done:
     """Install the locked default environment for this machine."""
-    assert state.workspace is not None  # noqa: S101
-    assert state.locked is not None  # noqa: S101
-    locked = read_lock(state.locked.path)
-    host = environment.host_platform(state.workspace, ENVIRONMENT, locked)
+    workspace = _known(state.workspace)
+    locked = read_lock(_known(state.locked).path)
+    host = environment.host_platform(workspace, ENVIRONMENT, locked)
     home = state.root / (STARTER_FOLDER if state.starter else Path(".pixi"))
     prefix = home / "envs" / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, progress)
-    environment.write_activation(state.workspace, installed, ENVIRONMENT)
+    environment.write_activation(workspace, installed, ENVIRONMENT)
     detail = f"{installed.packages} packages for {host.name}"
     return Done(detail, replace(state, installed=installed).with_facts(installed=host.name))
 
 
 def train(state: State, progress: Progress) -> Done:
     """Run the smoke task in the installed environment and read what it left."""
-    assert state.workspace is not None  # noqa: S101
-    assert state.installed is not None  # noqa: S101
     progress.update("starting python")
     log = state.root / LOG_FOLDER / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +245,7 @@ def train(state: State, progress: Progress) -> Done:
                 progress.update(line.strip())
 
         done = environment.run_task(
-            state.workspace, state.installed, ENVIRONMENT, TASK, on_line=keep
+            _known(state.workspace), _known(state.installed), ENVIRONMENT, TASK, on_line=keep
         )
     where = log.relative_to(state.root)
     if done.code != 0:
@@ -252,6 +259,7 @@ def train(state: State, progress: Progress) -> Done:
         f"loss {facts['first_loss']:.3f} to {facts['last_loss']:.3f} on {facts['device']}, "
         f"PyTorch {facts['torch']}"
     )
+    state = replace(state, trained=True)
     return Done(detail, state.with_facts(train={**facts, "log": str(where)}))
 
 
@@ -296,3 +304,54 @@ NEW = (
     Stage("train", ("install",), train),
 )
 """The stages of `new` after render, in order."""
+
+
+def check_workspace(
+    folder: Path, train_too: bool, channel: str | None, engine: str, progress: Progress
+) -> Report:
+    """Run the stages on a workspace that is there; return the report.
+
+    A pixi.lock is compared with the manifest and never changed. Where there is none, or with
+    `channel`, one is made for this check, as `new` does.
+    """
+    root = find_manifest(folder).parent
+    if channel not in (None, "starter") and Path(channel or "").is_dir():
+        channel = Path(channel or "").resolve().as_uri()
+    state = State(root, Options(engine, channel))
+    judge = Stage("lock", ("manifest",), lock_is_current)
+    use_own = channel is None and (root / "pixi.lock").is_file()
+    slow = NEW[2:] if train_too else ()
+    if not use_own and not train_too:
+        stages: tuple[Stage, ...] = (NEW[0], judge)
+    else:
+        stages = (NEW[0], judge if use_own else NEW[1], *slow)
+    report = run_stages(stages, state, progress, "check")
+    if train_too:
+        write_receipt(root, report)
+        return report
+    return replace(report, next_commands=())
+
+
+def lock_is_current(state: State, progress: Progress) -> Done:
+    """Compare pixi.lock with pixi.toml, without network."""
+    workspace = _known(state.workspace)
+    progress.update("comparing pixi.lock with pixi.toml")
+    path = workspace.lock_file
+    if not path.is_file():
+        raise CheckFailed(f"there is no {path.name}", f"{program()} lock")
+    found = read_lock(path)
+    if problems := unsatisfied(workspace, found):
+        raise CheckFailed(
+            "\n".join((f"{path.name} is not current", *problems)), f"{program()} lock"
+        )
+    names = tuple(p.name for p in workspace.platforms)
+    locked = Locked(path, False, found.package_count, names)
+    facts = {"path": path.name, "sha256": _sha256(path)}
+    detail = f"{path.name} is current: {found.package_count} packages, {', '.join(names)}"
+    return Done(detail, replace(state, locked=locked).with_facts(lock=facts))
+
+
+def _known(value: T | None) -> T:
+    """Return what an earlier stage put into the state; a stage's requirements promise it."""
+    assert value is not None  # noqa: S101
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -17,6 +18,7 @@ from pixi_scaffold.errors import (
     EXIT_CHECK,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    Interrupted,
     ScaffoldError,
     UsageError,
 )
@@ -101,7 +103,7 @@ def new(
 
     with _session("new", as_json) as session:
         request = Request(
-            destination=destination,
+            destination=destination.expanduser(),
             template=template,
             ref=vcs_ref,
             data=_answers(data or [], data_file),
@@ -111,7 +113,6 @@ def new(
             check=not no_check,
             git=not no_git,
         )
-        session.made = destination
         session.show(make(request, session.progress))
 
 
@@ -160,6 +161,25 @@ def pack(
         session.show(make(folder, output, platform, lock_file, session.progress))
 
 
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="The workspace.")] = Path(),
+    train: Annotated[
+        bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
+    ] = False,
+    channel: Annotated[
+        str | None, typer.Option(help="Prove it on another channel: URL, folder, or `starter`.")
+    ] = None,
+    engine: EngineOption = "auto",
+    as_json: Json = False,
+) -> None:
+    """Check an existing workspace: its manifest, its lock, and on request that it trains here."""
+    from pixi_scaffold.check import check_workspace
+
+    with _session("check", as_json) as session:
+        session.show(check_workspace(folder, train, channel, engine, session.progress))
+
+
 @channel_app.command("build")
 def channel_build(
     folder: Annotated[
@@ -178,12 +198,11 @@ class _Session:
     """One command's output: where progress goes and how its report is shown."""
 
     def __init__(self, command: str, as_json: bool) -> None:
-        from pixi_scaffold.display import consoles, progress_for
+        from pixi_scaffold.display import out_and_err, progress_for
 
         self.command, self.as_json = command, as_json
-        self.out, self.err = consoles()
+        self.out, self.err = out_and_err()
         self.display = progress_for(self.err if as_json else self.out)
-        self.made: Path | None = None
 
     @property
     def progress(self) -> Progress:
@@ -223,14 +242,13 @@ def _session(command: str, as_json: bool) -> Iterator[_Session]:
         yield session
     except ScaffoldError as error:
         session.fail(error.exit_code, error.message, error.hint)
+    except Interrupted as stop:
+        session.fail(EXIT_INTERRUPTED, stop.message, stop.hint)
     except KeyboardInterrupt:
-        message, hint = "interrupted", ""
-        if session.made is not None and session.made.is_dir():
-            message += f"; the project in {session.made} is whole, only its checks are not done"
-            hint = f"cd {session.made} && pixi-scaffold lock"
-        session.fail(EXIT_INTERRUPTED, message, hint)
+        session.fail(EXIT_INTERRUPTED, "interrupted", "")
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
-        session.fail(EXIT_FAILED, f"{error.filename or 'the system'}: {error.strerror}", "")
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        session.fail(EXIT_FAILED, what, "check the free space and who may write there")
     finally:
         session.display.close()
 
@@ -244,7 +262,11 @@ def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
         try:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"cannot read the answers in {file}: {error}") from error
+            raise UsageError(
+                f"cannot read the answers in {file}: {error}", "write lines as question: value"
+            ) from error
+        if loaded is None:
+            loaded = {}  # an empty file
         if not isinstance(loaded, dict):
             raise UsageError(f"{file} is not a table of answers", "write lines as question: value")
         answers |= {str(k): v for k, v in loaded.items() if not str(k).startswith("_")}
@@ -261,8 +283,13 @@ def _on_term(_signum: int, _frame: object) -> NoReturn:
 
 
 def main(run: Callable[[], Any] = app) -> None:
-    """Run the command line; SIGTERM ends a command as cleanly as Ctrl-C."""
-    signal.signal(signal.SIGTERM, _on_term)
+    """Run the command line; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not stop the work
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # SIGHUP: the terminal was closed; Windows has none
+            signal.signal(getattr(signal, name), _on_term)
     run()
 
 

@@ -196,10 +196,10 @@ def _find_task(workspace: Workspace, installed: Installed, environment: str, nam
 
 def _activation(workspace: Workspace, installed: Installed, environment: str) -> str:
     """Return bash that activates the prefix and then what the manifest adds."""
-    from rattler.shell import ActivationVariables, Shell, activate
+    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
 
     # An outer environment is not deactivated: its variables are dropped (clean_env) or shadowed.
-    variables = ActivationVariables(None, ["$PATH"])
+    variables = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
     script = activate(
         installed.prefix, variables, Shell.bash, platform=_subdir(installed.platform)
     ).script

@@ -56,6 +56,15 @@ class CheckFailed(ScaffoldError):  # noqa: N818  the name says what happened, as
     exit_code = EXIT_CHECK
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C after something was finished: the message and the hint say what there is."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
 class Skipped(Exception):  # noqa: N818  not an error: a step that cannot run here
     """A step cannot run on this machine or with this input.
 

@@ -7,17 +7,16 @@ ManifestError with the file, and the line and column where the TOML reader knows
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import ParseError, TOMLKitError
-
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace import (
     DEFAULT,
+    ChannelEntry,
     Environment,
     Feature,
     Platform,
@@ -26,6 +25,7 @@ from pixi_scaffold.workspace import (
     Task,
     VirtualPackage,
     Workspace,
+    default_virtual_packages,
 )
 
 _SUBDIR = re.compile(
@@ -33,6 +33,7 @@ _SUBDIR = re.compile(
     r"|osx-(64|arm64)|win-(32|64|arm64)|emscripten-wasm32|wasi-wasm32|zos-z"
 )
 _PLATFORM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_PACKAGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FAMILIES = frozenset({"linux", "unix", "win", "osx", "macos"})
 _VIRTUAL_KEYS = {
     "cuda": "__cuda", "glibc": "__glibc", "linux": "__linux", "macos": "__osx", "osx": "__osx",
@@ -91,15 +92,14 @@ def read_manifest(path: Path) -> Workspace:
 def parse_manifest(text: str, path: Path) -> Workspace:
     """Parse the text of a manifest; `path` is where it came from. Raises ManifestError."""
     try:
-        document: dict[str, Any] = tomlkit.parse(text).unwrap()
-    except ParseError as error:
-        what = re.sub(r" at line \d+ col \d+$", "", str(error))
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, _, place = str(error).partition(" (at ")
+        found = re.match(r"line (\d+), column (\d+)", place)
+        line, column = found.groups() if found else (str(text.count("\n") + 1), "1")
         raise ManifestError(
-            f"{path}:{error.line}:{error.col}: not valid TOML: {what}",
-            f"correct line {error.line} of {path.name}",
+            f"{path}:{line}:{column}: not valid TOML: {what}", f"correct line {line} of {path.name}"
         ) from error
-    except TOMLKitError as error:  # a key twice, for example: known only as a whole
-        raise ManifestError(f"{path}: not valid TOML: {error}", f"correct {path.name}") from error
     return _Reader(path).workspace(document)
 
 
@@ -152,7 +152,7 @@ class _Reader:
         return Workspace(
             manifest=self.path,
             name=str(table.get("name", self.path.parent.name)),
-            channels=self.channels(table.get("channels", []), f"{head}.channels"),
+            channel_entries=self.channels(table.get("channels", []), f"{head}.channels"),
             platforms=platforms,
             features=features,
             environments=environments,
@@ -160,18 +160,22 @@ class _Reader:
             unsupported=tuple(self.unsupported),
         )
 
-    def channels(self, value: object, where: str) -> tuple[str, ...]:
+    def channels(self, value: object, where: str) -> tuple[ChannelEntry, ...]:
         if not isinstance(value, list):
             raise self.fail(where, f"expected a list, found {value!r}")
-        found: list[tuple[int, str]] = []
-        for entry in value:
-            if isinstance(entry, str):
-                found.append((0, entry))
-            elif isinstance(entry, dict) and isinstance(entry.get("channel"), str):
-                found.append((int(entry.get("priority", 0)), entry["channel"]))
-            else:
-                raise self.fail(where, f"expected a channel, found {entry!r}")
-        return tuple(name for _, name in sorted(found, key=lambda pair: -pair[0]))
+        return tuple(self.channel(entry, where) for entry in value)
+
+    def channel(self, entry: object, where: str) -> ChannelEntry:
+        table = {"channel": entry} if isinstance(entry, str) else self.table(entry, where)
+        name, priority = table.get("channel"), table.get("priority", 0)
+        if not isinstance(name, str) or not name:
+            raise self.fail(where, f"expected a channel, found {entry!r}")
+        if not isinstance(priority, int):
+            raise self.fail(where, f"the priority of {name} is a number, not {priority!r}")
+        self.refuse(table, frozenset({"channel", "priority"}), where)
+        if name.startswith(("./", "../", "/", "~")):  # a folder, seen from the manifest
+            name = (self.path.parent / Path(name).expanduser()).resolve().as_uri()
+        return ChannelEntry(name, priority)
 
     def platforms(self, value: object, where: str) -> tuple[Platform, ...]:
         if not isinstance(value, list) or not value:
@@ -199,10 +203,7 @@ class _Reader:
         if not isinstance(subdir, str) or not _SUBDIR.fullmatch(subdir):
             raise self.fail(where, f"{subdir!r} is not a conda platform such as linux-64")
         declared = tuple(self.virtual_packages(table, where))
-        name = table.get("name")
-        if name is None:
-            self.unsupported.append(f"{where}: an entry without a name ({subdir})")
-            name = subdir
+        name = table.get("name", _derived_name(subdir, declared))
         if not isinstance(name, str) or not _PLATFORM_NAME.fullmatch(name) or name in _FAMILIES:
             raise self.fail(where, f"{name!r} is not a valid platform name")
         if name != subdir and _SUBDIR.fullmatch(name):
@@ -216,8 +217,8 @@ class _Reader:
             if key in ("name", "platform"):
                 continue
             if key == "cuda" and isinstance(value, dict):
-                if "driver" not in value:
-                    raise self.fail(where, "cuda needs a driver version")
+                if "driver" not in value or set(value) - {"driver", "arch"}:
+                    raise self.fail(where, f"cuda takes driver and arch, found {value!r}")
                 yield VirtualPackage("__cuda", str(value["driver"]))
                 if "arch" in value:
                     yield VirtualPackage("__cuda_arch", str(value["arch"]))
@@ -240,6 +241,8 @@ class _Reader:
         targets = [self.target(None, table, where)]
         for selector, value in self.table(table.get("target", {}), f"{prefix}target").items():
             here = f"{prefix}target.{selector}"
+            if "(" in selector:  # if(...): for packages, not for workspaces
+                raise self.fail(here, "not a platform, a family, or a pattern of one")
             self.refuse(self.table(value, here), _TARGET_KEYS, here)
             targets.append(self.target(selector, value, here))
         channels = platforms = None
@@ -276,6 +279,8 @@ class _Reader:
             if name not in self.shared:
                 raise self.fail(where, "not in [workspace.dependencies]")
             spec = self.shared[name]
+        if not _PACKAGE_NAME.fullmatch(name):
+            raise self.fail(where, f"{name!r} is not the name of a conda package")
         name = name.lower()  # conda names are compared so
         if isinstance(spec, str):
             return Requirement(name, (("version", spec.strip() or "*"),))
@@ -346,7 +351,7 @@ class _Reader:
     def known_platforms(
         self, features: Mapping[str, Feature], platforms: tuple[Platform, ...]
     ) -> None:
-        names = {p.name for p in platforms}
+        names = {name for p in platforms for name in (p.name, p.subdir)}
         for feature in features.values():
             for platform in feature.platforms or ():
                 if platform not in names:
@@ -354,3 +359,17 @@ class _Reader:
                         f"feature.{feature.name}.platforms",
                         f"{platform!r} is not one of the workspace's platforms",
                     )
+
+
+def _derived_name(subdir: str, declared: tuple[VirtualPackage, ...]) -> str:
+    """Return the name that Pixi gives to a platform without one (toml/platform.rs)."""
+    friendly = {v: k for k, v in _VIRTUAL_KEYS.items() if k != "osx"} | {"__archspec": "archspec"}
+    order = ["__cuda", "__archspec", "__glibc", "__linux", "__osx", "__win"]
+    defaults = default_virtual_packages(subdir)
+    parts = [subdir]
+    for package in sorted(declared, key=lambda p: [*order, p.name].index(p.name)):
+        if package not in defaults:
+            value = package.build if package.name == "__archspec" else package.version
+            key = friendly.get(package.name, package.name.strip("_"))
+            parts.append(re.sub(r"[^A-Za-z0-9]+", "-", f"{key}-{value}").strip("-"))
+    return "-".join(parts)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
-from pixi_scaffold.process import which
+from pixi_scaffold.errors import Interrupted, LockError, ScaffoldError, UsageError
+from pixi_scaffold.process import program, which
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.render import (
     Rendered,
     amend_first_commit,
     check_destination,
     render,
-    start_repository,
 )
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
 from pixi_scaffold.template import open_template
@@ -46,6 +47,8 @@ def new(request: Request, progress: Progress) -> Report:
     check_destination(request.destination)
     if which("git") is None:
         raise ScaffoldError("git is not on PATH", "install git: https://git-scm.com/downloads")
+    if request.engine == "pixi" and which("pixi") is None:
+        raise UsageError("the pixi engine cannot be used: pixi is not on PATH", "--engine rattler")
     stand_in, data = _channel(request)
     rendered, result = _render(request, data, progress)
     facts = {
@@ -54,7 +57,7 @@ def new(request: Request, progress: Progress) -> Report:
         "warnings": list(rendered.warnings),
     }
     if not request.check:
-        go = (change_folder(rendered.folder), "pixi-scaffold lock", "pixi run smoke")
+        go = (change_folder(rendered.folder), f"{program()} check --train")
         return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
 
     from pixi_scaffold.check import NEW, Options, State, run_stages  # rattler and its cost
@@ -63,6 +66,11 @@ def new(request: Request, progress: Progress) -> Report:
     state = State(rendered.folder.absolute(), options).with_facts(**facts)
     try:
         report = run_stages(NEW, state, progress, "new", (result,))
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; the project in {rendered.folder} is whole, only its checks are not done",
+            f"{change_folder(rendered.folder)} && {program()} check --train",
+        ) from error
     finally:
         if (rendered.folder / ".git").is_dir() and (rendered.folder / "pixi.lock").is_file():
             amend_first_commit(rendered.folder, ["pixi.lock"])
@@ -79,7 +87,7 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
     data = dict(request.data)
     wanted = request.channel
     if wanted is None:
-        return None, {"channel": "conda-forge", **data}
+        return None, data
 
     from pixi_scaffold.lock.file import channel_url
     from pixi_scaffold.reach import unreachable
@@ -87,22 +95,29 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
     if "channel" in data:
         raise UsageError("both --channel and -d channel=... are given", "keep one of them")
     if wanted == "starter":
-        return "starter", {"channel": "conda-forge", **data}
-    folder = Path(wanted).expanduser()
+        return "starter", data
+    if not wanted:
+        raise UsageError("--channel is empty", "name a URL, a folder, or: starter")
+    if re.match(r"[a-z0-9+]+://[^/]*@", wanted):
+        raise UsageError(
+            "the channel's URL has a user name or a password in it, which would go into pixi.toml",
+            "store it with: pixi auth login",
+        )
+    local = unquote(wanted.removeprefix("file://")) if wanted.startswith("file://") else wanted
+    folder = Path(local).expanduser()
     if wanted.startswith("file://") or folder.is_dir():
-        url = wanted if wanted.startswith("file://") else folder.resolve().as_uri()
-        stand_in, own = url, "conda-forge"
-        if not any(folder.glob("*/repodata.json*")) and not wanted.startswith("file://"):
+        stand_in, own = folder.resolve().as_uri(), None
+        if not any(folder.glob("*/repodata.json*")):
             raise ScaffoldError(
                 f"{folder} is not a conda channel: no folder in it has a repodata.json",
-                "make one: pixi-scaffold channel build DIR",
+                f"make one: {program()} channel build DIR",
             )
     elif "/" in wanted and "://" not in wanted:
         raise UsageError(f"there is no folder {wanted}", "name a URL, a folder, or: starter")
     else:
         stand_in, own = None, wanted
     try:
-        url = channel_url(stand_in or own)
+        url = channel_url(wanted if stand_in is None else stand_in)
     except LockError as error:
         raise UsageError(error.message, error.hint) from error
     if request.check and (problem := unreachable([url])):
@@ -110,7 +125,7 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
             f"the channel cannot be used: {problem}",
             "check the network and the address, or use: --channel starter",
         )
-    return stand_in, {"channel": own, **data}
+    return stand_in, data if own is None else {"channel": own, **data}
 
 
 def _render(
@@ -120,10 +135,12 @@ def _render(
         progress.start("render")
     start = time.perf_counter()
     with open_template(request.template, request.ref) as template:
-        rendered = render(template, request.destination, data, ask=request.ask)
+        rendered = render(template, request.destination, data, ask=request.ask, git=request.git)
     detail = rendered.source + (f" at {rendered.commit}" if rendered.commit else "")
-    if request.git:
-        detail += f"; {start_repository(rendered.folder)}"
+    if rendered.repository:
+        detail += f"; {rendered.repository}"
+    if request.ask:
+        detail += "; the time is with your answers"
     seconds = time.perf_counter() - start
     for warning in rendered.warnings:
         progress.note(f"warning: {warning}")

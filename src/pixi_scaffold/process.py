@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
+
+_PIXI_SETTINGS = ("PIXI_HOME", "PIXI_CACHE_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,14 @@ def clean_env(
 ) -> dict[str, str]:
     """Return this process's environment without `PIXI_*`, and with `extra` added.
 
-    Pixi started from inside `pixi run` would otherwise take the outer project for its own.
-    A name in `drop` that ends in `*` is a prefix.
+    Pixi started from inside `pixi run` would otherwise take the outer project for its own; where
+    its configuration and its cache are stays. A name in `drop` that ends in `*` is a prefix.
     """
+    extra = {k: os.environ[k] for k in _PIXI_SETTINGS if k in os.environ} | dict(extra or {})
     prefixes = ("PIXI_", *(name[:-1] for name in drop if name.endswith("*")))
     names = {name for name in drop if not name.endswith("*")}
     env = {k: v for k, v in os.environ.items() if not k.startswith(prefixes) and k not in names}
-    return env | dict(extra or {})
+    return env | extra
 
 
 def which(program: str) -> str | None:
@@ -109,6 +114,16 @@ def _end(process: subprocess.Popen[str]) -> None:
             return
         except subprocess.TimeoutExpired:
             continue
+
+
+def program() -> str:
+    """Return how to start this program from a shell: by its name when that finds it."""
+    path = Path(sys.argv[0])
+    if path.name == "pixi-scaffold":
+        found = which("pixi-scaffold")
+        same = found is not None and Path(found).resolve() == path.resolve()
+        return "pixi-scaffold" if same else shlex.quote(str(path.absolute()))
+    return f"{shlex.quote(sys.executable)} -m pixi_scaffold"
 
 
 def cores() -> int:

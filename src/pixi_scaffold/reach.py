@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pixi_scaffold.errors import LockError
 
+_GONE = frozenset({407, 500, 502, 503, 504, 511})
 TIMEOUT = 5.0
 """Seconds that a channel has to answer."""
 
@@ -32,21 +34,33 @@ def unreachable(channels: Sequence[str], timeout: float = TIMEOUT) -> str | None
         raise LockError(f"the Pixi configuration cannot be read: {error}") from error
     proxies = {"http": config.proxy_http, "https": config.proxy_https}
     opener = _opener({scheme: url for scheme, url in proxies.items() if url})
+    direct = _opener({})
+    places = {channel: mirrored(channel, config.mirrors) for channel in channels}
     answers: dict[str, str | None] = {}
 
-    def ask(channel: str) -> None:
-        answers[channel] = _ask_any(opener, mirrored(channel, config.mirrors), timeout)
+    def ask(url: str) -> None:
+        host = urlsplit(url).hostname or ""
+        through = direct if _is_exempt(host, config.proxy_non_proxy_hosts) else opener
+        answers[url] = _ask(through, url, timeout)
 
-    threads = [threading.Thread(target=ask, args=(c,), daemon=True) for c in channels]
+    urls = dict.fromkeys(url for mirrors in places.values() for url in mirrors)
+    threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in urls]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + timeout + 0.1
     for thread in threads:  # a look-up of a name obeys no timeout, a join does
-        thread.join(timeout)
-    for channel in channels:
-        why = answers.get(channel, f"no answer within {timeout:g} s")
-        if why is not None:
-            return f"{channel}: {why}"
+        thread.join(max(0.0, end - time.monotonic()))
+    for channel, mirrors in places.items():
+        late = f"no answer within {timeout:g} s"
+        whys = [answers.get(url, late) for url in mirrors]
+        if None not in whys:
+            return f"{channel}: {whys[0]}"
     return None
+
+
+def _is_exempt(host: str, patterns: Sequence[str]) -> bool:
+    """Whether the configuration says to go to `host` without a proxy."""
+    return any(host == p.lstrip("*.") or host.endswith("." + p.lstrip("*.")) for p in patterns)
 
 
 def mirrored(channel: str, mirrors: Mapping[str, Sequence[str]]) -> list[str]:
@@ -71,17 +85,6 @@ def _opener(proxies: Mapping[str, str]) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(*handlers)
 
 
-def _ask_any(
-    opener: urllib.request.OpenerDirector, urls: Sequence[str], timeout: float
-) -> str | None:
-    why: str | None = "no mirror"
-    for url in urls:
-        why = _ask(opener, url, timeout)
-        if why is None:
-            return None
-    return why
-
-
 def _ask(opener: urllib.request.OpenerDirector, url: str, timeout: float) -> str | None:
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -91,8 +94,9 @@ def _ask(opener: urllib.request.OpenerDirector, url: str, timeout: float) -> str
     request = urllib.request.Request(url + "noarch/repodata.json.zst", method="HEAD")  # noqa: S310
     try:
         opener.open(request, timeout=timeout).close()
-    except urllib.error.HTTPError:
-        return None
+    except urllib.error.HTTPError as error:
+        # The solve tells about a missing channel or credentials; these say that nobody is there.
+        return f"HTTP {error.code} {error.reason}" if error.code in _GONE else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         return (

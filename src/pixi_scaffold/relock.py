@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock import choose
 from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
+from pixi_scaffold.process import program
 from pixi_scaffold.reach import unreachable
 from pixi_scaffold.report import Progress, Report, Result, Status
 
@@ -25,7 +27,9 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
     channels = {
         channel_url(c) for e in workspace.environments for c in workspace.environment_channels(e)
     }
-    if problem := unreachable(sorted(channels)):
+    # Pixi asks by itself; here a channel has longer than in `new`, which has another way out.
+    patience = 30.0
+    if choice.engine.name == "rattler" and (problem := unreachable(sorted(channels), patience)):
         raise LockError(f"the channel does not answer: {problem}", "check the network, try again")
     locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
     what = "written" if locked.changed else "already current"
@@ -59,7 +63,7 @@ def check_lock(folder: Path) -> Report:
             Status.FAILED,
             seconds,
             "pixi.lock is not current",
-            "pixi-scaffold lock",
+            f"{program()} lock",
             tuple(problems),
         )
     return Report("lock", (result,))
@@ -73,5 +77,6 @@ def build_report(folder: Path | None, progress: Progress) -> Report:
     detail = f"{starter.packages} packages for {starter.subdir} in {starter.folder}"
     result = Result("channel", Status.PASSED, time.perf_counter() - start, detail)
     facts = {"folder": str(starter.folder), "url": starter.url, "subdir": starter.subdir}
-    use = f"pixi-scaffold new myproject --channel {folder or 'starter'}"
+    where = "starter" if folder is None else shlex.quote(str(folder))
+    use = f"{program()} new myproject --channel {where}"
     return Report("channel build", (result,), facts, (use,))

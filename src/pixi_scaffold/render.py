@@ -26,23 +26,33 @@ ANSWERS = ".copier-answers.yml"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A project as it was made: template URL and version, answers, and what to warn of."""
+    """A project as it was made: template URL and version, answers, and what to warn of.
+
+    repository: what was done about git, in words; empty when it was left alone.
+    """
 
     folder: Path
     source: str
     commit: str
     answers: Mapping[str, Any]
     warnings: tuple[str, ...]
+    repository: str = ""
 
 
 def check_destination(destination: Path) -> None:
     """Raise UsageError when something is at `destination` already, or nothing can be made there."""
-    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+    if (destination.is_symlink() or destination.exists()) and not destination.is_dir():
         raise UsageError(f"{destination} exists and is not a folder", "choose another name")
     if destination.is_dir() and any(destination.iterdir()):
         raise UsageError(
             f"{destination} exists and is not empty",
-            "choose another name; for a project made by pixi-scaffold: pixi-scaffold update",
+            "choose another name; to prove a project that is there: pixi-scaffold check --train",
+        )
+    if bad := set('"$`\\:\n') & set(str(destination.absolute())):
+        raise UsageError(
+            f"{destination.absolute()} has {' '.join(map(repr, sorted(bad)))} in it, which breaks "
+            "the activation of conda environments",
+            "choose another folder",
         )
     parent = destination.parent
     while not parent.exists():
@@ -59,12 +69,14 @@ def render(
     data: Mapping[str, Any],
     *,
     ask: bool,
+    git: bool = False,
 ) -> Rendered:
     """Render `template` to `destination`, which appears only when all of it is there.
 
     data: answers that are not asked. ask: put Copier's questions on the terminal for the rest;
-    otherwise the defaults count. Raises UsageError for a wrong answer, ScaffoldError for a
-    template that cannot be read or written; KeyboardInterrupt leaves nothing behind.
+    otherwise the defaults count. git: make it a repository with one commit.
+    Raises UsageError for a wrong answer, ScaffoldError for a template that cannot be read or
+    written; KeyboardInterrupt leaves nothing behind.
     """
     check_destination(destination)
     source = Path(template.source)
@@ -80,49 +92,71 @@ def render(
         ) from error
     try:
         folder = staging / destination.name
-        notes = _copy(template, folder, data, ask, destination.name)
-        answers = _answers(folder)
-        _refuse_unknown(data, answers)
+        copied = _copy(template, folder, data, ask, destination.resolve().name)
+        _refuse_unknown(data, copied)
+        repository = start_repository(folder, destination) if git else ""
         _move(folder, destination)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(made)
         raise
     shutil.rmtree(staging, ignore_errors=True)
-    commit = str(answers.get("_commit", ""))
+    commit = str(copied.answers.get("_commit", ""))
     return Rendered(
         destination,
-        str(answers.get("_src_path", template.source)),
+        str(copied.answers.get("_src_path", template.source)),
         commit,
-        {k: v for k, v in answers.items() if not k.startswith("_")},
-        tuple(notes) + _update_warning(commit),
+        {k: v for k, v in copied.answers.items() if not k.startswith("_")},
+        copied.warnings + _update_warning(commit),
+        repository,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """What Copier did: the answers that it recorded, the questions there are, its warnings."""
+
+    answers: Mapping[str, Any]
+    questions: frozenset[str]
+    warnings: tuple[str, ...]
 
 
 def _copy(
     template: Template, folder: Path, data: Mapping[str, Any], ask: bool, name: str
-) -> list[str]:
-    """Run Copier; return its warnings."""
+) -> _Copied:
+    """Run Copier."""
     import copier
-    from copier.errors import CopierAnswersInterrupt, CopierError, UserMessageError
+    from copier.errors import (
+        CopierAnswersInterrupt,
+        CopierError,
+        UnsafeTemplateError,
+        UserMessageError,
+    )
     from plumbum import ProcessExecutionError
 
+    suggestion = _slug(name) if ask else name
     try:
         with _git_env(template.env), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             # Copier remarks on tags in passing; _update_warning says it in our words.
             with contextlib.redirect_stderr(io.StringIO()):
-                copier.run_copy(
+                worker = copier.run_copy(
                     template.source,
                     folder,
                     data=dict(data),
-                    user_defaults={"project_name": name},
+                    user_defaults={"project_name": suggestion} if suggestion else {},
                     vcs_ref=template.ref,
                     defaults=not ask,
                     quiet=True,
                 )
     except CopierAnswersInterrupt as error:
         raise KeyboardInterrupt from error
+    except UnsafeTemplateError as error:
+        raise ScaffoldError(
+            f"the template {template.source} wants to run code (tasks, migrations or extensions), "
+            "which pixi-scaffold does not let it",
+            f"if you trust it: copier copy --trust {template.source} {folder.name}",
+        ) from error
     except (UserMessageError, ValueError, TypeError) as error:
         raise _answer_error(error, template) from error
     except ProcessExecutionError as error:
@@ -131,21 +165,34 @@ def _copy(
         raise _template_error(template, str(error)) from error
     except Exception as error:  # whatever a template's Jinja can raise
         raise _template_error(template, f"{type(error).__name__}: {error}") from error
-    return [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+    notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+    return _Copied(
+        _answers(folder / worker.answers_relpath),
+        frozenset(worker.template.questions_data),
+        tuple(notes),
+    )
+
+
+def _slug(name: str) -> str:
+    """Return the nearest valid project name, to begin with at the prompt; may be empty."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_0123456789")
 
 
 def _answer_error(error: Exception, template: Template) -> ScaffoldError:
     text = str(error).strip()
+    if "project_name" in text:
+        return UsageError(text, "choose another folder, or name it: -d project_name=my-project")
     if "Unknown revision" in text or "Local template must be a directory" in text:
         return _template_error(template, text)
-    return UsageError(text, "answer with -d question=value, or without --defaults on a terminal")
+    return UsageError(text, "choose another answer: -d question=value")
 
 
 def _template_error(template: Template, why: str) -> ScaffoldError:
     where = template.source + (f" at {template.ref}" if template.ref else "")
-    last = why.splitlines()[-1] if why else "no reason given"
+    lines = why.splitlines() or ["no reason given"]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return ScaffoldError(
-        f"cannot use the template {where}: {last}",
+        f"cannot use the template {where}: {(fatal or lines[-1:])[0]}",
         "check --template and --vcs-ref, or leave them out for the built-in template",
     )
 
@@ -165,32 +212,32 @@ def _git_env(extra: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _answers(folder: Path) -> dict[str, Any]:
+def _answers(path: Path) -> dict[str, Any]:
+    """Return the answers that the project records; none when the template writes no such file."""
     try:
-        answers = yaml.safe_load((folder / ANSWERS).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ScaffoldError(
-            f"the template wrote no readable {ANSWERS}, so the project could not be updated: "
-            f"{error}",
-            "add a file named {{ _copier_conf.answers_file }}.jinja to the template",
-        ) from error
+        answers = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
     return answers if isinstance(answers, dict) else {}
 
 
-def _refuse_unknown(data: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
+def _refuse_unknown(data: Mapping[str, Any], copied: _Copied) -> None:
     """Copier takes any name; a misspelt one would be lost without a word."""
-    unknown = sorted(set(data) - set(answers))
+    unknown = sorted(set(data) - copied.questions)
     if unknown:
-        known = ", ".join(k for k in answers if not k.startswith("_"))
         raise UsageError(
-            f"the template has no question {', '.join(map(repr, unknown))}", f"it asks: {known}"
+            f"the template has no question {', '.join(map(repr, unknown))}",
+            f"its questions are: {', '.join(sorted(copied.questions)) or 'none'}",
         )
 
 
 def _update_warning(commit: str) -> tuple[str, ...]:
     """Say what `copier update` can follow: tags, commits, or nothing."""
     if not commit:
-        return ("the template is not in git, so this project cannot be updated from it",)
+        return (
+            "the project records no version of its template (one that is not in git, or writes no "
+            "answers file), so it cannot be updated",
+        )
     try:
         if re.fullmatch(r"[0-9a-f]{7,40}", commit):  # all digits would pass for a version
             raise InvalidVersion
@@ -233,15 +280,25 @@ def _move(folder: Path, destination: Path) -> None:
         raise
 
 
-def start_repository(folder: Path) -> str:
+def start_repository(folder: Path, destination: Path | None = None) -> str:
     """Make `folder` a git repository with one first commit; return what was done, in words.
 
-    A folder inside a repository that would track it stays a part of that one. Raises
-    ScaffoldError when git fails.
+    destination: where it will be moved. A folder inside a repository that would track it stays a
+    part of that one. Raises ScaffoldError when git fails; then, and on Ctrl-C, without a `.git`.
     """
+    final = destination or folder
     outer = _git(folder, "rev-parse", "--show-toplevel")
-    if outer.code == 0 and _git(folder, "check-ignore", "-q", str(folder)).code != 0:
+    if outer.code == 0 and _git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
+    try:
+        _first_commit(folder)
+    except BaseException:
+        shutil.rmtree(folder / ".git", ignore_errors=True)
+        raise
+    return "git repository with one commit"
+
+
+def _first_commit(folder: Path) -> None:
     configured = _configured(folder)
     branch = () if "init.defaultbranch" in configured else ("-b", "main")
     for args in (
@@ -251,11 +308,10 @@ def start_repository(folder: Path) -> str:
     ):
         done = _git(folder, *args)
         if done.code != 0:
-            shutil.rmtree(folder / ".git", ignore_errors=True)
+            verb = next(word for word in args if word in ("init", "add", "commit"))
             raise ScaffoldError(
-                f"git {args[0]} failed: {done.output.strip()}", "or leave git out: --no-git"
+                f"git {verb} failed: {done.output.strip()}", "or leave git out: --no-git"
             )
-    return "git repository with one commit"
 
 
 def amend_first_commit(folder: Path, names: list[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -70,6 +71,28 @@ class Report:
     def exit_code(self) -> int:
         """0 when all that ran passed, 3 when a check failed."""
         return EXIT_CHECK if self.failed else EXIT_OK
+
+    def table(self, width: int) -> list[tuple[str, Status | None]]:
+        """Return the steps as lines of at most `width` columns; the heading has no status."""
+        rows: list[tuple[str, str, str, str, Status | None]] = [
+            ("stage", "status", "time", "detail", None)
+        ]
+        for r in self.results:
+            seconds = "" if r.status is Status.SKIPPED else f"{r.seconds:.1f} s"
+            rows.append((r.name, str(r.status), seconds, r.detail, r.status))
+        names = {r.name for r in self.results}
+        for item in self.facts.get("skipped", ()):
+            if item["what"] not in names:  # a part of a step: a platform
+                rows.append(("", "skipped", "", f"{item['what']}: {item['why']}", Status.SKIPPED))
+        first, second, third = (max(len(str(row[i])) for row in rows) for i in range(3))
+        room = max(width - first - second - third - 6, 20)
+        lines: list[tuple[str, Status | None]] = []
+        for name, status, seconds, detail, kind in rows:
+            head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
+            for number, part in enumerate(textwrap.wrap(detail, room) or [""]):
+                indent = head if number == 0 else " " * len(head)
+                lines.append(((indent + part).rstrip(), kind))
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return the versioned document."""

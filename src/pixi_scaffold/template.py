@@ -8,6 +8,7 @@ the history that this installation carries (or the checkout that it runs from).
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,17 +46,17 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
         yield Template(_absolute(source), ref)
         return
     checkout = _PACKAGE.parent.parent
-    if _BUNDLE.is_file():
-        repository = _unbundled(_BUNDLE)
-    elif (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-        repository = checkout
-        ref = ref or _head(checkout)  # the code that runs and the template belong together
-    else:
-        raise ScaffoldError(
-            "this installation carries no template",
-            f"name one: --template {CANONICAL_URL}",
-        )
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
+        if _BUNDLE.is_file():
+            repository = _unbundled(_BUNDLE, Path(cache))
+        elif (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
+            repository = _readable(checkout, Path(cache))
+            ref = ref or _head(checkout)  # the code that runs and the template belong together
+        else:
+            raise ScaffoldError(
+                "this installation carries no template",
+                f"name one: --template {CANONICAL_URL}",
+            )
         # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
         yield Template(CANONICAL_URL, ref, _rewrite(repository) | {"COPIER_CACHE_DIR": cache})
 
@@ -70,7 +71,6 @@ def _rewrite(repository: Path) -> dict[str, str]:
     """Return variables that make git read CANONICAL_URL from `repository` (git-config, url)."""
     settings = {
         f"url.{repository}.insteadOf": CANONICAL_URL,
-        "safe.directory": str(repository),
         "protocol.file.allow": "always",
     }
     env = {"GIT_CONFIG_COUNT": str(len(settings))}
@@ -79,24 +79,50 @@ def _rewrite(repository: Path) -> dict[str, str]:
     return env
 
 
-def _unbundled(bundle: Path) -> Path:
-    """Return a bare repository with the bundle's history, kept in the user's cache."""
+def _unbundled(bundle: Path, spare: Path) -> Path:
+    """Return a bare repository with the bundle's history, kept in the user's cache.
+
+    spare: a folder to use where there is no writable cache.
+    """
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
     folder = platformdirs.user_cache_path("pixi-scaffold") / "template"
     repository = folder / f"{digest}.git"
     if (repository / "HEAD").is_file():
         return repository
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        new = Path(temporary) / "repo.git"
-        done = run(["git", "clone", "--quiet", "--mirror", bundle, new], timeout=120)
-        if done.code != 0:
-            raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
-        try:
-            new.rename(repository)
-        except OSError:  # another process was first
-            if not (repository / "HEAD").is_file():
-                raise
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            _clone(bundle, Path(temporary) / "repo.git").rename(repository)
+    except OSError:  # not writable, or another process was first
+        if not (repository / "HEAD").is_file():
+            return _clone(bundle, spare / "template.git")
+    return repository
+
+
+def _readable(checkout: Path, spare: Path) -> Path:
+    """Return the checkout, or a copy of its history when it belongs to somebody else.
+
+    git does not let one user clone another one's repository, and what would allow it does not
+    reach the process that reads it.
+    """
+    if not hasattr(os, "geteuid") or (checkout / ".git").stat().st_uid == os.geteuid():
+        return checkout
+    bundle = spare / "checkout.bundle"
+    safe = ("-c", f"safe.directory={checkout}")
+    done = run(
+        ["git", *safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags"],
+        cwd=checkout,
+        timeout=120,
+    )
+    if done.code != 0:
+        raise ScaffoldError(f"cannot read the template in {checkout}: {done.output.strip()}")
+    return _clone(bundle, spare / "checkout.git")
+
+
+def _clone(bundle: Path, repository: Path) -> Path:
+    done = run(["git", "clone", "--quiet", "--mirror", bundle, repository], timeout=120)
+    if done.code != 0:
+        raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
     return repository
 
 

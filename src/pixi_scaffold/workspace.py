@@ -16,6 +16,7 @@ from pixi_scaffold.errors import ManifestError
 DEFAULT = "default"
 """The name of the default feature and of the default environment."""
 
+_UNIX = ("linux", "osx", "emscripten")
 _ARCHSPEC = {
     "64": "x86_64", "32": "x86", "aarch64": "aarch64", "arm64": "m1", "ppc64le": "ppc64le",
 }  # fmt: skip
@@ -41,7 +42,7 @@ def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""
     family, _, arch = subdir.partition("-")
     found: list[VirtualPackage] = []
-    if family in ("linux", "osx"):
+    if family in _UNIX:
         found.append(VirtualPackage("__unix", "0", "0"))
     if family == "linux":
         found += [VirtualPackage("__linux", "4.18"), VirtualPackage("__glibc", "2.28")]
@@ -134,7 +135,7 @@ class Target:
             case None:
                 return True
             case "unix":
-                return family in ("linux", "osx")
+                return family in _UNIX
             case "linux" | "win":
                 return family == self.selector
             case "osx" | "macos":
@@ -146,13 +147,29 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelEntry:
+    """A channel as a manifest lists it: a name, a URL or a file URL, and its priority."""
+
+    name: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Feature:
-    """A named set of requirements; channels and platforms are None where it does not say."""
+    """A named set of requirements; channels and platforms are None where it does not say.
+
+    platforms: names of platforms, or bare subdirs for all of that subdir.
+    """
 
     name: str
     targets: tuple[Target, ...] = ()
-    channels: tuple[str, ...] | None = None
+    channels: tuple[ChannelEntry, ...] | None = None
     platforms: tuple[str, ...] | None = None
+
+    def allows(self, platform: Platform) -> bool:
+        """Whether the feature can be used on `platform`."""
+        names = self.platforms
+        return names is None or platform.name in names or platform.subdir in names
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +187,7 @@ class Workspace:
 
     manifest: Path
     name: str
-    channels: tuple[str, ...]
+    channel_entries: tuple[ChannelEntry, ...]
     platforms: tuple[Platform, ...]
     features: Mapping[str, Feature]
     environments: tuple[Environment, ...]
@@ -181,6 +198,11 @@ class Workspace:
     def root(self) -> Path:
         """The folder of the manifest."""
         return self.manifest.parent
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The workspace's own channels by priority."""
+        return by_priority(self.channel_entries)
 
     @property
     def lock_file(self) -> Path:
@@ -196,17 +218,28 @@ class Workspace:
         raise ManifestError(f"{self.manifest} has no environment {name!r}", f"it has: {known}")
 
     def environment_platforms(self, environment: Environment) -> tuple[Platform, ...]:
-        """Return the platforms that every feature of the environment allows, in manifest order."""
-        allowed = [self.features[f].platforms for f in environment.features]
-        return tuple(p for p in self.platforms if all(a is None or p.name in a for a in allowed))
+        """Return the platforms that every feature of the environment allows, in manifest order.
+
+        A bare subdir only widens: where a feature names a platform exactly, no other one of that
+        subdir remains (prefix-dev/pixi issue 6493).
+        """
+        features = [self.features[name] for name in environment.features]
+        exact = {name for feature in features for name in feature.platforms or ()}
+        narrowed = {p.subdir for p in self.platforms if p.name in exact}
+        return tuple(
+            p
+            for p in self.platforms
+            if all(feature.allows(p) for feature in features)
+            and (p.name in exact or p.subdir not in narrowed)
+        )
 
     def environment_channels(self, environment: Environment) -> tuple[str, ...]:
-        """Return the channels by priority: those of its features in order, default last."""
-        names: dict[str, None] = {}
+        """Return the channels by priority, then in the order of its features, default last."""
+        found: dict[ChannelEntry, None] = {}
         for feature in environment.features:
             own = self.features[feature].channels
-            names |= dict.fromkeys(self.channels if own is None else own)
-        return tuple(names)
+            found |= dict.fromkeys(self.channel_entries if own is None else own)
+        return by_priority(found)
 
     def requirements(self, environment: Environment, platform: Platform) -> tuple[Requirement, ...]:
         """Return every spec that must hold: features add up, targets inside one replace."""
@@ -249,3 +282,9 @@ class Workspace:
                     env |= dict(target.activation_env)
                     scripts |= dict.fromkeys(target.activation_scripts)
         return env, tuple(scripts)
+
+
+def by_priority(entries: Iterable[ChannelEntry]) -> tuple[str, ...]:
+    """Return the names, the highest priority first, in order among equals, each once."""
+    ordered = sorted(entries, key=lambda entry: -entry.priority)
+    return tuple(dict.fromkeys(entry.name for entry in ordered))

@@ -97,5 +97,5 @@ def test_a_run_leaves_its_results_and_can_be_trained_further(tmp_path: Path) -> 
 
 
 def test_missing_data_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["--data-dir", str(tmp_path), "--runs-dir", str(tmp_path)]) == 1
+    assert main.main(["--data-dir", str(tmp_path), "--runs-dir", str(tmp_path)]) == 2
     assert "pixi run data" in capsys.readouterr().err

@@ -31,6 +31,25 @@ def serve(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
+def answering(code: int) -> Iterator[str]:
+    """Answer every request with this HTTP status."""
+
+    class Handler(_Quiet):
+        def do_HEAD(self) -> None:
+            self.send_error(code)
+
+        do_GET = do_HEAD  # noqa: N815
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
 def swallow() -> Iterator[str]:
     """Take connections and never answer, as a network that loses packets looks from here."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

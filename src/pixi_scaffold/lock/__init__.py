@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.errors import UsageError
@@ -99,10 +98,17 @@ def _pixi_problem(workspace: Workspace, own_channels: bool) -> str | None:
         version = None
     if version is None:
         return f"{program} --version failed: {done.output.strip()[:80] or done.code}"
-    try:
-        needed = SpecifierSet(workspace.requires_pixi)
-    except InvalidSpecifier:
-        return f"requires-pixi = {workspace.requires_pixi!r} is not a version range"
-    if not needed.contains(version, prereleases=True):
-        return f"pixi {version} is on PATH, the manifest requires {needed}"
+    if workspace.requires_pixi and not _satisfies(str(version), workspace.requires_pixi):
+        return f"pixi {version} is on PATH, the manifest requires {workspace.requires_pixi}"
     return None
+
+
+def _satisfies(version: str, wanted: str) -> bool:
+    """Whether a version lies in a conda version range; an unreadable range counts as no."""
+    from rattler import Version as CondaVersion
+    from rattler import VersionSpec
+
+    try:
+        return VersionSpec(wanted).matches(CondaVersion(version))
+    except Exception:  # several kinds, no common base
+        return False

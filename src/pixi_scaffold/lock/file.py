@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from pixi_scaffold.errors import LockError, UnsupportedError
 from pixi_scaffold.workspace import (
     Environment,
@@ -18,7 +20,7 @@ from pixi_scaffold.workspace import (
 )
 
 if TYPE_CHECKING:
-    from rattler import PackageRecord, RepoDataRecord
+    from rattler import MatchSpec, PackageRecord, RepoDataRecord
 
 FORMAT = 7
 """The newest lock format that is read, and the one that is written (Pixi 0.68 and newer)."""
@@ -31,12 +33,14 @@ Identity = tuple[str, tuple[str, ...]]
 class LockedEnvironment:
     """One environment of a lock: channel URLs by priority, conda records by platform.
 
-    pypi: the platforms of this environment that also lock PyPI packages.
+    foreign: packages that are not conda packages from a channel (PyPI, built from source).
+    options: solve options that are not the defaults.
     """
 
     channels: tuple[str, ...]
     records: Mapping[Identity, tuple[RepoDataRecord, ...]]
-    pypi: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def read_lock(path: Path) -> Lock:
     Raises LockError when it is missing, damaged, or of a format newer than FORMAT.
     """
     from rattler import LockFile
-    from rattler.lock import CondaLockedBinaryPackage, PypiLockedPackage
+    from rattler.lock import CondaLockedBinaryPackage
 
     if not path.is_file():
         raise LockError(f"there is no {path}", "make it: pixi-scaffold lock")
@@ -90,21 +94,47 @@ def read_lock(path: Path) -> Lock:
         raise LockError(
             f"cannot read {path}: {error}", "make it anew: pixi-scaffold lock --upgrade"
         ) from error
+    options = _options(path)
     environments: dict[str, LockedEnvironment] = {}
     for name, environment in file.environments():
         records: dict[Identity, tuple[RepoDataRecord, ...]] = {}
-        pypi: list[str] = []
+        foreign: list[str] = []
         for platform in environment.platforms():
             packages = environment.packages(platform) or []
             identity = platform_identity(str(platform.subdir), platform.virtual_packages)
             records[identity] = tuple(
                 p.repo_data_record() for p in packages if isinstance(p, CondaLockedBinaryPackage)
             )
-            if any(isinstance(p, PypiLockedPackage) for p in packages):
-                pypi.append(platform.name)
+            foreign += [p.name for p in packages if not isinstance(p, CondaLockedBinaryPackage)]
         channels = tuple(_slash(str(c)) for c in environment.channels())
-        environments[name] = LockedEnvironment(channels, records, tuple(pypi))
+        environments[name] = LockedEnvironment(
+            channels, records, tuple(dict.fromkeys(foreign)), options.get(name, ())
+        )
     return Lock(path, number, environments)
+
+
+def _options(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return each environment's solve options that are not Pixi's defaults.
+
+    py-rattler does not show them, so only the head of the file is read, as YAML.
+    """
+    head: list[str] = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("packages:"):
+                break
+            if not line.lstrip().startswith(("- conda:", "- pypi:", "- source:")):
+                head.append(line)
+    try:
+        environments = (yaml.safe_load("".join(head)) or {}).get("environments") or {}
+    except (yaml.YAMLError, AttributeError):
+        return {}
+    defaults = {"strategy": "highest", "channel-priority": "strict"}
+    found = {}
+    for name, environment in environments.items():
+        options = (environment or {}).get("options") or {}
+        found[name] = tuple(f"{k}: {v}" for k, v in options.items() if defaults.get(k) != v)
+    return found
 
 
 def lock_format(path: Path) -> int:
@@ -126,6 +156,7 @@ def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
     Raises UnsupportedError when the manifest needs Pixi itself to judge.
     """
     refuse_unsupported(workspace)
+    check_specs(workspace)
     problems: list[str] = []
     wanted = {e.name for e in workspace.environments}
     for name in lock.environments:
@@ -142,6 +173,11 @@ def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
                 f"environment {environment.name} is locked from {', '.join(locked.channels)}; "
                 f"the manifest says {', '.join(channels)}"
             )
+        problems += [f"{environment.name}: solved with {option}" for option in locked.options]
+        problems += [
+            f"{environment.name}: {name} is locked, but it is no conda package of a channel"
+            for name in locked.foreign
+        ]
         problems += _environment_problems(workspace, environment, locked)
     return problems
 
@@ -152,17 +188,21 @@ def _environment_problems(
     platforms = workspace.environment_platforms(environment)
     known = {p.identity for p in platforms}
     for subdir, extra in locked.records:
-        if (subdir, extra) not in known:
+        if locked.records[subdir, extra] and (subdir, extra) not in known:
             what = f"{subdir} with {', '.join(extra)}" if extra else subdir
             yield f"{environment.name}: {what} is locked, but not one of its platforms"
     for platform in platforms:
-        records = locked.records.get(platform.identity)
         where = f"{environment.name} on {platform.name}"
-        if records is None:
+        records = locked.records.get(platform.identity)
+        if records is None and workspace.requirements(environment, platform):
             yield f"{where}: not locked"
-        else:
-            for problem in _platform_problems(workspace, environment, platform, records):
-                yield f"{where}: {problem}"
+            continue
+        # Without requirements there is nothing to lock, and Pixi accepts a missing row.
+        for problem in _platform_problems(workspace, environment, platform, records or ()):
+            yield f"{where}: {problem}"
+        for record in records or ():
+            if not record.url.startswith(locked.channels):
+                yield f"{where}: {record.name.normalized} is locked from {record.url}"
 
 
 def _platform_problems(
@@ -184,7 +224,7 @@ def _platform_problems(
         record = have.get(name)
         if record is None:
             yield f"{origin} asks for {spec}, which is not locked"
-        elif not record.matches(spec):
+        elif not record.matches(spec) or not _from_where(record, spec):
             yield f"{origin} asks for {spec}, but {name} {record.version} is locked"
         if record is not None and name not in reached:
             reached.add(name)
@@ -196,6 +236,34 @@ def _platform_problems(
     for name in sorted(set(have) - reached):
         if not name.startswith("__"):
             yield f"{name} is locked, but nothing asks for it"
+
+
+def _from_where(record: PackageRecord, spec: MatchSpec) -> bool:
+    """Whether channel, subdir and file name of a spec hold; `matches` does not look at them."""
+    url = getattr(record, "url", "")
+    if spec.channel is not None and not url.startswith(_slash(spec.channel.base_url)):
+        return False
+    if spec.subdir is not None and record.subdir != spec.subdir:
+        return False
+    return spec.file_name is None or url.endswith(f"/{spec.file_name}")
+
+
+def check_specs(workspace: Workspace) -> None:
+    """Raise LockError naming the first requirement that is not a valid conda spec."""
+    from rattler import MatchSpec
+
+    for environment in workspace.environments:
+        for platform in workspace.environment_platforms(environment):
+            wanted = workspace.requirements(environment, platform)
+            for spec in (*wanted, *workspace.constraints(environment, platform)):
+                try:
+                    MatchSpec(str(spec))
+                except Exception as error:  # several kinds, no common base
+                    raise LockError(
+                        f"{environment.name} on {platform.name}: {spec} is not a valid "
+                        f"requirement: {error}",
+                        f"correct it in {workspace.manifest}",
+                    ) from error
 
 
 def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:

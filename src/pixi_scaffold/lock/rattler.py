@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock import Locked
-from pixi_scaffold.lock.file import Lock, channel_url, read_lock, refuse_unsupported
+from pixi_scaffold.lock.file import (
+    FORMAT,
+    Lock,
+    channel_url,
+    check_specs,
+    lock_format,
+    read_lock,
+    refuse_unsupported,
+)
 from pixi_scaffold.report import Progress
 from pixi_scaffold.workspace import Environment, Platform, VirtualPackage, Workspace
 
@@ -79,9 +87,10 @@ class RattlerEngine:
     ) -> Locked:
         """Lock with py-rattler; see Engine.lock."""
         refuse_unsupported(workspace)
-        old = None if upgrade or not path.exists() else read_lock(path)
+        check_specs(workspace)
+        path = path.resolve()  # through a symbolic link, which stays
+        old = _old_lock(path, upgrade)
         todo = problems(workspace, channels)
-        _check_specs(todo)
         answers = asyncio.run(_solve_all(todo, old, progress))
         solved: dict[tuple[str, str], tuple[RepoDataRecord, ...]] = {}
         skipped: list[tuple[str, str]] = []
@@ -96,7 +105,13 @@ class RattlerEngine:
             for environment in problem.environments:
                 own = workspace.requirements(environment, problem.platform)
                 kept = _closure((r.name for r in own), answer)
-                solved[environment.name, problem.platform.name] = kept
+                if kept:  # Pixi accepts a missing row where nothing is required
+                    solved[environment.name, problem.platform.name] = kept
+        if not solved and not failures and not skipped:
+            raise LockError(
+                f"there is nothing to lock: {workspace.manifest} requires no package",
+                "add one: pixi add python",
+            )
         if failures or not solved:
             raise LockError(
                 "no lock was written: the solver found no solution for\n"
@@ -130,18 +145,17 @@ def gateway() -> Gateway:
         ) from error
 
 
-def _check_specs(todo: Iterable[Problem]) -> None:
-    from rattler import MatchSpec
-
-    for problem in todo:
-        for spec in (*problem.specs, *problem.constraints):
-            try:
-                MatchSpec(spec)
-            except Exception as error:
-                raise LockError(
-                    f"{problem.title}: {spec} is not a valid requirement: {error}",
-                    "correct it in pixi.toml",
-                ) from error
+def _old_lock(path: Path, upgrade: bool) -> Lock | None:
+    """Return the lock whose versions are kept; a newer format is never overwritten."""
+    if not path.exists():
+        return None
+    if not upgrade:
+        return read_lock(path)
+    try:
+        number = lock_format(path)
+    except LockError:  # damaged: that is what an upgrade is for
+        return None
+    return read_lock(path) if number > FORMAT else None  # raises with the reason
 
 
 async def _solve_all(
@@ -171,7 +185,9 @@ async def _solve(
     locked: dict[str, RepoDataRecord] = {}
     for environment in problem.environments:
         for record in (old and old.records(environment.name, problem.platform)) or ():
-            locked.setdefault(record.name.normalized, record)
+            # One from a channel that is gone would be kept without being looked for.
+            if record.url.startswith(problem.channels):
+                locked.setdefault(record.name.normalized, record)
     try:
         records = await solve(
             [Channel(url) for url in problem.channels],
@@ -187,7 +203,7 @@ async def _solve(
     except Exception as error:  # fetching: GatewayError and others without a common base
         raise LockError(
             f"{problem.title}: the channel failed: {error}",
-            "check the network and the channel, or use: --channel starter",
+            "check the network and the channel, then try again",
         ) from error
     return tuple(sorted(records, key=lambda r: r.name.normalized))
 
@@ -246,7 +262,7 @@ def _write(
     temporary = Path(name)
     try:
         file.to_path(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         new = temporary.read_bytes()
         if path.exists() and path.read_bytes() == new:
             return False

@@ -1,0 +1,131 @@
+"""What a person sees: prompts, refusals where they type, a live display; through a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from pixi_scaffold.channel import Starter
+
+
+class Terminal:
+    """`pixi-scaffold ARGS` on a pseudo-terminal of 100 columns."""
+
+    def __init__(self, *args: object, cwd: Path, **env: str) -> None:
+        self.master, slave = pty.openpty()
+        self.seen = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pixi_scaffold", *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40", **env},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self.master)
+
+    def _read(self, wait: float) -> bool:
+        if not select.select([self.master], [], [], wait)[0]:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            return False
+        if b"\x1b[6n" in data:  # "where is the cursor?": prompt_toolkit waits for an answer
+            os.write(self.master, b"\x1b[1;1R")
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while text not in self.plain:
+            assert time.monotonic() < end, self.plain
+            assert self._read(0.1) or text in self.plain, self.plain
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def end(self, seconds: float = 120) -> int:
+        limit = time.monotonic() + seconds
+        while self._read(0.1):
+            assert time.monotonic() < limit, self.plain
+        return self.process.wait(10)
+
+    @property
+    def plain(self) -> str:
+        """All that was shown, without the escape sequences."""
+        return re.sub(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>])", "", self.seen)
+
+
+def test_copiers_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> None:
+    with Terminal("new", "first", "--template", template, "--no-check", cwd=tmp_path) as terminal:
+        terminal.wait_for("Name of the project")
+        terminal.wait_for("first")
+        terminal.type("\x7f" * 5 + "1st\r")
+        terminal.wait_for("start with a letter")
+        terminal.type("\x7f" * 3 + "better\r")
+        terminal.wait_for("What it is, in one line")
+        terminal.type("\r")
+        terminal.wait_for("Author")
+        terminal.type("Ada\r")
+        for question in ("CUDA version", "Oldest Python", "Conda channel", "reach an HTCondor worker",
+                         "jobs run", "License", "Continuous integration"):  # fmt: skip
+            terminal.wait_for(question)
+            terminal.type("\r")
+        assert terminal.end() == 0, terminal.plain
+    text = (tmp_path / "first" / "pixi.toml").read_text()
+    assert 'name = "better"' in text
+    assert 'authors = ["Ada"]' in text
+
+
+def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with Terminal("new", name, "--template", template, cwd=tmp_path) as terminal:
+            terminal.wait_for("Name of the project")
+            terminal.type("\x03")
+            assert terminal.end() == 130, terminal.plain
+            assert "is whole" not in terminal.plain
+            assert "Traceback" not in terminal.plain
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline")
+def test_the_stages_are_shown_live(template: Path, starter: Starter, tmp_path: Path) -> None:
+    args = ["new", "p", "--template", template, "--defaults", "--channel", "starter"]
+    with Terminal(*args, cwd=tmp_path) as terminal:
+        assert terminal.end() == 0, terminal.plain
+    assert "━" in terminal.plain  # the bar
+    assert "\x1b[32m" in terminal.seen  # green
+    for stage in ("render", "manifest", "lock", "install", "train"):
+        assert re.search(rf"passed  {stage} +\d+\.\d s", terminal.plain), terminal.plain
+    with Terminal("lock", "p", "--check", cwd=tmp_path, NO_COLOR="1") as terminal:
+        assert terminal.end() == 3
+        assert "\x1b[32m" not in terminal.seen
