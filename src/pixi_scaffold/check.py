@@ -149,7 +149,8 @@ def next_commands(state: State) -> tuple[str, ...]:
     if state.starter:
         return (there, activate, f"{program()} lock   # once conda-forge can be reached")
     train = activate if which("pixi") is None else "pixi run train --data digits"
-    return (there, train, "condor_submit htcondor/train.sub")
+    place = "" if which("condor_submit") else "   # on an access point of the pool"
+    return (there, train, f"condor_submit htcondor/train.sub{place}")
 
 
 def manifest(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage's signature
@@ -252,7 +253,7 @@ def train(state: State, progress: Progress) -> Done:
         last = "\n".join(done.output.splitlines()[-15:])
         raise ScaffoldError(
             f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",
-            f"correct main.py, then: pixi run {TASK}",
+            f"correct main.py, then: {program()} check --train",
         )
     facts = training_facts(state.root / "runs" / TASK)
     detail = (
