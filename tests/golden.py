@@ -23,7 +23,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "delivery": ("bootstrap", "pack", "container"),
     "ci": ("github", "gitlab", "none"),
     "license": ("MIT", "BSD-3-Clause", "none"),
-    "python_min": ("3.11", "3.12"),
+    "python_min": ("3.11", "3.12", "3.13", "3.14"),
     "author": ("", 'Ada "AI" Lovelace <ada@example.org>'),
     "channel": ("conda-forge", "https://mirror.example.org/conda-forge"),
 }
