@@ -159,6 +159,14 @@ def test_no_check_only_renders(template: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "q" / ".git").exists()
 
 
+def test_this_folder_can_be_the_project(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    ran = scaffold("new", ".", "--template", template, "--no-check", cwd=tmp_path / "here")
+    assert ran.code == 0, ran
+    assert 'name = "here"' in (tmp_path / "here" / "pixi.toml").read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
+
+
 def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path) -> None:
     (tmp_path / "answers.yml").write_text("cuda_version: '12.6'\nauthor: Ann\n_commit: x\n")
     ran = scaffold(

@@ -103,7 +103,7 @@ def new(
 
     with _session("new", as_json) as session:
         request = Request(
-            destination=destination.expanduser(),
+            destination=_named(destination.expanduser()),
             template=template,
             ref=vcs_ref,
             data=_answers(data or [], data_file),
@@ -251,6 +251,11 @@ def _session(command: str, as_json: bool) -> Iterator[_Session]:
         session.fail(EXIT_FAILED, what, "check the free space and who may write there")
     finally:
         session.display.close()
+
+
+def _named(folder: Path) -> Path:
+    """Return a folder with a name of its own, also for `.` and `..`."""
+    return folder if folder.name not in ("", "..") else folder.resolve()
 
 
 def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
