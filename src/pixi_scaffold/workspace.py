@@ -37,6 +37,14 @@ class VirtualPackage:
         """Return the text that a lock file has: `__cuda=12.0`, `__unix=0=0`."""
         return "=".join(part for part in (self.name, self.version, self.build) if part)
 
+    @property
+    def for_solver(self) -> tuple[str, str]:
+        """Return version and build as a solver sees them (rattler_virtual_packages).
+
+        In a lock, `__archspec` has version 0; for a solver it is 1.
+        """
+        return "1" if self.name == "__archspec" else self.version, self.build or "0"
+
 
 def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""

@@ -267,17 +267,14 @@ def check_specs(workspace: Workspace) -> None:
 
 
 def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:
-    """Return a virtual package as a record that a match spec can be held against.
-
-    In a lock, `__archspec` has version 0; a solver sees version 1 (rattler_virtual_packages).
-    """
+    """Return a virtual package as a record that a match spec can be held against."""
     from rattler import BuildString, PackageRecord
 
-    version = "1" if package.name == "__archspec" else package.version
+    version, build = package.for_solver
     return PackageRecord(
         name=package.name,
         version=version,
-        build=BuildString(package.build or "0"),
+        build=BuildString(build),
         build_number=0,
         subdir=subdir,
         arch=None,

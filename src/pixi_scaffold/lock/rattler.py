@@ -212,10 +212,8 @@ def _generic(package: VirtualPackage) -> GenericVirtualPackage:
     from rattler import GenericVirtualPackage, PackageName, Version
     from rattler.package import BuildString
 
-    version = "1" if package.name == "__archspec" else package.version
-    return GenericVirtualPackage(
-        PackageName(package.name), Version(version), BuildString(package.build or "0")
-    )
+    version, build = package.for_solver
+    return GenericVirtualPackage(PackageName(package.name), Version(version), BuildString(build))
 
 
 def _closure(names: Iterable[str], records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:
