@@ -74,22 +74,26 @@ def mnist_arrays(folder: Path, archive: Path = Path("MNIST_data.tar.gz")) -> lis
     """From the four files of MNIST, or from an archive of them in the job's own folder."""
     kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
     names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in kinds]
-    paths = [p for place in (folder, folder / "MNIST" / "raw") for p in place.glob("*-ubyte*")]
+    places = (folder, folder / "MNIST" / "raw")
+    # Sorted: of X and X.gz the last counts, X.gz, whose sum torchvision has checked.
+    paths = [path for place in places for path in sorted(place.glob("*-ubyte*"))]
     files = {path.name.removesuffix(".gz"): path.read_bytes() for path in paths}
-    if set(names) - files.keys() and archive.is_file():
-        with tarfile.open(archive) as tar:  # read, not unpacked: no name in it can do harm
-            for member in filter(tarfile.TarInfo.isfile, tar):
-                if (name := Path(member.name).name.removesuffix(".gz")) in names:
-                    files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    if missing := [name for name in names if name not in files]:
-        raise UserError(
-            f"no {missing[0]} in {folder}/ or {archive}. Fetch MNIST once with `pixi run data`, "
-            "or train on what needs no download: --data digits"
-        )
     try:
+        if set(names) - files.keys() and archive.is_file():
+            with tarfile.open(archive) as tar:  # read, not unpacked: no name in it can do harm
+                for member in filter(tarfile.TarInfo.isfile, tar):
+                    if (name := Path(member.name).name.removesuffix(".gz")) in names:
+                        files[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+        if missing := [name for name in names if name not in files]:
+            raise UserError(
+                f"no {missing[0]} in {folder}/ or {archive}. Fetch MNIST once with "
+                "`pixi run data`, or train on what needs no download: --data digits"
+            )
         return [parse_idx(files[name]) for name in names]
-    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
-        raise UserError(f"MNIST is damaged ({error}); fetch it again: `pixi run data`") from error
+    except (tarfile.TarError, OSError, EOFError, IndexError, ValueError, zlib.error) as error:
+        raise UserError(
+            f"MNIST is damaged ({error}): delete {folder}/MNIST and {archive}, then `pixi run data`"
+        ) from error
 
 
 def parse_idx(raw: bytes) -> np.ndarray:
@@ -103,8 +107,7 @@ def download_mnist(folder: Path) -> None:
     try:
         from torchvision.datasets import MNIST  # here alone: training needs no torchvision
 
-        for train in (True, False):
-            MNIST(folder, train=train, download=True)
+        MNIST(folder, download=True)  # all four files
     except (ImportError, RuntimeError) as error:
         raise UserError(f"torchvision could not download MNIST: {error}") from error
 
@@ -154,12 +157,14 @@ class Trainer:
         self.identity |= {"model": str(self.model), "data set": [len(y) for y in data]}
 
     def start_epoch(self) -> None:
-        order = torch.randperm(len(self.labels), generator=self.order_rng)
-        # Some images come twice so that all processes have as many: they must step together.
-        self.order = torch.cat([order, order[: -len(order) % WORLD_SIZE]]).to(self.device)
+        self.set_order(torch.randperm(len(self.labels), generator=self.order_rng))
         self.loss_sum.zero_()
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * LR_DECAY**self.epoch
+
+    def set_order(self, order: Tensor) -> None:
+        # Some images come twice so that all processes have as many: they must step together.
+        self.order = torch.cat([order, order[: -len(order) % WORLD_SIZE]]).to(self.device)
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         batch = self.order[self.step * self.batch_size : (self.step + 1) * self.batch_size]
@@ -230,7 +235,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
-        self.order = state["order"].to(self.device)
+        self.set_order(state["order"][: len(self.labels)])  # for as many processes as run now
         self.order_rng.set_state(state["rng"]["order"])
         if RANK > 0:  # only process 0's generators are saved: here dropout goes on afresh
             torch.manual_seed(old["seed"] + RANK + 1000 * (1 + self.epoch))
@@ -291,7 +296,8 @@ def write_config(path: Path, args: argparse.Namespace, device: torch.device) -> 
     here, gpu = Path(__file__).resolve().parent, device.type == "cuda"
     commit = os.environ.get("GIT_COMMIT")  # a worker has no .git: `pixi run submit` sends it
     if not commit and (here / ".git").exists() and shutil.which("git"):
-        git = ["git", "-C", str(here), "rev-parse", "--verify", "--quiet", "HEAD"]
+        describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        git = ["git", "-C", str(here), *describe]
         commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     lock = here / "pixi.lock"
     config = {"arguments": vars(args), "world_size": WORLD_SIZE, "git_commit": commit or None}
@@ -341,8 +347,10 @@ def train(trainer: Trainer, args: argparse.Namespace, folder: Path, signals: lis
             write_file(newest, lambda file: torch.save(state, file), keep=previous)
 
     def told_to_stop() -> bool:
-        if WORLD_SIZE == 1 or trainer.step % 10:  # asking the others costs as much as a small step
-            return WORLD_SIZE == 1 and bool(signals)
+        if WORLD_SIZE == 1:
+            return bool(signals)
+        if trainer.step % 10 and trainer.step < trainer.steps_per_epoch:
+            return False  # asking the others costs as much as a small step
         heard = torch.tensor(float(len(signals)), device=trainer.device)
         dist.all_reduce(heard)  # SIGTERM to one process stops all, after the same step
         return heard.item() > 0
@@ -370,8 +378,13 @@ def train(trainer: Trainer, args: argparse.Namespace, folder: Path, signals: lis
 
 def run(args: argparse.Namespace) -> int:
     signals: list[int] = []
+
+    def on_signal(number: int, _: object) -> None:
+        signals.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C stops at once
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: signals.append(number))
+        signal.signal(number, on_signal)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
@@ -430,8 +443,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--require-progress", action="store_true", help="fail if the train loss does not fall")
     add("--plot", action="store_true", help="only draw loss.png again from metrics.jsonl")
     args = parser.parse_args(argv)
-    if args.epochs < 1 or args.batch_size < 1 or args.checkpoint_every < 0:
-        parser.error("--epochs and --batch-size start at 1, --checkpoint-every at 0")
+    if min(args.epochs, args.batch_size) < 1 or args.checkpoint_every < 0 or not args.lr > 0:
+        parser.error(
+            "--epochs and --batch-size start at 1, --checkpoint-every at 0; --lr is above 0"
+        )
     return args
 
 

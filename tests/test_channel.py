@@ -10,7 +10,7 @@ import pytest
 
 from pixi_scaffold import channel
 from pixi_scaffold.channel import Starter, build_channel, cached_folder, pins, starter_key
-from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.interpreter import _relocatable
 from pixi_scaffold.report import Silent
 from tests.support.command import scaffold
@@ -69,6 +69,17 @@ def test_a_copy_for_another_folder(starter: Starter, tmp_path: Path) -> None:
     assert "not a starter channel" in ran.err
 
 
+def test_nothing_of_the_users_is_removed(starter: Starter, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    build_channel(Silent(), folder)
+    (folder / "notes").write_text("precious")
+    (folder / "noarch" / "repodata.json").unlink()
+    (folder / "starter.json").write_text('{"key": "old", "subdir": "linux-64"}')
+    with pytest.raises(UsageError, match="not a starter channel"):
+        build_channel(Silent(), folder)
+    assert (folder / "notes").read_text() == "precious"
+
+
 def test_what_is_not_whole_is_made_anew(starter: Starter, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     build_channel(Silent(), folder)
@@ -76,8 +87,10 @@ def test_what_is_not_whole_is_made_anew(starter: Starter, tmp_path: Path) -> Non
     for damage in (
         lambda: package.write_bytes(package.read_bytes()[:-1]),
         package.unlink,
-        lambda: (folder / "starter.json").write_text(""),
-        lambda: (folder / "starter.json").write_text('{"key": "of other pins"}'),
+        lambda: (folder / "starter.json").write_text(
+            f'{{"key": "of other pins", "subdir": "{starter.subdir}"}}'
+        ),
+        lambda: (folder / starter.subdir / "repodata.json").write_text('{"packages.conda": []}'),
     ):
         damage()
         assert channel._read(folder) is None

@@ -128,6 +128,47 @@ def test_check_looks_and_changes_nothing(tmp_path: Path) -> None:
     assert scaffold("check", "--json", cwd=tmp_path).document["results"][0]["status"] == "failed"
 
 
+@pytest.mark.usefixtures("conda_forge")
+def test_a_failed_lock_never_ends_in_a_crash(tmp_path: Path) -> None:
+    """rattler's threads can outlive a failed solve and crash the interpreter as it shuts down."""
+    text = MANIFEST.replace("tqdm", "pytorch").replace('"*"', '">=99"')
+    (tmp_path / "pixi.toml").write_text(text + 'numpy = "*"\nmatplotlib-base = "*"\n')
+    assert {scaffold("lock", cwd=tmp_path).code for _ in range(12)} == {1}
+
+
+def test_the_next_command_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "pixi.toml").write_text(MANIFEST)
+    for command in (["lock", "--check", "w"], ["check", "w"]):
+        ran = scaffold(*command, cwd=tmp_path)
+        assert ran.code == 3
+        assert "next: cd w && " in ran.out
+
+
+def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full (Linux)")
+    for args in (["--help"], ["--version"], ["lock", "--check", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "pixi_scaffold", *args],
+                cwd=tmp_path,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+
+
+def test_a_channel_without_a_proof(tmp_path: Path) -> None:
+    assert scaffold("check", "--channel", "starter", cwd=tmp_path).code == 2
+
+
 def test_check_and_upgrade_together(tmp_path: Path) -> None:
     assert scaffold("lock", "--check", "--upgrade", cwd=tmp_path).code == 2
 

@@ -200,8 +200,6 @@ test = { features = ["test"], solve-group = "all" }
         ('tqdm = "*"', 'tqdm = "*"\nnumpy = "*"', "numpy, which is not locked"),
         ('tqdm = "*"', 'colorama = "*"', "nothing asks for it"),
         ('tqdm = "*"', 'tqdm = { version = "*", channel = "bioconda" }', "bioconda"),
-        ('tqdm = "*"', 'tqdm = { version = "*", subdir = "win-64" }', "win-64"),
-        ('tqdm = "*"', 'tqdm = { version = "*", file-name = "no.conda" }', "no.conda"),
         (
             '["conda-forge"]',
             '["bioconda"]',
@@ -250,9 +248,28 @@ def test_where_nothing_is_required_nothing_is_missing(tmp_path: Path, text: str)
     assert unsatisfied(workspace, lock(workspace)) == []
 
 
-def test_nothing_at_all_to_lock_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LockError, match="nothing to lock"):
-        lock(workspace_of(SMALL.replace('tqdm = "*"', ""), tmp_path))
+@pytest.mark.usefixtures("conda_forge")
+def test_the_last_dependency_can_go(tmp_path: Path) -> None:
+    lock(workspace_of(SMALL, tmp_path))
+    empty = workspace_of(SMALL.replace('tqdm = "*"', ""), tmp_path)
+    found = lock(empty)
+    assert found.package_count == 0
+    assert unsatisfied(empty, found) == []
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_package_of_another_channel_than_asked_is_not_kept(tmp_path: Path) -> None:
+    lock(workspace_of(SMALL, tmp_path))
+    spec = '{ version = "*", channel = "bioconda" }'
+    with pytest.raises(LockError, match="default on linux-64"):
+        lock(workspace_of(SMALL.replace('"*"', spec), tmp_path))
+
+
+@pytest.mark.parametrize("value", ["abc!", ""])
+def test_a_virtual_package_without_a_version_is_named(tmp_path: Path, value: str) -> None:
+    entry = f'{{ name = "gpu", platform = "linux-64", cuda = "{value}" }}'
+    with pytest.raises(LockError, match="platform gpu declares __cuda"):
+        lock(workspace_of(SMALL.replace('"linux-64"', entry), tmp_path))
 
 
 @pytest.mark.usefixtures("conda_forge")

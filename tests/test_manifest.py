@@ -156,6 +156,28 @@ def test_a_folder_as_channel_is_seen_from_the_manifest() -> None:
     assert workspace.channels == ("file:///w/chan",)
 
 
+def test_toml_as_pixi_reads_it() -> None:
+    """Line breaks and a last comma in an inline table are TOML 1.1."""
+    text = """
+[workspace]
+channels = ["conda-forge"]
+platforms = [
+  {
+    name = "gpu",
+    platform = "linux-64",
+    cuda = "12.0",
+  },
+]
+"""
+    assert [p.name for p in parse(text).platforms] == ["gpu"]
+
+
+def test_derived_names_are_in_pixis_order() -> None:
+    entry = '{ platform = "linux-64", __zz = "1", __aa = "2", __foo = "1.0=b", cuda = "12" }'
+    [platform] = parse(f"[workspace]\nchannels = []\nplatforms = [{entry}]\n").platforms
+    assert platform.name == "linux-64-cuda-12-aa-2-foo-1-0-b-zz-1"
+
+
 def test_shared_dependencies_of_the_workspace() -> None:
     text = (
         HEAD + '[workspace.dependencies]\nnumpy = ">=2"\n[dependencies]\nnumpy.workspace = true\n'
@@ -200,6 +222,7 @@ plain = "python gpu.py"
         ('[dependencies]\nx = { path = "." }', "dependencies.x.path"),
         ('[dependencies]\nx = { git = "u" }', "dependencies.x.git"),
         ('[dependencies]\nx = { version = "1", extras = ["a"] }', "dependencies.x.extras"),
+        ('[dependencies]\nx = { version = "1", subdir = "noarch" }', "dependencies.x.subdir"),
         ('[system-requirements]\ncuda = "12"', "system-requirements"),
         ("[dev]\nx = { path = '.' }", "dev"),
         ("[package]\nname = 'x'", "package"),
@@ -256,6 +279,10 @@ def test_default_options_are_accepted() -> None:
         (HEAD + '[feature.f]\nplatforms = ["win-64"]\n', "win-64"),
         (HEAD + "dependencies = 3\n", "expected a table"),
         (HEAD + "[dependencies]\n'foo bar' = '*'\n", "foo bar"),
+        (HEAD + "[tasks]\na = { cmd = ['echo', 1] }\n", "list of strings"),
+        (HEAD + "[tasks]\na = { cmd = 3 }\n", "expected a command"),
+        (HEAD.replace('"conda-forge"', '"~nobody-of-that-name/x"'), "not a folder"),
+        ("x = " + "[" * 5000, "nested too deeply|not valid TOML"),
         (HEAD + "[target.'if(x)'.dependencies]\nx = '*'\n", "not a platform"),
         (HEAD.replace('"12.0"', '{ driver = "12", bogus = "1" }'), "bogus"),
         (HEAD.replace('"conda-forge"', '{ channel = "x", priority = "y" }'), "priority of x"),

@@ -212,6 +212,26 @@ def test_a_template_with_tasks_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
+def test_a_template_that_makes_nothing_or_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "hollow").mkdir()
+    with pytest.raises(ScaffoldError, match="makes no file"):
+        render(Template(str(tmp_path / "hollow")), tmp_path / "p", {}, ask=False, git=True)
+    for number, text in enumerate(("{{ x", "- a\n- b\n")):
+        source = foreign(tmp_path / f"f{number}", FOREIGN | {"copier.yml": text})
+        with pytest.raises(ScaffoldError, match="cannot use the template"):
+            make(source, tmp_path / "p")
+
+
+def test_a_hooks_git_variables_do_not_reach_in(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "--quiet", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    rendered = render(Template(str(template)), tmp_path / "p", {}, ask=False, git=True)
+    assert rendered.commit == "v1.0.0"
+    assert (tmp_path / "p" / ".git").is_dir()
+
+
 def test_git_that_fails_leaves_nothing(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

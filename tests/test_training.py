@@ -443,6 +443,20 @@ def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("junk", [b"junk", b"\x1f\x8b\x08\x00"])
+def test_a_damaged_archive_is_explained(run, tmp_path: Path, junk: bytes) -> None:
+    (tmp_path / "MNIST_data.tar.gz").write_bytes(junk)
+    result = run()
+    assert result.returncode == 2
+    assert "is damaged" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_learning_rate_is_wrong_usage(run) -> None:
+    for lr in ("-1", "0", "nan"):
+        assert run(*DIGITS, "--lr", lr).returncode == 2
+
+
 def test_a_device_that_is_not_there_is_named(run, environment: dict[str, str]) -> None:
     hidden = environment | {"CUDA_VISIBLE_DEVICES": ""}
     result = run("--data", "digits", "--device", "cuda", env=hidden)
@@ -505,6 +519,38 @@ def test_two_processes_train_are_evicted_and_go_on(start, run, tmp_path: Path) -
     assert abs(one["test_accuracy"] - other["test_accuracy"]) < 0.03
     assert other["test_accuracy"] > 0.93
     assert run(*LONG, "--name", "cut").returncode == 0  # and one process can take over
+
+
+def test_an_epoch_of_few_steps_is_stopped_too(start, tmp_path: Path) -> None:
+    """The processes ask each other every ten steps, and at the end of each epoch."""
+    few = ("--batch-size", "256", "--epochs", "100000", "--name", "few")
+    job = start(*DIGITS, *few, launcher=TORCHRUN)
+    job.wait_until((tmp_path / "runs" / "few" / "checkpoint.pt").exists)
+    os.kill(workers_of(job.process.pid)[-1], signal.SIGTERM)
+    assert job.process.wait(timeout=20) == 1
+    assert "stopped, saved in" in job.output
+
+
+def test_another_number_of_processes_can_go_on(run, start, tmp_path: Path) -> None:
+    """1437 % 4 = 1: the last batch has one image, and two processes must both have some."""
+    args = (
+        *DIGITS,
+        "--batch-size",
+        "4",
+        "--epochs",
+        "1",
+        "--checkpoint-every",
+        "20",
+        "--name",
+        "n",
+    )
+    job = start(*args)
+    job.wait_until((tmp_path / "runs" / "n" / "checkpoint.pt").exists)
+    assert job.signal(signal.SIGTERM) == 85, job.output
+    again = start(*args, launcher=TORCHRUN)
+    assert again.process.wait(timeout=200) == 0, again.output
+    assert "resuming from" in again.output
+    assert rows(tmp_path / "runs" / "n")[-1]["train_loss"] < 2
 
 
 def test_sigterm_to_torchrun_itself_saves_too(start, tmp_path: Path, torch_code) -> None:

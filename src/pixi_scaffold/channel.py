@@ -12,6 +12,7 @@ import importlib.resources
 import importlib.util
 import json
 import multiprocessing
+import shlex
 import shutil
 import signal
 import sys
@@ -97,10 +98,13 @@ def build_channel(progress: Progress, folder: Path | None = None) -> Starter:
         _build(cached, progress)
         found = _read(cached)
     if found is None:
-        raise ScaffoldError(f"the starter channel in {cached} is damaged", f"rm -r {cached}")
+        raise ScaffoldError(
+            f"the starter channel in {cached} is damaged",
+            f"remove it: rm -r {shlex.quote(str(cached))}",
+        )
     if folder is None:
         return found
-    folder = folder.absolute()
+    folder = folder.resolve()
     copy = _read(folder)
     if copy is None:
         progress.update(f"copying to {folder}")
@@ -109,7 +113,17 @@ def build_channel(progress: Progress, folder: Path | None = None) -> Starter:
 
 
 def _may_hold_channel(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / _MARK).is_file() or not any(folder.iterdir()))
+    """Whether nothing of the user's is lost when `folder` is replaced: empty, or only ours."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return True
+    try:
+        facts = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        return names <= {_MARK, "noarch", facts["subdir"]} and "key" in facts
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _read(folder: Path) -> Starter | None:
@@ -123,7 +137,7 @@ def _read(folder: Path) -> Starter | None:
         records = repodata["packages.conda"]
         whole = all((home / name).stat().st_size == r["size"] for name, r in records.items())
         return Starter(folder, facts["subdir"], len(records)) if whole and records else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

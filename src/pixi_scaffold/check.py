@@ -7,7 +7,6 @@ the State that the next one gets.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 from pixi_scaffold import environment
 from pixi_scaffold.channel import build_channel
+from pixi_scaffold.channel_argument import read_channel
 from pixi_scaffold.environment import Installed
 from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped
 from pixi_scaffold.lock import Locked, choose
@@ -25,6 +25,7 @@ from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.training import training_facts
 from pixi_scaffold.workspace import Workspace
 
 LOG_FOLDER = Path(".pixi") / "logs"
@@ -171,7 +172,7 @@ def lock(state: State, progress: Progress) -> Done:
             workspace, path, progress, channels=None if channel is None else [channel]
         )
     except LockError as error:
-        if channel is not None:
+        if channel is not None and "no solution" in error.message:
             error.hint = (
                 f"the stand-in channel has less than conda-forge; with it: {program()} lock"
             )
@@ -268,28 +269,6 @@ def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def training_facts(run: Path) -> dict[str, Any]:
-    """Return first and last loss, device and PyTorch's version from a run's own files.
-
-    Raises ScaffoldError when main.py did not leave them.
-    """
-    try:
-        text = (run / "metrics.jsonl").read_text(encoding="utf-8")
-        rows = [json.loads(line) for line in text.splitlines()]
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        return {
-            "first_loss": float(rows[0]["train_loss"]),
-            "last_loss": float(rows[-1]["train_loss"]),
-            "device": str(config["device"]),
-            "torch": str(config["torch"]),
-        }
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise ScaffoldError(
-            f"the training ended well, but {run} does not tell its losses: {error!r}",
-            "let main.py write metrics.jsonl (train_loss) and config.json (device, torch)",
-        ) from error
-
-
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -316,8 +295,9 @@ def check_workspace(
     `channel`, one is made for this check, as `new` does.
     """
     root = find_manifest(folder).parent
-    if channel not in (None, "starter") and Path(channel or "").is_dir():
-        channel = Path(channel or "").resolve().as_uri()
+    if channel not in (None, "starter"):
+        stand_in, own = read_channel(channel or "", ask=True)
+        channel = stand_in or own
     state = State(root, Options(engine, channel))
     judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
@@ -338,13 +318,12 @@ def lock_is_current(state: State, progress: Progress) -> Done:
     workspace = _known(state.workspace)
     progress.update("comparing pixi.lock with pixi.toml")
     path = workspace.lock_file
+    hint = f"{change_folder(state.root)} && {program()} lock"
     if not path.is_file():
-        raise CheckFailed(f"there is no {path.name}", f"{program()} lock")
+        raise CheckFailed(f"there is no {path.name}", hint)
     found = read_lock(path)
     if problems := unsatisfied(workspace, found):
-        raise CheckFailed(
-            "\n".join((f"{path.name} is not current", *problems)), f"{program()} lock"
-        )
+        raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
     names = tuple(p.name for p in workspace.platforms)
     locked = Locked(path, False, found.package_count, names)
     facts = {"path": path.name, "sha256": _sha256(path)}

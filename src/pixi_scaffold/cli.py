@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from pixi_scaffold.errors import (
     ScaffoldError,
     UsageError,
 )
+from pixi_scaffold.process import expanded
 from pixi_scaffold.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
@@ -103,7 +106,7 @@ def new(
 
     with _session("new", as_json) as session:
         request = Request(
-            destination=_named(destination.expanduser()),
+            destination=_named(expanded(destination)),
             template=template,
             ref=vcs_ref,
             data=_answers(data or [], data_file),
@@ -177,6 +180,8 @@ def check(
     from pixi_scaffold.check import check_workspace
 
     with _session("check", as_json) as session:
+        if channel is not None and not train:
+            raise UsageError("--channel is for proving a project", "add: --train")
         session.show(check_workspace(folder, train, channel, engine, session.progress))
 
 
@@ -287,15 +292,34 @@ def _on_term(_signum: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main(run: Callable[[], Any] = app) -> None:
-    """Run the command line; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not stop the work
+def main(run: Callable[[], Any] = app) -> NoReturn:
+    """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not stop the work
             stream.reconfigure(errors="backslashreplace")
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # SIGHUP: the terminal was closed; Windows has none
             signal.signal(getattr(signal, name), _on_term)
-    run()
+    code = EXIT_FAILED
+    try:
+        run()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except OSError as error:  # stdout is full or gone: nothing more can be said there
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or EXIT_FAILED
+    # rattler's threads outlive a failed solve, and can crash the interpreter while it shuts down
+    # (seen with 0.28: SIGSEGV or SIGABRT in 8 of 45 runs). Nothing is left to be done here.
+    os._exit(code)
 
 
 EXIT_CODES = {

@@ -51,6 +51,8 @@ def host_platform(workspace: Workspace, environment: str, locked: Lock | None) -
         needs = [v for v in platform.declared if v.name != "__archspec"]
         if all(v.name in have and have[v.name] >= Version(v.version) for v in needs):
             return platform
+    if not any(workspace.requirements(wanted, p) for p in workspace.platforms):
+        raise Skipped(f"the environment {environment} requires no package")
     declared = ", ".join(p.name for p in workspace.environment_platforms(wanted))
     raise Skipped(
         f"this machine ({subdir}) is none of the environment's platforms that are locked "

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
 from pixi_scaffold.errors import ManifestError
+from pixi_scaffold.process import program
 from pixi_scaffold.workspace import (
     DEFAULT,
     ChannelEntry,
@@ -41,8 +45,8 @@ _VIRTUAL_KEYS = {
 }  # fmt: skip
 _SPEC_KEYS = {
     "version": "version", "build": "build", "build-number": "build_number", "channel": "channel",
-    "subdir": "subdir", "md5": "md5", "sha256": "sha256", "file-name": "fn",
-}  # fmt: skip
+    "md5": "md5", "sha256": "sha256",
+}  # fmt: skip  # not subdir and file-name: the solver does not look at them
 _WORKSPACE_METADATA = frozenset({
     "name", "version", "description", "authors", "license", "license-file", "readme", "homepage",
     "repository", "documentation", "channels", "platforms", "requires-pixi", "dependencies",
@@ -76,7 +80,7 @@ def find_manifest(start: Path) -> Path:
             "use Pixi: pixi lock",
         )
     raise ManifestError(
-        f"no pixi.toml in {start}", "go to a workspace, or make one: pixi-scaffold new myproject"
+        f"no pixi.toml in {start}", f"go to a workspace, or make one: {program()} new myproject"
     )
 
 
@@ -85,14 +89,14 @@ def read_manifest(path: Path) -> Workspace:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"cannot read {path}: {error}") from error
+        raise ManifestError(f"cannot read {path}: {error}", "is it a text file?") from error
     return parse_manifest(text, path)
 
 
 def parse_manifest(text: str, path: Path) -> Workspace:
     """Parse the text of a manifest; `path` is where it came from. Raises ManifestError."""
     try:
-        document = tomllib.loads(text)
+        document = _load(text)
     except tomllib.TOMLDecodeError as error:
         what, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+), column (\d+)", place)
@@ -100,7 +104,24 @@ def parse_manifest(text: str, path: Path) -> Workspace:
         raise ManifestError(
             f"{path}:{line}:{column}: not valid TOML: {what}", f"correct line {line} of {path.name}"
         ) from error
+    except RecursionError as error:
+        raise ManifestError(f"{path}:1:1: nested too deeply", f"correct {path.name}") from error
     return _Reader(path).workspace(document)
+
+
+def _load(text: str) -> dict[str, Any]:
+    """Return the document. Pixi also takes TOML 1.1: line breaks and a last comma in `{...}`.
+
+    Raises tomllib.TOMLDecodeError, whose places are exact, when neither reader takes it.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        try:
+            return dict(tomlkit.parse(text).unwrap())
+        except TOMLKitError:
+            pass
+        raise
 
 
 @dataclass
@@ -174,7 +195,10 @@ class _Reader:
             raise self.fail(where, f"the priority of {name} is a number, not {priority!r}")
         self.refuse(table, frozenset({"channel", "priority"}), where)
         if name.startswith(("./", "../", "/", "~")):  # a folder, seen from the manifest
-            name = (self.path.parent / Path(name).expanduser()).resolve().as_uri()
+            try:
+                name = (self.path.parent / Path(name).expanduser()).resolve().as_uri()
+            except (RuntimeError, ValueError) as error:
+                raise self.fail(where, f"{name!r} is not a folder: {error}") from error
         return ChannelEntry(name, priority)
 
     def platforms(self, value: object, where: str) -> tuple[Platform, ...]:
@@ -305,7 +329,11 @@ class _Reader:
             return Task(name, "", depends_on=tuple(str(v) for v in value))
         table = self.table(value, where)
         cmd = table.get("cmd", "")
-        command = " ".join(cmd) if isinstance(cmd, list) else str(cmd)
+        if isinstance(cmd, list):
+            cmd = " ".join(self.strings(cmd, f"{where}.cmd"))
+        if not isinstance(cmd, str):
+            raise self.fail(f"{where}.cmd", f"expected a command, found {cmd!r}")
+        command = cmd
         depends = table.get("depends-on", [])
         return Task(
             name,
@@ -366,10 +394,17 @@ def _derived_name(subdir: str, declared: tuple[VirtualPackage, ...]) -> str:
     friendly = {v: k for k, v in _VIRTUAL_KEYS.items() if k != "osx"} | {"__archspec": "archspec"}
     order = ["__cuda", "__archspec", "__glibc", "__linux", "__osx", "__win"]
     defaults = default_virtual_packages(subdir)
-    parts = [subdir]
-    for package in sorted(declared, key=lambda p: [*order, p.name].index(p.name)):
-        if package not in defaults:
-            value = package.build if package.name == "__archspec" else package.version
-            key = friendly.get(package.name, package.name.strip("_"))
-            parts.append(re.sub(r"[^A-Za-z0-9]+", "-", f"{key}-{value}").strip("-"))
-    return "-".join(parts)
+    named: dict[str, str] = {}
+    raw: dict[str, str] = {}
+    for package in declared:
+        if package in defaults:
+            continue
+        archspec = package.name == "__archspec" and package.version == "0"
+        if package.name in friendly and (archspec or package.build in ("", "0")):
+            value = package.build if archspec else package.version
+            named[package.name] = f"{friendly[package.name]}-{value}"
+        else:
+            value = f"{package.version}={package.build}" if package.build else package.version
+            raw[package.name] = f"{package.name.strip('_')}-{value}"
+    parts = [named[name] for name in order if name in named] + [raw[name] for name in sorted(raw)]
+    return "-".join([subdir, *(re.sub(r"[^A-Za-z0-9]+", "-", p).strip("-") for p in parts)])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from pixi_scaffold.errors import Interrupted, LockError, ScaffoldError, UsageError
+from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.process import program, which
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.render import (
@@ -88,43 +86,14 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
     wanted = request.channel
     if wanted is None:
         return None, data
-
-    from pixi_scaffold.lock.file import channel_url
-    from pixi_scaffold.reach import unreachable
-
     if "channel" in data:
         raise UsageError("both --channel and -d channel=... are given", "keep one of them")
     if wanted == "starter":
         return "starter", data
-    if not wanted:
-        raise UsageError("--channel is empty", "name a URL, a folder, or: starter")
-    if re.match(r"[a-z0-9+]+://[^/]*@", wanted):
-        raise UsageError(
-            "the channel's URL has a user name or a password in it, which would go into pixi.toml",
-            "store it with: pixi auth login",
-        )
-    local = unquote(wanted.removeprefix("file://")) if wanted.startswith("file://") else wanted
-    folder = Path(local).expanduser()
-    if wanted.startswith("file://") or folder.is_dir():
-        stand_in, own = folder.resolve().as_uri(), None
-        if not any(folder.glob("*/repodata.json*")):
-            raise ScaffoldError(
-                f"{folder} is not a conda channel: no folder in it has a repodata.json",
-                f"make one: {program()} channel build DIR",
-            )
-    elif "/" in wanted and "://" not in wanted:
-        raise UsageError(f"there is no folder {wanted}", "name a URL, a folder, or: starter")
-    else:
-        stand_in, own = None, wanted
-    try:
-        url = channel_url(wanted if stand_in is None else stand_in)
-    except LockError as error:
-        raise UsageError(error.message, error.hint) from error
-    if request.check and (problem := unreachable([url])):
-        raise ScaffoldError(
-            f"the channel cannot be used: {problem}",
-            "check the network and the address, or use: --channel starter",
-        )
+
+    from pixi_scaffold.channel_argument import read_channel
+
+    stand_in, own = read_channel(wanted, ask=request.check)
     return stand_in, data if own is None else {"channel": own, **data}
 
 

@@ -13,6 +13,7 @@ from pixi_scaffold.environment import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock.file import read_lock, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
+from pixi_scaffold.process import program
 from pixi_scaffold.report import Progress, Report, Result, Status
 from pixi_scaffold.workspace import Platform, Workspace
 
@@ -40,7 +41,7 @@ def pack(
     path = lock or workspace.lock_file
     locked = read_lock(path)
     if lock is None and (stale := unsatisfied(workspace, locked)):
-        raise LockError(f"{path} is not current: {stale[0]}", "pixi-scaffold lock")
+        raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
     if locked.records(ENVIRONMENT, chosen) is None:
         raise UsageError(
             f"{path} does not lock {ENVIRONMENT} for {chosen.name}",

@@ -13,7 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.errors import ScaffoldError, UsageError
+
+GIT_LOCAL = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
+    "GIT_PREFIX", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+)  # fmt: skip
+"""What git sets for a hook: with these, every git command would work on that repository."""
 
 _PIXI_SETTINGS = ("PIXI_HOME", "PIXI_CACHE_DIR")
 
@@ -35,6 +41,7 @@ def clean_env(
     its configuration and its cache are stays. A name in `drop` that ends in `*` is a prefix.
     """
     extra = {k: os.environ[k] for k in _PIXI_SETTINGS if k in os.environ} | dict(extra or {})
+    drop = (*drop, *GIT_LOCAL)
     prefixes = ("PIXI_", *(name[:-1] for name in drop if name.endswith("*")))
     names = {name for name in drop if not name.endswith("*")}
     env = {k: v for k, v in os.environ.items() if not k.startswith(prefixes) and k not in names}
@@ -94,7 +101,9 @@ def _started(
             start_new_session=True,
         )
     except OSError as error:
-        raise ScaffoldError(f"cannot run {argv[0]}: {error.strerror or error}") from error
+        raise ScaffoldError(
+            f"cannot run {argv[0]}: {error.strerror or error}", "install it, or put it on PATH"
+        ) from error
     with process:
         try:
             yield process
@@ -114,6 +123,14 @@ def _end(process: subprocess.Popen[str]) -> None:
             return
         except subprocess.TimeoutExpired:
             continue
+
+
+def expanded(path: Path) -> Path:
+    """Return the path with `~` replaced; raises UsageError for a user who does not exist."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: {error}", "write the whole path") from error
 
 
 def program() -> str:

@@ -31,7 +31,9 @@ def unreachable(channels: Sequence[str], timeout: float = TIMEOUT) -> str | None
     try:
         config = Config.load_from_default_locations("pixi")
     except Exception as error:  # several kinds, no common base
-        raise LockError(f"the Pixi configuration cannot be read: {error}") from error
+        raise LockError(
+            f"the Pixi configuration cannot be read: {error}", "correct it, see: pixi config list"
+        ) from error
     proxies = {"http": config.proxy_http, "https": config.proxy_https}
     opener = _opener({scheme: url for scheme, url in proxies.items() if url})
     direct = _opener({})

@@ -13,7 +13,7 @@ from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, 
 from pixi_scaffold.manifest import find_manifest, read_manifest
 from pixi_scaffold.process import program
 from pixi_scaffold.reach import unreachable
-from pixi_scaffold.report import Progress, Report, Result, Status
+from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
 
 
 def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Report:
@@ -63,7 +63,7 @@ def check_lock(folder: Path) -> Report:
             Status.FAILED,
             seconds,
             "pixi.lock is not current",
-            f"{program()} lock",
+            f"{change_folder(workspace.root)} && {program()} lock",
             tuple(problems),
         )
     return Report("lock", (result,))

@@ -18,7 +18,7 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.process import Completed, run
+from pixi_scaffold.process import GIT_LOCAL, Completed, program, run
 from pixi_scaffold.template import Template
 
 ANSWERS = ".copier-answers.yml"
@@ -46,7 +46,7 @@ def check_destination(destination: Path) -> None:
     if destination.is_dir() and any(destination.iterdir()):
         raise UsageError(
             f"{destination} exists and is not empty",
-            "choose another name; to prove a project that is there: pixi-scaffold check --train",
+            f"choose another name; to prove a project that is there: {program()} check --train",
         )
     if bad := set('"$`\\:\n') & set(str(destination.absolute())):
         raise UsageError(
@@ -94,6 +94,8 @@ def render(
         folder = staging / destination.name
         copied = _copy(template, folder, data, ask, destination.resolve().name)
         _refuse_unknown(data, copied)
+        if not folder.is_dir():
+            raise _template_error(template, "it makes no file")
         repository = start_repository(folder, destination) if git else ""
         _move(folder, destination)
     except BaseException:
@@ -129,6 +131,7 @@ def _copy(
     from copier.errors import (
         CopierAnswersInterrupt,
         CopierError,
+        InvalidConfigFileError,
         UnsafeTemplateError,
         UserMessageError,
     )
@@ -157,7 +160,9 @@ def _copy(
             "which pixi-scaffold does not let it",
             f"if you trust it: copier copy --trust {template.source} {folder.name}",
         ) from error
-    except (UserMessageError, ValueError, TypeError) as error:
+    except (InvalidConfigFileError, TypeError) as error:
+        raise _template_error(template, f"its copier.yml cannot be read: {error}") from error
+    except (UserMessageError, ValueError) as error:
         raise _answer_error(error, template) from error
     except ProcessExecutionError as error:
         raise _template_error(template, (error.stderr or error.stdout or "").strip()) from error
@@ -205,7 +210,12 @@ def _git_env(extra: Mapping[str, str]) -> Iterator[None]:
     before = os.environ.copy()
     os.environ.update(extra)
     try:
+        for name in GIT_LOCAL:
+            os.environ.pop(name, None)
         with local.env(**extra):
+            for name in GIT_LOCAL:
+                if name in local.env:
+                    del local.env[name]
             yield
     finally:
         os.environ.clear()

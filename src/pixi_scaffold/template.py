@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.process import run
+from pixi_scaffold.process import expanded, run
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
@@ -63,7 +63,7 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
 
 def _absolute(source: str) -> str:
     """Return a local folder as an absolute path: the project records it, and lies elsewhere."""
-    path = Path(source).expanduser()
+    path = expanded(Path(source))
     return str(path.resolve()) if path.exists() else source
 
 

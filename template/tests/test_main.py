@@ -1,7 +1,9 @@
 """Tests of main.py; `pixi run test` runs them. Add yours: a function whose name starts test_."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,15 @@ def digits() -> main.Data:
 @pytest.fixture
 def trainer(digits: main.Data) -> main.Trainer:
     return main.Trainer(digits, CPU, batch_size=64, lr=4e-3, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Training takes over Ctrl-C and SIGTERM; the next test, and you, get them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run_main(tmp_path: Path, *arguments: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pixi_scaffold.errors import LockError, UnsupportedError
+from pixi_scaffold.process import program
 from pixi_scaffold.workspace import (
     Environment,
     Platform,
@@ -77,8 +78,10 @@ def read_lock(path: Path) -> Lock:
     from rattler import LockFile
     from rattler.lock import CondaLockedBinaryPackage
 
+    if path.exists() and not path.is_file():
+        raise LockError(f"{path} is not a file", f"move it away, then: {program()} lock")
     if not path.is_file():
-        raise LockError(f"there is no {path}", "make it: pixi-scaffold lock")
+        raise LockError(f"there is no {path}", f"make it: {program()} lock")
     try:
         number = lock_format(path)
         if number > FORMAT:
@@ -92,7 +95,7 @@ def read_lock(path: Path) -> Lock:
         raise
     except Exception as error:  # the library has several, without a common base
         raise LockError(
-            f"cannot read {path}: {error}", "make it anew: pixi-scaffold lock --upgrade"
+            f"cannot read {path}: {error}", f"make it anew: {program()} lock --upgrade"
         ) from error
     options = _options(path)
     environments: dict[str, LockedEnvironment] = {}
@@ -129,7 +132,11 @@ def _options(path: Path) -> dict[str, tuple[str, ...]]:
         environments = (yaml.safe_load("".join(head)) or {}).get("environments") or {}
     except (yaml.YAMLError, AttributeError):
         return {}
-    defaults = {"strategy": "highest", "channel-priority": "strict"}
+    defaults = {
+        "strategy": "highest",
+        "channel-priority": "strict",
+        "pypi-prerelease-mode": "if-necessary-or-explicit",
+    }
     found = {}
     for name, environment in environments.items():
         options = (environment or {}).get("options") or {}
@@ -145,7 +152,7 @@ def lock_format(path: Path) -> int:
                 return int(found[1])
     raise LockError(
         f"{path} is not a Pixi lock file: it has no version line",
-        "make it anew: pixi-scaffold lock --upgrade",
+        f"make it anew: {program()} lock --upgrade",
     )
 
 
@@ -224,7 +231,7 @@ def _platform_problems(
         record = have.get(name)
         if record is None:
             yield f"{origin} asks for {spec}, which is not locked"
-        elif not record.matches(spec) or not _from_where(record, spec):
+        elif not record.matches(spec) or not from_channel(record, spec):
             yield f"{origin} asks for {spec}, but {name} {record.version} is locked"
         if record is not None and name not in reached:
             reached.add(name)
@@ -238,20 +245,29 @@ def _platform_problems(
             yield f"{name} is locked, but nothing asks for it"
 
 
-def _from_where(record: PackageRecord, spec: MatchSpec) -> bool:
-    """Whether channel, subdir and file name of a spec hold; `matches` does not look at them."""
-    url = getattr(record, "url", "")
-    if spec.channel is not None and not url.startswith(_slash(spec.channel.base_url)):
-        return False
-    if spec.subdir is not None and record.subdir != spec.subdir:
-        return False
-    return spec.file_name is None or url.endswith(f"/{spec.file_name}")
+def from_channel(record: PackageRecord, spec: MatchSpec) -> bool:
+    """Whether the record is from the channel that a spec names; `matches` does not look."""
+    if spec.channel is None:
+        return True
+    return str(getattr(record, "url", "")).startswith(_slash(spec.channel.base_url))
 
 
 def check_specs(workspace: Workspace) -> None:
-    """Raise LockError naming the first requirement that is not a valid conda spec."""
+    """Raise LockError naming the first requirement or virtual package that is not valid."""
     from rattler import MatchSpec
 
+    for platform in workspace.platforms:
+        for package in platform.declared:
+            try:
+                virtual_record(package, platform.subdir)
+                if package.name == "__archspec" and not package.build:
+                    raise ValueError("an archspec needs a name")
+            except Exception as error:  # several kinds, no common base
+                raise LockError(
+                    f"the platform {platform.name} declares {package.name} {package.version!r}, "
+                    f"which is not valid: {error}",
+                    f"correct it in {workspace.manifest}",
+                ) from error
     for environment in workspace.environments:
         for platform in workspace.environment_platforms(environment):
             wanted = workspace.requirements(environment, platform)

@@ -17,6 +17,7 @@ from pixi_scaffold.lock.file import (
     Lock,
     channel_url,
     check_specs,
+    from_channel,
     lock_format,
     read_lock,
     refuse_unsupported,
@@ -107,12 +108,7 @@ class RattlerEngine:
                 kept = _closure((r.name for r in own), answer)
                 if kept:  # Pixi accepts a missing row where nothing is required
                     solved[environment.name, problem.platform.name] = kept
-        if not solved and not failures and not skipped:
-            raise LockError(
-                f"there is nothing to lock: {workspace.manifest} requires no package",
-                "add one: pixi add python",
-            )
-        if failures or not solved:
+        if failures or (skipped and not solved):
             raise LockError(
                 "no lock was written: the solver found no solution for\n"
                 + "\n".join(failures or [f"{t}:\n{_indent(w)}" for t, w in skipped]),
@@ -179,14 +175,20 @@ async def _solve_all(
 async def _solve(
     problem: Problem, source: Gateway, old: Lock | None
 ) -> tuple[RepoDataRecord, ...] | str:
-    from rattler import Channel, solve
+    from rattler import Channel, MatchSpec, solve
     from rattler.exceptions import SolverError
 
+    specs: dict[str, list[MatchSpec]] = {}
+    for spec in map(MatchSpec, problem.specs):
+        specs.setdefault(spec.name.normalized, []).append(spec)
     locked: dict[str, RepoDataRecord] = {}
     for environment in problem.environments:
         for record in (old and old.records(environment.name, problem.platform)) or ():
             # One from a channel that is gone would be kept without being looked for.
-            if record.url.startswith(problem.channels):
+            wanted = specs.get(record.name.normalized, ())
+            if record.url.startswith(problem.channels) and all(
+                from_channel(record, spec) for spec in wanted
+            ):
                 locked.setdefault(record.name.normalized, record)
     try:
         records = await solve(
@@ -254,7 +256,8 @@ def _write(
     for (environment_name, platform_name), records in solved.items():
         for record in records:
             file.add_conda_package(environment_name, platforms[platform_name], record)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
