@@ -69,7 +69,7 @@ def test_what_cannot_be_packed(project: Path) -> None:
     ran = scaffold("pack", cwd=project)
     assert ran.code == 1
     assert "there is no" in ran.err
-    assert "pixi-scaffold lock" in ran.err
+    assert " lock\n" in ran.err
     ran = scaffold("pack", "--lock", ".pixi/starter/pixi.lock", cwd=project)
     assert ran.code == 2
     assert "does not lock default for linux-64-cuda" in ran.err

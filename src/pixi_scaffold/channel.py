@@ -121,7 +121,8 @@ def _may_hold_channel(folder: Path) -> bool:
         return True
     try:
         facts = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-        return names <= {_MARK, "noarch", facts["subdir"]} and "key" in facts
+        ours = {_MARK, "noarch", facts["subdir"], ".tmp"}  # the indexer makes .tmp
+        return names <= ours and "key" in facts
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
