@@ -412,17 +412,20 @@ def run(args: argparse.Namespace) -> int:
     if finished and RANK == 0:
         write_file(folder / "model.pt", lambda file: torch.save(trainer.model.state_dict(), file))
         draw_curves(folder)
-    if WORLD_SIZE > 1:
-        dist.barrier()  # nobody leaves before process 0 has written everything
-        dist.destroy_process_group()
+    code = 0
+    first, last = trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
     if not finished:
         print(f"stopped, saved in {folder}: the same command goes on", flush=True)
-        return 130 if signal.SIGINT in signals else EVICTED  # 130: what shells say of Ctrl-C
-    first, last = trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
-    if args.require_progress and not last < first:  # so that NaN is no progress either
+        code = 130 if signal.SIGINT in signals else EVICTED  # 130: what shells say of Ctrl-C
+    elif args.require_progress and not last < first:  # so that NaN is no progress either
         print(f"main.py: no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
-        return 1
-    return 0
+        code = 1
+    if WORLD_SIZE > 1:
+        dist.barrier()  # nobody leaves before process 0 has written everything
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # taking the process group apart can wait for ever for one that has left
+    return code
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
