@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.render import amend_first_commit, render, start_repository
+from pixi_scaffold.render import render
+from pixi_scaffold.repository import amend_first_commit, start_repository
 from pixi_scaffold.template import CANONICAL_URL, Template, open_template
 from tests.conftest import git
 from tests.support.command import scaffold

@@ -302,11 +302,8 @@ def check_workspace(
     judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
     slow = NEW[2:] if train_too else ()
-    if not use_own and not train_too:
-        stages: tuple[Stage, ...] = (NEW[0], judge)
-    else:
-        stages = (NEW[0], judge if use_own else NEW[1], *slow)
-    report = run_stages(stages, state, progress, "check")
+    lock_stage = judge if use_own or not train_too else NEW[1]
+    report = run_stages((NEW[0], lock_stage, *slow), state, progress, "check")
     if train_too:
         write_receipt(root, report)
         return report

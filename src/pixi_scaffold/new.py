@@ -13,11 +13,11 @@ from pixi_scaffold.process import program, which
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.render import (
     Rendered,
-    amend_first_commit,
     check_destination,
     render,
 )
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.repository import amend_first_commit
 from pixi_scaffold.template import open_template
 
 

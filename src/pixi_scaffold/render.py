@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.process import GIT_LOCAL, Completed, program, run
+from pixi_scaffold.process import GIT_LOCAL, program
+from pixi_scaffold.repository import start_repository
 from pixi_scaffold.template import Template
-
-ANSWERS = ".copier-answers.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,67 +287,3 @@ def _move(folder: Path, destination: Path) -> None:
         for child in moved:
             shutil.rmtree(child) if child.is_dir() else child.unlink(missing_ok=True)
         raise
-
-
-def start_repository(folder: Path, destination: Path | None = None) -> str:
-    """Make `folder` a git repository with one first commit; return what was done, in words.
-
-    destination: where it will be moved. A folder inside a repository that would track it stays a
-    part of that one. Raises ScaffoldError when git fails; then, and on Ctrl-C, without a `.git`.
-    """
-    final = destination or folder
-    outer = _git(folder, "rev-parse", "--show-toplevel")
-    if outer.code == 0 and _git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
-        return f"inside the git repository {outer.output.strip()}"
-    try:
-        _first_commit(folder)
-    except BaseException:
-        shutil.rmtree(folder / ".git", ignore_errors=True)
-        raise
-    return "git repository with one commit"
-
-
-def _first_commit(folder: Path) -> None:
-    configured = _configured(folder)
-    branch = () if "init.defaultbranch" in configured else ("-b", "main")
-    for args in (
-        ("init", "--quiet", *branch),
-        ("add", "--all"),
-        (*identity(configured), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
-    ):
-        done = _git(folder, *args)
-        if done.code != 0:
-            verb = next(word for word in args if word in ("init", "add", "commit"))
-            raise ScaffoldError(
-                f"git {verb} failed: {done.output.strip()}", "or leave git out: --no-git"
-            )
-
-
-def amend_first_commit(folder: Path, names: list[str]) -> bool:
-    """Add files to the first commit, when it is still the only one; return whether it was done."""
-    if _git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
-        return False
-    if _git(folder, "add", "--", *names).code != 0:
-        return False
-    amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
-    return _git(folder, *identity(_configured(folder)), *amend).code == 0
-
-
-def identity(configured: Collection[str]) -> tuple[str, ...]:
-    """Return git options: a name for who has none configured, and no signing prompt."""
-    options = ["-c", "commit.gpgSign=false"]
-    for key, value in (("user.name", "pixi-scaffold"), ("user.email", "pixi-scaffold@localhost")):
-        if key not in configured:
-            options += ["-c", f"{key}={value}"]
-    return tuple(options)
-
-
-def _configured(folder: Path) -> set[str]:
-    """Return which of the settings that matter here the user's git has; names in lower case."""
-    wanted = r"^(user\.(name|email)|init\.defaultbranch)$"
-    lines = _git(folder, "config", "--name-only", "--get-regexp", wanted).output.splitlines()
-    return {line.strip().lower() for line in lines}
-
-
-def _git(folder: Path, *args: str) -> Completed:
-    return run(["git", *args], cwd=folder, timeout=60)
