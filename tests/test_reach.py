@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,25 @@ def test_a_network_that_swallows_packets_is_given_up() -> None:
         assert why is not None
         assert "no answer within 0.3 s" in why
         assert time.monotonic() - start < 30
+
+
+def test_a_look_up_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look-up of a name obeys no timeout; one that hangs stands in for a dead resolver."""
+    release = threading.Event()
+
+    def look_up_stand_in(*_args: object, **_kwargs: object) -> list[object]:
+        release.wait(60)
+        raise OSError("nobody knows that name")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up_stand_in)
+    try:
+        start = time.monotonic()
+        why = unreachable(["https://channel.invalid/"], timeout=0.3)
+        assert why is not None
+        assert "no answer within 0.3 s" in why
+        assert time.monotonic() - start < 30
+    finally:
+        release.set()
 
 
 def test_the_mirror_of_pixis_configuration_is_asked(

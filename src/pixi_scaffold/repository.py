@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,17 +13,13 @@ def start_repository(folder: Path, destination: Path | None = None) -> str:
     """Make `folder` a git repository with one first commit; return what was done, in words.
 
     destination: where it will be moved. A folder inside a repository that would track it stays a
-    part of that one. Raises ScaffoldError when git fails; then, and on Ctrl-C, without a `.git`.
+    part of that one. Raises ScaffoldError when git fails; the caller removes what is half-made.
     """
     final = destination or folder
     outer = _git(folder, "rev-parse", "--show-toplevel")
     if outer.code == 0 and _git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
-    try:
-        _first_commit(folder)
-    except BaseException:
-        shutil.rmtree(folder / ".git", ignore_errors=True)
-        raise
+    _first_commit(folder)
     return "git repository with one commit"
 
 
