@@ -15,7 +15,7 @@ SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 LAYERS = (
     {"errors"},
     {"process", "report"},
-    {"workspace", "conda_package", "template", "receipt", "repository"},
+    {"workspace", "conda_package", "template", "receipt", "repository", "job"},
     {"manifest", "wheel", "training"},
     {"interpreter", "lock", "reach", "render"},
     {"environment", "channel", "channel_argument"},

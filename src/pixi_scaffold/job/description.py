@@ -1,0 +1,169 @@
+"""What a submit description says: commands with their lines, queue statements, jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixi_scaffold.job.commands import canonical
+from pixi_scaffold.job.macros import Expanded, expand
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One `name = value` line.
+
+    name: canonical (lower case, `my.attr` for +Attr). spelled: as it stands there. value: macros
+    not expanded. file, line, last: where it stands; lines count from 1. appends: `name += value`
+    or a value that refers to itself, so nothing of the earlier value is lost.
+    """
+
+    name: str
+    spelled: str
+    value: str
+    file: Path
+    line: int
+    last: int
+    appends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the file that HTCondor refuses, or that cannot be known here.
+
+    kind: `refused` (condor_submit stops there), `queue` (a queue statement it refuses), `unknown`
+    (only the submit machine or the pool knows), `assumed` (the message says what), `odd`.
+    """
+
+    kind: str
+    file: Path
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue statement.
+
+    count: jobs an item. variables: names that each item sets. items: one text an item, None for
+    a bare `queue N`. source: the file that the items were read from; item_lines: their lines there
+    (or in the description).
+    """
+
+    file: Path
+    line: int
+    text: str
+    count: int = 1
+    variables: tuple[str, ...] = ()
+    items: tuple[str, ...] | None = None
+    source: Path | None = None
+    item_lines: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many jobs it makes."""
+        return self.count * (1 if self.items is None else len(self.items))
+
+    def values(self, item: str) -> dict[str, str]:
+        """Return the variables of one item (submit_utils.cpp, split_item).
+
+        Columns part at commas, spaces and tabs; the last variable gets the rest of the line. A
+        unit separator (0x1f) in the line parts them in place of these.
+        """
+        own = "\x1f" in item
+        rest: str = item.strip(" \t")
+        found: dict[str, str] = {}
+        for number, name in enumerate(self.variables):
+            if number == len(self.variables) - 1:
+                found[name] = rest
+                break
+            ends = [i for i, c in enumerate(rest) if (c == "\x1f" if own else c in ", \t")][:1]
+            end = ends[0] if ends else len(rest)
+            found[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The commands in effect at one queue statement.
+
+    folder: where condor_submit is run; relative paths start there. commands: the last of each
+    name. macros: the same by lower-case spelled name, for $(...).
+    """
+
+    path: Path
+    folder: Path
+    commands: Mapping[str, Command]
+    macros: Mapping[str, str]
+    queue: Queue
+
+    def command(self, name: str) -> Command | None:
+        """Return the command of this canonical name; None when it is not set or set to nothing."""
+        found = self.commands.get(canonical(name))
+        return found if found is not None and found.value.strip() else None
+
+    def text(self, name: str, proc: int | None = None) -> str | None:
+        """Return a command's value for one job (default: the first), macros expanded."""
+        found = self.command(name)
+        return None if found is None else self.expand(found.value, proc).text.strip()
+
+    def expand(self, value: str, proc: int | None = None) -> Expanded:
+        """Expand the macros in `value` for one job of the queue statement (default: the first)."""
+        return expand(value, {**self.macros, **self.variables(proc or 0)})
+
+    def variables(self, proc: int) -> dict[str, str]:
+        """Return what the queue statement sets for job number `proc` (from 0).
+
+        Raises IndexError when there is no such job.
+        """
+        queue = self.queue
+        if not 0 <= proc < max(queue.total, 1):
+            raise IndexError(proc)
+        row, step = divmod(proc, max(queue.count, 1))
+        own = {
+            "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
+            "step": str(step), "row": str(row), "itemindex": str(row), "node": "",
+            "submit_file": str(self.path),
+        }  # fmt: skip
+        if queue.items:
+            own |= {k.lower(): v for k, v in queue.values(queue.items[row]).items()}
+        return own
+
+    def list(self, name: str, proc: int | None = None) -> tuple[str, ...]:
+        """Return a comma-separated command's items, such as the files to transfer."""
+        text = (self.text(name, proc) or "").strip('"')
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a true-or-false command; `default` when it is not set or neither."""
+        word = (self.text(name) or "").lower()
+        return {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}.get(
+            word, default
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A submit description as read.
+
+    lines: the file's own, for suppressing comments. commands: every one in effect, in order,
+    those that were lost to a later one too. lost: (lost, taken) pairs. jobs: one a queue
+    statement; for a file without one, the job that it would be. trailing: commands after the last
+    queue statement.
+    """
+
+    path: Path
+    folder: Path
+    lines: tuple[str, ...]
+    commands: tuple[Command, ...]
+    lost: tuple[tuple[Command, Command], ...]
+    jobs: tuple[Job, ...]
+    queues: tuple[Queue, ...]
+    trailing: tuple[Command, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    included: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> Iterator[Problem]:
+        """Yield the problems of one kind."""
+        return (p for p in self.problems if p.kind == kind)

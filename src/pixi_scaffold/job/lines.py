@@ -1,0 +1,52 @@
+"""Logical lines of a submit description: continued ones joined the way HTCondor joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One logical line: its text, where it starts and ends (from 1), and what is odd about it."""
+
+    text: str
+    first: int
+    last: int
+    oddity: str = ""
+
+
+def logical_lines(text: str) -> Iterator[Line]:
+    """Yield the logical lines of `text`, comments and blank ones included.
+
+    A comment is not continued. A comment inside a continued line does not end it, but its last
+    character is kept (config.cpp, getline_implementation; seen with HTCondor 23.9 and 25.14).
+    """
+    physical = text.split("\n")
+    unended = physical.pop()  # empty unless the file ends within a line, which is then not trimmed
+    parts: list[str] = []
+    first, oddity = 1, ""
+    for number, raw in enumerate(physical, start=1):
+        line = raw.strip(_SPACE)
+        if not parts:
+            first, oddity = number, ""
+        if line.startswith("#"):
+            if not parts:
+                yield Line(line, number, number)
+                continue
+            oddity = "a comment inside a continued line"
+            line = line[-1]
+        # Spaces before a backslash belong to the value; those that begin a line do not.
+        if line.endswith("\\"):
+            parts.append(line[:-1])
+            continue
+        parts.append(line)
+        yield Line("".join(parts), first, number, oddity)
+        parts = []
+    if parts or unended:
+        last = len(physical) + 1 if unended else len(physical)
+        first = first if parts else last
+        yield Line("".join([*parts, unended]), first, last, oddity)
+
+
+_SPACE = " \t\n\v\f\r"  # isspace() of C

@@ -1,0 +1,169 @@
+"""Read a queue statement: its count, its variables and its items (submit_utils.cpp)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixi_scaffold.job.description import Queue
+from pixi_scaffold.job.lines import Line, logical_lines
+
+ITEMS_LIMIT = 1_000_000
+"""More items than that are not read: no pool takes them in one submission."""
+_INT_MAX = 2**31 - 1
+_KEYWORD = re.compile(r"(?:^|(?<=\s))(in|from|matching)(?=[\s(])", re.IGNORECASE)
+_SLICE = re.compile(r"\[\s*(-?\d*)\s*(?::\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?)?\]")
+
+
+class QueueError(Exception):
+    """A queue statement that condor_submit refuses; the text says why."""
+
+
+def queue_arguments(line: str) -> str | None:
+    """Return what follows the word `queue` (or `iterate`); None for another kind of line."""
+    found = re.match(r"(?:queue(?=\s|$)|iter(?:a(?:t(?:e)?)?)?(?=\s|$))\s*", line, re.IGNORECASE)
+    return None if found is None else line[found.end() :]
+
+
+def read_queue(
+    arguments: str, line: Line, file: Path, folder: Path, following: Iterator[Line]
+) -> Queue:
+    """Return the queue statement whose arguments (macros expanded) these are.
+
+    following: the lines after it, from which a list in parentheses is taken. Raises QueueError.
+    """
+    keyword = _KEYWORD.search(arguments)
+    if keyword is None:
+        return Queue(file, line.first, line.text, _count(arguments))
+    head, tail = arguments[: keyword.start()].rstrip(), arguments[keyword.end() :].strip()
+    count_text, variables = _variables(head)
+    mode = keyword[1].lower()
+    kinds, chosen, tail = _qualifiers(mode, tail)
+    rows, source = _items(mode, tail, line, folder, following)
+    if mode == "matching":
+        rows = _matching([text for text, _ in rows], folder, kinds, line.first)
+    rows = rows[chosen]
+    return Queue(
+        file,
+        line.first,
+        line.text,
+        _count(count_text),
+        variables or ("Item",),
+        tuple(text for text, _ in rows),
+        source,
+        tuple(number for _, number in rows),
+    )
+
+
+def _count(text: str) -> int:
+    text = text.strip()
+    if not text:
+        return 1
+    if not re.fullmatch(r"[-+]?\d{1,18}", text):
+        raise QueueError(f"{text!r} is not a number of jobs")
+    if not 0 <= int(text) < _INT_MAX:
+        raise QueueError(f"{text} jobs cannot be queued")
+    return int(text)
+
+
+def _variables(head: str) -> tuple[str, tuple[str, ...]]:
+    """Split `2 x, y` into its count and its variables."""
+    found = re.search(r"(?<![A-Za-z_.0-9])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
+    if found is None:
+        return head, ()
+    return head[: found.start()], tuple(re.split(r"[,\s]+", found[0].strip(", \t")))
+
+
+def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
+    """Return what `matching` takes (files, dirs, any), the slice, and the rest."""
+    kinds, chosen = "", slice(None)
+    while True:
+        if found := re.match(r"(files|dirs|any)(?=[\s(])\s*", tail, re.IGNORECASE):
+            if mode != "matching":
+                raise QueueError(f"{found[1]} belongs to `matching`, not to `{mode}`")
+            kinds = found[1].lower()
+        elif found := re.match(r"table(?=[\s(])", tail, re.IGNORECASE):
+            raise QueueError("`table` is of HTCondor 25; it is not understood here")
+        elif tail.startswith("["):
+            found = _SLICE.match(tail)
+            if found is None:
+                raise QueueError(f"{tail[:40]!r} is not a slice [start:end:step]")
+            chosen = _slice(found)
+        else:
+            return kinds, chosen, tail
+        tail = tail[found.end() :].lstrip()
+
+
+def _slice(found: re.Match[str]) -> slice:
+    numbers = [int(n) if n and n != "-" else None for n in found.groups()]
+    start, end, step = numbers
+    if step is not None and step <= 0:
+        raise QueueError("a slice with a step that is not positive")
+    return slice(start, end, step)
+
+
+Rows = list[tuple[str, int]]
+
+
+def _items(
+    mode: str, tail: str, line: Line, folder: Path, following: Iterator[Line]
+) -> tuple[Rows, Path | None]:
+    """Return the items with the lines they stand on, and the file they were read from."""
+    whole = mode == "from"
+    if tail.startswith("("):
+        if tail.endswith(")"):
+            return _split(tail[1:-1].strip(), line.first, whole), None
+        rows = _split(tail[1:].strip(), line.first, whole)
+        for after in following:
+            text = after.text.strip()
+            if text.startswith("#"):
+                continue
+            if text.startswith(")"):
+                return rows, None
+            rows += _split(text, after.first, whole)
+            if len(rows) > ITEMS_LIMIT:
+                raise QueueError(f"more than {ITEMS_LIMIT} items")
+        raise QueueError("the list has no closing parenthesis on a line of its own")
+    if not whole:
+        return _split(tail, line.first, whole), None
+    if tail == "-":
+        raise QueueError("the items come from standard input, which only condor_submit sees")
+    if tail.endswith("|"):
+        raise QueueError("the items come from a program, which is not run here")
+    return _read_items(folder / tail.strip(), tail.strip())
+
+
+def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(64 << 20)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise QueueError(f"the items are in {name}, which cannot be read: {why}") from error
+    return [(line.text, line.first) for line in logical_lines(text)], path
+
+
+def _split(text: str, number: int, whole: bool) -> Rows:
+    if whole:
+        return [(text, number)] if text else []
+    return [(part, number) for part in re.split(r"[,\s]+", text) if part]
+
+
+def _matching(patterns: list[str], folder: Path, kinds: str, number: int) -> Rows:
+    """Return the paths that match, each once, sorted within a pattern as glob(3) does."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        try:
+            paths = sorted(folder.glob(pattern))
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise QueueError(f"{pattern!r} is no pattern: {error}") from error
+        for path in paths:
+            if kinds in ("files", "") and path.is_dir():
+                continue
+            if kinds == "dirs" and not path.is_dir():
+                continue
+            found[str(path.relative_to(folder))] = None
+            if len(found) > ITEMS_LIMIT:
+                raise QueueError(f"more than {ITEMS_LIMIT} items")
+    return [(path, number) for path in found]

@@ -1,0 +1,325 @@
+"""Read a submit description the way condor_submit does, without running anything.
+
+Source of the rules: config.cpp (Parse_macros, ConfigIfStack) and submit_utils.cpp of HTCondor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixi_scaffold.job.commands import canonical
+from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
+from pixi_scaffold.job.lines import Line, logical_lines
+from pixi_scaffold.job.macros import expand
+from pixi_scaffold.job.queue import QueueError, queue_arguments, read_queue
+
+READ_AS = (25, 14, 1)
+"""`if version ...` is read as this release of HTCondor would."""
+LIMIT = 8 << 20
+"""Bytes of a description, its included files together, that are read."""
+_INCLUDE_DEPTH = 20
+_IF_DEPTH = 63
+_COMMAND = re.compile(
+    r"(?P<name>[^\s=:]+)\s*(?:(?P<here>@=)|\+(?P<plus>[^\s=]{0,2})=|(?P<op>[=:]))\s*"
+)
+_NAME = re.compile(r"[A-Za-z_0-9.]+")
+_DIRECTIVE = re.compile(
+    r"@?(include|use|error|warning)\b([^:=]*):\s*(.*)", re.IGNORECASE | re.DOTALL
+)
+_CONDITION = re.compile(r"(if|elif|else|endif)(?:\s+(.*))?$", re.IGNORECASE | re.DOTALL)
+
+
+class RefusedError(Exception):
+    """condor_submit stops at this line; what follows is not read."""
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One `if`: whether the branch that is read now holds, whether one held, whether else came."""
+
+    active: bool
+    taken: bool
+    else_seen: bool = False
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What has been read so far."""
+
+    path: Path
+    folder: Path
+    commands: list[Command] = field(default_factory=list)
+    current: dict[str, Command] = field(default_factory=dict)
+    macros: dict[str, str] = field(default_factory=dict)
+    lost: list[tuple[Command, Command]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    jobs: list[Job] = field(default_factory=list)
+    queues: list[Queue] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    since_queue: list[Command] = field(default_factory=list)
+    included: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+    branches: list[_Branch] = field(default_factory=list)
+    size: int = 0
+
+    def problem(self, kind: str, file: Path, line: int, message: str) -> None:
+        self.problems.append(Problem(kind, file, line, message))
+
+    def refuse(self, file: Path, line: int, message: str) -> RefusedError:
+        self.problem("refused", file, line, message)
+        return RefusedError()
+
+    def read(self, text: str, file: Path, depth: int) -> None:
+        """Read the lines of one file; raises RefusedError where condor_submit stops."""
+        outer, self.branches = self.branches, []
+        lines = logical_lines(text)
+        for line in lines:
+            if not line.text.strip() or line.text.startswith("#"):
+                continue
+            if "\0" in line.text:
+                raise self.refuse(file, line.first, "a NUL byte: this is no text file")
+            if line.oddity:
+                self.problem("odd", file, line.first, line.oddity)
+            content = line.text
+            if content[0].isspace():
+                what = "the file ends within this line, which HTCondor then takes with its spaces"
+                raise self.refuse(file, line.first, what)
+            if content.startswith(":") and (self.branches or re.match(r":if(\s|$)", content)):
+                content = content[1:]
+            if self._condition(content, line, file):
+                continue
+            if all(branch.active for branch in self.branches):
+                self._statement(content, line, file, lines, depth)
+        if self.branches:
+            self.problem("odd", file, len(text.splitlines()), "an `if` without its `endif`")
+        self.branches = outer
+
+    def _condition(self, content: str, line: Line, file: Path) -> bool:
+        found = _CONDITION.match(content)
+        if found is None:
+            return False
+        word, condition = found[1].lower(), (found[2] or "").strip()
+        if word == "if":
+            if len(self.branches) >= _IF_DEPTH:
+                raise self.refuse(file, line.first, "`if` is nested too deep")
+            outer = all(branch.active for branch in self.branches)
+            holds = outer and self._holds(condition, line, file)
+            self.branches.append(_Branch(holds, holds))
+            return True
+        if not self.branches:
+            raise self.refuse(file, line.first, f"`{word}` without an `if`")
+        branch = self.branches[-1]
+        if word == "endif":
+            self.branches.pop()
+            return True
+        if branch.else_seen:
+            raise self.refuse(file, line.first, f"`{word}` after `else`")
+        branch.else_seen = word == "else"
+        if branch.taken:
+            branch.active = False
+        elif word == "else":
+            branch.active = branch.taken = True
+        elif all(b.active for b in self.branches[:-1]):
+            branch.active = branch.taken = self._holds(condition, line, file)
+        return True
+
+    def _holds(self, condition: str, line: Line, file: Path) -> bool:
+        """Return what an `if` condition is; raises RefusedError where it is none."""
+        expanded = expand(condition, self.macros)
+        if expanded.unknown:
+            self.problem(
+                "unknown", file, line.first, f"the condition depends on {expanded.unknown[0]}"
+            )
+            return False
+        text = expanded.text.strip()
+        negated = text.startswith("!")
+        if negated:
+            text = text[1:].strip()
+        if not text and "$" in condition:
+            return negated
+        value = self._truth(text, line, file)
+        if value is None:
+            raise self.refuse(file, line.first, f"`{condition}` is not a condition")
+        return value != negated
+
+    def _truth(self, text: str, line: Line, file: Path) -> bool | None:
+        words = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
+        if text.lower() in words:
+            return words[text.lower()]
+        if re.fullmatch(r"[-+]?\d{1,18}(\.\d*)?", text):
+            return float(text) != 0
+        if found := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
+            name = (found[1] or "").strip()
+            self.used.add(name.lower())
+            return bool(self.macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name))
+        if found := re.fullmatch(
+            r"version\s*(!?)(<=|>=|==|=|<|>)\s*v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?",
+            text,
+            re.IGNORECASE,
+        ):
+            self.problem(
+                "assumed",
+                file,
+                line.first,
+                f"`if {text}` is read as HTCondor {'.'.join(map(str, READ_AS))} would",
+            )
+            wanted = (int(found[3]), int(found[4]), int(found[5] or READ_AS[2]))
+            sign = (wanted < READ_AS) - (wanted > READ_AS)
+            held = {"<": sign < 0, ">": sign > 0, "=": sign == 0, "==": sign == 0}
+            held |= {"<=": sign <= 0, ">=": sign >= 0}
+            return held[found[2]] != bool(found[1])
+        return None
+
+    def _statement(
+        self, content: str, line: Line, file: Path, following: Iterator[Line], depth: int
+    ) -> None:
+        arguments = queue_arguments(content)
+        found = _COMMAND.match(content)
+        if arguments is not None:
+            self._queue(arguments, line, file, following)
+            return
+        if directive := _DIRECTIVE.match(content):
+            self._directive(directive, line, file, depth)
+            return
+        if found is None or found["op"] == ":":
+            raise self.refuse(file, line.first, f"not a command: {content[:60]!r}")
+        value = content[found.end() :].rstrip()
+        last = line.last
+        if found["here"]:
+            value, last = self._here(value, line, file, following)
+        self._assign(found, value, Line(line.text, line.first, last), file)
+
+    def _here(self, tag: str, line: Line, file: Path, following: Iterator[Line]) -> tuple[str, int]:
+        """Return the text of `name @=tag`, up to the line `@tag`."""
+        body: list[str] = []
+        for after in following:
+            if after.text == f"@{tag}":
+                return "\n".join(body), after.last
+            if after.text.strip() and not after.text.startswith("#"):
+                body.append(after.text)
+        raise self.refuse(file, line.first, f"the text has no end: no line says @{tag}")
+
+    def _assign(self, found: re.Match[str], value: str, line: Line, file: Path) -> None:
+        spelled = expand(found["name"], self.macros).text
+        plus = found["plus"]
+        if spelled.startswith(("+", "-")) and found["op"] == "=":
+            key, value = f"MY.{spelled[1:]}", value if spelled[0] == "+" else ""
+        else:
+            key = spelled
+        if not _NAME.fullmatch(key) or key.lower() == "queue":
+            raise self.refuse(file, line.first, f"{spelled!r} is not a name")
+        before = self.macros.get(key.lower())
+        own = re.compile(r"\$\(" + re.escape(key) + r"(?::([^$()]*))?\)", re.IGNORECASE)
+        appends = plus is not None or own.search(value) is not None
+        if plus is not None and before:
+            separator = plus if len(plus) == 1 else f" {plus} " if plus else " "
+            value = f"{before}{separator}{value}"
+        # A value that names itself takes the earlier value now; other macros wait for the queue.
+        value = own.sub(lambda match: before or match[1] or "", value)
+        if len(value) > LIMIT:
+            raise self.refuse(file, line.first, f"{spelled} grows beyond {LIMIT >> 20} MiB")
+        name = canonical(key)
+        command = Command(name, spelled, value, file, line.first, line.last, appends)
+        earlier = self.current.get(name)
+        if earlier is not None and not appends and earlier in self.since_queue:
+            self.lost.append((earlier, command))
+        self.commands.append(command)
+        self.since_queue.append(command)
+        self.current[name] = command
+        self.macros[key.lower()] = value
+
+    def _queue(self, arguments: str, line: Line, file: Path, following: Iterator[Line]) -> None:
+        if file != self.path:
+            raise self.refuse(file, line.first, "a queue statement in an included file")
+        expanded = expand(arguments, self.macros)
+        if expanded.unknown:
+            what = f"the queue statement depends on {expanded.unknown[0]}"
+            self.problem("unknown", file, line.first, what)
+            queue = Queue(file, line.first, line.text)
+        else:
+            try:
+                queue = read_queue(expanded.text.strip(), line, file, self.folder, following)
+            except QueueError as error:
+                self.problem("queue", file, line.first, str(error))
+                queue = Queue(file, line.first, line.text)
+        self.queues.append(queue)
+        self.jobs.append(self._job(queue))
+        self.since_queue = []
+
+    def _job(self, queue: Queue) -> Job:
+        return Job(self.path, self.folder, dict(self.current), dict(self.macros), queue)
+
+    def _directive(self, found: re.Match[str], line: Line, file: Path, depth: int) -> None:
+        word, options, rest = found[1].lower(), found[2].strip().lower(), found[3].strip()
+        if word == "warning":
+            return
+        if word == "error":
+            text = expand(rest, self.macros).text
+            raise self.refuse(file, line.first, f"the description stops itself: {text}")
+        if word == "use":
+            what = f"`use {rest}` names a template of the pool's configuration"
+            self.problem("unknown", file, line.first, what)
+            return
+        expanded = expand(rest, self.macros)
+        if "command" in options or "into" in options or rest.endswith("|") or expanded.unknown:
+            what = f"`include` of {rest!r} depends on the submit machine; it was not read"
+            self.problem("unknown", file, line.first, what)
+            return
+        if depth + 1 >= _INCLUDE_DEPTH:
+            raise self.refuse(file, line.first, "includes are nested too deep")
+        path = self.folder / expanded.text
+        try:
+            text = self._text(path)
+        except (OSError, ValueError) as error:
+            if "ifexist" in options:
+                return
+            why = getattr(error, "strerror", None) or str(error)
+            raise self.refuse(file, line.first, f"cannot include {rest}: {why}") from error
+        self.included[path] = tuple(text.split("\n"))
+        self.read(text, path, depth + 1)
+
+    def _text(self, path: Path) -> str:
+        with path.open("rb") as file:
+            data = file.read(LIMIT - self.size + 1)
+        self.size += len(data)
+        if self.size > LIMIT:
+            raise ValueError(f"more than {LIMIT >> 20} MiB")
+        return data.decode("utf-8", errors="replace")
+
+
+def read_description(path: Path, folder: Path) -> Description:
+    """Read the submit description at `path` as if condor_submit were run in `folder`.
+
+    What HTCondor refuses, and what cannot be known without the pool, is in `problems`; nothing is
+    guessed and no program is run. Raises OSError when the file cannot be read.
+    """
+    reader = _Reader(path, folder)
+    try:
+        text = reader._text(path)
+    except ValueError as error:
+        text = ""
+        reader.problem("refused", path, 1, f"{error}: not a submit description")
+    with contextlib.suppress(RefusedError):
+        reader.read(text, path, 0)
+    return _finished(reader, text)
+
+
+def _finished(reader: _Reader, text: str) -> Description:
+    refused = any(p.kind == "refused" for p in reader.problems)
+    trailing = () if refused or not reader.queues else tuple(reader.since_queue)
+    jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)
+    return Description(
+        reader.path,
+        reader.folder,
+        tuple(text.split("\n")),
+        tuple(reader.commands),
+        tuple(reader.lost),
+        jobs,
+        tuple(reader.queues),
+        trailing,
+        tuple(reader.problems),
+        reader.included,
+    )
