@@ -13,6 +13,7 @@ import typer
 import yaml
 
 from pixi_scaffold.cli import EXIT_CODES, app
+from pixi_scaffold.rules import RULES, Rule
 from tests.support.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "reference"
@@ -25,7 +26,41 @@ def pages() -> dict[Path, str]:
         FOLDER / "commands.md": HEAD + "".join(_commands()),
         FOLDER / "exit-codes.md": HEAD + _exit_codes(),
         FOLDER / "questions.md": HEAD + _questions(),
+        FOLDER / "rules" / "README.md": HEAD + _rules(),
+        **{FOLDER / "rules" / f"{rule.id}.md": HEAD + _rule(rule) for rule in RULES.values()},
     }
+
+
+_GROUPS = {
+    "PS1": "The description: commands, expressions, the queue statement",
+    "PS2": "Files: the executable, inputs, outputs",
+    "PS3": "Worker scripts",
+    "PS4": "Checkpoints, interruptions, images",
+    "PS5": "The job against the project's lock",
+}
+
+
+def _rules() -> str:
+    text = "# Rules of `check`\n\nAn error makes the check fail (exit code 3); a warning or a note does not. A comment\n"
+    text += "`# pixi-scaffold: ignore PS101` on the line, or on the line above it, silences a rule there.\n"
+    for group, heading in _GROUPS.items():
+        text += f"\n## {heading}\n\n| rule | severity | what it finds |\n| --- | --- | --- |\n"
+        for rule in sorted(RULES.values(), key=lambda r: r.id):
+            if rule.id.startswith(group):
+                text += f"| [{rule.id}]({rule.id}.md) | {rule.severity} | {rule.title} |\n"
+    return text
+
+
+def _rule(rule: Rule) -> str:
+    body = rule.page.split("\n", 1)[1].strip()
+    for heading in ("Why", "Fix", "Source"):
+        body = body.replace(f"\n{heading}: ", f"\n\n**{heading}**: ")
+        body = (
+            body.replace(f"{heading}: ", f"**{heading}**: ", 1)
+            if body.startswith(heading)
+            else body
+        )
+    return f"# {rule.id}: {rule.title}\n\nSeverity: {rule.severity}. [All rules](README.md)\n\n{body}\n"
 
 
 def _commands() -> Iterator[str]:
@@ -87,7 +122,10 @@ def _questions() -> str:
 
 def main() -> None:
     """Write the pages."""
+    for old in (FOLDER / "rules").glob("*.md"):
+        old.unlink()
     for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path.relative_to(REPOSITORY)}\n")
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pixi_scaffold.job import Description, read_description
+from pixi_scaffold.job.words import (
+    QuotingError,
+    parse_runtime,
+    parse_size,
+    split_arguments,
+    split_environment,
+)
+from pixi_scaffold.rules import Subject, check_subject, without_suppressed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="HTCondor's bindings are for Linux")
 
@@ -35,7 +47,7 @@ ACCEPTED = [
     "my.a=1\n+A=2\nqueue\n",
     "request_memory=1\nRequest_Memory=2\nqueue\n",
     "a=1\n\\\nqueue\n",
-    ": a = 1\nqueue\n" if False else "if 1\n:a = 1\nendif\nqueue\n",
+    "if 1\n:a = 1\nendif\nqueue\n",
     "error = a:b\nqueue\n",
 ]  # fmt: skip
 REFUSED = [
@@ -78,3 +90,285 @@ def test_reads_what_htcondor_reads(
     assert refused(mine) == (theirs is None), mine.problems
     if theirs is not None:
         assert dict(mine.jobs[0].macros) == theirs
+
+
+# --- macros, queue statements, words ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("queue", "total", "first", "last"),
+    [
+        ("queue", 1, {}, {}),
+        ("queue 3", 3, {}, {}),
+        ("queue x in (a, b c)", 3, {"x": "a"}, {"x": "c"}),
+        ("queue 2 x in a, b", 4, {"x": "a"}, {"x": "b"}),
+        (
+            "queue x, y from (\n1, 2\n# a comment\n3 4 5\n)",
+            2,
+            {"x": "1", "y": "2"},
+            {"x": "3", "y": "4 5"},
+        ),
+        ("queue from items.txt", 2, {"Item": "one 1"}, {"Item": "two 2"}),
+        (
+            "queue name, n from [:1] items.txt",
+            1,
+            {"name": "one", "n": "1"},
+            {"name": "one", "n": "1"},
+        ),
+        ("queue f matching files *.txt", 1, {"f": "items.txt"}, {"f": "items.txt"}),
+        ("queue d matching dirs *", 1, {"d": "sub"}, {"d": "sub"}),
+        ("n = 4\nqueue $(n)", 4, {}, {}),
+        ("QUEUE 2", 2, {}, {}),
+        ("queue x in (\na\nb\n)", 2, {"x": "a"}, {"x": "b"}),
+    ],
+)
+def test_queue_statements(
+    tmp_path: Path, queue: str, total: int, first: dict[str, str], last: dict[str, str]
+) -> None:
+    (tmp_path / "items.txt").write_text("one 1\ntwo 2\n")
+    (tmp_path / "sub").mkdir()
+    found = read(f"executable = x\n{queue}\n", tmp_path)
+    [job] = found.jobs
+    assert found.problems == ()
+    assert job.queue.total == total
+    own = {k.lower(): v for k, v in first.items()}
+    assert own.items() <= job.variables(0).items()
+    assert {k.lower(): v for k, v in last.items()}.items() <= job.variables(total - 1).items()
+    with pytest.raises(IndexError):
+        job.variables(total)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "undefined", "unknown"),
+    [
+        ("$(name)-$(Cluster)-$(Process)", "one-1-0", (), ()),
+        ("$(nope)x", "x", ("nope",), ()),
+        ("$(nope:5)", "5", (), ()),
+        ("$(name:5)", "one", (), ()),
+        ("$(nope:$(name))", "one", (), ()),
+        ("$(deep)", "a one b", (), ()),
+        ("$ENV(HOME)", "$ENV(HOME)", (), ("$ENV(HOME)",)),
+        ("$$(Memory)", "$$(Memory)", (), ("$$(Memory)",)),
+        ("$RANDOM_CHOICE(1,2)", "$RANDOM_CHOICE(1,2)", (), ("$RANDOM_CHOICE(1,2)",)),
+        ("$Fn(path) $Fx(path) $Fnx(path) $Fp(path)", "c .txt c.txt a/b/", (), ()),
+        ("$BASENAME(path) $DIRNAME(path)", "c.txt a/b", (), ()),
+        ("$CHOICE(Process,x,y)", "x", (), ()),
+        ("$SUBSTR(path,2,1)", "b", (), ()),
+        ("$(loop)", "", (), ("$(loop)",)),
+        ("$(DOLLAR)x", "$x", (), ()),
+        ("$(open", "$(open", (), ("$(open",)),
+    ],
+)
+def test_macros(
+    tmp_path: Path, value: str, text: str, undefined: tuple[str, ...], unknown: tuple[str, ...]
+) -> None:
+    head = "name = one\ndeep = a $(name) b\npath = a/b/c.txt\nloop = $(pool)\npool = $(loop)\n"
+    job = read(f"{head}queue\n", tmp_path).jobs[0]
+    expanded = job.expand(value)
+    assert (expanded.text, expanded.undefined, expanded.unknown) == (text, undefined, unknown)
+
+
+def test_lines_and_names_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "more.inc").write_text("\nrequest_cpus = 2\n")
+    found = read(
+        '# a comment\nExecutable = run.sh\narguments = a \\\n  b\n+Flavour = "x"\n'
+        "include : more.inc\nTransferInputFiles = f\nqueue\n",
+        tmp_path,
+    )
+    places = {c.name: (c.file.name, c.line, c.last) for c in found.commands}
+    assert places == {
+        "executable": ("job.sub", 2, 2),
+        "arguments": ("job.sub", 3, 4),
+        "my.flavour": ("job.sub", 5, 5),
+        "request_cpus": ("more.inc", 2, 2),
+        "transfer_input_files": ("job.sub", 7, 7),
+    }
+    assert found.jobs[0].text("arguments") == "a b"
+    assert found.jobs[0].list("transfer_input_files") == ("f",)
+
+
+def test_two_queue_statements_are_two_jobs(tmp_path: Path) -> None:
+    found = read("executable = a\nqueue\nexecutable = b\nqueue 2\npriority = 1\n", tmp_path)
+    assert [job.text("executable") for job in found.jobs] == ["a", "b"]
+    assert found.lost == (), "the first queue statement used it"
+    assert [c.name for c in found.trailing] == ["priority"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include : rm -rf x |\nqueue\n",
+        "include command : rm x\nqueue\n",
+        "include command into y : rm x\nqueue\n",
+    ],
+)
+def test_nothing_is_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text("")
+    found = read(text, tmp_path)
+    assert [p.kind for p in found.problems] == ["unknown"]
+    assert (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("a b", ("a", "b")),
+        ('a \\"b\\"', ("a", '"b"')),
+        ("\"a 'b c' d\"", ("a", "b c", "d")),
+        ('"a ""b"" c"', ("a", '"b"', "c")),
+        ("\"it''s 'it''s'\"", ("its", "it's")),
+        ('""', ()),
+        ("\"a ''\"", ("a", "")),
+    ],
+)
+def test_arguments(value: str, words: tuple[str, ...]) -> None:
+    assert split_arguments(value) == words
+
+
+@pytest.mark.parametrize("value", ['"a', '"a \'b"', 'a"b', '"a"b"'])
+def test_arguments_that_cannot_be_split(value: str) -> None:
+    with pytest.raises(QuotingError):
+        split_arguments(value)
+
+
+def test_environment() -> None:
+    assert split_environment("A=1;B=two words") == {"A": "1", "B": "two words"}
+    assert split_environment("\"A=1 B='two words' C=\"") == {"A": "1", "B": "two words", "C": ""}
+    with pytest.raises(QuotingError):
+        split_environment('"A 1"')
+
+
+def test_sizes_and_versions() -> None:
+    mib = 1 << 20
+    assert parse_size("4GB", mib) == 4 << 30
+    assert parse_size("4000", mib) == 4000 * mib
+    assert parse_size(" 2.5 g ", mib) == 2560 * mib
+    assert parse_size("1K", mib) == mib, "rounded up"
+    for wrong in ("30G B", "4GiB", "lots", "", "1 Gigs", "10XB"):
+        assert parse_size(wrong, mib) is None
+    assert parse_runtime("12.4") == parse_runtime("12040") == (12, 4)
+    assert parse_runtime("12") == (12, 0)
+    assert parse_runtime("abc") is None
+
+
+# --- hostile input ------------------------------------------------------------------------------------
+
+_PIECES = st.sampled_from(
+    [
+        "a = 1", "A=$(a) x", "a = $(b", "$(a) = 2", "+x = y", "queue", "queue 3", "queue x in (a b)",
+        "queue x in (", ")", "if true", "if defined a", "elif 0", "else", "endif", "\\", "# c", "#c \\",
+        "include : other.inc", "x @=end", "@end", "x +=3", "x +,= 4", "requirements = (", "\t a = 1",
+        "a = $F(a) $Fn(b) $CHOICE(0,a,b)", "my.z = 1", "=", ":", "b = $$(c) $ENV(x)", " ", "\r",
+    ]
+)  # fmt: skip
+_SETTINGS = settings(max_examples=300, deadline=None)
+
+
+@linux
+@_SETTINGS
+@given(st.lists(_PIECES, max_size=12))
+def test_any_mixture_reads_as_htcondor_reads_it(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    """Every line a shape of its own; the whole is read as HTCondor's own parser reads it."""
+    folder = tmp_path_factory.mktemp("m")
+    (folder / "other.inc").write_text("c = 3\nrequest_cpus = 1\n")
+    text = "\n".join(pieces) + "\n"
+    mine = read(text, folder)
+    with contextlib.chdir(folder):
+        theirs = htcondor_reads(text)
+    if any(p.kind in ("unknown", "assumed") for p in mine.problems):
+        return
+    first = mine.jobs[0].queue
+    if mine.queues:  # HTCondor's bindings stop at the first queue statement
+        known_up_to = first.line
+        mine_refuses = any(p.kind == "refused" and p.line <= known_up_to for p in mine.problems)
+    else:
+        mine_refuses = refused(mine)
+    assert mine_refuses == (theirs is None), (text, mine.problems)
+    if theirs is not None:
+        assert dict(mine.jobs[0].macros) == theirs, text
+
+
+@_SETTINGS
+@given(st.binary(max_size=4000))
+def test_random_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("b") / "job.sub"
+    path.write_bytes(data)
+    found = read_description(path, path.parent)
+    assert found.jobs
+    assert all(p.message and p.line >= 0 for p in found.problems)
+
+
+@_SETTINGS
+@given(st.lists(st.one_of(_PIECES, st.text(max_size=60)), max_size=30))
+def test_random_lines_are_checked_without_a_crash(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("l") / "job.sub"
+    path.write_bytes("\n".join(pieces).encode("utf-8", errors="surrogatepass"))
+    found = read_description(path, path.parent)
+    for job in found.jobs:
+        list(without_suppressed(check_subject(Subject(found, job)))[0])
+
+
+HOSTILE = {
+    "a huge line": b"a = " + b"x" * 20_000_000,
+    "many lines": b"a = 1\n" * 100_000,
+    "deep ifs": b"if true\n" * 5000,
+    "deep parentheses": b"requirements = " + b"(" * 200_000 + b"\nqueue\n",
+    "deep macros": b"a = " + b"$(" * 100_000 + b"\nqueue\n",
+    "nested defaults": b"a = " + b"$(x:" * 5000 + b")" * 5000 + b"\nqueue\n",
+    "a billion laughs": b"".join(
+        b"m%d = $(m%d)$(m%d)$(m%d)\n" % (n + 1, n, n, n) for n in range(60)
+    ) + b"arguments = $(m60)\nm0 = ha\nqueue\n",
+    "doubling": b"a = x\n" + b"a = $(a)$(a)\n" * 64 + b"queue\n",
+    "an endless continuation": b"a = \\\n" * 200_000,
+    "NULs": b"\0" * 1_000_000,
+    "an endless list": b"queue x in (\n" + b"a b c\n" * 300_000,
+    "backslashes": b"arguments = " + b"\\" * 1_000_001 + b"\nqueue\n",
+    "quotes": b"arguments = \"" + b"'" * 500_001 + b"\nenvironment = " + b'"' * 500_001 + b"\nqueue\n",
+    "operators": b"requirements = a" + b" && a" * 100_000 + b"\nqueue\n",
+    "spaces": b"arguments = " + b" " * 3_000_000 + b"x\nrequest_disk = 1" + b" " * 3_000_000 + b"G\nqueue\n",
+    "many commands": b"".join(b"c%d = $(c%d)\n" % (n, n + 1) for n in range(30_000)) + b"queue\n",
+    "many jobs": b"executable = x\noutput = o\nqueue 2000000000\n",
+    "itself": b"include : job.sub\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_take_bounded_time_and_memory(tmp_path: Path, name: str) -> None:
+    """In a process of its own, with 2 GiB of address space and 60 s: far above what it needs."""
+    path = tmp_path / "job.sub"
+    path.write_bytes(HOSTILE[name])
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "from pixi_scaffold.job import read_description\n"
+        "from pixi_scaffold.rules import Subject, check_subject\n"
+        "path = Path(sys.argv[1])\n"
+        "found = read_description(path, path.parent)\n"
+        "print(sum(len(check_subject(Subject(found, job))) for job in found.jobs[:3]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-600:]
+
+
+@linux
+@pytest.mark.parametrize(
+    "options", ["", "p", "d", "n", "x", "nx", "b", "xb", "pb", "db", "dnx", "q", "qa", "a"]
+)
+@pytest.mark.parametrize("head", ["a = p/q/x.y\n", ""])
+def test_file_functions(tmp_path: Path, options: str, head: str) -> None:
+    """A value that names itself is expanded when it is set, so HTCondor's bindings show it."""
+    text = f"{head}a = <$F{options}(a)>\n"
+    assert dict(read(text, tmp_path).jobs[0].macros) == htcondor_reads(text)

@@ -1,143 +1,32 @@
-"""The stages that prove a project, as one table, and the runner that walks it.
-
-A stage whose requirement did not pass is skipped, never run. What a stage finds out is added to
-the State that the next one gets.
-"""
+"""The stages that prove a project, as one table."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from pixi_scaffold import environment
 from pixi_scaffold.channel import build_channel
 from pixi_scaffold.channel_argument import read_channel
-from pixi_scaffold.environment import Installed
-from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped
+from pixi_scaffold.errors import CheckFailed, LockError, ManifestError, ScaffoldError, UsageError
 from pixi_scaffold.lock import Locked, choose
 from pixi_scaffold.lock.file import channel_url, read_lock, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
 from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
-from pixi_scaffold.receipt import versions, write_receipt
-from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.receipt import write_receipt
+from pixi_scaffold.report import Progress, Report, change_folder
+from pixi_scaffold.review import find_descriptions
+from pixi_scaffold.stages import Done, Options, Stage, State, known, left_out, run_stages
+from pixi_scaffold.submit_files import slots, submit, worker
 from pixi_scaffold.training import training_facts
-from pixi_scaffold.workspace import Workspace
 
 LOG_FOLDER = Path(".pixi") / "logs"
 STARTER_FOLDER = Path(".pixi") / "starter"
-T = TypeVar("T")
 ENVIRONMENT = "default"
 TASK = "smoke"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user asked for: engine, and the channel that stands in for the manifest's."""
-
-    engine: str = "auto"
-    channel: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is known so far; each stage returns it with its own part added.
-
-    starter: whether the lock came from a stand-in channel, so it is not the project's.
-    facts: goes into the receipt as it is.
-    """
-
-    root: Path
-    options: Options
-    workspace: Workspace | None = None
-    locked: Locked | None = None
-    starter: bool = False
-    installed: Installed | None = None
-    trained: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def with_facts(self, **facts: Any) -> State:
-        """Return a state that knows more."""
-        return replace(self, facts={**self.facts, **facts})
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A stage that passed: what it found, in one line, and the state after it."""
-
-    detail: str
-    state: State
-    skipped: tuple[tuple[str, str], ...] = ()
-
-
-Run = Callable[[State, Progress], Done]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step: its name, the stages that must have passed, and what it does."""
-
-    name: str
-    requires: tuple[str, ...]
-    run: Run
-
-
-def run_stages(
-    stages: tuple[Stage, ...],
-    state: State,
-    progress: Progress,
-    command: str,
-    before: tuple[Result, ...] = (),
-) -> Report:
-    """Run the stages in order, after those of `before`; return the report.
-
-    A ScaffoldError fails its stage, Skipped skips it; anything else (Ctrl-C too) goes through.
-    """
-    results = {result.name: result for result in before}
-    for stage in stages:
-        before_it = [r for r in stage.requires if r in results]
-        missing = [r for r in before_it if results[r].status is not Status.PASSED]
-        if missing:
-            result = Result(stage.name, Status.SKIPPED, detail=f"needs {missing[0]}")
-        else:
-            result, state = _run_one(stage, state, progress)
-        results[stage.name] = result
-        progress.finish(result)
-    facts = {"versions": versions(), **state.facts}
-    facts["skipped"] = [*facts.get("skipped", ()), *_skipped(results.values())]
-    return Report(command, tuple(results.values()), facts, next_commands(state))
-
-
-def _run_one(stage: Stage, state: State, progress: Progress) -> tuple[Result, State]:
-    start = time.perf_counter()
-    progress.start(stage.name)
-
-    def result(status: Status, detail: str, hint: str = "", lines: tuple[str, ...] = ()) -> Result:
-        return Result(stage.name, status, time.perf_counter() - start, detail, hint, lines)
-
-    try:
-        done = stage.run(state, progress)
-    except Skipped as skip:
-        return result(Status.SKIPPED, skip.reason, skip.command), state
-    except ScaffoldError as error:
-        first, *rest = error.message.splitlines() or [""]
-        return result(Status.FAILED, first, error.hint, tuple(rest)), state
-    if done.skipped:
-        parts = [{"what": what, "why": why} for what, why in done.skipped]
-        return result(Status.PASSED, done.detail), done.state.with_facts(skipped=parts)
-    return result(Status.PASSED, done.detail), done.state
-
-
-def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
-    return [
-        {"what": r.name, "why": r.detail, **({"command": r.hint} if r.hint else {})}
-        for r in results
-        if r.status is Status.SKIPPED
-    ]
 
 
 def next_commands(state: State) -> tuple[str, ...]:
@@ -163,7 +52,7 @@ def manifest(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage
 
 def lock(state: State, progress: Progress) -> Done:
     """Lock against the manifest's channels, or into .pixi/starter against a stand-in."""
-    workspace = _known(state.workspace)
+    workspace = known(state.workspace)
     channel, why = _stand_in(state, progress)
     choice = choose(workspace, state.options.engine, own_channels=channel is not None)
     path = workspace.lock_file if channel is None else state.root / STARTER_FOLDER / "pixi.lock"
@@ -198,7 +87,7 @@ def lock(state: State, progress: Progress) -> Done:
 def _stand_in(state: State, progress: Progress) -> tuple[str | None, str]:
     """Return the URL to lock against in place of the manifest's channels, and why."""
     wanted = state.options.channel
-    channels = _known(state.workspace).channels
+    channels = known(state.workspace).channels
     if wanted == "starter":
         return build_channel(progress).url, "asked for"
     if wanted is not None:
@@ -222,8 +111,8 @@ def _channel_words(state: State, channel: str) -> str:
 
 def install(state: State, progress: Progress) -> Done:
     """Install the locked default environment for this machine."""
-    workspace = _known(state.workspace)
-    locked = read_lock(_known(state.locked).path)
+    workspace = known(state.workspace)
+    locked = read_lock(known(state.locked).path)
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
     home = state.root / (STARTER_FOLDER if state.starter else Path(".pixi"))
     prefix = home / "envs" / ENVIRONMENT
@@ -247,7 +136,7 @@ def train(state: State, progress: Progress) -> Done:
                 progress.update(line.strip())
 
         done = environment.run_task(
-            _known(state.workspace), _known(state.installed), ENVIRONMENT, TASK, on_line=keep
+            known(state.workspace), known(state.installed), ENVIRONMENT, TASK, on_line=keep
         )
     where = log.relative_to(state.root)
     if done.code != 0:
@@ -285,34 +174,149 @@ NEW = (
 )
 """The stages of `new` after render, in order."""
 
+SUBMIT = (
+    Stage("submit", (), submit),
+    Stage("worker", (), worker),
+    Stage("slots", (), slots),
+)
+"""The stages of `check` on submit files."""
 
-def check_workspace(
-    folder: Path, train_too: bool, channel: str | None, engine: str, progress: Progress
-) -> Report:
-    """Run the stages on a workspace that is there; return the report.
+STAGES = tuple(dict.fromkeys(s.name for s in (*NEW[:2], *SUBMIT, *NEW[2:])))
+"""The names of all stages of `check`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `check` was asked for.
+
+    paths: one folder, or submit files. only, skip: names of stages. submit_from: the folder where
+    condor_submit is run. slots: a file of machine ads, or `typical`. strict: a part that was
+    skipped fails the check.
+    """
+
+    paths: tuple[Path, ...]
+    train: bool = False
+    channel: str | None = None
+    engine: str = "auto"
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    submit_from: Path | None = None
+    slots: str | None = None
+    fix: bool = False
+    strict: bool = False
+
+
+def check(wanted: Wanted, progress: Progress) -> Report:
+    """Run the stages on a workspace, or on submit files alone; return the report.
 
     A pixi.lock is compared with the manifest and never changed. Where there is none, or with
-    `channel`, one is made for this check, as `new` does.
+    `channel`, one is made to train with, as `new` does. Raises UsageError.
     """
-    root = find_manifest(folder).parent
+    if len(wanted.paths) == 1 and wanted.paths[0].is_dir():
+        report = _check_folder(wanted, progress)
+    else:
+        report = _check_files(wanted, progress)
+    return replace(report, incomplete=wanted.strict and bool(_unwanted_skips(report, wanted)))
+
+
+def _unwanted_skips(report: Report, wanted: Wanted) -> list[str]:
+    """Return what was skipped and the user did not leave out."""
+    left = {*wanted.skip, *(f"needs {name}" for name in wanted.skip)}
+    return [s["what"] for s in report.facts["skipped"] if not {s["what"], s["why"]} & left]
+
+
+def _check_files(wanted: Wanted, progress: Progress) -> Report:
+    """Run the rules on submit files."""
+    for path in wanted.paths:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", "name one folder, or only submit files")
+        if not path.is_file():
+            raise UsageError(f"there is no {path}", "name a folder or submit files")
+        if path.name == "pixi.toml":
+            raise UsageError("pixi.toml is no submit file", f"name its folder: {path.parent}")
+    if wanted.train:
+        raise UsageError("--train needs a workspace", "name its folder")
+    options = Options(
+        paths=wanted.paths, submit_from=wanted.submit_from, slots=wanted.slots, fix=wanted.fix
+    )
+    stages = _chosen(wanted, SUBMIT)
+    return run_stages(stages, State(Path.cwd(), options), progress, "check")
+
+
+def _check_folder(wanted: Wanted, progress: Progress) -> Report:
+    folder = wanted.paths[0]
+    try:
+        root = find_manifest(folder).parent
+    except ManifestError:
+        if not find_descriptions(folder):
+            raise
+        report = run_stages(
+            _chosen(wanted, SUBMIT), _state(folder.absolute(), wanted, None), progress, "check"
+        )
+        why = {"what": "manifest", "why": f"there is no pixi.toml in {folder}"}
+        return replace(report, facts={**report.facts, "skipped": [why, *report.facts["skipped"]]})
+    channel = wanted.channel
     if channel not in (None, "starter"):
         stand_in, own = read_channel(channel or "", ask=True)
         channel = stand_in or own
-    state = State(root, Options(engine, channel))
     judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
-    slow = NEW[2:] if train_too else ()
-    lock_stage = judge if use_own or not train_too else NEW[1]
-    report = run_stages((NEW[0], lock_stage, *slow), state, progress, "check")
-    if train_too:
+    slow = NEW[2:] if wanted.train else ()
+    lock_stage = judge if use_own or not wanted.train else NEW[1]
+    stages = _chosen(wanted, (NEW[0], lock_stage, *SUBMIT, *slow))
+    then = next_commands if wanted.train else None
+    report = run_stages(stages, _state(root, wanted, channel), progress, "check", then=then)
+    if wanted.train:
         write_receipt(root, report)
-        return report
-    return replace(report, next_commands=())
+    return report
+
+
+def _state(root: Path, wanted: Wanted, channel: str | None) -> State:
+    return State(
+        root,
+        Options(
+            wanted.engine,
+            channel,
+            submit_from=wanted.submit_from,
+            slots=wanted.slots,
+            fix=wanted.fix,
+        ),
+    )
+
+
+def _chosen(wanted: Wanted, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Return the stages to run: those of --only with what they need, and not those of --skip.
+
+    Raises UsageError for a name that is no stage.
+    """
+    if wanted.slots is None:
+        stages = [s for s in stages if s.name != "slots"]
+    names = [s.name for s in stages]
+    for name in (*wanted.only, *wanted.skip):
+        if name not in names:
+            extra = "" if name not in STAGES else " in this check"
+            raise UsageError(f"there is no stage {name!r}{extra}", f"use: {', '.join(names)}")
+    if wanted.only:
+        keep = _with_needs(wanted.only, stages)
+        stages = [s for s in stages if s.name in keep]
+    return tuple(s if s.name not in wanted.skip else left_out(s) for s in stages)
+
+
+def _with_needs(names: Iterable[str], stages: Sequence[Stage]) -> set[str]:
+    by_name = {s.name: s for s in stages}
+    keep: set[str] = set()
+    todo = [name for name in names if name in by_name]
+    while todo:
+        name = todo.pop()
+        if name not in keep:
+            keep.add(name)
+            todo += [n for n in by_name[name].requires if n in by_name]
+    return keep
 
 
 def lock_is_current(state: State, progress: Progress) -> Done:
     """Compare pixi.lock with pixi.toml, without network."""
-    workspace = _known(state.workspace)
+    workspace = known(state.workspace)
     progress.update("comparing pixi.lock with pixi.toml")
     path = workspace.lock_file
     hint = f"{change_folder(state.root)} && {program()} lock"
@@ -326,9 +330,3 @@ def lock_is_current(state: State, progress: Progress) -> Done:
     facts = {"path": path.name, "sha256": _sha256(path)}
     detail = f"{path.name} is current: {found.package_count} packages, {', '.join(names)}"
     return Done(detail, replace(state, locked=locked).with_facts(lock=facts))
-
-
-def _known(value: T | None) -> T:
-    """Return what an earlier stage put into the state; a stage's requirements promise it."""
-    assert value is not None  # noqa: S101
-    return value

@@ -166,23 +166,70 @@ def pack(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="The workspace.")] = Path(),
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="A workspace, or submit files (default: here).")
+    ] = None,
     train: Annotated[
         bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this stage and what it needs (repeat for more).")
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Leave this stage out (repeat for more).")
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Correct what can be corrected safely in submit files.")
+    ] = False,
+    slots: Annotated[
+        str | None,
+        typer.Option(
+            help="Where would it run? A file of `condor_status -long`, or `typical`.",
+            metavar="FILE",
+        ),
+    ] = None,
+    submit_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder where condor_submit is run (default: where the executable is found).",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Whatever was skipped counts as a failure.")
     ] = False,
     channel: Annotated[
         str | None, typer.Option(help="Prove it on another channel: URL, folder, or `starter`.")
     ] = None,
     engine: EngineOption = "auto",
+    output: Annotated[
+        Literal["text", "github", "sarif"],
+        typer.Option("--format", help="text, GitHub's annotations, or SARIF."),
+    ] = "text",
     as_json: Json = False,
 ) -> None:
-    """Check an existing workspace: its manifest, its lock, and on request that it trains here."""
-    from pixi_scaffold.check import check_workspace
+    """Check a workspace or submit files: manifest, lock, jobs, worker scripts."""
+    from pixi_scaffold.check import Wanted
+    from pixi_scaffold.check import check as run
 
-    with _session("check", as_json) as session:
+    with _session("check", as_json, output) as session:
         if channel is not None and not train:
             raise UsageError("--channel is for proving a project", "add: --train")
-        session.show(check_workspace(folder, train, channel, engine, session.progress))
+        if as_json and output != "text":
+            raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
+        wanted = Wanted(
+            tuple(expanded(p) for p in paths or [Path()]),
+            train,
+            channel,
+            engine,
+            tuple(only or ()),
+            tuple(skip or ()),
+            None if submit_from is None else expanded(submit_from),
+            slots,
+            fix,
+            strict,
+        )
+        session.show(run(wanted, session.progress))
 
 
 @channel_app.command("build")
@@ -202,12 +249,12 @@ def channel_build(
 class _Session:
     """One command's output: where progress goes and how its report is shown."""
 
-    def __init__(self, command: str, as_json: bool) -> None:
+    def __init__(self, command: str, as_json: bool, output: str = "text") -> None:
         from pixi_scaffold.display import out_and_err, progress_for
 
-        self.command, self.as_json = command, as_json
+        self.command, self.as_json, self.output = command, as_json, output
         self.out, self.err = out_and_err()
-        self.display = progress_for(self.err if as_json else self.out)
+        self.display = progress_for(self.err if as_json or output != "text" else self.out)
 
     @property
     def progress(self) -> Progress:
@@ -219,6 +266,8 @@ class _Session:
         self.display.close()
         if self.as_json:
             sys.stdout.write(report.to_json())
+        elif self.output != "text":
+            sys.stdout.write(_annotated(report, self.output))
         else:
             print_report(report, self.out)
         sys.stdout.flush()
@@ -240,9 +289,9 @@ class _Session:
 
 
 @contextmanager
-def _session(command: str, as_json: bool) -> Iterator[_Session]:
+def _session(command: str, as_json: bool, output: str = "text") -> Iterator[_Session]:
     """Run a command's body; every way out of it has a message and a documented exit code."""
-    session = _Session(command, as_json)
+    session = _Session(command, as_json, output)
     try:
         yield session
     except ScaffoldError as error:
@@ -256,6 +305,16 @@ def _session(command: str, as_json: bool) -> Iterator[_Session]:
         session.fail(EXIT_FAILED, what, "check the free space and who may write there")
     finally:
         session.display.close()
+
+
+def _annotated(report: Report, output: str) -> str:
+    """Return the report for continuous integration."""
+    from pixi_scaffold.annotations import github, sarif
+    from pixi_scaffold.rules import RULES
+
+    if output == "github":
+        return github(report)
+    return sarif(report, [(rule.id, rule.title) for rule in RULES.values()])
 
 
 def _named(folder: Path) -> Path:

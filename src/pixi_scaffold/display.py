@@ -44,9 +44,18 @@ def print_report(report: Report, stream: TextIO) -> None:
     say("", "")
     for line, status in report.table(shutil.get_terminal_size().columns):
         say(line, _STYLES[status] if status else "bold")
-    for result in report.failed:
+    for result in report.results:
+        if result.status is Status.FAILED:
+            say("", "")
+            print_error(f"{result.name} failed: {result.detail}", result.lines, result.hint, stream)
+        elif result.lines:
+            say("", "")
+            say(f"{result.name}: {result.detail}", "bold")
+            for line in result.lines:
+                say(f"  {line}", "")
+    if report.incomplete:
         say("", "")
-        print_error(f"{result.name} failed: {result.detail}", result.lines, result.hint, stream)
+        print_error("--strict: what was skipped counts as a failure", (), "", stream)
     if report.next_commands:
         say("", "")
         say("next", "bold")

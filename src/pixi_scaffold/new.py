@@ -58,12 +58,13 @@ def new(request: Request, progress: Progress) -> Report:
         go = (change_folder(rendered.folder), f"{program()} check --train")
         return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
 
-    from pixi_scaffold.check import NEW, Options, State, run_stages  # rattler and its cost
+    from pixi_scaffold.check import NEW, next_commands  # rattler and its cost
+    from pixi_scaffold.stages import Options, State, run_stages
 
     options = Options(request.engine, stand_in)
     state = State(rendered.folder.absolute(), options).with_facts(**facts)
     try:
-        report = run_stages(NEW, state, progress, "new", (result,))
+        report = run_stages(NEW, state, progress, "new", (result,), next_commands)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"interrupted; the project in {rendered.folder} is whole, only its checks are not done",

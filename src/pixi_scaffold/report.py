@@ -55,12 +55,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All steps of one command, the facts it established, and what to type next."""
+    """All steps of one command, the facts it established, and what to type next.
+
+    incomplete: whether a part was skipped that the user wanted without fail (check --strict).
+    """
 
     command: str
     results: tuple[Result, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     next_commands: tuple[str, ...] = ()
+    incomplete: bool = False
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -70,7 +74,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 when all that ran passed, 3 when a check failed."""
-        return EXIT_CHECK if self.failed else EXIT_OK
+        return EXIT_CHECK if self.failed or self.incomplete else EXIT_OK
 
     def table(self, width: int) -> list[tuple[str, Status | None]]:
         """Return the steps as lines of at most `width` columns; the heading has no status."""
@@ -99,7 +103,7 @@ class Report:
         return {
             "schema": SCHEMA_VERSION,
             "command": self.command,
-            "ok": not self.failed,
+            "ok": self.exit_code == EXIT_OK,
             "exit_code": self.exit_code,
             "results": [r.to_dict() for r in self.results],
             **self.facts,

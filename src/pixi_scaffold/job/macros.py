@@ -147,21 +147,24 @@ def _closing(value: str, at: int) -> int:
 
 
 def _file_part(options: str, path: str) -> str | None:
-    """Return what $Fpdnxbq(path) gives; None for options that need the submit machine."""
+    """Return what $Fpdnxbqa(path) gives; None for options that need the submit machine.
+
+    p: folders, d: the last of them, n: name, x: extension, b: bare of its separators, q: quoted
+    (with a: in single quotes). Seen with HTCondor 25.14.
+    """
     options = options.lower()
-    if set(options) & set("fuwa"):
+    if set(options) & set("fuw"):
         return None
-    path = path.strip('"')
     pure = PurePosixPath(path)
-    folder = path[: len(path) - len(pure.name)]
+    folder, parent = path[: len(path) - len(pure.name)], pure.parent.name
+    parts = {"p": folder, "d": f"{parent}/" if parent else "", "n": pure.stem, "x": pure.suffix}
     if "b" in options:
-        folder = folder.rstrip("/")
-    parts = {"p": folder, "d": f"{pure.parent.name}/" if pure.parent.name else "", "n": pure.stem,
-             "x": pure.suffix}  # fmt: skip
-    text = "".join(parts[c] for c in "pdnx" if c in options) if set(options) & set("pdnx") else path
-    if "b" in options and set(options) & set("x") and not set(options) & set("pdn"):
-        text = text.lstrip(".")
-    return f'"{text}"' if "q" in options else text
+        parts |= {"p": folder.rstrip("/"), "d": parent, "x": pure.suffix.lstrip(".")}
+    chosen = [parts[c] for c in "pdnx" if c in options]
+    text = "".join(chosen) if chosen or set(options) & set("pdnx") else path
+    if "q" in options:
+        return f"'{text}'" if "a" in options else f'"{text}"'
+    return text
 
 
 def _substring(text: str, numbers: list[str]) -> str | None:

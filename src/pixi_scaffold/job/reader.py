@@ -23,6 +23,7 @@ LIMIT = 8 << 20
 """Bytes of a description, its included files together, that are read."""
 _INCLUDE_DEPTH = 20
 _IF_DEPTH = 63
+_LOST_LIMIT = 100  # more need not be told
 _COMMAND = re.compile(
     r"(?P<name>[^\s=:]+)\s*(?:(?P<here>@=)|\+(?P<plus>[^\s=]{0,2})=|(?P<op>[=:]))\s*"
 )
@@ -60,7 +61,8 @@ class _Reader:
     jobs: list[Job] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    since_queue: list[Command] = field(default_factory=list)
+    queued: int = 0  # how many commands stood above the last queue statement
+    places: dict[str, int] = field(default_factory=dict)  # name -> index of its last command
     included: dict[Path, tuple[str, ...]] = field(default_factory=dict)
     branches: list[_Branch] = field(default_factory=list)
     size: int = 0
@@ -94,7 +96,8 @@ class _Reader:
             if all(branch.active for branch in self.branches):
                 self._statement(content, line, file, lines, depth)
         if self.branches:
-            self.problem("odd", file, len(text.splitlines()), "an `if` without its `endif`")
+            what = "the file ends within an `if`: its `endif` is missing"
+            raise self.refuse(file, text.count("\n") + (not text.endswith("\n")), what)
         self.branches = outer
 
     def _condition(self, content: str, line: Line, file: Path) -> bool:
@@ -219,15 +222,19 @@ class _Reader:
             value = f"{before}{separator}{value}"
         # A value that names itself takes the earlier value now; other macros wait for the queue.
         value = own.sub(lambda match: before or match[1] or "", value)
+        parts = re.compile(r"\$F[a-z]*\(" + re.escape(key) + r"\)", re.IGNORECASE)
+        earlier_value = {key.lower(): before} if before else {}
+        value = parts.sub(lambda match: expand(match[0], earlier_value).text, value)
         if len(value) > LIMIT:
             raise self.refuse(file, line.first, f"{spelled} grows beyond {LIMIT >> 20} MiB")
         name = canonical(key)
         command = Command(name, spelled, value, file, line.first, line.last, appends)
         earlier = self.current.get(name)
-        if earlier is not None and not appends and earlier in self.since_queue:
+        unused = self.places.get(name, -1) >= self.queued
+        if earlier is not None and not appends and unused and len(self.lost) < _LOST_LIMIT:
             self.lost.append((earlier, command))
+        self.places[name] = len(self.commands)
         self.commands.append(command)
-        self.since_queue.append(command)
         self.current[name] = command
         self.macros[key.lower()] = value
 
@@ -245,9 +252,13 @@ class _Reader:
             except QueueError as error:
                 self.problem("queue", file, line.first, str(error))
                 queue = Queue(file, line.first, line.text)
+        if self.branches:  # the next part of the file is read as if it were a file of its own
+            what = "a queue statement inside an `if`, which HTCondor forgets here"
+            self.problem("odd", file, line.first, what)
+            self.branches = []
         self.queues.append(queue)
         self.jobs.append(self._job(queue))
-        self.since_queue = []
+        self.queued = len(self.commands)
 
     def _job(self, queue: Queue) -> Job:
         return Job(self.path, self.folder, dict(self.current), dict(self.macros), queue)
@@ -309,7 +320,7 @@ def read_description(path: Path, folder: Path) -> Description:
 
 def _finished(reader: _Reader, text: str) -> Description:
     refused = any(p.kind == "refused" for p in reader.problems)
-    trailing = () if refused or not reader.queues else tuple(reader.since_queue)
+    trailing = () if refused or not reader.queues else tuple(reader.commands[reader.queued :])
     jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)
     return Description(
         reader.path,

@@ -1,0 +1,89 @@
+"""A check's report for continuous integration: GitHub's annotations, and SARIF 2.1.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pixi_scaffold import __version__
+from pixi_scaffold.report import Report
+
+_LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
+DOCS = "https://github.com/pixi-scaffold/pixi-scaffold/blob/main/docs/reference/rules"
+"""Where the page of each rule is."""
+
+
+def _findings(report: Report) -> Iterable[dict[str, Any]]:
+    return tuple(report.facts.get("findings", ()))
+
+
+def github(report: Report) -> str:
+    """Return workflow commands, one a finding and one a stage that failed for another reason.
+
+    Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
+    lines = []
+    for f in _findings(report):
+        place = f"file={_property(f['file'])},line={max(f['line'], 1)},title={f['rule']}"
+        text = _data(f"{f['message']}. Fix: {f['fix']}")
+        lines.append(f"::{_LEVELS[f['severity']]} {place}::{text}")
+    for result in report.failed:
+        if not _of_findings(result.name):
+            text = "\n".join((result.detail, *result.lines))
+            lines.append(f"::error title={result.name}::{_data(text)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
+    """Return a SARIF log; rules: (id, title) of every rule there is.
+
+    Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+    """
+    results = [
+        {
+            "ruleId": f["rule"],
+            "level": f["severity"],
+            "message": {"text": f"{f['message']}. Fix: {f['fix']}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f["file"]},
+                        "region": {"startLine": max(f["line"], 1)},
+                    }
+                }
+            ],
+        }
+        for f in _findings(report)
+    ]
+    for result in report.failed:
+        if not _of_findings(result.name):
+            text = "\n".join((result.detail, *result.lines))
+            results.append({"ruleId": result.name, "level": "error", "message": {"text": text}})
+    driver = {
+        "name": "pixi-scaffold",
+        "version": __version__,
+        "informationUri": "https://github.com/pixi-scaffold/pixi-scaffold",
+        "rules": [
+            {"id": id_, "shortDescription": {"text": title}, "helpUri": f"{DOCS}/{id_}.md"}
+            for id_, title in rules
+        ],
+    }
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _of_findings(stage: str) -> bool:
+    return stage in ("submit", "worker")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,183 @@
+"""Rules on checkpoints, interruptions and container images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pixi_scaffold.rules.files import to_be_made
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+
+_PLACEHOLDER = re.compile(
+    r"<[A-Za-z][\w -]*>|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org)\w*"
+    r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
+    r"|path/to/|example\.(?:com|org)|\bTODO\b|\bFIXME\b|\bXXX\b|placeholder",
+    re.IGNORECASE,
+)
+
+
+@rule("PS401")
+def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
+    """A checkpoint exit code without checkpoint files, or the reverse.
+
+    Why: checkpoint_exit_code makes HTCondor copy what transfer_checkpoint_files names and start
+    the job again; one without the other saves nothing, or is never used.
+    Fix: set both.
+    Source: the HTCondor manual, self-checkpointing applications.
+    """
+    code = subject.job.command("checkpoint_exit_code")
+    files = subject.job.command("transfer_checkpoint_files")
+    if code is not None and files is None:
+        yield at(
+            code,
+            f"{code.spelled} without transfer_checkpoint_files: nothing is kept",
+            "add: transfer_checkpoint_files = FOLDER",
+        )
+    elif files is not None and code is None:
+        what = f"{files.spelled} without checkpoint_exit_code is never used"
+        yield at(files, what, "add: checkpoint_exit_code = 85")
+
+
+@rule("PS402")
+def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
+    """A job that offers to be interrupted and saves no checkpoint.
+
+    Why: `+is_resumable` and the like put the job on machines where it is thrown off at any moment.
+    It starts from nothing each time, and may never end.
+    Fix: save checkpoints (checkpoint_exit_code, transfer_checkpoint_files), or remove the line.
+    Source: https://chtc.cs.wisc.edu/uw-research-computing/gpu-jobs
+    """
+    for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
+        command = subject.job.command(name)
+        if command is None or (subject.job.text(name) or "").lower() not in ("true", "1"):
+            continue
+        evict = "EVICT" in (subject.job.text("when_to_transfer_output") or "").upper()
+        if subject.job.command("checkpoint_exit_code") is None and not evict:
+            severity = None if name == "my.is_resumable" else Severity.WARNING
+            yield at(
+                command,
+                f"{command.spelled} without checkpoints",
+                "add checkpoint_exit_code and transfer_checkpoint_files",
+                severity=severity,
+            )
+
+
+@rule("PS403")
+def nobody_exits_so(subject: Subject) -> Iterator[Found]:
+    """Nothing exits with the checkpoint exit code.
+
+    Why: HTCondor takes a checkpoint only when the job ends with that very code. No file that the
+    job brings along mentions it.
+    Fix: let the training exit with it after saving, or correct the number.
+    Source: the HTCondor manual, self-checkpointing applications.
+    """
+    command = subject.job.command("checkpoint_exit_code")
+    code = subject.job.text("checkpoint_exit_code") or ""
+    if command is None or not code.isdecimal() or not subject.transfers:
+        return
+    if subject.executable_data is None or any(path.is_dir() for path in subject.input_files):
+        return
+    paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
+    texts = [read_bytes(p) or b"" for p in paths if p.suffix != ".lock"]
+    arguments = subject.job.text("arguments") or ""
+    if any(b"\0" in text[:4096] for text in texts):
+        return
+    word = re.compile(rf"\b{code}\b")
+    if word.search(arguments) or any(word.search(t.decode(errors="replace")) for t in texts):
+        return
+    yield at(command, f"nothing that the job brings along says {code}", "exit with it after saving")
+
+
+@rule("PS404")
+def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
+    """Settings that defeat the checkpoints.
+
+    Why: without file transfer there is nobody to copy a checkpoint; an exit code that also means
+    success ends the job; SIGKILL leaves no time to save.
+    Fix: should_transfer_files = YES, a code of its own (85), kill_sig = SIGTERM.
+    Source: the HTCondor manual, self-checkpointing applications.
+    """
+    command = subject.job.command("checkpoint_exit_code")
+    code = subject.job.text("checkpoint_exit_code")
+    if command is None:
+        return
+    if not subject.transfers:
+        yield at(
+            command, "checkpoints with should_transfer_files = NO", "should_transfer_files = YES"
+        )
+    if code == (subject.job.text("success_exit_code") or "0"):
+        yield at(
+            command, f"exit code {code} also means that the job is done", "use another code: 85"
+        )
+    signal, name = subject.job.command("kill_sig"), (subject.job.text("kill_sig") or "").upper()
+    if signal is not None and name in ("9", "SIGKILL", "KILL"):
+        yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
+
+
+@rule("PS405")
+def placeholder(subject: Subject) -> Iterator[Found]:
+    """A placeholder that nobody replaced.
+
+    Why: a job with the image `docker://username/image:tag` is idle for ever, or held.
+    Fix: put your own name in its place.
+    Source: published examples.
+    """
+    names = ("container_image", "docker_image", "my.singularityimage", "transfer_input_files",
+             "executable", "accounting_group", "my.projectname", "output_destination")  # fmt: skip
+    for name in names:
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        found = _PLACEHOLDER.search(text)
+        if command is not None and found is not None:
+            what = f"{command.spelled} has a placeholder: {found[0]}"
+            yield at(command, what, "put the real name in its place")
+
+
+@rule("PS406")
+def universe_and_image(subject: Subject) -> Iterator[Found]:
+    """A container universe without an image, or an image that is not there.
+
+    Why: without container_image condor_submit refuses the job; an image file that is missing holds
+    it; an image in the vanilla universe is not used.
+    Fix: container_image = docker://NAME:TAG or FILE.sif.
+    Source: the condor_submit manual, container universe.
+    """
+    universe, image = subject.job.command("universe"), subject.job.command("container_image")
+    docker = subject.job.command("docker_image")
+    if subject.universe == "container" and image is None and docker is None:
+        if universe is not None:
+            yield at(
+                universe, "universe = container without container_image", "add container_image"
+            )
+        return
+    if subject.universe == "docker" and docker is None and universe is not None:
+        yield at(universe, "universe = docker without docker_image", "add docker_image")
+    name = subject.job.text("container_image") or ""
+    if image is None or not name or "$" in name or _PLACEHOLDER.search(name):
+        return
+    if is_url(name) or name.startswith("/"):
+        return
+    if not (subject.start / name).exists() and not to_be_made(subject, name):
+        yield at(
+            image, f"the image {name} is not in {subject.start}", "build it, or correct the name"
+        )
+
+
+@rule("PS407", Severity.WARNING)
+def image_without_tag(subject: Subject) -> Iterator[Found]:
+    """An image whose content changes under its name.
+
+    Why: `latest`, or no tag, is another image tomorrow; the jobs of one sweep may run different
+    software.
+    Fix: name a version, or a digest: image@sha256:...
+    Source: the OCI image specification.
+    """
+    for name in ("container_image", "docker_image"):
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        bare = text.removeprefix("docker://")
+        docker = name == "docker_image" or text.startswith("docker://")
+        if command is None or not docker or "$" in text or _PLACEHOLDER.search(text):
+            continue
+        last = bare.rpartition("/")[2]
+        if "@" not in bare and (":" not in last or last.endswith(":latest")):
+            yield at(command, f"{text} has no fixed version", "name a tag or a digest")

@@ -1,0 +1,356 @@
+"""Rules on the job against the project's lock: GPUs, disk, bandwidth, the pinned Pixi."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from packaging.version import InvalidVersion, Version
+
+from pixi_scaffold.job import Command
+from pixi_scaffold.job.words import parse_runtime, parse_size
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
+from pixi_scaffold.rules.subject import Row, Script, Subject
+
+GIB = 1 << 30
+BANDWIDTH_LIMIT = 40 * GIB
+"""Bytes that the jobs of one submission may download before it is called a bomb."""
+UNPACKED = 2
+"""How many times larger an environment is than its packages (see docs/explanation/rules.md)."""
+
+PIXI_FORMATS = ((7, "0.68.0"), (6, "0.39.3"), (5, "0.22.0"))
+"""Lock format, and a Pixi before which none reads it.
+
+Sources: Pixi's changelog for 7; for 6 and 5 the release with which Pixi's own lock was first
+written so.
+"""
+
+CUDA_CAPABILITY = {
+    11: ("3.5", "the CUDA 11 toolkit's release notes"),
+    12: ("5.0", "the CUDA 12 toolkit's release notes, and conda-forge's build of PyTorch"),
+    13: ("7.5", "the CUDA 13 toolkit's release notes, and conda-forge's build of PyTorch"),
+}
+"""CUDA major -> the oldest GPU generation, and who says so."""
+CUDNN = ("9.11", "7.0", "conda-forge/cudnn-feedstock issue 124")
+"""From this cuDNN on, GPUs below this capability can crash."""
+
+
+@rule("PS501", Severity.WARNING)
+def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
+    """Many jobs that each download the whole environment.
+
+    Why: with the bootstrap delivery every job downloads every package. A hundred jobs with CUDA
+    pull hundreds of GiB through the pool's network, and conda-forge may block it.
+    Fix: change the delivery to pack or container, where the environment travels once or is cached.
+    Source: the sizes of the packages in pixi.lock.
+    """
+    row = _row(subject)
+    total = subject.job.queue.total
+    if subject.delivery != "bootstrap" or row is None or total * row.download < BANDWIDTH_LIMIT:
+        return
+    yield Found(
+        subject.job.queue.file,
+        subject.job.queue.line,
+        f"each job downloads {_gib(row.download)} GiB: {total} jobs "
+        f"{_gib(total * row.download)} GiB",
+        "deliver the environment packed or in an image",
+    )
+
+
+@rule("PS502")
+def driver_too_old(subject: Subject) -> Iterator[Found]:
+    """The job may land on a driver that is too old for the locked CUDA.
+
+    Why: the packages run only with a driver that supports their CUDA. On an older one PyTorch
+    falls back to the CPU, or the job fails, after the wait in the queue.
+    Fix: gpus_minimum_runtime = MAJOR.0, the limit that the locked packages carry.
+    Source: the constraint `__cuda` of the locked cuda-version;
+    https://docs.nvidia.com/deploy/cuda-compatibility/
+    """
+    row = subject.project.gpu if subject.project else None
+    gpus = subject.job.command("request_gpus")
+    if row is None or row.driver is None or gpus is None or not subject.gpus:
+        return
+    need = f"{row.driver[0]}.{row.driver[1]}"
+    why = (
+        f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA {need}"
+    )
+    limit = _driver_limit(subject)
+    if limit is None:
+        yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
+        return
+    command, version = limit
+    if version is not None and version < row.driver:
+        text = f"{version[0]}.{version[1]}"
+        edits: tuple[Edit, ...] = ()
+        if command.name == "gpus_minimum_runtime" and command.line == command.last:
+            edits = (_value_edit(subject, command, need),)
+        yield at(
+            command,
+            f"the driver limit is {text}; {why}",
+            f"gpus_minimum_runtime = {need}",
+            edits,
+        )
+
+
+@rule("PS503")
+def gpu_too_old(subject: Subject) -> Iterator[Found]:
+    """The job may land on a GPU that the locked libraries do not support.
+
+    Why: builds hold code for some generations of GPUs only. On an older one the job fails with "no
+    kernel image", or crashes in cuDNN.
+    Fix: gpus_minimum_capability = the figure in the message.
+    Source: CUDA 13 begins at 7.5 (CUDA toolkit release notes); conda-forge builds PyTorch for CUDA
+    12 from 5.0 and for CUDA 13 from 7.5 on (conda-forge/pytorch-cpu-feedstock, recipe/build.sh);
+    cuDNN from 9.11 on can crash below 7.0 (conda-forge/cudnn-feedstock issue 124).
+    """
+    row = subject.project.gpu if subject.project else None
+    gpus = subject.job.command("request_gpus")
+    if row is None or gpus is None or not subject.gpus:
+        return
+    need, why = _capability(row)
+    if not need:
+        return
+    command = subject.job.command("gpus_minimum_capability")
+    if command is None:
+        required = subject.where("require_gpus", "requirements")
+        text = (subject.job.text(required.name) or "") if required else ""
+        found = re.search(r"Capability\s*>=?\s*(\d+(?:\.\d+)?)", text, re.IGNORECASE)
+        if found is None:
+            yield at(
+                gpus,
+                f"no limit for the GPU's generation; {why}",
+                f"add: gpus_minimum_capability = {need}",
+            )
+        elif float(found[1]) < float(need) and required is not None:
+            what = f"the limit for the GPU's generation is {found[1]}; {why}"
+            yield at(required, what, f"Capability >= {need}")
+        return
+    text = subject.job.text("gpus_minimum_capability") or ""
+    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
+        edits = (_value_edit(subject, command, need),) if command.line == command.last else ()
+        yield at(
+            command,
+            f"the limit for the GPU's generation is {text}; {why}",
+            f"gpus_minimum_capability = {need}",
+            edits,
+        )
+
+
+@rule("PS504")
+def disk_too_small(subject: Subject) -> Iterator[Found]:
+    """The disk that is asked for cannot hold the environment.
+
+    Why: packages unpack to about twice their size; the job is held when its scratch folder grows
+    beyond request_disk, or the installation fails in the middle.
+    Fix: request_disk = the figure in the message.
+    Source: the sizes of the packages in pixi.lock.
+    """
+    row, command = _row(subject), subject.job.command("request_disk")
+    if row is None or command is None or subject.delivery not in ("bootstrap", "pack"):
+        return
+    size = parse_size((subject.job.text("request_disk") or "").split(",")[0], 1 << 10)
+    archive = row.download if subject.delivery == "pack" else 0
+    need = row.download * UNPACKED + archive
+    if size is None or size <= 0 or size >= need:
+        return
+    wanted = (
+        f"{-(-need * 5 // 4 // GIB)}GB" if need > GIB else f"{-(-need * 5 // 4 // (1 << 20))}MB"
+    )
+    what = (
+        f"{row.packages} packages of {_gib(row.download)} GiB unpack to about "
+        f"{_gib(row.download * UNPACKED)} GiB" + (", beside the archive" if archive else "")
+    )
+    yield at(command, f"{command.spelled} = {subject.job.text('request_disk')}; {what}", wanted)
+
+
+@rule("PS505")
+def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
+    """A GPU is asked for and the lock has none, or the reverse.
+
+    Why: with a CPU-only lock the job waits for a GPU, blocks it, and trains on the CPU. With a
+    lock for CUDA only, Pixi refuses to install on a machine without a driver.
+    Fix: ask for a GPU exactly when the locked environment uses one.
+    Source: the packages in pixi.lock.
+    """
+    project, gpus = subject.project, subject.job.command("request_gpus")
+    if project is None or not project.linux or not subject.delivery:
+        return
+    if subject.gpus and gpus is not None and project.gpu is None:
+        names = ", ".join(row.name for row in project.linux)
+        yield at(
+            gpus,
+            f"request_gpus, but pixi.lock has no CUDA packages for {names}",
+            "lock a platform with CUDA, or remove request_gpus",
+        )
+    elif not subject.gpus and project.cpu is None and subject.description.queues:
+        command = gpus or subject.job.command("executable")
+        row = project.gpu
+        if command is not None and row is not None:
+            yield at(
+                command,
+                f"no GPU is asked for, but pixi.lock has only {row.name}, which needs one",
+                "add: request_gpus = 1",
+            )
+
+
+@rule("PS506")
+def manifest_stays_here(subject: Subject) -> Iterator[Found]:
+    """The worker installs from a manifest and a lock that are not transferred.
+
+    Why: `pixi install` needs pixi.toml and pixi.lock in the job's folder. Without the lock it
+    solves anew; without the manifest it fails.
+    Fix: name both in transfer_input_files.
+    Source: the Pixi manual.
+    """
+    project = subject.project
+    if project is None or subject.delivery != "bootstrap" or not subject.transfers:
+        return
+    missing = [p.name for p in (project.manifest, project.lock) if p.name not in subject.arrives]
+    command = subject.where("transfer_input_files", "executable")
+    if not missing or command is None:
+        return
+    edits: tuple[Edit, ...] = ()
+    inside = all((subject.start / name).is_file() for name in missing)
+    if command.name == "transfer_input_files" and command.line == command.last and inside:
+        text = ", ".join([command.value.strip().rstrip(","), *missing])
+        edits = (_value_edit(subject, command, text),)
+    yield at(
+        command,
+        f"the worker installs with Pixi, and {' and '.join(missing)} stays here",
+        f"add {', '.join(missing)} to transfer_input_files",
+        edits,
+    )
+
+
+@rule("PS507")
+def pixi_too_old(subject: Subject) -> Iterator[Found]:
+    """The Pixi that the worker script pins cannot read the lock or the manifest.
+
+    Why: an older Pixi refuses a newer lock format, and one outside of requires-pixi refuses the
+    manifest: every job fails at once.
+    Fix: pin the Pixi that the project uses.
+    Source: the lock format in pixi.lock, and requires-pixi in pixi.toml; format 7 is read from
+    Pixi 0.68 on.
+    """
+    project = subject.project
+    if project is None:
+        return
+    for script in subject.scripts:
+        for number, version in _pinned(script):
+            needed = next((v for f, v in PIXI_FORMATS if project.lock_format >= f), "0")
+            if version < Version(needed):
+                yield Found(
+                    script.path,
+                    number,
+                    f"Pixi {version} cannot read lock format {project.lock_format} of "
+                    f"{project.lock.name}",
+                    f"pin {needed} or newer",
+                )
+            elif project.requires_pixi and not _allowed(version, project.requires_pixi):
+                yield Found(
+                    script.path,
+                    number,
+                    f"Pixi {version} is pinned, and {project.manifest.name} says requires-pixi = "
+                    f"{project.requires_pixi!r}",
+                    "pin a version in that range",
+                )
+
+
+@rule("PS508")
+def no_linux(subject: Subject) -> Iterator[Found]:
+    """The lock has no platform for a worker.
+
+    Why: HTCondor pools run Linux; the environment is locked for other machines only.
+    Fix: add linux-64 to the platforms of pixi.toml, then lock.
+    Source: the platforms in pixi.lock.
+    """
+    project, command = subject.project, subject.job.command("executable")
+    if project is None or not project.rows or project.linux or command is None:
+        return
+    if subject.delivery:
+        names = ", ".join(row.name for row in project.rows)
+        yield at(command, f"pixi.lock has only {names}", "add linux-64 to the platforms, then lock")
+
+
+def _row(subject: Subject) -> Row | None:
+    """Return the locked platform that the worker would install."""
+    project = subject.project
+    if project is None or not project.linux:
+        return None
+    return (project.gpu if subject.gpus else project.cpu) or project.linux[0]
+
+
+def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | None:
+    """Return the command that limits the driver, and its CUDA version if that is a number."""
+    command = subject.job.command("gpus_minimum_runtime")
+    if command is not None:
+        return command, parse_runtime(subject.job.text("gpus_minimum_runtime") or "")
+    for name in ("require_gpus", "requirements"):
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        found = re.search(r"(?:DriverVersion|RuntimeVersion)\s*>=?\s*(\d+)(?:\.(\d+))?", text, re.I)
+        if command is not None and found:
+            return command, (int(found[1]), int(found[2] or 0))
+        found = re.search(r"MaxSupportedVersion\s*>=?\s*(\d+)", text, re.I)
+        if command is not None and found:
+            number = int(found[1])
+            return command, (number // 1000, number % 1000 // 10)
+    return None
+
+
+def _capability(row: Row) -> tuple[str, str]:
+    """Return the oldest GPU generation for the locked packages, and why; empty if unknown."""
+    best, why = "", ""
+    if row.driver and row.driver[0] in CUDA_CAPABILITY:
+        best, source = CUDA_CAPABILITY[row.driver[0]]
+        what = f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
+        why = f"{what} begins at {best} ({source})"
+    if (
+        row.cudnn
+        and _version(row.cudnn) >= Version(CUDNN[0])
+        and float(best or 0) < float(CUDNN[1])
+    ):
+        best, why = CUDNN[1], f"cuDNN {row.cudnn} can crash below {CUDNN[1]} ({CUDNN[2]})"
+    return best, why
+
+
+def _pinned(script: Script) -> Iterator[tuple[int, Version]]:
+    """Yield the Pixi versions that a script pins, with their lines."""
+    pattern = re.compile(
+        r"(?:pixi_version|PIXI_VERSION)=[\"']?v?(\d+\.\d+\.\d+)"
+        r"|pixi/releases/download/v(\d+\.\d+\.\d+)|prefix-dev/pixi:(\d+\.\d+\.\d+)"
+    )
+    for number, line in script.code:
+        for found in pattern.finditer(line):
+            yield number, _version(next(g for g in found.groups() if g))
+
+
+def _version(text: str) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return Version("0")
+
+
+def _allowed(version: Version, wanted: str) -> bool:
+    """Whether a version lies in a conda range of plain comparisons; others count as yes."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    text = wanted.replace(" ", "")
+    if re.fullmatch(r"\d[\d.]*", text):
+        text = f"=={text}"
+    try:
+        return SpecifierSet(text).contains(version)
+    except InvalidSpecifier:
+        return True
+
+
+def _value_edit(subject: Subject, command: Command, value: str) -> Edit:
+    lines = subject.description.included.get(command.file, subject.description.lines)
+    line = lines[command.line - 1].rstrip("\r")
+    head = line[: line.index("=") + 1]
+    return Edit(command.file, command.line, command.last, (f"{head} {value}",))
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f}" if size < 100 * GIB else f"{size / GIB:.0f}"

@@ -1,0 +1,128 @@
+"""Whether the training's exit code gets out of a worker script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pixi_scaffold.rules.subject import Script
+
+_TRAINING = re.compile(
+    r"(?<![\w/.-])(?:python[0-9.]*|torchrun|accelerate\s+launch|pixi\s+run)\b"
+    r"(?!\s*(?:-c|-V|--version|-m\s+(?:pip|venv)))"
+)
+
+
+def continues(line: str) -> bool:
+    """Whether a line ends with an odd number of backslashes."""
+    tail = re.search(r"\\+$", line)
+    return tail is not None and len(tail[0]) % 2 == 1
+
+
+def joined(script: Script) -> Iterator[tuple[int, str]]:
+    """Yield the script's commands with continued lines joined, and where each starts."""
+    parts: list[str] = []
+    first = 0
+    for number, line in script.code:
+        if not parts:
+            first = number
+        if continues(line):
+            parts.append(line[:-1])
+            continue
+        yield first, "".join([*parts, line])
+        parts = []
+    if parts:
+        yield first, "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """The line that trains, and the commands before and after it."""
+
+    command: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def rest(self) -> str:
+        return "\n".join(self.after)
+
+
+def hides_exit_code(script: Script) -> tuple[int, str] | None:
+    """Return the line that hides the training's exit code and how, or None when it is seen.
+
+    The last command that starts a training counts; a script without one hides nothing.
+    """
+    commands = [(n, re.split(r"\s#", c)[0].rstrip()) for n, c in joined(script)]
+    at = -1
+    for index, (_, command) in enumerate(commands):
+        if _TRAINING.search(_unquoted(command)) and not _is_helper(command):
+            at = index
+    if at < 0:
+        return None
+    texts = [script.lines[0], *(c for _, c in commands)]
+    training = _Training(commands[at][1], tuple(texts[: at + 1]), tuple(texts[at + 2 :]))
+    for look in (_ignored, _piped, _in_background, _kept, _followed):
+        answer = look(training)
+        if answer is not None:
+            return (commands[at][0], answer) if answer else None
+    return None
+
+
+# Each of these returns how the exit code is lost, "" when it certainly is not, None when it cannot
+# tell.
+
+
+def _ignored(training: _Training) -> str | None:
+    if re.search(r"\|\|\s*(?:true|:|exit\s+0)\s*$", training.command):
+        return "`|| true` hides the exit code of the training"
+    return None
+
+
+def _piped(training: _Training) -> str | None:
+    piped = re.search(r"(?<!\|)\|(?!\|)(?!&)", _unquoted(training.command)) is not None
+    seen = any("pipefail" in c for c in training.before) or "PIPESTATUS" in training.rest
+    if piped and not seen and "PIPESTATUS" not in training.command:
+        return "the exit code is that of the pipe's last command"
+    return None
+
+
+def _in_background(training: _Training) -> str | None:
+    if not re.search(r"(?<!&)&\s*$", training.command):
+        return None
+    if not re.search(r"\bwait\b", training.rest):
+        return "the training runs in the background, and nothing waits for it"
+    given = re.search(r"exit\s+[\"']?\$|wait\s+[\"']?\$\S*\s*$", training.rest)
+    return "" if given else "the script waits for the training and does not exit with its code"
+
+
+def _kept(training: _Training) -> str | None:
+    """Judge `code=$?` behind the training or on the next line."""
+    next_line = training.after[0] if training.after else ""
+    behind = re.search(r"(?:\|\||;)\s*\w+=\$\?", training.command)
+    if not behind and not re.match(r"\s*(?:\w+=\$\?|exit\s+\$\?)", next_line):
+        return None
+    given = re.search(r"exit\s+[\"']?\$", f"{training.command}\n{training.rest}")
+    return "" if given else 'the exit code is kept and not given back: no exit "$code"'
+
+
+def _followed(training: _Training) -> str | None:
+    strict = any(re.search(r"^\s*set\s+-[a-z]*e|errexit|^#!.*\s-\w*e", c) for c in training.before)
+    more = [c for c in training.after if not re.match(r"\s*(?:fi|done|esac|\}|;;)\s*$", c)]
+    if strict or not more:
+        return None
+    return "the script goes on after the training, so its exit code is that of the last command"
+
+
+def _unquoted(command: str) -> str:
+    return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", '""', command)
+
+
+def _is_helper(command: str) -> bool:
+    """Whether a Python line is a probe, not the training: a test, a substitution, an echo."""
+    if re.search(r"\$\([^)]*python|`[^`]*python", command):
+        return True
+    if re.match(r"\s*(?:if|elif|while|until|!|\[|echo|printf|say|alias|export)\b", command):
+        return True
+    return re.match(r"\s*[!\[]?\s*python\S*\s+-c\b", command) is not None

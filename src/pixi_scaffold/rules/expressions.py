@@ -1,0 +1,135 @@
+"""Rules on ClassAd expressions: requirements, rank, periodic checks, attributes of one's own."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+from pixi_scaffold.job import Command
+from pixi_scaffold.rules.attributes import GPU, JOB, SLOT
+from pixi_scaffold.rules.expression import ExpressionError, Reference, attributes
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule
+from pixi_scaffold.rules.subject import Subject
+
+_NAMES = """
+requirements rank require_gpus periodic_hold periodic_release periodic_remove periodic_vacate
+on_exit_hold on_exit_remove leave_in_queue retry_until next_job_start_delay job_max_vacate_time
+allowed_job_duration allowed_execute_duration max_job_retirement_time job_lease_duration
+periodic_hold_subcode want_graceful_removal
+"""
+EXPRESSIONS = frozenset(_NAMES.split())
+"""Commands whose value is a ClassAd expression."""
+
+
+@rule("PS105")
+def bad_expression(subject: Subject) -> Iterator[Found]:
+    """An expression that does not parse.
+
+    Why: condor_submit refuses the file, or, for an attribute with a plus, writes something else
+    than was meant.
+    Fix: close the parentheses and quotes; strings stand in double quotes.
+    Source: the ClassAd language, https://htcondor.readthedocs.io/en/latest/classads/
+    """
+    for command, text in _expressions(subject):
+        try:
+            attributes(text)
+        except ExpressionError as error:
+            yield at(
+                command,
+                f"{command.spelled} does not parse: {error}",
+                "correct the expression",
+            )
+
+
+@rule("PS106")
+def unknown_attribute(subject: Subject) -> Iterator[Found]:
+    """Requirements that name an attribute no slot has.
+
+    Why: an attribute that is not there is undefined, and a comparison with it too, so no machine
+    ever matches: the job is idle for ever.
+    Fix: correct the name. For an attribute of your own pool: `check --slots FILE` with its machine
+    ads, saved by `condor_status -long`.
+    Source: machine ads of real pools, and the manual's lists of attributes.
+    """
+    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    slot = {**SLOT, **{name: name for name in subject.attributes}}
+    for command, text in _expressions(subject):
+        if command.name not in ("requirements", "rank", "require_gpus"):
+            continue
+        known = {**GPU, **JOB} if command.name == "require_gpus" else {**slot, **JOB}
+        try:
+            named = attributes(text)
+        except ExpressionError:
+            continue  # PS105 says so
+        for reference in named:
+            if _known(reference, known, own, subject):
+                continue
+            near = difflib.get_close_matches(reference.name.lower(), known, n=1, cutoff=0.8)
+            yield at(
+                command,
+                f"{command.spelled} names {reference.name}, which no slot has",
+                f"did you mean {known[near[0]]}?"
+                if near
+                else "correct it, or give the pool's machine ads: check --slots FILE",
+                severity=None if near else Severity.WARNING,
+            )
+
+
+@rule("PS118", Severity.WARNING)
+def bare_word(subject: Subject) -> Iterator[Found]:
+    """An attribute whose value is a word without quotes.
+
+    Why: `+Flavour = tomorrow` does not set a text but names another attribute, which does not
+    exist, so the value is undefined.
+    Fix: write `+Flavour = "tomorrow"`.
+    Source: the ClassAd language.
+    """
+    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    for command, text in _expressions(subject):
+        if not command.name.startswith("my.") or not re.fullmatch(r"[A-Za-z_]\w*", text):
+            continue
+        word = text.lower()
+        if word in ("true", "false", "undefined", "error") or word in own or word in JOB:
+            continue
+        edits: tuple[Edit, ...] = ()
+        if command.value.strip() == text and command.line == command.last:
+            line = line_of(subject.description, command)
+            head, _, tail = line.rpartition(text)
+            edits = replaced(command, f'{head}"{text}"{tail}')
+        yield at(
+            command, f"{command.spelled} = {text} names an attribute", f'write "{text}"', edits
+        )
+
+
+def expression_texts(subject: Subject) -> tuple[str, ...]:
+    """Return the expressions that a second opinion should judge."""
+    return tuple(dict.fromkeys(text for _, text in _expressions(subject)))
+
+
+def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
+    """Yield the job's expressions with their texts, but for those that depend on the pool."""
+    for command in subject.job.commands.values():
+        if command.name not in EXPRESSIONS and not command.name.startswith("my."):
+            continue
+        expanded = subject.job.expand(command.value)
+        text = expanded.text.strip()
+        if text and not expanded.unknown:
+            yield command, text
+
+
+def _known(reference: Reference, known: Mapping[str, str], own: set[str], subject: Subject) -> bool:
+    name = reference.name.lower()
+    if reference.scope == "my":
+        return name in own or name in JOB or name in subject.job.macros
+    return name in known or name in own or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
+
+
+def is_expression(text: str, subject: Subject) -> bool:
+    """Whether a text is an expression over attributes that exist."""
+    try:
+        named = attributes(text)
+    except ExpressionError:
+        return False
+    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    return bool(text) and all(_known(r, {**SLOT, **JOB}, own, subject) for r in named)

@@ -1,0 +1,160 @@
+"""What a rule finds, and the table of rules."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixi_scaffold.job import Command, Description
+
+if TYPE_CHECKING:
+    from pixi_scaffold.rules.subject import Subject
+
+
+class Severity(StrEnum):
+    """How bad it is: an error makes the check fail (exit 3), a warning and a note do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A safe change of one file: lines `first` to `last` (from 1) become `lines`.
+
+    whole: in place of that, what is done to the whole file: `unix` line ends, `executable`, or
+    `folder` (make it).
+    """
+
+    path: Path
+    first: int = 0
+    last: int = 0
+    lines: tuple[str, ...] = ()
+    whole: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule yields: where, what is wrong with these very words, and what to do.
+
+    severity: in place of the rule's own.
+    """
+
+    file: Path
+    line: int
+    message: str
+    fix: str
+    edits: tuple[Edit, ...] = ()
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A Found with the rule it came from; lines count from 1, 0 is the file as a whole."""
+
+    rule: str
+    severity: Severity
+    file: Path
+    line: int
+    message: str
+    fix: str
+    edits: tuple[Edit, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document has it."""
+        return {
+            "rule": self.rule,
+            "severity": str(self.severity),
+            "file": str(self.file),
+            "line": self.line,
+            "message": self.message,
+            "fix": self.fix,
+            "fixable": bool(self.edits),
+        }
+
+
+Check = Callable[["Subject"], Iterator[Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: a stable id, its severity, and the function whose docstring is its page."""
+
+    id: str
+    severity: Severity
+    check: Check
+
+    @property
+    def title(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.check) or "").split("\n", 1)[0].rstrip(".")
+
+    @property
+    def page(self) -> str:
+        """The docstring."""
+        return inspect.getdoc(self.check) or ""
+
+    def run(self, subject: Subject) -> Iterator[Finding]:
+        """Yield what it finds."""
+        for found in self.check(subject):
+            yield Finding(
+                self.id,
+                found.severity or self.severity,
+                found.file,
+                found.line,
+                found.message,
+                found.fix,
+                found.edits,
+            )
+
+
+RULES: dict[str, Rule] = {}
+"""Every rule by its id; the modules of this package fill it when they are imported."""
+
+
+def rule(id: str, severity: Severity = Severity.ERROR) -> Callable[[Check], Check]:  # noqa: A002
+    """Enter a function into the table of rules."""
+
+    def enter(check: Check) -> Check:
+        assert id not in RULES  # noqa: S101  two rules with one id
+        RULES[id] = Rule(id, severity, check)
+        return check
+
+    return enter
+
+
+def at(
+    command: Command,
+    message: str,
+    fix: str,
+    edits: tuple[Edit, ...] = (),
+    severity: Severity | None = None,
+) -> Found:
+    """Return a Found at a command's first line."""
+    return Found(command.file, command.line, message, fix, edits, severity)
+
+
+def commented(command: Command) -> bool:
+    """Whether a comment stands behind the value, which is then PS119's alone to report."""
+    return " #" in command.value or "\t#" in command.value
+
+
+def short(text: str) -> str:
+    """Return a text as it fits into a message."""
+    return text if len(text) <= 50 else f"{text[:47]}..."
+
+
+def line_of(description: Description, command: Command) -> str:
+    """Return the first line of a command as it stands in its file."""
+    lines = description.included.get(command.file, description.lines)
+    return lines[command.line - 1].rstrip("\r")
+
+
+def replaced(command: Command, line: str) -> tuple[Edit, ...]:
+    """Return the edit that puts `line` in a command's place."""
+    return (Edit(command.file, command.line, command.last, (line,)),)

@@ -1,0 +1,266 @@
+"""What rules look at: one job of a description, the files around it, the project's lock."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.job import Command, Description, Job
+from pixi_scaffold.job.macros import references
+
+TEXT_LIMIT = 4 << 20
+"""Bytes of a script that are read; a longer one is no script."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One platform of the locked environment that the job uses.
+
+    name: as the manifest names it, or the subdir. driver: the oldest CUDA that a driver must
+    support, as (major, minor), from the packages' own constraints; None without CUDA. cuda, cudnn,
+    pytorch: locked versions, empty where there is none. download: bytes.
+    """
+
+    name: str
+    subdir: str
+    packages: int
+    download: int
+    driver: tuple[int, int] | None = None
+    cuda: str = ""
+    cudnn: str = ""
+    pytorch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is known of the Pixi workspace around a job.
+
+    rows: the default environment's platforms in order of preference; empty when nothing is locked.
+    """
+
+    manifest: Path
+    lock: Path
+    requires_pixi: str = ""
+    lock_format: int = 0
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def linux(self) -> tuple[Row, ...]:
+        """The rows that can run on a worker."""
+        return tuple(row for row in self.rows if row.subdir.startswith("linux-"))
+
+    @property
+    def gpu(self) -> Row | None:
+        """The row for a worker with a GPU."""
+        return next((row for row in self.linux if row.driver), None)
+
+    @property
+    def cpu(self) -> Row | None:
+        """The row for a worker without one."""
+        return next((row for row in self.linux if not row.driver), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A shell script that runs on the worker: its lines without line ends, and the raw bytes."""
+
+    path: Path
+    lines: tuple[str, ...]
+    data: bytes
+
+    @property
+    def code(self) -> tuple[tuple[int, str], ...]:
+        """The lines that are not blank or a comment, with their numbers from 1."""
+        return tuple(
+            (number, line)
+            for number, line in enumerate(self.lines, start=1)
+            if line.strip() and not line.lstrip().startswith("#")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What HTCondor's own parser makes of the description.
+
+    commands: name (lower case) -> value as read; None when it refuses the file. expressions:
+    text -> whether it parses.
+    """
+
+    commands: Mapping[str, str] | None
+    expressions: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShellNote:
+    """One remark of shellcheck: its code (a number), its level, line and words."""
+
+    line: int
+    code: int
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One job, and everything that a rule may know about it.
+
+    notes: what shellcheck says of each script. opinion: HTCondor's reading; None where its bindings
+    do not exist. attributes: further names that slots have (lower case), from machine ads that the
+    user gave.
+    """
+
+    description: Description
+    job: Job
+    project: Project | None = None
+    opinion: Opinion | None = None
+    attributes: frozenset[str] = frozenset()
+    notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def start(self) -> Path:
+        """Where the job's file names start: initialdir, or where it is submitted."""
+        return self.job.folder / (self.job.text("initialdir") or "")
+
+    @cached_property
+    def universe(self) -> str:
+        """The universe in lower case; a container image alone makes it `container`."""
+        said = (self.job.text("universe") or "").lower()
+        if said:
+            return {"5": "vanilla", "7": "scheduler", "12": "local"}.get(said, said)
+        if self.job.command("container_image"):
+            return "container"
+        return "docker" if self.job.command("docker_image") else "vanilla"
+
+    @cached_property
+    def transfers(self) -> bool:
+        """Whether HTCondor copies files to the worker."""
+        return (self.job.text("should_transfer_files") or "IF_NEEDED").upper() != "NO"
+
+    @cached_property
+    def executable(self) -> Path | None:
+        """The executable as a file of this machine; None when it is one of the worker's."""
+        name = self.job.text("executable")
+        if not name or is_url(name) or "$" in name:
+            return None
+        if not self.job.flag("transfer_executable", True):
+            return None
+        return self.job.folder / name
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """What transfer_input_files names for the first job, URLs too."""
+        return self.job.list("transfer_input_files")
+
+    @cached_property
+    def input_files(self) -> tuple[Path, ...]:
+        """The inputs that are files or folders of this machine and there."""
+        paths = [self.start / name for name in self.inputs if not is_url(name) and "$$" not in name]
+        return tuple(path for path in paths if path.exists())
+
+    @cached_property
+    def arrives(self) -> frozenset[str]:
+        """The names that lie in the job's scratch folder when it starts.
+
+        A folder brings its own name, and with a slash at the end its content; everything else
+        lands under its last name.
+        """
+        names: set[str] = set()
+        for name in self.inputs:
+            path = self.start / name
+            if name.endswith("/") and path.is_dir():
+                names |= {child.name for child in path.iterdir()}
+            else:
+                names.add(PurePosixPath(name.rstrip("/")).name)
+        if self.executable is not None:
+            names |= {self.executable.name, "condor_exec.exe"}
+        return frozenset(names)
+
+    @cached_property
+    def executable_data(self) -> bytes | None:
+        """The executable's bytes; None when there is no such file."""
+        return None if self.executable is None else read_bytes(self.executable)
+
+    @cached_property
+    def scripts(self) -> tuple[Script, ...]:
+        """The shell scripts that run on the worker: the executable, and inputs named *.sh."""
+        paths = [p for p in (self.executable,) if p is not None]
+        paths += [p for p in self.input_files if p.suffix in (".sh", ".bash")]
+        found: list[Script] = []
+        for path in dict.fromkeys(paths):
+            data = read_bytes(path)
+            if data is not None and _is_shell(path, data):
+                text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+                found.append(Script(path, tuple(text.split("\n")), data))
+        return tuple(found)
+
+    @cached_property
+    def worker(self) -> Script | None:
+        """The executable as a shell script, when it is one."""
+        return next((s for s in self.scripts if s.path == self.executable), None)
+
+    @cached_property
+    def delivery(self) -> str:
+        """How the environment comes to the worker: bootstrap, pack, container, or empty."""
+        if self.universe in ("container", "docker"):
+            return "container"
+        code = "\n".join(line for script in self.scripts for _, line in script.code)
+        if re.search(r"pixi[\"']?\s+(install|run)|pixi_version=|\bpixi\.sh/install", code):
+            return "bootstrap"
+        return "pack" if "conda-unpack" in code or "env.tar" in code else ""
+
+    @cached_property
+    def gpus(self) -> bool:
+        """Whether the job asks for a GPU."""
+        return (self.job.text("request_gpus") or "0") not in ("0", "undefined")
+
+    def where(self, *names: str) -> Command | None:
+        """Return the first of these commands that is set."""
+        return next((c for c in map(self.job.command, names) if c is not None), None)
+
+    def shown(self, path: Path) -> str:
+        """Return a path as a reader of the description would write it."""
+        try:
+            return path.relative_to(self.job.folder).as_posix()
+        except ValueError:
+            return os.path.relpath(path, self.job.folder)
+
+
+def used_macros(subject: Subject) -> frozenset[str]:
+    """Return the names (lower case) that the file mentions as macros or in `if defined`."""
+    description = subject.description
+    found: set[str] = set()
+    for text in (
+        *description.lines,
+        *(line for ls in description.included.values() for line in ls),
+    ):
+        if "$" in text:
+            found |= references(text)
+        if "defined" in text.lower():
+            found |= {word.lower() for word in re.findall(r"defined\s+(\S+)", text, re.IGNORECASE)}
+    return frozenset(found)
+
+
+def is_url(name: str) -> bool:
+    """Whether a file name is a URL, which a transfer plugin fetches."""
+    return _URL.match(name) is not None
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """Return a file's first bytes; None when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(TEXT_LIMIT)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_shell(path: Path, data: bytes) -> bool:
+    first = data[:200].split(b"\n", 1)[0]
+    if first.startswith((b"#!", b"\xef\xbb\xbf#!")):
+        return re.search(rb"\b(ba|da|k|z)?sh\b", first) is not None
+    return path.suffix in (".sh", ".bash")

@@ -1,0 +1,211 @@
+"""Rules on what travels with the job, and under which name it arrives."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.job.words import QuotingError, split_arguments
+from pixi_scaffold.rules.files import leaves
+from pixi_scaffold.rules.finding import Found, at, rule
+from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
+
+_PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
+
+
+@rule("PS206")
+def output_from_nowhere(subject: Subject) -> Iterator[Found]:
+    """An output that nothing makes.
+
+    Why: when the job ends and the file is not there, it is held: hold code 12. All of its work
+    stays on the worker, and is lost.
+    Fix: name what the program writes, and let the worker script make folders first.
+    Source: seen with HTCondor 23.9 and 25.14.
+    """
+    texts = _texts(subject)
+    if texts is None:
+        return
+    arguments = subject.job.text("arguments") or ""
+    for name in ("transfer_output_files", "transfer_checkpoint_files"):
+        command = subject.job.command(name)
+        for item in subject.job.list(name):
+            last = PurePosixPath(item.rstrip("/")).name
+            if command is None or "$" in item or not last or last in subject.arrives:
+                continue
+            if last in arguments or any(last in text for text in texts):
+                continue
+            yield at(
+                command,
+                f"nothing that is transferred mentions {item}",
+                "name what the program writes",
+            )
+
+
+@rule("PS209")
+def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
+    """The job reads a file that is here and that nobody transfers.
+
+    Why: on the worker the job sees what transfer_input_files names, and nothing else. A script
+    that works in the project's folder fails there.
+    Fix: add the file to transfer_input_files.
+    Source: the condor_submit manual, transfer_input_files.
+    """
+    if not subject.transfers:
+        return
+    for file, line, name in _mentioned(subject):
+        yield Found(
+            file,
+            line,
+            f"{name} is read here, and nobody transfers it",
+            f"add {name} to transfer_input_files",
+        )
+
+
+@rule("PS210")
+def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
+    """A file arrives under another name than the job uses.
+
+    Why: HTCondor puts every input into one folder: `data/train.csv` arrives as `train.csv`. Two
+    inputs with the same last name overwrite each other.
+    Fix: use the last name in the job, transfer the whole folder, or set preserve_relative_paths.
+    Source: the condor_submit manual, transfer_input_files.
+    """
+    if not subject.transfers or subject.job.flag("preserve_relative_paths", False):
+        return
+    command = subject.job.command("transfer_input_files")
+    seen: dict[str, str] = {}
+    for item in subject.inputs:
+        last = PurePosixPath(item).name if not item.endswith("/") else ""
+        if last in seen and seen[last] != item and command is not None:
+            what = f"{seen[last]} and {item} arrive under the same name"
+            yield at(command, what, "rename one of them")
+        if last:
+            seen[last] = item
+    nested = {
+        i: PurePosixPath(i).name for i in subject.inputs if "/" in i.strip("./") and not is_url(i)
+    }
+    for file, line, words in _code_words(subject):
+        for item, last in nested.items():
+            top = PurePosixPath(item).parts[0]
+            if item in words and top not in subject.arrives:
+                yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
+
+
+def _texts(subject: Subject) -> list[str] | None:
+    """Return the text of everything that runs; None when some of it cannot be read as text."""
+    if subject.executable_data is None:
+        return None
+    texts: list[str] = []
+    for path in (subject.executable, *subject.input_files):
+        if path is None or path.is_dir():
+            continue
+        data = read_bytes(path) or b""
+        if b"\0" in data[:4096]:
+            if path == subject.executable:
+                return None
+            continue
+        texts.append(data.decode("utf-8", errors="replace"))
+    if any(path.is_dir() for path in subject.input_files):
+        return None
+    return texts
+
+
+def _code_words(subject: Subject) -> Iterator[tuple[Path, int, set[str]]]:
+    """Yield the words of the worker scripts' lines that look like paths, and of the arguments."""
+    for script in subject.scripts:
+        made = _made_by(script)
+        for number, line in script.code:
+            yield script.path, number, {w for w in _words(line) if _top(w) not in made}
+    command = subject.job.command("arguments")
+    if command is not None:
+        try:
+            words = set(split_arguments(subject.job.text("arguments") or ""))
+        except QuotingError:
+            return
+        yield (
+            command.file,
+            command.line,
+            {w.removeprefix("./") for w in words if not w.startswith("-")},
+        )
+
+
+def _words(line: str) -> set[str]:
+    code = re.split(r"\s#", line)[0]
+    found = set()
+    for match in _PATH.finditer(code):
+        before = code[: match.start()][-1:]
+        if before not in ("$", "{", "/", "-", "~", ":"):
+            found.add(match[0].removeprefix("./").rstrip("."))
+    return found
+
+
+def _top(word: str) -> str:
+    return PurePosixPath(word).parts[0] if word else ""
+
+
+def _made_by(script: Script) -> set[str]:
+    """Return the first parts of paths that the script makes itself: mkdir, redirections, -o."""
+    made: set[str] = set()
+    for _, line in script.code:
+        for found in re.finditer(
+            r"(?:mkdir(?:\s+-\S+)*|tar\s+-?x\S*|git\s+clone|touch|-o|--output|>>?)\s*[\"']?([\w./-]+)",
+            line,
+        ):
+            made.add(_top(found[1].removeprefix("./")))
+    return made - {"", "."}
+
+
+def _mentioned(subject: Subject) -> Iterator[tuple[Path, int, str]]:
+    """Yield (file, line, name) for each file that the job uses and nobody transfers."""
+    seen: set[tuple[Path, str]] = set()
+    for file, line, words in _code_words(subject):
+        for word in sorted(words - _installed_from(subject)):
+            if (file, word) in seen or not _stays_here(subject, word):
+                continue
+            seen.add((file, word))
+            yield file, line, word
+    for path in subject.input_files:
+        if path.suffix == ".py" and path.is_file():
+            for line, module in _imports(path):
+                source = path.with_name(f"{module}.py")
+                package = path.with_name(module)
+                here = source if source.is_file() else package / "__init__.py"
+                top = source.name if source.is_file() else package.name
+                if here.is_file() and top not in subject.arrives:
+                    yield path, line, subject.shown(source if source.is_file() else package)
+
+
+def _installed_from(subject: Subject) -> set[str]:
+    """Return the manifest and the lock where PS506 speaks of them."""
+    project = subject.project
+    if project is None or subject.delivery != "bootstrap":
+        return set()
+    return {project.manifest.name, project.lock.name}
+
+
+def _stays_here(subject: Subject, word: str) -> bool:
+    """Whether a word of a script is a file of the project that does not travel with the job."""
+    if not re.search(r"[./]", word) or _top(word) in subject.arrives or word in subject.arrives:
+        return False
+    path = subject.start / word
+    inside = path.is_file() and not leaves(word)
+    return (
+        inside
+        and path.resolve() != (subject.description.path).resolve()
+        and not any(PurePosixPath(item).name == PurePosixPath(word).name for item in subject.inputs)
+    )
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the top-level modules that a Python file imports, with their lines."""
+    try:
+        tree = ast.parse(read_bytes(path) or b"")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.lineno, node.module.split(".")[0]

@@ -1,0 +1,165 @@
+"""Rules on the scripts that run on the worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
+from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
+from pixi_scaffold.rules.subject import Subject
+
+_DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
+_SHELL = r"(?:sudo\s+)?(?:/(?:usr/)?bin/)?(?:env\s+)?(?:ba|z|da|k)?sh\b"
+_PIPED = re.compile(
+    rf"{_DOWNLOAD}\|\s*{_SHELL}|{_SHELL}\s+<\(\s*{_DOWNLOAD}|{_SHELL}\s+-c\s+[\"']?\$\(\s*{_DOWNLOAD}"
+    rf"|(?:source|\.)\s+<\(\s*{_DOWNLOAD}|eval\s+[\"']?\$\(\s*{_DOWNLOAD}"
+)
+_HOME = re.compile(r"(?<![\w\\])(?:\$HOME\b|\$\{HOME\}|~(?=/|\s|$)|\$\{HOME:\?)")
+_PIXI_SOLVES = re.compile(
+    r"\s*(?:(?:if|then|do|exec|time|!)\s+)*[\"']?[\w./${}-]*pixi[\"'}]*\s+(?:install|run|shell-hook)\b"
+)
+
+
+@rule("PS301")
+def broken_continuation(subject: Subject) -> Iterator[Found]:
+    """A line continuation that is broken.
+
+    Why: a backslash continues a line only as its very last character. With a space behind it, or a
+    comment below it, the command ends there and its remaining arguments run as a command of their
+    own: exit code 127. In a published example this hid exit code 85, so that no checkpoint was
+    ever taken.
+    Fix: remove what stands behind the backslash, and comments between continued lines.
+    Source: the shell's grammar, POSIX 2.2.1.
+    """
+    for script in subject.scripts:
+        for number, line in script.code:
+            if found := re.search(r"\\[ \t]+$", line):
+                edits = (Edit(script.path, number, number, (line[: found.start()] + "\\",)),)
+                what = "a space behind the backslash: the line is not continued"
+                yield Found(script.path, number, what, "remove the space", edits)
+                continue
+            following = script.lines[number] if number < len(script.lines) else ""
+            if not continues(line):
+                continue
+            if not following.strip() or following.lstrip().startswith("#"):
+                kind = "a comment" if following.strip() else "a blank line"
+                what = f"the continued line is followed by {kind}, which ends the command"
+                yield Found(script.path, number, what, "remove that line, or the backslash")
+
+
+@rule("PS302")
+def exit_code_lost(subject: Subject) -> Iterator[Found]:
+    """The exit code of the training is lost.
+
+    Why: HTCondor sees the exit code of the script. When a pipe, `|| true` or a later command hides
+    that of the training, a failure looks like success, and the checkpoint exit code is never seen.
+    Fix: let the training be the last command, or keep its code: `code=$?` ... `exit "$code"`; `set
+    -o pipefail` for a pipe.
+    Source: POSIX 2.8.2; the HTCondor manual on self-checkpointing.
+    """
+    script = subject.worker
+    if script is None:
+        return
+    hidden = hides_exit_code(script)
+    if hidden is not None:
+        number, what = hidden
+        wanted = subject.job.command("checkpoint_exit_code") is not None
+        severity = None if wanted else Severity.WARNING
+        fix = 'end with: code=$?; ...; exit "$code"'
+        yield Found(script.path, number, what, fix, severity=severity)
+
+
+@rule("PS303")
+def download_into_shell(subject: Subject) -> Iterator[Found]:
+    """A download is piped into a shell.
+
+    Why: what runs on the worker is then whatever the server gives on that day, unpinned and
+    unchecked; half a download runs half a script.
+    Fix: download a pinned version to a file, compare its sha256, then run it.
+    Source: real examples of HTCondor jobs with Pixi.
+    """
+    for script in subject.scripts:
+        for number, line in joined(script):
+            if _PIPED.search(line):
+                what = "a download is run without a look at it"
+                yield Found(script.path, number, what, "download, compare the sha256, then run")
+
+
+@rule("PS304")
+def relies_on_home(subject: Subject) -> Iterator[Found]:
+    """The script relies on HOME.
+
+    Why: HOME can be unset on a worker, or be a folder that the job must not write to; `.
+    ~/.bashrc` then fails, or sets up another machine's world.
+    Fix: `export HOME=$_CONDOR_SCRATCH_DIR` first, or name the folder.
+    Source: the HTCondor manual, environment of a job.
+    """
+    for script in subject.scripts:
+        for number, line in script.code:
+            if re.match(r"\s*(?:export\s+)?HOME=|.*\bexport\s+(?:\w+=\S*\s+)*HOME=", line):
+                break
+            bare = re.sub(r"'[^']*'", "", line)
+            if _HOME.search(bare):
+                what = "HOME may be unset on the worker, or not the job's"
+                yield Found(
+                    script.path, number, what, "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
+                )
+
+
+@rule("PS305", Severity.WARNING)
+def shellcheck_says(subject: Subject) -> Iterator[Found]:
+    """What shellcheck finds, from its level `warning` on.
+
+    Why: shellcheck knows the traps of the shell: unquoted variables, tests that are always true.
+    Fix: its page of the code says how; `# shellcheck disable=SC...` above the line silences it.
+    Source: https://www.shellcheck.net/wiki/
+    """
+    for script in subject.scripts:
+        broken = {number for number, line in script.code if re.search(r"\\[ \t]+$", line)}
+        for note in subject.notes.get(script.path, ()):
+            if {note.line - 1, note.line} & broken:
+                continue  # PS301 says it
+            severity = Severity.ERROR if note.level == "error" else None
+            page = f"https://www.shellcheck.net/wiki/SC{note.code}"
+            yield Found(
+                script.path, note.line, f"SC{note.code}: {note.message}", page, severity=severity
+            )
+
+
+@rule("PS306", Severity.WARNING)
+def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
+    """Pixi may solve anew on the worker.
+
+    Why: without --frozen or --locked Pixi compares lock and manifest, and may lock anew: two jobs
+    of one submission can then run with different packages.
+    Fix: `pixi install --frozen`, `pixi run --frozen`.
+    Source: the Pixi manual, pixi install.
+    """
+    for script in subject.scripts:
+        frozen = any("PIXI_FROZEN" in line or "PIXI_LOCKED" in line for _, line in script.code)
+        for number, line in joined(script):
+            for part in re.split(r"&&|\|\||[;|]", line):
+                asks = _PIXI_SOLVES.match(part) and not re.search(r"--(?:frozen|locked)\b", part)
+                if asks and not frozen:
+                    yield Found(script.path, number, "pixi without --frozen", "add: --frozen")
+
+
+@rule("PS307")
+def pretends_a_driver(subject: Subject) -> Iterator[Found]:
+    """The script pretends that the worker has a GPU driver.
+
+    Why: CONDA_OVERRIDE_CUDA is for machines without a driver. On a worker it installs the CUDA
+    environment where it cannot run.
+    Fix: remove it; ask for the GPU with request_gpus.
+    Source: the Pixi manual, virtual packages.
+    """
+    for script in subject.scripts:
+        for number, line in script.code:
+            if re.search(r"\bCONDA_OVERRIDE_CUDA=", line):
+                what = "CONDA_OVERRIDE_CUDA on a worker"
+                yield Found(script.path, number, what, "remove it")
+    for name in ("environment", "environment2"):
+        command = subject.job.command(name)
+        if command is not None and "CONDA_OVERRIDE_CUDA" in command.value:
+            yield Found(command.file, command.line, "CONDA_OVERRIDE_CUDA on a worker", "remove it")

@@ -1,0 +1,273 @@
+"""`check` as a user types it: stages, files alone, fixes, slots, formats, exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.golden import make, template_repository
+from tests.support.command import Ran, scaffold
+from tests.test_rules import LOCK, PLAIN
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="HTCondor's bindings are for Linux")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("check")
+    project = make(template_repository(folder / "t"), {}, folder / "example")
+    shutil.copy(LOCK, project / "pixi.lock")
+    return project
+
+
+@pytest.fixture
+def project(original: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(original, tmp_path / "example")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A submit file with nothing of Pixi around it."""
+    for name, text in PLAIN.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "run.sh").chmod(0o755)
+    return tmp_path / "job.sub"
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def stages(ran: Ran) -> dict[str, str]:
+    return {r["name"]: r["status"] for r in ran.document["results"]}
+
+
+def test_a_good_project_passes_every_stage(project: Path) -> None:
+    ran = scaffold("check", "--json", "--strict", cwd=project)
+    assert ran.code == 0, ran
+    assert stages(ran) == dict.fromkeys(("manifest", "lock", "submit", "worker"), "passed")
+    assert ran.document["findings"] == []
+    assert ran.document["ok"] is True
+
+
+def test_a_finding_has_all_that_is_needed_to_act_on_it(project: Path) -> None:
+    change(
+        project / "htcondor/train.sub", "gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"
+    )
+    ran = scaffold("check", "--json", cwd=project)
+    assert ran.code == 3
+    assert stages(ran)["submit"] == "failed"
+    [finding] = ran.document["findings"]
+    line = (
+        (project / "htcondor/train.sub")
+        .read_text()
+        .splitlines()
+        .index("gpus_minimum_runtime = 11.8")
+    )
+    assert finding["file"] == "htcondor/train.sub"
+    assert finding["line"] == line + 1
+    assert (finding["rule"], finding["severity"], finding["fixable"]) == ("PS502", "error", True)
+    assert "cuda-version 12.9" in finding["message"]
+    assert "12.0" in finding["fix"]
+    text = scaffold("check", cwd=project)
+    assert f"htcondor/train.sub:{line + 1}: error PS502: " in text.out
+    assert "add --fix" in text.out
+
+
+def test_a_warning_is_shown_and_does_not_fail(project: Path) -> None:
+    change(project / "htcondor/train.sub", "\nqueue\n", "\nqueue 100\n")
+    ran = scaffold("check", cwd=project)
+    assert ran.code == 0
+    assert "warning PS501" in ran.out
+    assert "100 jobs" in ran.out
+
+
+def test_fix_corrects_what_is_safe_and_says_so(project: Path) -> None:
+    path = project / "htcondor/train.sub"
+    good = path.read_text()
+    change(path, "gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8")
+    change(path, "request_memory =", "request_memroy =")
+    shutil.rmtree(project / "logs")
+    ran = scaffold("check", "--fix", "--json", cwd=project)
+    assert ran.code == 0, ran
+    assert path.read_text() == good
+    assert (project / "logs").is_dir()
+    ids = sorted(line.split()[2] for line in ran.document["fixed"])
+    assert ids == ["PS102:", "PS208:", "PS502:"]
+    again = scaffold("check", "--fix", "--json", cwd=project)
+    assert again.document["fixed"] == []
+
+
+def test_only_and_skip(project: Path) -> None:
+    only = scaffold("check", "--only", "worker", "--json", cwd=project)
+    assert stages(only) == {"worker": "passed"}
+    needed = scaffold("check", "--only", "lock", "--json", cwd=project)
+    assert list(stages(needed)) == ["manifest", "lock"]
+    skipped = scaffold("check", "--skip", "manifest", "--strict", "--json", cwd=project)
+    assert skipped.code == 0, "what the user leaves out is no failure"
+    assert stages(skipped) == {
+        "manifest": "skipped",
+        "lock": "skipped",
+        "submit": "passed",
+        "worker": "passed",
+    }
+    wrong = scaffold("check", "--only", "nonsense", cwd=project)
+    assert wrong.code == 2
+    assert "manifest, lock, submit, worker" in wrong.err
+
+
+def test_strict_counts_what_was_skipped(project: Path) -> None:
+    (project / "pixi.lock").unlink()
+    path = project / "htcondor/train.sub"
+    change(path, ", pixi.lock\n", "\n")
+    ran = scaffold("check", "--only", "submit", "--json", cwd=project)
+    assert [s["what"] for s in ran.document["skipped"]] == ["rules against the lock"]
+    change(path, "main.py, pixi.toml\n", "main.py, pixi.toml, pixi.lock\n")
+    assert scaffold("check", "--only", "submit", cwd=project).code == 0
+    strict = scaffold("check", "--only", "submit", "--strict", cwd=project)
+    assert strict.code == 3
+    assert "--strict" in strict.out
+
+
+def test_submit_files_alone(job: Path) -> None:
+    ran = scaffold("check", job.name, "--json", cwd=job.parent)
+    assert ran.code == 0
+    assert stages(ran) == {"submit": "passed", "worker": "passed"}
+    elsewhere = job.parent / "else"
+    elsewhere.mkdir()
+    assert scaffold("check", job, cwd=elsewhere).code == 0, "paths start where the executable is"
+    wrong = scaffold("check", job, "--from", ".", "--json", cwd=elsewhere)
+    assert wrong.code == 3
+    assert "PS201" in {f["rule"] for f in wrong.document["findings"]}
+
+
+def test_a_folder_without_a_workspace(job: Path) -> None:
+    ran = scaffold("check", "--json", cwd=job.parent)
+    assert ran.code == 0
+    assert ran.document["skipped"][0]["what"] == "manifest"
+    assert scaffold("check", "--strict", cwd=job.parent).code == 3
+    empty = job.parent / "empty"
+    empty.mkdir()
+    nothing = scaffold("check", cwd=empty)
+    assert nothing.code == 1
+    assert "pixi.toml" in nothing.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.sub"], "there is no nowhere.sub"),
+        (["job.sub", "."], "is a folder"),
+        (["job.sub", "--train"], "--train needs a workspace"),
+        (["--json", "--format", "sarif"], "exclude each other"),
+        (["job.sub", "--slots", "nowhere.ad"], "cannot read nowhere.ad"),
+        (["job.sub", "--slots", "run.sh"], "no machine ads"),
+    ],
+)
+def test_wrong_usage(job: Path, arguments: list[str], said: str) -> None:
+    ran = scaffold("check", *arguments, cwd=job.parent)
+    assert ran.code in (2, 3)
+    assert said in ran.err + ran.out
+
+
+def test_a_submit_file_that_cannot_be_read_is_an_error_of_the_user(job: Path) -> None:
+    job.write_bytes(bytes(range(256)) * 40)
+    ran = scaffold("check", job.name, cwd=job.parent)
+    assert ran.code == 3
+    assert "PS109" in ran.out
+
+
+@linux
+def test_slots_say_which_clause_refuses(project: Path) -> None:
+    ran = scaffold("check", "--slots", "typical", "--only", "slots", cwd=project)
+    assert ran.code == 0, ran
+    assert "9 of 13 typical slots match" in ran.out
+    refused = next(line for line in ran.out.splitlines() if "P100" in line)
+    assert "gpus_minimum_capability (line " in refused
+    document = scaffold("check", "--slots", "typical", "--json", cwd=project).document
+    [answer] = document["slots"]
+    old = next(s for s in answer["slots"] if s["name"] == "slot1@v100-old-driver.example")
+    assert [c["origin"] for c in old["refused"]] == ["gpus_minimum_runtime"]
+    change(project / "htcondor/train.sub", "request_cpus = 1", "request_cpus = 5000")
+    none = scaffold("check", "--slots", "typical", cwd=project)
+    assert none.code == 3
+    assert "0 of 13 typical slots match" in none.out
+    assert "TARGET.Cpus >= RequestCpus" in none.out
+
+
+@linux
+def test_slots_of_ones_own_bring_their_attributes(job: Path) -> None:
+    change(job, "queue", "requirements = HasGPULab && Memory > 1000\nqueue")
+    assert "warning PS106" in scaffold("check", job.name, cwd=job.parent).out
+    ad = 'MyType = "Machine"\nName = "a"\nArch = "X86_64"\nOpSys = "LINUX"\nCpus = 4\nMemory = 8000\n'
+    ad += "Disk = 90000000\nHasFileTransfer = true\nHasGPULab = true\nRequirements = true\n"
+    (job.parent / "slots.ad").write_text(
+        ad + "\n" + ad.replace("HasGPULab = true", "HasGPULab = false")
+    )
+    ran = scaffold("check", job.name, "--slots", "slots.ad", cwd=job.parent)
+    assert ran.code == 0, ran
+    assert "PS106" not in ran.out
+    assert "1 of 2 slots of slots.ad match" in ran.out
+    assert "HasGPULab (line " in ran.out
+
+
+def test_github_annotations(project: Path) -> None:
+    change(project / "htcondor/train.sub", "universe = vanilla", "universe = vanila")
+    (project / "pixi.toml").write_text((project / "pixi.toml").read_text() + "\nbroken")
+    ran = scaffold("check", "--format", "github", cwd=project)
+    assert ran.code == 3
+    lines = ran.out.splitlines()
+    assert any(
+        line.startswith("::error file=htcondor/train.sub,line=") and "title=PS114::" in line
+        for line in lines
+    )
+    assert any(line.startswith("::error title=manifest::") for line in lines)
+    assert all(line.startswith("::") for line in lines), "logs go to stderr"
+
+
+def test_sarif(project: Path) -> None:
+    change(project / "htcondor/train.sub", "universe = vanilla", "universe = vanila")
+    ran = scaffold("check", "--format", "sarif", cwd=project)
+    assert ran.code == 3
+    document = json.loads(ran.out)
+    assert document["version"] == "2.1.0"
+    [run] = document["runs"]
+    [result] = run["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert result["ruleId"] == "PS114"
+    assert result["level"] == "error"
+    assert place["artifactLocation"]["uri"] == "htcondor/train.sub"
+    assert place["region"]["startLine"] > 1
+    known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert result["ruleId"] in known
+    assert len(known) > 40
+
+
+def test_it_writes_nothing_without_fix(project: Path) -> None:
+    def state() -> dict[str, bytes]:
+        return {
+            str(p.relative_to(project)): p.read_bytes() for p in project.rglob("*") if p.is_file()
+        }
+
+    before = state()
+    change(project / "htcondor/train.sub", "universe = vanilla", "universe = vanilla")
+    for arguments in ([], ["--json"], ["--format", "sarif"], ["--slots", "typical"]):
+        scaffold("check", *arguments, cwd=project)
+    assert state() == before
+
+
+def test_many_files_and_one_that_is_wrong(job: Path) -> None:
+    for number in range(30):
+        (job.parent / f"j{number}.sub").write_text(job.read_text())
+    change(job.parent / "j7.sub", "request_memory = 1GB", "request_memory = 1Gigs")
+    ran = scaffold("check", "--json", cwd=job.parent)
+    assert [f["file"] for f in ran.document["findings"]] == ["j7.sub"]
+    assert "31 submit files: 1 error" in next(
+        r["detail"] for r in ran.document["results"] if r["name"] == "submit"
+    )

@@ -1,0 +1,432 @@
+"""Every rule: a seeded defect that it catches alone, and good projects in which it finds nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixi_scaffold.fixes import apply_fixes
+from pixi_scaffold.job import read_description
+from pixi_scaffold.report import Silent
+from pixi_scaffold.review import Review, review
+from pixi_scaffold.rules import RULES, Opinion, Rule, Severity, Subject, check_subject
+from tests.golden import make, name_of, template_repository, variants
+from tests.support.paths import REPOSITORY
+
+LOCK = REPOSITORY / "tests" / "data" / "example.lock"
+Edit = Callable[[Path], None]
+
+
+def sub(old: str, new: str) -> Edit:
+    """Replace a piece of the submit description, which stands there once."""
+    return _replace("htcondor/train.sub", old, new)
+
+
+def worker(old: str, new: str) -> Edit:
+    """Replace a piece of the worker script, which stands there once."""
+    return _replace("htcondor/bootstrap.sh", old, new)
+
+
+def _replace(name: str, old: str, new: str) -> Edit:
+    def edit(project: Path) -> None:
+        path = project / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, (old, text.count(old))
+        path.write_bytes(text.replace(old, new).encode())
+
+    return edit
+
+
+def script(text: str) -> Edit:
+    """Put another worker script in the place of the project's."""
+
+    def edit(project: Path) -> None:
+        (project / "htcondor" / "bootstrap.sh").write_text(text)
+
+    return edit
+
+
+def both(*edits: Edit) -> Edit:
+    def edit(project: Path) -> None:
+        for one in edits:
+            one(project)
+
+    return edit
+
+
+def file(name: str, text: str) -> Edit:
+    def edit(project: Path) -> None:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+
+    return edit
+
+
+def on_worker(change: Callable[[bytes], bytes]) -> Edit:
+    def edit(project: Path) -> None:
+        path = project / "htcondor" / "bootstrap.sh"
+        path.write_bytes(change(path.read_bytes()))
+
+    return edit
+
+
+def unlocked(*platforms: str) -> Edit:
+    """Take the packages of these platforms out of the lock."""
+
+    def edit(project: Path) -> None:
+        path = project / "pixi.lock"
+        document = yaml.safe_load(path.read_text())
+        for environment in document["environments"].values():
+            for platform in platforms:
+                environment["packages"].pop(platform, None)
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    return edit
+
+
+def first_line_of_main(text: str) -> Edit:
+    def edit(project: Path) -> None:
+        path = project / "main.py"
+        path.write_text(text + path.read_text())
+
+    return edit
+
+
+def in_plain(old: str, new: str) -> Edit:
+    """Replace a piece of the description that has no Pixi project around it."""
+    return _replace("job.sub", old, new)
+
+
+GOOD_SCRIPT = """#!/usr/bin/env bash
+set -euo pipefail
+mkdir -p runs
+pixi install --frozen
+python main.py "$@"
+"""
+"""A short worker script with no defect; those below differ from it in one place."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    rule: str
+    what: str
+    edit: Edit
+    fixed: bool = False
+    delivery: str = "bootstrap"
+
+
+DEFECTS = [
+    Defect("PS101", "requirements twice", sub("request_gpus = 1\n", 'request_gpus = 1\nrequirements = OpSysMajorVer >= 8\nrequirements = HasFileTransfer\n')),
+    Defect("PS101", "memory twice under two names", sub("request_gpus = 1\n", "request_gpus = 1\nRequestMemory = 1GB\n")),
+    Defect("PS101", "the same value twice", sub("request_gpus = 1\n", "request_gpus = 1\nrequest_gpus = 1\n"), fixed=True),
+    Defect("PS102", "misspelt memory", sub("request_memory =", "request_memroy ="), fixed=True),
+    Defect("PS102", "request_gpu", both(sub("request_gpus = 1\n", "request_gpus = 1\nrequest_gpu = 1\n"))),
+    Defect("PS102", "a command that does not exist", sub("request_gpus = 1\n", "request_gpus = 1\nplease_hurry = yes\n")),
+    Defect("PS103", "30G B", sub("request_disk = 20GB", "request_disk = 30G B"), fixed=True),
+    Defect("PS103", "GiB", sub("request_memory = 8GB", "request_memory = 8GiB"), fixed=True),
+    Defect("PS103", "a word", sub("request_memory = 8GB", "request_memory = lots")),
+    Defect("PS103", "potatoes", sub("gpus_minimum_memory = 4000", "gpus_minimum_memory = 2 potatoes")),
+    Defect("PS104", "memory without a unit", sub("request_memory = 8GB", "request_memory = 8")),
+    Defect("PS105", "an open parenthesis", sub("request_gpus = 1\n", "request_gpus = 1\nrequirements = (OpSysMajorVer >= 8\n")),
+    Defect("PS105", "an unfinished periodic check", sub("request_gpus = 1\n", "request_gpus = 1\nperiodic_remove = JobStatus ==\n")),
+    Defect("PS106", "a misspelt attribute", sub("request_gpus = 1\n", "request_gpus = 1\nrequirements = OpSysMajorVersion >= 8\n")),
+    Defect("PS106", "a misspelt GPU property", sub("request_gpus = 1\n", 'request_gpus = 1\nrequire_gpus = DevicName == "Tesla T4"\n')),
+    Defect("PS107", "no queue", sub("\nqueue\n", "\n"), fixed=True),
+    Defect("PS108", "queue from a missing file", sub("\nqueue\n", "\nqueue seed, lr from nowhere.csv\n")),
+    Defect("PS108", "a count that is no number", sub("\nqueue\n", "\nqueue many\n")),
+    Defect("PS108", "a list without an end", sub("\nqueue\n", "\nqueue seed in (1 2\n")),
+    Defect("PS109", "a line without =", sub("request_gpus = 1\n", "request_gpus = 1\nthis is not a command\n")),
+    Defect("PS109", "a bad if", sub("request_gpus = 1\n", "request_gpus = 1\nif 1 < 2 and more\nendif\n")),
+    Defect("PS110", "a comment inside a continued line", sub("request_gpus = 1\n", "request_gpus = 1\nrank = Memory + \\\n# the more, the better: 0\n\n")),
+    Defect("PS110", "an if without its end", sub("\nqueue\n", "\nif true\nqueue\n")),
+    Defect("PS111", "an undefined macro", sub("--lr $(lr)", "--lr $(lr) --width $(width)")),
+    Defect("PS112", "a command after queue", sub("\nqueue\n", "\nqueue\npriority = 10\n")),
+    Defect("PS113", "minus one CPU", sub("request_cpus = 1", "request_cpus = -1")),
+    Defect("PS113", "a capability in words", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = seven")),
+    Defect("PS113", "a capability with three parts", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 7.0.1")),
+    Defect("PS113", "retries in words", sub("max_retries = 3", "max_retries = few")),
+    Defect("PS114", "ON_EXITT", sub("when_to_transfer_output = ON_EXIT_OR_EVICT", "when_to_transfer_output = ON_EXITT")),
+    Defect("PS114", "vanila", sub("universe = vanilla", "universe = vanila")),
+    Defect("PS114", "perhaps", sub("request_gpus = 1\n", "request_gpus = 1\nstream_output = perhaps\n")),
+    Defect("PS115", "a quote without a partner", sub('--lr $(lr)"', "--lr '$(lr)\"")),
+    Defect("PS115", "environment without =", sub('environment = "CHECKPOINT_SECONDS=3600', 'environment = "CHECKPOINT_SECONDS 3600')),
+    Defect("PS116", "a value of the submit machine", sub("request_gpus = 1\n", "request_gpus = 1\ndescription = by $ENV(USER)\n")),
+    Defect("PS117", "GPU limits without a GPU", sub("request_gpus = 1\n", "")),
+    Defect("PS118", "an attribute without quotes", sub("request_gpus = 1\n", "request_gpus = 1\n+JobFlavour = tomorrow\n"), fixed=True),
+    Defect("PS119", "a comment behind a value", sub("request_cpus = 1", "request_cpus = 1 # enough"), fixed=True),
+    Defect("PS121", "a heading in the list of jobs", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "# seed, lr\n0, 0.1\n"))),
+    Defect("PS121", "a blank line in the list of jobs", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "0, 0.1\n\n1, 0.1\n"))),
+    Defect("PS121", "a column too few", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "0, 0.1\n1\n"))),
+    Defect("PS201", "no such executable", sub("executable = htcondor/bootstrap.sh", "executable = htcondor/bootstrp.sh")),
+    Defect("PS202", "not executable", lambda project: (project / "htcondor" / "bootstrap.sh").chmod(0o644), fixed=True),
+    Defect("PS203", "no interpreter line", on_worker(lambda data: data.replace(b"#!/usr/bin/env bash\n", b"", 1))),
+    Defect("PS203", "a relative interpreter", on_worker(lambda data: data.replace(b"#!/usr/bin/env bash", b"#!bash", 1))),
+    Defect("PS203", "an interpreter of this machine", on_worker(lambda data: data.replace(b"#!/usr/bin/env bash", b"#!/home/me/bin/bash", 1))),
+    Defect("PS203", "a byte order mark", on_worker(lambda data: b"\xef\xbb\xbf" + data)),
+    Defect("PS203", "two words for env", on_worker(lambda data: data.replace(b"/env bash", b"/env bash -x", 1))),
+    Defect("PS204", "Windows line ends", on_worker(lambda data: data.replace(b"\n", b"\r\n")), fixed=True),
+    Defect("PS205", "an input that is missing", sub("main.py, pixi.toml, pixi.lock\n", "main.py, pixi.toml, pixi.lock, weights.pt\n")),
+    Defect("PS206", "an output that nothing makes", sub("transfer_output_files = runs", "transfer_output_files = runs, figures")),
+    Defect("PS207", "an absolute output", sub("transfer_output_files = runs", "transfer_output_files = runs, /tmp/runs")),
+    Defect("PS207", "an input above the project", both(sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, ../secrets.txt\n"), file("../secrets.txt", "x"))),
+    Defect("PS208", "no folder for the log", lambda project: shutil.rmtree(project / "logs"), fixed=True),
+    Defect("PS209", "a module that stays here", both(file("model.py", "LAYERS = 3\n"), first_line_of_main("import model\n"))),
+    Defect("PS209", "a file that the script reads", both(file("settings.yaml", "a: 1\n"), script(GOOD_SCRIPT.replace('main.py "$@"', 'main.py --settings settings.yaml "$@" || exit 85')))),
+    Defect("PS210", "a file under its old path", both(file("data/train.csv", "1\n"), sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, data/train.csv\n"), sub("--data digits --name", "--data data/train.csv --name"))),
+    Defect("PS210", "two files of one name", both(file("data/main.py", "1\n"), sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, data/main.py\n"))),
+    Defect("PS212", "two jobs, one output", both(sub("\nqueue\n", "\nqueue 2\n"), sub("output = logs/$(Cluster)-$(Process).out", "output = logs/$(Cluster).out"))),
+    Defect("PS301", "a space behind the backslash", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py \\ \n  --exit 85 "$@"')), fixed=True),
+    Defect("PS301", "a comment between continued lines", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py --exit 85 \\\n# all of them\n"$@"'))),
+    Defect("PS302", "the pipe's exit code", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -eu # 85").replace('"$@"', '"$@" | tee log.txt'))),
+    Defect("PS302", "|| true", script(GOOD_SCRIPT.replace('"$@"', '"$@" || true # 85'))),
+    Defect("PS302", "a command after the training", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85") + "echo finished\n")),
+    Defect("PS302", "a training that nobody waits for", script(GOOD_SCRIPT.replace('"$@"', '"$@" &\necho 85'))),
+    Defect("PS303", "curl into bash", worker("set -euo pipefail\n", "set -euo pipefail\ncurl -fsSL https://pixi.sh/install.sh | bash\n")),
+    Defect("PS303", "bash <(curl)", worker("set -euo pipefail\n", "set -euo pipefail\nbash <(curl -fsSL https://pixi.sh/install.sh)\n")),
+    Defect("PS304", ". ~/.bashrc", worker("set -euo pipefail\n", "set -euo pipefail\n# shellcheck disable=SC1090\n. ~/.bashrc\n")),
+    Defect("PS305", "shellcheck: cd without a check", script(GOOD_SCRIPT.replace("set -euo pipefail\n", "cd build # 85\n"))),
+    Defect("PS306", "pixi without --frozen", script(GOOD_SCRIPT.replace("install --frozen", "install # 85"))),
+    Defect("PS307", "a made-up driver", worker("set -euo pipefail\n", "set -euo pipefail\nexport CONDA_OVERRIDE_CUDA=12.9\n")),
+    Defect("PS401", "no checkpoint files", sub("transfer_checkpoint_files = runs\n", "")),
+    Defect("PS401", "no checkpoint exit code", sub("checkpoint_exit_code = 85\n", "")),
+    Defect("PS402", "resumable without checkpoints", both(sub("transfer_checkpoint_files = runs\n", ""), sub("checkpoint_exit_code = 85\n", "+is_resumable = true\n"), sub("ON_EXIT_OR_EVICT", "ON_EXIT"))),
+    Defect("PS403", "nothing exits so", sub("checkpoint_exit_code = 85", "checkpoint_exit_code = 77")),
+    Defect("PS404", "no time to save", sub("kill_sig = SIGTERM", "kill_sig = SIGKILL")),
+    Defect("PS405", "a placeholder for the image", sub("container_image = example.sif", "container_image = docker://username/image:1.0"), delivery="container"),
+    Defect("PS406", "a container without an image", sub("container_image = example.sif\n", ""), delivery="container"),
+    Defect("PS406", "an image that is not there", sub("container_image = example.sif", "container_image = old.sif"), delivery="container"),
+    Defect("PS407", "the image of today", sub("container_image = example.sif", "container_image = docker://ghcr.io/lab/example:latest"), delivery="container"),
+    Defect("PS501", "a bandwidth bomb", sub("\nqueue\n", "\nqueue 100\n")),
+    Defect("PS502", "a driver that is too old", sub("gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"), fixed=True),
+    Defect("PS502", "no limit for the driver", sub("gpus_minimum_runtime = 12.0\n", "")),
+    Defect("PS503", "a GPU that is too old", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 6.0"), fixed=True),
+    Defect("PS503", "no limit for the GPU", sub("gpus_minimum_capability = 7.0\n", "")),
+    Defect("PS504", "a disk that is too small", sub("request_disk = 20GB", "request_disk = 4GB")),
+    Defect("PS505", "a lock without CUDA", unlocked("linux-64-cuda")),
+    Defect("PS505", "no GPU for a lock with CUDA only", both(unlocked("linux-64-cpu"), sub("request_gpus = 1\n", ""), sub("gpus_minimum_runtime = 12.0\n", ""), sub("gpus_minimum_capability = 7.0\n", ""), sub("gpus_minimum_memory = 4000\n", ""))),
+    Defect("PS506", "the lock stays here", sub("main.py, pixi.toml, pixi.lock\n", "main.py, pixi.toml\n"), fixed=True),
+    Defect("PS507", "an old Pixi", worker("pixi_version=0.79.0", "pixi_version=0.60.0")),
+    Defect("PS507", "outside of requires-pixi", _replace("pixi.toml", "requires-pixi = ", "requires-pixi = \">=0.90\" # ")),
+    Defect("PS508", "a lock for Macs only", unlocked("linux-64-cuda", "linux-64-cpu")),
+    Defect("PS101", "an environment twice", in_plain("queue", "environment = A=1\nenv = B=2\nqueue"), delivery="plain"),
+    Defect("PS112", "memory after queue", in_plain("queue", "queue\nrequest_memory = 5GB"), delivery="plain"),
+    Defect("PS201", "no executable at all", in_plain("executable = run.sh\n", ""), delivery="plain"),
+    Defect("PS202", "not executable, on a shared file system", both(in_plain("should_transfer_files = YES", "should_transfer_files = NO"), in_plain("transfer_input_files = in.txt\n", ""), lambda project: (project / "run.sh").chmod(0o644)), fixed=True, delivery="plain"),
+    Defect("PS204", "Windows line ends in Python", both(in_plain("run.sh", "run.py"), file("run.py", "#!/usr/bin/env python3\r\nprint(open('in.txt'))\r\n"), lambda project: (project / "run.py").chmod(0o755)), fixed=True, delivery="plain"),
+    Defect("PS206", "a result that nothing writes", in_plain("queue", "transfer_output_files = result.csv\nqueue"), delivery="plain"),
+    Defect("PS207", "an absolute log", in_plain("log = j.log", "log = /tmp/j.log"), delivery="plain"),
+    Defect("PS208", "no folder for the output", in_plain("output = j.out", "output = out/j.out"), delivery="plain", fixed=True),
+    Defect("PS211", "inputs without a transfer", in_plain("should_transfer_files = YES", "should_transfer_files = NO"), delivery="plain"),
+    Defect("PS404", "checkpoints without a transfer", both(in_plain("transfer_input_files = in.txt\n", ""), in_plain("should_transfer_files = YES", "should_transfer_files = NO\ncheckpoint_exit_code = 85\ntransfer_checkpoint_files = in.txt")), delivery="plain"),
+    Defect("PS405", "a placeholder for the account", in_plain("queue", "accounting_group = YOUR_GROUP\nqueue"), delivery="plain"),
+    Defect("PS406", "docker without an image", in_plain("executable", "universe = docker\nexecutable"), delivery="plain"),
+]  # fmt: skip
+
+PLAIN = {
+    "run.sh": "#!/bin/sh\nexec cat in.txt\n",
+    "in.txt": "hello\n",
+    "job.sub": """\
+executable = run.sh
+transfer_input_files = in.txt
+should_transfer_files = YES
+log = j.log
+output = j.out
+error = j.err
+request_cpus = 1
+request_memory = 1GB
+request_disk = 1GB
+queue
+""",
+}
+"""A job that has nothing to do with Pixi."""
+
+
+@pytest.fixture(scope="module")
+def template_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template_repository(tmp_path_factory.mktemp("template") / "t")
+
+
+@pytest.fixture(scope="module")
+def good(template_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A good project of each delivery, with a real lock, and a good job without a project."""
+    projects: dict[str, Path] = {}
+    for delivery in ("bootstrap", "pack", "container"):
+        folder = tmp_path_factory.mktemp(delivery) / "example"
+        projects[delivery] = make(template_copy, {"delivery": delivery}, folder)
+        shutil.copy(LOCK, folder / "pixi.lock")
+    plain = tmp_path_factory.mktemp("plain")
+    for name, text in PLAIN.items():
+        (plain / name).write_text(text)
+    (plain / "run.sh").chmod(0o755)
+    projects["plain"] = plain
+    return projects
+
+
+def look(project: Path) -> Review:
+    path = (
+        project / "job.sub" if (project / "job.sub").is_file() else project / "htcondor/train.sub"
+    )
+    return review([path], Silent())
+
+
+def words(found: Review) -> list[str]:
+    return [f"{f.rule} {f.file.name}:{f.line}: {f.message}" for f in found.findings]
+
+
+@pytest.mark.parametrize("delivery", ["bootstrap", "pack", "container", "plain"])
+def test_nothing_is_found_in_a_good_job(good: dict[str, Path], delivery: str) -> None:
+    found = look(good[delivery])
+    assert words(found) == []
+    assert len(found.descriptions) == 1
+    assert found.scripts
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: f"{d.rule}: {d.what}")
+def test_a_defect_is_caught_by_its_rule_alone(
+    good: dict[str, Path], defect: Defect, tmp_path: Path
+) -> None:
+    project = shutil.copytree(good[defect.delivery], tmp_path / "example")
+    defect.edit(project)
+    found = look(project)
+    assert {f.rule for f in found.findings} == {defect.rule}, words(found)
+    assert all(f.message and f.fix and f.file.is_absolute() for f in found.findings)
+    assert any(f.edits for f in found.findings) == defect.fixed, "fixable or not"
+    if defect.fixed:
+        assert apply_fixes(found.findings)
+        assert words(look(project)) == [], "--fix leaves nothing"
+
+
+def test_every_rule_has_a_defect() -> None:
+    untested = set(RULES) - {defect.rule for defect in DEFECTS}
+    assert untested == {"PS120"}, "PS120 is tested below: HTCondor's parser would have to differ"
+    assert len(DEFECTS) >= 40
+
+
+# --- the generated projects -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locks(tmp_path_factory: pytest.TempPathFactory, slice_url: str) -> dict[str, Path]:
+    """A lock of the default environment for each CUDA version, solved on real records."""
+    from pixi_scaffold.lock.rattler import RattlerEngine
+    from pixi_scaffold.manifest import read_manifest
+
+    folder = tmp_path_factory.mktemp("locks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIXI_HOME", str(folder))
+        patch.setenv("RATTLER_CACHE_DIR", str(folder / "cache"))
+        mirror = f'[mirrors]\n"https://conda.anaconda.org/conda-forge" = ["{slice_url}"]\n'
+        (folder / "config.toml").write_text(mirror)
+        template = template_repository(folder / "t")
+        found = {}
+        for cuda in ("12.6", "12.8", "12.9", "13.0"):
+            project = make(template, {"cuda_version": cuda}, folder / cuda / "example")
+            path = project / "pixi.toml"
+            text = path.read_text()
+            if cuda == "13.0":  # the extract has no pytorch-gpu for it, and other minor versions
+                text = text.replace(
+                    'pytorch-gpu = "*"', 'pytorch = { version = "*", build = "cuda*" }'
+                )
+                text = text.replace('"13.0.*"', '"13.*"')
+            path.write_text(text)
+            found[cuda] = (
+                RattlerEngine().lock(read_manifest(path), project / "pixi.lock", Silent()).path
+            )
+    return found
+
+
+@pytest.mark.parametrize("row", variants(), ids=name_of)
+def test_nothing_is_found_in_any_generated_project(
+    row: dict[str, str], template_copy: Path, locks: dict[str, Path], tmp_path: Path
+) -> None:
+    project = make(template_copy, row, tmp_path / "example")
+    shutil.copy(locks[row["cuda_version"]], project / "pixi.lock")
+    found = look(project)
+    assert words(found) == []
+    made_later = {"pack": "env.tar.gz", "container": "example.sif"}.get(row["delivery"])
+    assert [what for what, _ in found.not_checked] == ([made_later] if made_later else [])
+
+
+def test_the_lock_counts_in_every_variant(locks: dict[str, Path]) -> None:
+    """The test above would also pass if the rules saw no lock at all."""
+    from pixi_scaffold.lock.file import read_lock
+    from pixi_scaffold.manifest import read_manifest
+    from pixi_scaffold.review import locked_rows
+
+    for cuda, path in locks.items():
+        rows = {
+            r.name: r
+            for r in locked_rows(read_manifest(path.with_name("pixi.toml")), read_lock(path))
+        }
+        assert set(rows) == {"linux-64-cuda", "linux-64-cpu", "osx-arm64"}
+        gpu, cpu = rows["linux-64-cuda"], rows["linux-64-cpu"]
+        assert cpu.driver is None
+        assert gpu.driver == (int(cuda.split(".")[0]), 0)
+        assert gpu.cuda.split(".")[0] == cuda.split(".")[0]
+        assert gpu.download > 2 * cpu.download > 0
+
+
+# --- suppressing, fixing, a second opinion -----------------------------------------------------------
+
+
+def test_a_comment_silences_a_rule_on_its_line_and_the_next(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    path = project / "job.sub"
+    text = path.read_text().replace("request_memory = 1GB", "request_memory = 4")
+    path.write_text(text)
+    assert [f.rule for f in look(project).findings] == ["PS104"]
+    path.write_text(
+        text.replace("request_memory", "# pixi-scaffold: ignore PS104 (it is tiny)\nrequest_memory")
+    )
+    found = look(project)
+    assert (found.findings, found.silenced) == ((), 1)
+    path.write_text(text.replace("request_memory", "# pixi-scaffold: ignore PS103\nrequest_memory"))
+    assert [f.rule for f in look(project).findings] == ["PS104"]
+    (project / "run.sh").write_text(
+        "#!/bin/sh\ncat ~/x # pixi-scaffold: ignore[PS304]\ncat in.txt\n"
+    )
+    path.write_text(PLAIN["job.sub"])
+    assert look(project).findings == ()
+
+
+def test_a_fix_changes_its_line_only(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    path = project / "job.sub"
+    before = path.read_bytes().replace(b"\n", b"\r\n").replace(b"request_memory", b"request_memroy")
+    path.write_bytes(before)
+    path.chmod(0o640)
+    assert apply_fixes(look(project).findings)
+    assert path.read_bytes() == before.replace(b"request_memroy", b"request_memory")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_two_readings_are_a_finding(good: dict[str, Path]) -> None:
+    """HTCondor's reading is made up here: the real one agrees, as test_job.py shows."""
+    path = good["plain"] / "job.sub"
+    description = read_description(path, path.parent)
+    subject = Subject(description, description.jobs[0])
+    same = dict(description.jobs[0].macros)
+
+    def findings(opinion: Opinion) -> list[str]:
+        return [f.rule for f in check_subject(replace(subject, opinion=opinion))]
+
+    assert findings(Opinion(same)) == []
+    assert findings(Opinion({**same, "request_memory": "2GB"})) == ["PS120"]
+    assert findings(Opinion(None)) == ["PS120"]
+    assert findings(Opinion(same, {"Memory > 3": False})) == ["PS120"]
+    assert findings(Opinion(same, {"Memory > 3": True})) == []
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_a_rules_page_says_why_how_and_where_from(rule: Rule) -> None:
+    assert rule.title
+    for heading in ("Why: ", "Fix: ", "Source: "):
+        assert f"\n{heading}" in rule.page, heading
+    assert rule.severity in Severity
