@@ -215,16 +215,13 @@ class _Reader:
         if not _NAME.fullmatch(key) or key.lower() == "queue":
             raise self.refuse(file, line.first, f"{spelled!r} is not a name")
         before = self.macros.get(key.lower())
-        own = re.compile(r"\$\(" + re.escape(key) + r"(?::([^$()]*))?\)", re.IGNORECASE)
-        appends = plus is not None or own.search(value) is not None
+        appends = plus is not None
         if plus is not None and before:
             separator = plus if len(plus) == 1 else f" {plus} " if plus else " "
             value = f"{before}{separator}{value}"
-        # A value that names itself takes the earlier value now; other macros wait for the queue.
-        value = own.sub(lambda match: before or match[1] or "", value)
-        parts = re.compile(r"\$F[a-z]*\(" + re.escape(key) + r"\)", re.IGNORECASE)
-        earlier_value = {key.lower(): before} if before else {}
-        value = parts.sub(lambda match: expand(match[0], earlier_value).text, value)
+        if "$" in value:  # a value that names itself takes the earlier one now; others wait
+            value, names_itself = _with_itself(value, key.lower(), before or "")
+            appends = appends or names_itself
         if len(value) > LIMIT:
             raise self.refuse(file, line.first, f"{spelled} grows beyond {LIMIT >> 20} MiB")
         name = canonical(key)
@@ -299,6 +296,28 @@ class _Reader:
         if self.size > LIMIT:
             raise ValueError(f"more than {LIMIT >> 20} MiB")
         return data.decode("utf-8", errors="replace")
+
+
+_OWN = re.compile(r"\$\(([A-Za-z_0-9.]+)(?::([^$()]*))?\)")
+_OWN_PARTS = re.compile(r"\$F[a-z]*\(([A-Za-z_0-9.]+)\)", re.IGNORECASE)
+
+
+def _with_itself(value: str, name: str, before: str) -> tuple[str, bool]:
+    """Return a value with $(name) and $F(name) replaced, and whether there was a $(name)."""
+    found = False
+
+    def whole(match: re.Match[str]) -> str:
+        nonlocal found
+        if match[1].lower() != name:
+            return match[0]
+        found = True
+        return before or match[2] or ""
+
+    def part(match: re.Match[str]) -> str:
+        known = {name: before} if before else {}
+        return expand(match[0], known).text if match[1].lower() == name else match[0]
+
+    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found
 
 
 def read_description(path: Path, folder: Path) -> Description:
