@@ -206,6 +206,7 @@ def test_slots_of_ones_own_bring_their_attributes(job: Path) -> None:
     change(job, "queue", "requirements = HasGPULab && Memory > 1000\nqueue")
     assert "warning PS106" in scaffold("check", job.name, cwd=job.parent).out
     ad = 'MyType = "Machine"\nName = "a"\nArch = "X86_64"\nOpSys = "LINUX"\nCpus = 4\nMemory = 8000\n'
+    ad += 'CondorVersion = "$CondorVersion: 25.14.1 2026-09-24 $"\n'
     ad += "Disk = 90000000\nHasFileTransfer = true\nHasGPULab = true\nRequirements = true\n"
     (job.parent / "slots.ad").write_text(
         ad + "\n" + ad.replace("HasGPULab = true", "HasGPULab = false")

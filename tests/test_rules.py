@@ -221,6 +221,7 @@ DEFECTS = [
     Defect("PS206", "a result that nothing writes", in_plain("queue", "transfer_output_files = result.csv\nqueue"), delivery="plain"),
     Defect("PS207", "an absolute log", in_plain("log = j.log", "log = /tmp/j.log"), delivery="plain"),
     Defect("PS208", "no folder for the output", in_plain("output = j.out", "output = out/j.out"), delivery="plain", fixed=True),
+    Defect("PS208", "no initialdir", in_plain("queue", "initialdir = elsewhere\nqueue"), delivery="plain"),
     Defect("PS211", "inputs without a transfer", in_plain("should_transfer_files = YES", "should_transfer_files = NO"), delivery="plain"),
     Defect("PS404", "checkpoints without a transfer", both(in_plain("transfer_input_files = in.txt\n", ""), in_plain("should_transfer_files = YES", "should_transfer_files = NO\ncheckpoint_exit_code = 85\ntransfer_checkpoint_files = in.txt")), delivery="plain"),
     Defect("PS405", "a placeholder for the account", in_plain("queue", "accounting_group = YOUR_GROUP\nqueue"), delivery="plain"),
@@ -430,3 +431,4 @@ def test_a_rules_page_says_why_how_and_where_from(rule: Rule) -> None:
     for heading in ("Why: ", "Fix: ", "Source: "):
         assert f"\n{heading}" in rule.page, heading
     assert rule.severity in Severity
+    assert 40 < len(rule.why) < 400, rule.why

@@ -26,7 +26,7 @@ def github(report: Report) -> str:
     lines = []
     for f in _findings(report):
         place = f"file={_property(f['file'])},line={max(f['line'], 1)},title={f['rule']}"
-        text = _data(f"{f['message']}. Fix: {f['fix']}")
+        text = _data(f"{f['message']}. Why: {f['why']}. Fix: {f['fix']}")
         lines.append(f"::{_LEVELS[f['severity']]} {place}::{text}")
     for result in report.failed:
         if not _of_findings(result.name):
@@ -44,7 +44,7 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
         {
             "ruleId": f["rule"],
             "level": f["severity"],
-            "message": {"text": f"{f['message']}. Fix: {f['fix']}"},
+            "message": {"text": f"{f['message']}. Why: {f['why']}. Fix: {f['fix']}"},
             "locations": [
                 {
                     "physicalLocation": {

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import Skipped, UsageError
-from pixi_scaffold.job.ad import Clause, JobAd
+from pixi_scaffold.job.ad import Clause, JobAd, top_level_and
 from pixi_scaffold.process import program
 
 TYPICAL = "typical"
 """The name of the bundled slots."""
+_PARTS_DEPTH = 5
 _BUNDLED = Path(__file__).with_name("slots") / "typical.ad"
 
 
@@ -173,14 +174,31 @@ def _match_one(classad2: Any, job: JobAd, ad: Any, slot: Any) -> SlotMatch:
             limits = [c for c in job.clauses if c.gpu] if some else []
             causes = [limit for limit in limits if not _some_gpu(classad2, limit, ad, slot)]
             refused += causes or [clause]
-        if "Requirements" in slot and slot.lookup("Requirements") is not None:
-            wanted = slot.lookup("Requirements")
-            value = wanted.eval(slot, ad) if hasattr(wanted, "eval") else wanted
-            if value is not True:
-                refused.append(Clause(str(wanted), "the slot's own Requirements"))
+        if "Requirements" in slot:
+            wanted = str(slot.lookup("Requirements"))
+            own = _refusing(classad2, wanted, slot, ad)
+            refused += [Clause(text, "the slot's own Requirements") for text in own]
         if not refused:
             refused.append(Clause(job.requirements, "requirements as a whole"))
     return SlotMatch(str(slot.get("Name", "?")), _slot_words(slot), tuple(refused))
+
+
+def _refusing(classad2: Any, text: str, slot: Any, ad: Any, depth: int = 0) -> list[str]:
+    """Return the parts of a slot's expression that are not true for the job.
+
+    A part that is only the name of another expression of the slot is taken apart as well.
+    """
+    found: list[str] = []
+    for part in top_level_and(text):
+        bare = part.strip()
+        if bare.startswith("(") and bare.endswith(")") and depth < _PARTS_DEPTH:
+            found += _refusing(classad2, bare[1:-1], slot, ad, depth + 1)
+        elif classad2.ExprTree(bare).eval(slot, ad) is not True:
+            named = str(slot.lookup(bare)) if bare.isidentifier() and bare in slot else ""
+            inner = named.lower() not in ("", "true", "false") and depth < _PARTS_DEPTH
+            parts = _refusing(classad2, named, slot, ad, depth + 1) if inner else []
+            found += parts or [bare]
+    return found
 
 
 def _some_gpu(classad2: Any, limit: Clause, ad: Any, slot: Any) -> bool:

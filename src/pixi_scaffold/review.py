@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pixi_scaffold.lock.file import Lock, read_lock
 from pixi_scaffold.manifest import read_manifest
 from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import (
+    RULES,
     Finding,
     Opinion,
     Project,
@@ -145,25 +147,27 @@ def find_descriptions(root: Path) -> list[Path]:
     return found
 
 
-def submit_folder(path: Path, given: Path | None, root: Path | None) -> Path:
-    """Return the folder in which condor_submit would be run for a description.
+def read_where_submitted(path: Path, given: Path | None, root: Path | None) -> Description:
+    """Read a description as from the folder in which condor_submit would be run.
 
     That is the one given; otherwise the first of: the project's, the description's own, the
-    current one, in which its executable is found; otherwise the project's or its own.
+    current one, in which its executable is found; otherwise the project's or its own. Raises
+    OSError when it cannot be read.
     """
+    path = path.absolute()
     if given is not None:
-        return given.resolve()
-    own = path.resolve().parent
-    choices = [c for c in (root.resolve() if root else None, own, Path.cwd()) if c is not None]
-    for folder in choices:
-        try:
-            job = read_description(path, folder).jobs[0]
-        except OSError:
-            break
-        name = job.text("executable")
+        return read_description(path, given.resolve())
+    choices = [root.resolve()] if root else []
+    choices += [path.resolve().parent, Path.cwd()]
+    first: Description | None = None
+    for folder in dict.fromkeys(choices):
+        found = read_description(path, folder)
+        first = first or found
+        name = found.jobs[0].text("executable")
         if name and (folder / name).is_file():
-            return folder
-    return choices[0]
+            return found
+    assert first is not None  # noqa: S101  there is at least one choice
+    return first
 
 
 def review(
@@ -216,9 +220,9 @@ def _subjects(
     path: Path, folder: Path | None, around: Surroundings, attributes: frozenset[str]
 ) -> Iterator[Subject]:
     project = around.project(path)
-    base = submit_folder(path, folder, project.manifest.parent if project else None)
+    root = project.manifest.parent if project else None
     try:
-        description = read_description(path.absolute(), base)
+        description = read_where_submitted(path, folder, root)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "name a submit file") from error
     for job in description.jobs:
@@ -248,11 +252,25 @@ def counted(findings: Iterable[Finding]) -> str:
 
 
 def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
-    """Yield each finding as `file:line: severity id: message` and its fix below it."""
+    """Yield each finding as `file:line: severity id: message`, why it matters, and the fix.
+
+    Why is said once a rule.
+    """
+    said: set[str] = set()
     for finding in findings:
         place = f"{shown(finding.file, root)}:{finding.line}"
         yield f"{place}: {finding.severity} {finding.rule}: {finding.message}"
-        yield f"    fix: {finding.fix}" + (" (check --fix does it)" if finding.edits else "")
+        if finding.rule not in said:
+            yield from _indented("why: ", RULES[finding.rule].why)
+            said.add(finding.rule)
+        fix = finding.fix + (" (check --fix does it)" if finding.edits else "")
+        yield from _indented("fix: ", fix)
+
+
+def _indented(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 96, initial_indent=f"    {label}", subsequent_indent=" " * (4 + len(label))
+    )
 
 
 def shown(path: Path, root: Path) -> str:

@@ -66,23 +66,22 @@ def _attributes(job: Job, proc: int) -> Iterator[tuple[str, str]]:
     yield "JobUniverse", "5"
     yield "Owner", '"user"'
     yield "FileSystemDomain", '"this-machine.invalid"'
-    yield "DiskUsage", "1"
-    for name, attribute, unit in (
-        ("request_memory", "RequestMemory", _MIB),
-        ("request_disk", "RequestDisk", _KIB),
-        ("gpus_minimum_memory", "GPUsMinMemory", _MIB),
+    for name, attribute, unit, default in (
+        ("request_memory", "RequestMemory", _MIB, "128"),
+        ("request_disk", "RequestDisk", _KIB, "1048576"),
+        ("gpus_minimum_memory", "GPUsMinMemory", _MIB, ""),
     ):
-        text = job.text(name, proc)
+        text = job.text(name, proc) or default
         if text and text.lower() != "undefined":
             size = parse_size(text.split(",")[0], unit)
             yield attribute, text if size is None else str(size // unit)
-    for name, attribute in (
-        ("request_cpus", "RequestCpus"),
-        ("request_gpus", "RequestGPUs"),
-        ("gpus_minimum_capability", "GPUsMinCapability"),
-        ("gpus_maximum_capability", "GPUsMaxCapability"),
+    for name, attribute, default in (
+        ("request_cpus", "RequestCpus", "1"),
+        ("request_gpus", "RequestGPUs", ""),
+        ("gpus_minimum_capability", "GPUsMinCapability", ""),
+        ("gpus_maximum_capability", "GPUsMaxCapability", ""),
     ):
-        text = job.text(name, proc)
+        text = job.text(name, proc) or default
         if text and text.lower() != "undefined":
             yield attribute, text
     runtime = job.text("gpus_minimum_runtime", proc)
@@ -151,19 +150,19 @@ def _machine(job: Job, named: set[str]) -> Iterator[Clause]:
 
 
 def _resources(job: Job, attributes: dict[str, str], named: set[str]) -> Iterator[Clause]:
-    for name, slot, attribute, spare in (
-        ("request_disk", "Disk", "RequestDisk", "DiskUsage"),
-        ("request_memory", "Memory", "RequestMemory", ""),
-        ("request_cpus", "Cpus", "RequestCpus", ""),
+    vanilla = (job.text("universe") or "vanilla").lower() == "vanilla"
+    for name, slot, attribute in (
+        ("request_disk", "Disk", "RequestDisk"),
+        ("request_memory", "Memory", "RequestMemory"),
+        ("request_cpus", "Cpus", "RequestCpus"),
     ):
         command = job.command(name)
-        if attribute not in attributes:
-            if spare and slot.lower() not in named:
-                yield Clause(f"TARGET.{slot} >= {spare}", "condor_submit")
+        if attribute not in attributes or (slot == "Cpus" and "cpus" in named):
             continue
-        if name == "request_cpus" and slot.lower() in named:
-            continue
-        yield Clause(f"TARGET.{slot} >= {attribute}", name, command.line if command else 0)
+        text = f"TARGET.{slot} >= {attribute}"
+        if slot == "Disk" and vanilla and "disk" not in named:  # newer ones judge it themselves
+            text = f'versionGE(split(TARGET.CondorVersion)[1], "25.12.0") || ({text})'
+        yield Clause(text, name if command else "condor_submit", command.line if command else 0)
     for name, command in job.commands.items():
         tag = name.removeprefix("request_")
         if not name.startswith("request_") or tag in ("cpus", "memory", "disk"):

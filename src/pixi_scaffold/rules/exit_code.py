@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pixi_scaffold.rules.subject import Script
 
@@ -20,8 +20,10 @@ def continues(line: str) -> bool:
     return tail is not None and len(tail[0]) % 2 == 1
 
 
-def joined(script: Script) -> Iterator[tuple[int, str]]:
-    """Yield the script's commands with continued lines joined, and where each starts."""
+@lru_cache(maxsize=64)
+def joined(script: Script) -> tuple[tuple[int, str], ...]:
+    """Return the script's commands with continued lines joined, and where each starts."""
+    found: list[tuple[int, str]] = []
     parts: list[str] = []
     first = 0
     for number, line in script.code:
@@ -30,10 +32,11 @@ def joined(script: Script) -> Iterator[tuple[int, str]]:
         if continues(line):
             parts.append(line[:-1])
             continue
-        yield first, "".join([*parts, line])
+        found.append((first, "".join([*parts, line])))
         parts = []
     if parts:
-        yield first, "".join(parts)
+        found.append((first, "".join(parts)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class _Training:
         return "\n".join(self.after)
 
 
+@lru_cache(maxsize=64)
 def hides_exit_code(script: Script) -> tuple[int, str] | None:
     """Return the line that hides the training's exit code and how, or None when it is seen.
 

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"""\s+|/\*.*?\*/|//[^\n]*
+    r"""\s+|/\*.*?\*/
     |(?P<string>"(?:\\.|[^"\\])*")|(?P<quoted>'(?:\\.|[^'\\])*')
-    |(?P<number>(?:0[xX][0-9a-fA-F]+|\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+)[bBkKmMgGtT]?(?![A-Za-z_0-9]))
+    |(?P<number>(?:(?:0|[1-9]\d*)?\.\d+|0|[1-9]\d*)(?:[eE][-+]?\d+)?(?![A-Za-z_0-9.]))
     |(?P<name>[A-Za-z_][A-Za-z_0-9]*)
     |(?P<op>=\?=|=!=|>>>|<<|>>|<=|>=|==|!=|&&|\|\||\?:|[-+*/%<>!~&|^?:.,;=(){}\[\]])""",
     re.VERBOSE | re.DOTALL,
@@ -21,7 +21,7 @@ _BINARY = {
     "isnt": 6, "<": 7, ">": 7, "<=": 7, ">=": 7, "<<": 8, ">>": 8, ">>>": 8, "+": 9, "-": 9,
     "*": 10, "/": 10, "%": 10,
 }  # fmt: skip
-_WORDS = frozenset({"true", "false", "undefined", "error", "is", "isnt", "t", "f"})
+_LITERALS = frozenset({"true", "false", "undefined", "error"})
 _DEPTH = 100
 
 
@@ -104,27 +104,44 @@ class _Parser:
     def primary(self) -> None:
         kind, token = self.next()
         if kind in ("string", "number"):
+            while (
+                kind == "string" and self.at < len(self.tokens) and self.tokens[self.at][0] == kind
+            ):
+                self.next()  # as in C, strings side by side are one
             return
         if kind in ("name", "quoted"):
             self.name(kind, token)
         elif token == "(":
             self.expression(0)
             self.expect(")")
+        elif token == "." and self.next()[0] in ("name", "quoted"):
+            self.found[Reference(self.tokens[self.at - 1][1].strip("'"))] = None
         elif token == "{":
             self.series("}")
         elif token == "[":
-            while self.peek() != "]":
-                if self.next()[0] not in ("name", "quoted"):
-                    raise ExpressionError("a record without a name")
-                self.expect("=")
-                self.expression(0)
-                if self.peek() != "]":
-                    self.expect(";")
-            self.expect("]")
+            self.record()
         else:
             raise ExpressionError(f"unexpected {token!r}")
 
+    def record(self) -> None:
+        while self.peek() != "]":
+            if self.peek() == ";":
+                self.next()
+                continue
+            if self.next()[0] not in ("name", "quoted"):
+                raise ExpressionError("a record without a name")
+            self.expect("=")
+            self.expression(0)
+            if self.peek() != "]":
+                self.expect(";")
+        self.expect("]")
+
     def name(self, kind: str, token: str) -> None:
+        word = token.lower() if kind == "name" else ""
+        if word in ("is", "isnt"):
+            raise ExpressionError(f"unexpected {token!r}")
+        if word in _LITERALS:
+            return
         if self.peek() == "(" and kind == "name":
             self.next()
             self.series(")")
@@ -136,14 +153,14 @@ class _Parser:
                 raise ExpressionError("a dot without a name after it")
             self.found[Reference(name.strip("'"), token.lower())] = None
             return
-        if kind == "quoted" or token.lower() not in _WORDS:
-            self.found[Reference(token.strip("'"))] = None
+        self.found[Reference(token.strip("'"))] = None
 
     def series(self, end: str) -> None:
-        while self.peek() != end:
+        if self.peek() != end:
             self.expression(0)
-            if self.peek() != end:
-                self.expect(",")
+            while self.peek() == ",":
+                self.next()
+                self.expression(0)
         self.expect(end)
 
 

@@ -134,7 +134,7 @@ def missing_input(subject: Subject) -> Iterator[Found]:
     Fix: correct the name, or make the file first.
     Source: a dry run says nothing; seen with HTCondor 23.9 and 25.14.
     """
-    if not subject.transfers:
+    if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
     for name, spare in (("transfer_input_files", False), ("input", True)):
         command = subject.job.command(name)
@@ -212,13 +212,19 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
 
 @rule("PS208")
 def folder_missing(subject: Subject) -> Iterator[Found]:
-    """The folder of a log or an output is missing.
+    """The folder of a log or an output, or initialdir itself, is missing.
 
     Why: HTCondor does not make it. Without the folder of `log` condor_submit stops; without those
     of `output` and `error` the job is held after it has run.
     Fix: mkdir the folder, and keep it in the repository with a .gitkeep.
     Source: a dry run says nothing; seen with HTCondor 23.9 and 25.14.
     """
+    start = subject.job.command("initialdir")
+    if start is not None and not subject.start.is_dir():
+        shown = subject.job.text("initialdir")
+        if "$" not in (shown or ""):
+            yield at(start, f"there is no folder {shown}", "correct initialdir, or make the folder")
+        return
     for name in ("log", "output", "error"):
         command, text = subject.job.command(name), subject.job.text(name)
         if command is None or not text or is_url(text) or "$" in text:

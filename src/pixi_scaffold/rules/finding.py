@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,6 +74,7 @@ class Finding:
             "file": str(self.file),
             "line": self.line,
             "message": self.message,
+            "why": RULES[self.rule].why,
             "fix": self.fix,
             "fixable": bool(self.edits),
         }
@@ -98,6 +100,12 @@ class Rule:
     def page(self) -> str:
         """The docstring."""
         return inspect.getdoc(self.check) or ""
+
+    @property
+    def why(self) -> str:
+        """Why it matters, as the page says it."""
+        found = re.search(r"^Why: (.*?)\nFix: ", self.page, re.DOTALL | re.MULTILINE)
+        return " ".join(found[1].split()).rstrip(".") if found else ""
 
     def run(self, subject: Subject) -> Iterator[Finding]:
         """Yield what it finds."""

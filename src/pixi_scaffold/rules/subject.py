@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import Command, Description, Job
@@ -65,15 +65,18 @@ class Project:
         return next((row for row in self.linux if not row.driver), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Script:
-    """A shell script that runs on the worker: its lines without line ends, and the raw bytes."""
+    """A shell script that runs on the worker: its lines without line ends, and the raw bytes.
+
+    Jobs that share a script share the object, so what is worked out of it is kept with it.
+    """
 
     path: Path
     lines: tuple[str, ...]
     data: bytes
 
-    @property
+    @cached_property
     def code(self) -> tuple[tuple[int, str], ...]:
         """The lines that are not blank or a comment, with their numbers from 1."""
         return tuple(
@@ -81,6 +84,12 @@ class Script:
             for number, line in enumerate(self.lines, start=1)
             if line.strip() and not line.lstrip().startswith("#")
         )
+
+
+@lru_cache(maxsize=64)
+def _script(path: Path, data: bytes) -> Script:
+    text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return Script(path, tuple(text.split("\n")), data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +203,7 @@ class Subject:
         for path in dict.fromkeys(paths):
             data = read_bytes(path)
             if data is not None and _is_shell(path, data):
-                text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
-                found.append(Script(path, tuple(text.split("\n")), data))
+                found.append(_script(path, data))
         return tuple(found)
 
     @cached_property

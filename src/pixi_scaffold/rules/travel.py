@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job.words import QuotingError, split_arguments
@@ -112,23 +113,28 @@ def _texts(subject: Subject) -> list[str] | None:
     return texts
 
 
-def _code_words(subject: Subject) -> Iterator[tuple[Path, int, set[str]]]:
+def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
     """Yield the words of the worker scripts' lines that look like paths, and of the arguments."""
     for script in subject.scripts:
-        made = _made_by(script)
-        for number, line in script.code:
-            yield script.path, number, {w for w in _words(line) if _top(w) not in made}
+        for number, words in _script_words(script):
+            yield script.path, number, words
     command = subject.job.command("arguments")
     if command is not None:
         try:
-            words = set(split_arguments(subject.job.text("arguments") or ""))
+            arguments = split_arguments(subject.job.text("arguments") or "")
         except QuotingError:
             return
-        yield (
-            command.file,
-            command.line,
-            {w.removeprefix("./") for w in words if not w.startswith("-")},
-        )
+        words = frozenset(w.removeprefix("./") for w in arguments if not w.startswith("-"))
+        yield command.file, command.line, words
+
+
+@lru_cache(maxsize=64)
+def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
+    made = _made_by(script)
+    return tuple(
+        (number, frozenset(w for w in _words(line) if _top(w) not in made))
+        for number, line in script.code
+    )
 
 
 def _words(line: str) -> set[str]:
@@ -168,7 +174,7 @@ def _mentioned(subject: Subject) -> Iterator[tuple[Path, int, str]]:
             yield file, line, word
     for path in subject.input_files:
         if path.suffix == ".py" and path.is_file():
-            for line, module in _imports(path):
+            for line, module in _imports(read_bytes(path) or b""):
                 source = path.with_name(f"{module}.py")
                 package = path.with_name(module)
                 here = source if source.is_file() else package / "__init__.py"
@@ -198,14 +204,17 @@ def _stays_here(subject: Subject, word: str) -> bool:
     )
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the top-level modules that a Python file imports, with their lines."""
+@lru_cache(maxsize=256)
+def _imports(source: bytes) -> tuple[tuple[int, str], ...]:
+    """Return the top-level modules that a Python file imports, with their lines."""
     try:
-        tree = ast.parse(read_bytes(path) or b"")
+        tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
+        return ()
+    found: list[tuple[int, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
+            found += [(node.lineno, alias.name.split(".")[0]) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.lineno, node.module.split(".")[0]
+            found.append((node.lineno, node.module.split(".")[0]))
+    return tuple(found)

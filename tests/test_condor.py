@@ -1,0 +1,273 @@
+"""HTCondor as the second opinion: its parser, its dry run, its matching."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixi_scaffold import condor
+from pixi_scaffold.job import read_description
+from pixi_scaffold.job.ad import job_ad, top_level_and
+from pixi_scaffold.rules.expression import ExpressionError, attributes
+from tests.dry_run import PAGE, page, version
+from tests.golden import make, name_of, template_repository, variants
+from tests.support.paths import SHARED
+from tests.support.pool import condor_prefix
+from tests.test_rules import LOCK
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="HTCondor's bindings are for Linux")
+SLOTS = SHARED / "condor" / "slots"
+
+
+@pytest.fixture(scope="session")
+def prefix() -> Path:
+    return condor_prefix()
+
+
+# --- expressions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true", "1 + 2 * 3", "(a && b) || !c", 'OpSys == "LINUX"', "a =?= undefined", "a isnt b", "x ? 1 : 2",
+        "x ?: 2", "f(1, {2, 3})", "[a = 1; b = 2].a", "TARGET.Memory >= MY.RequestMemory", "-3.5e2",
+        ".5", "1e3", 'regexp("^gpu\\\\d", Machine)', "a[0].b", "'quoted name' + 1", "a.b.c", ".a", "{}",
+        "/* c */ 1", "a << 2 >>> 3", '"a" "b"', "~a & b | c ^ d", "[ ]", "f()", "[a = 1;; b = 2]", "t && f",
+    ],
+)  # fmt: skip
+def test_good_expressions_are_good_for_both(text: str) -> None:
+    attributes(text)
+    assert condor.parses(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "(",
+        "a &&",
+        "a b",
+        '"open',
+        "a ==",
+        "f(1,",
+        "[a = ]",
+        "{1, 2",
+        "a ? b",
+        "&& a",
+        "1 + * 2",
+        "a.",
+        "a[",
+        "@",
+        "0x1F",
+        "4K",
+        "1.",
+        "1 // c",
+        "is",
+        "true()",
+        "{1,}",
+        "f(1,)",
+        "0777",
+        "3 4",
+    ],
+)
+def test_bad_expressions_are_bad_for_both(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        attributes(text)
+    assert not condor.parses(text)
+
+
+# Without square brackets: HTCondor's library takes `a ]` for an expression, which it is not.
+_TOKENS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "MY.x",
+        "TARGET.y",
+        "1",
+        "2.5",
+        '"s"',
+        "(",
+        ")",
+        "&&",
+        "||",
+        "==",
+        ">=",
+        "=?=",
+        "!",
+        "-",
+        "+",
+        "*",
+        "?",
+        ":",
+        "{",
+        "}",
+        ",",
+        "f(",
+        "true",
+        "undefined",
+        "is",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_TOKENS, min_size=1, max_size=9))
+def test_any_mixture_of_tokens_is_judged_as_htcondor_judges_it(tokens: list[str]) -> None:
+    text = " ".join(tokens)
+    try:
+        attributes(text)
+        mine = True
+    except ExpressionError:
+        mine = False
+    assert mine == condor.parses(text), text
+
+
+def test_the_attributes_of_an_expression() -> None:
+    named = attributes('(TARGET.Memory > MY.x && OpSys == "a.b") || f(Cpus) > [q = 1].q')
+    assert {(r.scope, r.name) for r in named} == {
+        ("target", "Memory"), ("my", "x"), ("", "OpSys"), ("", "Cpus"),
+    }  # fmt: skip
+
+
+def test_clauses_part_where_all_must_hold() -> None:
+    assert top_level_and('a && (b && c) && d == "x && y"') == ["a", "(b && c)", 'd == "x && y"']
+    assert top_level_and("a || b && c") == ["a || b && c"]
+    assert top_level_and("a =?= undefined && b") == ["a =?= undefined", "b"]
+    assert top_level_and("") == []
+
+
+# --- the dry run ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_comparison_with_a_dry_run_is_current(prefix: Path, tmp_path: Path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    here = version(prefix)
+    if f"(HTCondor {here})" not in text:
+        pytest.skip(f"the page is of another HTCondor than {here}")
+    assert page(prefix, tmp_path) == text, "run `python -m tests.dry_run`"
+
+
+def dry_run_ads(prefix: Path, path: Path, folder: Path) -> list[object]:
+    """The job ads that HTCondor itself makes of a description."""
+    import classad2
+
+    ads = path.parent / "ads.out"
+    subprocess.run(
+        [prefix / "usr/bin/condor_submit", "-dry-run", ads, path],
+        cwd=folder, env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}, check=True, capture_output=True,
+    )  # fmt: skip
+    found, cluster = [], None
+    for ad in classad2.parseAds(ads.read_text().strip()):
+        if cluster is None:
+            cluster = ad
+        else:
+            full = classad2.ClassAd(str(cluster))
+            full.update(ad)
+            ad = full
+        found.append(ad)
+    ads.unlink()
+    return found
+
+
+def machine_ads() -> list[object]:
+    """The bundled slots, and those saved from real pools."""
+    import classad2
+
+    found = list(condor.read_slots(condor.TYPICAL))
+    if SLOTS.is_dir():
+        found += [classad2.parseOne(path.read_text()) for path in sorted(SLOTS.glob("*.ad"))]
+    return found
+
+
+JOBS = {
+    "cpu": "request_cpus = 4\nrequest_memory = 4GB\nrequest_disk = 10GB\n",
+    "much memory": "request_memory = 600 GB\n",
+    "much disk": "request_disk = 2TB\n",
+    "requirements": 'requirements = OpSysMajorVer >= 9 && (HasSIF || GPUs_Capability > 8)\n',
+    "another system": 'requirements = OpSys == "WINDOWS"\n',
+    "require_gpus": 'request_gpus = 1\nrequire_gpus = DeviceName == "Tesla T4"\n',
+    "two limits on one property": "request_gpus = 1\nrequire_gpus = Capability > 7\ngpus_minimum_capability = 9.0\n",
+    "four GPUs": "request_gpus = 4\ngpus_minimum_memory = 40GB\n",
+    "old GPUs only": "request_gpus = 1\ngpus_maximum_capability = 7.0\ngpus_minimum_runtime = 12\n",
+    "no transfer": "should_transfer_files = NO\n",
+    "if needed": "should_transfer_files = IF_NEEDED\n",
+    "a URL": "transfer_input_files = osdf:///x/y\nshould_transfer_files = YES\n",
+    "an unknown URL": "transfer_input_files = gopher://x/y\nshould_transfer_files = YES\n",
+    "a container": "universe = container\ncontainer_image = docker://a/b:1\n",
+    "an image file": "container_image = x.sif\n",
+    "an own resource": "request_licences = 2\n",
+    "an own attribute": '+Lab = "a"\nrequirements = MY.Lab == "a"\n',
+    "an expression": "request_memory = 1024 * 3\nrequest_cpus = 2 + 2\n",
+    "undefined": "request_memory = undefined\nrequest_gpus = undefined\n",
+    "nothing": "",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_matches_where_htcondors_own_ad_matches(
+    prefix: Path, tmp_path: Path, name: str
+) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "x.sif").write_text("")
+    path = tmp_path / "job.sub"
+    path.write_text(f"executable = /bin/true\nlog = l\n{JOBS[name]}queue\n")
+    _matches_alike(prefix, path, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", variants(), ids=name_of)
+def test_generated_jobs_match_where_htcondors_own_ad_matches(
+    prefix: Path, tmp_path: Path, row: dict[str, str]
+) -> None:
+    tmp_path.chmod(0o755)
+    project = make(template_repository(tmp_path / "t"), row, tmp_path / "example")
+    (project / "pixi.lock").write_bytes(LOCK.read_bytes())
+    (project / "env.tar.gz").write_text("")
+    (project / "example.sif").write_text("")
+    matching = _matches_alike(prefix, project / "htcondor" / "train.sub", project)
+    assert 0 < matching < len(machine_ads()), "some slots match and some do not"
+
+
+def _matches_alike(prefix: Path, path: Path, folder: Path) -> int:
+    slots = machine_ads()
+    description = read_description(path, folder)
+    [theirs] = dry_run_ads(prefix, path, folder)
+    report = condor.match(job_ad(description.jobs[0]), slots)
+    for slot, answer in zip(slots, report.slots, strict=True):
+        expected = theirs.symmetricMatch(slot)
+        assert answer.matches == expected, (answer, str(theirs.lookup("Requirements")))
+        assert answer.matches or all(c.text and c.origin for c in answer.refused)
+    return report.matching
+
+
+# --- its parser ---------------------------------------------------------------------------------------
+
+
+def test_reading_says_nothing_on_the_users_terminal(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert condor.read_commands("if foo bar\nendif\nqueue\n", tmp_path) is None
+    assert condor.read_commands("a = 1\nqueue\n", tmp_path) == {"a": "1"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_description_that_could_run_something_is_not_given_to_it(tmp_path: Path) -> None:
+    from pixi_scaffold.report import Silent
+    from pixi_scaffold.review import review
+
+    path = tmp_path / "job.sub"
+    path.write_text("include : touch ran |\nexecutable = /bin/true\nqueue\n")
+    with contextlib.chdir(tmp_path):
+        found = review([path], Silent())
+    assert not (tmp_path / "ran").exists()
+    assert "PS116" in {f.rule for f in found.findings}
