@@ -159,6 +159,22 @@ def test_a_folder_without_a_workspace(job: Path) -> None:
     assert "pixi.toml" in nothing.err
 
 
+def test_a_workspace_of_others_that_only_pixi_can_judge(project: Path) -> None:
+    path = project / "pixi.toml"
+    path.write_text(path.read_text() + '\n[pypi-dependencies]\nrequests = "*"\n')
+    change(
+        project / "htcondor/train.sub", "gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"
+    )
+    ran = scaffold("check", "--json", cwd=project)
+    assert stages(ran)["lock"] == "skipped"
+    skipped = {s["what"]: s for s in ran.document["skipped"]}
+    assert "pypi" in skipped["lock"]["why"]
+    assert skipped["lock"]["command"].endswith("pixi lock --check")
+    assert [f["rule"] for f in ran.document["findings"]] == ["PS502"], (
+        "the lock is read all the same"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

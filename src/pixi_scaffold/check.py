@@ -10,7 +10,15 @@ from pathlib import Path
 from pixi_scaffold import environment
 from pixi_scaffold.channel import build_channel
 from pixi_scaffold.channel_argument import read_channel
-from pixi_scaffold.errors import CheckFailed, LockError, ManifestError, ScaffoldError, UsageError
+from pixi_scaffold.errors import (
+    CheckFailed,
+    LockError,
+    ManifestError,
+    ScaffoldError,
+    Skipped,
+    UnsupportedError,
+    UsageError,
+)
 from pixi_scaffold.lock import Locked, choose
 from pixi_scaffold.lock.file import channel_url, read_lock, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
@@ -323,7 +331,12 @@ def lock_is_current(state: State, progress: Progress) -> Done:
     if not path.is_file():
         raise CheckFailed(f"there is no {path.name}", hint)
     found = read_lock(path)
-    if problems := unsatisfied(workspace, found):
+    try:
+        problems = unsatisfied(workspace, found)
+    except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
+        what = " ".join(error.message.split())
+        raise Skipped(what, f"{change_folder(state.root)} && pixi lock --check") from error
+    if problems:
         raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
     names = tuple(p.name for p in workspace.platforms)
     locked = Locked(path, False, found.package_count, names)
