@@ -110,7 +110,7 @@ class SlotReport:
 
 
 def _clause_words(clause: Clause) -> str:
-    if clause.gpu:
+    if clause.gpu or clause.origin == "request_gpus":
         return f"{clause.origin} (line {clause.line})"
     where = f"line {clause.line}, " if clause.line else ""
     return f"{clause.text} ({where}{clause.origin})"
@@ -174,7 +174,7 @@ def _match_one(classad2: Any, job: JobAd, ad: Any, slot: Any) -> SlotMatch:
             limits = [c for c in job.clauses if c.gpu] if some else []
             causes = [limit for limit in limits if not _some_gpu(classad2, limit, ad, slot)]
             refused += causes or [clause]
-        if "Requirements" in slot:
+        if not refused and "Requirements" in slot:
             wanted = str(slot.lookup("Requirements"))
             own = _refusing(classad2, wanted, slot, ad)
             refused += [Clause(text, "the slot's own Requirements") for text in own]
@@ -212,17 +212,18 @@ def _some_gpu(classad2: Any, limit: Clause, ad: Any, slot: Any) -> bool:
 
 
 def _slot_words(slot: Any) -> str:
-    """Return a slot in words: its GPUs, CPUs, memory and disk."""
+    """Return a slot in words: its GPUs, CPUs and memory."""
     gpus = slot.get("GPUs", 0)
     parts = [f"{slot.get('Cpus', '?')} CPUs", f"{_number(slot, 'Memory') / 1024:.0f} GiB"]
     if isinstance(gpus, int) and gpus > 0:
-        model = slot.get("GPUs_DeviceName") or "mixed GPUs"
-        driver = slot.get("GPUs_DriverVersion")
-        capability = slot.get("GPUs_Capability")
-        extra = f", capability {capability}" if isinstance(capability, int | float) else ""
-        extra += f", driver for CUDA {driver}" if isinstance(driver, int | float) else ""
-        parts.insert(0, f"{gpus} x {model}{extra}")
-    return ", ".join([*parts, f"{_number(slot, 'Disk') / (1 << 20):.0f} GiB disk"])
+        capability, driver = slot.get("GPUs_Capability"), slot.get("GPUs_DriverVersion")
+        known = [f"{capability:.1f}"] if isinstance(capability, int | float) else []
+        known += [f"CUDA {driver:.1f}"] if isinstance(driver, int | float) else []
+        about = f" ({', '.join(known)})" if known else ""
+        parts.insert(0, f"{gpus} x {slot.get('GPUs_DeviceName') or 'mixed GPUs'}{about}")
+    else:
+        parts.insert(0, "no GPU")
+    return ", ".join(parts)
 
 
 def _number(slot: Any, name: str) -> float:
