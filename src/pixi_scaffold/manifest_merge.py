@@ -91,17 +91,17 @@ def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
 
 def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit | Conflict]:
     """Yield what the template changed between base and theirs, as it applies to ours."""
-    for key in dict.fromkeys((*base, *theirs)):
+    for key in dict.fromkeys((*base, *theirs)):  # what is only in ours stays
         b, o, t = (side.get(key, ABSENT) for side in (base, ours, theirs))
         here = (*path, key)
         if _same(b, t) or _same(o, t):
             continue
         if _same(o, b):
             yield Edit(here, t)
-        elif isinstance(o, dict) and all(
-            isinstance(side, dict) or side is ABSENT for side in (b, t)
-        ):
-            yield from _differences(here, *({} if side is ABSENT else side for side in (b, o, t)))
+        elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT:
+            yield from _gone(here, b, o)
+        elif isinstance(o, dict) and isinstance(t, dict) and (isinstance(b, dict) or b is ABSENT):
+            yield from _differences(here, {} if b is ABSENT else b, o, t)
         elif (
             isinstance(b, list)
             and isinstance(o, list)
@@ -111,6 +111,23 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
             yield Edit(here, merged)
         else:
             yield Conflict(here, b, o, t)
+
+
+def _gone(path: Path, base: Any, ours: Any) -> Iterator[Edit | Conflict]:
+    """Yield what becomes of a table that the template dropped and the user changed."""
+    inner = list(_differences((), base, ours, {}))
+    edits = [item for item in inner if isinstance(item, Edit)]
+    if len(edits) < len(inner):
+        yield Conflict(path, base, ours, ABSENT)
+    elif _is_hollow(_applied(ours, edits)):
+        yield Edit(path, ABSENT)
+    else:
+        yield from (Edit((*path, *edit.path), edit.value) for edit in edits)
+
+
+def _is_hollow(value: Any) -> bool:
+    """Whether a table has nothing in it but tables that have nothing in them."""
+    return isinstance(value, dict) and all(_is_hollow(inner) for inner in value.values())
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -144,7 +161,7 @@ def _name(value: Any) -> str:
 
 
 def _applied(data: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
-    """Return plain data with the edits made; what they empty goes."""
+    """Return plain data with the edits made."""
     result = copy.deepcopy(data)
     for edit in edits:
         table: Any = result
