@@ -98,8 +98,9 @@ def moves(
     found: dict[str, str] = {}
     for migration in migrations:
         for old, new in migration.files.items():
-            origin = found.pop(old, old)
+            origin = found.get(old, old)
             if origin in base and new not in ours and new not in found:
+                found.pop(old, None)
                 found[new] = origin
     return found
 

@@ -259,7 +259,8 @@ class Renderer:
                 )
                 worker.template, worker.jinja_env = shared.template, shared.jinja_env
                 worker.run_copy()
-            files = read_tree(folder)
+            made = read_tree(folder)
+            files = {path: file for path, file in made.items() if not path.startswith(".git/")}
             answers_path = worker.answers_relpath.as_posix()
             seeded = frozenset(path for path in files if worker.match_skip(Path(path)))
         shutil.rmtree(folder.parent, ignore_errors=True)
