@@ -722,3 +722,116 @@ def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     for name in "cd":
         assert snapshot(folder / name) == before[name]
     assert git(folder / "b", "branch", "--show-current") == f"template/{history.newest}"
+
+
+# The lock ---------------------------------------------------------------------------------------
+
+PIXI = """[workspace]
+name = "p"
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+
+[dependencies]
+tqdm = "*"
+"""
+
+
+@pytest.fixture
+def locked(conda_forge: None, tmp_path: Path) -> tuple[Path, Path]:
+    """A project with a lock, whose template then asks for one more package."""
+    template = small(tmp_path / "t")
+    release(template, "v1.1.0", {"pixi.toml": PIXI})
+    project = make(template, tmp_path / "p", "v1.1.0")
+    assert scaffold("lock", project, cwd=tmp_path).code == 0
+    commit(project)
+    release(template, "v1.2.0", {"pixi.toml": PIXI + 'colorama = "*"\n'})
+    return template, project
+
+
+def test_a_new_requirement_is_locked_and_checked(locked: tuple[Path, Path]) -> None:
+    _, project = locked
+    before = (project / "pixi.lock").read_text()
+    report = run(project)
+    assert report.exit_code == 0, report
+    steps = {result.name: result.detail for result in report.results}
+    assert steps["lock"].startswith("pixi.lock written")
+    assert "pixi.lock is current" in steps["check"]
+    after = (project / "pixi.lock").read_text()
+    kept = [line for line in before.splitlines() if "tqdm" in line]
+    assert kept
+    assert set(kept) <= set(after.splitlines())  # locked versions stay
+    assert "colorama" in after
+    assert git(project, "status", "--porcelain") == ""
+    assert "pixi.lock" in git(project, "show", "--name-only", "--format=", "HEAD")
+    assert scaffold("check", project, cwd=project).code == 0
+
+
+def test_a_channel_that_does_not_answer(
+    locked: tuple[Path, Path], mirror: Callable[[str], None]
+) -> None:
+    """The update is made, and it is said that the lock is not current."""
+    from tests.support.server import closed
+
+    _, project = locked
+    before = (project / "pixi.lock").read_bytes()
+    mirror(closed())
+    report = run(project)
+    assert report.exit_code == 3
+    assert {r.name: r.status.value for r in report.results}["lock"] == "skipped"
+    assert "not current" in report.failed[0].detail
+    assert any(" lock " in command for command in report.next_commands)
+    assert (project / "pixi.lock").read_bytes() == before
+    assert git(project, "branch", "--show-current") == "template/v1.2.0"
+
+
+def test_requirements_that_cannot_be_met_stop_it(locked: tuple[Path, Path]) -> None:
+    template, project = locked
+    release(template, "v1.3.0", {"pixi.toml": PIXI + 'tqdm2 = ">=99"\n'})
+    before = snapshot(project)
+    with pytest.raises(ScaffoldError, match="tqdm2") as caught:
+        run(project)
+    assert "/pixi-scaffold-" not in caught.value.message + caught.value.hint
+    assert "the project is as it was" in caught.value.hint
+    assert snapshot(project) == before
+
+
+def test_a_manifest_that_means_the_same_keeps_its_lock(
+    locked: tuple[Path, Path], mirror: Callable[[str], None]
+) -> None:
+    from tests.support.server import closed
+
+    template, project = locked
+    release(template, "v1.3.0", {"pixi.toml": "# a comment\n" + PIXI})
+    mirror(closed())
+    report = run(project)
+    assert report.exit_code == 0
+    assert "lock" not in {r.name for r in report.results}
+
+
+def test_a_manifest_that_cannot_be_read_stops_it(locked: tuple[Path, Path]) -> None:
+    _, project = locked
+    (project / "pixi.toml").write_text("[broken\n" + PIXI)
+    commit(project)
+    before = snapshot(project)
+    with pytest.raises(ScaffoldError, match="would not pass `check`.*pixi.toml"):
+        run(project)
+    assert snapshot(project) == before
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_the_templates_own_project_is_locked_again_and_passes_check(
+    history: History, tmp_path: Path
+) -> None:
+    """From a real earlier version: without torchvision, which the extract has for few platforms."""
+    project = make(history.folder, tmp_path / "p", "v0.1.0")
+    manifest = project / "pixi.toml"
+    manifest.write_text(
+        manifest.read_text().replace('cuda-version = "12.9.*"', 'cuda-version = "12.8.*"')
+    )
+    commit(project)
+    assert scaffold("lock", project, cwd=tmp_path).code == 0
+    commit(project, "lock")
+    report = run(project)
+    assert report.exit_code == 0, report
+    assert scaffold("check", project, cwd=tmp_path).code == 0
+    assert 'cuda-version = "12.8.*"' in manifest.read_text()

@@ -12,6 +12,7 @@ import yaml
 from pixi_scaffold.errors import ScaffoldError, UsageError
 
 ANSWERS_FILE = ".copier-answers.yml"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 _REPAIR = "take it back from git: git checkout HEAD -- "
 
 
@@ -94,7 +95,7 @@ def parse_answers(text: str, folder: Path, name: str) -> Project:
             "keep one side (most often the newer _commit), then try again",
         )
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506  a safe loader
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise ScaffoldError(f"{path} is not valid YAML: {where}", _REPAIR + name) from error

@@ -181,7 +181,6 @@ class Render:
     commit: str
     files: Tree
     answers_file: str
-    answers: Mapping[str, Any]
     seeded: frozenset[str]
     exclude: tuple[str, ...] = ()
 
@@ -248,6 +247,7 @@ class Renderer:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 shared = self._worker(ref)
+                commit = str(shared.template.commit or "")
                 worker = replace(
                     shared,
                     dst_path=folder,
@@ -258,22 +258,20 @@ class Renderer:
                     exclude=exclude,
                 )
                 worker.template, worker.jinja_env = shared.template, shared.jinja_env
-                worker.run_copy()
+                with _no_git():
+                    worker.run_copy()
             made = read_tree(folder)
             files = {path: file for path, file in made.items() if not path.startswith(".git/")}
             answers_path = worker.answers_relpath.as_posix()
             seeded = frozenset(path for path in files if worker.match_skip(Path(path)))
         shutil.rmtree(folder.parent, ignore_errors=True)
-        recorded = files.get(answers_path)
-        answers = {} if recorded is None else _loaded(recorded.content)
         unknown = sorted(set(data) - set(shared.template.questions_data))
         if unknown and remembered is not None:
             raise _unknown_question(unknown, shared.template.questions_data)
         return Render(
-            str(shared.template.commit or ""),
+            commit,
             files,
-            answers_path if recorded is not None else "",
-            {key: value for key, value in answers.items() if not key.startswith("_")},
+            answers_path if answers_path in files else "",
             seeded,
             tuple(shared.template.exclude),
         )
@@ -298,6 +296,7 @@ class Renderer:
             )
             self._stack.enter_context(worker)
             environment = worker.jinja_env  # checks the version out
+            _ = worker.template.git_index_modes  # while there is git to ask
             environment.__dict__["from_string"] = lru_cache(4096)(environment.from_string)
             self._workers[ref] = worker
         return self._workers[ref]
@@ -377,18 +376,23 @@ def _git_env(extra: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextlib.contextmanager
+def _no_git() -> Iterator[None]:
+    """Hide git from Copier while it renders into a folder that is in no repository.
+
+    It would ask, once a file, whether that repository keeps executable bits (2 ms each).
+    """
+    from plumbum import local
+
+    with local.env(PATH=""):
+        yield
+
+
 def _answers(path: Path) -> dict[str, Any]:
     """Return the answers that the project records; none when the template writes no such file."""
     try:
-        return _loaded(path.read_bytes())
-    except OSError:
-        return {}
-
-
-def _loaded(content: bytes) -> dict[str, Any]:
-    try:
-        answers = yaml.safe_load(content)
-    except (UnicodeDecodeError, yaml.YAMLError):
+        answers = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
         return {}
     return answers if isinstance(answers, dict) else {}
 

@@ -205,7 +205,8 @@ def _relock(root: Path, before: object, shown: Path, engine: str, steps: Steps) 
         if (root / MANIFEST).is_file():
             steps.skipped("lock", f"the project has no {LOCK}", f"{program()} lock")
         return
-    if before == _toml(root / MANIFEST):
+    after = _toml(root / MANIFEST)
+    if before == after or isinstance(after, str):  # no TOML: the check says it better
         return
     from pixi_scaffold.relock import check_lock, relock
 
@@ -222,7 +223,8 @@ def _relock(root: Path, before: object, shown: Path, engine: str, steps: Steps) 
         return
     except ScaffoldError as error:
         error.message = error.message.replace(str(root), str(shown))
-        error.hint = f"{error.hint}; the project is as it was".removeprefix("; ")
+        hint = error.hint.replace(str(root), str(shown))
+        error.hint = f"{hint}; the project is as it was".removeprefix("; ")
         raise
     steps.passed(report.results[0].detail)
 
