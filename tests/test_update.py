@@ -203,7 +203,8 @@ def test_conflicts_stay_inline_as_copier_makes_them(
     assert report.exit_code == 3
     failed = report.failed[0]
     assert [line.split()[0] for line in failed.lines] == ["htcondor/bootstrap.sh", "main.py"]
-    assert "--continue" in failed.hint
+    assert "waits for your hand in 2 files" in failed.detail
+    assert "update --continue" in report.next_commands[1]
     found = tree(conflicting)
     for path in ("htcondor/bootstrap.sh", "main.py"):
         assert has_markers(found[path].content)

@@ -311,7 +311,13 @@ class _Session:
             print_plan(plan, self.out)
         if dry_run or yes:
             return yes and not dry_run
-        return typer.confirm("\nGo on?", default=True)
+        try:
+            agreed = typer.confirm("\nGo on?", default=True)
+        except typer.Abort as error:
+            raise KeyboardInterrupt from error
+        if not agreed:
+            print("nothing was changed")
+        return agreed
 
     def fail(self, code: int, message: str, hint: str) -> NoReturn:
         from pixi_scaffold.display import print_error

@@ -276,6 +276,13 @@ class Renderer:
             tuple(shared.template.exclude),
         )
 
+    def has_new_questions(self, ref: str, answers: Mapping[str, Any]) -> bool:
+        """Whether the template at `ref` has a question that `answers` do not answer."""
+        with _in_our_words(replace(self.template, ref=ref), self._folder):
+            questions = self._worker(ref).template.questions_data
+        asked = {name for name, q in questions.items() if q.get("when", True) is not False}
+        return bool(asked - set(answers))
+
     def files_in(self, ref: str, folder: str) -> list[Path]:
         """Return the files in `folder` of the template's repository at `ref`."""
         with _in_our_words(replace(self.template, ref=ref), self._folder):

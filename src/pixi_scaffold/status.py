@@ -116,7 +116,7 @@ def _version(project: Project, renderer: Renderer, facts: dict[str, Any]) -> str
     facts |= {"newest": final[-1] if final else None, "behind": len(later)}
     if not later:
         return f"{project.commit}, the newest"
-    facts["todo"].append(f"{program()} update {shlex.quote(facts['project'])}")
+    facts["todo"].append(f"{program()} update{_named(Path(facts['project']))}")
     return f"{project.commit}, {len(later)} behind {later[-1]}"
 
 
@@ -142,7 +142,7 @@ def _lock(folder: Path, cache: _Cache, facts: dict[str, Any]) -> str:
     state, problems = cache.locks[key]
     facts["lock"] = {"state": state, "problems": list(problems)}
     if state in ("missing", "not current"):
-        facts["todo"].append(f"{program()} lock {shlex.quote(str(folder))}")
+        facts["todo"].append(f"{program()} lock{_named(folder)}")
     return state
 
 
@@ -161,6 +161,11 @@ def _key(manifest: Path, lock: Path) -> str:
     digest = hashlib.sha256(text)
     digest.update(lock.read_bytes() if lock.is_file() else b"none")
     return digest.hexdigest()
+
+
+def _named(folder: Path) -> str:
+    """Return how a command names a folder; the one that we are in needs no name."""
+    return "" if folder.resolve() == Path.cwd() else f" {shlex.quote(str(folder))}"
 
 
 def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
@@ -195,7 +200,7 @@ def _receipt(folder: Path, facts: dict[str, Any]) -> str:
     )
     facts["receipt"] = {"command": command, "ok": ok, "trained": trained, "day": day}
     if not ok:
-        facts["todo"].append(f"{change_folder(folder)} && {program()} check --train")
+        facts["todo"].append(f"{program()} check --train{_named(folder)}")
         return f"{command} failed {day}"
     return f"{'trained' if trained else command} {day}"
 

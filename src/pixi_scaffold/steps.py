@@ -15,10 +15,11 @@ class Steps:
         self.results: tuple[Result, ...] = ()
         self._name, self._began = "", 0.0
 
-    def start(self, name: str) -> None:
-        """Step `name` begins."""
+    def start(self, name: str, *, asks: bool = False) -> None:
+        """Step `name` begins; one that asks on the terminal has it for itself."""
         self._name, self._began = name, time.perf_counter()
-        self.progress.start(name)
+        if not asks:
+            self.progress.start(name)
 
     def passed(self, detail: str) -> None:
         """Step passed."""

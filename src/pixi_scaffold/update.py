@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def update(
         with Renderers() as own:
             return update(request, confirm, progress, own)
     steps = Steps(progress)
-    steps.start("template")
+    steps.start("template", asks=request.ask)
     project = read_project(request.folder)
     repository = open_repository(project.folder)
     refuse_unfinished(repository)
@@ -65,7 +66,9 @@ def update(
         return Report("update", steps.results, _nothing(project))
     steps.passed(f"{project.source}: {project.commit} to {target}")
     with open_shadow(repository) as shadow:
-        steps.start("merge")
+        asks = request.ask and renderer.has_new_questions(target, project.answers)
+        request = replace(request, ask=asks)
+        steps.start("merge", asks=asks)
         plan = make_plan(request, project, renderer, target, shadow.project)
         if plan is None:
             steps.passed(f"already at {project.commit}")
@@ -141,8 +144,9 @@ def _apply(
     land(repository, shadow, commit, landing, shadow.index_entries(_stages(conflicts)))
     if conflicts:
         lines = tuple(f"{c.path}  {c.note}".rstrip() for c in conflicts)
-        detail = f"{len(conflicts)} to edit, on the branch {plan.branch}; nothing is committed yet"
-        steps.failed(detail, lines, f"edit them, then: {program()} update --continue")
+        files = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
+        detail = f"waits for your hand in {files}, on the branch {plan.branch}"
+        steps.failed(detail, lines, "edit them: each conflict begins with <<<<<<<")
         facts["conflicts"] = [c.path for c in conflicts]
     else:
         steps.passed(f"{commit[:7]} on the branch {plan.branch}")
@@ -173,7 +177,7 @@ def _message(plan: Plan, data: Mapping[str, Any]) -> str:
 
 
 def _next(plan: Plan, repository: Repository, conflicts: bool, steps: Steps) -> tuple[str, ...]:
-    there = [change_folder(plan.project.folder)] * (plan.project.folder.resolve() != Path.cwd())
+    there = _go_to(plan.project.folder)
     undo = f"{program()} update --abort   # to undo all of it"
     if conflicts:
         return (*there, f"{program()} update --continue   # after editing", undo)
@@ -278,7 +282,7 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
             ),
             "edit them, then try again",
         )
-    steps.passed(f"{len(landing.conflicts)} conflicts are edited")
+    steps.passed(f"edited: {', '.join(landing.conflicts)}")
     lock = project.folder / LOCK
     before = lock.read_bytes() if lock.is_file() else None
     try:
@@ -294,7 +298,11 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
     facts = {"project": str(project.folder), "branch": landing.branch, "commit": commit}
     undo = f"{program()} update --abort   # to undo all of it"
     merge = f"git switch {landing.from_branch or landing.from_commit} && git merge {landing.branch}"
-    return Report("update", steps.results, facts, (change_folder(project.folder), merge, undo))
+    return Report("update", steps.results, facts, (*_go_to(project.folder), merge, undo))
+
+
+def _go_to(folder: Path) -> tuple[str, ...]:
+    return () if folder.resolve() == Path.cwd() else (change_folder(folder),)
 
 
 def abort_update(folder: Path, progress: Progress) -> Report:

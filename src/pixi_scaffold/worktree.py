@@ -74,12 +74,14 @@ def refuse_unclean(repository: Repository) -> None:
         raise ScaffoldError(f"git status failed: {done.output.strip()}")
     lines = done.output.splitlines()
     if lines:
+        here = repository.project == Path.cwd()
+        there = "" if here else f"cd {shlex.quote(str(repository.project))} && "
         shown = [f"  {line}" for line in lines[:10]]
         shown += [f"  and {len(lines) - 10} more"] * (len(lines) > 10)
         raise ScaffoldError(
             "\n".join((f"{repository.project} has changes that are not committed", *shown)),
-            f"cd {shlex.quote(str(repository.project))} && git add --all && "
-            'git commit -m "Before the update"   # or: git stash --include-untracked',
+            f'{there}git add --all && git commit -m "Before the update"   '
+            "# or: git stash --include-untracked",
         )
 
 
