@@ -468,6 +468,19 @@ def test_another_worktree_and_a_shallow_clone(two: tuple[Path, Path], tmp_path: 
     assert git(tmp_path / "shallow", "fsck", "--connectivity-only").count("error") == 0
 
 
+def test_a_branch_that_another_worktree_has(two: tuple[Path, Path], tmp_path: Path) -> None:
+    _, project = two
+    git(project, "branch", "template/v1.1.0")
+    git(project, "worktree", "add", "--quiet", str(tmp_path / "w"), "template/v1.1.0")
+    with pytest.raises(ScaffoldError, match="is checked out in"):
+        run(project)
+    git(project, "worktree", "remove", str(tmp_path / "w"))
+    git(project, "branch", "-D", "template/v1.1.0")
+    git(project, "branch", "template")
+    with pytest.raises(ScaffoldError, match="a branch `template`"):
+        run(project)
+
+
 def test_a_submodule_stays(two: tuple[Path, Path], tmp_path: Path) -> None:
     template, project = two
     add = ["-c", "protocol.file.allow=always", "submodule", "add", "--quiet"]
@@ -575,6 +588,36 @@ def test_a_version_that_the_template_does_not_have(two: tuple[Path, Path]) -> No
     commit(project)
     with pytest.raises(ScaffoldError, match="cannot use the template"):
         run(project)
+
+
+def test_where_it_is_not_as_copier(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """What docs/how-to/update.md names; seeded files are compared in every scenario above."""
+    template, project = two
+    release(template, "v1.1.1", {"pixi.toml": PIXI, "a.txt": "one\n", "job.sub.jinja": FIVE})
+    run(project)
+    git(project, "switch", "--quiet", "-c", "next")
+    (project / "a.txt").write_text("mine\n")
+    (project / "job.sub").write_bytes(FIVE.replace("a\n", "mine\n").replace("\n", "\r\n").encode())
+    (project / "pixi.toml").write_text(PIXI + 'mine = "*"\n')
+    commit(project)
+    more = PIXI + 'rich = "*"\n'
+    files = {"pixi.toml": more, "a.txt": None, "job.sub.jinja": FIVE.replace("e\n", "E\n")}
+    release(template, "v1.2.0", files)
+    theirs = plain_copier(project, tmp_path / "copy" / "p")
+    report = run(project)
+    assert report.exit_code == 0
+    ours = tree(project)
+    different = {path for path in ours if ours[path] != theirs.get(path)}
+    assert different == {"a.txt", "job.sub", "pixi.toml"}
+    assert "a.txt" not in theirs
+    assert ours["a.txt"].content == b"mine\n"
+    assert has_markers(theirs["job.sub"].content)
+    assert ours["job.sub"].content == b"mine\r\nb\r\nc\r\nd\r\nE\r\n"
+    assert has_markers(theirs["pixi.toml"].content)
+    assert ours["pixi.toml"].content.decode() == PIXI + 'mine = "*"\nrich = "*"\n'
+
+
+FIVE = "a\nb\nc\nd\ne\n"
 
 
 # Interrupts -------------------------------------------------------------------------------------

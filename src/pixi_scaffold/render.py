@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from copier._main import Worker
 
 
+_NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
+_PROJECT = (
+    "is it reachable, and has it that version? if it moved, correct _src_path in the answers file; "
+    "if the project is newer than this pixi-scaffold, upgrade it"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A project as it was made: template URL and version, answers, and what to warn of.
@@ -133,7 +140,7 @@ def _copy(
 
 
 @contextlib.contextmanager
-def _in_our_words(template: Template, folder: Path) -> Iterator[None]:
+def _in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator[None]:
     """Run Copier with the git that `template` needs, and say its errors as ours."""
     from copier.errors import (
         CopierAnswersInterrupt,
@@ -156,17 +163,19 @@ def _in_our_words(template: Template, folder: Path) -> Iterator[None]:
             f"if you trust it: copier copy --trust {template.source} {folder.name}",
         ) from error
     except (InvalidConfigFileError, TypeError) as error:
-        raise _template_error(template, f"its copier.yml cannot be read: {error}") from error
+        raise _template_error(template, f"its copier.yml cannot be read: {error}", hint) from error
     except (UserMessageError, ValueError) as error:
-        raise _answer_error(error, template) from error
+        raise _answer_error(error, template, hint) from error
     except ProcessExecutionError as error:
-        raise _template_error(template, (error.stderr or error.stdout or "").strip()) from error
+        raise _template_error(
+            template, (error.stderr or error.stdout or "").strip(), hint
+        ) from error
     except (CopierError, OSError) as error:
-        raise _template_error(template, str(error)) from error
+        raise _template_error(template, str(error), hint) from error
     except ScaffoldError:
         raise
     except Exception as error:  # whatever a template's Jinja can raise
-        raise _template_error(template, f"{type(error).__name__}: {error}") from error
+        raise _template_error(template, f"{type(error).__name__}: {error}", hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +221,12 @@ class Renderer:
 
         if self._tags is not None:
             return self._tags
-        with _in_our_words(self.template, self._folder):
+        with _in_our_words(self.template, self._folder, _PROJECT):
             url = CopierTemplate(url=self.template.source).url_expanded
         env = clean_env({**self.template.env, "GIT_TERMINAL_PROMPT": "0"})
         done = run(["git", "ls-remote", "--tags", "--refs", "--", url], env=env, timeout=60)
         if done.code != 0:
-            raise _template_error(self.template, done.output)
+            raise _template_error(self.template, done.output, _PROJECT)
         self._tags = tuple(re.findall(r"^[0-9a-f]+\trefs/tags/(.+)$", done.output, re.M))
         return self._tags
 
@@ -243,7 +252,7 @@ class Renderer:
             (folder / answers_file).parent.mkdir(parents=True)
             (folder / answers_file).write_text(remembered, encoding="utf-8")
         template = replace(self.template, ref=ref)
-        with _in_our_words(template, folder), contextlib.redirect_stderr(io.StringIO()):
+        with _in_our_words(template, folder, _PROJECT), contextlib.redirect_stderr(io.StringIO()):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 shared = self._worker(ref)
@@ -278,14 +287,14 @@ class Renderer:
 
     def has_new_questions(self, ref: str, answers: Mapping[str, Any]) -> bool:
         """Whether the template at `ref` has a question that `answers` do not answer."""
-        with _in_our_words(replace(self.template, ref=ref), self._folder):
+        with _in_our_words(replace(self.template, ref=ref), self._folder, _PROJECT):
             questions = self._worker(ref).template.questions_data
         asked = {name for name, q in questions.items() if q.get("when", True) is not False}
         return bool(asked - set(answers))
 
     def files_in(self, ref: str, folder: str) -> list[Path]:
         """Return the files in `folder` of the template's repository at `ref`."""
-        with _in_our_words(replace(self.template, ref=ref), self._folder):
+        with _in_our_words(replace(self.template, ref=ref), self._folder, _PROJECT):
             place = Path(self._worker(ref).template.local_abspath) / folder
         return sorted(place.iterdir()) if place.is_dir() else []
 
@@ -344,23 +353,20 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_0123456789")
 
 
-def _answer_error(error: Exception, template: Template) -> ScaffoldError:
+def _answer_error(error: Exception, template: Template, hint: str) -> ScaffoldError:
     text = str(error).strip()
     if "project_name" in text:
         return UsageError(text, "choose another folder, or name it: -d project_name=my-project")
     if "Unknown revision" in text or "Local template must be a directory" in text:
-        return _template_error(template, text)
+        return _template_error(template, text, hint)
     return UsageError(text, "choose another answer: -d question=value")
 
 
-def _template_error(template: Template, why: str) -> ScaffoldError:
+def _template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldError:
     where = template.source + (f" at {template.ref}" if template.ref else "")
     lines = why.splitlines() or ["no reason given"]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return ScaffoldError(
-        f"cannot use the template {where}: {(fatal or lines[-1:])[0]}",
-        "check --template and --vcs-ref, or leave them out for the built-in template",
-    )
+    return ScaffoldError(f"cannot use the template {where}: {(fatal or lines[-1:])[0]}", hint)
 
 
 @contextlib.contextmanager

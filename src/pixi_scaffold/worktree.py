@@ -68,7 +68,8 @@ def refuse_unclean(repository: Repository) -> None:
     ):
         if (repository.git_dir / name).exists():
             raise ScaffoldError(f"{what} is under way in {repository.top}", "finish it first")
-    argv = ["git", "status", "--porcelain", "--ignore-submodules=dirty", "--", "."]
+    argv = ["git", "--no-optional-locks", "status", "--porcelain", "--ignore-submodules=dirty"]
+    argv += ["--", "."]
     done = run(argv, cwd=repository.project, timeout=300)
     if done.code != 0:
         raise ScaffoldError(f"git status failed: {done.output.strip()}")
@@ -90,9 +91,11 @@ def check_branch(repository: Repository, branch: str) -> str:
 
     One whose commits are all in the user's branch has done its work, and can be used again.
     """
-    argv = ["git", "for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/template"]
-    rows = [line.split(" ", 1) for line in run(argv, cwd=repository.top).output.splitlines()]
-    refs = {name: tip for tip, name in rows}
+    columns = "--format=%(objectname) %(refname) %(worktreepath)"
+    argv = ["git", "for-each-ref", columns, "refs/heads/template"]
+    rows = [line.split(" ", 2) for line in run(argv, cwd=repository.top).output.splitlines()]
+    refs = {row[1]: row[0] for row in rows}
+    elsewhere = {row[1]: row[2] for row in rows if len(row) > 2 and row[2]}
     if "refs/heads/template" in refs:
         raise ScaffoldError(
             f"there is a branch `template`, so git cannot make one named {branch}",
@@ -103,6 +106,10 @@ def check_branch(repository: Repository, branch: str) -> str:
         raise ScaffoldError(
             f"you are on the branch {branch}, which this update would make",
             f"merge it first: git switch main && git merge {branch}",
+        )
+    if place := elsewhere.get(f"refs/heads/{branch}"):
+        raise ScaffoldError(
+            f"the branch {branch} is checked out in {place}", f"git worktree remove {place}"
         )
     if tip:
         argv = ["git", "merge-base", "--is-ancestor", tip, repository.head]
