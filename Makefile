@@ -43,6 +43,7 @@ docs: ## Write the generated pages of docs/ anew
 bench: ## Measure the speed claims side by side
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python bench/tool.py
+	$(BIN)/python bench/status.py
 	$(BIN)/python bench/training.py
 
 clean: ## Remove the virtual environment

@@ -378,6 +378,16 @@ def test_a_dirty_tree_is_left_alone(two: tuple[Path, Path]) -> None:
     assert git(project, "stash", "list") != ""
 
 
+def test_a_project_that_was_copied(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """Git's index then knows the files by times that they do not have any more."""
+    _, project = two
+    shutil.copytree(project, tmp_path / "copy", copy_function=shutil.copy)
+    (tmp_path / "copy" / "job.sub").touch()
+    run(tmp_path / "copy")
+    assert (tmp_path / "copy" / "new.txt").exists()
+    assert git(tmp_path / "copy", "status", "--porcelain") == ""
+
+
 def test_a_file_that_git_ignores_is_not_overwritten(two: tuple[Path, Path]) -> None:
     _, project = two
     (project / ".gitignore").write_text("*.txt\n")

@@ -57,6 +57,8 @@ def land(
                 ref, was = f"refs/heads/{landing.branch}", landing.branch_was or "0" * len(commit)
                 title = landing.message.splitlines()[0]
                 _git(repository, "update-ref", "-m", title, ref, landing.tip, was)
+                # A copied or unpacked project has new times; read-tree would take it for changed.
+                _git(repository, "update-index", "-q", "--refresh")
                 _git(repository, "read-tree", "-m", "-u", repository.head, commit)
                 if sides:
                     _git(repository, "update-index", "-z", "--index-info", stdin=sides)
