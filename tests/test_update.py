@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.merge import Action, has_markers
@@ -25,6 +27,7 @@ from pixi_scaffold.update import abort_update, continue_update, update
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import History, release
+from tests.test_merge import EDIT, EditLine, apply
 
 SEEDED = {"README.md", "docs/onboarding.md", "tests/test_main.py", "htcondor/sweep.csv"}
 FROM = ("v0.1.0", "v0.2.0", "v0.3.0", "v0.4.0")
@@ -248,6 +251,35 @@ def test_an_update_goes_on_when_the_conflicts_are_edited(conflicting: Path) -> N
         continue_update(conflicting, "rattler", Silent())
     abort_update(conflicting, Silent())
     assert git(conflicting, "branch", "--format=%(refname:short)") == "main"
+
+
+def test_going_on_after_files_went_and_a_conflict_was_deleted(two: tuple[Path, Path]) -> None:
+    template, project = two
+    run(project)
+    git(project, "switch", "--quiet", "-c", "next")
+    (project / "job.sub").write_text("# a job\nmemory = 4\nmine\n")
+    commit(project)
+    job = "# a job\nmemory = 4\ntheirs\n"
+    release(template, "v1.2.0", {"new.txt": None, "job.sub.jinja": job})
+    assert run(project).exit_code == 3
+    (project / "job.sub").unlink()
+    continue_update(project, "rattler", Silent())
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "ls-files").split() == [".copier-answers.yml"]
+    abort_update(project, Silent())
+    assert (project / "new.txt").exists()
+    assert "mine" in (project / "job.sub").read_text()
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_conflicts_that_the_user_commits_himself(conflicting: Path) -> None:
+    run(conflicting)
+    for path in ("htcondor/bootstrap.sh", "main.py"):
+        (conflicting / path).write_text("# my own line\n")
+    git(conflicting, "commit", "--quiet", "-am", "by hand")
+    with pytest.raises(UsageError, match="no update waits"):
+        continue_update(conflicting, "rattler", Silent())
+    assert "already at the newest" in run(conflicting).results[-1].detail
 
 
 def test_abort_undoes_a_finished_update_but_no_work_of_yours(
@@ -670,6 +702,37 @@ def test_an_interrupt_at_any_step_leaves_everything_bit_for_bit(
             break
     assert at > 8
     assert git(project, "branch", "--show-current") == f"template/{history.newest}"
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tag=st.sampled_from(FROM), edits=st.lists(EDIT, min_size=1, max_size=8))
+def test_random_edits_survive_a_whole_update(
+    history: History, tmp_path_factory: pytest.TempPathFactory, tag: str, edits: list[EditLine]
+) -> None:
+    """As tests/test_merge.py, through git; where the project is refused, it is as it was."""
+    project = make(history.folder, tmp_path_factory.mktemp("random") / "p", tag)
+    ours, written = apply(tree(project), edits)
+    for path, file in ours.items():
+        (project / path).write_bytes(file.content)
+    git(project, "commit", "--quiet", "--allow-empty", "-am", "random")
+    before = tree(project)
+    refused = ""
+    try:
+        run(project)
+    except ScaffoldError as error:
+        refused = error.message
+    if refused:
+        assert "pixi.toml" in refused
+        assert tree(project) == before
+        return
+    after = tree(project)
+    for path, lines in written.items():
+        there = after[path].content.decode().split("\n")
+        assert [line for line in lines if line not in there] == [], path
+    abort_update(project, Silent())
+    assert tree(project) == before
 
 
 def refuse(_: Plan) -> bool:

@@ -314,6 +314,7 @@ class _Session:
         try:
             agreed = typer.confirm("\nGo on?", default=True)
         except typer.Abort as error:
+            print()
             raise KeyboardInterrupt from error
         if not agreed:
             print("nothing was changed")

@@ -65,7 +65,7 @@ def drift(project: Project, fresh: Render) -> tuple[Drift, ...]:
 def _files(folder: Path) -> list[str]:
     """Return the files that git knows or would take; none without git."""
     argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = run(argv, cwd=folder, timeout=60)
+    done = run(argv, cwd=folder, timeout=60, warnings=False)
     return [path for path in done.output.split("\0") if path] if done.code == 0 else []
 
 
@@ -82,7 +82,7 @@ def heal(project: Project, fresh: Render, name: Path) -> str:
         raise ScaffoldError(f"{obstacle} is in the way of {path}", "move it away")
     if read_file(project.folder, path) is not None:
         argv = ["git", "--literal-pathspecs", "status", "--porcelain", "--ignored", "--", path]
-        done = run(argv, cwd=project.folder, timeout=60)
+        done = run(argv, cwd=project.folder, timeout=60, warnings=False)
         if done.code != 0:
             raise ScaffoldError(f"git does not hold {path}", f"keep it: mv {path} {path}.mine")
         if done.output:

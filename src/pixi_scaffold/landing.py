@@ -95,7 +95,12 @@ def undo(repository: Repository, landing: Landing) -> None:
     ref = f"refs/heads/{landing.branch}"
     if landing.branch_was:
         _git(repository, "update-ref", ref, landing.branch_was)
-    elif run(["git", "rev-parse", "--verify", "--quiet", ref], cwd=repository.top).code == 0:
+    elif (
+        run(
+            ["git", "rev-parse", "--verify", "--quiet", ref], cwd=repository.top, warnings=False
+        ).code
+        == 0
+    ):
         _git(repository, "update-ref", "-d", ref)
     (repository.git_dir / STATE).unlink(missing_ok=True)
 
@@ -109,7 +114,9 @@ def abort(repository: Repository) -> Landing:
     if landing is None:
         raise UsageError("there is no update to undo", f"make one: {program()} update")
     ref = f"refs/heads/{landing.branch}"
-    tip = run(["git", "rev-parse", "--verify", "--quiet", ref], cwd=repository.top).output.strip()
+    tip = run(
+        ["git", "rev-parse", "--verify", "--quiet", ref], cwd=repository.top, warnings=False
+    ).output.strip()
     if not tip:
         (repository.git_dir / STATE).unlink()
         raise UsageError(f"the branch {landing.branch} is gone already", "nothing is left to undo")
@@ -149,8 +156,8 @@ def read_landing(repository: Repository) -> Landing | None:
 def refuse_unfinished(repository: Repository) -> None:
     """Raise ScaffoldError when an update of this work tree waits for the user's hand."""
     landing = read_landing(repository)
-    if landing is None or not landing.conflicts:
-        return
+    if landing is None or not landing.conflicts or repository.head != landing.tip:
+        return  # none, or the user has committed it already
     if _current(repository) == f"refs/heads/{landing.branch}":
         raise ScaffoldError(
             f"an update is not finished yet (branch {landing.branch})",
@@ -161,7 +168,7 @@ def refuse_unfinished(repository: Repository) -> None:
 def unfinished(repository: Repository) -> Landing:
     """Return the update that waits for the user's hand; raises UsageError when there is none."""
     landing = read_landing(repository)
-    if landing is None or not landing.conflicts:
+    if landing is None or not landing.conflicts or repository.head != landing.tip:
         raise UsageError("no update waits to be continued", f"make one: {program()} update")
     if _current(repository) != f"refs/heads/{landing.branch}":
         raise UsageError(
@@ -175,13 +182,15 @@ def finish_landing(repository: Repository, landing: Landing, paths: list[str]) -
 
     paths: more files that changed since, below the top.
     """
+    literal = "--literal-pathspecs"
+    known = tuple(dict.fromkeys((*landing.paths, *landing.conflicts, *paths)))
+    held = set(_git(repository, literal, "ls-files", "-z", "--", *known).split("\0"))
+    there = [p for p in known if p in held or os.path.lexists(repository.top / p)]
     with uninterrupted():
-        argv = ("--literal-pathspecs", "add", "--all", "--force", "--")
-        _git(repository, *argv, *dict.fromkeys((*landing.paths, *paths)))
+        _git(repository, literal, "add", "--all", "--force", "--", *there)
         options = identity(repository.project)
         _git(repository, *options, "commit", "--quiet", "--no-verify", "-m", landing.message)
         tip = _git(repository, "rev-parse", "HEAD").strip()
-        known = tuple(dict.fromkeys((*landing.paths, *paths)))
         _write_landing(repository, replace(landing, tip=tip, paths=known, conflicts=()))
     return tip
 
@@ -215,13 +224,15 @@ def _switch(repository: Repository, ref: str, message: str) -> None:
 
 
 def _current(repository: Repository) -> str:
-    done = run(["git", "symbolic-ref", "--quiet", "HEAD"], cwd=repository.top, timeout=60)
+    done = run(
+        ["git", "symbolic-ref", "--quiet", "HEAD"], cwd=repository.top, timeout=60, warnings=False
+    )
     return done.output.strip()
 
 
 def _git(repository: Repository, *args: str, stdin: str | None = None) -> str:
     argv = ["git", "-c", "core.hooksPath=/dev/null", *args]
-    done = run(argv, cwd=repository.top, timeout=600, stdin=stdin)
+    done = run(argv, cwd=repository.top, timeout=600, stdin=stdin, warnings=False)
     if done.code != 0:
         verb = next(a for a in args if not a.startswith("-"))
         raise ScaffoldError(f"git {verb} failed: {done.output.strip()}")

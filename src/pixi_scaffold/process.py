@@ -61,26 +61,31 @@ def run(
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
     stdin: str | None = None,
+    warnings: bool = True,
 ) -> Completed:
     """Run `argv` to its end and return its exit code with stdout and stderr together.
 
     env: the whole environment (default: `clean_env()`); timeout: seconds; on_line: called with
-    each line of output as it comes; stdin: text for it (not with on_line). The program gets a
+    each line of output as it comes; stdin: text for it; warnings: whether stderr counts when
+    the program succeeds (output that is parsed goes without; both not with on_line). It gets a
     process group of its own; it ends with us, on Ctrl-C too. Raises ScaffoldError when it cannot
     be started or runs past `timeout`.
     """
     name = Path(str(argv[0])).name
     lines: list[str] = []
     env = clean_env() if env is None else env
-    with _started(
-        argv, cwd, env, subprocess.DEVNULL if stdin is None else subprocess.PIPE
-    ) as process:
+    pipes = (
+        subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        subprocess.STDOUT if warnings else subprocess.PIPE,
+    )
+    with _started(argv, cwd, env, pipes) as process:
         if on_line is None:
             try:
-                output, _ = process.communicate(stdin, timeout=timeout)
+                output, errors = process.communicate(stdin, timeout=timeout)
             except subprocess.TimeoutExpired as error:
                 raise ScaffoldError(f"{name} did not end within {timeout:g} s") from error
-            return Completed(process.returncode, output)
+            said = "" if warnings or process.returncode == 0 else errors
+            return Completed(process.returncode, output + said)
         assert process.stdout is not None  # noqa: S101  a pipe, by construction
         for line in process.stdout:
             lines.append(line)
@@ -90,16 +95,16 @@ def run(
 
 @contextmanager
 def _started(
-    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str], stdin: int
+    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str], pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[str]]:
     try:
         process = subprocess.Popen(
             [str(a) for a in argv],
             cwd=cwd,
             env=dict(env),
-            stdin=stdin,
+            stdin=pipes[0],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=pipes[1],
             text=True,
             encoding="utf-8",
             errors="replace",

@@ -311,8 +311,9 @@ class Renderer:
                 overwrite=True,
             )
             self._stack.enter_context(worker)
-            environment = worker.jinja_env  # checks the version out
-            _ = worker.template.git_index_modes  # while there is git to ask
+            with contextlib.redirect_stderr(io.StringIO()):  # Copier prints what it raises, too
+                environment = worker.jinja_env  # checks the version out
+                _ = worker.template.git_index_modes  # while there is git to ask
             environment.__dict__["from_string"] = lru_cache(4096)(environment.from_string)
             self._workers[ref] = worker
         return self._workers[ref]

@@ -68,7 +68,8 @@ def _configured(folder: Path) -> set[str]:
 def identity(folder: Path) -> tuple[str, ...]:
     """Return git options that commit elsewhere as who commits in `folder`."""
     wanted = r"^user\.(name|email)$"
-    done = _git(folder, "config", "--get-regexp", wanted)
+    argv = ["git", "config", "--get-regexp", wanted]
+    done = run(argv, cwd=folder, timeout=60, warnings=False)
     pairs = (line.partition(" ") for line in done.output.splitlines() if done.code == 0)
     found = {key.lower(): value for key, _, value in pairs}
     options = [part for key, value in found.items() for part in ("-c", f"{key}={value}")]

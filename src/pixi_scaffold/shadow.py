@@ -92,7 +92,7 @@ class Shadow:
 
     def git(self, *args: str, cwd: Path | None = None, stdin: str | None = None) -> str:
         """Run git in the shadow; raises ScaffoldError when it fails."""
-        done = run(["git", *args], cwd=cwd or self.top, timeout=300, stdin=stdin)
+        done = run(["git", *args], cwd=cwd or self.top, timeout=300, stdin=stdin, warnings=False)
         if done.code != 0:
             verb = next((a for a in args if not a.startswith("-") and "=" not in a), "")
             raise ScaffoldError(f"git {verb} failed: {done.output.strip()}")

@@ -33,7 +33,7 @@ class Repository:
 def open_repository(project: Path) -> Repository:
     """Return the repository that holds `project`; raises ScaffoldError where there is none."""
     words = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--show-prefix")
-    done = run(["git", "rev-parse", *words], cwd=project, timeout=60)
+    done = run(["git", "rev-parse", *words], cwd=project, timeout=60, warnings=False)
     lines = done.output.splitlines()
     if done.code != 0 or len(lines) < 3:
         raise ScaffoldError(
@@ -41,12 +41,19 @@ def open_repository(project: Path) -> Repository:
             'start with: git init && git add --all && git commit -m "Before the update"',
         )
     top, git_dir = Path(lines[0]), Path(lines[1])
-    head = run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=project, timeout=60)
+    head = run(
+        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=project, timeout=60, warnings=False
+    )
     if head.code != 0:
         raise ScaffoldError(
             f"{top} has no commit yet", 'git add --all && git commit -m "Before the update"'
         )
-    branch = run(["git", "symbolic-ref", "--quiet", "--short", "HEAD"], cwd=project, timeout=60)
+    branch = run(
+        ["git", "symbolic-ref", "--quiet", "--short", "HEAD"],
+        cwd=project,
+        timeout=60,
+        warnings=False,
+    )
     return Repository(
         project.resolve(),
         top,
@@ -70,7 +77,7 @@ def refuse_unclean(repository: Repository) -> None:
             raise ScaffoldError(f"{what} is under way in {repository.top}", "finish it first")
     argv = ["git", "--no-optional-locks", "status", "--porcelain", "--ignore-submodules=dirty"]
     argv += ["--", "."]
-    done = run(argv, cwd=repository.project, timeout=300)
+    done = run(argv, cwd=repository.project, timeout=300, warnings=False)
     if done.code != 0:
         raise ScaffoldError(f"git status failed: {done.output.strip()}")
     lines = done.output.splitlines()
@@ -93,7 +100,10 @@ def check_branch(repository: Repository, branch: str) -> str:
     """
     columns = "--format=%(objectname) %(refname) %(worktreepath)"
     argv = ["git", "for-each-ref", columns, "refs/heads/template"]
-    rows = [line.split(" ", 2) for line in run(argv, cwd=repository.top).output.splitlines()]
+    rows = [
+        line.split(" ", 2)
+        for line in run(argv, cwd=repository.top, warnings=False).output.splitlines()
+    ]
     refs = {row[1]: row[0] for row in rows}
     elsewhere = {row[1]: row[2] for row in rows if len(row) > 2 and row[2]}
     if "refs/heads/template" in refs:
@@ -113,7 +123,7 @@ def check_branch(repository: Repository, branch: str) -> str:
         )
     if tip:
         argv = ["git", "merge-base", "--is-ancestor", tip, repository.head]
-        if run(argv, cwd=repository.top).code != 0:
+        if run(argv, cwd=repository.top, warnings=False).code != 0:
             raise ScaffoldError(
                 f"there is a branch {branch} already, with commits that are not in yours",
                 f"merge it: git merge {branch}, or delete it: git branch -D {branch}",
