@@ -404,6 +404,8 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before a command began
+        code = EXIT_INTERRUPTED
     except OSError as error:  # stdout is full or gone: nothing more can be said there
         with contextlib.suppress(OSError):
             sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")

@@ -311,7 +311,8 @@ class Renderer:
                 overwrite=True,
             )
             self._stack.enter_context(worker)
-            with contextlib.redirect_stderr(io.StringIO()):  # Copier prints what it raises, too
+            # Copier prints what it raises, too; its checkout goes with our folder, come what may.
+            with contextlib.redirect_stderr(io.StringIO()), _temporary_in(self._folder):
                 environment = worker.jinja_env  # checks the version out
                 _ = worker.template.git_index_modes  # while there is git to ask
             environment.__dict__["from_string"] = lru_cache(4096)(environment.from_string)
@@ -338,6 +339,17 @@ class Renderers:
             template = self._stack.enter_context(open_source(source))
             self._open[source] = self._stack.enter_context(Renderer(template))
         return self._open[source]
+
+
+@contextlib.contextmanager
+def _temporary_in(folder: Path) -> Iterator[None]:
+    """Let temporary folders be made in `folder`."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager
