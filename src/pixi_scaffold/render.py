@@ -1,4 +1,4 @@
-"""Make a project from the template: the only module that calls Copier."""
+"""Render the template, into a new project or into memory: the only module that calls Copier."""
 
 from __future__ import annotations
 
