@@ -64,7 +64,9 @@ def update(
         detail = nothing_newer(renderer, project)
         steps.passed(detail)
         return Report("update", steps.results, _nothing(project))
-    steps.passed(f"{project.source}: {project.commit} to {target}")
+    same = target == project.commit
+    way = f"new answers at {target}" if same else f"{project.commit} to {target}"
+    steps.passed(f"{project.source}: {way}")
     with open_shadow(repository) as shadow:
         asks = request.ask and renderer.has_new_questions(target, project.answers)
         request = replace(request, ask=asks)
