@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from pixi_scaffold.channel import Starter, build_channel
 from pixi_scaffold.report import Silent
 from tests.support.paths import REPOSITORY, SLICE
 from tests.support.server import closed, serve
+
+if TYPE_CHECKING:
+    from tests.support.history import History
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
 
@@ -24,6 +28,8 @@ def user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PIXI_HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.delenv("PIXI_SCAFFOLD_TEMPLATE", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     return home
 
@@ -93,6 +99,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "commit", "--quiet", "-m", "one")
     git(folder, "tag", "v1.0.0")
     return folder
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """The template with a tag for each earlier state in this repository's history."""
+    from tests.support.history import make_history
+
+    return make_history(tmp_path_factory.mktemp("history") / "template")
 
 
 @pytest.fixture(scope="session")

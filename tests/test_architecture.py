@@ -15,14 +15,18 @@ SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 LAYERS = (
     {"errors"},
     {"process", "report"},
-    {"workspace", "conda_package", "template", "receipt", "repository", "job"},
-    {"manifest", "wheel", "training", "rules"},
-    {"interpreter", "lock", "reach", "render", "condor", "shellcheck", "fixes"},
-    {"environment", "channel", "channel_argument", "review"},
+    {"workspace", "conda_package", "receipt", "repository", "job"}
+    | {"tree", "versions", "settings", "steps", "manifest_merge", "destination"},
+    {"manifest", "wheel", "training", "rules"}
+    | {"template", "project", "merge", "migrations", "worktree"},
+    {"interpreter", "lock", "reach", "render", "condor", "shellcheck", "fixes", "shadow"},
+    {"environment", "channel", "channel_argument", "review", "landing", "plan"},
     {"stages"},
     {"submit_files"},
     {"check", "pack"},
     {"new", "relock"},
+    {"update", "drift"},
+    {"update_all", "status"},
     {"display", "annotations"},
     {"cli"},
     {"__main__"},

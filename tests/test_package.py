@@ -37,6 +37,8 @@ def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tag in git(folder, "tag").split():
         git(folder, "tag", "-d", tag)
     git(folder, "tag", "v0.1.0")
+    commits = git(folder, "log", "--format=%H", "--", "template").split()
+    git(folder, "tag", "v0.0.1", commits[-1])
     return folder
 
 
@@ -54,9 +56,13 @@ def installed(tagged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new(installed: Path, cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return command(installed, cwd, "new", *args)
+
+
+def command(installed: Path, cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(cwd / "cache")}
     return subprocess.run(
-        [sys.executable, "-m", "pixi_scaffold", "new", *args],
+        [sys.executable, "-m", "pixi_scaffold", *args],
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -75,6 +81,16 @@ def test_a_release_renders_its_own_tag_without_network(installed: Path, tmp_path
         assert answers["_commit"] == "v0.1.0"
         assert answers["_src_path"] == CANONICAL_URL
     assert len(list((tmp_path / "cache" / "pixi-scaffold" / "template").iterdir())) == 1
+
+
+def test_a_project_is_updated_from_what_the_wheel_carries(installed: Path, tmp_path: Path) -> None:
+    assert new(installed, tmp_path, "p", "--no-check", "--vcs-ref", "v0.0.1").returncode == 0
+    done = command(installed, tmp_path, "status", "p")
+    assert "v0.0.1, 1 behind v0.1.0" in done.stdout, done.stderr
+    done = command(installed, tmp_path, "update", "p", "--yes")
+    assert done.returncode == 0, done.stderr
+    answers = yaml.safe_load((tmp_path / "p" / ".copier-answers.yml").read_text())
+    assert (answers["_commit"], answers["_src_path"]) == ("v0.1.0", CANONICAL_URL)
 
 
 def test_no_history_no_package(tmp_path: Path, tagged: Path) -> None:

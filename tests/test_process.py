@@ -73,3 +73,14 @@ def _wait_for(condition: object, timeout: float = 20) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def test_what_is_parsed_comes_without_warnings() -> None:
+    script = ["sh", "-c", "echo answer; echo warning >&2; exit $0"]
+    assert run([*script, "0"], warnings=False).output == "answer\n"
+    assert run([*script, "1"], warnings=False).output == "answer\nwarning\n"
+    assert "warning" in run([*script, "0"]).output
+
+
+def test_text_for_stdin() -> None:
+    assert run(["cat"], stdin="é\n").output == "é\n"

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -28,6 +30,7 @@ from pixi_scaffold.process import expanded
 from pixi_scaffold.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
+    from pixi_scaffold.plan import Plan
     from pixi_scaffold.report import Progress
 
 app = typer.Typer(
@@ -232,6 +235,78 @@ def check(
         session.show(run(wanted, session.progress))
 
 
+@app.command()
+def update(
+    folder: Annotated[Path, typer.Argument(help="The project (--all: a folder of them).")] = Path(),
+    to: Annotated[
+        str | None, typer.Option(help="Version of the template (default: the newest release).")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Change an answer."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen to each file, and stop.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is done.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Go on when the conflicts are edited.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--abort", help="Undo the last update, all of it.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Update each project in FOLDER; needs --yes or --dry-run.")
+    ] = False,
+    engine: EngineOption = "auto",
+    as_json: Json = False,
+) -> None:
+    """Bring a project to a newer version of its template; your changes stay."""
+    from pixi_scaffold.plan import Request
+    from pixi_scaffold.update import abort_update, continue_update
+    from pixi_scaffold.update import update as run
+    from pixi_scaffold.update_all import update_all
+
+    with _session("update", as_json) as session:
+        if [resume, undo, every, dry_run].count(True) > 1 and not (every and dry_run):
+            raise UsageError("--continue, --abort, --all and --dry-run are each for one thing", "")
+        terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+        where = expanded(folder)
+        if undo:
+            session.show(abort_update(where, session.progress))
+        elif resume:
+            session.show(continue_update(where, engine, session.progress))
+        elif not (yes or dry_run or (terminal and not every)):
+            raise UsageError("an update asks before it changes anything", "add --yes or --dry-run")
+        else:
+            answers = _answers(data or [], None)
+            request = Request(where, to, answers, terminal and not yes, engine)
+            if every:
+                request = replace(request, ask=False)
+                session.show(update_all(where, request, dry_run, session.progress))
+            else:
+                confirm = partial(session.confirm, dry_run=dry_run, yes=yes)
+                session.show(run(request, confirm, session.progress))
+
+
+@app.command()
+def status(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Projects, or folders of them (default: this folder)."),
+    ] = None,
+    heal: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take one file back to what the template makes."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how projects stand: their template's version, drifted files, lock, last proof."""
+    from pixi_scaffold.status import status_or_heal
+
+    with _session("status", as_json) as session:
+        where = [expanded(folder) for folder in folders or [Path()]]
+        session.show(status_or_heal(where, heal, session.progress))
+
+
 @channel_app.command("build")
 def channel_build(
     folder: Annotated[
@@ -261,18 +336,38 @@ class _Session:
         return self.display
 
     def show(self, report: Report) -> None:
-        from pixi_scaffold.display import print_report
+        from pixi_scaffold.display import print_report, print_status
 
         self.display.close()
         if self.as_json:
             sys.stdout.write(report.to_json())
         elif self.output != "text":
             sys.stdout.write(_annotated(report, self.output))
+        elif report.command == "status":
+            print_status(report, self.out)
         else:
             print_report(report, self.out)
         sys.stdout.flush()
         if report.exit_code:
             raise typer.Exit(report.exit_code)
+
+    def confirm(self, plan: Plan, *, dry_run: bool, yes: bool) -> bool:
+        """Show what an update would do, and ask."""
+        from pixi_scaffold.display import print_plan
+
+        if not self.as_json:
+            self.display.close()
+            print_plan(plan, self.out)
+        if dry_run or yes:
+            return yes and not dry_run
+        try:
+            agreed = typer.confirm("\nGo on?", default=True)
+        except typer.Abort as error:
+            print()
+            raise KeyboardInterrupt from error
+        if not agreed:
+            print("nothing was changed")
+        return agreed
 
     def fail(self, code: int, message: str, hint: str) -> NoReturn:
         from pixi_scaffold.display import print_error
@@ -368,6 +463,8 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before a command began
+        code = EXIT_INTERRUPTED
     except OSError as error:  # stdout is full or gone: nothing more can be said there
         with contextlib.suppress(OSError):
             sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from pixi_scaffold.merge import Action
 from pixi_scaffold.report import Report, Result, Status
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+    from pixi_scaffold.plan import Plan
 
 _STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
 
@@ -56,6 +59,62 @@ def print_report(report: Report, stream: TextIO) -> None:
     if report.incomplete:
         say("", "")
         print_error("--strict: what was skipped counts as a failure", (), "", stream)
+    if report.next_commands:
+        say("", "")
+        say("next", "bold")
+        for command in report.next_commands:
+            say(f"  {command}", "")
+
+
+_ACTIONS = {
+    Action.NEW: "green",
+    Action.UPDATED: "green",
+    Action.MERGED: "cyan",
+    Action.CONFLICT: "bold red",
+    Action.DELETED: "yellow",
+    Action.YOURS: "",
+}
+
+
+def print_plan(plan: Plan, stream: TextIO) -> None:
+    """Print what an update would do: a line a file, those that need a hand last."""
+    say = sayer(stream)
+    same = plan.was == plan.to
+    say("", "")
+    say(f"new answers at {plan.to}" if same else f"template {plan.was} to {plan.to}", "bold")
+    say("", "")
+    order = [a for a in Action if a is not Action.CONFLICT] + [Action.CONFLICT]
+    width = max((len(change.path) for change in plan.changes), default=0)
+    for change in sorted(plan.changes, key=lambda c: order.index(c.action)):
+        line = f"  {change.action:<16}  {change.path:<{width}}  {change.note}"
+        say(line.rstrip(), _ACTIONS[change.action])
+
+
+def print_status(report: Report, stream: TextIO) -> None:
+    """Print a line a project; of a single one, also the files that are not as the template's."""
+    projects = report.facts.get("projects")
+    if projects is None:
+        print_report(report, stream)
+        return
+    say = sayer(stream)
+    say("", "")
+    titles = {"template": "template", "files": "files", "lock": "lock", "proof": "last proof"}
+    rows = [{"name": "project", **titles}, *({"name": p["name"], **p["words"]} for p in projects)]
+    widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
+    for number, row in enumerate(rows):
+        line = "  ".join(f"{row[key]:<{width}}" for key, width in widths.items())
+        style = "bold" if number == 0 else "yellow" if projects[number - 1]["todo"] else "green"
+        say(line.rstrip(), style)
+    for project in projects:
+        if "error" in project:
+            say("", "")
+            print_error(f"{project['name']}: {project['error']}", (), "", stream)
+    if len(projects) == 1:
+        own = [d for d in projects[0].get("drift", ()) if d["owner"] != "yours"]
+        for item in own:
+            say(f"  {item['owner']:<8} {item['state']:<8} {item['path']}", "")
+        for problem in projects[0]["lock"]["problems"]:
+            say(f"  lock: {problem}", "")
     if report.next_commands:
         say("", "")
         say("next", "bold")

@@ -50,6 +50,10 @@ class LockError(ScaffoldError):
     """No lock could be made: unsatisfiable requirements, or the channel failed."""
 
 
+class ChannelError(LockError):
+    """No lock could be made, because a channel does not answer."""
+
+
 class CheckFailed(ScaffoldError):  # noqa: N818  the name says what happened, as pytest's Failed does
     """A check did its work and the answer is no."""
 

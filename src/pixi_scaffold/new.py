@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pixi_scaffold.destination import check_destination
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.process import program, which
 from pixi_scaffold.receipt import versions, write_receipt
-from pixi_scaffold.render import (
-    Rendered,
-    check_destination,
-    render,
-)
+from pixi_scaffold.render import Rendered, render
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
 from pixi_scaffold.repository import amend_first_commit
 from pixi_scaffold.template import open_template

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,22 +60,32 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     on_line: Callable[[str], None] | None = None,
+    stdin: str | None = None,
+    warnings: bool = True,
 ) -> Completed:
     """Run `argv` to its end and return its exit code with stdout and stderr together.
 
     env: the whole environment (default: `clean_env()`); timeout: seconds; on_line: called with
-    each line of output as it comes. The program gets a process group of its own; it ends with
-    us, on Ctrl-C too. Raises ScaffoldError when it cannot be started or runs past `timeout`.
+    each line of output as it comes; stdin: text for it; warnings: whether stderr counts when
+    the program succeeds (output that is parsed goes without; both not with on_line). It gets a
+    process group of its own; it ends with us, on Ctrl-C too. Raises ScaffoldError when it cannot
+    be started or runs past `timeout`.
     """
     name = Path(str(argv[0])).name
     lines: list[str] = []
-    with _started(argv, cwd, clean_env() if env is None else env) as process:
+    env = clean_env() if env is None else env
+    pipes = (
+        subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        subprocess.STDOUT if warnings else subprocess.PIPE,
+    )
+    with _started(argv, cwd, env, pipes) as process:
         if on_line is None:
             try:
-                output, _ = process.communicate(timeout=timeout)
+                output, errors = process.communicate(stdin, timeout=timeout)
             except subprocess.TimeoutExpired as error:
                 raise ScaffoldError(f"{name} did not end within {timeout:g} s") from error
-            return Completed(process.returncode, output)
+            said = "" if warnings or process.returncode == 0 else errors
+            return Completed(process.returncode, output + said)
         assert process.stdout is not None  # noqa: S101  a pipe, by construction
         for line in process.stdout:
             lines.append(line)
@@ -85,16 +95,16 @@ def run(
 
 @contextmanager
 def _started(
-    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str]
+    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str], pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[str]]:
     try:
         process = subprocess.Popen(
             [str(a) for a in argv],
             cwd=cwd,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=pipes[0],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=pipes[1],
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -123,6 +133,23 @@ def _end(process: subprocess.Popen[str]) -> None:
             return
         except subprocess.TimeoutExpired:
             continue
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a short step come to its end: Ctrl-C, SIGTERM and SIGHUP wait, then interrupt."""
+    caught: list[int] = []
+    names = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    before = {}
+    with suppress(ValueError):  # not the main thread: no signal comes here
+        before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in names}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def expanded(path: Path) -> Path:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pixi_scaffold.channel import build_channel
-from pixi_scaffold.errors import LockError
+from pixi_scaffold.errors import ChannelError
 from pixi_scaffold.lock import choose
 from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
@@ -30,7 +30,9 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
     # Pixi asks by itself; here a channel has longer than in `new`, which has another way out.
     patience = 30.0
     if choice.engine.name == "rattler" and (problem := unreachable(sorted(channels), patience)):
-        raise LockError(f"the channel does not answer: {problem}", "check the network, try again")
+        raise ChannelError(
+            f"the channel does not answer: {problem}", "check the network, try again"
+        )
     locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
     what = "written" if locked.changed else "already current"
     detail = f"{locked.path.name} {what}: {locked.packages} packages, {', '.join(locked.platforms)}"

@@ -65,5 +65,16 @@ def _configured(folder: Path) -> set[str]:
     return {line.strip().lower() for line in lines}
 
 
+def identity(folder: Path) -> tuple[str, ...]:
+    """Return git options that commit elsewhere as who commits in `folder`."""
+    wanted = r"^user\.(name|email)$"
+    argv = ["git", "config", "--get-regexp", wanted]
+    done = run(argv, cwd=folder, timeout=60, warnings=False)
+    pairs = (line.partition(" ") for line in done.output.splitlines() if done.code == 0)
+    found = {key.lower(): value for key, _, value in pairs}
+    options = [part for key, value in found.items() for part in ("-c", f"{key}={value}")]
+    return (*options, *_identity(found))
+
+
 def _git(folder: Path, *args: str) -> Completed:
     return run(["git", *args], cwd=folder, timeout=60)

@@ -19,6 +19,7 @@ import platformdirs
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.process import expanded, run
+from pixi_scaffold.settings import preferred_template
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
@@ -38,27 +39,57 @@ class Template:
 
 @contextmanager
 def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
-    """Yield the template to render; `source` None is the default one.
+    """Yield the template to make a project from.
 
+    source: None is what the user's settings name, or else the default one.
     Raises ScaffoldError when the default template's history cannot be found.
     """
+    source = source or preferred_template()
     if source is not None:
         yield Template(_absolute(source), ref)
         return
-    checkout = _PACKAGE.parent.parent
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
-        if _BUNDLE.is_file():
-            repository = _unbundled(_BUNDLE, Path(cache))
-        elif (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-            repository = _readable(checkout, Path(cache))
-            ref = ref or _head(checkout)  # the code that runs and the template belong together
-        else:
+    with _carried() as found:
+        if found is None:
             raise ScaffoldError(
                 "this installation carries no template",
                 f"name one: --template {CANONICAL_URL}",
             )
+        repository, env = found
+        if ref is None and repository is not None:
+            ref = _head(repository)  # the code that runs and the template belong together
+        yield Template(CANONICAL_URL, ref, env)
+
+
+@contextmanager
+def open_source(source: str) -> Iterator[Template]:
+    """Yield the template that a project names in its answers file, whatever the settings say.
+
+    The default one is served from here, so no network is needed for it.
+    """
+    if source != CANONICAL_URL:
+        yield Template(source)
+        return
+    with _carried() as found:
+        yield Template(CANONICAL_URL, None, {} if found is None else found[1])
+
+
+@contextmanager
+def _carried() -> Iterator[tuple[Path | None, Mapping[str, str]] | None]:
+    """Yield the checkout that the tool runs from (None: it is installed) and variables for git.
+
+    None when there is neither a checkout nor a history in the package.
+    """
+    checkout: Path | None = _PACKAGE.parent.parent
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
+        if _BUNDLE.is_file():
+            checkout, repository = None, _unbundled(_BUNDLE, Path(cache))
+        elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
+            repository = _readable(checkout, Path(cache))
+        else:
+            yield None
+            return
         # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
-        yield Template(CANONICAL_URL, ref, _rewrite(repository) | {"COPIER_CACHE_DIR": cache})
+        yield checkout, _rewrite(repository) | {"COPIER_CACHE_DIR": cache}
 
 
 def _absolute(source: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -129,7 +129,7 @@ def _options(path: Path) -> dict[str, tuple[str, ...]]:
             if not line.lstrip().startswith(("- conda:", "- pypi:", "- source:")):
                 head.append(line)
     try:
-        environments = (yaml.safe_load("".join(head)) or {}).get("environments") or {}
+        environments = (_read_yaml("".join(head)) or {}).get("environments") or {}
     except (yaml.YAMLError, AttributeError):
         return {}
     defaults = {
@@ -142,6 +142,11 @@ def _options(path: Path) -> dict[str, tuple[str, ...]]:
         options = (environment or {}).get("options") or {}
         found[name] = tuple(f"{k}: {v}" for k, v in options.items() if defaults.get(k) != v)
     return found
+
+
+def _read_yaml(text: str) -> Any:
+    """Read YAML by the parser in C where PyYAML has it: ten times as fast."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
 def lock_format(path: Path) -> int:

@@ -1,0 +1,265 @@
+"""Merge pixi.toml as data: three versions of its keys, with the user's comments and order (pure).
+
+base is what the template once made, ours is what the user made of it, theirs is what the template
+makes now. Only a key that both changed, each in its own way, is a conflict.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Array, Comment, Table, Whitespace
+
+Path = tuple[str, ...]
+
+
+class _Absent:
+    """The value of a key that is not there."""
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One key that the template changed and the user did not: its new value (or ABSENT)."""
+
+    path: Path
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One key that both changed: the value of each side, ABSENT where it is gone."""
+
+    path: Path
+    base: Any
+    ours: Any
+    theirs: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The merged manifest, once for each side of the conflicts; all the same without any."""
+
+    base: str
+    ours: str
+    theirs: str
+    conflicts: tuple[str, ...]
+
+
+def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
+    """Merge three texts of one manifest.
+
+    None: one of them is not TOML, or is written in a way that cannot be edited here, so it has to
+    be merged as text.
+    """
+    try:
+        documents = [tomllib.loads(text) for text in (base, ours, theirs)]
+        found = list(_differences((), *documents))
+        edits = [item for item in found if isinstance(item, Edit)]
+        conflicts = [item for item in found if isinstance(item, Conflict)]
+        merged = _edited(ours, edits, theirs)
+        sides = {
+            side: _edited(merged, [Edit(c.path, getattr(c, side)) for c in conflicts], source)
+            for side, source in (("base", base), ("ours", ours), ("theirs", theirs))
+        }
+    except (tomllib.TOMLDecodeError, TOMLKitError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Merged(**sides, conflicts=tuple(".".join(c.path) for c in conflicts))
+
+
+def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
+    """Return the merged manifest as plain data; None when there is a conflict or no TOML."""
+    try:
+        documents = [tomllib.loads(text) for text in (base, ours, theirs)]
+    except tomllib.TOMLDecodeError:
+        return None
+    found = list(_differences((), *documents))
+    if any(isinstance(item, Conflict) for item in found):
+        return None
+    return _applied(documents[1], [item for item in found if isinstance(item, Edit)])
+
+
+def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit | Conflict]:
+    """Yield what the template changed between base and theirs, as it applies to ours."""
+    for key in dict.fromkeys((*base, *theirs)):  # what is only in ours stays
+        b, o, t = (side.get(key, ABSENT) for side in (base, ours, theirs))
+        here = (*path, key)
+        if _same(b, t) or _same(o, t):
+            continue
+        if _same(o, b):
+            yield Edit(here, t)
+        elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT:
+            yield from _gone(here, b, o)
+        elif isinstance(o, dict) and isinstance(t, dict) and (isinstance(b, dict) or b is ABSENT):
+            yield from _differences(here, {} if b is ABSENT else b, o, t)
+        elif (
+            isinstance(b, list)
+            and isinstance(o, list)
+            and isinstance(t, list)
+            and (merged := _merged_list(b, o, t)) is not None
+        ):
+            yield Edit(here, merged)
+        else:
+            yield Conflict(here, b, o, t)
+
+
+def _gone(path: Path, base: Any, ours: Any) -> Iterator[Edit | Conflict]:
+    """Yield what becomes of a table that the template dropped and the user changed."""
+    inner = list(_differences((), base, ours, {}))
+    edits = [item for item in inner if isinstance(item, Edit)]
+    if len(edits) < len(inner):
+        yield Conflict(path, base, ours, ABSENT)
+    elif _is_hollow(_applied(ours, edits)):
+        yield Edit(path, ABSENT)
+    else:
+        yield from (Edit((*path, *edit.path), edit.value) for edit in edits)
+
+
+def _is_hollow(value: Any) -> bool:
+    """Whether a table has nothing in it but tables that have nothing in them."""
+    return isinstance(value, dict) and all(_is_hollow(inner) for inner in value.values())
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and bool(a == b))
+
+
+def _merged_list(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any] | None:
+    """Merge lists of names or of named tables (channels, platforms); None is a conflict.
+
+    What the template adds comes last: the order of the rest is the user's.
+    """
+    b, o, t = ({_name(x): x for x in side} for side in (base, ours, theirs))
+    if [len(b), len(o), len(t)] != [len(base), len(ours), len(theirs)]:
+        return None  # something occurs twice
+    merged = dict(o)
+    for name in dict.fromkeys((*b, *t)):
+        was, mine, now = b.get(name, ABSENT), o.get(name, ABSENT), t.get(name, ABSENT)
+        if _same(was, now) or _same(mine, now):
+            continue
+        if not _same(mine, was):
+            return None
+        if now is ABSENT:
+            del merged[name]
+        else:
+            merged[name] = now
+    return list(merged.values())
+
+
+def _name(value: Any) -> str:
+    return str(value["name"]) if isinstance(value, dict) and "name" in value else repr(value)
+
+
+def _applied(data: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
+    """Return plain data with the edits made."""
+    result = copy.deepcopy(data)
+    for edit in edits:
+        table: Any = result
+        for key in edit.path[:-1]:
+            table = table.setdefault(key, {})
+        if edit.value is ABSENT:
+            table.pop(edit.path[-1], None)
+        else:
+            table[edit.path[-1]] = copy.deepcopy(edit.value)
+    return result
+
+
+def _edited(text: str, edits: list[Edit], source: str) -> str:
+    """Return the text with the edits made, written as in `source` where that has the value.
+
+    Raises ValueError when the result does not say what it should.
+    """
+    if not edits:
+        return text
+    wanted = _applied(tomllib.loads(text), edits)
+    document, donor = tomlkit.parse(text), tomlkit.parse(source)
+    for edit in edits:
+        _make(document, edit, _item(donor, edit))
+    plain = tomlkit.dumps(document)
+    for result in (re.sub(r"(?m)^([^\s#].*)\n(?=\[)", r"\1\n\n", plain), plain):
+        if tomllib.loads(result) == wanted:
+            return result
+    raise ValueError("the edited manifest does not say what it should")
+
+
+def _item(donor: Any, edit: Edit) -> Any:
+    """Return the new value as the template writes it, comment and all."""
+    if edit.value is ABSENT:
+        return ABSENT
+    found = donor
+    for key in edit.path:
+        if not isinstance(found, Mapping) or key not in found:
+            return edit.value
+        found = found[key]
+    plain = found.unwrap() if hasattr(found, "unwrap") else found
+    return _without_next_comment(copy.deepcopy(found)) if plain == edit.value else edit.value
+
+
+def _without_next_comment(item: Any) -> Any:
+    """Drop the comment after a table: it belongs to the table that comes next."""
+    if isinstance(item, Table):
+        body = item.value.body
+        while body and isinstance(body[-1][1], Comment):
+            body.pop()
+            while body and isinstance(body[-1][1], Whitespace):
+                body.pop()
+        if body:
+            _without_next_comment(body[-1][1])
+    return item
+
+
+def _make(document: Any, edit: Edit, item: Any) -> None:
+    table = document
+    for key in edit.path[:-1]:
+        if key not in table:
+            _add(table, key, tomlkit.table())
+        table = table[key]
+    key = edit.path[-1]
+    if item is ABSENT:
+        table.pop(key, None)
+    elif key not in table:
+        _add(table, key, item)
+    elif isinstance(table[key], Array) and isinstance(item, list):
+        _make_list(table[key], list(edit.value))
+    else:
+        comment = getattr(getattr(table[key], "trivia", None), "comment", "")
+        table[key] = item
+        if comment and not isinstance(table[key], Table):
+            table[key].comment(comment)
+
+
+def _make_list(array: Array, wanted: list[Any]) -> None:
+    """Edit an array in place, so that its layout and comments stay."""
+    names = [_name(value) for value in wanted]
+    for index in reversed(range(len(array))):
+        if _name(array.unwrap()[index]) not in names:
+            del array[index]
+    have = [_name(value) for value in array.unwrap()]
+    for name, value in zip(names, wanted, strict=True):
+        if name not in have:
+            array.append(value)
+        elif array.unwrap()[have.index(name)] != value:
+            array[have.index(name)] = value
+
+
+def _add(table: Any, key: str, item: Any) -> None:
+    """Add a key after the others; tomlkit alone would put it below the next table's comment."""
+    container = table.value if isinstance(table, Table) else table
+    if not isinstance(container, Container) or isinstance(item, Table):
+        table[key] = item
+        return
+    trailing = []
+    while container.body and container.body[-1][0] is None:
+        trailing.append(container.body.pop())
+    table.add(key, item)
+    container.body.extend(reversed(trailing))

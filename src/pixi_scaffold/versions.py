@@ -1,0 +1,47 @@
+"""Versions of a template: PEP 440 tags, in order, and what lies between two of them (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from packaging.version import InvalidVersion, Version
+
+
+def version_of(ref: str) -> Version | None:
+    """Return a tag, or what `git describe` makes of a commit after one, as a version.
+
+    A bare commit has none: all digits would pass for one.
+    """
+    if re.fullmatch(r"[0-9a-f]{7,40}", ref):
+        return None
+    described = re.fullmatch(r"(.+)-(\d+)-g([0-9a-f]+)", ref)
+    try:
+        if described:
+            base = Version(described[1])
+            if base.local is None and base.post is None:
+                return Version(f"{base}.post{described[2]}+{described[3]}")
+        return Version(ref)
+    except InvalidVersion:
+        return None
+
+
+def releases(tags: Iterable[str], *, prereleases: bool = False) -> list[str]:
+    """Return the tags that are versions, oldest first; without pre-releases unless asked for."""
+    known = [(version, tag) for tag in tags if (version := version_of(tag)) is not None]
+    return [tag for version, tag in sorted(known) if prereleases or not version.is_prerelease]
+
+
+def newer(tags: Iterable[str], current: str) -> list[str]:
+    """Return the final releases after `current`, oldest first.
+
+    From a bare commit every release counts as newer: nothing says which it belongs to.
+    """
+    here = version_of(current)
+    return [t for t in releases(tags) if here is None or (version_of(t) or here) > here]
+
+
+def is_older(ref: str, current: str) -> bool:
+    """Whether going to `ref` would be a downgrade; unknown versions never are."""
+    to, here = version_of(ref), version_of(current)
+    return to is not None and here is not None and to < here

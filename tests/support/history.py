@@ -1,0 +1,84 @@
+"""The template with its real history: earlier commits of this repository, tagged as versions."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import git
+from tests.support.paths import REPOSITORY
+
+PARTS = ("template", "copier.yml", "includes")
+
+
+@dataclass(frozen=True)
+class History:
+    """A git repository with tags of earlier states, oldest first, and the working tree's last."""
+
+    folder: Path
+    tags: tuple[str, ...]
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        return self.tags[:-1]
+
+    @property
+    def newest(self) -> str:
+        return self.tags[-1]
+
+
+def make_history(folder: Path) -> History:
+    """Tag every commit that changed the template as v0.1.0, v0.2.0, ...; the working tree is v1.0.0."""
+    try:
+        git(
+            folder.parent,
+            "-c",
+            "safe.directory=*",
+            "clone",
+            "--quiet",
+            str(REPOSITORY),
+            str(folder),
+        )
+        commits = git(folder, "log", "--reverse", "--format=%H", "--", *PARTS).split()
+    except Exception as error:
+        pytest.skip(f"the history of this repository cannot be cloned: {error}")
+    if len(commits) < 3:
+        pytest.skip("this checkout has not the history of the template (a shallow clone?)")
+    tags = []
+    for number, commit in enumerate(commits, 1):
+        tags.append(f"v0.{number}.0")
+        git(folder, "tag", tags[-1], commit)
+    copy_working_tree(folder)
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", "the working tree")
+    git(folder, "tag", "v1.0.0")
+    return History(folder, (*tags, "v1.0.0"))
+
+
+def copy_working_tree(folder: Path) -> None:
+    """Put the template as it is in the working tree into a repository, and stage it."""
+    for name in PARTS:
+        place = folder / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, place)
+        else:
+            shutil.copy(REPOSITORY / name, place)
+    git(folder, "add", "--all", "--force", "--", *PARTS)
+
+
+def release(folder: Path, tag: str, files: dict[str, str | None]) -> None:
+    """Commit files (None removes one) and tag the commit."""
+    for name, text in files.items():
+        place = folder / name
+        if text is None:
+            git(folder, "rm", "--quiet", "--", name)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", tag)
+    git(folder, "tag", tag)
