@@ -212,6 +212,32 @@ DEFECTS = [
     Defect("PS506", "the lock stays here", sub("main.py, pixi.toml, pixi.lock\n", "main.py, pixi.toml\n"), fixed=True),
     Defect("PS507", "an old Pixi", worker("pixi_version=0.79.0", "pixi_version=0.60.0")),
     Defect("PS507", "outside of requires-pixi", _replace("pixi.toml", "requires-pixi = ", "requires-pixi = \">=0.90\" # ")),
+    Defect("PS103", "a size in quotes", sub("request_memory = 8GB", 'request_memory = "8GB"'), fixed=True),
+    Defect("PS103", "thousands", sub("request_memory = 8GB", "request_memory = 8,000MB"), fixed=True),
+    Defect("PS106", "a text without quotes", sub("request_gpus = 1\n", "request_gpus = 1\nrequirements = Arch == X86_64\n")),
+    Defect("PS106", "a text in single quotes", sub("request_gpus = 1\n", "request_gpus = 1\nrequirements = Machine == 'node1'\n")),
+    Defect("PS106", "a misspelt attribute of the job", sub("request_gpus = 1\n", "request_gpus = 1\nperiodic_remove = JobStatsu == 5\n")),
+    Defect("PS108", "no jobs", sub("\nqueue\n", "\nqueue 0\n")),
+    Defect("PS108", "nothing matches", sub("\nqueue\n", "\nqueue seed matching *.seed\n")),
+    Defect("PS113", "a capability without its dot", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 70")),
+    Defect("PS203", "a misspelt interpreter", on_worker(lambda data: data.replace(b"env bash", b"env bsah", 1))),
+    Defect("PS203", "UTF-16", lambda project: (project / "run.sh").write_bytes("#!/bin/sh\nexec cat in.txt\n".encode("utf-16")), delivery="plain"),
+    Defect("PS205", "a missing input of the third job", both(in_plain("in.txt\n", "in.txt, $(more)\n"), in_plain("queue", "queue more in (a b c)"), file("a", ""), file("b", ""), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
+    Defect("PS302", "a training by its path", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85").replace("python main", ".pixi/envs/default/bin/python main") + "echo finished\n")),
+    Defect("PS302", "a second command on the line", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85").replace('"$@"', '"$@"; echo finished'))),
+    Defect("PS302", "|| echo", script(GOOD_SCRIPT.replace('"$@"', '"$@" || echo failed # 85'))),
+    Defect("PS302", "set +e", script(GOOD_SCRIPT.replace("mkdir -p runs", "set +e # 85") + "echo finished\n")),
+    Defect("PS302", "a trap that ends with 0", script(GOOD_SCRIPT.replace("mkdir -p runs", "trap 'exit 0' EXIT # 85"))),
+    Defect("PS303", "sudo bash", worker("set -euo pipefail\n", "set -euo pipefail\nwget -qO- https://x.example/i.sh | sudo -E bash -\n")),
+    Defect("PS304", "cd without a folder", worker("set -euo pipefail\n", "set -euo pipefail\ncd\n")),
+    Defect("PS304", "pip --user", worker("set -euo pipefail\n", "set -euo pipefail\npip install --user tqdm\n")),
+    Defect("PS405", "my user", sub("container_image = example.sif", "container_image = docker://myuser/myimage:tag"), delivery="container"),
+    Defect("PS406", "an empty image", sub("container_image = example.sif", "container_image = docker://"), delivery="container"),
+    Defect("PS501", "a bandwidth bomb in pieces", sub("\nqueue\n", "\nqueue 9\nseed = 1\nqueue 9\n")),
+    Defect("PS502", "a driver or something else", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = DriverVersion >= 12.0 || true\n")),
+    Defect("PS502", "a driver the other way round", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = 11.2 <= DriverVersion\n")),
+    Defect("PS503", "old GPUs only", sub("gpus_minimum_capability = 7.0\n", "gpus_minimum_capability = 7.0\ngpus_maximum_capability = 6.1\n")),
+    Defect("PS504", "no disk at all", sub("request_disk = 20GB\n", "")),
     Defect("PS508", "a lock for Macs only", unlocked("linux-64-cuda", "linux-64-cpu")),
     Defect("PS101", "an environment twice", in_plain("queue", "environment = A=1\nenv = B=2\nqueue"), delivery="plain"),
     Defect("PS112", "memory after queue", in_plain("queue", "queue\nrequest_memory = 5GB"), delivery="plain"),
@@ -300,6 +326,53 @@ def test_a_defect_is_caught_by_its_rule_alone(
     if defect.fixed:
         assert apply_fixes(found.findings)
         assert words(look(project)) == [], "--fix leaves nothing"
+
+
+def job(*edits: Edit, run: str = "") -> Edit:
+    """Edit the plain job; run: its script."""
+    return both(*edits, *([file("run.sh", run)] if run else []))
+
+
+GOOD = {
+    "memory that grows": job(in_plain("= 1GB\nrequest_disk", "= ifthenelse(MemoryUsage =!= undefined, MAX({MemoryUsage * 3/2, 2048}), 2048)\nrequest_disk")),
+    "other words for yes": job(in_plain("should_transfer_files = YES", "should_transfer_files = true\nwhen_to_transfer_output = ALWAYS")),
+    "arithmetic": job(in_plain("queue", "queue 3*(2 - 1)"), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")),
+    "a pattern that is no home": job(run="#!/bin/bash\nif [[ $(hostname) =~ ^gpu ]]; then echo \"takes ~ 5 minutes\"; fi\ncat in.txt\n"),
+    "a home of its own": job(in_plain("queue", 'environment = "HOME=/tmp"\nqueue'), run="#!/bin/bash\ncat in.txt > ~/x\n"),
+    "a here-document": job(run="#!/bin/bash\ncat > c.yml <<EOF\nhome: ~/x \\ \nEOF\ncat in.txt\n"),
+    "an image's folder": job(file("infer.py", "1\n"), run="#!/bin/bash\ncd /app/ || exit\npython infer.py\n"),
+    "unpacked on the worker": job(file("train.py", "1\n"), run="#!/bin/bash\ntar xzf in.txt\npython train.py\n"),
+    "a result that came home": job(file("result.csv", "1\n"), in_plain("queue", "arguments = --out result.csv\nqueue")),
+    "talk of a file": job(file("README.md", "1\n"), run='#!/bin/bash\necho "see README.md"\ncat in.txt\n'),
+    "an output by number": job(in_plain("queue", "transfer_output_files = model_$(Process).pt\nqueue")),
+    "the pipe's own status": job(run="#!/bin/bash\npython t.py | tee l.txt\nrc=${PIPESTATUS[0]}\nls\nexit $rc\n"),
+    "exit at once": job(run="#!/bin/bash\npython t.py || exit $?\nls\n"),
+    "a function": job(run='#!/bin/bash\nmain() {\n  python t.py "$@"\n}\nmain "$@"\n'),
+    "a case for each code": job(run="#!/bin/bash\npython t.py\ncase $? in\n 85) exit 85;;\n 0) exit 0;;\n *) exit 1;;\nesac\n"),
+    "an interpreter of the image": job(in_plain("executable", "container_image = docker://a/b:1\nexecutable"), run="#!/opt/conda/bin/python\nprint(open('in.txt').read())\n"),
+    "code in the image": job(in_plain("executable", "docker_image = a/b:1\nuniverse = docker\nexecutable"), in_plain("queue", "checkpoint_exit_code = 85\ntransfer_checkpoint_files = ck\nqueue"), run="#!/bin/sh\nexec python -m mypkg.train\n"),
+    "attributes of the OSPool": job(in_plain("queue", "requirements = HAS_SINGULARITY == True && HasCHTCStaging\nqueue")),
+    "names that only HTCondor makes": job(in_plain("queue", "queue 4"), in_plain("j.out", "j.$INT(Process,%03d).out"), in_plain("j.err", "j.$INT(Process,%03d).err")),
+    "DAGMan's macros": job(in_plain("queue", "arguments = $(JOB) $(RETRY)\nqueue")),
+    "a folder for each job": job(in_plain("queue", "initialdir = run$(Process)\nqueue 2"), file("run0/in.txt", ""), file("run1/in.txt", "")),
+    "a folder with a slash": job(in_plain("in.txt\n", "in.txt, data/\n"), file("data/x.csv", "")),
+    "a loop over files": job(in_plain("in.txt\n", "in.txt, $(f)\n"), in_plain("queue", "queue f matching files *.csv"), file("a.csv", ""), file("b.csv", ""), in_plain("j.out", "$Fn(f).out"), in_plain("j.err", "$Fn(f).err")),
+    "an own resource": job(in_plain("queue", "request_licences = 1\nqueue")),
+    "a value in several lines": job(in_plain("in.txt\n", "in.txt, \\\n  more.txt\n"), file("more.txt", "")),
+    "attributes in quotes": job(in_plain("queue", '+ProjectName = "lab"\nMY.Wanted = true\n+Count = 3\nqueue')),
+}  # fmt: skip
+"""What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_nothing_is_wrong_with_what_people_write(
+    good: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    GOOD[name](project)
+    found = look(project)
+    loud = [f for f in found.findings if f.severity is not Severity.NOTE]
+    assert loud == [], words(found)
 
 
 def test_every_rule_has_a_defect() -> None:

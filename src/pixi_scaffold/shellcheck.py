@@ -18,8 +18,9 @@ from pixi_scaffold.rules import ShellNote
 LEVEL = "warning"
 """The lowest level that is reported; below it are matters of style."""
 _AT_ONCE = 25
-_OWN_RULE = frozenset({1017, 1082, 1101, 1113, 1114, 1115, 1128, 2096, 2148, 2239})
-"""Codes that a rule of ours reports: line ends, byte order mark, continuation, interpreter line."""
+_OWN_RULE = frozenset({1017, 1082, 1101, 1113, 1114, 1115, 1128, 2096, 2148, 2239, 1090, 1091})
+"""Codes that a rule of ours reports (line ends, byte order mark, continuation, interpreter line),
+and shellcheck's own limits (a sourced file that it cannot follow)."""
 
 
 def shell_notes(scripts: Iterable[Path]) -> Mapping[Path, tuple[ShellNote, ...]]:

@@ -31,8 +31,9 @@ def logical_lines(text: str) -> Iterator[Line]:
         if not parts:
             first, oddity = number, ""
         if line.startswith("#"):
-            if not parts:
+            if not any(parts):
                 yield Line(line, number, number)
+                parts = []
                 continue
             oddity = "a comment inside a continued line"
             line = line[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pixi_scaffold.job.description import Queue
@@ -24,6 +26,14 @@ def queue_arguments(line: str) -> str | None:
     """Return what follows the word `queue` (or `iterate`); None for another kind of line."""
     found = re.match(r"(?:queue(?=\s|$)|iter(?:a(?:t(?:e)?)?)?(?=\s|$))\s*", line, re.IGNORECASE)
     return None if found is None else line[found.end() :]
+
+
+def variables_of(arguments: str) -> tuple[str, ...]:
+    """Return the variables that a queue statement sets, also where it cannot be read to its end."""
+    keyword = _KEYWORD.search(arguments)
+    if keyword is None:
+        return ()
+    return _variables(arguments[: keyword.start()].rstrip())[1] or ("Item",)
 
 
 def read_queue(
@@ -60,11 +70,41 @@ def _count(text: str) -> int:
     text = text.strip()
     if not text:
         return 1
-    if not re.fullmatch(r"[-+]?\d{1,18}", text):
-        raise QueueError(f"{text!r} is not a number of jobs")
-    if not 0 <= int(text) < _INT_MAX:
+    number = _number(text)
+    if number is None:
+        raise QueueError(f"{text[:60]!r} is not a number of jobs")
+    if not 0 <= number < _INT_MAX:
         raise QueueError(f"{text} jobs cannot be queued")
-    return int(text)
+    return number
+
+
+def _number(text: str) -> int | None:
+    """Return what `15*1000` or `(2 + 1)` is; None for anything but plain arithmetic."""
+    if len(text) > 60 or not re.fullmatch(r"[-+*/() \t.\d]+", text) or "**" in text:
+        return None
+    try:
+        return int(_value(ast.parse(text.strip(), mode="eval").body))
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
+        return None
+
+
+_OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: lambda a, b: a // b if isinstance(a, int) and isinstance(b, int) else a / b,
+}
+
+
+def _value(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=inner):
+            return -_value(inner) if isinstance(sign, ast.USub) else _value(inner)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(left), _value(right))
+    raise ValueError(ast.dump(node))
 
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from pixi_scaffold.job.commands import canonical
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.job.macros import expand
-from pixi_scaffold.job.queue import QueueError, queue_arguments, read_queue
+from pixi_scaffold.job.queue import QueueError, queue_arguments, read_queue, variables_of
 
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""
@@ -248,7 +248,8 @@ class _Reader:
                 queue = read_queue(expanded.text.strip(), line, file, self.folder, following)
             except QueueError as error:
                 self.problem("queue", file, line.first, str(error))
-                queue = Queue(file, line.first, line.text)
+                names = variables_of(expanded.text)
+                queue = Queue(file, line.first, line.text, variables=names)
         if self.branches:  # the next part of the file is read as if it were a file of its own
             what = "a queue statement inside an `if`, which HTCondor forgets here"
             self.problem("odd", file, line.first, what)

@@ -1,8 +1,8 @@
 """Attributes that requirements can name: those of slots, of jobs, and of one GPU.
 
-Sources: machine ads of HTCondor 23.9 and 25.14 with GPUs, and the manual's appendices of
-machine and job ClassAd attributes. A pool may add its own; `check --slots` reads them from its
-machine ads.
+Sources: machine ads of HTCondor 23.9 and 25.14 with GPUs, the manual's appendices of machine and
+job ClassAd attributes, and the guides of CHTC and the OSPool. A pool may add its own; `check
+--slots` reads them from its machine ads.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ UtsnameNodename UtsnameRelease UtsnameSysname UtsnameVersion VirtualMemory VM_Av
 VM_Guest_Mem VM_Memory VM_Networking VM_Type VMOfflineReason VMOfflineTime WakeOnLanEnabledFlags
 WakeOnLanSupportedFlags WindowsBuildNumber WindowsMajorVersion WindowsMinorVersion
 WithinResourceLimits
+"""
+
+_SITES = """
+HAS_CVMFS_oasis_opensciencegrid_org HAS_CVMFS_singularity_opensciencegrid_org HAS_SINGULARITY
+GLIDEIN_Site GLIDEIN_ResourceName GLIDEIN_Name GLIDEIN_ToDie GLIDEIN_Country OSGVO_OS_NAME
+OSGVO_OS_STRING OSGVO_OS_VERSION OSG_OS_NAME OSG_OS_STRING OSG_OS_VERSION OSG_HOST_KERNEL_VERSION
+HasCHTCStaging HasGpfs HasGluster HasCHTCProjects HasChtcSoftware IsLocalDedicated IsDedicated
+PoolName CUDADriverVersion
 """
 
 _JOB = """
@@ -125,7 +133,7 @@ DriverVersion ECCEnabled GlobalMemoryMb Id MaxSupportedVersion MemoryUsage Power
 RuntimeVersion
 """
 
-SLOT = {name.lower(): name for name in _SLOT.split()}
+SLOT = {name.lower(): name for name in (_SLOT + _SITES).split()}
 """Attributes of a machine ad, by their lower-case name."""
 JOB = {name.lower(): name for name in _JOB.split()}
 """Attributes of a job ad, by their lower-case name."""

@@ -10,7 +10,8 @@ from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
 
 _PLACEHOLDER = re.compile(
-    r"<[A-Za-z][\w -]*>|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org)\w*"
+    r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>"
+    r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org)\w*"
     r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
     r"|path/to/|example\.(?:com|org)|\bTODO\b|\bFIXME\b|\bXXX\b|placeholder",
     re.IGNORECASE,
@@ -29,10 +30,13 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     code = subject.job.command("checkpoint_exit_code")
     files = subject.job.command("transfer_checkpoint_files")
     if code is not None and files is None:
+        output = subject.job.command("transfer_output_files")
+        what = "the output is saved in their place" if output else "nothing says what is kept"
         yield at(
             code,
-            f"{code.spelled} without transfer_checkpoint_files: nothing is kept",
+            f"{code.spelled} without transfer_checkpoint_files: {what}",
             "add: transfer_checkpoint_files = FOLDER",
+            severity=Severity.WARNING,
         )
     elif files is not None and code is None:
         what = f"{files.spelled} without checkpoint_exit_code is never used"
@@ -50,7 +54,10 @@ def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
     """
     for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
         command = subject.job.command(name)
-        if command is None or (subject.job.text(name) or "").lower() not in ("true", "1"):
+        if command is None or (subject.job.text(name) or "").strip('"').lower() not in (
+            "true",
+            "1",
+        ):
             continue
         evict = "EVICT" in (subject.job.text("when_to_transfer_output") or "").upper()
         if subject.job.command("checkpoint_exit_code") is None and not evict:
@@ -76,7 +83,7 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     code = subject.job.text("checkpoint_exit_code") or ""
     if command is None or not code.isdecimal() or not subject.transfers:
         return
-    if subject.executable_data is None or any(path.is_dir() for path in subject.input_files):
+    if subject.brings_unseen:
         return
     paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
     texts = [read_bytes(p) or b"" for p in paths if p.suffix != ".lock"]
@@ -86,7 +93,12 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     word = re.compile(rf"\b{code}\b")
     if word.search(arguments) or any(word.search(t.decode(errors="replace")) for t in texts):
         return
-    yield at(command, f"nothing that the job brings along says {code}", "exit with it after saving")
+    yield at(
+        command,
+        f"the number {code} is in none of the job's files, so the job can never report a "
+        "checkpoint",
+        "let the training exit with it after saving",
+    )
 
 
 @rule("PS404")
@@ -152,6 +164,11 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
         return
     if subject.universe == "docker" and docker is None and universe is not None:
         yield at(universe, "universe = docker without docker_image", "add docker_image")
+    for setting in (image, docker):
+        text = subject.job.text(setting.name) or "" if setting is not None else "x"
+        if setting is not None and not text.removeprefix("docker://").strip("/ "):
+            yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")
+            return
     name = subject.job.text("container_image") or ""
     if image is None or not name or "$" in name or _PLACEHOLDER.search(name):
         return
@@ -176,7 +193,7 @@ def image_without_tag(subject: Subject) -> Iterator[Found]:
         command, text = subject.job.command(name), subject.job.text(name) or ""
         bare = text.removeprefix("docker://")
         docker = name == "docker_image" or text.startswith("docker://")
-        if command is None or not docker or "$" in text or _PLACEHOLDER.search(text):
+        if command is None or not docker or not bare or "$" in text or _PLACEHOLDER.search(text):
             continue
         last = bare.rpartition("/")[2]
         if "@" not in bare and (":" not in last or last.endswith(":latest")):

@@ -42,8 +42,13 @@ _INTEGERS: Mapping[str, tuple[int, int]] = {
     "max_materialize": (0, 1 << 31),
 }  # fmt: skip
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "should_transfer_files": ("yes", "no", "if_needed"),
-    "when_to_transfer_output": ("on_exit", "on_exit_or_evict", "on_success"),
+    "should_transfer_files": (
+        "yes", "no", "if_needed", "true", "false", "always", "never", "auto", "null",
+    ),
+    "when_to_transfer_output": (
+        "on_exit", "on_exit_or_evict", "on_success", "always", "onexit", "onsuccess", "none",
+        "null",
+    ),
     "universe": (
         "vanilla", "container", "docker", "local", "scheduler", "grid", "java", "vm", "parallel",
         "mpi", "5", "7", "9", "10", "11", "12", "13",
@@ -119,7 +124,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
                 edits = replaced(command, line.replace(command.spelled, near[0], 1))
             yield at(
                 command,
-                f"HTCondor has no command {command.spelled!r}: it is ignored",
+                f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line",
                 f"did you mean {near[0]}?",
                 edits,
             )
@@ -148,16 +153,18 @@ def bad_size(subject: Subject) -> Iterator[Found]:
         expanded = subject.job.expand(command.value)
         if expanded.unknown or expanded.undefined or commented(command):
             continue
-        parts = (
-            expanded.text.split(",") if name.startswith(("request", "retry")) else [expanded.text]
-        )
+        whole = expanded.text
+        if not whole.startswith('"') and "(" in whole and is_expression(whole, subject):
+            continue  # `ifthenelse(MemoryUsage ...)`, an idiom for jobs that grow
+        listed = name.startswith(("request", "retry")) and not re.search(r"\d,\d{3}\D*$", whole)
+        parts = whole.split(",") if listed else [whole]
         for text in map(str.strip, parts):
             size = parse_size(text, unit)
             if size is not None and size > 0:
                 continue
-            if size is None and is_expression(text, subject):
+            if size is None and not text.startswith('"') and is_expression(text, subject):
                 continue
-            better = _better_size(text)
+            better = _better_size(text.strip('"').replace(",", ""))
             edits: tuple[Edit, ...] = ()
             if better and command.value.strip() == text and command.line == command.last:
                 line = line_of(subject.description, command)
@@ -212,8 +219,8 @@ def bad_number(subject: Subject) -> Iterator[Found]:
         else:
             yield at(command, f"{command.spelled} = {text} is no number", "write a whole number")
     for name, readable in (
-        ("gpus_minimum_capability", lambda t: re.fullmatch(r"\d{1,3}(\.\d)?", t)),
-        ("gpus_maximum_capability", lambda t: re.fullmatch(r"\d{1,3}(\.\d)?", t)),
+        ("gpus_minimum_capability", lambda t: re.fullmatch(r"[12]?\d(\.\d)?", t)),
+        ("gpus_maximum_capability", lambda t: re.fullmatch(r"[12]?\d(\.\d)?", t)),
         ("gpus_minimum_runtime", parse_runtime),
     ):
         command, text = subject.job.command(name), subject.job.text(name) or ""
@@ -312,7 +319,8 @@ def comment_in_value(subject: Subject) -> Iterator[Found]:
             edits = (Edit(command.file, command.line, command.line, (indent + comment, kept)),)
         yield at(
             command,
-            f"{command.spelled}: {comment!r} is part of the value",
+            f"HTCondor has no comments behind a value: {command.spelled} is now all of it, "
+            f"{comment!r} too",
             "move the comment to the line above",
             edits,
         )

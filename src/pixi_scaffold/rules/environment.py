@@ -45,8 +45,10 @@ def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
     Source: the sizes of the packages in pixi.lock.
     """
     row = _row(subject)
-    total = subject.job.queue.total
-    if subject.delivery != "bootstrap" or row is None or total * row.download < BANDWIDTH_LIMIT:
+    jobs = subject.description.jobs
+    total = sum(job.queue.total for job in jobs)
+    too_much = row is not None and total * row.download >= BANDWIDTH_LIMIT
+    if subject.delivery != "bootstrap" or row is None or not too_much or subject.job != jobs[-1]:
         return
     yield Found(
         subject.job.queue.file,
@@ -80,6 +82,9 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
         yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
         return
     command, version = limit
+    if version is None and command.name in ("require_gpus", "requirements"):
+        what = f"the limit for the driver is not understood here ('||' or '!'); {why}"
+        yield at(command, what, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
     if version is not None and version < row.driver:
         text = f"{version[0]}.{version[1]}"
         edits: tuple[Edit, ...] = ()
@@ -126,6 +131,10 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             what = f"the limit for the GPU's generation is {found[1]}; {why}"
             yield at(required, what, f"Capability >= {need}")
         return
+    most = subject.job.text("gpus_maximum_capability") or ""
+    if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
+        what = f"only GPUs up to {most} are allowed; {why}"
+        yield at(command, what, "raise gpus_maximum_capability")
     text = subject.job.text("gpus_minimum_capability") or ""
     if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
         edits = (_value_edit(subject, command, need),) if command.line == command.last else ()
@@ -147,9 +156,10 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     Source: the sizes of the packages in pixi.lock.
     """
     row, command = _row(subject), subject.job.command("request_disk")
-    if row is None or command is None or subject.delivery not in ("bootstrap", "pack"):
+    if row is None or subject.delivery not in ("bootstrap", "pack"):
         return
-    size = parse_size((subject.job.text("request_disk") or "").split(",")[0], 1 << 10)
+    text = (subject.job.text("request_disk") or "").split(",")[0]
+    size = parse_size(text, 1 << 10) if text else 1 << 30  # the pool's default, 1 GB on most
     archive = row.download if subject.delivery == "pack" else 0
     need = row.download * UNPACKED + archive
     if size is None or size <= 0 or size >= need:
@@ -161,7 +171,13 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
         f"{row.packages} packages of {_gib(row.download)} GiB unpack to about "
         f"{_gib(row.download * UNPACKED)} GiB" + (", beside the archive" if archive else "")
     )
-    yield at(command, f"{command.spelled} = {subject.job.text('request_disk')}; {what}", wanted)
+    if command is None:
+        queue = subject.job.queue
+        said = f"request_disk is not set, so that the pool's default counts; {what}"
+        fix = f"add: request_disk = {wanted}"
+        yield Found(queue.file, queue.line, said, fix, severity=Severity.WARNING)
+        return
+    yield at(command, f"{command.spelled} = {text}; {what}", f"request_disk = {wanted}")
 
 
 @rule("PS505")
@@ -288,14 +304,24 @@ def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | 
         return command, parse_runtime(subject.job.text("gpus_minimum_runtime") or "")
     for name in ("require_gpus", "requirements"):
         command, text = subject.job.command(name), subject.job.text(name) or ""
-        found = re.search(r"(?:DriverVersion|RuntimeVersion)\s*>=?\s*(\d+)(?:\.(\d+))?", text, re.I)
-        if command is not None and found:
-            return command, (int(found[1]), int(found[2] or 0))
-        found = re.search(r"MaxSupportedVersion\s*>=?\s*(\d+)", text, re.I)
-        if command is not None and found:
-            number = int(found[1])
-            return command, (number // 1000, number % 1000 // 10)
+        found = _DRIVER.search(text)
+        if command is None or found is None:
+            continue
+        if "||" in text or re.search(r"!(?![=])", text):
+            return command, None
+        number = next(g for g in found.groups() if g)
+        major, _, minor = number.partition(".")
+        if "maxsupported" in found[0].lower():
+            return command, (int(major) // 1000, int(major) % 1000 // 10)
+        return command, (int(major), int(minor[:2] or 0))
     return None
+
+
+_DRIVER = re.compile(
+    r"(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)\s*>=?\s*(\d+(?:\.\d+)?)"
+    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?(?:GPUs_|CUDA)?(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)",
+    re.IGNORECASE,
+)
 
 
 def _capability(row: Row) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pixi_scaffold.rules.subject import Script
 
 _TRAINING = re.compile(
-    r"(?<![\w/.-])(?:python[0-9.]*|torchrun|accelerate\s+launch|pixi\s+run)\b"
+    r"(?:^|(?<=[\s;&|(!]))(?:[\w./${}-]*/)?"
+    r"(?:python[0-9.]*|torchrun|accelerate\s+launch|pixi\s+run)\b"
     r"(?!\s*(?:-c|-V|--version|-m\s+(?:pip|venv)))"
 )
 
@@ -58,7 +59,12 @@ def hides_exit_code(script: Script) -> tuple[int, str] | None:
 
     The last command that starts a training counts; a script without one hides nothing.
     """
-    commands = [(n, re.split(r"\s#", c)[0].rstrip()) for n, c in joined(script)]
+    commands = [
+        (n, part.strip())
+        for n, c in joined(script)
+        for part in _parts(re.split(r"\s#", c)[0])
+        if part.strip()
+    ]
     at = -1
     for index, (_, command) in enumerate(commands):
         if _TRAINING.search(_unquoted(command)) and not _is_helper(command):
@@ -67,24 +73,47 @@ def hides_exit_code(script: Script) -> tuple[int, str] | None:
         return None
     texts = [script.lines[0], *(c for _, c in commands)]
     training = _Training(commands[at][1], tuple(texts[: at + 1]), tuple(texts[at + 2 :]))
-    for look in (_ignored, _piped, _in_background, _kept, _followed):
+    for look in (_in_function, _ignored, _piped, _in_background, _kept, _followed):
         answer = look(training)
         if answer is not None:
             return (commands[at][0], answer) if answer else None
     return None
 
 
+def _parts(line: str) -> list[str]:
+    """Split a line at the semicolons outside of quotes and parentheses."""
+    plain = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\([^()]*\)", lambda m: "x" * len(m[0]), line)
+    cuts = [m.start() for m in re.finditer(r"(?<!;);(?!;)", plain)]
+    return [line[a + 1 : b] for a, b in zip([-1, *cuts], [*cuts, len(line)], strict=True)]
+
+
 # Each of these returns how the exit code is lost, "" when it certainly is not, None when it cannot
 # tell.
 
 
+def _in_function(training: _Training) -> str | None:
+    """Leave a training inside of a function alone when the script ends with a call of it."""
+    opened = [
+        m[1] for c in training.before if (m := re.match(r"\s*(?:function\s+)?(\w+)\s*\(\)", c))
+    ]
+    closes = any(c.strip().startswith("}") for c in training.after)
+    last = training.after[-1].split() if training.after else []
+    return "" if opened and closes and last and last[0] in opened else None
+
+
 def _ignored(training: _Training) -> str | None:
-    if re.search(r"\|\|\s*(?:true|:|exit\s+0)\s*$", training.command):
-        return "`|| true` hides the exit code of the training"
-    return None
+    if any(re.search(r"\btrap\s+[\"']?\s*exit\s+0\b", c) for c in training.before):
+        return "the trap ends the script with 0 whatever the training did"
+    after = re.search(r"\|\|\s*(.*)$", _unquoted(training.command))
+    if after is None or re.match(r"\{?\s*(?:\w+=\$\?|exit\b(?!\s+0)|return\b|fail\b)", after[1]):
+        return None
+    more = any(re.search(r"exit\s+[\"']?[$1-9]", c) for c in training.after[:3])
+    return None if after[1].startswith("{") and more else "what follows `||` hides the exit code"
 
 
 def _piped(training: _Training) -> str | None:
+    if "PIPESTATUS" in training.rest and re.search(r"exit\s+[\"']?\$", training.rest):
+        return ""
     piped = re.search(r"(?<!\|)\|(?!\|)(?!&)", _unquoted(training.command)) is not None
     seen = any("pipefail" in c for c in training.before) or "PIPESTATUS" in training.rest
     if piped and not seen and "PIPESTATUS" not in training.command:
@@ -103,16 +132,25 @@ def _in_background(training: _Training) -> str | None:
 
 def _kept(training: _Training) -> str | None:
     """Judge `code=$?` behind the training or on the next line."""
+    if re.search(r"\|\|\s*(?:exit\s+[\"']?\$\?|exit\s+[1-9])", training.command):
+        return ""
     next_line = training.after[0] if training.after else ""
     behind = re.search(r"(?:\|\||;)\s*\w+=\$\?", training.command)
-    if not behind and not re.match(r"\s*(?:\w+=\$\?|exit\s+\$\?)", next_line):
+    if not behind and not re.match(
+        r"\s*(?:\w+=\$\?|exit\s+\$\?|case\s+[\"']?\$\?|if\s+\[+\s+[\"']?\$\?)", next_line
+    ):
         return None
-    given = re.search(r"exit\s+[\"']?\$", f"{training.command}\n{training.rest}")
+    given = re.search(r"exit\s+[\"']?[$1-9]", f"{training.command}\n{training.rest}")
     return "" if given else 'the exit code is kept and not given back: no exit "$code"'
 
 
 def _followed(training: _Training) -> str | None:
-    strict = any(re.search(r"^\s*set\s+-[a-z]*e|errexit|^#!.*\s-\w*e", c) for c in training.before)
+    strict = False
+    for command in training.before:
+        if re.search(r"^\s*set\s+-[a-z]*e|set\s+-o\s+errexit|^#!.*\s-\w*e", command):
+            strict = True
+        elif re.search(r"^\s*set\s+\+[a-z]*e", command):
+            strict = False
     more = [c for c in training.after if not re.match(r"\s*(?:fi|done|esac|\}|;;)\s*$", c)]
     if strict or not more:
         return None

@@ -38,8 +38,17 @@ def bad_expression(subject: Subject) -> Iterator[Found]:
             yield at(
                 command,
                 f"{command.spelled} does not parse: {error}",
-                "correct the expression",
+                _advice(text),
             )
+
+
+def _advice(text: str) -> str:
+    """Return what is most likely meant instead."""
+    if re.search(r"(?<![=!<>?])=(?![=?!])", text):
+        return "to compare, write == (or =?= where the attribute may be missing)"
+    if re.search(r"\b(?:and|or|not)\b", text, re.IGNORECASE):
+        return "write && for and, || for or, ! for not"
+    return "close the parentheses and quotes; strings stand in double quotes"
 
 
 @rule("PS106")
@@ -55,24 +64,35 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     slot = {**SLOT, **{name: name for name in subject.attributes}}
     for command, text in _expressions(subject):
-        if command.name not in ("requirements", "rank", "require_gpus"):
-            continue
-        known = {**GPU, **JOB} if command.name == "require_gpus" else {**slot, **JOB}
         try:
             named = attributes(text)
         except ExpressionError:
             continue  # PS105 says so
+        if command.name not in ("requirements", "rank", "require_gpus"):
+            yield from _misspelt_job_attributes(command, named, own)
+            continue
+        known = {**GPU, **JOB} if command.name == "require_gpus" else {**slot, **JOB}
         for reference in named:
             if _known(reference, known, own, subject):
+                continue
+            if _compared_as_text(reference.name, text):
+                yield at(
+                    command,
+                    f"{command.spelled} compares with {reference.name}, which is read as the "
+                    "name of an attribute",
+                    f'a text stands in double quotes: "{reference.name}"',
+                )
                 continue
             near = difflib.get_close_matches(reference.name.lower(), known, n=1, cutoff=0.8)
             yield at(
                 command,
-                f"{command.spelled} names {reference.name}, which no slot has",
+                f"{command.spelled} names {reference.name}, which no slot has"
+                if near
+                else f"{command.spelled} names {reference.name}, which typical slots do not have",
                 f"did you mean {known[near[0]]}?"
                 if near
-                else "correct it, or give the pool's machine ads: check --slots FILE",
-                severity=None if near else Severity.WARNING,
+                else "if it is your pool's own, give its machine ads: check --slots FILE",
+                severity=None if near and not _SITE.match(reference.name) else Severity.WARNING,
             )
 
 
@@ -100,6 +120,33 @@ def bare_word(subject: Subject) -> Iterator[Found]:
         yield at(
             command, f"{command.spelled} = {text} names an attribute", f'write "{text}"', edits
         )
+
+
+_SITE = re.compile(r"HAS_|Has[A-Z]|GLIDEIN_|OSG|Is[A-Z]")
+"""How sites name attributes of their own; a near miss of another name is no proof."""
+_TEXTS = "Arch|OpSys|OpSysAndVer|OpSysName|OpSysShortName|Machine|Name|GPUs_DeviceName|DeviceName"
+
+
+def _compared_as_text(word: str, text: str) -> bool:
+    """Whether a word is compared with an attribute that holds a text."""
+    name = rf"'?{re.escape(word)}'?(?![\w(.])"
+    return re.search(rf"\b(?:{_TEXTS})\s*(?:=\?=|=!=|==|!=)\s*{name}", text, re.I) is not None
+
+
+def _misspelt_job_attributes(
+    command: Command, named: tuple[Reference, ...], own: set[str]
+) -> Iterator[Found]:
+    """Yield names in an expression about the job that are nearly those of a job's attributes."""
+    if command.name.startswith("my."):
+        return
+    for reference in named:
+        name = reference.name.lower()
+        if reference.scope == "target" or name in JOB or name in SLOT or name in own:
+            continue
+        near = difflib.get_close_matches(name, JOB, n=1, cutoff=0.85)
+        if near:
+            what = f"{command.spelled} names {reference.name}, which no job has"
+            yield at(command, what, f"did you mean {JOB[near[0]]}?")
 
 
 def expression_texts(subject: Subject) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -41,8 +42,9 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     elif not path.exists():
         yield at(
             command,
-            f"there is no {subject.shown(path)} in {subject.job.folder}",
-            "correct the name, or run condor_submit in another folder (check --from FOLDER)",
+            f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
+            "taken to run",
+            "correct the name, or say where it runs: check --from FOLDER",
         )
 
 
@@ -58,7 +60,7 @@ def not_executable(subject: Subject) -> Iterator[Found]:
     command, path = subject.job.command("executable"), subject.executable
     if command is None or path is None or not path.is_file() or os.access(path, os.X_OK):
         return
-    severity = None if subject.transfers else Severity.ERROR
+    severity = Severity.NOTE if subject.transfers else Severity.ERROR
     shown = subject.shown(path)
     edits = (Edit(path, whole="executable"),)
     yield at(command, f"{shown} is not executable", f"chmod +x {shown}", edits, severity)
@@ -75,6 +77,9 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
     """
     path, data = subject.executable, subject.executable_data
     if path is None or data is None:
+        return
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
         return
     if data.startswith(b"\xef\xbb\xbf#!"):
         yield Found(
@@ -98,9 +103,24 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
     elif words[0].endswith("/env") and len(words) > 2 and words[1] != "-S":
         what = f"env looks for one program named {' '.join(words[1:])!r}"
         yield Found(path, 1, what, f"write: #!{words[0]} -S {' '.join(words[1:])}")
-    elif not words[0].startswith(("/bin/", "/usr/")):
+    elif words[0].endswith("/env") and (meant := _nearly(words[-1])):
+        yield Found(path, 1, f"there is no interpreter {words[-1]}", f"did you mean {meant}?")
+    elif subject.universe in ("container", "docker"):
+        return  # paths of the image
+    elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/")):
         what = f"{words[0]} is a path of this machine, which a worker does not have"
         yield Found(path, 1, what, "write: #!/usr/bin/env bash")
+
+
+_INTERPRETERS = "bash sh zsh ksh dash python python3 perl Rscript julia ruby node csh tcsh fish awk"
+
+
+def _nearly(name: str) -> str:
+    """Return the interpreter that a misspelt name is nearly; empty for a good or unknown one."""
+    known = _INTERPRETERS.split()
+    if name in known or name.startswith("python"):
+        return ""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), "")
 
 
 @rule("PS204")
@@ -136,20 +156,39 @@ def missing_input(subject: Subject) -> Iterator[Found]:
     """
     if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
-    for name, spare in (("transfer_input_files", False), ("input", True)):
+    for name in ("transfer_input_files", "input"):
         command = subject.job.command(name)
-        if command is None:
-            continue
-        for item in (subject.job.text(name),) if spare else subject.job.list(name):
-            if not item or is_url(item) or "$" in item or (subject.start / item).exists():
+        for item, proc in _items_of_all_jobs(subject, name):
+            if command is None or is_url(item) or "$" in item or (subject.start / item).exists():
                 continue
             if item == "/dev/null" or to_be_made(subject, item):
                 continue
+            which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
             yield at(
                 command,
-                f"the input {item} is not in {subject.start}",
-                "correct the name, or make the file first",
+                f"the input {item}{which} is not in {subject.start}, where condor_submit is "
+                "taken to run",
+                "correct the name, make the file first, or say where it runs: check --from FOLDER",
             )
+
+
+_MOST_JOBS = 1000
+
+
+def _items_of_all_jobs(subject: Subject, name: str) -> Iterator[tuple[str, int]]:
+    """Yield the files that a command names in any job, each once, with the first such job."""
+    command = subject.job.command(name)
+    if command is None:
+        return
+    total = subject.job.queue.total if "$" in command.value else 1
+    seen: set[str] = set()
+    for proc in range(min(max(total, 1), _MOST_JOBS)):
+        if subject.job.expand(command.value, proc).unknown:
+            continue
+        for item in subject.job.list(name, proc):
+            if item not in seen:
+                seen.add(item)
+                yield item, proc
 
 
 def to_be_made(subject: Subject, item: str) -> str:
@@ -196,12 +235,18 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         if command is None:
             continue
         own_only = name == "executable" and not subject.job.flag("transfer_executable", True)
-        for item in subject.job.list(name):
-            if is_url(item) or own_only or item == "/dev/null" or not leaves(item):
-                continue
-            if name == "executable" and item.startswith(("/bin/", "/usr/bin/")):
-                continue
-            yield at(command, f"{command.spelled} leads out of the project: {item}", _INSIDE)
+        image = name == "executable" and subject.universe in ("container", "docker")
+        out = [
+            item
+            for item in subject.job.list(name)
+            if leaves(item)
+            and not (is_url(item) or own_only or image or item == "/dev/null")
+            and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
+        ]
+        if out:
+            yield at(
+                command, f"{command.spelled} leads out of the project: {', '.join(out)}", _INSIDE
+            )
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
         for item in subject.job.list(name):
@@ -227,12 +272,12 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
         return
     for name in ("log", "output", "error"):
         command, text = subject.job.command(name), subject.job.text(name)
-        if command is None or not text or is_url(text) or "$" in text:
-            continue
+        if command is None or not text or is_url(text) or "$" in text or leaves(text):
+            continue  # a folder of the access point cannot be looked at from here
         folder = (subject.start / text).parent
         if not folder.is_dir():
             shown = subject.shown(folder)
-            edits = (Edit(folder, whole="folder"),) if not leaves(text) else ()
+            edits = (Edit(folder, whole="folder"),)
             yield at(command, f"there is no folder {shown}", f"mkdir -p {shown}", edits)
 
 
@@ -267,11 +312,15 @@ def jobs_overwrite(subject: Subject) -> Iterator[Found]:
         return
     for name in ("output", "error"):
         command = subject.job.command(name)
-        first, second = subject.job.text(name, 0), subject.job.text(name, 1)
-        if command is not None and first == second and first != "/dev/null":
+        first, second = (
+            (subject.job.text("initialdir", proc), subject.job.text(name, proc)) for proc in (0, 1)
+        )
+        if command is None or subject.job.expand(command.value).unknown:
+            continue
+        if first == second and first[1] != "/dev/null":
             yield at(
                 command,
-                f"all {subject.job.queue.total} jobs write {first}",
+                f"all {subject.job.queue.total} jobs write {first[1]}",
                 f"{command.spelled} = ...$(Cluster)-$(Process)...",
             )
 

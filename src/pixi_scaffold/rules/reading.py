@@ -9,7 +9,9 @@ from pixi_scaffold.rules.expression import ExpressionError, attributes
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
 
-_MANUAL = "https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html"
+_QUEUES = "write: queue 5, queue x in (a, b), queue x, y from FILE, or queue x matching *.csv"
+_DAGMAN = frozenset({"job", "retry", "dag_status", "failed_count", "max_retries", "dagmanjobid"})
+"""Macros that DAGMan defines for the jobs of a DAG."""
 
 
 @rule("PS107")
@@ -42,7 +44,13 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
     Source: submit_utils.cpp, parse_queue_args.
     """
     for problem in subject.description.of_kind("queue"):
-        yield Found(problem.file, problem.line, problem.message, f"see {_MANUAL}")
+        yield Found(problem.file, problem.line, problem.message, _QUEUES)
+    queue = subject.job.queue
+    refused = {problem.line for problem in subject.description.of_kind("queue")}
+    empty = subject.description.queues and queue.total == 0 and queue.source is None
+    if empty and queue.line not in refused:
+        what = f"nothing is queued: {short(queue.text.strip())}"
+        yield Found(queue.file, queue.line, what, _QUEUES, severity=Severity.WARNING)
 
 
 @rule("PS109")
@@ -67,7 +75,8 @@ def odd_line(subject: Subject) -> Iterator[Found]:
     Source: config.cpp (getline_implementation, Parse_macros); seen with HTCondor 25.14.
     """
     for problem in subject.description.of_kind("odd"):
-        yield Found(problem.file, problem.line, problem.message, "rewrite these lines")
+        fix = "put comments above the command, and the endif above the queue statement"
+        yield Found(problem.file, problem.line, problem.message, fix)
 
 
 @rule("PS111", Severity.WARNING)
@@ -78,10 +87,15 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     Fix: define it, let the queue statement set it, or write a default: `$(name:value)`.
     Source: the condor_submit manual; a dry run says nothing.
     """
+    known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN
+    if any(subject.description.path.parent.glob("*.dag")):
+        return  # VARS of a DAG define macros
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue
         for name in subject.job.expand(command.value).undefined:
+            if name.lower() in known:
+                continue
             yield at(
                 command,
                 f"{command.spelled} uses $({name}), which nothing defines",
@@ -117,7 +131,10 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
     for kind in ("unknown", "assumed"):
         for problem in subject.description.of_kind(kind):
             yield Found(
-                problem.file, problem.line, problem.message, "look at it on the access point"
+                problem.file,
+                problem.line,
+                problem.message,
+                "run there: condor_submit -dry-run - FILE",
             )
     for command in subject.job.commands.values():
         for what in subject.job.expand(command.value).unknown if is_command(command.name) else ():
@@ -125,7 +142,7 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
                 yield at(
                     command,
                     f"{command.spelled} depends on {what}, which is not known here",
-                    "look at it on the access point",
+                    "run there: condor_submit -dry-run - FILE",
                 )
 
 
@@ -147,7 +164,7 @@ def two_readings(subject: Subject) -> Iterator[Found]:
             which = "refuses" if opinion.commands is None else "takes"
             yield Found(
                 description.path, 1, f"HTCondor {which} this file, and this check does not",
-                "simplify the description",
+                "write it in a simpler way, and report it",
             )  # fmt: skip
         return
     first = description.jobs[0]
@@ -159,7 +176,7 @@ def two_readings(subject: Subject) -> Iterator[Found]:
                 found.line if found else 1,
                 f"HTCondor reads {name} as {short(value)}, this check as "
                 f"{short(first.macros.get(name, 'nothing'))}",
-                "simplify that line",
+                "write that line in a simpler way, and report it",
             )
     for text, parses in opinion.expressions.items():
         try:
@@ -169,7 +186,12 @@ def two_readings(subject: Subject) -> Iterator[Found]:
             mine = False
         if mine != parses:
             verb = "parses" if parses else "does not parse"
-            yield Found(description.path, 1, f"for HTCondor {short(text)} {verb}", "simplify it")
+            yield Found(
+                description.path,
+                1,
+                f"for HTCondor {short(text)} {verb}",
+                "write it in a simpler way, and report it",
+            )
 
 
 @rule("PS121")

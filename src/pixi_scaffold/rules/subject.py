@@ -14,6 +14,8 @@ from pixi_scaffold.job.macros import references
 
 TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
+_HERE = re.compile(r"(?<!<)<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
+_ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".whl", ".sif", ".conda")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -78,12 +80,21 @@ class Script:
 
     @cached_property
     def code(self) -> tuple[tuple[int, str], ...]:
-        """The lines that are not blank or a comment, with their numbers from 1."""
-        return tuple(
-            (number, line)
-            for number, line in enumerate(self.lines, start=1)
-            if line.strip() and not line.lstrip().startswith("#")
-        )
+        """The lines that are not blank, a comment, or the text of a here-document.
+
+        With their numbers from 1.
+        """
+        found: list[tuple[int, str]] = []
+        ends: list[str] = []
+        for number, line in enumerate(self.lines, start=1):
+            if ends:
+                if line.strip() == ends[0]:
+                    ends.pop(0)
+                continue
+            if line.strip() and not line.lstrip().startswith("#"):
+                found.append((number, line))
+                ends += _HERE.findall(line)
+        return tuple(found)
 
 
 @lru_cache(maxsize=64)
@@ -148,7 +159,8 @@ class Subject:
     @cached_property
     def transfers(self) -> bool:
         """Whether HTCondor copies files to the worker."""
-        return (self.job.text("should_transfer_files") or "IF_NEEDED").upper() != "NO"
+        said = (self.job.text("should_transfer_files") or "IF_NEEDED").upper()
+        return said not in ("NO", "FALSE", "NEVER")
 
     @cached_property
     def executable(self) -> Path | None:
@@ -220,6 +232,18 @@ class Subject:
         if re.search(r"pixi[\"']?\s+(install|run)|pixi_version=|\bpixi\.sh/install", code):
             return "bootstrap"
         return "pack" if "conda-unpack" in code or "env.tar" in code else ""
+
+    @cached_property
+    def brings_unseen(self) -> bool:
+        """Whether code may come along that cannot be looked at: an image, an archive, a URL."""
+        names = [*self.inputs, self.job.text("executable") or ""]
+        packed = any(is_url(n) or n.endswith(_ARCHIVES) or "$" in n for n in names)
+        image = self.universe in ("container", "docker") or self.job.command("my.singularityimage")
+        folder = any((self.start / n).is_dir() for n in self.inputs)
+        own = self.executable is None or self.executable_data is None
+        return (
+            packed or bool(image) or folder or own or b"\0" in (self.executable_data or b"")[:4096]
+        )
 
     @cached_property
     def gpus(self) -> bool:

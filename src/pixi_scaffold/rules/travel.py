@@ -13,6 +13,12 @@ from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, at, rule
 from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
 
+_TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
+_ELSEWHERE = re.compile(
+    r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?[\w./~]"
+    r"|git\s+clone|unzip\b|tar\s+\S*x|conda-unpack)"
+)
+_OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)[\w-]*$|-o$", re.I)
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 
@@ -25,21 +31,24 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
     Fix: name what the program writes, and let the worker script make folders first.
     Source: seen with HTCondor 23.9 and 25.14.
     """
+    if subject.brings_unseen or subject.job.flag("preserve_relative_paths", False):
+        return  # who writes it cannot be seen
     texts = _texts(subject)
-    if texts is None:
-        return
     arguments = subject.job.text("arguments") or ""
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
+        if command is None or "$" in command.value:
+            continue
         for item in subject.job.list(name):
             last = PurePosixPath(item.rstrip("/")).name
-            if command is None or "$" in item or not last or last in subject.arrives:
+            if not last or last in subject.arrives or last in arguments:
                 continue
-            if last in arguments or any(last in text for text in texts):
+            if any(last in text for text in texts):
                 continue
             yield at(
                 command,
-                f"nothing that is transferred mentions {item}",
+                f"{item} is not mentioned in any script, so it may never be written; then the "
+                "job is held at its end",
                 "name what the program writes",
             )
 
@@ -59,7 +68,8 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
         yield Found(
             file,
             line,
-            f"{name} is read here, and nobody transfers it",
+            f"this line uses {name}, which is not in transfer_input_files: the worker "
+            "will not have it",
             f"add {name} to transfer_input_files",
         )
 
@@ -94,23 +104,10 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
                 yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
 
 
-def _texts(subject: Subject) -> list[str] | None:
-    """Return the text of everything that runs; None when some of it cannot be read as text."""
-    if subject.executable_data is None:
-        return None
-    texts: list[str] = []
-    for path in (subject.executable, *subject.input_files):
-        if path is None or path.is_dir():
-            continue
-        data = read_bytes(path) or b""
-        if b"\0" in data[:4096]:
-            if path == subject.executable:
-                return None
-            continue
-        texts.append(data.decode("utf-8", errors="replace"))
-    if any(path.is_dir() for path in subject.input_files):
-        return None
-    return texts
+def _texts(subject: Subject) -> list[str]:
+    """Return the text of everything that runs."""
+    paths = [p for p in (subject.executable, *subject.input_files) if p is not None and p.is_file()]
+    return [(read_bytes(path) or b"").decode("utf-8", errors="replace") for path in paths]
 
 
 def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
@@ -124,21 +121,36 @@ def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
             arguments = split_arguments(subject.job.text("arguments") or "")
         except QuotingError:
             return
-        words = frozenset(w.removeprefix("./") for w in arguments if not w.startswith("-"))
+        pairs = zip(("", *arguments), arguments, strict=False)
+        words = frozenset(
+            w.removeprefix("./")
+            for before, w in pairs
+            if not w.startswith("-") and not _OUTPUT_OPTION.match(before)
+        )
         yield command.file, command.line, words
 
 
 @lru_cache(maxsize=64)
 def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
+    """Return each line's words, up to where files come into being that cannot be known here.
+
+    That is where the script changes to a folder by name, or unpacks or clones something.
+    """
     made = _made_by(script)
-    return tuple(
-        (number, frozenset(w for w in _words(line) if _top(w) not in made))
-        for number, line in script.code
-    )
+    found: list[tuple[int, frozenset[str]]] = []
+    for number, line in script.code:
+        if _ELSEWHERE.search(line):
+            break
+        if not _TALK.match(line):
+            words = frozenset(w for w in _words(line) if _top(w) not in made)
+            found.append((number, words))
+    return tuple(found)
 
 
 def _words(line: str) -> set[str]:
     code = re.split(r"\s#", line)[0]
+    code = re.sub(r"\$\{?(?:PWD|_CONDOR_SCRATCH_DIR)\}?/", " ", code)
+    code = re.sub(rf"{_OUTPUT_OPTION.pattern.split('$')[0]}[= ]+\S+", " ", code)
     found = set()
     for match in _PATH.finditer(code):
         before = code[: match.start()][-1:]
@@ -193,6 +205,9 @@ def _installed_from(subject: Subject) -> set[str]:
 
 def _stays_here(subject: Subject, word: str) -> bool:
     """Whether a word of a script is a file of the project that does not travel with the job."""
+    comes_back = {PurePosixPath(i).name for i in subject.job.list("transfer_output_files")}
+    if PurePosixPath(word).name in comes_back:
+        return False
     if not re.search(r"[./]", word) or _top(word) in subject.arrives or word in subject.arrives:
         return False
     path = subject.start / word

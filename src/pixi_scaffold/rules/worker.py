@@ -10,12 +10,17 @@ from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
 from pixi_scaffold.rules.subject import Subject
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
-_SHELL = r"(?:sudo\s+)?(?:/(?:usr/)?bin/)?(?:env\s+)?(?:ba|z|da|k)?sh\b"
+_SHELL = (
+    r"(?:sudo\s+(?:-\w+\s+)*)?(?:/(?:usr/)?bin/)?(?:env\s+)?(?:(?:ba|z|da|k)?sh|python[0-9.]*)\b"
+)
 _PIPED = re.compile(
     rf"{_DOWNLOAD}\|\s*{_SHELL}|{_SHELL}\s+<\(\s*{_DOWNLOAD}|{_SHELL}\s+-c\s+[\"']?\$\(\s*{_DOWNLOAD}"
     rf"|(?:source|\.)\s+<\(\s*{_DOWNLOAD}|eval\s+[\"']?\$\(\s*{_DOWNLOAD}"
 )
-_HOME = re.compile(r"(?<![\w\\])(?:\$HOME\b|\$\{HOME\}|~(?=/|\s|$)|\$\{HOME:\?)")
+_HOME = re.compile(
+    r"(?<![\w\\])\$\{?HOME\b|(?:^|(?<=[\s=:]))(?<!=)~(?:[A-Za-z_]\w*)?(?=/|\s|$)(?!\s*\])"
+    r"|^\s*cd\s*(?:$|[;&|])|\bpip3?\s+install\s+(?:\S+\s+)*--user\b"
+)
 _PIXI_SOLVES = re.compile(
     r"\s*(?:(?:if|then|do|exec|time|!)\s+)*[\"']?[\w./${}-]*pixi[\"'}]*\s+(?:install|run|shell-hook)\b"
 )
@@ -82,7 +87,7 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
     for script in subject.scripts:
         for number, line in joined(script):
             if _PIPED.search(line):
-                what = "a download is run without a look at it"
+                what = "this runs whatever the server sends, unchecked"
                 yield Found(script.path, number, what, "download, compare the sha256, then run")
 
 
@@ -95,13 +100,18 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
     Fix: `export HOME=$_CONDOR_SCRATCH_DIR` first, or name the folder.
     Source: the HTCondor manual, environment of a job.
     """
+    here = subject.universe in ("local", "scheduler")
+    if here or "HOME=" in (subject.job.text("environment") or ""):
+        return
     for script in subject.scripts:
         for number, line in script.code:
             if re.match(r"\s*(?:export\s+)?HOME=|.*\bexport\s+(?:\w+=\S*\s+)*HOME=", line):
                 break
-            bare = re.sub(r"'[^']*'", "", line)
+            bare = re.split(r"\s#", re.sub(r"'[^']*'", "", line))[0]
+            if "~" in bare:  # in double quotes a tilde is only a tilde
+                bare = re.sub(r'"[^"$]*"', '""', bare)
             if _HOME.search(bare):
-                what = "HOME may be unset on the worker, or not the job's"
+                what = "this line uses HOME, which a worker may not have, or not as the job's own"
                 yield Found(
                     script.path, number, what, "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
                 )
@@ -142,7 +152,12 @@ def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
             for part in re.split(r"&&|\|\||[;|]", line):
                 asks = _PIXI_SOLVES.match(part) and not re.search(r"--(?:frozen|locked)\b", part)
                 if asks and not frozen:
-                    yield Found(script.path, number, "pixi without --frozen", "add: --frozen")
+                    yield Found(
+                        script.path,
+                        number,
+                        "pixi may change the locked versions on the worker",
+                        "add: --frozen",
+                    )
 
 
 @rule("PS307")
