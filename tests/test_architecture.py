@@ -15,7 +15,7 @@ SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 LAYERS = (
     {"errors"},
     {"process", "report"},
-    {"workspace", "conda_package", "template", "receipt", "repository", "job"},
+    {"workspace", "conda_package", "template", "receipt", "repository", "job", "archive"},
     {"manifest", "wheel", "training", "rehearsal"},
     {"interpreter", "lock", "reach", "render"},
     {"environment", "channel", "channel_argument", "rehearse"},
