@@ -19,6 +19,7 @@ LAYERS = (
     {"manifest", "wheel", "training", "rehearsal"},
     {"interpreter", "lock", "reach", "render"},
     {"environment", "channel", "channel_argument", "rehearse"},
+    {"short_rehearsal"},
     {"check", "pack"},
     {"new", "relock"},
     {"display"},

@@ -25,6 +25,7 @@ from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.short_rehearsal import rehearse_shortly
 from pixi_scaffold.training import training_facts
 from pixi_scaffold.workspace import Workspace
 
@@ -127,7 +128,8 @@ def _run_one(stage: Stage, state: State, progress: Progress) -> tuple[Result, St
         first, *rest = error.message.splitlines() or [""]
         return result(Status.FAILED, first, error.hint, tuple(rest)), state
     if done.skipped:
-        parts = [{"what": what, "why": why} for what, why in done.skipped]
+        earlier = done.state.facts.get("skipped", ())
+        parts = [*earlier, *({"what": what, "why": why} for what, why in done.skipped)]
         return result(Status.PASSED, done.detail), done.state.with_facts(skipped=parts)
     return result(Status.PASSED, done.detail), done.state
 
@@ -265,6 +267,16 @@ def train(state: State, progress: Progress) -> Done:
     return Done(detail, state.with_facts(train={**facts, "log": str(where)}))
 
 
+def rehearsal(state: State, progress: Progress) -> Done:
+    """Rehearse the cluster job, shortened, with the installed environment staged."""
+    workspace, installed = _known(state.workspace), _known(state.installed)
+    tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
+    smoke = tasks[TASK].command if TASK in tasks else ""
+    proved = rehearse_shortly(state.root, installed.prefix, smoke, progress)
+    differences = tuple(("not as on a worker", text) for text in proved.differences)
+    return Done(proved.detail, state.with_facts(rehearsal=proved.facts), differences)
+
+
 def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
@@ -282,17 +294,25 @@ NEW = (
     Stage("lock", ("manifest",), lock),
     Stage("install", ("lock",), install),
     Stage("train", ("install",), train),
+    Stage("rehearse", ("train",), rehearsal),
 )
 """The stages of `new` after render, in order."""
 
 
 def check_workspace(
-    folder: Path, train_too: bool, channel: str | None, engine: str, progress: Progress
+    folder: Path,
+    train_too: bool,
+    channel: str | None,
+    engine: str,
+    progress: Progress,
+    *,
+    rehearse_too: bool = False,
 ) -> Report:
     """Run the stages on a workspace that is there; return the report.
 
-    A pixi.lock is compared with the manifest and never changed. Where there is none, or with
-    `channel`, one is made for this check, as `new` does.
+    rehearse_too: also the last stage, which needs the training. A pixi.lock is compared with the
+    manifest and never changed. Where there is none, or with `channel`, one is made for this check,
+    as `new` does.
     """
     root = find_manifest(folder).parent
     if channel not in (None, "starter"):
@@ -301,7 +321,8 @@ def check_workspace(
     state = State(root, Options(engine, channel))
     judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
-    slow = NEW[2:] if train_too else ()
+    train_too = train_too or rehearse_too
+    slow = NEW[2:] if rehearse_too else NEW[2:4] if train_too else ()
     lock_stage = judge if use_own or not train_too else NEW[1]
     report = run_stages((NEW[0], lock_stage, *slow), state, progress, "check")
     if train_too:

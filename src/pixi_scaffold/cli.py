@@ -100,7 +100,7 @@ def new(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a project, lock it for every platform, install it here, and train for a few seconds."""
+    """Make a project, lock every platform, install it, train it, and rehearse its cluster job."""
     from pixi_scaffold.new import Request
     from pixi_scaffold.new import new as make
 
@@ -255,6 +255,9 @@ def check(
     train: Annotated[
         bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
     ] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Also --train, then rehearse the cluster job.")
+    ] = False,
     channel: Annotated[
         str | None, typer.Option(help="Prove it on another channel: URL, folder, or `starter`.")
     ] = None,
@@ -265,9 +268,11 @@ def check(
     from pixi_scaffold.check import check_workspace
 
     with _session("check", as_json) as session:
-        if channel is not None and not train:
+        if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
-        session.show(check_workspace(folder, train, channel, engine, session.progress))
+        session.show(
+            check_workspace(folder, train, channel, engine, session.progress, rehearse_too=rehearse)
+        )
 
 
 @channel_app.command("build")

@@ -95,21 +95,25 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _tree_memory(pid: int) -> int:
-    return _own_memory(pid) + sum(_tree_memory(child) for child in _children(pid))
+def _tree_memory(pid: int, parent: tuple[str, ...] = ()) -> int:
+    kind, own = _own_memory(pid)
+    if kind and kind == parent:  # vfork(2): until it executes a program, the memory is its parent's
+        own = 0
+    return own + sum(_tree_memory(child, kind) for child in _children(pid))
 
 
-def _own_memory(pid: int) -> int:
+def _own_memory(pid: int) -> tuple[tuple[str, ...], int]:
+    """Return what tells this memory from another one, and its size in bytes."""
     with contextlib.suppress(OSError):
-        with Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as file:
-            for line in file:
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) * 1024
-        return 0
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        lines = text.splitlines()
+        found = {line.split(":")[0]: line for line in lines[1:]}
+        kind = (lines[0], found["Rss"], found["Anonymous"]) if lines else ()
+        return kind, int(found["Pss"].split()[1]) * 1024 if lines else 0
     with contextlib.suppress(OSError):
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    return 0
+        return (), pages * os.sysconf("SC_PAGE_SIZE")
+    return (), 0
 
 
 def _memory_by_ps(pid: int) -> int:
