@@ -26,7 +26,7 @@ from pixi_scaffold.rehearsal import (
 )
 from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.comparison import Comparison, compare
-from pixi_scaffold.rehearsal.delivery import STAGED, Delivery, deliver, gpu_ids, names_of
+from pixi_scaffold.rehearsal.delivery import LOCK, STAGED, Delivery, deliver, gpu_ids, names_of
 from pixi_scaffold.rehearsal.findings import Rehearsed, advice_for, results_of
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.surroundings import Slot
@@ -73,6 +73,8 @@ def rehearse(request: Request, progress: Progress) -> Report:
     refuses, ScaffoldError when a job cannot be run for a reason that lies here.
     """
     folder = request.folder.absolute()
+    if request.evict_after is not None:
+        _when(request.evict_after, None)
     description = _read(folder / request.description, folder)
     chosen = _chosen(description, request)
     progress.start("rehearse")
@@ -203,7 +205,10 @@ def _evicted(
 
 
 def _when(wanted: str, whole: Outcome | None) -> float:
-    if wanted == "random" and whole is not None:
+    """Return when to evict; raises UsageError for neither seconds nor `random`."""
+    if wanted == "random":
+        if whole is None:
+            return 0.0
         return random.uniform(0.1, 0.9) * whole.usage.seconds  # noqa: S311  no secret
     try:
         seconds = float(wanted)
@@ -295,6 +300,8 @@ def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str,
     own = f"{program()} rehearse {shlex.quote(str(request.description))}"
     if report.failed:
         return ()
+    if any(LOCK in d.delivery.stand_ins for d in done):
+        return (f"{program()} lock   # once the channel can be reached",)
     commands = []
     if any(a.suggested is not None for a in advice_for(done)) and not request.fix:
         commands.append(f"{own} --fix")

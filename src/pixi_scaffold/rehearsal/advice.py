@@ -24,7 +24,8 @@ class Advice:
     """One request beside what was measured, in bytes.
 
     requested: None when nothing or an expression stands there. suggested: None when the request is
-    right. why_not: why a smaller request is not suggested, where it would be.
+    right. why_not: why a smaller request is not suggested, where it would be. default: whether
+    `requested` is what HTCondor takes because nothing is said.
     """
 
     command: str
@@ -32,6 +33,7 @@ class Advice:
     requested: int | None
     suggested: int | None
     why_not: str = ""
+    default: bool = False
 
     @property
     def over(self) -> bool:
@@ -40,25 +42,34 @@ class Advice:
 
     def words(self) -> str:
         """Return it as one line."""
-        asked = "not set" if self.requested is None else amount(self.requested)
+        asked = "not a plain size" if self.requested is None else amount(self.requested)
+        asked += " (the default)" if self.default else ""
         text = f"{amount(self.measured)} of {self.command} = {asked}"
         if self.suggested is not None:
             text += f"; right-sized: {self.command} = {amount(self.suggested, plain=True)}"
         return text + (f"; {self.why_not}" if self.why_not else "")
 
 
-def advise(command: str, measured: int, requested: int | None, why_not: str = "") -> Advice:
+def advise(
+    command: str, measured: int, requested: int | None, why_not: str = "", *, default: bool = False
+) -> Advice:
     """Return advice for `request_memory` or `request_disk`.
 
     why_not: a reason why the measurement is no base for a smaller request, empty when it is.
+    default: whether nothing is said in the description.
     """
     step = STEP[command]
-    right = max(math.ceil(measured * HEADROOM[command] / step), 1) * step
-    if requested is not None and right <= requested <= max(WASTE * right, right + 1024 * MIB):
-        return Advice(command, measured, requested, None)
-    if requested is not None and right < requested and why_not:
-        return Advice(command, measured, requested, None, why_not)
-    return Advice(command, measured, requested, right)
+    needed = measured * HEADROOM[command]
+    right = max(math.ceil(needed / step), 1) * step
+    if requested is None:
+        # an expression is left alone: its author knows more
+        return Advice(command, measured, None, right if default else None, "", default)
+    enough = needed <= requested
+    if enough and requested <= max(WASTE * right, right + GIB):
+        return Advice(command, measured, requested, None, "", default)
+    if enough and why_not:
+        return Advice(command, measured, requested, None, why_not, default)
+    return Advice(command, measured, requested, right, "", default)
 
 
 def amount(size: int, *, plain: bool = False) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -167,7 +168,7 @@ class _Rehearsal:
         for url in sent.urls:
             self.notes[f"{url} is at a URL: not fetched here, the job finds no such file"] = None
         if sent.failures:
-            hold = _hold(INPUT, sent, "input")
+            hold = _hold(INPUT, sent, "input", self.place)
             return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
         write_ads(self.plan, sandbox.scratch, self.setting.slot, self.sandboxes - 1)
         for _ in range(CHECKPOINTS):
@@ -210,7 +211,7 @@ class _Rehearsal:
         for url in sent.urls:
             self.notes[f"{url} goes to a URL: not sent from here"] = None
         if sent.failures:
-            hold = _hold(OUTPUT, sent, "output")
+            hold = _hold(OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
         return self._outcome(sandbox, ran, "completed")
 
@@ -293,9 +294,11 @@ class _Rehearsal:
         )
 
 
-def _hold(code: int, sent: Sent, what: str) -> Hold:
+def _hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
     first = sent.failures[0]
-    reason = f"Transfer {what} files failure: {first}"
+    where = str(first).replace(f"{place}/", "", 1)
+    where = re.sub(r"^(\w+ \w+ file )sandbox-\d+/scratch/", r"\1", where)
+    reason = f"Transfer {what} files failure: {where}"
     if first.number == 21 and first.reading:
         reason += " - Transfer of symlinks to directories is not supported."
     if len(sent.failures) > 1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
@@ -77,8 +79,20 @@ def _all_advice(done: list[Rehearsed]) -> list[Advice]:
     no_gpu = "measured without the GPU that it asks for, whose libraries take memory, too"
     staged = "measured without the environment, which is staged"
     return [
-        advise("request_memory", memory, plan.memory, no_gpu if without_gpu else shortened),
-        advise("request_disk", disk, plan.disk, staged if done[0].delivery.staged else shortened),
+        advise(
+            "request_memory",
+            memory,
+            plan.memory,
+            no_gpu if without_gpu else shortened,
+            default=plan.job.command("request_memory") is None,
+        ),
+        advise(
+            "request_disk",
+            disk,
+            plan.disk,
+            staged if done[0].delivery.staged else shortened,
+            default=plan.job.command("request_disk") is None,
+        ),
     ]
 
 
@@ -90,7 +104,7 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
         what = f"HTCondor would put the job on hold (HoldReasonCode {OUT_OF_MEMORY}): "
     else:
         what = "many pools put such a job on hold, others let the disk be full: "
-    hint = f"ask for more, or let --fix write it: {done[0].plan.job.path}"
+    hint = f"ask for more, or let --fix write it: {here(done[0].plan.job.path)}"
     return Result(name, Status.FAILED, detail=what + advice.words(), hint=hint)
 
 
@@ -117,18 +131,31 @@ def _sandbox(done: Rehearsed) -> Result:
         if "env.tar.gz" in outcome.hold.reason:
             hint = "make it: pixi-scaffold pack"
         return Result("inputs", Status.FAILED, detail=_hold_words(outcome), hint=hint)
-    apart = ", ".join(outcome.isolated) or "nothing"
-    detail = f"{amount(outcome.usage.bytes_in)} in; apart from this machine: {apart}"
+    detail = f"{amount(outcome.usage.bytes_in)} copied; {_walls(outcome.isolated)}"
     return Result("inputs", Status.PASSED, detail=detail)
+
+
+def _walls(isolated: tuple[str, ...]) -> str:
+    """Return what the job cannot reach, in words."""
+    words = {
+        "files": "this project and home",
+        "network": "the network",
+        "processes": "other processes",
+    }
+    apart = [text for key, text in words.items() if key in isolated]
+    if not apart:
+        return "NOT isolated"
+    also = ", and can write only its own folder" if "read-only" in isolated else ""
+    return f"the job cannot reach {', '.join(apart)}{also}"
 
 
 def _attempt(number: int, attempt: Attempt) -> Result:
     how = {
         "checkpoint": f"checkpoint (exit code {attempt.code})",
         "evicted": f"evicted; it left with {_ending(attempt.code, attempt.signal)}",
-        "killed": "killed: HTCondor keeps nothing of this attempt",
+        "killed": "killed; HTCondor keeps nothing of this attempt",
     }[attempt.ended]
-    detail = f"{how} in sandbox {attempt.sandbox}"
+    detail = f"sandbox {attempt.sandbox}: {how}"
     if attempt.ended != "killed":
         kept = f"kept {len(attempt.kept)} files: {_some(attempt.kept)}"
         detail += f"; {kept}" if attempt.kept else f"; {attempt.note or 'nothing was kept'}"
@@ -197,10 +224,14 @@ def _outputs(done: Rehearsed) -> list[Result]:
         return [Result("outputs", Status.FAILED, 0, _hold_words(outcome), hint, lines)]
     if outcome.state != "completed":
         return []
-    detail = (
-        f"{len(outcome.brought)} files, {amount(outcome.usage.bytes_out)}, in {outcome.results}"
-    )
+    size = amount(outcome.usage.bytes_out)
+    detail = f"{len(outcome.brought)} files, {size}, in {here(outcome.results)}"
     return [Result("outputs", Status.PASSED, detail=detail)]
+
+
+def here(path: Path) -> str:
+    """Return a path as it is written from this folder, when that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)
 
 
 def _metrics(done: Rehearsed) -> Result:
@@ -254,5 +285,5 @@ def _clashes(done: list[Rehearsed]) -> list[Result]:
             hint = "put $(Process) into its name"
             return [Result("outputs", Status.FAILED, 0, detail, hint)]
     total = sum(len(d.outcome.brought) for d in done)
-    where = done[0].outcome.results.parent
+    where = here(done[0].outcome.results.parent)
     return [Result("outputs", Status.PASSED, 0, f"{total} files, none twice, in {where}")]
