@@ -7,12 +7,12 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import Description, Job, read_description
 from pixi_scaffold.process import program, run, which
 from pixi_scaffold.rehearsal import (
@@ -72,6 +72,14 @@ def rehearse(request: Request, progress: Progress) -> Report:
     Raises UsageError for a job that is not there, CheckFailed for a description that condor_submit
     refuses, ScaffoldError when a job cannot be run for a reason that lies here.
     """
+    try:
+        return rehearse_here(request, progress)
+    except Skipped as skip:
+        raise ScaffoldError(f"it cannot be rehearsed here: {skip.reason}", skip.command) from skip
+
+
+def rehearse_here(request: Request, progress: Progress) -> Report:
+    """Do the same; raises Skipped for a kind of job that is not run on this machine."""
     folder = request.folder.absolute()
     if request.evict_after is not None:
         _when(request.evict_after, None)
@@ -146,7 +154,7 @@ def _in_parallel(
                 counted = f"{ended} of {len(futures)} jobs, " if len(futures) > 1 else ""
                 fraction = ended / len(futures) if len(futures) > 1 else None
                 progress.update(f"{counted}{time.monotonic() - began:.0f} s", fraction)
-                cancel.wait(_SOON)
+                wait(futures, timeout=_SOON)
                 if any(f.done() and f.exception() for f in futures):
                     cancel.set()
                     break

@@ -9,7 +9,7 @@ from typing import Any
 from pixi_scaffold.errors import CheckFailed, Skipped
 from pixi_scaffold.process import program
 from pixi_scaffold.rehearsal import Limits
-from pixi_scaffold.rehearse import DESCRIPTION, Request, rehearse
+from pixi_scaffold.rehearse import DESCRIPTION, Request, rehearse_here
 from pixi_scaffold.report import Progress, Result
 
 SHORT = "--epochs 1"
@@ -41,7 +41,7 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
         more_arguments=short,
         limits=Limits(timeout=TIMEOUT),
     )
-    report = rehearse(request, _Inside(progress))
+    report = rehearse_here(request, _Inside(progress))
     if report.failed:
         first = report.failed[0]
         lines = "\n".join((f"{first.name}: {first.detail}", *first.lines))

@@ -186,7 +186,7 @@ def _expression(value: Expression) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        escaped = value.replace('"', '\\"').replace("\n", " ")  # a backslash is one, in this form
         return f'"{escaped}"'
     return str(value)
 
