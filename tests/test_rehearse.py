@@ -91,6 +91,18 @@ def test_a_failure_shows_the_last_lines_of_both_logs(job: Job) -> None:
     assert "to stderr" in ran.out
 
 
+def test_a_file_that_was_forgotten_is_named(job: Job) -> None:
+    (job.folder / "helper.py").touch()
+    (job.folder / "data.csv").touch()
+    job.write("cat data.csv")
+    hint = "is here and was not transferred: add it to transfer_input_files"
+    assert f"data.csv {hint}" in job.rehearse(code=3).out
+    job.write("echo \"No module named 'helper'\" >&2; exit 1")
+    assert f"helper.py {hint}" in job.rehearse(code=3).out
+    job.write("cat other.csv")
+    assert hint not in job.rehearse(code=3).out
+
+
 def test_what_condor_submit_would_refuse(job: Job) -> None:
     path = job.write("true")
     (job.folder / "job.sh").unlink()

@@ -273,7 +273,7 @@ def rehearsal(state: State, progress: Progress) -> Done:
     tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
     smoke = tasks[TASK].command if TASK in tasks else ""
     proved = rehearse_shortly(state.root, installed.prefix, smoke, progress)
-    differences = tuple(("not as on a worker", text) for text in proved.differences)
+    differences = tuple(("unlike a worker", text) for text in proved.differences)
     return Done(proved.detail, state.with_facts(rehearsal=proved.facts), differences)
 
 

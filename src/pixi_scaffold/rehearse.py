@@ -301,7 +301,7 @@ def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, st
     )
     if len(description.jobs) > 1:
         found["with several queue statements $(Process) counts from 0 in each here"] = None
-    return [{"what": "not as there", "why": note} for note in found]
+    return [{"what": "unlike a worker", "why": note} for note in found]
 
 
 def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def deliver(
     if found.kind == "none":
         return found
     if environment is not None:
-        _stage(found, environment, f"{environment} was asked for")
+        _stage(found, environment, "as asked for")
         if found.kind == "pack" and not _archive(plan).is_file():
             found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
@@ -128,7 +128,8 @@ def _stage(found: Delivery, prefix: Path, why: str) -> None:
     if not real.is_relative_to(os.path.realpath(prefix)):  # a virtual environment
         found.show.append(real.parent.parent)
     found.staged = True
-    found.notes.append(f"the environment is staged from {prefix}, not delivered ({why})")
+    shown = min(os.path.relpath(prefix), str(prefix), key=len)
+    found.notes.append(f"the environment is staged from {shown}, not delivered ({why})")
 
 
 def _installed(root: Path, why: str) -> Path:

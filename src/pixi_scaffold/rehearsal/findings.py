@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
@@ -195,7 +196,22 @@ def _failure(done: Rehearsed) -> tuple[str, str]:
     retries = done.plan.job.text("max_retries")
     if retries and outcome.code is not None:
         detail += f"; HTCondor may try it again (max_retries = {retries})"
-    return detail, ""
+    return detail, _forgotten(done)
+
+
+def _forgotten(done: Rehearsed) -> str:
+    """Return a hint when the job missed something that lies in the project, untransferred."""
+    said = "\n".join(line for tail in done.outcome.last_lines.values() for line in tail)
+    if not re.search(r"No such file|not found|No module named", said):
+        return ""
+    sent = {PurePosixPath(name).name for name in done.plan.inputs}
+    for path in sorted(done.plan.iwd.iterdir()):
+        names = {path.name} | ({path.stem} if path.suffix == ".py" or path.is_dir() else set())
+        if path.name not in sent and any(
+            re.search(rf"[/'\" ]{re.escape(n)}['\":]", said) for n in names
+        ):
+            return f"{path.name} is here and was not transferred: add it to transfer_input_files"
+    return ""
 
 
 def _ending(code: int | None, signal: int | None) -> str:
