@@ -26,7 +26,15 @@ from pixi_scaffold.rehearsal import (
 )
 from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.comparison import Comparison, compare
-from pixi_scaffold.rehearsal.delivery import LOCK, STAGED, Delivery, deliver, gpu_ids, names_of
+from pixi_scaffold.rehearsal.delivery import (
+    ALLOW_CPU,
+    LOCK,
+    STAGED,
+    Delivery,
+    deliver,
+    gpu_ids,
+    names_of,
+)
 from pixi_scaffold.rehearsal.findings import Rehearsed, advice_for, results_of
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.surroundings import Slot
@@ -255,7 +263,8 @@ def _setting(
     if not request.isolate:
         notes.append("not isolated, as asked for: the job can reach the project, the network, all")
     added = delivery.env | dict(request.variables)
-    if told := ", ".join(f"{k}={v}" for k, v in added.items() if k != STAGED):
+    told_already = {STAGED, ALLOW_CPU} & set(delivery.env)
+    if told := ", ".join(f"{k}={v}" for k, v in added.items() if k not in told_already):
         notes.append(f"added to the environment: {told}")
     return Setting(
         results=plan.job.folder / RESULTS / plan.name,

@@ -60,9 +60,11 @@ def deliver(
     script = _script(plan)
     found = Delivery(_kind(script))
     if plan.gpus and not gpu:
-        found.notes.append("no GPU on this machine: the job's GPU is only a name")
+        note = "no GPU on this machine: the job's GPU is only a name"
         if ALLOW_CPU in script:
             found.env[ALLOW_CPU] = "1"
+            note += f" ({ALLOW_CPU} is set)"
+        found.notes.append(note)
     if found.kind == "none":
         return found
     if environment is not None:
