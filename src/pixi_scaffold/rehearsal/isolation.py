@@ -61,7 +61,7 @@ def hidden(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return the folders to hide: those given and the home folder, no folder of the system."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  does not raise without a home
     found = {Path(os.path.realpath(path)) for path in [*paths, home]}
-    own = {p for p in found if p.is_dir() and (str(p) not in _SYSTEM or p == Path("/root"))}
+    own = {p for p in found if p.is_dir() and str(p) not in _SYSTEM}
     return tuple(sorted(own))
 
 
