@@ -91,6 +91,17 @@ def test_a_failure_shows_the_last_lines_of_both_logs(job: Job) -> None:
     assert "to stderr" in ran.out
 
 
+def test_a_log_does_no_harm_to_the_terminal(job: Job) -> None:
+    job.write(
+        "yes | head -c 3000000; printf '\\033[31mred\\007\\xff\\n'; head -c 999 /dev/zero; exit 1"
+    )
+    ran = job.rehearse(code=3)
+    assert "\x1b" not in ran.out
+    assert "\x07" not in ran.out
+    assert "red" in ran.out
+    assert len(ran.out) < 5000
+
+
 def test_a_file_that_was_forgotten_is_named(job: Job) -> None:
     (job.folder / "helper.py").touch()
     (job.folder / "data.csv").touch()

@@ -28,7 +28,9 @@ from pixi_scaffold.rehearsal.transfer import Sent
 
 MACHINE_GRACE = 600.0
 """Seconds to leave when the job names none (MachineMaxVacateTime's default)."""
-TAIL = 10
+TAIL, WIDTH = 10, 300
+"""Lines of a log that are shown, and characters of each."""
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
 INPUT, OUTPUT, EXECUTE, CHECKPOINT = 13, 12, 6, 36
@@ -325,4 +327,5 @@ def _last_lines(path: Path) -> tuple[str, ...]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ()
-    return tuple(text.splitlines()[-TAIL:])
+    lines = text.replace("\r", "\n").splitlines()[-TAIL:]
+    return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)

@@ -80,7 +80,7 @@ def _contents(folder: Path, target: PurePosixPath, place: Place, sent: Sent) -> 
         return
     if target != PurePosixPath():
         _folder(target, place)
-    for path in sorted(folder.iterdir()):
+    for path in _listed(folder, sent):
         _one(path, target / path.name, place, sent, top=False)
 
 
@@ -96,10 +96,18 @@ def _one(path: Path, target: PurePosixPath, place: Place, sent: Sent, *, top: bo
             sent.failures.append(Failure(path, errno.EISDIR))
             return
         _folder(target, place)
-        for inner in sorted(path.iterdir()):
+        for inner in _listed(path, sent):
             _one(inner, target / inner.name, place, sent, top=False)
     elif stat.S_ISREG(mode):
         _file(path, target, place, sent)
+
+
+def _listed(folder: Path, sent: Sent) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        sent.failures.append(Failure(folder, error.errno or errno.EIO))
+        return []
 
 
 def _folder(target: PurePosixPath, place: Place) -> None:
