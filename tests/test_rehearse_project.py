@@ -104,6 +104,7 @@ def test_a_container_is_staged_and_said(template: Path, tmp_path: Path) -> None:
     assert "STAGED" in found["out"]
     assert found["delivery"] == {"kind": "container", "staged": True}
     assert any("running in the image is not done here" in note for note in found["notes"])
+    assert any("p.sif is not built yet" in note for note in found["notes"])
 
 
 def test_pack_without_its_archive(template: Path, tmp_path: Path) -> None:

@@ -67,6 +67,9 @@ def deliver(
         found.notes.append(note)
     if found.kind == "none":
         return found
+    image = plan.job.text("container_image", plan.proc) or ""
+    if image and "://" not in image and not (plan.iwd / image).exists():
+        found.notes.append(f"{image} is not built yet: HTCondor would put the job on hold for it")
     if environment is not None:
         _stage(found, environment, "as asked for")
         if found.kind == "pack" and not _archive(plan).is_file():
