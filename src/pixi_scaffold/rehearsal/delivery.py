@@ -59,38 +59,50 @@ def deliver(
     """
     script = _script(plan)
     found = Delivery(_kind(script))
-    if plan.gpus and not gpu:
-        note = "no GPU on this machine: the job's GPU is only a name"
-        if ALLOW_CPU in script:
-            found.env[ALLOW_CPU] = "1"
-            note += f" ({ALLOW_CPU} is set)"
-        found.notes.append(note)
+    _remark(found, plan, script, gpu)
     if found.kind == "none":
+        if environment is not None:
+            found.notes.append(f"the executable does not read {STAGED}: no environment is staged")
         return found
-    image = plan.job.text("container_image", plan.proc) or ""
-    if image and "://" not in image and not (plan.iwd / image).exists():
-        found.notes.append(f"{image} is not built yet: HTCondor would put the job on hold for it")
     if environment is not None:
         _stage(found, environment, "as asked for")
         if found.kind == "pack" and not _archive(plan).is_file():
             found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
         return _with_lock(found, plan, root)
+    why = _not_delivered(found, plan, script, network)
+    if why is None:
+        return found
+    _stage(found, _installed(root, why), why)
+    return _with_lock(found, plan, root)
+
+
+def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
+    """Note what is missing here whatever the delivery is: a GPU, an image."""
+    if plan.gpus and not gpu:
+        note = "no GPU on this machine: the job's GPU is only a name"
+        if ALLOW_CPU in script:
+            found.env[ALLOW_CPU] = "1"
+            note += f" ({ALLOW_CPU} is set)"
+        found.notes.append(note)
+    image = plan.job.text("container_image", plan.proc) or ""
+    if image and "://" not in image and not (plan.iwd / image).exists():
+        found.notes.append(f"{image} is not built yet: HTCondor would put the job on hold for it")
+
+
+def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> str | None:
+    """Return why the environment cannot come here as it would come on a worker; None if it can."""
     if found.kind == "pack":
         if sys.platform != "linux":
             raise Skipped(f"{ARCHIVE} holds an environment for Linux", "rehearse it on Linux")
-        return found  # the real one, or a missing input
+        return None  # the real one, or a missing input
     if found.kind == "bootstrap":
         why = _no_pixi(plan, script, network)
-        if why is None:
-            if url := os.environ.get(PIXI_URL):
-                found.env[PIXI_URL] = url
-            return found
-    else:
-        runtime = which("apptainer") or which("docker")
-        why = "running in the image is not done here" + ("" if runtime else ": no apptainer")
-    _stage(found, _installed(root, why), why)
-    return _with_lock(found, plan, root)
+        if why is None and (url := os.environ.get(PIXI_URL)):
+            found.env[PIXI_URL] = url
+        return why
+    runtime = which("apptainer") or which("docker")
+    return "running in the image is not done here" + ("" if runtime else ": no apptainer")
 
 
 def _with_lock(found: Delivery, plan: Plan, root: Path) -> Delivery:
