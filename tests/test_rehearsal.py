@@ -15,7 +15,14 @@ from pixi_scaffold.job import read_description
 from pixi_scaffold.rehearsal import Plan, read_plan
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.comparison import compare
-from pixi_scaffold.rehearsal.delivery import gpu_ids, names_of, unanswered
+from pixi_scaffold.rehearsal.delivery import (
+    ALLOW_CPU,
+    STAGED,
+    deliver,
+    gpu_ids,
+    names_of,
+    unanswered,
+)
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.transfer import is_url, send
 
@@ -151,6 +158,22 @@ def test_gpus_are_real_first() -> None:
     assert names_of(1, gpu_ids(listing, 9)) == ("GPU-12ab-34",)
     assert names_of(2, ()) == ("GPU-00000001", "GPU-00000002")
     assert names_of(0, ()) == ()
+
+
+def test_an_environment_of_the_cpu_needs_no_gpu(tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    (env / "bin").mkdir(parents=True)
+    (env / "conda-meta").mkdir()
+    (env / "bin" / "python").symlink_to(sys.executable)
+    found = plan(tmp_path, "request_gpus = 1")
+    found.executable.write_text(f"#!/bin/sh\n: {STAGED} {ALLOW_CPU}\n")
+    for gpu in (False, True):
+        added = deliver(found, tmp_path, environment=env, network=False, gpu=gpu)
+        assert added.env == {STAGED: str(env), ALLOW_CPU: "1"}
+        assert sum(ALLOW_CPU in note for note in added.notes) == 1
+    (env / "conda-meta" / "cuda-version-12.9-h1.json").touch()
+    added = deliver(found, tmp_path, environment=env, network=False, gpu=True)
+    assert added.env == {STAGED: str(env)}
 
 
 def test_nobody_answers() -> None:

@@ -69,12 +69,12 @@ def deliver(
         if found.kind == "pack" and not _archive(plan).is_file():
             found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
-        return _with_lock(found, plan, root)
+        return _completed(found, plan, root, script)
     why = _not_delivered(found, plan, script, network)
     if why is None:
         return found
     _stage(found, _installed(root, why), why)
-    return _with_lock(found, plan, root)
+    return _completed(found, plan, root, script)
 
 
 def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
@@ -105,8 +105,12 @@ def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> s
     return "running in the image is not done here" + ("" if runtime else ": no apptainer")
 
 
-def _with_lock(found: Delivery, plan: Plan, root: Path) -> Delivery:
-    """Let the starter channel's lock stand in for a pixi.lock that is not made yet."""
+def _completed(found: Delivery, plan: Plan, root: Path, script: str) -> Delivery:
+    """Add what goes with a staged environment: no GPU for one of the CPU, a lock in its place."""
+    for_cuda = any(found.show[0].glob("conda-meta/*cuda*"))
+    if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in found.env:
+        found.env[ALLOW_CPU] = "1"
+        found.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
     stand_in = root / ".pixi" / "starter" / LOCK
     if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
         found.stand_ins[LOCK] = stand_in
