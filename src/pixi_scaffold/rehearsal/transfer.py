@@ -125,7 +125,9 @@ def _file(path: Path, target: PurePosixPath, place: Place, sent: Sent) -> None:
         where.parent.mkdir(parents=True, exist_ok=True)
         copy(path, where)
     except OSError as error:
-        sent.failures.append(Failure(where, error.errno or errno.EIO, error.errno == errno.EACCES))
+        reading = not os.access(path, os.R_OK)
+        failed = path if reading else where
+        sent.failures.append(Failure(failed, error.errno or errno.EIO, reading))
         return
     sent.names.append(str(target))
     sent.size += where.stat().st_size
