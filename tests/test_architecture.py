@@ -15,13 +15,13 @@ SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 LAYERS = (
     {"errors"},
     {"process", "report"},
-    {"workspace", "conda_package", "receipt", "repository", "job"}
+    {"workspace", "conda_package", "receipt", "repository", "job", "archive"}
     | {"tree", "versions", "settings", "steps", "manifest_merge", "destination"},
-    {"manifest", "wheel", "training", "rules"}
+    {"manifest", "wheel", "training", "rules", "rehearsal"}
     | {"template", "project", "merge", "migrations", "worktree"},
     {"interpreter", "lock", "reach", "render", "condor", "shellcheck", "fixes", "shadow"},
-    {"environment", "channel", "channel_argument", "review", "landing", "plan"},
-    {"stages"},
+    {"environment", "channel", "channel_argument", "rehearse", "review", "landing", "plan"},
+    {"stages", "short_rehearsal"},
     {"submit_files"},
     {"check", "pack"},
     {"new", "relock"},

@@ -340,16 +340,19 @@ def test_bootstrap_takes_the_pinned_pixi_and_no_other(
     assert "another pixi" not in out
 
 
-@pytest.mark.parametrize(("allowed", "code"), [("", 75), ("1", 0)])
+@pytest.mark.parametrize(
+    ("gpus", "allowed", "code"), [("GPU-1", "", 75), ("GPU-1", "1", 0), ("10000", "", 0)]
+)
 def test_a_gpu_that_cannot_be_used_is_no_place_to_train(
-    render: Render, tmp_path: Path, allowed: str, code: int
+    render: Render, tmp_path: Path, gpus: str, allowed: str, code: int
 ) -> None:
+    """10000: a job without a GPU on a machine with some, as seen on a pool of HTCondor 25.14."""
     folder = sandbox(render(), tmp_path / "scratch")
     job = worker(
         folder,
         *("--steps", "1"),
         PIXI_SCAFFOLD_ENV=staged(tmp_path),
-        _CONDOR_AssignedGPUs="GPU-1",
+        _CONDOR_AssignedGPUs=gpus,
         PIXI_SCAFFOLD_ALLOW_CPU=allowed,
     )
     out, _ = job.communicate(timeout=60)

@@ -21,7 +21,7 @@ from tests.support.command import scaffold
 from tests.support.server import closed, serve, swallow
 from tests.test_lock import without_pixi
 
-STAGES = ["render", "manifest", "lock", "install", "train"]
+STAGES = ["render", "manifest", "lock", "install", "train", "rehearse"]
 
 
 def statuses(document: dict) -> dict[str, str]:
@@ -51,6 +51,10 @@ def test_from_nothing_to_a_trained_project_without_conda_forge(
     assert receipt["lock"]["sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
     assert receipt["train"]["first_loss"] > receipt["train"]["last_loss"]
     assert receipt["train"]["device"]
+    assert receipt["rehearsal"]["state"] == "completed"
+    assert "runs/job-1-0/metrics.jsonl" in receipt["rehearsal"]["brought"]
+    assert any("staged from" in note for note in receipt["rehearsal"]["notes"])
+    assert any("--epochs 1" in s["why"] for s in receipt["skipped"])
     assert any("on linux-64-cuda" in s["what"] for s in receipt["skipped"])
     assert receipt["versions"]["pixi_scaffold"]
     assert git(project, "rev-list", "--count", "HEAD") == "1"
@@ -104,7 +108,8 @@ def test_a_training_that_crashes_shows_its_last_lines(template: Path, tmp_path: 
     assert command.endswith("check --train")
     again = scaffold("check", "--train", "--channel", "starter", "--json", cwd=tmp_path / "p")
     assert again.code == 0, again
-    assert statuses(again.document) == dict.fromkeys(STAGES[1:], "passed")
+    assert "rehearse" not in statuses(again.document)
+    assert statuses(again.document) == dict.fromkeys(STAGES[1:-1], "passed")
     assert again.document == json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
 
 
@@ -137,6 +142,7 @@ def test_with_conda_forge_the_lock_is_the_projects_own(template: Path, tmp_path:
         "lock": "passed",
         "install": "failed",
         "train": "skipped",
+        "rehearse": "skipped",
     }
     assert ran.code == 3
     project = tmp_path / "p"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import py_compile
 import shutil
+import struct
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from pixi_scaffold.archive import Entry, write_archive
 from pixi_scaffold.channel import Starter
 from tests.support.command import scaffold
 
@@ -38,6 +44,7 @@ def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path
     ran = scaffold("pack", *STARTER_LOCK, "--json", cwd=project)
     assert ran.code == 0, ran
     archive = project / "env.tar.gz"
+    assert_the_same_bytes(project, archive, tmp_path)
     assert ran.document["bytes"] == archive.stat().st_size > 50_000_000
     with tarfile.open(archive) as tar:
         names = set(tar.getnames())
@@ -63,6 +70,63 @@ def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path
     assert json.loads(rows[-1])["train_loss"] < json.loads(rows[0])["train_loss"]
     config = json.loads((sandbox / "runs" / "job-1-0" / "config.json").read_text())
     assert config["torch"].startswith("2.")
+
+
+def assert_the_same_bytes(project: Path, archive: Path, tmp_path: Path) -> None:
+    """The same lock gives the same archive: from another folder, by way of another temporary one."""
+    other = shutil.copytree(project, tmp_path / "a project of another name")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "pixi_scaffold", "pack", *STARTER_LOCK, "-o", "again.tar.gz"],
+        cwd=other,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    sums = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (archive, other / "again.tar.gz")]
+    assert sums[0] == sums[1]
+    assert not list(temporary.iterdir())
+    shutil.rmtree(other)
+
+
+def test_byte_code_stays_valid_in_the_archive(tmp_path: Path) -> None:
+    """Its source has a new time; where the source has a new text, it must not be believed."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    old, new = b"/some/where", b"/else/where"
+    for name, text in (("plain", "x = 1\n"), ("named", f"x = {old.decode()!r}\n")):
+        (tree / f"{name}.py").write_text(text)
+        py_compile.compile(str(tree / f"{name}.py"))
+    (tree / "link").symlink_to("plain.py")
+    (tree / "program").write_bytes(b"\x7fELF\0" + old + b"\0" * 9)
+    (tree / "program").chmod(0o700)
+    entries = {
+        str(p.relative_to(tree)): Entry(p) for p in tree.rglob("*") if p.name != "__pycache__"
+    }
+    sums = []
+    for n in range(2):
+        target = tmp_path / f"{n}.tar.gz"
+        write_archive(
+            dict(reversed(entries.items())) if n else entries, target, {old: new}, lambda _: None
+        )
+        sums.append(target.read_bytes())
+        for path in tree.rglob("*.py"):
+            os.utime(path, (n, n))
+    assert sums[0] == sums[1]
+    with tarfile.open(target) as tar:
+        tar.extractall(tmp_path / "out", filter="tar")
+    out = tmp_path / "out"
+    assert (out / "program").read_bytes() == b"\x7fELF\0" + new + b"\0" * 9
+    assert (out / "program").stat().st_mode & 0o777 == 0o755
+    assert (out / "link").readlink() == Path("plain.py")
+    tag = sys.implementation.cache_tag
+    for name, valid in (("plain", True), ("named", False)):
+        head = (out / "__pycache__" / f"{name}.{tag}.pyc").read_bytes()[8:16]
+        source = (out / f"{name}.py").stat()
+        assert (head == struct.pack("<II", int(source.st_mtime), source.st_size)) == valid
 
 
 def test_what_cannot_be_packed(project: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.process import clean_env, run
+from pixi_scaffold.process import clean_env, run, started
 
 
 def test_output_and_code_come_back(tmp_path: Path) -> None:
@@ -84,3 +84,16 @@ def test_what_is_parsed_comes_without_warnings() -> None:
 
 def test_text_for_stdin() -> None:
     assert run(["cat"], stdin="é\n").output == "é\n"
+
+
+def test_a_child_is_talked_to_in_lines_and_does_not_outlive_the_block() -> None:
+    code = "import sys\nfor line in sys.stdin: print(line.strip() * 2, flush=True)\nprint('end')"
+    with started([sys.executable, "-c", code], env={}) as child:
+        child.tell("ab")
+        heard: list[str] = []
+        while not heard:
+            heard += child.lines(5) or []
+        assert heard == ["abab"]
+        assert child.lines(0) == []
+        pid = child.pid
+    assert not Path(f"/proc/{pid}").exists()

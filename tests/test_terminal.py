@@ -124,7 +124,7 @@ def test_the_stages_are_shown_live(template: Path, starter: Starter, tmp_path: P
         assert terminal.end() == 0, terminal.plain
     assert "━" in terminal.plain  # the bar
     assert "\x1b[32m" in terminal.seen  # green
-    for stage in ("render", "manifest", "lock", "install", "train"):
+    for stage in ("render", "manifest", "lock", "install", "train", "rehearse"):
         assert re.search(rf"passed  {stage} +\d+\.\d s", terminal.plain), terminal.plain
     with Terminal("lock", "p", "--check", cwd=tmp_path, NO_COLOR="1") as terminal:
         assert terminal.end() == 3

@@ -27,6 +27,7 @@ from pixi_scaffold.reach import TIMEOUT, unreachable
 from pixi_scaffold.receipt import write_receipt
 from pixi_scaffold.report import Progress, Report, change_folder
 from pixi_scaffold.review import find_descriptions
+from pixi_scaffold.short_rehearsal import rehearse_shortly
 from pixi_scaffold.stages import Done, Options, Stage, State, known, left_out, run_stages
 from pixi_scaffold.submit_files import slots, submit, worker
 from pixi_scaffold.training import training_facts
@@ -162,6 +163,16 @@ def train(state: State, progress: Progress) -> Done:
     return Done(detail, state.with_facts(train={**facts, "log": str(where)}))
 
 
+def rehearsal(state: State, progress: Progress) -> Done:
+    """Rehearse the cluster job, shortened, with the installed environment staged."""
+    workspace, installed = known(state.workspace), known(state.installed)
+    tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
+    smoke = tasks[TASK].command if TASK in tasks else ""
+    proved = rehearse_shortly(state.root, installed.prefix, smoke, progress)
+    differences = tuple(("unlike a worker", text) for text in proved.differences)
+    return Done(proved.detail, state.with_facts(rehearsal=proved.facts), differences)
+
+
 def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
@@ -179,6 +190,7 @@ NEW = (
     Stage("lock", ("manifest",), lock),
     Stage("install", ("lock",), install),
     Stage("train", ("install",), train),
+    Stage("rehearse", ("train",), rehearsal),
 )
 """The stages of `new` after render, in order."""
 
@@ -204,6 +216,7 @@ class Wanted:
 
     paths: tuple[Path, ...]
     train: bool = False
+    rehearse: bool = False
     channel: str | None = None
     engine: str = "auto"
     only: tuple[str, ...] = ()
@@ -242,8 +255,8 @@ def _check_files(wanted: Wanted, progress: Progress) -> Report:
             raise UsageError(f"there is no {path}", "name a folder or submit files")
         if path.name == "pixi.toml":
             raise UsageError("pixi.toml is no submit file", f"name its folder: {path.parent}")
-    if wanted.train:
-        raise UsageError("--train needs a workspace", "name its folder")
+    if wanted.train or wanted.rehearse:
+        raise UsageError("--train and --rehearse need a workspace", "name its folder")
     options = Options(
         paths=wanted.paths, submit_from=wanted.submit_from, slots=wanted.slots, fix=wanted.fix
     )
@@ -269,12 +282,13 @@ def _check_folder(wanted: Wanted, progress: Progress) -> Report:
         channel = stand_in or own
     judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
-    slow = NEW[2:] if wanted.train else ()
-    lock_stage = judge if use_own or not wanted.train else NEW[1]
+    train_too = wanted.train or wanted.rehearse
+    slow = NEW[2:] if wanted.rehearse else NEW[2:4] if train_too else ()
+    lock_stage = judge if use_own or not train_too else NEW[1]
     stages = _chosen(wanted, (NEW[0], lock_stage, *SUBMIT, *slow))
-    then = next_commands if wanted.train else None
+    then = next_commands if train_too else None
     report = run_stages(stages, _state(root, wanted, channel), progress, "check", then=then)
-    if wanted.train:
+    if train_too:
         write_receipt(root, report)
     return report
 

@@ -103,7 +103,7 @@ def new(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a project, lock it for every platform, install it here, and train for a few seconds."""
+    """Make a project, lock every platform, install it, train it, and rehearse its cluster job."""
     from pixi_scaffold.new import Request
     from pixi_scaffold.new import new as make
 
@@ -168,12 +168,100 @@ def pack(
 
 
 @app.command()
+def rehearse(
+    description: Annotated[
+        Path, typer.Argument(help="The submit description, as given to condor_submit here.")
+    ] = Path("htcondor") / "train.sub",
+    proc: Annotated[
+        int | None, typer.Option(help="Number of the job (default: the first).")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every job that the description queues.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="With --all: so many at a time.")] = 1,
+    evict_after: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS|random", help="Throw the job off once, and let it go on."),
+    ] = None,
+    evict_hard: Annotated[
+        bool, typer.Option("--evict-hard", help="Evict at once: no signal, no time to save.")
+    ] = False,
+    no_compare: Annotated[
+        bool,
+        typer.Option("--no-compare", help="Do not also run it uninterrupted to compare metrics."),
+    ] = False,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds to leave, where job_max_vacate_time is not set."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Stop the job after so many seconds.")
+    ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Let the job use the network (then Pixi is fetched).")
+    ] = False,
+    no_isolation: Annotated[
+        bool, typer.Option("--no-isolation", help="Let it see all of this machine.")
+    ] = False,
+    env: Annotated[
+        Path | None, typer.Option(help="Stage this installed environment for the worker script.")
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Add to the job's environment."),
+    ] = None,
+    more_arguments: Annotated[
+        str, typer.Option(metavar="WORDS", help="Add to the job's arguments, to shorten it.")
+    ] = "",
+    scratch: Annotated[
+        Path | None, typer.Option(help="Where to make the sandbox (default: TMPDIR or /var/tmp).")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write right-sized requests into the description.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a submit description's job here as a worker would, and say what would go wrong there."""
+    from pixi_scaffold.rehearsal import Limits
+    from pixi_scaffold.rehearse import Request
+    from pixi_scaffold.rehearse import rehearse as run
+
+    with _session("rehearse", as_json) as session:
+        if every and proc is not None:
+            raise UsageError("--proc names one job, --all takes every one", "use one of them")
+        request = Request(
+            folder=Path(),
+            description=expanded(description),
+            proc=proc,
+            every=every,
+            at_once=jobs,
+            evict_after=evict_after,
+            evict_hard=evict_hard,
+            compare=not no_compare,
+            network=network,
+            isolate=not no_isolation,
+            environment=env,
+            variables=dict(_pair("--set", pair) for pair in variables or []),
+            more_arguments=more_arguments,
+            limits=Limits(timeout, grace),
+            scratch=scratch,
+            keep=keep,
+            fix=fix,
+        )
+        session.show(run(request, session.progress))
+
+
+@app.command()
 def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="A workspace, or submit files (default: here).")
     ] = None,
     train: Annotated[
         bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
+    ] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Also --train, then rehearse the cluster job.")
     ] = False,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this stage and what it needs (repeat for more).")
@@ -216,13 +304,14 @@ def check(
     from pixi_scaffold.check import check as run
 
     with _session("check", as_json, output) as session:
-        if channel is not None and not train:
+        if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
         if as_json and output != "text":
             raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
         wanted = Wanted(
             tuple(expanded(p) for p in paths or [Path()]),
             train,
+            rehearse,
             channel,
             engine,
             tuple(only or ()),
@@ -440,6 +529,13 @@ def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
             raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=12.6")
         answers[key] = value
     return answers
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{option} {text}: not of the form NAME=VALUE")
+    return name, value
 
 
 def _on_term(_signum: int, _frame: object) -> NoReturn:

@@ -34,7 +34,7 @@ class Request:
 
 
 def new(request: Request, progress: Progress) -> Report:
-    """Render, lock, install and train; return the report, which also lies in the project.
+    """Render, lock, install, train, rehearse; return the report, which also lies in the project.
 
     Raises UsageError or ScaffoldError while nothing is made yet; from then on a failure is a
     failed stage and the project stays.

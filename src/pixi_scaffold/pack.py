@@ -1,4 +1,7 @@
-"""Pack a locked environment of one platform into one relocatable archive, with conda-pack."""
+"""Pack a locked environment of one platform into one relocatable archive, with conda-pack.
+
+The same lock gives the same bytes, also for another platform than this machine's.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import io
 import os
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pixi_scaffold.archive import Entry, write_archive
 from pixi_scaffold.environment import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock.file import read_lock, unsatisfied
@@ -18,6 +24,10 @@ from pixi_scaffold.report import Progress, Report, Result, Status
 from pixi_scaffold.workspace import Platform, Workspace
 
 ENVIRONMENT = "default"
+PREFIX_LENGTH = 200
+"""Characters of the path that an environment is packed from: longer ones on a worker do not fit."""
+PLACEHOLDER = b"/pixi-scaffold/pack/"
+"""What that path is in the archive, filled up to the same length; conda-unpack replaces it."""
 
 
 def pack(
@@ -48,15 +58,17 @@ def pack(
             f"name another one: --platform {' or '.join(p.name for p in workspace.platforms)}",
         )
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
-        prefix = Path(temporary) / "env"
+        prefix = _padded(Path(os.path.realpath(temporary)))
         installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
-        progress.update("compressing")
-        _write(prefix, target)
+        progress.update("collecting")
+        _write(_collected(prefix), prefix, target, progress)
     size = target.stat().st_size
     detail = f"{target.name}: {installed.packages} packages for {chosen.name}, {size / 1e6:.0f} MB"
     result = Result("pack", Status.PASSED, time.perf_counter() - start, detail)
     facts = {"archive": str(target), "bytes": size, "platform": chosen.name, "lock": str(path)}
-    return Report("pack", (result,), facts, ("condor_submit htcondor/train.sub",))
+    return Report(
+        "pack", (result,), facts, (f"{program()} rehearse", "condor_submit htcondor/train.sub")
+    )
 
 
 def _platform(workspace: Workspace, name: str | None) -> Platform:
@@ -69,25 +81,69 @@ def _platform(workspace: Workspace, name: str | None) -> Platform:
     raise UsageError(f"{workspace.manifest} has {what}", f"its platforms are: {names}")
 
 
-def _write(prefix: Path, target: Path) -> None:
-    """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
-    import conda_pack
+def _padded(folder: Path) -> Path:
+    """Return a folder below that one whose path has PREFIX_LENGTH characters.
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    Binaries keep the room that the path has at this moment; on the worker it is a longer one.
+    """
+    room = PREFIX_LENGTH - len(os.fsencode(folder)) - 1
+    if not 0 < room < 250:
+        raise ScaffoldError(
+            f"{folder} is too long a path to pack in", "set TMPDIR to a shorter one"
+        )
+    return folder / ("e" * room)
+
+
+@dataclass(slots=True)
+class _Collector:
+    """Takes what conda-pack adds to an archive: its paths, and texts that it made."""
+
+    prefix: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def add(self, source: str, target: str) -> None:
+        path = Path(source)
+        if path.is_relative_to(self.prefix):
+            self.entries[target] = Entry(path)
+        else:  # a temporary file, gone in a moment
+            self.add_bytes(source, path.read_bytes(), target)
+
+    def add_bytes(self, source: str, data: bytes, target: str) -> None:
+        executable = os.access(source, os.X_OK)
+        self.entries[target] = Entry(None, data, executable)
+
+
+def _collected(prefix: Path) -> dict[str, Entry]:
+    """Let conda-pack say what a relocatable copy of the environment consists of."""
+    import conda_pack
+    from conda_pack.core import Packer
+
+    collector = _Collector(prefix)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it talks about its own progress
-            conda_pack.pack(
-                prefix=str(prefix),
-                output=str(temporary),
-                format="tar.gz",
-                compress_level=1,  # four times as fast as the default, 5 % larger
-                n_threads=-1,
-                force=True,
-                ignore_missing_files=True,  # packages may change each other's byte code
-            )
-        temporary.replace(target)
+            # packages may change each other's byte code: that is not a missing file
+            environment = conda_pack.CondaEnv.from_prefix(str(prefix), ignore_missing_files=True)
+            packer = Packer(str(prefix), collector)
+            for file in sorted(environment.files, key=lambda file: str(file.target)):
+                packer.add(file)
+            packer.finish()
     except conda_pack.CondaPackException as error:
         raise ScaffoldError(f"conda-pack failed: {error}") from error
+    return collector.entries
+
+
+def _write(entries: Mapping[str, Entry], prefix: Path, target: Path, progress: Progress) -> None:
+    """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    own = os.fsencode(prefix)
+    try:
+        write_archive(
+            entries,
+            temporary,
+            {own: PLACEHOLDER.ljust(len(own), b"_")},
+            lambda fraction: progress.update("compressing", fraction),
+        )
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -120,6 +121,68 @@ def _started(
         except BaseException:
             _end(process)
             raise
+
+
+@dataclass(slots=True)
+class Child:
+    """A program that runs beside this one; it is talked to in lines."""
+
+    process: subprocess.Popen[bytes]
+    rest: bytes = b""
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self.process.pid
+
+    def lines(self, seconds: float) -> list[str] | None:
+        """Return the lines that came within so many seconds; None when no more will come."""
+        assert self.process.stdout is not None  # noqa: S101  a pipe, by construction
+        stream = self.process.stdout.fileno()
+        if not select.select([stream], [], [], seconds)[0]:
+            return []
+        data = os.read(stream, 1 << 16)
+        if not data:
+            return None
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        return [line.decode("utf-8", errors="replace") for line in whole]
+
+    def tell(self, line: str) -> None:
+        """Write a line to its stdin; nothing happens when it has ended."""
+        assert self.process.stdin is not None  # noqa: S101
+        with suppress(OSError):
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+
+
+@contextmanager
+def started(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Iterator[Child]:
+    """Start a program that reads stdin until its end and then ends; stderr goes with stdout.
+
+    It gets a session of its own, so Ctrl-C reaches only this program. At the end of the block its
+    stdin is closed, and what is left after 10 s is killed.
+    """
+    process = subprocess.Popen(
+        [str(a) for a in argv],
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield Child(process)
+    finally:
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None  # noqa: S101
+            with suppress(OSError):
+                stream.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,132 @@
+"""What a job should ask for, from what it took, and writing that into the description."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.job import Job
+from pixi_scaffold.job.words import parse_size
+from pixi_scaffold.rehearsal.plan import KIB, MIB
+
+GIB = 1 << 30
+HEADROOM = {"request_memory": 1.25, "request_disk": 1.2}
+STEP = {"request_memory": 128 * MIB, "request_disk": 100 * MIB}
+WASTE = 2.0
+"""A request of more than so many times the suggestion is too large; below, it is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One request beside what was measured, in bytes.
+
+    requested: None when nothing or an expression stands there. suggested: None when the request is
+    right. why_not: why a smaller request is not suggested, where it would be. default: whether
+    `requested` is what HTCondor takes because nothing is said.
+    """
+
+    command: str
+    measured: int
+    requested: int | None
+    suggested: int | None
+    why_not: str = ""
+    default: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the job took more than it asked for."""
+        return self.requested is not None and self.measured > self.requested
+
+    def words(self) -> str:
+        """Return it as one line."""
+        asked = "not a plain size" if self.requested is None else amount(self.requested)
+        asked += " (the default)" if self.default else ""
+        text = f"{amount(self.measured)} of {self.command} = {asked}"
+        if self.suggested is not None:
+            text += f"; right-sized: {self.command} = {amount(self.suggested, plain=True)}"
+        return text + (f"; {self.why_not}" if self.why_not else "")
+
+
+def advise(
+    command: str, measured: int, requested: int | None, why_not: str = "", *, default: bool = False
+) -> Advice:
+    """Return advice for `request_memory` or `request_disk`.
+
+    why_not: a reason why the measurement is no base for a smaller request, empty when it is.
+    default: whether nothing is said in the description.
+    """
+    step = STEP[command]
+    needed = measured * HEADROOM[command]
+    right = max(math.ceil(needed / step), 1) * step
+    if requested is None:
+        # an expression is left alone: its author knows more
+        return Advice(command, measured, None, right if default else None, "", default)
+    enough = needed <= requested
+    if enough and requested <= max(WASTE * right, right + GIB):
+        return Advice(command, measured, requested, None, "", default)
+    if enough and why_not:
+        return Advice(command, measured, requested, None, why_not, default)
+    return Advice(command, measured, requested, right, "", default)
+
+
+def amount(size: int, *, plain: bool = False) -> str:
+    """Return a size as people write it (1 MB is 2^20 bytes here, as for HTCondor).
+
+    plain: as a submit command takes it.
+    """
+    space = "" if plain else " "
+    if size >= 10 * GIB or (size and size % GIB == 0):
+        return f"{math.ceil(size / GIB)}{space}GB"
+    if size >= MIB or plain:
+        return f"{math.ceil(size / MIB)}{space}MB"
+    return f"{math.ceil(size / KIB)}{space}KB" if size >= KIB else f"{size}{space}bytes"
+
+
+def write(job: Job, advice: list[Advice]) -> list[str]:
+    """Put the suggestions into the description; return what was changed, a line each.
+
+    Every other byte stays. A command that is not there is put before its queue statement. Raises
+    ScaffoldError when the value is made of macros or comes from an included file.
+    """
+    path = job.path
+    lines = path.read_bytes().decode("utf-8", errors="surrogateescape").splitlines(keepends=True)
+    changed = []
+    added: list[str] = []
+    for one in advice:
+        if one.suggested is None:
+            continue
+        text = amount(one.suggested, plain=True)
+        command = job.command(one.command)
+        if command is None:
+            added.append(f"{one.command} = {text}\n")
+            changed.append(f"{one.command} = {text} (was not set)")
+            continue
+        line = lines[command.line - 1] if command.file == path else ""
+        found = re.match(r"(\s*[^=]*=\s*)(.*?)(\s*)\Z", line, re.DOTALL)
+        if found is None or command.line != command.last or parse_size(found[2], 1) is None:
+            raise ScaffoldError(
+                f"{command.file}:{command.line}: {one.command} is no plain size to be replaced",
+                f"write there: {text}",
+            )
+        lines[command.line - 1] = f"{found[1]}{text}{found[3]}"
+        changed.append(f"{one.command} = {text} (was {found[2]})")
+    if added:
+        at = job.queue.line - 1 if job.queue.line else len(lines)
+        lines[at:at] = added
+    if changed:
+        _swap(path, "".join(lines))
+    return changed
+
+
+def _swap(path: Path, text: str) -> None:
+    """Write the file beside the old one, then swap it in."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_bytes(text.encode("utf-8", errors="surrogateescape"))
+        fresh.chmod(path.stat().st_mode)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

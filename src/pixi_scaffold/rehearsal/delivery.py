@@ -1,0 +1,208 @@
+"""How a job gets its environment, and what stands in for that in a rehearsal, visibly.
+
+The worker scripts of the template read PIXI_SCAFFOLD_ENV: a folder with an installed environment.
+A script that does not mention it gets nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pixi_scaffold.errors import ScaffoldError, Skipped
+from pixi_scaffold.process import program, which
+from pixi_scaffold.rehearsal.plan import Plan
+
+STAGED, PIXI_URL, ALLOW_CPU = (
+    "PIXI_SCAFFOLD_ENV",
+    "PIXI_SCAFFOLD_PIXI_URL",
+    "PIXI_SCAFFOLD_ALLOW_CPU",
+)
+ARCHIVE = "env.tar.gz"
+LOCK = "pixi.lock"
+INSTALLED = (".pixi/envs/default", ".pixi/starter/envs/default")
+_WAIT = 3.0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What a rehearsal adds so that the job finds its environment.
+
+    kind: pack, bootstrap, container, or none. env: variables; show: folders that the job may read;
+    stand_ins: files in place of inputs, None where one is left out. staged: whether an installed
+    environment stands in for the delivery.
+    """
+
+    kind: str = "none"
+    env: dict[str, str] = field(default_factory=dict)
+    show: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stand_ins: dict[str, Path | None] = field(default_factory=dict)
+    staged: bool = False
+
+
+def deliver(
+    plan: Plan, root: Path, *, environment: Path | None, network: bool, gpu: bool
+) -> Delivery:
+    """Decide how this job gets its environment here.
+
+    root: of the workspace, where installed environments are looked for. environment: stage this
+    one, whatever the delivery is. gpu: whether this machine has one. Raises ScaffoldError when
+    there is nothing that the job could run in.
+    """
+    script = _script(plan)
+    found = Delivery(_kind(script))
+    _remark(found, plan, script, gpu)
+    if found.kind == "none":
+        if environment is not None:
+            found.notes.append(f"the executable does not read {STAGED}: no environment is staged")
+        return found
+    if environment is not None:
+        _stage(found, environment, "as asked for")
+        if found.kind == "pack" and not _archive(plan).is_file():
+            found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
+            found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
+        return _completed(found, plan, root, script)
+    why = _not_delivered(found, plan, script, network)
+    if why is None:
+        return found
+    _stage(found, _installed(root, why), why)
+    return _completed(found, plan, root, script)
+
+
+def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
+    """Note what is missing here whatever the delivery is: a GPU, an image."""
+    if plan.gpus and not gpu:
+        note = "no GPU on this machine: the job's GPU is only a name"
+        if ALLOW_CPU in script:
+            found.env[ALLOW_CPU] = "1"
+            note += f" ({ALLOW_CPU} is set)"
+        found.notes.append(note)
+    image = plan.job.text("container_image", plan.proc) or ""
+    if image and "://" not in image and not (plan.iwd / image).exists():
+        found.notes.append(f"{image} is not built yet: HTCondor would put the job on hold for it")
+
+
+def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> str | None:
+    """Return why the environment cannot come here as it would come on a worker; None if it can."""
+    if found.kind == "pack":
+        if sys.platform != "linux":
+            raise Skipped(f"{ARCHIVE} holds an environment for Linux", "rehearse it on Linux")
+        return None  # the real one, or a missing input
+    if found.kind == "bootstrap":
+        why = _no_pixi(plan, script, network)
+        if why is None and (url := os.environ.get(PIXI_URL)):
+            found.env[PIXI_URL] = url
+        return why
+    runtime = which("apptainer") or which("docker")
+    return "running in the image is not done here" + ("" if runtime else ": no apptainer")
+
+
+def _completed(found: Delivery, plan: Plan, root: Path, script: str) -> Delivery:
+    """Add what goes with a staged environment: no GPU for one of the CPU, a lock in its place."""
+    for_cuda = any(found.show[0].glob("conda-meta/*cuda*"))
+    if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in found.env:
+        found.env[ALLOW_CPU] = "1"
+        found.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
+    stand_in = root / ".pixi" / "starter" / LOCK
+    if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
+        found.stand_ins[LOCK] = stand_in
+        found.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
+    return found
+
+
+def _script(plan: Plan) -> str:
+    if not plan.transfer_executable or not plan.executable.is_file():
+        return ""
+    with plan.executable.open("rb") as file:
+        return file.read(1 << 16).decode("utf-8", errors="replace")
+
+
+def _kind(script: str) -> str:
+    if STAGED not in script:
+        return "none"
+    if ARCHIVE in script:
+        return "pack"
+    return "bootstrap" if PIXI_URL in script else "container"
+
+
+def _archive(plan: Plan) -> Path:
+    names = [name for name in plan.inputs if Path(name).name == ARCHIVE]
+    return plan.iwd / (names[0] if names else ARCHIVE)
+
+
+def _stage(found: Delivery, prefix: Path, why: str) -> None:
+    prefix = prefix.absolute()
+    python = prefix / "bin" / "python"
+    if not os.access(python, os.X_OK):
+        raise ScaffoldError(f"{prefix} is no environment: it has no bin/python")
+    found.env[STAGED] = str(prefix)
+    found.show.append(prefix)
+    real = Path(os.path.realpath(python))
+    if not real.is_relative_to(os.path.realpath(prefix)):  # a virtual environment
+        found.show.append(real.parent.parent)
+    found.staged = True
+    shown = min(os.path.relpath(prefix), str(prefix), key=len)
+    found.notes.append(f"the environment is staged from {shown}, not delivered ({why})")
+
+
+def _installed(root: Path, why: str) -> Path:
+    for name in INSTALLED:
+        if os.access(root / name / "bin" / "python", os.X_OK):
+            return root / name
+    raise ScaffoldError(
+        f"there is no environment for the job: {why}, and none is installed in {root / '.pixi'}",
+        f"install one: {program()} check --train",
+    )
+
+
+def _no_pixi(plan: Plan, script: str, network: bool) -> str | None:
+    """Return why the worker script cannot fetch Pixi here; None when it can."""
+    if not network:
+        return "Pixi is not fetched without --network"
+    url = os.environ.get(PIXI_URL) or plan.environment.get(PIXI_URL) or _pinned(script)
+    return None if url is None else unanswered(url)
+
+
+def _pinned(script: str) -> str | None:
+    """Return the URL that the script fetches Pixi from, its variables replaced."""
+    values = dict(re.findall(r"(?m)^(\w+)=(\S+)$", script))
+    url = values.get("pixi_url")
+    return url and re.sub(r"\$(\w+)", lambda m: values.get(m[1], m[0]), url)
+
+
+def unanswered(url: str) -> str | None:
+    """Return why nobody answers there within seconds; None when somebody does."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 443)
+    answer: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            socket.create_connection((parts.hostname or "", port), _WAIT).close()
+            answer.append(None)
+        except OSError as error:
+            answer.append(f"{parts.hostname} does not answer: {error.strerror or error}")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_WAIT + 0.5)  # the look-up of a name knows no timeout
+    return answer[0] if answer else f"{parts.hostname} does not answer within {_WAIT:g} s"
+
+
+def gpu_ids(listing: str, wanted: int) -> tuple[str, ...]:
+    """Return the ids of the first GPUs that `nvidia-smi -L` lists."""
+    return tuple(re.findall(r"\(UUID: (GPU-[0-9a-f-]+)\)", listing)[:wanted])
+
+
+def names_of(gpus: int, found: Sequence[str]) -> tuple[str, ...]:
+    """Return ids for the GPUs that the job asks for: real ones first, then mere names."""
+    made_up = (f"GPU-{n:08x}" for n in range(1, gpus + 1))
+    return (*found, *made_up)[:gpus]

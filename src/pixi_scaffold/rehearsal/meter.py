@@ -1,0 +1,130 @@
+"""Measure a job while it runs: memory of its processes, disk of its sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.process import run
+
+MEMORY_EVERY = 0.1
+"""Seconds between two looks at the processes."""
+DISK_SHARE = 20
+"""A look at the sandbox may cost one part in so many of the time."""
+RESERVE = 1 << 30
+"""Bytes that stay free on this machine's disk; a job that needs them is stopped."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """The highest values so far, in bytes.
+
+    Memory is the sum over the job's processes of their proportional set size (PSS: a page that
+    several share counts once), on a Mac of the resident set. Between two looks a peak can be
+    missed; the largest single process is known exactly, from the kernel, when it ends.
+    """
+
+    folder: Path
+    memory: int = 0
+    disk: int = 0
+    _next_memory: float = 0.0
+    _next_disk: float = 0.0
+
+    def look(self, pid: int) -> None:
+        """Look at what the process `pid` (the launcher) has started, and at the sandbox."""
+        now = time.monotonic()
+        if now >= self._next_memory:
+            self.memory = max(self.memory, memory_below(pid))
+            spent = time.monotonic() - now
+            self._next_memory = now + max(MEMORY_EVERY, 10 * spent)
+        if now >= self._next_disk:
+            self.look_at_disk()
+
+    def look_at_disk(self) -> None:
+        """Add up the sandbox now."""
+        before = time.monotonic()
+        self.disk = max(self.disk, size_of(self.folder))
+        after = time.monotonic()
+        self._next_disk = after + max(MEMORY_EVERY, DISK_SHARE * (after - before))
+
+    def out_of_space(self) -> bool:
+        """Whether the job has nearly filled the disk of this machine."""
+        return shutil.disk_usage(self.folder).free < min(RESERVE, self.disk)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that a folder takes on disk; a file with two names counts once."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    if found.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                        if (found.st_dev, found.st_ino) in seen:
+                            continue
+                        seen.add((found.st_dev, found.st_ino))
+                    total += found.st_blocks * 512
+    return total
+
+
+def memory_below(pid: int) -> int:
+    """Return the memory of the job: everything below the launcher's own child, in bytes."""
+    if sys.platform.startswith("linux"):
+        jobs = [j for init in _children(pid) for j in _children(init)]
+        return sum(_tree_memory(job) for job in jobs)
+    return _memory_by_ps(pid)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            with contextlib.suppress(OSError):
+                text = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
+                found += [int(word) for word in text.split()]
+    return found
+
+
+def _tree_memory(pid: int, parent: tuple[str, ...] = ()) -> int:
+    kind, own = _own_memory(pid)
+    if kind and kind == parent:  # vfork(2): until it executes a program, the memory is its parent's
+        own = 0
+    return own + sum(_tree_memory(child, kind) for child in _children(pid))
+
+
+def _own_memory(pid: int) -> tuple[tuple[str, ...], int]:
+    """Return what tells this memory from another one, and its size in bytes."""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        lines = text.splitlines()
+        found = {line.split(":")[0]: line for line in lines[1:]}
+        kind = (lines[0], found["Rss"], found["Anonymous"]) if lines else ()
+        return kind, int(found["Pss"].split()[1]) * 1024 if lines else 0
+    with contextlib.suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return (), pages * os.sysconf("SC_PAGE_SIZE")
+    return (), 0
+
+
+def _memory_by_ps(pid: int) -> int:
+    """Return the same from ps(1), which every other Unix has."""
+    parents: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for line in run(["ps", "-axo", "pid=,ppid=,rss="]).output.splitlines():
+        own, parent, size = (int(word) for word in line.split())
+        parents[own], sizes[own] = parent, size * 1024
+    inits = {p for p, parent in parents.items() if parent == pid}
+    found = {p for p, parent in parents.items() if parent in inits}
+    while more := {p for p, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sum(sizes[p] for p in found)

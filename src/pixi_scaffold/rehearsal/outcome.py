@@ -1,0 +1,93 @@
+"""How a rehearsed job ended: frozen data, the same for a person, for JSON and for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why HTCondor would put the job on hold: HoldReasonCode, HoldReasonSubCode, and the words."""
+
+    code: int
+    subcode: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of the executable.
+
+    sandbox: number of the sandbox that it ran in, from 1. ended: exited, checkpoint, evicted,
+    killed (did not leave in time, or a hard eviction), timeout, disk (stopped for this machine's
+    sake), not-started. code or signal: how the process ended. kept: what HTCondor keeps of it.
+    left: processes that it left behind, which were killed.
+    """
+
+    sandbox: int
+    ended: str
+    code: int | None
+    signal: int | None
+    seconds: float
+    kept: tuple[str, ...] = ()
+    left: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the job took: bytes, and seconds of all its attempts."""
+
+    memory: int = 0
+    disk: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the job ended.
+
+    state: completed, held, or stopped (a limit of the rehearsal). code, signal: of the last
+    attempt. brought: files that came back, relative to `results`. last_lines: of stdout and
+    stderr. added: environment variables that only a rehearsal sets. isolated: what the job was
+    kept away from; notes: what was different from a worker, in words.
+    """
+
+    name: str
+    proc: int
+    state: str
+    code: int | None
+    signal: int | None
+    hold: Hold | None
+    attempts: tuple[Attempt, ...]
+    brought: tuple[str, ...]
+    results: Path
+    usage: Usage
+    last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
+    isolated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sandbox: Path | None = None
+
+    @classmethod
+    def nothing(cls, name: str, proc: int) -> Outcome:
+        """Return the outcome of a job that was not run."""
+        return cls(name, proc, "stopped", None, None, None, (), (), Path(), Usage())
+
+    @property
+    def evicted(self) -> bool:
+        """Whether it was thrown off its sandbox."""
+        return any(a.ended in ("evicted", "killed") for a in self.attempts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document has it."""
+        found = asdict(self)
+        return found | {
+            "results": str(self.results),
+            "sandbox": str(self.sandbox) if self.sandbox else None,
+        }

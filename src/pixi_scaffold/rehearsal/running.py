@@ -1,0 +1,173 @@
+"""One run of a job's executable: started, watched, asked to leave when it is time, stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.rehearsal.isolation import Start, Walls, launched
+from pixi_scaffold.rehearsal.meter import Meter
+
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Clock:
+    """When what is done to a job, over all of its runs.
+
+    evict_after: seconds after the first start, None once it was done. hard: evict without a
+    signal. kill_signal, grace: how it is asked to leave, and the seconds that it then has.
+    timeout: seconds for everything. cancel: set from another thread, it ends the job.
+    """
+
+    kill_signal: int
+    grace: float
+    evict_after: float | None = None
+    hard: bool = False
+    timeout: float | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+    began: float = 0.0
+
+    @property
+    def evict_at(self) -> float | None:
+        """When to evict, on the monotonic clock."""
+        return (
+            self.began + self.evict_after if self.began and self.evict_after is not None else None
+        )
+
+
+@dataclass(slots=True)
+class Ran:
+    """How a run ended. ended: exited, evicted, killed, timeout, disk, or not-started.
+
+    status: exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the
+    largest process. left: processes that it left behind. isolated, problems: as the launcher says.
+    """
+
+    ended: str = "exited"
+    status: int = 0
+    seconds: float = 0.0
+    error: int = 0
+    largest: int = 0
+    left: int = 0
+    isolated: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None when it was not started, or died of a signal."""
+        alive = self.status >= 0 and not self.error and self.ended != "not-started"
+        return self.status if alive else None
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that it died of."""
+        return -self.status if self.status < 0 else None
+
+
+def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell) -> Ran:
+    """Run the executable to its end, or to the end that the clock makes.
+
+    Raises ScaffoldError when it cannot be started for a reason that lies here, KeyboardInterrupt
+    when it was cancelled. Nothing that it started is left.
+    """
+    ran = Ran()
+    said: list[str] = []
+    with launched(start, walls) as child:
+        watch = _Watch(clock, child.tell, meter, tell)
+        while (lines := child.lines(watch.pause())) is not None:
+            for line in lines:
+                _hear(line, ran, said, watch)
+            watch.look(child.pid)
+    if watch.ended:
+        ran.ended = watch.ended
+    elif not watch.over and not ran.error:
+        why = " ".join(said) or "the launcher ended early"
+        raise ScaffoldError(f"the job could not be started: {why}", "try: --no-isolation")
+    meter.look_at_disk()
+    meter.memory = max(meter.memory, ran.largest)
+    return ran
+
+
+def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
+    """Take in what the launcher says; what is no JSON is a failure of its own."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        said.append(line)
+        return
+    if "isolated" in told:
+        ran.isolated, ran.problems = tuple(told["isolated"]), tuple(told["problems"])
+    if "failed" in told:
+        said.append(told["failed"])
+    if "started" in told:
+        watch.start()
+    ran.error = told.get("error", ran.error)
+    if ran.error:
+        ran.ended = "not-started"
+    if "ended" in told:
+        watch.over = True
+        ran.status, ran.seconds = told["ended"], told["seconds"]
+        ran.largest, ran.left = told["largest"], told["left"]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is done to a running job: measured, evicted, stopped."""
+
+    clock: Clock
+    send: Tell
+    meter: Meter
+    tell: Tell
+    running: bool = False
+    over: bool = False
+    ended: str = ""
+    kill_at: float | None = None
+
+    def start(self) -> None:
+        self.running = True
+        self.clock.began = self.clock.began or time.monotonic()
+
+    def pause(self) -> float:
+        """Return how long to wait for news: shortly, but not past the next thing to do."""
+        due = [t for t in (self.clock.evict_at, self.kill_at) if t is not None]
+        return max(0.0, min([0.05, *(t - time.monotonic() for t in due)]))
+
+    def look(self, pid: int) -> None:
+        if self.clock.cancel.is_set():
+            raise KeyboardInterrupt
+        if not self.running or self.over:
+            return
+        self.meter.look(pid)
+        now = time.monotonic()
+        evict_at, timeout = self.clock.evict_at, self.clock.timeout
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = None
+            self._kill("killed")
+        elif evict_at is not None and now >= evict_at and not self.ended:
+            self._evict(now)
+        elif not self.ended and timeout is not None and now > self.clock.began + timeout:
+            self._kill("timeout")
+        elif not self.ended and self.meter.out_of_space():
+            self._kill("disk")
+
+    def _kill(self, why: str) -> None:
+        self.ended = why
+        self.send(str(int(signal.SIGKILL)))
+
+    def _evict(self, now: float) -> None:
+        clock = self.clock
+        clock.evict_after = None
+        if clock.hard:
+            self._kill("killed")
+            return
+        self.ended = "evicted"
+        self.kill_at = now + clock.grace
+        name = signal.Signals(clock.kill_signal).name
+        self.tell(f"{name} after {now - clock.began:.1f} s: the job is asked to leave")
+        self.send(str(clock.kill_signal))

@@ -1,0 +1,197 @@
+"""What a job finds around it on a worker: environment variables and the two ads.
+
+Source: Starter::PublishToEnv of condor_starter.V6.1/starter.cpp, and what jobs saw in a pool of
+HTCondor 25.14 (tests/test_rehearsal_judge.py compares the names).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.rehearsal.plan import KIB, MIB, Plan
+from pixi_scaffold.rehearsal.sandbox import STDERR, STDOUT
+
+THREADS = (
+    "CUBACORES", "GOMAXPROCS", "JULIA_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "PYTHON_CPU_COUNT",
+    "ROOT_MAX_THREADS", "TF_LOOP_PARALLEL_ITERATIONS", "TF_NUM_THREADS",
+)  # fmt: skip
+"""STARTER_NUM_THREADS_ENV_VARS of HTCondor 25; what the job itself sets stays."""
+NO_GPU = "10000"
+"""What HTCondor puts into CUDA_VISIBLE_DEVICES of a job that has no GPU on a machine with some."""
+HOME = "/nonexistent"
+"""The home of `nobody`: HTCondor 25 sets HOME to the home of the account that jobs run as."""
+_SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The slot that the job is in. gpus: ids of the GPUs that are assigned to it."""
+
+    name: str = "slot1_1"
+    gpus: tuple[str, ...] = ()
+
+
+def environment(plan: Plan, scratch: Path, slot: Slot) -> dict[str, str]:
+    """Return the whole environment of the job."""
+    here = str(scratch)
+    found = {k: _SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
+    # The starter stops at the first one that the job sets itself (seen with 25.14).
+    own = next((n for n, name in enumerate(THREADS) if found.get(name)), len(THREADS))
+    threads = dict.fromkeys(THREADS[:own], str(plan.cpus))
+    gpus = ",".join(slot.gpus)
+    pid = os.getpid()
+    return found | threads | {
+        "APPTAINER_CACHEDIR": here,
+        "BATCH_SYSTEM": "HTCondor",
+        "CONDOR_STARTER_PID": str(pid),
+        "CUDA_VISIBLE_DEVICES": gpus or NO_GPU,
+        "GPU_DEVICE_ORDINAL": gpus or NO_GPU,
+        "HOME": HOME,
+        "NVIDIA_VISIBLE_DEVICES": gpus or "none",
+        "SINGULARITY_CACHEDIR": here,
+        "TEMP": here,
+        "TMP": here,
+        "TMPDIR": here,
+        "_CHIRP_DELAYED_UPDATE_PREFIX": "Chirp*",
+        f"_CONDOR_ANCESTOR_{pid}": f"{pid}:{int(time.time())}:0",
+        "_CONDOR_AssignedGPUs": gpus or NO_GPU,
+        "_CONDOR_BIN": "/usr/bin",
+        "_CONDOR_CHIRP_CONFIG": f"{here}/.chirp.config",
+        "_CONDOR_JOB_AD": f"{here}/.job.ad",
+        "_CONDOR_JOB_IWD": here,
+        "_CONDOR_JOB_PIDS": "",
+        "_CONDOR_MACHINE_AD": f"{here}/.machine.ad",
+        "_CONDOR_SCRATCH_DIR": here,
+        "_CONDOR_SLOT": slot.name,
+    }  # fmt: skip
+
+
+def write_ads(plan: Plan, scratch: Path, slot: Slot, starts: int) -> None:
+    """Write .job.ad and .machine.ad, in the long form of condor_q -l, into the sandbox.
+
+    starts: how often the job was started before, elsewhere.
+    """
+    (scratch / ".job.ad").write_text(_ad(_job_ad(plan, scratch, starts)), encoding="utf-8")
+    (scratch / ".machine.ad").write_text(_ad(_machine_ad(plan, slot)), encoding="utf-8")
+
+
+Expression = str | int | float | bool
+
+
+def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
+    now = int(time.time())
+    variables = plan.job.variables(plan.proc)
+    ad: dict[str, Expression] = {
+        "ClusterId": int(variables["clusterid"]),
+        "Cmd": str(plan.executable),
+        "CondorVersion": "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $",
+        "CurrentHosts": 1,
+        "Environment": _words([f"{k}={_late(v)}" for k, v in sorted(plan.environment.items())]),
+        "Err": STDERR if plan.stderr else "/dev/null",
+        "In": Path(plan.stdin).name if plan.stdin else "/dev/null",
+        "Iwd": str(scratch),
+        "JobCurrentStartDate": now,
+        "JobRunCount": starts + 1,
+        "JobStartDate": now,
+        "JobStatus": 2,
+        "JobSubmitFile": str(plan.job.path),
+        "JobUniverse": 5,
+        "MyType": "Job",
+        "NumJobStarts": starts,
+        "NumRestarts": 0,
+        "NumShadowStarts": starts + 1,
+        "OrigIwd": str(plan.iwd),
+        "Out": STDOUT if plan.stdout else "/dev/null",
+        "Owner": "nobody",
+        "ProcId": plan.proc,
+        "QDate": now,
+        "RequestCpus": plan.cpus,
+        "ShouldTransferFiles": "YES",
+        "TargetType": "Machine",
+        "TransferInput": ",".join(plan.inputs),
+        "User": "nobody@rehearsal",
+        "WhenToTransferOutput": plan.when,
+    }
+    if plan.old_arguments:
+        ad["Args"] = " ".join(plan.arguments)
+    else:
+        ad["Arguments"] = _words(plan.arguments)
+    if plan.outputs is not None:
+        ad["TransferOutput"] = ",".join(plan.outputs)
+    for name, size, unit in (("RequestMemory", plan.memory, MIB), ("RequestDisk", plan.disk, KIB)):
+        if size is not None:
+            ad[name] = size // unit
+    if plan.gpus:
+        ad["RequestGPUs"] = plan.gpus
+    if plan.checkpoint_code is not None:
+        ad |= {"CheckpointExitCode": plan.checkpoint_code, "WantFTOnCheckpoint": True}
+    return ad | {name: _Raw(value) for name, value in plan.ad.items()}
+
+
+def _machine_ad(plan: Plan, slot: Slot) -> dict[str, Expression]:
+    memory = 128 * math.ceil((plan.memory or 0) / MIB / 128) or 128
+    system = platform.uname()
+    return {
+        "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
+        "AssignedGPUs": ",".join(slot.gpus) or NO_GPU,
+        "CondorVersion": "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $",
+        "Cpus": plan.cpus,
+        "Disk": (plan.disk or 0) // KIB,
+        "DynamicSlot": True,
+        "FileSystemDomain": "rehearsal",
+        "GPUs": len(slot.gpus),
+        "HasFileTransfer": True,
+        "Machine": system.node,
+        "Memory": memory,
+        "MyType": "Machine",
+        "Name": f"{slot.name}@{system.node}",
+        "OpSys": {"Darwin": "macOS"}.get(system.system, system.system.upper()),
+        "SlotID": 1,
+        "SlotType": "Dynamic",
+        "State": "Claimed",
+        "Activity": "Busy",
+        "TargetType": "Job",
+        "TotalSlotCpus": plan.cpus,
+        "TotalSlotMemory": memory,
+        "UidDomain": "rehearsal",
+    }
+
+
+def _late(value: str) -> str:
+    """Return a value as it stands in the ad; the starter replaces the mark in the environment."""
+    return _SCRATCH.sub("#CoNdOrScRaTcHdIr#", value)
+
+
+class _Raw(str):
+    """An expression that stands in the ad as it is."""
+
+    __slots__ = ()
+
+
+def _ad(attributes: Mapping[str, Expression]) -> str:
+    return "".join(f"{k} = {_expression(attributes[k])}\n" for k in sorted(attributes))
+
+
+def _expression(value: Expression) -> str:
+    if isinstance(value, _Raw):
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace('"', '\\"').replace("\n", " ")  # a backslash is one, in this form
+        return f'"{escaped}"'
+    return str(value)
+
+
+def _words(words: Sequence[str]) -> str:
+    """Return words in the raw new syntax, quoted character by character as HTCondor writes it."""
+    quoted = (re.sub(r"([\s']+)", lambda m: "'" + m[1].replace("'", "''") + "'", w) for w in words)
+    return " ".join(word or "''" for word in quoted)

@@ -1,0 +1,290 @@
+"""Small jobs about which a rehearsal and a real pool must agree, and what each of them says."""
+
+from __future__ import annotations
+
+import glob
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.pool import T4, Pool
+
+PROBE = r"""
+echo "arguments $#"; for word in "$@"; do printf '<%s>\n' "$word"; done
+echo "cwd $([ "$PWD" = "$_CONDOR_SCRATCH_DIR" ] && echo scratch || echo "$PWD"), called $0"
+env | sed -n 's/^\([A-Za-z_][A-Za-z_0-9]*\)=.*/name \1/p' | sort
+for name in HOME TMPDIR OMP_NUM_THREADS MKL_NUM_THREADS BATCH_SYSTEM _CONDOR_SLOT A B C D EMPTY S FOO
+do printf '%s=%s\n' "$name" "${!name-unset}"; done | sed 's/slot1_.*/slot1_N/'
+[ "$CUDA_VISIBLE_DEVICES" = 10000 ] && echo "no GPU" || echo "a GPU"
+find . -printf 'file %y %m %P\n' | sort
+echo "stdin: $(cat)"
+echo "umask $(umask), core $(ulimit -c)"
+grep -E '^(Arguments|Environment|RequestCpus|RequestMemory|RequestDisk|ProcId|JobStatus|Out|Err|In|Mine|JobUniverse|WhenToTransferOutput|TransferOutput|NumJobStarts|NumShadowStarts|JobRunCount) ' "$_CONDOR_JOB_AD"
+grep -E '^(Cpus|Memory|Disk|GPUs|SlotType|State|MyType) ' "$_CONDOR_MACHINE_AD"
+"""
+AGAIN = 'if ! grep -q "^NumJobStarts = 0" .job.ad; then {}; fi\n'
+WAIT = "touch ready; for i in $(seq 600); do sleep 0.1; done"
+LS = "ls -A | grep -v condor_std\n"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job: lines of its description, its script, files beside it ('->x' is a symbolic link).
+
+    evict: how, once the job made a file `ready`. debris: the pool leaves an empty file where a
+    transfer failed; the files are then not compared.
+    """
+
+    name: str
+    lines: str = ""
+    script: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    evict: str = ""
+    debris: bool = False
+    mode: int = 0o755
+
+    def lay_out(self, folder: Path) -> Path:
+        """Write the job's folder; return its description."""
+        folder.mkdir(parents=True)
+        for name, text in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text.startswith("->"):
+                path.symlink_to(text[2:])
+            else:
+                path.write_text(text)
+        settings = {
+            "executable": "job.sh", "output": "o.out", "error": "o.err", "log": "o.log",
+            "should_transfer_files": "YES", "when_to_transfer_output": "ON_EXIT",
+            "request_memory": "64MB", "request_disk": "50MB",
+        }  # fmt: skip
+        given = {line.partition("=")[0].strip() for line in self.lines.splitlines()}
+        if self.script:
+            first = "" if self.script.startswith("#!") else "#!/bin/bash\n"
+            (folder / "job.sh").write_text(first + self.script + "\n")
+            (folder / "job.sh").chmod(self.mode)
+        text = "".join(f"{k} = {v}\n" for k, v in settings.items() if k not in given)
+        path = folder / "job.sub"
+        path.write_text(f"folder = {folder}\n{text}{self.lines}\nqueue\n")
+        return path
+
+
+def outputs(names: str, more: str = "") -> str:
+    return f"transfer_output_files = {names}\n{more}"
+
+
+CHECKPOINT = "checkpoint_exit_code = 85\n"
+OR_EVICT = "when_to_transfer_output = ON_EXIT_OR_EVICT\n"
+
+CASES = [
+    Case("the probe", "transfer_input_files = a.txt", PROBE, {"a.txt": "a\n", "b.txt": "b\n"}),
+    Case("exit code 3", "", "echo out; echo err >&2; exit 3"),
+    Case("a signal", "", "echo hi; kill -SEGV $$"),
+    Case("missing input", "transfer_input_files = nope.txt", "echo hi"),
+    Case("missing output", outputs("there, nope"), "echo hi > there; exit 4"),
+    Case("missing output and a signal", outputs("nope"), "kill -9 $$"),
+    Case("no output named", "transfer_input_files = a.txt, d, same",
+         "echo x > new; mkdir sub; echo y > sub/y; sleep 1.1; echo more >> a.txt; echo z > d/z; touch empty; "
+         "ln -s new link; ln -s sub linkdir; echo .h > .hidden",
+         {"a.txt": "a\n", "d/e": "e\n", "same": "x"}),
+    Case("output folders", outputs("sub, deep/er/f.txt, sl/, top.txt"),
+         "mkdir -p sub/in deep/er sl/k; echo 1 > sub/in/a; ln -s a sub/in/ln; ln -s nope sub/dangling; "
+         "echo 2 > deep/er/f.txt; echo 3 > sl/k/b; echo 5 > sl/c; echo 4 > top.txt; mkfifo sub/pipe"),
+    Case("an output folder with a link to a folder", outputs("sub"),
+         "mkdir -p sub/in; ln -s in sub/link; echo 1 > sub/f", debris=True),
+    Case("outputs are no patterns", outputs("*.txt"), "touch a.txt b.txt"),
+    Case("no output at all", outputs('""'), "echo 1 > new"),
+    Case("remaps", outputs("a, b, sub, deep/c", 'transfer_output_remaps = "a = out/a2; b=b2;sub=sub2;deep/c=no"'),
+         "mkdir -p sub deep; echo 1 > a; echo 2 > b; echo 3 > sub/s; echo 4 > deep/c", {"out/keep": ""}),
+    Case("remaps inside and in a chain", outputs("sub, a", 'transfer_output_remaps = "sub/s=s2;a=b;b=new folder/c d"'),
+         "mkdir -p sub; echo 3 > sub/s; echo 4 > sub/t; echo 1 > a"),
+    Case("an absolute remap into a new folder", outputs("a", 'transfer_output_remaps = "a=$(folder)/new/at/all"'),
+         "echo 1 > a"),
+    Case("input folders", "transfer_input_files = d, e/, f/g, h/i.txt, j/k/", PROBE,
+         {"d/1": "", "d/x/2": "", "e/3": "", "e/y/4": "", "f/g/5": "", "h/i.txt": "", "j/k/6": ""}),
+    Case("relative paths", outputs("p/q/r", "preserve_relative_paths = true\ntransfer_input_files = f/g, h/i.txt, e/"),
+         PROBE + "mkdir -p p/q; echo 1 > p/q/r", {"f/g/5": "", "h/i.txt": "", "e/3": ""}),
+    Case("spaces in names", outputs("o p.txt", "transfer_input_files = a b.txt, c d"),
+         LS + "cat 'a b.txt' 'c d/e f'; echo 1 > 'o p.txt'", {"a b.txt": "ab", "c d/e f": "ef"}),
+    Case("two inputs of one name", "transfer_input_files = d1/a, d2/a", "cat a", {"d1/a": "1", "d2/a": "2"}),
+    Case("absolute inputs", "transfer_input_files = $(folder)/abs.txt, /etc/hostname", LS, {"abs.txt": "x"}),
+    Case("links among inputs", "transfer_input_files = lf, dd, ld/",
+         "find . -printf '%y %P\\n' | grep -v condor_std | sort",
+         {"t": "t\n", "td/u": "u\n", "lf": "->t", "ld": "->td", "dd/x": "x", "dd/lf": "->../t", "dd/no": "->nope"}),
+    Case("a link to a folder", "transfer_input_files = ld", LS, {"td/u": "u\n", "ld": "->td"}),
+    Case("a link to a folder inside", "transfer_input_files = dd", LS, {"td/u": "u\n", "dd/ld": "->../td"}),
+    Case("a link to nothing", "transfer_input_files = lf", LS, {"lf": "->nope"}),
+    Case("arguments, new syntax", """arguments = "one 'two three' ""four"" 'it''s' -x=$(Process) ''" """, PROBE),
+    Case("arguments, old syntax", r"arguments = one two\"three 'four five' -p$(Process)", PROBE),
+    Case("environment, new syntax",
+         """environment = "A=1 B='two words' C=""q"" D='it''s' TMPDIR=/elsewhere OMP_NUM_THREADS=7 EMPTY=" """, PROBE),
+    Case("environment, old syntax", "environment = A=1;B=two words;C='x'", PROBE),
+    Case("environment, the scratch folder",
+         'environment = "S=$$(CondorScratchDir)/x A=$_CONDOR_SCRATCH_DIR"', PROBE),
+    Case("environment from here", 'getenv = FOO*\nenvironment = "A=1"', PROBE),
+    Case("environment of the submitter", "environment = A=$ENV(FOO)", PROBE),
+    Case("executable that is there already",
+         "executable = /bin/sh\narguments = \"-c 'echo $0; ls -A; exit 5'\"\ntransfer_executable = false"),
+    Case("executable in a folder", "executable = bin/run.sh", files={"bin/run.sh": "#!/bin/sh\nbasename $0; ls\n"}),
+    Case("executable without x", "", "echo ran", mode=0o644),
+    Case("executable without a first line", "executable = e", files={"e": "echo hi\n"}),
+    Case("executable with a wrong first line", "", "#!/nope/python\nprint()"),
+    Case("executable is a folder", "executable = d", files={"d/x": ""}),
+    Case("initialdir", outputs("res", "initialdir = run1\ntransfer_input_files = in.txt"), LS + "echo r > res",
+         {"run1/in.txt": "i"}),
+    Case("stdin", "input = in.txt", PROBE, {"in.txt": "from stdin\n"}),
+    Case("stdin missing", "input = nope", "cat"),
+    Case("output in a folder that is not there", "output = no/dir/$(Process).out", "echo hi"),
+    Case("output is a folder", "output = d", "echo hi", {"d/x": ""}),
+    Case("stdout and stderr in one", "error = o.out", "echo 1; echo 2 >&2; echo 3"),
+    Case("no stdout", "output =\nerror =", "ls -A; echo 1 > new"),
+    Case("a daemon is left behind", outputs("f"),
+         "(setsid bash -c 'trap \"\" TERM HUP; sleep 30 && echo late >> f; sleep 100' >/dev/null 2>&1 &); echo 1 > f"),
+    Case("three checkpoints", outputs("c, done", CHECKPOINT + "transfer_checkpoint_files = c"),
+         "n=$(cat c 2>/dev/null || echo 0); n=$((n+1)); echo $n > c; echo run $n\n" + LS +
+         "touch f$n; [ $n -ge 3 ] || exit 85; echo d > done"),
+    Case("checkpoints of the outputs", outputs("c", CHECKPOINT),
+         "n=$(cat c 2>/dev/null || echo 0); n=$((n+1)); echo $n > c; echo run $n; [ $n -ge 3 ] || exit 85"),
+    Case("a checkpoint that misses a file", CHECKPOINT + "transfer_checkpoint_files = c, nope", "echo 1 > c; exit 85"),
+    Case("85 without checkpoint_exit_code", "", "exit 85"),
+    Case("failure by success_exit_code", outputs("a", "success_exit_code = 0\nmax_retries = 0\n"
+         "when_to_transfer_output = ON_SUCCESS"), "echo 1; echo 2 > a; exit 3"),
+    Case("evicted, ON_EXIT", outputs("c"),
+         LS + AGAIN.format("echo c > c; exit 0") + 'trap "echo term >> c; exit 9" TERM; echo first > c; ' + WAIT,
+         evict="vacate"),
+    Case("evicted, ON_EXIT_OR_EVICT", outputs("c", OR_EVICT),
+         LS + AGAIN.format("cat c; exit 0") + 'trap "echo term >> c; exit 9" TERM; echo first > c; touch other; ' + WAIT,
+         evict="vacate"),
+    Case("evicted, exits with 0", outputs("c", OR_EVICT),
+         AGAIN.format("cat c; exit 6") + 'trap "echo term >> c; exit 0" TERM; echo first > c; ' + WAIT, evict="vacate"),
+    Case("evicted, nested output", outputs("deep/c", OR_EVICT),
+         LS + AGAIN.format("mkdir -p deep; echo 2 > deep/c; exit 0") + 'trap "exit 9" TERM; mkdir deep; echo 1 > deep/c; ' + WAIT,
+         evict="vacate"),
+    Case("evicted, an output is missing", outputs("c, nope", OR_EVICT),
+         LS + AGAIN.format("exit 0") + 'trap "exit 85" TERM; echo first > c; ' + WAIT, evict="vacate"),
+    Case("evicted, no output named", OR_EVICT + "transfer_input_files = i",
+         LS + AGAIN.format("cat c i; exit 0") + 'trap "exit 1" TERM; echo first > c; mkdir sub; touch sub/s; echo more >> i; ' + WAIT,
+         {"i": "in\n"}, evict="vacate"),
+    Case("evicted, does not go", outputs("c", OR_EVICT + "job_max_vacate_time = 2"),
+         LS + AGAIN.format("echo x > c; exit 0") + 'trap "echo term >> c" TERM; echo first > c; ' + WAIT, evict="vacate"),
+    Case("evicted with SIGUSR1", outputs("c", OR_EVICT + "kill_sig = SIGUSR1"),
+         AGAIN.format("cat c; exit 0") + 'trap "echo usr1 >> c; exit 0" USR1; echo first > c; ' + WAIT, evict="vacate"),
+    Case("evicted, stdout goes on", outputs("c", OR_EVICT + "erase_output_and_error_on_restart = false"),
+         "echo hello\n" + AGAIN.format("exit 0") + 'trap "exit 1" TERM; touch c; ' + WAIT, evict="vacate"),
+    Case("evicted after a checkpoint", outputs("c", OR_EVICT + CHECKPOINT + "transfer_checkpoint_files = c, e"),
+         LS + 'echo start $(cat c)\ntrap "echo term >> c; exit 9" TERM\ncase "$(cat c)" in '
+         '"") echo one > c; echo e1 > e; exit 85;; '
+         "one) echo two > c; echo e2 > e; touch other; " + WAIT + ";; *) cat e;; esac", evict="vacate"),
+    Case("evicted hard after a checkpoint", outputs("c", OR_EVICT + CHECKPOINT + "transfer_checkpoint_files = c"),
+         LS + 'echo start $(cat c)\ntrap "echo term >> c; exit 9" TERM\n' + AGAIN.format("echo again >> c; exit 0") +
+         '[ -e c ] || { echo one > c; exit 85; }; echo two > c; ' + WAIT, evict="vacate -fast"),
+    Case("evicted after a checkpoint, ON_EXIT", outputs("c", CHECKPOINT + "transfer_checkpoint_files = c"),
+         LS + 'echo start $(cat c)\ntrap "echo term >> c; exit 85" TERM\n' + AGAIN.format("echo again >> c; exit 0") +
+         '[ -e c ] || { echo one > c; exit 85; }; echo two > c; ' + WAIT, evict="vacate"),
+    Case("evicted hard, nested checkpoint", outputs("deep/c", OR_EVICT + CHECKPOINT + "transfer_checkpoint_files = deep/c"),
+         LS + AGAIN.format("mkdir -p deep; echo 2 > deep/c; exit 0") +
+         '[ -e deep ] || { mkdir deep; echo 1 > deep/c; exit 85; }; ' + WAIT, evict="vacate -fast"),
+    Case("evicted, a kept folder is replaced", outputs("r", OR_EVICT + CHECKPOINT + "transfer_checkpoint_files = r"),
+         'find . -type f | grep -v condor | sort; trap "exit 0" TERM; [ -e r ] || { mkdir r; touch r/old; exit 85; }\n' +
+         AGAIN.format("exit 0") + "rm r/old; touch r/new; " + WAIT, evict="vacate"),
+    # last: a slot of two cores may be used again for a job that asked for one
+    Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Said:
+    """What became of a job: the same words for a pool and for a rehearsal."""
+
+    state: str
+    code: int | None
+    signal: int | None
+    hold: tuple[int, int] | None
+    starts: int
+    files: Mapping[str, str]
+
+
+_SCRATCH = re.compile(r"/[^\s:'\"]*/(?:dir_\d+|rehearsal-[^/]+/sandbox-\d+)/scratch")
+
+
+def words(text: str) -> str:
+    """What a job printed, without what is another on every machine and at every time."""
+    text = _SCRATCH.sub("SCRATCH", text)
+    text = re.sub(
+        r"(?m)^name _CONDOR_ANCESTOR_\d+\n(?:name _CONDOR_ANCESTOR_\d+\n)*",
+        "name _CONDOR_ANCESTOR_N\n",
+        text,
+    )
+    return text
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder, by its name there."""
+    return {
+        str(p.relative_to(folder)): words(p.read_text())
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and not p.is_symlink() and p.name != "o.log"
+    }
+
+
+def on_a_pool(prefix: Path, folder: Path) -> dict[str, Said]:
+    """Submit every case to one real pool, evict those that want it, and wait for all of them."""
+    said: dict[str, Said] = {}
+    with Pool(prefix, folder / "pool", gpus=[T4] * 2, cpus=128) as pool:
+        clusters: dict[int, Case] = {}
+        before: dict[str, dict[str, str]] = {}
+        for number, case in enumerate(CASES):
+            own = folder / f"{number}"
+            path = case.lay_out(own)
+            before[case.name] = contents(own)
+            clusters[pool.submit(path.name, own)] = case
+        evicted: set[int] = set()
+        end = time.monotonic() + 240
+        while len(said) < len(clusters):
+            assert time.monotonic() < end, {c.name for c in clusters.values()} - set(said)
+            for cluster in _ready(folder / "pool") & (set(clusters) - evicted):
+                pool.run("condor_vacate_job", *clusters[cluster].evict.split()[1:], str(cluster))
+                evicted.add(cluster)
+            for cluster, row in _ended(pool).items():
+                case = clusters[cluster]
+                own = folder / f"{CASES.index(case)}"
+                if case.name not in said and not (case.evict and cluster not in evicted):
+                    files = contents(own)
+                    old = before[case.name]
+                    new = {n: t for n, t in files.items() if old.get(n) != t}
+                    said[case.name] = Said(*row, new)  # type: ignore[arg-type]
+            time.sleep(0.3)
+    return said
+
+
+def _ready(pool: Path) -> set[int]:
+    """The clusters whose jobs made a file `ready` in their scratch folder."""
+    found = set()
+    for path in glob.glob(f"{pool}/execute/dir_*/scratch/ready"):
+        try:
+            ad = Path(path).with_name(".job.ad").read_text()
+        except OSError:
+            continue
+        found.add(int(re.findall(r"(?m)^ClusterId = (\d+)$", ad)[0]))
+    return found
+
+
+def _ended(pool: Pool) -> dict[int, tuple[object, ...]]:
+    names = ["ClusterId", "JobStatus", "ExitCode", "ExitBySignal", "ExitSignal", "HoldReasonCode",
+             "HoldReasonSubCode", "NumJobStarts"]  # fmt: skip
+    rows = pool.run("condor_q", "-af:t", *names) + pool.run("condor_history", "-af:t", *names)
+    found: dict[int, tuple[object, ...]] = {}
+    for line in rows.splitlines():
+        cluster, status, code, by_signal, signal, hold, subcode, starts = line.split("\t")
+        if status not in "45":
+            continue
+        found[int(cluster)] = (
+            {"4": "completed", "5": "held"}[status],
+            None if by_signal == "true" or code == "undefined" else int(code),
+            int(signal) if by_signal == "true" else None,
+            (int(hold), int(subcode)) if status == "5" else None,
+            int(starts),
+        )
+    return found

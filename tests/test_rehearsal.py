@@ -1,0 +1,190 @@
+"""Parts of a rehearsal that need no job to run: plans, transfers, advice, comparisons."""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.errors import CheckFailed, ScaffoldError
+from pixi_scaffold.job import read_description
+from pixi_scaffold.rehearsal import Plan, read_plan
+from pixi_scaffold.rehearsal.advice import GIB, advise, amount
+from pixi_scaffold.rehearsal.comparison import compare
+from pixi_scaffold.rehearsal.delivery import (
+    ALLOW_CPU,
+    STAGED,
+    deliver,
+    gpu_ids,
+    names_of,
+    unanswered,
+)
+from pixi_scaffold.rehearsal.meter import size_of
+from pixi_scaffold.rehearsal.transfer import is_url, send
+
+MIB = 1 << 20
+
+
+def plan(folder: Path, lines: str, proc: int = 0) -> Plan:
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    path = folder / "job.sub"
+    path.write_text(f"executable = run.sh\n{lines}\n" + ("" if "queue" in lines else "queue\n"))
+    return read_plan(read_description(path, folder).jobs[0], proc)
+
+
+def test_a_plan_of_one_job_of_a_sweep(tmp_path: Path) -> None:
+    found = plan(
+        tmp_path,
+        "request_memory = $(mem)\narguments = $(x) $(Process)\noutput = o-$(x)\n"
+        "queue x, mem from (\na, 2GB\nb, 300\n)",
+        1,
+    )
+    assert found.arguments == ("b", "1")
+    assert found.stdout == "o-b"
+    assert found.memory == 300 * MIB
+    assert (found.when, found.keeps_at_eviction, found.append) == ("ON_EXIT", False, False)
+    assert found.disk is None
+    assert found.kill_signal == signal.SIGTERM
+
+
+def test_a_plan_takes_from_the_environment_what_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RS_ONE", "RS_TWO", "OTHER"):
+        monkeypatch.setenv(name, name.lower())
+    found = plan(
+        tmp_path, 'getenv = RS_*, !RS_TWO\nenvironment = "A=$ENV(OTHER) B=$ENV(NOT_SET:x)"'
+    )
+    assert dict(found.environment) == {"RS_ONE": "rs_one", "A": "other", "B": "x"}
+    assert plan(tmp_path, "getenv = true").environment["OTHER"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "says"),
+    [
+        ("initialdir = nowhere", CheckFailed, "no folder"),
+        ("kill_sig = SIGNOTHING", CheckFailed, "no signal"),
+        ("executable = gone", CheckFailed, "not there"),
+        ('environment = "A=\'b"', CheckFailed, "refuses the environment"),
+        ("arguments = $RANDOM_INTEGER(1,9)", ScaffoldError, "only the pool can tell"),
+        ("output = $$(Machine).out", ScaffoldError, "job.sub:2"),
+    ],
+)
+def test_what_is_no_plan(tmp_path: Path, lines: str, error: type[ScaffoldError], says: str) -> None:
+    with pytest.raises(error) as caught:
+        plan(tmp_path, lines)
+    assert says in caught.value.message
+
+
+def test_a_transfer_goes_on_after_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "in" / "d").mkdir(parents=True)
+    (tmp_path / "in" / "d" / "x").write_text("x")
+    (tmp_path / "in" / "loop").symlink_to("loop")
+    names = ["gone", "d", "osdf:///y", "loop", "d/x/"]
+    sent = send(names, tmp_path / "in", lambda name: tmp_path / "out" / name, preserve=False)
+    assert sent.names == ["d/x"]
+    assert sent.urls == ["osdf:///y"]
+    assert [f.number for f in sent.failures] == [errno.ENOENT, errno.ELOOP, errno.ENOTDIR]
+    assert sent.size == 1
+    assert (tmp_path / "out" / "d" / "x").read_text() == "x"
+
+
+def test_what_a_url_is() -> None:
+    assert is_url("stash+osdf:///x")
+    assert not is_url("a/b")
+    assert not is_url("://x")
+
+
+@pytest.mark.parametrize(
+    ("measured", "requested", "suggested"),
+    [
+        (100, 128, None),  # enough, and not too much
+        (110, 128, 256),  # 1.25 times would not fit
+        (100, 1000, None),  # within a GiB of what is right: not worth a change
+        (1000, 8192, 1280),
+        (3000, 100, 3840),
+    ],
+)
+def test_memory_that_is_suggested(measured: int, requested: int, suggested: int | None) -> None:
+    found = advise("request_memory", measured * MIB, requested * MIB)
+    assert found.suggested == (None if suggested is None else suggested * MIB)
+    assert found.over == (measured > requested)
+
+
+def test_no_smaller_request_without_a_base_for_it() -> None:
+    found = advise("request_memory", GIB, 16 * GIB, "measured without its GPU")
+    assert found.suggested is None
+    assert "without its GPU" in found.words()
+    assert advise("request_memory", 20 * GIB, 16 * GIB, "measured without its GPU").suggested
+    assert advise("request_memory", GIB, None).suggested is None  # an expression
+
+
+def test_amounts() -> None:
+    assert [amount(n) for n in (0, 2000, 5 * MIB, 2 * GIB, 2 * GIB + 1, 11 * GIB + 1)] == [
+        "0 bytes", "2 KB", "5 MB", "2 GB", "2049 MB", "12 GB",
+    ]  # fmt: skip
+    assert amount(512 * MIB, plain=True) == "512MB"
+
+
+def test_metrics_are_compared_by_value(tmp_path: Path) -> None:
+    one, two = tmp_path / "one" / "runs", tmp_path / "two" / "runs"
+    for folder in (one, two):
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text('{"loss": 0.5}')
+    assert compare(one.parent, two.parent).exact
+    rows = [{"epoch": 1, "loss": 0.5, "seconds": 3.1}, {"epoch": 2, "loss": 0.25, "seconds": 3.0}]
+    (one / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (two / "metrics.jsonl").write_text("\n".join(json.dumps(r | {"seconds": 9}) for r in rows))
+    found = compare(one.parent, two.parent)
+    assert (found.exact, found.different, found.ignored) == (False, (), ("seconds",))
+    assert "without seconds" in found.words()
+    rows[1]["loss"] = 0.3
+    (two / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert compare(one.parent, two.parent).different == (
+        "runs/metrics.jsonl: line 2, loss: 0.25, uninterrupted 0.3",
+    )
+    (one / "metrics.json").unlink()
+    assert "only from the uninterrupted run" in compare(one.parent, two.parent).different[0]
+    assert "nothing to compare" in compare(tmp_path / "none", tmp_path / "none").words()
+
+
+def test_gpus_are_real_first() -> None:
+    listing = "GPU 0: Tesla T4 (UUID: GPU-12ab-34)\nGPU 1: Tesla T4 (UUID: GPU-56cd-78)\n"
+    assert gpu_ids(listing, 9) == ("GPU-12ab-34", "GPU-56cd-78")
+    assert names_of(1, gpu_ids(listing, 9)) == ("GPU-12ab-34",)
+    assert names_of(2, ()) == ("GPU-00000001", "GPU-00000002")
+    assert names_of(0, ()) == ()
+
+
+def test_an_environment_of_the_cpu_needs_no_gpu(tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    (env / "bin").mkdir(parents=True)
+    (env / "conda-meta").mkdir()
+    (env / "bin" / "python").symlink_to(sys.executable)
+    found = plan(tmp_path, "request_gpus = 1")
+    found.executable.write_text(f"#!/bin/sh\n: {STAGED} {ALLOW_CPU}\n")
+    for gpu in (False, True):
+        added = deliver(found, tmp_path, environment=env, network=False, gpu=gpu)
+        assert added.env == {STAGED: str(env), ALLOW_CPU: "1"}
+        assert sum(ALLOW_CPU in note for note in added.notes) == 1
+    (env / "conda-meta" / "cuda-version-12.9-h1.json").touch()
+    added = deliver(found, tmp_path, environment=env, network=False, gpu=True)
+    assert added.env == {STAGED: str(env)}
+
+
+def test_nobody_answers() -> None:
+    assert "does not answer" in (unanswered("http://127.0.0.1:9/pixi.tar.gz") or "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="hard links and blocks")
+def test_the_size_of_a_folder_counts_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * (1 << 20))
+    before = size_of(tmp_path)
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    (tmp_path / "c").symlink_to("a")
+    assert size_of(tmp_path) == before
+    assert before >= 1 << 20

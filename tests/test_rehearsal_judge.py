@@ -1,0 +1,72 @@
+"""A real HTCondor pool is the judge: what becomes of a job there, and in a rehearsal."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.job import read_description
+from pixi_scaffold.rehearsal import Eviction, Outcome, Setting, read_plan, rehearse_job
+from pixi_scaffold.rehearsal.isolation import Walls, hidden
+from pixi_scaffold.rehearsal.surroundings import Slot
+from tests.support.jobs import CASES, Case, Said, contents, on_a_pool
+from tests.support.pool import condor_prefix
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    os.environ["FOO"] = "from here"  # for getenv and $ENV(FOO)
+    return on_a_pool(condor_prefix(), tmp_path_factory.mktemp("judge"))
+
+
+def rehearsed(case: Case, folder: Path) -> Outcome:
+    path = case.lay_out(folder / "job")
+    os.environ["FOO"] = "from here"
+    plan = read_plan(read_description(path, path.parent).jobs[0], 0)
+    eviction = Eviction(0.5, hard="fast" in case.evict) if case.evict else None
+    setting = Setting(
+        folder / "results",
+        scratch=folder,
+        walls=Walls(hide=hidden([path.parent])),
+        slot=Slot(gpus=("GPU-1",) * plan.gpus),
+        eviction=eviction,
+    )
+    return rehearse_job(plan, setting)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_a_rehearsal_ends_as_on_the_pool(
+    case: Case, pool_said: dict[str, Said], tmp_path: Path
+) -> None:
+    there = pool_said[case.name]
+    outcome = rehearsed(case, tmp_path)
+    starts = sum(1 for a in outcome.attempts if a.ended != "checkpoint")
+    if outcome.hold and outcome.hold.code == 13:
+        starts = 0
+    if outcome.hold and outcome.hold.code == 36:
+        starts = 1
+    here = Said(
+        outcome.state,
+        outcome.code,
+        outcome.signal,
+        (outcome.hold.code, outcome.hold.subcode) if outcome.hold else None,
+        starts,
+        contents(tmp_path / "results"),
+    )
+    # a held job's ExitCode is of its last run, where it had one: not what is judged
+    if here.state == "held" and there.code is None:
+        here = Said("held", None, here.signal, here.hold, here.starts, here.files)
+    if case.debris:
+        assert (here.state, here.hold, here.code) == (there.state, there.hold, there.code)
+        return
+    assert list(here.files) == list(there.files)
+    for name, text in there.files.items():
+        assert here.files[name].splitlines() == text.splitlines(), name
+    assert here == there
+    if "name _CONDOR_SLOT" in str(here.files):
+        assert len(re.findall("name ", str(here.files))) > 30, "the probe ran"

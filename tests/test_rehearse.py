@@ -1,0 +1,414 @@
+"""`pixi-scaffold rehearse`, as a user runs it, on small jobs; the judge is test_rehearsal_judge.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Ran, scaffold
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are a thing of Linux")
+
+
+class Job:
+    """A folder with a description and a script."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, script: str, lines: str = "", queue: str = "queue") -> Path:
+        (self.folder / "job.sh").write_text(f"#!/bin/bash\n{script}\n")
+        (self.folder / "job.sh").chmod(0o755)
+        text = "executable = job.sh\noutput = o.out\nerror = o.err\nrequest_disk = 1GB\n"
+        if "request_memory" not in lines:
+            text += "request_memory = 1GB\n"
+        path = self.folder / "job.sub"
+        path.write_text(f"{text}{lines}\n{queue}\n")
+        return path
+
+    def rehearse(self, *options: object, code: int = 0) -> Ran:
+        ran = scaffold("rehearse", "job.sub", *options, cwd=self.folder)
+        assert ran.code == code, ran
+        return ran
+
+    def found(self, *options: object, code: int = 0) -> dict:
+        """The JSON document's only job."""
+        document = self.rehearse("--json", *options, code=code).document
+        assert document["exit_code"] == code
+        return dict(document["jobs"][0], results_of={r["name"]: r for r in document["results"]})
+
+    def text(self, name: str = "o.out", proc: int = 0) -> str:
+        return (self.folder / ".pixi" / "rehearsal" / f"job-{proc}" / name).read_text()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Job(folder)
+
+
+def processes(marker: str) -> list[str]:
+    """Command lines that hold the marker."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if marker in words:
+            found.append(words)
+    return found
+
+
+def sandboxes(scratch: Path) -> list[Path]:
+    return list(scratch.glob("rehearsal-*"))
+
+
+def test_a_job_that_passes(job: Job) -> None:
+    job.write("echo hello; echo 1 > f", "transfer_output_files = f")
+    ran = job.rehearse()
+    assert "exit code 0" in ran.out
+    assert "condor_submit job.sub" in ran.out
+    assert job.text() == "hello\n"
+    assert job.text("f") == "1\n"
+    assert not (job.folder / "f").exists(), "a rehearsal overwrites nothing"
+    assert not (job.folder / "o.out").exists()
+
+
+def test_a_failure_shows_the_last_lines_of_both_logs(job: Job) -> None:
+    job.write("echo to stdout; echo to stderr >&2; exit 7")
+    ran = job.rehearse(code=3)
+    assert "the job ended with exit code 7" in ran.out
+    assert "to stdout" in ran.out
+    assert "to stderr" in ran.out
+
+
+def test_a_log_does_no_harm_to_the_terminal(job: Job) -> None:
+    job.write(
+        "yes | head -c 3000000; printf '\\033[31mred\\007\\xff\\n'; head -c 999 /dev/zero; exit 1"
+    )
+    ran = job.rehearse(code=3)
+    assert "\x1b" not in ran.out
+    assert "\x07" not in ran.out
+    assert "red" in ran.out
+    assert len(ran.out) < 5000
+
+
+def test_a_file_that_was_forgotten_is_named(job: Job) -> None:
+    (job.folder / "helper.py").touch()
+    (job.folder / "data.csv").touch()
+    job.write("cat data.csv")
+    hint = "is here and was not transferred: add it to transfer_input_files"
+    assert f"data.csv {hint}" in job.rehearse(code=3).out
+    job.write("echo \"No module named 'helper'\" >&2; exit 1")
+    assert f"helper.py {hint}" in job.rehearse(code=3).out
+    job.write("cat other.csv")
+    assert hint not in job.rehearse(code=3).out
+
+
+def test_what_condor_submit_would_refuse(job: Job) -> None:
+    path = job.write("true")
+    (job.folder / "job.sh").unlink()
+    assert "executable job.sh is not there" in job.rehearse(code=3).err
+    job.write("true", 'arguments = "one \'two"')
+    assert "refuses the arguments" in job.rehearse(code=3).err
+    path.write_text("this is no description\nqueue\n")
+    assert "job.sub:1" in job.rehearse(code=3).err
+    path.unlink()
+    assert "cannot read" in job.rehearse(code=1).err
+    job.write("true", "universe = grid")
+    assert "cannot be rehearsed here" in job.rehearse(code=1).err
+
+
+@linux
+def test_only_what_was_transferred_can_be_read(job: Job) -> None:
+    (job.folder / "secret.txt").write_text("secret")
+    (job.folder / "data").mkdir()
+    (job.folder / "data" / "x").write_text("x")
+    job.write(
+        f"cat {job.folder}/secret.txt; ls {job.folder}; ls -A ~ {Path.home()}; cat x\n"
+        f"echo written > {job.folder}/new; echo > /usr/new; echo > /tmp/new && echo tmp; "
+        "exec 3<>/dev/tcp/127.0.0.1/1; exec 3<>/dev/tcp/203.0.113.1/80; true",
+        "transfer_input_files = data/",
+    )
+    found = job.found()
+    if "files" not in found["isolated"]:
+        pytest.skip(f"no namespaces here: {found['notes']}")
+    assert job.text() == f"{Path.home()}:\nx" + "tmp\n" or job.text().endswith("xtmp\n")
+    errors = job.text("o.err")
+    assert "secret.txt: No such file" in errors
+    assert "/usr/new: " in errors
+    assert "Connection refused" in errors, "127.0.0.1 is there"
+    assert "Network is unreachable" in errors
+    assert not Path("/tmp/new").exists()
+    assert not (job.folder / "new").exists()
+
+
+@linux
+def test_an_input_is_a_copy(job: Job) -> None:
+    (job.folder / "data").write_text("as it was\n")
+    (job.folder / "data").chmod(0o600)
+    job.write("echo changed > data; rm job.sh", "transfer_input_files = data")
+    job.rehearse()
+    assert (job.folder / "data").read_text() == "as it was\n"
+    assert (job.folder / "job.sh").exists()
+
+
+@linux
+def test_nothing_outlives_the_job(job: Job, tmp_path: Path) -> None:
+    job.write(
+        "(trap '' TERM HUP; setsid sleep 98765 &) >/dev/null 2>&1; (setsid nohup sleep 98765 &) ; mkdir ro; touch ro/f; chmod 0 ro"
+    )
+    found = job.found("--scratch", tmp_path)
+    assert found["attempts"][0]["left"] == 2
+    assert not processes("sleep 98765")
+    assert not sandboxes(tmp_path)
+
+
+@linux
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_rehearsal_leaves_nothing(job: Job, tmp_path: Path, sig: int) -> None:
+    job.write(
+        "trap '' INT TERM; (setsid sleep 98766 &); echo > ready; while :; do sleep 98766; done"
+    )
+    argv = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", "--scratch", tmp_path]
+    process = subprocess.Popen(
+        argv, cwd=job.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    end = time.monotonic() + 30
+    while not list(tmp_path.glob("rehearsal-*/*/scratch/ready")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert len(processes("sleep 98766")) >= 2
+    process.send_signal(sig)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == (130 if sig != signal.SIGKILL else -9), out
+    end = time.monotonic() + 10
+    while processes("sleep 98766"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    if sig != signal.SIGKILL:
+        assert "Traceback" not in out
+        assert not sandboxes(tmp_path)
+
+
+def test_a_timeout_is_a_finding(job: Job, tmp_path: Path) -> None:
+    job.write("echo begun; sleep 98767")
+    ran = job.rehearse("--timeout", 1, "--scratch", tmp_path, code=3)
+    assert "--timeout" in ran.out
+    assert "begun" in ran.out
+    assert not processes("sleep 98767")
+
+
+def test_keep_keeps_the_sandbox(job: Job, tmp_path: Path) -> None:
+    job.write("echo left > here")
+    found = job.found("--keep", "--scratch", tmp_path)
+    assert (Path(found["sandbox"]) / "here").read_text() == "left\n"
+
+
+@linux
+def test_over_memory_and_disk_is_held_and_fixed(job: Job) -> None:
+    path = job.write(
+        "python3 -c 'x = bytearray(300 << 20); import time; time.sleep(0.3)'; head -c 200M /dev/zero > big",
+        '# a comment, \xe4\nrequest_memory   =  100MB   \nRequest_Disk = 10 MB\ntransfer_output_files = ""',
+    )
+    path.write_text(path.read_text().replace("request_disk = 1GB\n", ""))
+    before = path.read_text()
+    rows = job.found(code=3)["results_of"]
+    assert "HoldReasonCode 34" in rows["memory"]["detail"]
+    assert rows["disk"]["status"] == "failed"
+    assert path.read_text() == before
+    found = job.found("--fix", code=3)
+    assert 300 << 20 < found["usage"]["memory"] < 400 << 20
+    assert 200 << 20 <= found["usage"]["disk"] < 210 << 20
+    after = path.read_text()
+    assert after == before.replace("=  100MB   ", "=  512MB   ").replace("= 10 MB", "= 300MB")
+    assert job.found()["results_of"]["memory"]["status"] == "passed"
+
+
+@linux
+def test_memory_of_processes_that_start_others_counts_once(job: Job) -> None:
+    """subprocess uses vfork(2): for a moment two processes have one memory."""
+    job.write(
+        'python3 -c \'import subprocess; x = bytearray(200 << 20)\nfor _ in range(60): subprocess.run(["sleep", "0.01"])\'',
+        "request_memory = 300MB",
+    )
+    assert job.found()["usage"]["memory"] < 250 << 20
+
+
+def test_a_missing_request_is_added_before_the_queue(job: Job) -> None:
+    path = job.write("true", "request_memory = $(wanted)\nwanted = 8GB")
+    path.write_text(path.read_text().replace("request_disk = 1GB\n", ""))
+    assert "request_memory is no plain size" in job.rehearse("--fix", code=1).err
+    path.write_text(path.read_text().replace("$(wanted)", "1GB"))
+    job.rehearse("--fix")
+    assert path.read_text().splitlines()[-2:] == ["request_disk = 100MB", "queue"]
+
+
+def test_the_jobs_of_a_sweep(job: Job) -> None:
+    (job.folder / "sweep.csv").write_text("a, 1\nb, 2\nc, 3\n")
+    job.write(
+        "echo $1 $2 > $3; sleep 0.2; [ $1 != b ]",
+        'arguments = "$(x) $(y) out-$(Process)"\ntransfer_output_files = out-$(Process)',
+        "queue x, y from sweep.csv",
+    )
+    document = job.rehearse("--all", "--jobs", 3, "--json", code=3).document
+    states = {r["name"]: r["status"] for r in document["results"]}
+    assert states["job 0"] == states["job 2"] == "passed"
+    assert states["job 1"] == "failed"
+    assert job.text("out-2", 2) == "c 3\n"
+    assert job.found("--proc", 2)["brought"] == ["o.err", "o.out", "out-2"]
+    assert "0 to 2" in job.rehearse("--proc", 3, code=2).err
+    assert "use one of them" in job.rehearse("--proc", 1, "--all", code=2).err
+    job.write(
+        "echo $1 > same; true",
+        'arguments = "$(Item)"\ntransfer_output_files = same',
+        "queue 2 in (p, q)",
+    )
+    assert "all bring back same" in job.rehearse("--all", "--jobs", 4, code=3).out
+
+
+def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:
+    job.write("sleep 98768", 'environment = "A=$$(Memory)"', "queue 2")
+    started = time.monotonic()
+    assert "only the pool can tell" in job.rehearse("--all", "--jobs", 2, code=1).err
+    assert time.monotonic() - started < 30
+
+
+CHECKPOINTING = """
+n=0; [ -e state ] && n=$(cat state)
+trap 'echo $n > state; exit 85' TERM
+while [ $n -lt 20 ]; do n=$((n+1)); sleep 0.1; done
+echo $n > state; mkdir -p runs; echo "{\\"steps\\": $n, \\"seconds\\": $RANDOM}" > runs/metrics.json
+"""
+LINES = """checkpoint_exit_code = 85
+transfer_checkpoint_files = state
+transfer_output_files = runs
+when_to_transfer_output = ON_EXIT_OR_EVICT"""
+
+
+def test_an_eviction_that_the_job_survives(job: Job) -> None:
+    job.write(
+        CHECKPOINTING.replace(
+            "echo $n > state; exit 85", "mkdir -p runs; echo $n > state; exit 85"
+        ),
+        LINES.replace("= runs", "= runs, state"),
+    )
+    found = job.found("--evict-after", 0.7)
+    assert [a["ended"] for a in found["attempts"]] == ["evicted", "exited"]
+    assert "state" in found["attempts"][0]["kept"]
+    assert found["compared"]["files"] == ["runs/metrics.json"]
+    assert not found["compared"]["exact"]
+    assert found["compared"]["ignored"] == ["seconds"]
+    assert found["compared"]["different"] == []
+
+
+def test_an_eviction_that_loses_work(job: Job) -> None:
+    """Without the state among what is kept, it ends with other metrics: here, how often it ran."""
+    job.write(
+        "grep -o 'NumJobStarts = .' .job.ad | sed 's/.*= /{\"starts_\": /; s/$/, \"n\": 1}/' > metrics.json\n"
+        "sed -i 's/starts_/loss/' metrics.json; sleep 1.5",
+        "transfer_output_files = metrics.json",
+    )
+    found = job.found("--evict-after", 0.5, code=3)
+    assert "keeps nothing at an eviction" in found["attempts"][0]["note"]
+    assert found["compared"]["different"] == ["metrics.json: loss: 1, uninterrupted 0"]
+
+
+def test_an_eviction_that_comes_too_late_or_in_vain(job: Job) -> None:
+    job.write("true")
+    assert "before it could be evicted" in job.rehearse("--evict-after", 5, code=3).out
+    job.write("exit 3")
+    assert "the job fails without one" in job.rehearse("--evict-after", "random", code=3).out
+    assert "neither seconds nor" in job.rehearse("--evict-after", "soon", code=2).err
+
+
+def test_random_is_within_the_run(job: Job) -> None:
+    job.write("sleep 1")
+    found = job.found("--evict-after", "random")
+    assert len(found["attempts"]) == 2
+    assert found["attempts"][0]["seconds"] < 1.2
+
+
+def test_urls_are_told_and_not_fetched(job: Job) -> None:
+    job.write(
+        "ls; echo 1 > f",
+        "transfer_input_files = osdf:///a/b.tar\ntransfer_output_files = f\n"
+        "output_destination = s3://bucket/",
+    )
+    found = job.found()
+    assert any("osdf:///a/b.tar" in note and "not fetched" in note for note in found["notes"])
+    assert any(note.startswith("f goes to a URL") for note in found["notes"])
+    assert "b.tar" not in job.text()
+
+
+def test_added_variables_and_arguments_are_told(job: Job) -> None:
+    job.write('echo "$A $*"', 'arguments = "one"')
+    found = job.found("--set", "A=b c", "--more-arguments", "--epochs 'x y'")
+    assert job.text() == "b c one --epochs x y\n"
+    assert any("A=b c" in note for note in found["notes"])
+    assert any("shortened" in note for note in found["notes"])
+
+
+@linux
+def test_the_ads_are_classads(job: Job) -> None:
+    classad2 = pytest.importorskip("classad2", reason="HTCondor's bindings are not here")
+    job.write(
+        "cat .job.ad > job.ad; cat .machine.ad > machine.ad",
+        'arguments = "a ""b"" \'c d\'"\nenvironment = "X=1\\2"\n+Mine = {1, "two"}\nrequest_cpus = 2',
+    )
+    job.rehearse()
+    own = classad2.parseOne(job.text("job.ad"))
+    machine = classad2.parseOne(job.text("machine.ad"))
+    assert own["Arguments"] == "a \"b\" c' 'd"
+    assert own["Environment"] == "X=1\\2"
+    assert list(own.eval("Mine")) == [1, "two"]
+    assert own.eval("RequestMemory") == 1024
+    assert machine["Cpus"] == 2
+
+
+@linux
+def test_without_isolation_it_says_so(job: Job) -> None:
+    (job.folder / "secret.txt").write_text("seen\n")
+    job.write(f"cat {job.folder}/secret.txt; (setsid sleep 98769 >/dev/null 2>&1 &); sleep 0.1")
+    found = job.found("--no-isolation")
+    assert found["isolated"] == []
+    assert any("not isolated" in note for note in found["notes"])
+    assert job.text() == "seen\n"
+    assert not processes("sleep 98769")
+
+
+def test_the_staged_environment_is_visible_and_readable(job: Job, tmp_path: Path) -> None:
+    env = job.folder / "env"
+    (env / "bin").mkdir(parents=True)
+    (env / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
+    (env / "here").write_text("in the environment\n")
+    job.write(
+        'cat "$PIXI_SCAFFOLD_ENV/here"; "$PIXI_SCAFFOLD_ENV/bin/python" -c "print(6 * 7)"; '
+        'touch "$PIXI_SCAFFOLD_ENV/new"; echo "$PIXI_SCAFFOLD_PIXI_URL"; true'
+    )
+    assert "check --train" in job.rehearse(code=1).err
+    found = job.found("--env", env)
+    assert job.text().startswith("in the environment\n42\n")
+    assert found["delivery"] == {"kind": "bootstrap", "staged": True}
+    assert any("staged from" in note for note in found["notes"])
+    if "read-only" in found["isolated"]:
+        assert not (env / "new").exists()
+    assert "no bin/python" in job.rehearse("--env", tmp_path, code=1).err
+
+
+def test_the_document_is_one(job: Job) -> None:
+    job.write("true")
+    ran = job.rehearse("--json")
+    document = json.loads(ran.out)
+    assert document["command"] == "rehearse"
+    assert document["ok"] is True
+    assert document["jobs"][0]["requested"]["memory"] == 1 << 30
