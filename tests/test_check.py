@@ -180,7 +180,7 @@ def test_a_workspace_of_others_that_only_pixi_can_judge(project: Path) -> None:
     [
         (["nowhere.sub"], "there is no nowhere.sub"),
         (["job.sub", "."], "is a folder"),
-        (["job.sub", "--train"], "--train needs a workspace"),
+        (["job.sub", "--train"], "--train and --rehearse need a workspace"),
         (["--json", "--format", "sarif"], "exclude each other"),
         (["job.sub", "--slots", "nowhere.ad"], "cannot read nowhere.ad"),
         (["job.sub", "--slots", "run.sh"], "no machine ads"),

@@ -21,7 +21,7 @@ from tests.support.command import scaffold
 from tests.support.server import closed, serve, swallow
 from tests.test_lock import without_pixi
 
-STAGES = ["render", "manifest", "lock", "install", "train", "rehearse"]
+STAGES = ["render", "manifest", "lock", "submit", "worker", "install", "train", "rehearse"]
 
 
 def statuses(document: dict) -> dict[str, str]:
@@ -140,6 +140,8 @@ def test_with_conda_forge_the_lock_is_the_projects_own(template: Path, tmp_path:
         "render": "passed",
         "manifest": "passed",
         "lock": "passed",
+        "submit": "passed",
+        "worker": "passed",
         "install": "failed",
         "train": "skipped",
         "rehearse": "skipped",

@@ -118,6 +118,29 @@ def _channel_words(state: State, channel: str) -> str:
     return channel if state.options.channel not in (None, "starter") else "the starter channel"
 
 
+def lock_is_current(state: State, progress: Progress) -> Done:
+    """Compare pixi.lock with pixi.toml, without network."""
+    workspace = known(state.workspace)
+    progress.update("comparing pixi.lock with pixi.toml")
+    path = workspace.lock_file
+    hint = f"{change_folder(state.root)} && {program()} lock"
+    if not path.is_file():
+        raise CheckFailed(f"there is no {path.name}", hint)
+    found = read_lock(path)
+    try:
+        problems = unsatisfied(workspace, found)
+    except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
+        what = " ".join(error.message.split())
+        raise Skipped(what, f"{change_folder(state.root)} && pixi lock --check") from error
+    if problems:
+        raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
+    names = tuple(p.name for p in workspace.platforms)
+    locked = Locked(path, False, found.package_count, names)
+    facts = {"path": path.name, "sha256": _sha256(path)}
+    detail = f"{path.name} is current: {found.package_count} packages, {', '.join(names)}"
+    return Done(detail, replace(state, locked=locked).with_facts(lock=facts))
+
+
 def install(state: State, progress: Progress) -> Done:
     """Install the locked default environment for this machine."""
     workspace = known(state.workspace)
@@ -185,23 +208,18 @@ def _one_line(text: str) -> str:
     return " ".join(text.removeprefix("Cannot solve the request because of:").split())
 
 
-NEW = (
-    Stage("manifest", ("render",), manifest),
-    Stage("lock", ("manifest",), lock),
-    Stage("install", ("lock",), install),
-    Stage("train", ("install",), train),
-    Stage("rehearse", ("train",), rehearsal),
-)
+MANIFEST = Stage("manifest", ("render",), manifest)
+LOCK = Stage("lock", ("manifest",), lock)
+JUDGED_LOCK = Stage("lock", ("manifest",), lock_is_current)
+JOBS = (Stage("submit", ("render",), submit), Stage("worker", ("render",), worker))
+SLOTS = Stage("slots", (), slots)
+TRAIN = (Stage("install", ("lock",), install), Stage("train", ("install",), train))
+REHEARSE = Stage("rehearse", ("train",), rehearsal)
+
+NEW = (MANIFEST, LOCK, *JOBS, *TRAIN, REHEARSE)
 """The stages of `new` after render, in order."""
 
-SUBMIT = (
-    Stage("submit", (), submit),
-    Stage("worker", (), worker),
-    Stage("slots", (), slots),
-)
-"""The stages of `check` on submit files."""
-
-STAGES = tuple(dict.fromkeys(s.name for s in (*NEW[:2], *SUBMIT, *NEW[2:])))
+STAGES = tuple(dict.fromkeys(s.name for s in (*NEW[:4], SLOTS, *NEW[4:])))
 """The names of all stages of `check`, in order."""
 
 
@@ -260,7 +278,7 @@ def _check_files(wanted: Wanted, progress: Progress) -> Report:
     options = Options(
         paths=wanted.paths, submit_from=wanted.submit_from, slots=wanted.slots, fix=wanted.fix
     )
-    stages = _chosen(wanted, SUBMIT)
+    stages = _chosen(wanted, (*JOBS, SLOTS))
     return run_stages(stages, State(Path.cwd(), options), progress, "check")
 
 
@@ -272,7 +290,10 @@ def _check_folder(wanted: Wanted, progress: Progress) -> Report:
         if not find_descriptions(folder):
             raise
         report = run_stages(
-            _chosen(wanted, SUBMIT), _state(folder.absolute(), wanted, None), progress, "check"
+            _chosen(wanted, (*JOBS, SLOTS)),
+            _state(folder.absolute(), wanted, None),
+            progress,
+            "check",
         )
         why = {"what": "manifest", "why": f"there is no pixi.toml in {folder}"}
         return replace(report, facts={**report.facts, "skipped": [why, *report.facts["skipped"]]})
@@ -280,12 +301,11 @@ def _check_folder(wanted: Wanted, progress: Progress) -> Report:
     if channel not in (None, "starter"):
         stand_in, own = read_channel(channel or "", ask=True)
         channel = stand_in or own
-    judge = Stage("lock", ("manifest",), lock_is_current)
     use_own = channel is None and (root / "pixi.lock").is_file()
     train_too = wanted.train or wanted.rehearse
-    slow = NEW[2:] if wanted.rehearse else NEW[2:4] if train_too else ()
-    lock_stage = judge if use_own or not train_too else NEW[1]
-    stages = _chosen(wanted, (NEW[0], lock_stage, *SUBMIT, *slow))
+    slow = (*TRAIN, REHEARSE) if wanted.rehearse else TRAIN if train_too else ()
+    lock_stage = JUDGED_LOCK if use_own or not train_too else LOCK
+    stages = _chosen(wanted, (MANIFEST, lock_stage, *JOBS, SLOTS, *slow))
     then = next_commands if train_too else None
     report = run_stages(stages, _state(root, wanted, channel), progress, "check", then=then)
     if train_too:
@@ -334,26 +354,3 @@ def _with_needs(names: Iterable[str], stages: Sequence[Stage]) -> set[str]:
             keep.add(name)
             todo += [n for n in by_name[name].requires if n in by_name]
     return keep
-
-
-def lock_is_current(state: State, progress: Progress) -> Done:
-    """Compare pixi.lock with pixi.toml, without network."""
-    workspace = known(state.workspace)
-    progress.update("comparing pixi.lock with pixi.toml")
-    path = workspace.lock_file
-    hint = f"{change_folder(state.root)} && {program()} lock"
-    if not path.is_file():
-        raise CheckFailed(f"there is no {path.name}", hint)
-    found = read_lock(path)
-    try:
-        problems = unsatisfied(workspace, found)
-    except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
-        what = " ".join(error.message.split())
-        raise Skipped(what, f"{change_folder(state.root)} && pixi lock --check") from error
-    if problems:
-        raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
-    names = tuple(p.name for p in workspace.platforms)
-    locked = Locked(path, False, found.package_count, names)
-    facts = {"path": path.name, "sha256": _sha256(path)}
-    detail = f"{path.name} is current: {found.package_count} packages, {', '.join(names)}"
-    return Done(detail, replace(state, locked=locked).with_facts(lock=facts))
