@@ -130,6 +130,21 @@ def test_a_hard_link_stays_one(job: Path) -> None:
     assert sorted(p.name for p in job.parent.iterdir()) == names, "no copy is left"
 
 
+def test_a_read_only_file_is_refused_and_the_rest_is_fixed(job: Path) -> None:
+    second = job.with_name("second.sub")
+    second.write_bytes(job.read_bytes())
+    job.chmod(0o444)
+    before = job.read_bytes()
+    ran = scaffold("check", "--fix", "--json", cwd=job.parent)
+    assert ran.code == 3
+    assert job.read_bytes() == before
+    assert b"request_memory" in second.read_bytes()
+    assert ran.document["not_fixed"] == ["job.sub is not fixed: it is read-only"]
+    assert [line.split(":")[0] for line in ran.document["fixed"]] == ["second.sub"]
+    [stage] = [r for r in ran.document["results"] if r["name"] == "submit"]
+    assert "chmod u+w" in stage["hint"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files is POSIX")
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_full_disk_loses_nothing(job: Path, linked: bool) -> None:
