@@ -316,6 +316,8 @@ def test_what_is_no_regular_file_is_refused_with_words(job: Path) -> None:
     assert set(found) == {"p.sub", "zero.sub", "loop.sub", "gone.sub"}, "job.sub is read"
     assert found["p.sub"] == "it cannot be read: is not a regular file"
     assert "5 submit files: 4 errors" in scaffold("check", cwd=folder, timeout=30).out
+    slots = scaffold("check", job.name, "--slots", "p.sub", cwd=folder, timeout=30)
+    assert "p.sub is not a regular file" in slots.out
     two = scaffold("check", "p.sub", job.name, "--json", cwd=folder, timeout=30)
     assert [f["file"] for f in two.document["findings"]] == ["p.sub"]
     assert two.code == 3

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold import condor
-from pixi_scaffold.errors import Skipped
+from pixi_scaffold.errors import Skipped, UsageError
 from pixi_scaffold.fixes import apply_fixes, unchangeable
 from pixi_scaffold.job.ad import job_ad
+from pixi_scaffold.regular import NOT_REGULAR, special
 from pixi_scaffold.report import Progress
 from pixi_scaffold.review import (
     Review,
@@ -51,7 +53,7 @@ def worker(state: State, progress: Progress) -> Done:
 def slots(state: State, progress: Progress) -> Done:
     """Match every job against the slots that were given."""
     source = state.options.slots or condor.TYPICAL
-    ads = condor.read_slots(source)
+    ads = _read_slots(source)
     state, _ = _reviewed(state, progress)
     found = state.review
     assert found is not None  # noqa: S101  _reviewed puts it there
@@ -89,6 +91,13 @@ def slots(state: State, progress: Progress) -> Done:
     )
 
 
+def _read_slots(source: str) -> tuple[Any, ...]:
+    """Return the machine ads of a file; raises UsageError for a FIFO, which could be endless."""
+    if source != condor.TYPICAL and special(Path(source)):
+        raise UsageError(f"{source} {NOT_REGULAR}", "save it first: condor_status -long > slots.ad")
+    return condor.read_slots(source)
+
+
 def _done(
     state: State, found: Review, findings: tuple[Finding, ...], what: str, fixed: _Fixed
 ) -> Done:
@@ -99,7 +108,7 @@ def _done(
     if fixed.done:
         detail += f", {len(fixed.done)} fixed"
     if fixed.refused:
-        detail += f", {len(fixed.refused)} files not to be changed"
+        detail += f", {len(fixed.refused)} read-only"
     fixable = any(f.edits for f in findings)
     hint = "correct them" + (", or let it: add --fix" if fixable and not state.options.fix else "")
     if fixed.refused:
@@ -133,7 +142,7 @@ def _reviewed(state: State, progress: Progress) -> tuple[State, _Fixed]:
         raise Skipped("no submit file is in the workspace", "pixi-scaffold check FILE.sub")
     attributes = frozenset[str]()
     if state.options.slots is not None and condor.available():
-        attributes = condor.slot_attributes(condor.read_slots(state.options.slots))
+        attributes = condor.slot_attributes(_read_slots(state.options.slots))
     folder = state.options.submit_from
 
     def look() -> Review:

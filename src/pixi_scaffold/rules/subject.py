@@ -244,11 +244,15 @@ class Subject:
 def used_macros(subject: Subject) -> frozenset[str]:
     """Return the names (lower case) that the file mentions as macros or in `if defined`."""
     description = subject.description
+    files = (description.lines, *description.included.values())
+    return frozenset().union(*map(_macros_in, files))
+
+
+@lru_cache(maxsize=16)
+def _macros_in(lines: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that one file mentions; every job of a description asks."""
     found: set[str] = set()
-    for text in (
-        *description.lines,
-        *(line for ls in description.included.values() for line in ls),
-    ):
+    for text in lines:
         if "$" in text:
             found |= references(text)
         if "defined" in text.lower():
