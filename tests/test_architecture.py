@@ -13,7 +13,7 @@ from tests.support.paths import REPOSITORY
 
 SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 LAYERS = (
-    {"errors"},
+    {"errors", "regular"},
     {"process", "report"},
     {"workspace", "conda_package", "receipt", "repository", "job", "archive"}
     | {"tree", "versions", "settings", "steps", "manifest_merge", "destination"},

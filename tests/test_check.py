@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -288,3 +290,134 @@ def test_many_files_and_one_that_is_wrong(job: Path) -> None:
     assert "31 submit files: 1 error" in next(
         r["detail"] for r in ran.document["results"] if r["name"] == "submit"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
+def test_what_is_no_regular_file_is_refused_with_words(job: Path) -> None:
+    folder = job.parent
+    os.mkfifo(folder / "p.sub")
+    (folder / "zero.sub").symlink_to("/dev/zero")
+    (folder / "loop.sub").symlink_to("loop.sub")
+    (folder / "gone.sub").symlink_to("nowhere")
+    for name, said in (
+        ("p.sub", "p.sub is not a regular file"),
+        ("zero.sub", "zero.sub is not a regular file"),
+        ("loop.sub", "cannot read loop.sub: Too many levels of symbolic links"),
+        ("gone.sub", "cannot read gone.sub: No such file"),
+        ("x" * 300, "there is no xxx"),
+    ):
+        ran = scaffold("check", name, cwd=folder, timeout=30)
+        assert ran.code == 2, ran
+        assert said in ran.err
+    (folder / "d.sub").mkdir()
+    ran = scaffold("check", "--json", cwd=folder, timeout=30)
+    assert ran.code == 3
+    found = {f["file"]: f["message"] for f in ran.document["findings"]}
+    assert set(found) == {"p.sub", "zero.sub", "loop.sub", "gone.sub"}, "job.sub is read"
+    assert found["p.sub"] == "it cannot be read: is not a regular file"
+    assert "5 submit files: 4 errors" in scaffold("check", cwd=folder, timeout=30).out
+    slots = scaffold("check", job.name, "--slots", "p.sub", cwd=folder, timeout=30)
+    assert "p.sub is not a regular file" in slots.out
+    two = scaffold("check", "p.sub", job.name, "--json", cwd=folder, timeout=30)
+    assert [f["file"] for f in two.document["findings"]] == ["p.sub"]
+    assert two.code == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
+@pytest.mark.parametrize("line", ["executable = fifo", "transfer_input_files = fifo"])
+def test_a_job_with_a_fifo_ends_and_says_so(job: Path, line: str) -> None:
+    os.mkfifo(job.parent / "fifo")
+    name = line.split(maxsplit=1)[0]
+    kept = [text for text in job.read_text().splitlines() if not text.startswith(name)]
+    job.write_text("\n".join([line, *kept, ""]))
+    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=30)
+    assert {"what": "fifo", "why": "is not a regular file"} in ran.document["skipped"]
+
+
+@pytest.mark.parametrize("name", ["loop", "x" * 300, "a/" * 3000])
+def test_a_file_name_that_cannot_be_looked_at_is_a_finding(job: Path, name: str) -> None:
+    (job.parent / "loop").symlink_to("loop")
+    for line in ("executable", "transfer_input_files", "initialdir", "log"):
+        kept = [text for text in PLAIN["job.sub"].splitlines() if not text.startswith(line)]
+        job.write_text("\n".join([f"{line} = {name}", *kept, ""]))
+        ran = scaffold("check", job.name, "--json", cwd=job.parent)
+        if line != "log" or "/" in name:
+            assert ran.code == 3, ran
+            assert {f["rule"] for f in ran.document["findings"]} & {"PS201", "PS205", "PS208"}
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes root's rights away")
+def test_a_folder_that_cannot_be_read_is_said(job: Path) -> None:
+    closed = job.parent / "closed"
+    closed.mkdir(mode=0)
+    rights = "-dac_override,-dac_read_search"
+    user = os.geteuid() == 0
+    prefix = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if user else []
+    done = subprocess.run(
+        [*prefix, sys.executable, "-m", "pixi_scaffold", "check", "--json"],
+        cwd=job.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    skipped = {s["what"]: s["why"] for s in json.loads(done.stdout)["skipped"]}
+    assert skipped["closed"] == "Permission denied"
+
+
+def test_many_findings_of_one_rule_are_counted_not_listed(job: Path) -> None:
+    names = ", ".join(f"missing{number}" for number in range(2000))
+    job.write_text(f"transfer_input_files = {names}\n" + PLAIN["job.sub"].replace("input", "x"))
+    ran = scaffold("check", job.name, cwd=job.parent)
+    assert ran.code == 3
+    listed = [line for line in ran.out.splitlines() if "error PS205" in line]
+    assert len(listed) == 20
+    assert "job.sub: and 1980 more of PS205, which are not listed" in ran.out
+    found = scaffold("check", job.name, "--json", cwd=job.parent).document["findings"]
+    assert [f["more"] for f in found if f["rule"] == "PS205"] == [0] * 19 + [1980]
+    errors = sum(1 + f["more"] for f in found if f["severity"] == "error")
+    assert f"job.sub: {errors} errors" in ran.out
+    annotated = scaffold("check", job.name, "--format", "github", cwd=job.parent).out
+    assert "and 1980 more" in annotated
+
+
+def test_queue_statements_that_are_not_looked_at_are_said(job: Path) -> None:
+    change(job, "queue\n", "queue\n" * 20_000)
+    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=60)
+    [skipped] = [s for s in ran.document["skipped"] if "queue statements" in s["what"]]
+    assert skipped["what"] == "19950 of 20000 queue statements of job.sub"
+    assert scaffold("check", job.name, "--strict", cwd=job.parent).code == 3
+
+
+def test_paths_start_in_the_project_though_its_manifest_is_broken(project: Path) -> None:
+    (project / "pixi.toml").write_text("[workspace\n")
+    ran = scaffold("check", "--json", cwd=project)
+    assert stages(ran)["manifest"] == "failed"
+    assert ran.document["findings"] == []
+    alone = scaffold("check", project / "htcondor/train.sub", "--json", cwd=project.parent)
+    assert alone.document["findings"] == []
+    assert [s["what"] for s in alone.document["skipped"]] == ["rules against pixi.toml"]
+
+
+def test_the_folder_that_is_checked_is_tried_before_the_files_own(job: Path) -> None:
+    below = job.parent / "jobs"
+    below.mkdir()
+    job.rename(below / "job.sub")
+    (below / "run.sh").write_text("#!/bin/sh\ncd build\n")
+    elsewhere = job.parent / "else"
+    elsewhere.mkdir()
+    ran = scaffold("check", job.parent, "--json", cwd=elsewhere)
+    assert ran.code == 0, ran
+    own = scaffold("check", below / "job.sub", "--json", cwd=elsewhere)
+    assert "PS305" in {f["rule"] for f in own.document["findings"]}, "named, it is its own folder"
+
+
+def test_a_symlinked_file_has_the_folder_of_the_link(job: Path) -> None:
+    other = job.parent / "other"
+    other.mkdir()
+    job.rename(other / "job.sub")
+    job.symlink_to("other/job.sub")
+    (other / "run.sh").write_text("#!/bin/sh\ncd build\n")
+    ran = scaffold("check", job, "--json", cwd=other)
+    assert ran.code == 0, ran
+    assert ran.document["findings"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.job import Description, read_description
+from pixi_scaffold.job.queue import ITEMS_LIMIT
+from pixi_scaffold.job.reader import QUEUES_LIMIT
 from pixi_scaffold.job.words import (
     QuotingError,
     parse_runtime,
@@ -372,3 +375,38 @@ def test_file_functions(tmp_path: Path, options: str, head: str) -> None:
     """A value that names itself is expanded when it is set, so HTCondor's bindings show it."""
     text = f"{head}a = <$F{options}(a)>\n"
     assert dict(read(text, tmp_path).jobs[0].macros) == htcondor_reads(text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
+@pytest.mark.parametrize("line", ["include : fifo", "queue x from fifo", "include : zero"])
+def test_a_fifo_or_device_is_refused_with_words(tmp_path: Path, line: str) -> None:
+    """A FIFO that nobody writes to keeps whoever opens it waiting; /dev/zero has no end."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    found = read(f"executable = a\n{line}\n", tmp_path)
+    [problem] = found.problems
+    assert problem.message.endswith("is not a regular file")
+    for name in ("fifo", "zero", "."):
+        with pytest.raises(OSError, match="is not a regular file"):
+            read_description(tmp_path / name, tmp_path)
+
+
+def test_many_queue_statements_are_counted_and_some_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text("b\n")
+    statements = "queue\nqueue x in (\nqueue\n)\nqueue x from items.txt\nqueue 2 x in (a, b)\n"
+    found = read(f"a = 1\n{statements * 100}", tmp_path)
+    assert len(found.queues) == 400
+    assert len(found.jobs) == QUEUES_LIMIT
+    assert found.trailing == ()
+    assert found.problems == ()
+
+
+def test_too_many_items_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_bytes(b"\n" * (ITEMS_LIMIT + 1))
+    found = read("queue x from items.txt\n", tmp_path)
+    [problem] = found.problems
+    assert "more than 64 MiB or 1000000 lines" in problem.message
+    (tmp_path / "items.txt").write_bytes(b"a\n" * (ITEMS_LIMIT // 2 + 1))
+    found = read("queue x from items.txt\n" * 50, tmp_path)
+    assert len(found.jobs) == 2, "the items of all statements together have the limit"
+    assert len(found.queues) == 50

@@ -18,6 +18,12 @@ def _findings(report: Report) -> Iterable[dict[str, Any]]:
     return tuple(report.facts.get("findings", ()))
 
 
+def _words(finding: dict[str, Any]) -> str:
+    """Return what a finding says, and how many more there are that are not listed."""
+    more = f" (and {finding['more']} more in this file)" if finding.get("more") else ""
+    return f"{finding['message']}{more}. Why: {finding['why']}. Fix: {finding['fix']}"
+
+
 def github(report: Report) -> str:
     """Return workflow commands, one a finding and one a stage that failed for another reason.
 
@@ -26,7 +32,7 @@ def github(report: Report) -> str:
     lines = []
     for f in _findings(report):
         place = f"file={_property(f['file'])},line={max(f['line'], 1)},title={f['rule']}"
-        text = _data(f"{f['message']}. Why: {f['why']}. Fix: {f['fix']}")
+        text = _data(_words(f))
         lines.append(f"::{_LEVELS[f['severity']]} {place}::{text}")
     for result in report.failed:
         if not _of_findings(result.name):
@@ -44,7 +50,7 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
         {
             "ruleId": f["rule"],
             "level": f["severity"],
-            "message": {"text": f"{f['message']}. Why: {f['why']}. Fix: {f['fix']}"},
+            "message": {"text": _words(f)},
             "locations": [
                 {
                     "physicalLocation": {

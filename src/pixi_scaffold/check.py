@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from pixi_scaffold.manifest import find_manifest, read_manifest
 from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
 from pixi_scaffold.receipt import write_receipt
+from pixi_scaffold.regular import NOT_REGULAR, exists, is_folder, unreadable
 from pixi_scaffold.report import Progress, Report, change_folder
 from pixi_scaffold.review import find_descriptions
 from pixi_scaffold.short_rehearsal import rehearse_shortly
@@ -251,7 +253,7 @@ def check(wanted: Wanted, progress: Progress) -> Report:
     A pixi.lock is compared with the manifest and never changed. Where there is none, or with
     `channel`, one is made to train with, as `new` does. Raises UsageError.
     """
-    if len(wanted.paths) == 1 and wanted.paths[0].is_dir():
+    if len(wanted.paths) == 1 and is_folder(wanted.paths[0]):
         report = _check_folder(wanted, progress)
     else:
         report = _check_files(wanted, progress)
@@ -267,10 +269,14 @@ def _unwanted_skips(report: Report, wanted: Wanted) -> list[str]:
 def _check_files(wanted: Wanted, progress: Progress) -> Report:
     """Run the rules on submit files."""
     for path in wanted.paths:
-        if path.is_dir():
+        if is_folder(path):
             raise UsageError(f"{path} is a folder", "name one folder, or only submit files")
-        if not path.is_file():
+        if not exists(path) and not os.path.islink(path):  # noqa: PTH114  a name too long
             raise UsageError(f"there is no {path}", "name a folder or submit files")
+        why = unreadable(path)
+        if why and len(wanted.paths) == 1:  # among others it is a finding
+            what = f"{path} {why}" if why == NOT_REGULAR else f"cannot read {path}: {why}"
+            raise UsageError(what, "name a folder or submit files")
         if path.name == "pixi.toml":
             raise UsageError("pixi.toml is no submit file", f"name its folder: {path.parent}")
     if wanted.train or wanted.rehearse:

@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 
@@ -23,6 +25,7 @@ GIT_LOCAL = (
 """What git sets for a hook: with these, every git command would work on that repository."""
 
 _PIXI_SETTINGS = ("PIXI_HOME", "PIXI_CACHE_DIR")
+_STOP_EVERY = 0.1  # seconds between looks at `stop`
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class Completed:
 
     code: int
     output: str
+
+
+class TimedOut(ScaffoldError):  # noqa: N818  the name says what happened
+    """A program ran longer than it may, and was ended."""
 
 
 def clean_env(
@@ -63,14 +70,16 @@ def run(
     on_line: Callable[[str], None] | None = None,
     stdin: str | None = None,
     warnings: bool = True,
+    stop: Event | None = None,
 ) -> Completed:
     """Run `argv` to its end and return its exit code with stdout and stderr together.
 
     env: the whole environment (default: `clean_env()`); timeout: seconds; on_line: called with
     each line of output as it comes; stdin: text for it; warnings: whether stderr counts when
-    the program succeeds (output that is parsed goes without; both not with on_line). It gets a
-    process group of its own; it ends with us, on Ctrl-C too. Raises ScaffoldError when it cannot
-    be started or runs past `timeout`.
+    the program succeeds (output that is parsed goes without; both not with on_line); stop: ends it
+    when another thread sets it (not with on_line). It gets a process group of its own; it ends with
+    us, on Ctrl-C too. Raises ScaffoldError when it cannot be started or was stopped, TimedOut when
+    it runs past `timeout`.
     """
     name = Path(str(argv[0])).name
     lines: list[str] = []
@@ -81,10 +90,7 @@ def run(
     )
     with _started(argv, cwd, env, pipes) as process:
         if on_line is None:
-            try:
-                output, errors = process.communicate(stdin, timeout=timeout)
-            except subprocess.TimeoutExpired as error:
-                raise ScaffoldError(f"{name} did not end within {timeout:g} s") from error
+            output, errors = _communicate(process, name, stdin, timeout, stop)
             said = "" if warnings or process.returncode == 0 else errors
             return Completed(process.returncode, output + said)
         assert process.stdout is not None  # noqa: S101  a pipe, by construction
@@ -92,6 +98,28 @@ def run(
             lines.append(line)
             on_line(line.rstrip("\n"))
         return Completed(process.wait(), "".join(lines))
+
+
+def _communicate(
+    process: subprocess.Popen[str],
+    name: str,
+    stdin: str | None,
+    timeout: float | None,
+    stop: Event | None,
+) -> tuple[str, str]:
+    """Return what the program prints until it ends; Ctrl-C comes to the main thread alone."""
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if end is None else max(end - time.monotonic(), 0.0)
+        step = left if stop is None else min(_STOP_EVERY, _STOP_EVERY if left is None else left)
+        try:
+            return process.communicate(stdin, timeout=step)
+        except subprocess.TimeoutExpired as error:
+            if stop is not None and stop.is_set():
+                raise ScaffoldError(f"{name} was stopped") from error
+            if end is not None and time.monotonic() >= end:
+                raise TimedOut(f"{name} did not end within {timeout:g} s") from error
+            stdin = None  # it has that already
 
 
 @contextmanager

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold import condor
-from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped, UsageError
+from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped
 from pixi_scaffold.job import Description, read_description
 from pixi_scaffold.lock.file import Lock, read_lock
 from pixi_scaffold.manifest import read_manifest
+from pixi_scaffold.regular import NOT_REGULAR, is_file, real, special
 from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import (
     RULES,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
 """What submit descriptions are named by."""
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
+MOST = 20
+"""Findings of one rule in one file that are listed."""
 WORKER = "PS3"
 """The rules on worker scripts have ids that begin so."""
 
@@ -46,10 +51,12 @@ WORKER = "PS3"
 class Review:
     """What was found in some submit files.
 
-    descriptions: those that were read. scripts: the worker scripts of their jobs. not_checked:
-    (what, why) for what could not be looked at. silenced: findings that a comment silences.
+    paths: the files that were to be read. descriptions: those that were. scripts: the worker
+    scripts of their jobs. not_checked: (what, why) for what could not be looked at. silenced:
+    findings that a comment silences.
     """
 
+    paths: tuple[Path, ...] = ()
     descriptions: tuple[Description, ...] = ()
     scripts: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -65,29 +72,30 @@ class Review:
 class Surroundings:
     """Projects by manifest, read once."""
 
-    projects: dict[Path, Project | None] = field(default_factory=dict)
+    projects: dict[Path, Project] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     def project(self, path: Path) -> Project | None:
         """Return the Pixi workspace that a submit file lies in; None when there is none."""
-        for folder in path.resolve().parents:
+        for folder in (own := own_folder(path), *own.parents):
             manifest = folder / "pixi.toml"
             if manifest in self.projects:
                 return self.projects[manifest]
-            if manifest.is_file():
+            if is_file(manifest):
                 self.projects[manifest] = self._read(manifest)
                 return self.projects[manifest]
         return None
 
-    def _read(self, manifest: Path) -> Project | None:
+    def _read(self, manifest: Path) -> Project:
+        """Return what is known of a workspace; of a broken one, where it is."""
         try:
             workspace = read_manifest(manifest)
         except ManifestError as error:
             self.problems[f"rules against {manifest.name}"] = error.message.splitlines()[0]
-            return None
+            return Project(manifest, manifest.with_name("pixi.lock"))
         path = workspace.lock_file
         project = Project(manifest, path, workspace.requires_pixi)
-        if not path.is_file():
+        if not is_file(path):
             self.problems["rules against the lock"] = f"there is no {path.name}"
             return project
         try:
@@ -136,10 +144,19 @@ def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
     )
 
 
-def find_descriptions(root: Path) -> list[Path]:
-    """Return the submit descriptions in a folder and below it, hidden folders left out."""
+def own_folder(path: Path) -> Path:
+    """Return the folder that a submit file lies in; of a symlinked one that of the link."""
+    return real(path.absolute().parent)
+
+
+def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Return the submit descriptions in a folder and below it, hidden folders left out.
+
+    Whatever has such a name and is no folder is returned. on_error: told of a folder that cannot
+    be read.
+    """
     found: list[Path] = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=on_error):
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
         )
@@ -147,26 +164,29 @@ def find_descriptions(root: Path) -> list[Path]:
     return found
 
 
-def read_where_submitted(path: Path, given: Path | None, root: Path | None) -> Description:
+def read_where_submitted(
+    path: Path, given: Path | None, root: Path | None, checked: Path | None = None
+) -> Description:
     """Read a description as from the folder in which condor_submit would be run.
 
-    That is the one given; otherwise the first of: the project's, the description's own, the
-    current one, in which its executable is found; otherwise the project's or its own. Raises
-    OSError when it cannot be read.
+    That is the one given; otherwise the first of: the project's, the one that is checked, the
+    description's own, the current one, in which its executable is found; otherwise the project's
+    or its own. Raises OSError when it cannot be read.
     """
     path = path.absolute()
     if given is not None:
-        return read_description(path, given.resolve())
-    choices = [root.resolve()] if root else []
-    choices += [path.resolve().parent, Path.cwd()]
-    first: Description | None = None
-    for folder in dict.fromkeys(choices):
-        found = read_description(path, folder)
-        first = first or found
-        name = found.jobs[0].text("executable")
-        if name and (folder / name).is_file():
+        return read_description(path, real(given.absolute()))
+    own = own_folder(path)
+    first = read_description(path, real(root) if root else own)
+    name = first.jobs[0].text("executable")
+    above = [real(folder) for folder in (root, checked) if folder is not None]
+    for folder in dict.fromkeys([*above, own, Path.cwd()]):
+        if name and not is_file(folder / name):
+            continue
+        found = first if folder == first.folder else read_description(path, folder)
+        theirs = found.jobs[0].text("executable")  # an include can be another one there
+        if theirs and is_file(folder / theirs):
             return found
-    assert first is not None  # noqa: S101  there is at least one choice
     return first
 
 
@@ -175,39 +195,46 @@ def review(
     progress: Progress,
     *,
     folder: Path | None = None,
+    checked: Path | None = None,
     attributes: frozenset[str] = frozenset(),
 ) -> Review:
-    """Run all rules on submit descriptions.
+    """Run all rules on submit descriptions; one that cannot be read is a finding.
 
-    folder: where condor_submit is run, where it is known. attributes: names that the pool's slots
-    have (lower case). Raises UsageError for a file that cannot be read.
+    folder: where condor_submit is run, where it is known. checked: the folder that all of this is
+    about. attributes: names that the pool's slots have (lower case).
     """
     around = Surroundings()
     subjects: list[Subject] = []
+    found: dict[Finding, None] = {}
     for number, path in enumerate(paths):
         progress.update(f"reading {path.name}", number / max(len(paths), 1))
-        subjects += _subjects(path, folder, around, attributes)
+        project = around.project(path)
+        root = project.manifest.parent if project else None
+        try:
+            description = read_where_submitted(path, folder, root, checked)
+        except OSError as error:
+            found[_unread(path, error)] = None
+            continue
+        subjects += _subjects(description, project, attributes)
+        if (left := len(description.queues) - len(description.jobs)) > 0:
+            what = f"{left} of {len(description.queues)} queue statements of {path.name}"
+            around.problems[what] = f"the first {len(description.jobs)} are looked at"
     not_checked = dict(around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
-    notes: Mapping[Path, tuple[ShellNote, ...]] = {}
-    try:
-        progress.update("running shellcheck")
-        notes = shell_notes(scripts) if scripts else {}
-    except Skipped as skip:
-        not_checked["shellcheck's findings (PS305)"] = skip.reason
+    progress.update("running shellcheck")
+    notes = _shell_notes(scripts, not_checked)
     if subjects and subjects[0].opinion is None and not condor.available():
         not_checked["HTCondor's own reading (PS120)"] = "its Python bindings exist for Linux only"
-    found: dict[Finding, None] = {}
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
         full = replace(subject, notes=notes)
         found |= dict.fromkeys(check_subject(full))
-        for name, command in not_yet_made(full):
-            not_checked[name] = f"not there yet; before you submit: {command}"
+        not_checked |= _not_looked_at(full)
     kept, silenced = without_suppressed(found)
     descriptions = tuple(dict.fromkeys(id(s.description) for s in subjects))
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
+        tuple(paths),
         tuple(by_id[i] for i in descriptions),
         tuple(scripts),
         tuple(kept),
@@ -216,28 +243,58 @@ def review(
     )
 
 
-def _subjects(
-    path: Path, folder: Path | None, around: Surroundings, attributes: frozenset[str]
-) -> Iterator[Subject]:
-    project = around.project(path)
-    root = project.manifest.parent if project else None
+def _unread(path: Path, error: OSError) -> Finding:
+    """Return the finding that condor_submit could not read the file at all."""
+    what = f"it cannot be read: {error.strerror or error}"
+    fix = "name a regular file that you may read"
+    return Finding("PS109", RULES["PS109"].severity, path.absolute(), 0, what, fix)
+
+
+def _shell_notes(
+    scripts: Sequence[Path], not_checked: dict[str, str]
+) -> Mapping[Path, tuple[ShellNote, ...]]:
+    """Return shellcheck's remarks; what it did not look at goes into `not_checked`."""
+    what = "shellcheck's findings (PS305)"
+    if not scripts:
+        return {}
     try:
-        description = read_where_submitted(path, folder, root)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "name a submit file") from error
+        said = shell_notes(scripts)
+    except Skipped as skip:
+        not_checked[what] = skip.reason
+        return {}
+    for path, why in said.not_checked.items():
+        not_checked[f"{what} on {path.name}"] = why
+    return said.notes
+
+
+def _not_looked_at(subject: Subject) -> dict[str, str]:
+    """Return the files of a job that are still to be made, or that no rule can read."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
+        for name, command in not_yet_made(subject):
+            found[name] = f"not there yet; before you submit: {command}"
+    executable = (subject.executable,) if subject.executable else ()
+    for path in (*executable, *subject.input_files):
+        if special(path):
+            found[subject.shown(path)] = NOT_REGULAR
+    return found
+
+
+def _subjects(
+    description: Description, project: Project | None, attributes: frozenset[str]
+) -> Iterator[Subject]:
+    """Yield the jobs, with HTCondor's own reading where it can be had without running programs."""
+    text = "\n".join(description.lines)
+    asked = text and condor.available() and "\0" not in text and not condor.runs_commands(text)
+    commands = condor.read_commands(text, description.folder) if asked else None
+    parsed: dict[str, bool] = {}
     for job in description.jobs:
         subject = Subject(description, job, project, None, attributes)
-        yield replace(subject, opinion=_opinion(subject))
-
-
-def _opinion(subject: Subject) -> Opinion | None:
-    """Return HTCondor's own reading; None where it cannot be had without running programs."""
-    description = subject.description
-    text = "\n".join(description.lines)
-    if not condor.available() or "\0" in text or condor.runs_commands(text):
-        return None
-    expressions = {e: condor.parses(e) for e in expression_texts(subject)}
-    return Opinion(condor.read_commands(text, description.folder), expressions)
+        if asked:
+            texts = expression_texts(subject)
+            parsed |= {e: condor.parses(e) for e in texts if e not in parsed}
+            subject = replace(subject, opinion=Opinion(commands, {e: parsed[e] for e in texts}))
+        yield subject
 
 
 def counted(findings: Iterable[Finding]) -> str:
@@ -251,13 +308,28 @@ def counted(findings: Iterable[Finding]) -> str:
     return ", ".join(words)
 
 
+def at_most(findings: Iterable[Finding], most: int = MOST) -> Iterator[tuple[Finding, int]]:
+    """Yield the first `most` findings of one rule in one file.
+
+    With each comes how many more there are that are left out: 0 for all but the last of them.
+    """
+    every = list(findings)
+    totals = Counter((f.rule, f.file) for f in every)
+    seen: Counter[tuple[str, Path]] = Counter()
+    for finding in every:
+        key = finding.rule, finding.file
+        seen[key] += 1
+        if seen[key] <= most:
+            yield finding, totals[key] - most if seen[key] == most else 0
+
+
 def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
     """Yield each finding as `file:line: severity id: message`, why it matters, and the fix.
 
-    Why is said once a rule.
+    Why is said once a rule, and of many findings of one rule in one file only MOST.
     """
     said: set[str] = set()
-    for finding in findings:
+    for finding, more in at_most(findings):
         place = f"{shown(finding.file, root)}:{finding.line}"
         yield f"{place}: {finding.severity} {finding.rule}: {finding.message}"
         if finding.rule not in said:
@@ -265,6 +337,9 @@ def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
             said.add(finding.rule)
         fix = finding.fix + (" (check --fix does it)" if finding.edits else "")
         yield from _indented("fix: ", fix)
+        if more:
+            file = shown(finding.file, root)
+            yield f"{file}: and {more} more of {finding.rule}, which are not listed"
 
 
 def _indented(label: str, text: str) -> list[str]:

@@ -5,44 +5,95 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from threading import Event
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.process import cores, run, which
+from pixi_scaffold.process import TimedOut, cores, run, uninterrupted, which
 from pixi_scaffold.rules import ShellNote
 
 LEVEL = "warning"
 """The lowest level that is reported; below it are matters of style."""
+SIZE_LIMIT = 256 << 10
+"""Bytes of a script, and of those of one run together; shellcheck takes minutes for a few MB."""
 _AT_ONCE = 25
 _OWN_RULE = frozenset({1017, 1082, 1101, 1113, 1114, 1115, 1128, 2096, 2148, 2239, 1090, 1091})
 """Codes that a rule of ours reports (line ends, byte order mark, continuation, interpreter line),
 and shellcheck's own limits (a sourced file that it cannot follow)."""
 
 
-def shell_notes(scripts: Iterable[Path]) -> Mapping[Path, tuple[ShellNote, ...]]:
-    """Return shellcheck's remarks by script, from LEVEL on.
+@dataclass(frozen=True, slots=True)
+class ShellNotes:
+    """shellcheck's remarks by script, and why it did not look at the others."""
+
+    notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
+    not_checked: Mapping[Path, str] = field(default_factory=dict)
+
+
+def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
+    """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
 
     Raises Skipped when shellcheck is not installed, ScaffoldError when it fails.
     """
     program = _program()
-    paths = sorted(set(scripts))
-    chunks = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
-    notes: dict[Path, list[ShellNote]] = {path: [] for path in paths}
-    with ThreadPoolExecutor(cores()) as pool:
-        for path, note in chain.from_iterable(pool.map(partial(_notes, program), chunks)):
-            notes.setdefault(path, []).append(note)
-    return {path: tuple(found) for path, found in notes.items()}
+    sizes = {path: path.stat().st_size for path in sorted(set(scripts))}
+    not_checked = {
+        path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
+        for path, size in sizes.items()
+        if size > SIZE_LIMIT
+    }
+    notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes if path not in not_checked}
+    chunks = list(_chunks({path: sizes[path] for path in notes}))
+    stop = Event()
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for chunk, found in zip(
+            chunks, pool.map(partial(_notes, program, stop), chunks), strict=True
+        ):
+            if found is None:
+                not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
+                continue
+            for path, note in found:
+                notes[path].append(note)
+    finally:
+        stop.set()
+        with uninterrupted():
+            pool.shutdown(cancel_futures=True)
+    looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
+    return ShellNotes(looked_at, not_checked)
 
 
-def _notes(program: str, paths: Sequence[Path]) -> list[tuple[Path, ShellNote]]:
-    """Return what one run of shellcheck says."""
+def _chunks(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:
+    """Yield the scripts of one run each."""
+    chunk: list[Path] = []
+    total = 0
+    for path, size in sizes.items():
+        if chunk and (len(chunk) == _AT_ONCE or total + size > SIZE_LIMIT):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(path)
+        total += size
+    if chunk:
+        yield chunk
+
+
+def _limit(paths: Sequence[Path]) -> int:
+    """Return how many seconds one run may take."""
+    return 20 + len(paths)
+
+
+def _notes(program: str, stop: Event, paths: Sequence[Path]) -> list[tuple[Path, ShellNote]] | None:
+    """Return what one run of shellcheck says; None when it takes too long."""
     # The analysis of data flow doubles the time, and serves remarks below LEVEL.
     options = ("--norc", "--extended-analysis=false", "--format=json1", f"--severity={LEVEL}", "--")
-    done = run([program, *options, *paths], timeout=300)
+    try:
+        done = run([program, *options, *paths], timeout=_limit(paths), stop=stop)
+    except TimedOut:
+        return None
     try:
         comments = json.loads(done.output)["comments"]
     except (ValueError, KeyError) as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold import condor
-from pixi_scaffold.errors import Skipped
-from pixi_scaffold.fixes import apply_fixes
+from pixi_scaffold.errors import Skipped, UsageError
+from pixi_scaffold.fixes import apply_fixes, unchangeable
 from pixi_scaffold.job.ad import job_ad
+from pixi_scaffold.regular import NOT_REGULAR, special
 from pixi_scaffold.report import Progress
 from pixi_scaffold.review import (
     Review,
+    at_most,
     counted,
     find_descriptions,
     finding_lines,
@@ -29,7 +33,7 @@ def submit(state: State, progress: Progress) -> Done:
     state, fixed = _reviewed(state, progress)
     found = state.review
     assert found is not None  # noqa: S101  _reviewed puts it there
-    names = [shown(d.path, state.root) for d in found.descriptions]
+    names = [shown(path, state.root) for path in found.paths]
     what = names[0] if len(names) == 1 else f"{len(names)} submit files"
     return _done(state, found, found.part(worker=False), what, fixed)
 
@@ -49,7 +53,7 @@ def worker(state: State, progress: Progress) -> Done:
 def slots(state: State, progress: Progress) -> Done:
     """Match every job against the slots that were given."""
     source = state.options.slots or condor.TYPICAL
-    ads = condor.read_slots(source)
+    ads = _read_slots(source)
     state, _ = _reviewed(state, progress)
     found = state.review
     assert found is not None  # noqa: S101  _reviewed puts it there
@@ -87,55 +91,98 @@ def slots(state: State, progress: Progress) -> Done:
     )
 
 
+def _read_slots(source: str) -> tuple[Any, ...]:
+    """Return the machine ads of a file; raises UsageError for a FIFO, which could be endless."""
+    if source != condor.TYPICAL and special(Path(source)):
+        raise UsageError(f"{source} {NOT_REGULAR}", "save it first: condor_status -long > slots.ad")
+    return condor.read_slots(source)
+
+
 def _done(
-    state: State, found: Review, findings: tuple[Finding, ...], what: str, fixed: list[str]
+    state: State, found: Review, findings: tuple[Finding, ...], what: str, fixed: _Fixed
 ) -> Done:
-    failed = any(f.severity is Severity.ERROR for f in findings)
+    errors = any(f.severity is Severity.ERROR for f in findings)
+    failed = errors or bool(fixed.refused)
     words = counted(findings) or "nothing found"
     detail = f"{what}: {words}"
-    if fixed:
-        detail += f", {len(fixed)} fixed"
+    if fixed.done:
+        detail += f", {len(fixed.done)} fixed"
+    if fixed.refused:
+        detail += f", {len(fixed.refused)} read-only"
     fixable = any(f.edits for f in findings)
+    hint = "correct them" + (", or let it: add --fix" if fixable and not state.options.fix else "")
+    if fixed.refused:
+        hint = "give them write permission (chmod u+w), then again"
     return Done(
         detail,
         state,
         found.not_checked,
-        (*fixed, *finding_lines(findings, state.root)),
+        (*fixed.done, *fixed.refused, *finding_lines(findings, state.root)),
         failed,
-        "correct them" + (", or let it: add --fix" if fixable and not state.options.fix else "")
-        if failed
-        else "",
+        hint if failed else "",
     )
 
 
-def _reviewed(state: State, progress: Progress) -> tuple[State, list[str]]:
+@dataclass(slots=True)
+class _Fixed:
+    """What --fix did, and the files that it may not change, as lines to read."""
+
+    done: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def _reviewed(state: State, progress: Progress) -> tuple[State, _Fixed]:
     """Return the state with a review in it, and what was fixed for it."""
     if state.review is not None:
-        return state, []
+        return state, _Fixed()
     paths = state.options.paths
-    every = list(paths) if paths is not None else find_descriptions(state.root)
-    if not every:
+    folders: list[OSError] = []
+    every = list(paths) if paths is not None else find_descriptions(state.root, folders.append)
+    if not every and not folders:
         raise Skipped("no submit file is in the workspace", "pixi-scaffold check FILE.sub")
     attributes = frozenset[str]()
     if state.options.slots is not None and condor.available():
-        attributes = condor.slot_attributes(condor.read_slots(state.options.slots))
+        attributes = condor.slot_attributes(_read_slots(state.options.slots))
     folder = state.options.submit_from
 
     def look() -> Review:
-        return review(every, progress, folder=folder, attributes=attributes)
+        checked = state.root if paths is None else None
+        return review(every, progress, folder=folder, checked=checked, attributes=attributes)
 
-    found, fixed = look(), list[str]()
-    for _ in range(_ROUNDS if state.options.fix else 0):
-        done = apply_fixes(found.findings)
-        if not done:
-            break
-        fixed += [f"{_place(f, state.root)}: fixed {f.rule}: {f.message}" for f in done]
-        found = look()
-    findings = [{**f.to_dict(), "file": shown(f.file, state.root)} for f in found.findings]
+    found, fixed = look(), _Fixed()
+    if state.options.fix:
+        found, fixed = _fix(found, look, state.root)
+    unseen = [(shown(Path(e.filename), state.root), e.strerror or str(e)) for e in folders]
+    found = replace(found, not_checked=(*found.not_checked, *unseen))
+    findings = [
+        {**f.to_dict(), "file": shown(f.file, state.root), "more": more}
+        for f, more in at_most(found.findings)
+    ]
     facts: dict[str, object] = {"findings": findings, "silenced": found.silenced}
     if state.options.fix:
-        facts["fixed"] = fixed
+        facts |= {"fixed": fixed.done, "not_fixed": fixed.refused}
     return replace(state, review=found).with_facts(**facts), fixed
+
+
+def _fix(found: Review, look: Callable[[], Review], root: Path) -> tuple[Review, _Fixed]:
+    """Apply the fixes, and those that become possible by them; no change is made twice."""
+    fixed, made = _Fixed(), set[tuple[object, ...]]()
+    for _ in range(_ROUNDS):
+        refused = {f: unchangeable(f) for f in found.findings if f.edits}
+        files = dict.fromkeys(why for why in refused.values() if why is not None)
+        fixed.refused = [f"{shown(path, root)} is not fixed: it {why}" for path, why in files]
+        done = apply_fixes(f for f, why in refused.items() if why is None and not _keys(f) & made)
+        if not done:
+            break
+        made |= {key for finding in done for key in _keys(finding)}
+        fixed.done += [f"{_place(f, root)}: fixed {f.rule}: {f.message}" for f in done]
+        found = look()
+    return found, fixed
+
+
+def _keys(finding: Finding) -> set[tuple[object, ...]]:
+    """Return what names the edits of a finding; one that removes lines may come again."""
+    return {(finding.rule, e.path, e.lines, e.whole) for e in finding.edits if e.lines or e.whole}
 
 
 def _place(finding: Finding, root: Path) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
 from pixi_scaffold.job.macros import Expanded, expand
+
+_GAP, _SEPARATOR = re.compile(r"[, \t]"), re.compile("\x1f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,8 @@ class Queue:
             if number == len(self.variables) - 1:
                 found[name] = rest
                 break
-            ends = [i for i, c in enumerate(rest) if (c == "\x1f" if own else c in ", \t")][:1]
-            end = ends[0] if ends else len(rest)
+            mark = (_SEPARATOR if own else _GAP).search(rest)
+            end = mark.start() if mark else len(rest)
             found[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
         return found
 
@@ -149,8 +152,8 @@ class Description:
 
     lines: the file's own, for suppressing comments. commands: every one in effect, in order,
     those that were lost to a later one too. lost: (lost, taken) pairs. jobs: one a queue
-    statement; for a file without one, the job that it would be. trailing: commands after the last
-    queue statement.
+    statement, but for those beyond QUEUES_LIMIT; for a file without one, the job that it would be.
+    trailing: commands after the last queue statement.
     """
 
     path: Path

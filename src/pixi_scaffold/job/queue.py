@@ -10,9 +10,11 @@ from pathlib import Path
 
 from pixi_scaffold.job.description import Queue
 from pixi_scaffold.job.lines import Line, logical_lines
+from pixi_scaffold.regular import read_regular
 
 ITEMS_LIMIT = 1_000_000
 """More items than that are not read: no pool takes them in one submission."""
+_BYTES_LIMIT = 64 << 20
 _INT_MAX = 2**31 - 1
 _KEYWORD = re.compile(r"(?:^|(?<=\s))(in|from|matching)(?=[\s(])", re.IGNORECASE)
 _SLICE = re.compile(r"\[\s*(-?\d*)\s*(?::\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?)?\]")
@@ -64,6 +66,18 @@ def read_queue(
         source,
         tuple(number for _, number in rows),
     )
+
+
+def skip_queue(arguments: str, following: Iterator[Line]) -> None:
+    """Take the list in parentheses that belongs to a queue statement, without looking at it."""
+    keyword = _KEYWORD.search(arguments)
+    tail = arguments[keyword.end() :].strip() if keyword else ""
+    opened = re.search(r"(?:^|[\s\]])\(", tail)
+    if opened is None or tail.endswith(")"):
+        return
+    for after in following:
+        if after.text.strip().startswith(")"):
+            return
 
 
 def _count(text: str) -> int:
@@ -176,11 +190,14 @@ def _items(
 
 def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            text = file.read(64 << 20)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        data = read_regular(path, _BYTES_LIMIT + 1)
+    except OSError as error:
+        why = error.strerror or str(error)
         raise QueueError(f"the items are in {name}, which cannot be read: {why}") from error
+    if len(data) > _BYTES_LIMIT or data.count(b"\n") > ITEMS_LIMIT:  # before it takes memory
+        most = f"{_BYTES_LIMIT >> 20} MiB or {ITEMS_LIMIT} lines"
+        raise QueueError(f"the items are in {name}, which has more than {most}")
+    text = data.decode("utf-8", errors="replace")
     return [(line.text, line.first) for line in logical_lines(text)], path
 
 

@@ -15,12 +15,22 @@ from pixi_scaffold.job.commands import canonical
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.job.macros import expand
-from pixi_scaffold.job.queue import QueueError, queue_arguments, read_queue, variables_of
+from pixi_scaffold.job.queue import (
+    ITEMS_LIMIT,
+    QueueError,
+    queue_arguments,
+    read_queue,
+    skip_queue,
+    variables_of,
+)
+from pixi_scaffold.regular import read_regular
 
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""
 LIMIT = 8 << 20
 """Bytes of a description, its included files together, that are read."""
+QUEUES_LIMIT = 50
+"""Queue statements whose jobs are looked at."""
 _INCLUDE_DEPTH = 20
 _IF_DEPTH = 63
 _LOST_LIMIT = 100  # more need not be told
@@ -66,6 +76,7 @@ class _Reader:
     included: dict[Path, tuple[str, ...]] = field(default_factory=dict)
     branches: list[_Branch] = field(default_factory=list)
     size: int = 0
+    items: int = 0  # of all queue statements so far
 
     def problem(self, kind: str, file: Path, line: int, message: str) -> None:
         self.problems.append(Problem(kind, file, line, message))
@@ -238,6 +249,11 @@ class _Reader:
     def _queue(self, arguments: str, line: Line, file: Path, following: Iterator[Line]) -> None:
         if file != self.path:
             raise self.refuse(file, line.first, "a queue statement in an included file")
+        if len(self.jobs) >= QUEUES_LIMIT or self.items > ITEMS_LIMIT:
+            skip_queue(arguments, following)
+            self.queues.append(Queue(file, line.first, line.text))
+            self.queued = len(self.commands)
+            return
         expanded = expand(arguments, self.macros)
         if expanded.unknown:
             what = f"the queue statement depends on {expanded.unknown[0]}"
@@ -254,6 +270,7 @@ class _Reader:
             what = "a queue statement inside an `if`, which HTCondor forgets here"
             self.problem("odd", file, line.first, what)
             self.branches = []
+        self.items += len(queue.items or ())
         self.queues.append(queue)
         self.jobs.append(self._job(queue))
         self.queued = len(self.commands)
@@ -291,8 +308,7 @@ class _Reader:
         self.read(text, path, depth + 1)
 
     def _text(self, path: Path) -> str:
-        with path.open("rb") as file:
-            data = file.read(LIMIT - self.size + 1)
+        data = read_regular(path, LIMIT - self.size + 1)
         self.size += len(data)
         if self.size > LIMIT:
             raise ValueError(f"more than {LIMIT >> 20} MiB")

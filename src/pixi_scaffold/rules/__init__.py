@@ -48,8 +48,27 @@ def check_subject(subject: Subject) -> list[Finding]:
     """Return what all rules find in one job, by file and line."""
     refused = any(subject.description.of_kind("refused"))
     rules = [r for r in RULES.values() if not refused or r.id in _BEFORE_REFUSAL]
-    found = [finding for rule in rules for finding in rule.run(subject)]
+    found: list[Finding] = []
+    for rule in rules:
+        try:
+            found += rule.run(subject)
+        except OSError as error:
+            found.append(_unseen(rule, subject, error))
+        except RuntimeError as error:
+            if not isinstance(error.__context__, OSError):
+                raise
+            found.append(_unseen(rule, subject, error.__context__))  # Path.resolve(), Python 3.11
     return sorted(dict.fromkeys(found), key=lambda f: (str(f.file), f.line, f.rule))
+
+
+def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:
+    """Return that a rule could not look at a file."""
+    name = str(error.filename or "a file")
+    name = name if len(name) <= 100 else f"{name[:97]}..."
+    what = f"cannot look at {name}: {error.strerror or error}"
+    line = subject.job.queue.line
+    fix = "name a file that you may read"
+    return Finding(rule.id, rule.severity, subject.description.path, line, what, fix)
 
 
 def without_suppressed(findings: Iterable[Finding]) -> tuple[list[Finding], int]:

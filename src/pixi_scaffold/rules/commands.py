@@ -312,8 +312,8 @@ def comment_in_value(subject: Subject) -> Iterator[Found]:
             continue
         comment = command.value[found.start() :].strip()
         edits: tuple[Edit, ...] = ()
-        if command.line == command.last:
-            line = line_of(subject.description, command)
+        line = line_of(subject.description, command)
+        if command.line == command.last and comment in line:  # it may come from an earlier value
             indent = line[: len(line) - len(line.lstrip())]
             kept = line[: line.rindex(comment)].rstrip()
             edits = (Edit(command.file, command.line, command.line, (indent + comment, kept)),)

@@ -28,6 +28,7 @@ class Severity(StrEnum):
 class Edit:
     """A safe change of one file: lines `first` to `last` (from 1) become `lines`.
 
+    With `last` one less than `first` they are put before line `first`, and nothing is replaced.
     whole: in place of that, what is done to the whole file: `unix` line ends, `executable`, or
     `folder` (make it).
     """
@@ -117,8 +118,13 @@ class Rule:
                 found.line,
                 found.message,
                 found.fix,
-                found.edits,
+                () if any(_undecodable(edit) for edit in found.edits) else found.edits,
             )
+
+
+def _undecodable(edit: Edit) -> bool:
+    """Whether the new lines would put U+FFFD where the file has bytes that are not UTF-8."""
+    return any("\ufffd" in line for line in edit.lines)
 
 
 RULES: dict[str, Rule] = {}

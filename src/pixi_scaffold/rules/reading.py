@@ -25,8 +25,9 @@ def no_queue(subject: Subject) -> Iterator[Found]:
     description = subject.description
     if not description.queues and not any(description.of_kind("refused")):
         last = len(description.lines) - (description.lines[-1] == "")
-        text = description.lines[last - 1] if last else ""
-        edits = (Edit(description.path, last, last, (text, "queue")),) if last else ()
+        # A last line that goes on would take the new one for a part of its value.
+        safe = last > 0 and not description.lines[last - 1].rstrip().endswith("\\")
+        edits = (Edit(description.path, last + 1, last, ("queue",)),) if safe else ()
         yield Found(
             description.path, max(last, 1), "the description has no queue statement",
             "end the file with: queue", edits,

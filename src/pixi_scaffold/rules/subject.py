@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import Command, Description, Job
 from pixi_scaffold.job.macros import references
+from pixi_scaffold.regular import exists, read_regular
 
 TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
@@ -181,7 +183,7 @@ class Subject:
     def input_files(self) -> tuple[Path, ...]:
         """The inputs that are files or folders of this machine and there."""
         paths = [self.start / name for name in self.inputs if not is_url(name) and "$$" not in name]
-        return tuple(path for path in paths if path.exists())
+        return tuple(path for path in paths if exists(path))
 
     @cached_property
     def arrives(self) -> frozenset[str]:
@@ -193,8 +195,9 @@ class Subject:
         names: set[str] = set()
         for name in self.inputs:
             path = self.start / name
-            if name.endswith("/") and path.is_dir():
-                names |= {child.name for child in path.iterdir()}
+            if name.endswith("/") and path in self.input_files and path.is_dir():
+                with contextlib.suppress(OSError):  # a folder that we may not look into
+                    names |= {child.name for child in path.iterdir()}
             else:
                 names.add(PurePosixPath(name.rstrip("/")).name)
         if self.executable is not None:
@@ -265,11 +268,15 @@ class Subject:
 def used_macros(subject: Subject) -> frozenset[str]:
     """Return the names (lower case) that the file mentions as macros or in `if defined`."""
     description = subject.description
+    files = (description.lines, *description.included.values())
+    return frozenset().union(*map(_macros_in, files))
+
+
+@lru_cache(maxsize=16)
+def _macros_in(lines: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that one file mentions; every job of a description asks."""
     found: set[str] = set()
-    for text in (
-        *description.lines,
-        *(line for ls in description.included.values() for line in ls),
-    ):
+    for text in lines:
         if "$" in text:
             found |= references(text)
         if "defined" in text.lower():
@@ -283,11 +290,10 @@ def is_url(name: str) -> bool:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """Return a file's first bytes; None when it cannot be read."""
+    """Return a file's first bytes; None when it cannot be read, or is no regular file."""
     try:
-        with path.open("rb") as file:
-            return file.read(TEXT_LIMIT)
-    except (OSError, ValueError):
+        return read_regular(path, TEXT_LIMIT)
+    except OSError:
         return None
 
 

@@ -1,0 +1,69 @@
+"""Read regular files only: a FIFO or a device would keep a reader waiting for ever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+NOT_REGULAR = "is not a regular file"
+
+
+def read_regular(path: Path, limit: int = -1) -> bytes:
+    """Return a file's content, at most `limit` bytes of it.
+
+    Raises OSError; its strerror is NOT_REGULAR for a folder, a FIFO, a socket or a device.
+    """
+    try:
+        _refuse_others(os.stat(path), path)  # noqa: PTH116  opening some devices does something
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
+    except ValueError as error:  # a NUL byte
+        raise OSError(errno.EINVAL, f"is not a file name ({error})", str(path)) from error
+    with os.fdopen(handle, "rb") as file:
+        _refuse_others(os.fstat(handle), path)  # it may be another file by now
+        return file.read(limit)
+
+
+def unreadable(path: Path) -> str:
+    """Return why a file cannot be read; empty when it can."""
+    try:
+        read_regular(path, 0)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; whatever keeps us from looking counts as no."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file() raises for a name that is too long
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; whatever keeps us from looking counts as no."""
+    return os.path.isdir(path)  # noqa: PTH112  as above
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is there; whatever keeps us from looking counts as no."""
+    return os.path.exists(path)  # noqa: PTH110  as above
+
+
+def real(path: Path) -> Path:
+    """Return the path without symlinks; a loop of them stays in it, and raises nothing."""
+    return Path(os.path.realpath(path))
+
+
+def _refuse_others(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))

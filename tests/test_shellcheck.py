@@ -1,0 +1,100 @@
+"""shellcheck takes bounded time, and ends when we are stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold import shellcheck
+from pixi_scaffold.shellcheck import SIZE_LIMIT, shell_notes
+from tests.support.command import scaffold
+from tests.test_rules import PLAIN
+
+SLOW = (
+    "#!/usr/bin/env bash\nset -euo pipefail\n"
+    + 'if [ "${x:-}" = 1 ]; then echo "a" | sed s/a/b/; fi\n' * 4500
+)
+"""Takes shellcheck several seconds."""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    for name, text in PLAIN.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "run.sh").chmod(0o755)
+    return tmp_path / "job.sub"
+
+
+def processes(word: str) -> list[str]:
+    """The command lines of this machine's processes that have a word in them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in line:
+            found.append(line)
+    return found
+
+
+def test_a_large_script_is_not_given_to_it_and_that_is_said(job: Path) -> None:
+    (job.parent / "run.sh").write_text(PLAIN["run.sh"] + "# x\n" * (SIZE_LIMIT // 4))
+    ran = scaffold("check", job.name, "--json", cwd=job.parent)
+    skipped = {s["what"]: s["why"] for s in ran.document["skipped"]}
+    assert "256 KiB" in skipped["shellcheck's findings (PS305) on run.sh"]
+    assert scaffold("check", job.name, "--strict", cwd=job.parent).code == 3
+
+
+def test_scripts_are_given_to_it_in_small_runs(tmp_path: Path) -> None:
+    sizes = {tmp_path / str(n): 1000 for n in range(60)} | {tmp_path / "large": SIZE_LIMIT}
+    chunks = list(shellcheck._chunks(sizes))
+    assert [p for chunk in chunks for p in chunk] == list(sizes)
+    assert all(len(chunk) <= 25 for chunk in chunks)
+    assert all(sum(sizes[p] for p in chunk) <= SIZE_LIMIT for chunk in chunks)
+
+
+def test_a_run_that_takes_too_long_is_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = tmp_path / "slow.sh", tmp_path / "a.sh"
+    slow.write_text(SLOW)
+    quick.write_text("#!/bin/sh\ncd build\n")
+    monkeypatch.setattr(shellcheck, "_AT_ONCE", 1)
+    monkeypatch.setattr(shellcheck, "_limit", lambda paths: 20 if quick in paths else 0.3)
+    found = shell_notes([slow, quick])
+    assert set(found.not_checked) == {slow}
+    assert "did not end within" in found.not_checked[slow]
+    assert [n.code for n in found.notes[quick]] == [2164]
+    assert not processes(str(slow))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_ends_promptly_and_leaves_no_process(job: Path, number: int) -> None:
+    (job.parent / "run.sh").write_text(SLOW)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixi_scaffold", "check", job.name],
+        cwd=job.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    script = str(job.parent / "run.sh")
+    end = time.monotonic() + 60
+    while not processes(script):
+        assert time.monotonic() < end, "shellcheck never began"
+        assert process.poll() is None, "shellcheck was too quick"
+        time.sleep(0.02)
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 4, "the script alone takes longer"
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert not processes(script)
