@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.merge import Action, has_markers
+from pixi_scaffold.merge import Action, has_leftovers, has_markers
 from pixi_scaffold.plan import Plan, Request
 from pixi_scaffold.render import Renderer, render
 from pixi_scaffold.report import Report, Result, Silent, Status
@@ -972,3 +972,54 @@ def test_what_was_wrong_with_a_job_before_is_not_the_updates_doing(tmp_path: Pat
     assert steps.results[0].status is Status.FAILED
     assert any("PS114" in line for line in steps.results[0].lines)
     assert not any("PS201" in line for line in steps.results[0].lines)
+
+
+# Work that nobody but the user has -----------------------------------------------------------------
+
+
+def test_abort_from_another_branch_touches_no_work(history: History, tmp_path: Path) -> None:
+    project = make(history.folder, tmp_path / "p", "v0.2.0")
+    branch = git(project, "branch", "--show-current")
+    run(project)
+    git(project, "switch", "--quiet", branch)
+    text = (project / "main.py").read_text() + "# three hours of work\n"
+    (project / "main.py").write_text(text)
+    (project / "NEW.md").write_text("notes\n")
+    before = snapshot(project)
+    with pytest.raises(ScaffoldError, match="not on template/"):
+        abort_update(project, Silent())
+    assert without_index(snapshot(project)) == without_index(before)
+    git(project, "switch", "--quiet", "-c", "feature")
+    with pytest.raises(ScaffoldError, match="not on template/"):
+        abort_update(project, Silent())
+    assert git(project, "branch", "--show-current") == "feature"
+    assert (project / "main.py").read_text() == text
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_files_that_git_overlooks_are_not_touched(
+    history: History, tmp_path: Path, flag: str
+) -> None:
+    project = make(history.folder, tmp_path / "p", "v0.2.0")
+    git(project, "update-index", flag, "main.py")
+    (project / "main.py").write_text("my local settings\n")
+    before = snapshot(project)
+    with pytest.raises(ScaffoldError, match=r"(?s)overlook.*main\.py"):
+        run(project)
+    assert without_index(snapshot(project)) == without_index(before)
+    assert (project / "main.py").read_text() == "my local settings\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "left"),
+    [
+        ("main.py", b"a\n<<<<<<< ours\nb\n", True),
+        ("main.py", b"a\n=======\nb\n", True),
+        ("main.py", b"a\n>>>>>>> theirs\r\nb\n", True),
+        ("main.py", b"a = '<<<<<<<'\nb\n", False),
+        ("README.md", b"Title\n=======\n", False),
+        ("README.md", b"Title\n<<<<<<< x\n", True),
+    ],
+)
+def test_markers_of_any_label_are_left_overs(path: str, text: bytes, left: bool) -> None:
+    assert has_leftovers(path, text) == left

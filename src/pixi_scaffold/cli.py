@@ -484,6 +484,8 @@ def _session(command: str, as_json: bool, output: str = "text") -> Iterator[_Ses
         session.fail(EXIT_INTERRUPTED, stop.message, stop.hint)
     except KeyboardInterrupt:
         session.fail(EXIT_INTERRUPTED, "interrupted", "")
+    except BrokenPipeError:  # `... | head`: whoever read has enough
+        raise typer.Exit(EXIT_FAILED) from None
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         session.fail(EXIT_FAILED, what, "check the free space and who may write there")

@@ -7,6 +7,7 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.process import program, run, uninterrupted
@@ -24,7 +25,7 @@ class Landing:
 
     branch_was: where the branch was before, empty when there was none. tip: where it is now.
     paths: what changes, below the top; created: those that were not there before.
-    conflicts: those of them that have markers in them.
+    conflicts: those of them that have markers in them. landed: whether all of it was done.
     """
 
     branch: str
@@ -36,6 +37,7 @@ class Landing:
     created: tuple[str, ...]
     conflicts: tuple[str, ...]
     message: str
+    landed: bool = False
 
 
 def land(
@@ -63,9 +65,12 @@ def land(
                 if sides:
                     _git(repository, "update-index", "-z", "--index-info", stdin=sides)
                 _switch(repository, ref, title)
+                _write_landing(repository, replace(landing, landed=True))
             except BaseException:
-                undo(repository, landing)
-                index.write_bytes(before)
+                try:
+                    undo(repository, landing)
+                finally:
+                    index.write_bytes(before)
                 raise
     except KeyboardInterrupt as stop:
         raise Interrupted(
@@ -75,11 +80,24 @@ def land(
 
 
 def undo(repository: Repository, landing: Landing) -> None:
-    """Take the files, the index, the branch and HEAD back to where they were before `landing`."""
+    """Take the files, the index, the branch and HEAD back to where they were before `landing`.
+
+    Every step is tried; raises the first error afterwards.
+    """
+    errors: list[Exception] = []
+    for step in (_undo_files, _undo_head, _undo_branch):
+        try:
+            step(repository, landing)
+        except (ScaffoldError, OSError) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    (repository.git_dir / STATE).unlink(missing_ok=True)
+
+
+def _undo_files(repository: Repository, landing: Landing) -> None:
     old = sorted({*landing.paths, *landing.conflicts} - set(landing.created))
     literal = ("--literal-pathspecs",)
-    if old:
-        _git(repository, *literal, "checkout", "--quiet", landing.from_commit, "--", *old)
     for path in landing.created:
         place = repository.top / path
         if place.is_symlink() or place.is_file():
@@ -88,10 +106,18 @@ def undo(repository: Repository, landing: Landing) -> None:
     if landing.created:
         rm = ("rm", "--quiet", "--cached", "--force", "--ignore-unmatch", "--")
         _git(repository, *literal, *rm, *landing.created)
+    if old:
+        _git(repository, *literal, "checkout", "--quiet", landing.from_commit, "--", *old)
+
+
+def _undo_head(repository: Repository, landing: Landing) -> None:
     if landing.from_branch is None:
         _git(repository, "update-ref", "--no-deref", "HEAD", landing.from_commit)
     elif _current(repository) != f"refs/heads/{landing.from_branch}":
         _switch(repository, f"refs/heads/{landing.from_branch}", "undo the update")
+
+
+def _undo_branch(repository: Repository, landing: Landing) -> None:
     ref = f"refs/heads/{landing.branch}"
     if landing.branch_was:
         _git(repository, "update-ref", ref, landing.branch_was)
@@ -102,7 +128,28 @@ def undo(repository: Repository, landing: Landing) -> None:
         == 0
     ):
         _git(repository, "update-ref", "-d", ref)
-    (repository.git_dir / STATE).unlink(missing_ok=True)
+
+
+def _refuse_other_work(repository: Repository, landing: Landing) -> None:
+    """Raise ScaffoldError when a file of a broken landing is neither as before nor as after it."""
+    for path in landing.paths:
+        place = repository.top / path
+        if place.is_symlink() or not place.is_file():
+            continue
+        now = _git(repository, "hash-object", "--", str(place)).strip()
+        known = [
+            run(
+                ["git", "rev-parse", "--verify", "--quiet", f"{commit}:{path}"],
+                cwd=repository.top,
+                warnings=False,
+            ).output.strip()
+            for commit in (landing.from_commit, landing.tip)
+        ]
+        if now not in known:
+            raise ScaffoldError(
+                f"{path} has changes of yours that undoing the update would lose",
+                "commit or copy them, then try again",
+            )
 
 
 def abort(repository: Repository) -> Landing:
@@ -128,7 +175,8 @@ def abort(repository: Repository) -> Landing:
             f"if they are not needed: git switch {landing.from_branch or landing.from_commit} && "
             f"git branch -D {landing.branch}",
         )
-    if finished and not on_it and repository.head == landing.from_commit:
+    if not landing.landed and not on_it and repository.head == landing.from_commit:
+        _refuse_other_work(repository, landing)
         on_it = True  # a landing that broke off in the middle
     if not on_it:
         raise ScaffoldError(
@@ -151,6 +199,27 @@ def read_landing(repository: Repository) -> Landing | None:
         return Landing(**data)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def unfinished_branch(project: Path) -> str:
+    """Return the branch of an update that waits for the user's hand; empty when none does.
+
+    Looks at git's files only: `status` asks this of a hundred projects.
+    """
+    for folder in (project.absolute(), *project.absolute().parents):
+        git = folder / ".git"
+        if not git.is_dir():
+            continue
+        try:
+            data = json.loads((git / STATE).read_text(encoding="utf-8"))
+            branch, tip = str(data["branch"]), str(data["tip"])
+            head = (git / "HEAD").read_text(encoding="utf-8").strip()
+            now = (git / "refs" / "heads" / branch).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        waits = data.get("conflicts") and head == f"ref: refs/heads/{branch}" and now == tip
+        return branch if waits else ""
+    return ""
 
 
 def refuse_unfinished(repository: Repository) -> None:
@@ -191,7 +260,9 @@ def finish_landing(repository: Repository, landing: Landing, paths: list[str]) -
         options = identity(repository.project)
         _git(repository, *options, "commit", "--quiet", "--no-verify", "-m", landing.message)
         tip = _git(repository, "rev-parse", "HEAD").strip()
-        _write_landing(repository, replace(landing, tip=tip, paths=known, conflicts=()))
+        _write_landing(
+            repository, replace(landing, tip=tip, paths=known, conflicts=(), landed=True)
+        )
     return tip
 
 

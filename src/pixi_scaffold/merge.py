@@ -189,6 +189,19 @@ def has_markers(content: bytes) -> bool:
     return any(line.rstrip() in _MARKERS for line in content.splitlines())
 
 
+_LEFT = re.compile(rb"^(?:<{7}|>{7}|\|{7})(?: |\r?$)", re.MULTILINE)
+_MIDDLE = re.compile(rb"^={7}\r?$", re.MULTILINE)
+
+
+def has_leftovers(path: str, content: bytes) -> bool:
+    """Whether a file that had a conflict still has a marker of git's, whatever its label.
+
+    A line of seven `=` underlines a heading in Markdown and reStructuredText.
+    """
+    text = path.endswith((".md", ".rst"))
+    return _LEFT.search(content) is not None or (not text and _MIDDLE.search(content) is not None)
+
+
 def _crlf(file: File | None) -> File | None:
     """Return the file with line endings as on Windows, when the user's has them."""
     if file is None or not file.is_text or b"\r" in file.content:

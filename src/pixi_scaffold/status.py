@@ -14,6 +14,7 @@ from typing import Any
 
 from pixi_scaffold.drift import Drift, Fresh, Owner, drift, heal
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
+from pixi_scaffold.landing import unfinished_branch
 from pixi_scaffold.process import program
 from pixi_scaffold.project import Project, find_projects, read_project
 from pixi_scaffold.receipt import RECEIPT
@@ -89,6 +90,9 @@ def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
     except ScaffoldError as error:
         facts["error"] = error.message
         facts["todo"].append(error.hint or "correct it")
+    if branch := unfinished_branch(folder):
+        words["template"] += f", an update waits on {branch}"
+        facts["todo"].append(f"{program()} update --continue{_named(folder)}")
     words["lock"] = _lock(folder, cache, facts)
     words["proof"] = _receipt(folder, facts)
     state = Status.FAILED if facts["todo"] else Status.PASSED

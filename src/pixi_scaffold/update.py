@@ -18,7 +18,7 @@ from pixi_scaffold.landing import (
     refuse_unfinished,
     unfinished,
 )
-from pixi_scaffold.merge import MANIFEST, Action, Change, has_markers
+from pixi_scaffold.merge import MANIFEST, Action, Change, has_leftovers
 from pixi_scaffold.plan import Plan, Request, choose_target, make_plan, nothing_newer
 from pixi_scaffold.process import program
 from pixi_scaffold.project import Project, read_project
@@ -32,6 +32,7 @@ from pixi_scaffold.worktree import (
     check_branch,
     open_repository,
     refuse_covered,
+    refuse_hidden,
     refuse_unclean,
 )
 
@@ -105,6 +106,7 @@ def _refuse_covered(repository: Repository, plan: Plan) -> None:
         if c.file is not None and (c.action is Action.NEW or c.moved_from)
     ]
     refuse_covered(repository, created)
+    refuse_hidden(repository, [repository.prefix + path for path, _ in _files(plan)])
 
 
 def _apply(
@@ -312,12 +314,16 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
     open_files = [
         path
         for path in landing.conflicts
-        if (file := read_file(repository.top, path)) is not None and has_markers(file.content)
+        if (file := read_file(repository.top, path)) is not None
+        and has_leftovers(path, file.content)
     ]
     if open_files:
         raise ScaffoldError(
             "\n".join(
-                ("these files still have conflict markers (<<<<<<< and >>>>>>>):", *open_files)
+                (
+                    "these files still have conflict markers (<<<<<<<, =======, >>>>>>>):",
+                    *open_files,
+                )
             ),
             "edit them, then try again",
         )

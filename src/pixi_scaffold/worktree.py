@@ -131,6 +131,27 @@ def check_branch(repository: Repository, branch: str) -> str:
     return tip
 
 
+def refuse_hidden(repository: Repository, paths: Iterable[str]) -> None:
+    """Raise ScaffoldError when git was told not to look at a file that would change.
+
+    `git update-index --assume-unchanged` and `--skip-worktree` keep local settings out of git's
+    sight; nobody could bring their content back.
+    """
+    names = [path for path in paths if os.path.lexists(repository.top / path)]
+    if not names:
+        return
+    argv = ["git", "--literal-pathspecs", "ls-files", "-v", "-z", "--", *names]
+    done = run(argv, cwd=repository.top, timeout=60, warnings=False)
+    rows = [row.split(" ", 1) for row in done.output.split("\0") if " " in row]
+    hidden = [path for flag, path in rows if flag.islower() or flag == "S"]
+    if hidden:
+        raise ScaffoldError(
+            "\n".join(("git was told to overlook files that the update changes:", *hidden)),
+            "git update-index --no-assume-unchanged --no-skip-worktree FILE, then commit or undo "
+            "what is different in it",
+        )
+
+
 def refuse_covered(repository: Repository, created: Iterable[str]) -> None:
     """Raise ScaffoldError when a file that git does not hold lies where a new one will be."""
     covered = [
