@@ -1,4 +1,7 @@
-"""The stages that prove a project, as one table."""
+"""The stages that prove a project, as one table.
+
+What only some stages need is imported in them: a check of a job takes well under a second.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixi_scaffold import environment
-from pixi_scaffold.channel import build_channel
-from pixi_scaffold.channel_argument import read_channel
 from pixi_scaffold.errors import (
     CheckFailed,
     LockError,
@@ -29,10 +29,8 @@ from pixi_scaffold.receipt import write_receipt
 from pixi_scaffold.regular import NOT_REGULAR, exists, is_folder, unreadable
 from pixi_scaffold.report import Progress, Report, change_folder
 from pixi_scaffold.review import find_descriptions
-from pixi_scaffold.short_rehearsal import rehearse_shortly
 from pixi_scaffold.stages import Done, Options, Stage, State, known, left_out, run_stages
 from pixi_scaffold.submit_files import slots, submit, worker
-from pixi_scaffold.training import training_facts
 
 LOG_FOLDER = Path(".pixi") / "logs"
 STARTER_FOLDER = Path(".pixi") / "starter"
@@ -97,6 +95,8 @@ def lock(state: State, progress: Progress) -> Done:
 
 def _stand_in(state: State, progress: Progress) -> tuple[str | None, str]:
     """Return the URL to lock against in place of the manifest's channels, and why."""
+    from pixi_scaffold.channel import build_channel
+
     wanted = state.options.channel
     channels = known(state.workspace).channels
     if wanted == "starter":
@@ -145,6 +145,8 @@ def lock_is_current(state: State, progress: Progress) -> Done:
 
 def install(state: State, progress: Progress) -> Done:
     """Install the locked default environment for this machine."""
+    from pixi_scaffold import environment
+
     workspace = known(state.workspace)
     locked = read_lock(known(state.locked).path)
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
@@ -158,6 +160,9 @@ def install(state: State, progress: Progress) -> Done:
 
 def train(state: State, progress: Progress) -> Done:
     """Run the smoke task in the installed environment and read what it left."""
+    from pixi_scaffold import environment
+    from pixi_scaffold.training import training_facts
+
     progress.update("starting python")
     log = state.root / LOG_FOLDER / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -190,6 +195,8 @@ def train(state: State, progress: Progress) -> Done:
 
 def rehearsal(state: State, progress: Progress) -> Done:
     """Rehearse the cluster job, shortened, with the installed environment staged."""
+    from pixi_scaffold.short_rehearsal import rehearse_shortly
+
     workspace, installed = known(state.workspace), known(state.installed)
     tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
     smoke = tasks[TASK].command if TASK in tasks else ""
@@ -289,6 +296,8 @@ def _check_files(wanted: Wanted, progress: Progress) -> Report:
 
 
 def _check_folder(wanted: Wanted, progress: Progress) -> Report:
+    from pixi_scaffold.channel_argument import read_channel
+
     folder = wanted.paths[0]
     try:
         root = find_manifest(folder).parent

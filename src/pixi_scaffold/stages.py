@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pixi_scaffold.environment import Installed
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.lock import Locked
 from pixi_scaffold.receipt import versions
 from pixi_scaffold.report import Progress, Report, Result, Status
 from pixi_scaffold.review import Review
 from pixi_scaffold.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pixi_scaffold.environment import Installed
 
 T = TypeVar("T")
 

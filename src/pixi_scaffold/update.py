@@ -321,7 +321,7 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
         raise ScaffoldError(
             "\n".join(
                 (
-                    "these files still have conflict markers (<<<<<<<, =======, >>>>>>>):",
+                    "conflict markers (<<<<<<<, =======, >>>>>>>) are left in:",
                     *open_files,
                 )
             ),
