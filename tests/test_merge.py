@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixi_scaffold.merge import Action, Change, Sides, has_markers, merge_trees
+from pixi_scaffold.merge import Action, Change, Sides, has_markers, merge_trees, missing_comments
 from pixi_scaffold.render import Render, Renderer
 from pixi_scaffold.template import Template
 from pixi_scaffold.tree import File
@@ -283,7 +283,7 @@ def test_a_new_table_and_a_table_that_goes() -> None:
     )
     change = manifest(ours, theirs)
     assert change.action is Action.CONFLICT  # the task: changed here, removed there
-    assert change.note == "tasks.train"
+    assert change.note == "tasks.train.cmd"
     assert change.file is not None
     assert b'\n[feature.dev.dependencies]\nruff = "*"\n' in change.file.content
     assert b'plot = { cmd = "p" }\n' in change.file.content
@@ -297,7 +297,99 @@ def test_a_table_that_the_template_drops() -> None:
     data = tomllib.loads(change.file.content.decode())
     assert data["target"]["gpu"]["dependencies"] == {"mine": "*"}
     change = manifest(MANIFEST.replace("12.9.*", "12.6.*"), theirs)
-    assert change.note == "target"
+    assert change.note == "target.gpu.dependencies.cuda-version"
+
+
+DEV = MANIFEST.replace(
+    "# Only there\n",
+    '[feature.dev.dependencies]\npytest = "*"\nruff = "*" # style\n\n# Only there\n',
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "template_old", "template_new"),
+    [
+        ('pytest = "*"\n', '# wiki: mine\npytest = "*"\n', 'ruff = "*"', 'mypy = "*"\nruff = "*"'),
+        ("# style\n", "# style\n# wiki: mine\n", 'ruff = "*"', 'mypy = "*"\nruff = "*"'),
+        ('pytest = "*"\n', 'pytest = "*" # wiki: mine\n', 'pytest = "*"\n', ""),
+        ('  "osx-arm64",\n', '  # wiki: mine\n  "osx-arm64",\n', '"osx-arm64",', '"win-64",'),
+        (
+            '  "osx-arm64",\n',
+            '  "osx-arm64", # wiki: mine\n',
+            '"osx-arm64",',
+            '"osx-arm64", "win-64",',
+        ),
+        ('["conda-forge"]', '[\n  "conda-forge", # wiki: mine\n]', '["conda-', '["lab", "conda-'),
+        ("[tasks]\n", "# wiki: mine\n\n[tasks]\n", 'cuda-version = "12.9.*"\n', ""),
+        ('cuda-version = "12.9.*"', '# wiki: mine\ncuda-version = "12.9.*"', "12.9", "13.0"),
+    ],
+)
+@pytest.mark.parametrize("conflict", [True, False])
+def test_a_comment_of_yours_stays(
+    old: str, new: str, template_old: str, template_new: str, conflict: bool
+) -> None:
+    """Beside a conflict too; where the merge by keys would lose it, the lines are merged."""
+    ours = DEV.replace(old, new)
+    theirs = DEV.replace(template_old, template_new)
+    assert DEV not in (ours, theirs)
+    if conflict:
+        ours = ours.replace('numpy = "*"', 'numpy = ">=1.26"')
+        theirs = theirs.replace('numpy = "*"', 'numpy = ">=2"')
+    change = one(DEV, ours, theirs, "pixi.toml")
+    assert change is not None
+    assert change.file is not None
+    text = change.file.content.decode()
+    assert "# wiki: mine" in text
+    assert "# style" in text
+    assert has_markers(change.file.content) or not conflict
+    if not has_markers(change.file.content):
+        tomllib.loads(text)
+
+
+def test_missing_comments_counts_whole_comments() -> None:
+    assert missing_comments("", "a = 1 # x\nb = 2 # x\n", "", "a = 1 # x\n") == ["# x"]
+    assert missing_comments("", "a = 1 # x\n", "", "a = 1 # xy\n") == ["# x"]
+    assert missing_comments("", 'a = "# x"\n', "", "") == []
+    assert missing_comments("# x\n", "# x\n", "", "") == []
+    assert missing_comments("# x\n", "# x\n", "# x\n", "") == ["# x"]
+    other = "<<<<<<< before updating\n=======\n# x\n>>>>>>> after updating\n"
+    assert missing_comments("", "# x\n", "", other) == ["# x"]
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "expected"),
+    [
+        ("a b", "a b m", "n a b", "n a b m"),
+        ("a b", "a b m", "a n b", "a n b m"),
+        ("a b", "m a b", "a b n", "m a b n"),
+        ("a b", "b m", "a n b", "n b m"),
+        ("a b c", "a b c m", "c a b", "c m a b"),
+        ("a b c", "c b a", "a b c n", "c n b a"),
+        ("a b c", "b a c", "b a c n", "b a c n"),
+        ("a b c", "b a c", "c a b", None),
+    ],
+)
+def test_the_order_of_channels_is_a_preference(
+    base: str, ours: str, theirs: str, expected: str | None
+) -> None:
+    texts = [
+        MANIFEST.replace('["conda-forge"]', str(side.split()).replace("'", '"'))
+        for side in (base, ours, theirs)
+    ]
+    change = one(texts[0], texts[1], texts[2], "pixi.toml")
+    if expected is None:
+        assert change is not None
+        assert (change.action, change.note) == (Action.CONFLICT, "workspace.channels")
+        return
+    content = texts[1].encode() if change is None or change.file is None else change.file.content
+    assert tomllib.loads(content.decode())["workspace"]["channels"] == expected.split()
+    assert f"channels = {expected.split()}\n".replace("'", '"') in content.decode()
+
+
+def test_a_table_that_you_removed_is_named_in_full() -> None:
+    ours = MANIFEST.replace('[target.gpu.dependencies]\ncuda-version = "12.9.*"\n', "")
+    change = manifest(ours, MANIFEST.replace("12.9", "13.0"))
+    assert (change.action, change.note) == (Action.CONFLICT, "target.gpu.dependencies")
 
 
 def test_a_manifest_that_is_no_toml_merges_as_lines() -> None:
@@ -344,3 +436,64 @@ def test_dependencies_merge_as_a_table(
         found = tomllib.loads(content.decode())
         assert found["dependencies"] == {k: v for k, v in expected.items() if v is not None}
         assert found["tasks"] == {"t": "x"}
+
+
+NOTES = st.dictionaries(
+    st.sampled_from(
+        (
+            "[workspace]\n",
+            "platforms = [\n",
+            '  "osx-arm64",\n',
+            'python = ">=3.11"\n',
+            'tqdm = "*"\n',
+            'pytest = "*"\n',
+            'cuda-version = "12.9.*"\n',
+            "[tasks]\n",
+        )
+    ),
+    st.sampled_from(("inline", "above", "below")),
+)
+TEMPLATE_EDITS = st.lists(
+    st.sampled_from(
+        (
+            ('["conda-forge"]', '["lab", "conda-forge"]'),
+            ('  "osx-arm64",\n', '  "win-64",\n  "osx-arm64",\n'),
+            ('  "osx-arm64",\n', ""),
+            ('tqdm = "*"\n', ""),
+            ('pytest = "*"\n', 'pytest = ">=9"\nmypy = "*"\n'),
+            ('pytest = "*"\n', ""),
+            ('cuda-version = "12.9.*"\n', 'cuda-version = "13.0.*"\n'),
+            ('# Only there\n[target.gpu.dependencies]\ncuda-version = "12.9.*"\n', ""),
+        )
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(notes=NOTES, edits=TEMPLATE_EDITS, conflict=st.booleans())
+def test_no_comment_of_yours_is_lost(
+    notes: dict[str, str], edits: list[tuple[str, str]], conflict: bool
+) -> None:
+    ours, theirs = DEV, DEV
+    for number, (line, place) in enumerate(notes.items()):
+        note = f"# mine {number}."
+        new = {"inline": f"{line[:-1]} {note}\n", "above": f"{note}\n{line}"}
+        ours = ours.replace(line, new.get(place, f"{line}{note}\n"))
+    for old, now in edits:
+        theirs = theirs.replace(old, now)
+    if conflict:
+        ours = ours.replace('numpy = "*"', 'numpy = ">=1.26"')
+        theirs = theirs.replace('numpy = "*"', 'numpy = ">=2"')
+    tomllib.loads(ours)
+    tomllib.loads(theirs)
+    change = one(DEV, ours, theirs, "pixi.toml")
+    text = ours
+    if change is not None:
+        assert change.file is not None
+        text = change.file.content.decode()
+    for number in range(len(notes)):
+        assert text.count(f"# mine {number}.") >= 1
+    assert has_markers(text.encode()) or not conflict
+    if not has_markers(text.encode()):
+        tomllib.loads(text)

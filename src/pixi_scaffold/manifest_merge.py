@@ -38,12 +38,21 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One key that both changed: the value of each side, ABSENT where it is gone."""
+    """One key that both changed: the value of each side, ABSENT where it is gone.
+
+    inner: the keys in question, where the value is a table that one side removed.
+    """
 
     path: Path
     base: Any
     ours: Any
     theirs: Any
+    inner: tuple[Path, ...] = ((),)
+
+    @property
+    def names(self) -> list[str]:
+        """The full keys, for the user."""
+        return [".".join((*self.path, *inner)) for inner in self.inner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +79,11 @@ def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
         merged = _edited(ours, edits, theirs)
         sides = {
             side: _edited(merged, [Edit(c.path, getattr(c, side)) for c in conflicts], source)
-            for side, source in (("base", base), ("ours", ours), ("theirs", theirs))
+            for side, source in (("base", base), ("theirs", theirs))
         }
     except (tomllib.TOMLDecodeError, TOMLKitError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return Merged(**sides, conflicts=tuple(".".join(c.path) for c in conflicts))
+    return Merged(**sides, ours=merged, conflicts=tuple(n for c in conflicts for n in c.names))
 
 
 def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
@@ -96,12 +105,15 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
         here = (*path, key)
         if _same(b, t) or _same(o, t):
             continue
-        if _same(o, b):
+        if isinstance(o, dict) and isinstance(t, dict) and (isinstance(b, dict) or b is ABSENT):
+            # A table with the user's data unchanged may have the user's comments in it.
+            yield from _differences(here, {} if b is ABSENT else b, o, t)
+        elif _same(o, b):
             yield Edit(here, t)
         elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT:
             yield from _gone(here, b, o)
-        elif isinstance(o, dict) and isinstance(t, dict) and (isinstance(b, dict) or b is ABSENT):
-            yield from _differences(here, {} if b is ABSENT else b, o, t)
+        elif isinstance(b, dict) and o is ABSENT and isinstance(t, dict):
+            yield Conflict(here, b, o, t, tuple(_changed(b, t)))
         elif (
             isinstance(b, list)
             and isinstance(o, list)
@@ -117,12 +129,26 @@ def _gone(path: Path, base: Any, ours: Any) -> Iterator[Edit | Conflict]:
     """Yield what becomes of a table that the template dropped and the user changed."""
     inner = list(_differences((), base, ours, {}))
     edits = [item for item in inner if isinstance(item, Edit)]
-    if len(edits) < len(inner):
-        yield Conflict(path, base, ours, ABSENT)
+    conflicts = [item for item in inner if isinstance(item, Conflict)]
+    if conflicts:
+        within = tuple((*c.path, *key) for c in conflicts for key in c.inner)
+        yield Conflict(path, base, ours, ABSENT, within)
     elif _is_hollow(_applied(ours, edits)):
         yield Edit(path, ABSENT)
     else:
         yield from (Edit((*path, *edit.path), edit.value) for edit in edits)
+
+
+def _changed(base: dict[str, Any], theirs: dict[str, Any]) -> Iterator[Path]:
+    """Yield the innermost tables that the template changed; () is the table itself."""
+    keys = [k for k in (base | theirs) if not _same(base.get(k, ABSENT), theirs.get(k, ABSENT))]
+    pairs = [(key, base.get(key), theirs.get(key)) for key in keys]
+    tables = [(k, b, t) for k, b, t in pairs if isinstance(b, dict) and isinstance(t, dict)]
+    if len(tables) < len(pairs):
+        yield ()
+        return
+    for key, b, t in tables:
+        yield from ((key, *inner) for inner in _changed(b, t))
 
 
 def _is_hollow(value: Any) -> bool:
@@ -137,7 +163,8 @@ def _same(a: Any, b: Any) -> bool:
 def _merged_list(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any] | None:
     """Merge lists of names or of named tables (channels, platforms); None is a conflict.
 
-    What the template adds comes last: the order of the rest is the user's.
+    The order is a preference: it merges too. What one side adds comes after the entry that it
+    follows there, or first.
     """
     b, o, t = ({_name(x): x for x in side} for side in (base, ours, theirs))
     if [len(b), len(o), len(t)] != [len(base), len(ours), len(theirs)]:
@@ -153,7 +180,28 @@ def _merged_list(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[An
             del merged[name]
         else:
             merged[name] = now
-    return list(merged.values())
+    order = _merged_order(list(b), list(o), list(t), set(merged))
+    return None if order is None else [merged[name] for name in order]
+
+
+def _merged_order(
+    base: list[str], ours: list[str], theirs: list[str], wanted: set[str]
+) -> list[str] | None:
+    """Return the wanted names in the order of the side that changed it; None when both did."""
+    shared = wanted & set(base) & set(ours) & set(theirs)
+    was, mine, now = ([n for n in side if n in shared] for side in (base, ours, theirs))
+    if mine != was and now not in (was, mine):
+        return None
+    first, second = (theirs, ours) if mine == was != now else (ours, theirs)
+    order = [name for name in first if name in wanted]
+    place = 0
+    for name in (name for name in second if name in wanted):
+        if name not in order:
+            while 0 < place < len(order) and order[place] not in second:
+                place += 1  # what both put behind the same entry: the first side's come first
+            order.insert(place, name)
+        place = order.index(name) + 1
+    return order
 
 
 def _name(value: Any) -> str:
@@ -229,7 +277,9 @@ def _make(document: Any, edit: Edit, item: Any) -> None:
         table.pop(key, None)
     elif key not in table:
         _add(table, key, item)
-    elif isinstance(table[key], Array) and isinstance(item, list):
+    elif (
+        isinstance(table[key], Array) and isinstance(item, list) and _keeps_order(table[key], item)
+    ):
         _make_list(table[key], list(edit.value))
     else:
         comment = getattr(getattr(table[key], "trivia", None), "comment", "")
@@ -238,18 +288,32 @@ def _make(document: Any, edit: Edit, item: Any) -> None:
             table[key].comment(comment)
 
 
+def _keeps_order(have: list[Any], wanted: list[Any]) -> bool:
+    """Whether each name occurs once, and those in both lists come in the same order."""
+    old, new = ([_name(value) for value in side] for side in (have, wanted))
+    if len({*old}) < len(old) or len({*new}) < len(new):
+        return False
+    return [name for name in old if name in new] == [name for name in new if name in old]
+
+
 def _make_list(array: Array, wanted: list[Any]) -> None:
     """Edit an array in place, so that its layout and comments stay."""
+    if "\n" not in array.as_string():  # has neither, and tomlkit would leave out a space
+        array.clear()
+        array.extend(wanted)
+        return
     names = [_name(value) for value in wanted]
     for index in reversed(range(len(array))):
         if _name(array.unwrap()[index]) not in names:
             del array[index]
-    have = [_name(value) for value in array.unwrap()]
-    for name, value in zip(names, wanted, strict=True):
-        if name not in have:
+    for index, (name, value) in enumerate(zip(names, wanted, strict=True)):
+        have = array.unwrap()
+        if index == len(have):
             array.append(value)
-        elif array.unwrap()[have.index(name)] != value:
-            array[have.index(name)] = value
+        elif _name(have[index]) != name:
+            array.insert(index, value)
+        elif have[index] != value:
+            array[index] = value
 
 
 def _add(table: Any, key: str, item: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,6 +22,11 @@ from pixi_scaffold.process import run
 from pixi_scaffold.tree import File, Tree
 
 MANIFEST = "pixi.toml"
+# A string, which may have a # in it, or else a comment (https://toml.io/en/v1.0.0).
+_TOKEN = re.compile(
+    r"""\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|(\#[^\n]*)""",
+    re.DOTALL,
+)
 _MARKERS = (b"<<<<<<< before updating", b">>>>>>> after updating")
 
 
@@ -140,27 +146,43 @@ def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[by
 def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str] | None:
     """Return the manifest merged key by key, where that is better than `text`, its merged lines."""
     try:
-        manifests = [side.decode() for side in (base, ours, theirs)]
+        was, mine, now = (side.decode() for side in (base, ours, theirs))
     except UnicodeDecodeError:
         return None
-    merged = merge_manifest(*manifests)
+    merged = merge_manifest(was, mine, now)
     if merged is None:
         return None
+    # Lines that are merged keep every comment; where they hide a conflict, all that differs is one.
+    lines = text if has_markers(text) else merge_lines(b"", ours, theirs)
     if merged.conflicts:
         variants = [side.encode() for side in (merged.base, merged.ours, merged.theirs)]
         both = merge_lines(*variants)
-        return (both if has_markers(both) else text), ", ".join(merged.conflicts)
-    if not has_markers(text) and _data(text) == merged_data(*manifests):
+        kept = has_markers(both) and not missing_comments(was, mine, now, both.decode())
+        return (both if kept else lines), ", ".join(merged.conflicts)
+    if not has_markers(text) and _data(text) == merged_data(was, mine, now):
         return None  # the lines are as plain `copier update` has them, with the template's comments
-    if missing_comments(manifests[0], manifests[1], merged.ours):
-        return None
+    if missing_comments(was, mine, now, merged.ours):
+        return lines, "merged by lines, to keep your comments"
     return merged.ours.encode(), "merged key by key"
 
 
-def missing_comments(base: str, ours: str, merged: str) -> list[str]:
-    """Return the comments of the user that a merge lost; where a key goes, so does its comment."""
-    mine = (found[0] for line in ours.splitlines() if (found := re.search(r"#.*", line)))
-    return [comment for comment in mine if comment not in base and comment not in merged]
+def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str]:
+    """Return the comments of ours that a merge lost, apart from those that the template removed.
+
+    In a conflict, what counts is the user's side of it.
+    """
+    removed = _comments(base) - _comments(theirs)
+    return list((_comments(ours) - removed - _comments(_your_side(merged))).elements())
+
+
+def _comments(text: str) -> Counter[str]:
+    """Return how often each comment of a TOML text occurs."""
+    return Counter(found[1].strip() for found in _TOKEN.finditer(text) if found[1])
+
+
+def _your_side(text: str) -> str:
+    """Return a merged text with each conflict resolved in favour of the user."""
+    return re.sub(r"(?ms)^=======\r?\n.*?^>>>>>>> after updating\r?$", "", text)
 
 
 def _data(text: bytes) -> object:
