@@ -110,6 +110,18 @@ def test_a_file_that_was_forgotten_is_named(job: Job) -> None:
     assert f"data.csv {hint}" in job.rehearse(code=3).out
     job.write("echo \"No module named 'helper'\" >&2; exit 1")
     assert f"helper.py {hint}" in job.rehearse(code=3).out
+    (job.folder / "data").mkdir()
+    (job.folder / "data" / "a.csv").touch()
+    for read in (
+        "cat data/a.csv",
+        f"cat {job.folder}/data/a.csv",
+        "echo \"FileNotFoundError: [Errno 2] No such file or directory: 'data/a.csv'\" >&2; exit 1",
+    ):
+        job.write(read)
+        folder = "data/a.csv is here and was not transferred: add its folder, data, to"
+        assert folder in " ".join(job.rehearse(code=3).out.split())
+    job.write("cat data/a.csv", "transfer_input_files = data/a.csv")
+    assert "data/a.csv arrives as a.csv" in job.rehearse(code=3).out
     job.write("cat other.csv")
     assert hint not in job.rehearse(code=3).out
 
@@ -129,12 +141,18 @@ def test_what_condor_submit_would_refuse(job: Job) -> None:
 
 
 @linux
-def test_only_what_was_transferred_can_be_read(job: Job) -> None:
+def test_only_what_was_transferred_can_be_read(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".bashrc").write_text("private\n")
+    monkeypatch.setenv("HOME", str(home))
     (job.folder / "secret.txt").write_text("secret")
     (job.folder / "data").mkdir()
     (job.folder / "data" / "x").write_text("x")
     job.write(
-        f"cat {job.folder}/secret.txt; ls {job.folder}; ls -A ~ {Path.home()}; cat x\n"
+        f"cat {job.folder}/secret.txt; ls {job.folder}; ls -A {home}; cat {home}/.bashrc; cat x\n"
         f"echo written > {job.folder}/new; echo > /usr/new; echo > /tmp/new && echo tmp; "
         "exec 3<>/dev/tcp/127.0.0.1/1; exec 3<>/dev/tcp/203.0.113.1/80; true",
         "transfer_input_files = data/",
@@ -142,14 +160,107 @@ def test_only_what_was_transferred_can_be_read(job: Job) -> None:
     found = job.found()
     if "files" not in found["isolated"]:
         pytest.skip(f"no namespaces here: {found['notes']}")
-    assert job.text() == f"{Path.home()}:\nx" + "tmp\n" or job.text().endswith("xtmp\n")
+    assert job.text() == "xtmp\n"
     errors = job.text("o.err")
+    assert f"{home}/.bashrc: No such file" in errors
+    assert {str(home), str(job.folder)} <= set(found["hidden"])
+    assert "this project, home" in found["results_of"]["inputs"]["detail"]
     assert "secret.txt: No such file" in errors
     assert "/usr/new: " in errors
     assert "Connection refused" in errors, "127.0.0.1 is there"
     assert "Network is unreachable" in errors
     assert not Path("/tmp/new").exists()
     assert not (job.folder / "new").exists()
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has /root")
+def test_the_home_of_root_is_hidden_and_its_reach_is_told(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/root")
+    job.write("ls -A /root")
+    found = job.found()
+    if "files" not in found["isolated"]:
+        pytest.skip(f"no namespaces here: {found['notes']}")
+    assert os.listdir("/root")
+    seen = job.text().split()
+    assert ".bashrc" not in seen
+    assert len(seen) <= 1, "nothing but where the sandbox lies"
+    assert "/root" in found["hidden"]
+    assert any("started by root" in note for note in found["notes"])
+
+
+@linux
+def test_a_home_that_is_not_hidden_is_told(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/usr")
+    job.write("true")
+    found = job.found()
+    if "files" not in found["isolated"]:
+        pytest.skip(f"no namespaces here: {found['notes']}")
+    assert "it CAN read home" in found["results_of"]["inputs"]["detail"]
+
+
+@linux
+def test_what_lies_in_tmp_is_disk_and_in_shared_memory_is_memory(job: Job) -> None:
+    job.write(
+        "head -c 30M /dev/zero > /tmp/a; head -c 20M /dev/zero > /var/tmp/b\n"
+        "head -c 60M /dev/zero > /dev/shm/c; sleep 0.5"
+    )
+    found = job.found()
+    if "read-only" not in found["isolated"]:
+        pytest.skip(f"no namespaces here: {found['notes']}")
+    assert 50 << 20 <= found["usage"]["disk"] < 52 << 20
+    assert 60 << 20 <= found["usage"]["memory"] < 75 << 20
+    assert not Path("/dev/shm/c").exists()
+    assert "its own /tmp, /var/tmp and /dev/shm" in found["results_of"]["inputs"]["detail"]
+
+
+@linux
+def test_a_small_job_is_not_measured_as_its_launcher(job: Job) -> None:
+    job.write("sleep 0.5")
+    assert 0 < job.found()["usage"]["memory"] < 6 << 20
+
+
+@linux
+def test_one_job_is_not_rehearsed_twice_at_once(job: Job, tmp_path: Path) -> None:
+    job.write("echo > ready; sleep 60")
+    argv = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", "--scratch", tmp_path]
+    process = subprocess.Popen(argv, cwd=job.folder, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(tmp_path)
+        assert "job-0 is being rehearsed already" in job.rehearse(code=1).err
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    job.write("true")
+    job.rehearse()
+
+
+@linux
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.1])
+def test_a_second_signal_does_not_stop_the_clean_up(job: Job, tmp_path: Path, pause: float) -> None:
+    job.write("mkdir d; for n in {1..3000}; do : > d/$n; done; echo > ready; sleep 98770")
+    argv = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", "--scratch", tmp_path]
+    process = subprocess.Popen(
+        argv, cwd=job.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    _wait_for(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(pause)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert not sandboxes(tmp_path)
+    assert not processes("sleep 98770")
+
+
+def _wait_for(scratch: Path) -> None:
+    end = time.monotonic() + 30
+    while not list(scratch.glob("rehearsal-*/*/scratch/ready")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @linux
@@ -204,6 +315,7 @@ def test_a_timeout_is_a_finding(job: Job, tmp_path: Path) -> None:
     ran = job.rehearse("--timeout", 1, "--scratch", tmp_path, code=3)
     assert "--timeout" in ran.out
     assert "begun" in ran.out
+    assert "left behind" not in ran.out, "what it runs itself is not left behind"
     assert not processes("sleep 98767")
 
 
@@ -211,6 +323,42 @@ def test_keep_keeps_the_sandbox(job: Job, tmp_path: Path) -> None:
     job.write("echo left > here")
     found = job.found("--keep", "--scratch", tmp_path)
     assert (Path(found["sandbox"]) / "here").read_text() == "left\n"
+    assert found["results_of"]["sandbox"]["detail"] == f"kept: {found['sandbox']}"
+
+
+def test_one_process_is_one(job: Job) -> None:
+    job.write("setsid sleep 98771 >/dev/null 2>&1 &")
+    assert "1 process was left behind" in job.rehearse().out
+
+
+def test_signals_have_names(job: Job) -> None:
+    job.write("kill -SEGV $$")
+    assert "ended with SIGSEGV" in job.rehearse(code=3).out
+    job.write("kill -KILL $$")
+    assert "SIGKILL (perhaps out of memory)" in job.rehearse(code=3).out
+
+
+def test_windows_line_ends_are_named(job: Job) -> None:
+    for first in ("#!/bin/bash", "#!/usr/bin/env bash"):
+        job.write("true")
+        (job.folder / "job.sh").write_bytes(f"{first}\r\ntrue\r\n".encode())
+        out = " ".join(job.rehearse(code=3).out.split())
+        assert "Windows line ends (CRLF)" in out
+        assert "check --fix" in out
+
+
+def test_every_missing_input_is_named(job: Job) -> None:
+    job.write("true", "transfer_input_files = a.csv, b.csv")
+    out = job.rehearse(code=3).out
+    assert "a.csv" in out
+    assert "b.csv" in out
+
+
+def test_a_job_that_leaves_before_it_saves(job: Job) -> None:
+    job.write("sleep 1", "when_to_transfer_output = ON_EXIT_OR_EVICT")
+    out = " ".join(job.rehearse("--evict-after", 0.3, "--no-compare").out.split())
+    assert "SIGTERM came before the training could save" in out
+    assert "--evict-after" in job.rehearse("--evict-hard", code=2).err
 
 
 @linux

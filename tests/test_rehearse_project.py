@@ -115,6 +115,24 @@ def test_pack_without_its_archive(template: Path, tmp_path: Path) -> None:
     assert "pixi-scaffold pack" in ran.out
 
 
+def test_pack_before_there_is_a_lock(template: Path, tmp_path: Path) -> None:
+    folder = project(template, tmp_path / "p", "delivery=pack")
+    (folder / "pixi.lock").unlink()
+    ran = scaffold("rehearse", cwd=folder)
+    assert "env.tar.gz" in ran.out
+    assert "pixi.lock (No such file" in ran.out.replace("\n", " ") or "pixi.lock:" in ran.out
+    starter = folder / ".pixi" / "starter" / "pixi.lock"
+    starter.parent.mkdir(parents=True)
+    starter.write_text("stands in\n")
+    with tarfile.open(folder / "env.tar.gz", "w:gz"):
+        pass
+    ran = scaffold("rehearse", "--json", cwd=folder)
+    assert ran.code == 3, "an empty archive is no environment"
+    found = ran.document["jobs"][0]
+    assert found["hold"] is None
+    assert any("starter channel's stands in" in note for note in found["notes"])
+
+
 def test_checkpoints_and_an_eviction(template: Path, tmp_path: Path) -> None:
     folder = project(template, tmp_path / "p")
     small_environment(folder / ".pixi/envs/default")

@@ -53,9 +53,11 @@ def pack(
     if lock is None and (stale := unsatisfied(workspace, locked)):
         raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
     if locked.records(ENVIRONMENT, chosen) is None:
+        known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
+        there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]
         raise UsageError(
             f"{path} does not lock {ENVIRONMENT} for {chosen.name}",
-            f"name another one: --platform {' or '.join(p.name for p in workspace.platforms)}",
+            f"it locks: --platform {' or '.join(there)}" if there else f"{program()} lock",
         )
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
         prefix = _padded(Path(os.path.realpath(temporary)))

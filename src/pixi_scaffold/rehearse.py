@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shlex
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import Description, Job, read_description
-from pixi_scaffold.process import program, run, which
+from pixi_scaffold.process import program, run, uninterrupted, which
 from pixi_scaffold.rehearsal import (
     Eviction,
     Limits,
@@ -92,6 +94,10 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     if request.evict_after is not None:
         _when(request.evict_after, None)
     description = _read(folder / request.description, folder)
+    if request.evict_hard and request.evict_after is None:
+        raise UsageError(
+            "--evict-hard says how, not when", "add --evict-after SECONDS, or --evict-after random"
+        )
     chosen = _chosen(description, request)
     progress.start("rehearse")
     cancel = threading.Event()
@@ -100,7 +106,8 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         job, proc = chosen[number]
         return _one(request, job, proc, cancel, _teller(progress, len(chosen), number))
 
-    done = _in_parallel(one, chosen, request.at_once, cancel, progress)
+    with _alone(chosen):
+        done = _in_parallel(one, chosen, request.at_once, cancel, progress)
     changed = _fix(request, done)
     facts: dict[str, Any] = {
         "description": str(request.description),
@@ -141,8 +148,55 @@ def _chosen(description: Description, request: Request) -> dict[int, tuple[Job, 
     return {number: jobs[number]}
 
 
+@contextlib.contextmanager
+def _alone(chosen: Mapping[int, tuple[Job, int]]) -> Iterator[None]:
+    """Keep other rehearsals from these jobs, whose results lie in the same folders."""
+    import fcntl  # not on Windows, where all else of the program runs
+
+    names = {job.folder / RESULTS / f"{job.path.stem}-{proc}.lock" for job, proc in chosen.values()}
+    with contextlib.ExitStack() as stack:
+        for path in sorted(names):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ScaffoldError(
+                    f"{path.stem} is being rehearsed already, by another process",
+                    "wait until it has ended, or end it",
+                ) from error
+            except OSError as error:
+                raise ScaffoldError(
+                    f"cannot write {path}: {error.strerror}", "results of a rehearsal lie there"
+                ) from error
+        yield
+
+
 def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]:
     return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
+
+
+def _cancelling(cancel: threading.Event, noted: Any) -> Callable[[int, Any], None]:
+    def handler(number: int, frame: Any) -> None:
+        cancel.set()
+        if callable(noted):
+            noted(number, frame)
+
+    return handler
+
+
+@contextlib.contextmanager
+def _signals_cancel(cancel: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP set `cancel`; they interrupt only when all is cleaned up.
+
+    An exception in the middle of the clean-up, by a second Ctrl-C, would leave sandboxes behind.
+    """
+    with uninterrupted():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            with contextlib.suppress(ValueError, AttributeError):  # not the main thread; Windows
+                number = getattr(signal, name)
+                signal.signal(number, _cancelling(cancel, signal.getsignal(number)))
+        yield
 
 
 def _in_parallel(
@@ -153,7 +207,7 @@ def _in_parallel(
     progress: Progress,
 ) -> list[Rehearsed]:
     """Run `one` for each number in threads; on Ctrl-C all of them end before it goes on."""
-    with ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
+    with _signals_cancel(cancel), ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
         futures = [pool.submit(one, number) for number in chosen]
         began = time.monotonic()
         try:
@@ -163,15 +217,10 @@ def _in_parallel(
                 fraction = ended / len(futures) if len(futures) > 1 else None
                 progress.update(f"{counted}{time.monotonic() - began:.0f} s", fraction)
                 wait(futures, timeout=_SOON)
-                if any(f.done() and f.exception() for f in futures):
-                    cancel.set()
+                if cancel.is_set() or any(f.done() and f.exception() for f in futures):
                     break
-        except BaseException:
-            cancel.set()
-            for future in futures:
-                future.cancel()
-            raise
         finally:
+            cancel.set()
             pool.shutdown(wait=True, cancel_futures=True)
     broken = [e for f in futures if not f.cancelled() and (e := f.exception())]
     if broken:  # the cause, not what ended because of it

@@ -143,6 +143,7 @@ class _Rehearsal:
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     isolated: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
     sandboxes: int = 0
 
@@ -242,7 +243,8 @@ class _Rehearsal:
     def _once(self, sandbox: Sandbox) -> Ran:
         """Run the executable once, watch it, and evict it when it is time."""
         plan, setting = self.plan, self.setting
-        meter = Meter(sandbox.scratch, self.usage.memory, self.usage.disk)
+        private = (sandbox.root / "tmp", sandbox.root / "var-tmp")
+        meter = Meter(sandbox.scratch, self.usage.memory, self.usage.disk, private)
         own = environment(plan, sandbox.scratch, setting.slot) | dict(setting.added)
         program = (
             str(sandbox.scratch / plan.executable.name)
@@ -258,7 +260,7 @@ class _Rehearsal:
             stderr=self._stderr(sandbox),
         )
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
-        self.isolated = ran.isolated
+        self.isolated, self.hidden = ran.isolated, ran.hidden
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk)
         return ran
@@ -291,6 +293,7 @@ class _Rehearsal:
             last_lines=lines,
             added=dict(self.setting.added),
             isolated=self.isolated,
+            hidden=self.hidden,
             notes=tuple(self.notes),
             sandbox=sandbox.scratch if self.setting.keep else None,
         )
@@ -304,7 +307,8 @@ def _hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
     if first.number == 21 and first.reading:
         reason += " - Transfer of symlinks to directories is not supported."
     if len(sent.failures) > 1:
-        reason += f" ({len(sent.failures)} failures)"
+        others = (f"{f.path.name} ({os.strerror(f.number)})" for f in sent.failures[1:])
+        reason += f"; also: {', '.join(others)}"
     return Hold(code, first.number, reason)
 
 
@@ -313,7 +317,9 @@ def _exec_error(ran: Ran, sandbox: Sandbox) -> str:
     words = os.strerror(ran.error)
     with contextlib.suppress(OSError):
         first = (sandbox.scratch / sandbox.plan.executable.name).open("rb").readline(256)
-        if first.startswith(b"#!") and ran.error == 2:
+        if first.startswith(b"#!") and first.endswith(b"\r\n"):
+            words += " (it has Windows line ends (CRLF))"
+        elif first.startswith(b"#!") and ran.error == 2:
             words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
         elif ran.error == 8:
             words += " (a script needs a first line such as #!/bin/bash)"

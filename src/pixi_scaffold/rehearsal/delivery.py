@@ -72,6 +72,8 @@ def deliver(
         return _completed(found, plan, root, script)
     why = _not_delivered(found, plan, script, network)
     if why is None:
+        if found.kind == "pack":
+            _lock_stand_in(found, plan, root)
         return found
     _stage(found, _installed(root, why), why)
     return _completed(found, plan, root, script)
@@ -111,11 +113,16 @@ def _completed(found: Delivery, plan: Plan, root: Path, script: str) -> Delivery
     if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in found.env:
         found.env[ALLOW_CPU] = "1"
         found.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
+    _lock_stand_in(found, plan, root)
+    return found
+
+
+def _lock_stand_in(found: Delivery, plan: Plan, root: Path) -> None:
+    """Let the lock of the starter channel stand in for one that is not there yet."""
     stand_in = root / ".pixi" / "starter" / LOCK
     if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
         found.stand_ins[LOCK] = stand_in
         found.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
-    return found
 
 
 def _script(plan: Plan) -> str:

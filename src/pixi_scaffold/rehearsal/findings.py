@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import re
+import signal
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from pixi_scaffold.process import program
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
 from pixi_scaffold.rehearsal.comparison import Comparison
 from pixi_scaffold.rehearsal.delivery import Delivery
+from pixi_scaffold.rehearsal.forgotten import forgotten
+from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.report import Result, Status
@@ -62,6 +66,11 @@ def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
         rows += [_resource(done, a) for a in _all_advice(done)]
+    rows += [
+        Result("sandbox", Status.PASSED, detail=f"kept: {d.outcome.sandbox}")
+        for d in done
+        if d.outcome.sandbox is not None
+    ]
     if changed:
         rows.append(Result("fix", Status.PASSED, detail="; ".join(changed)))
     return tuple(rows)
@@ -133,28 +142,31 @@ def _sandbox(done: Rehearsed) -> Result:
         if "env.tar.gz" in outcome.hold.reason:
             hint = "make it: pixi-scaffold pack"
         return Result("inputs", Status.FAILED, detail=_hold_words(outcome), hint=hint)
-    detail = f"{amount(outcome.usage.bytes_in)} copied; {_walls(outcome.isolated)}"
+    detail = f"{amount(outcome.usage.bytes_in)} copied; {_walls(done)}"
     return Result("inputs", Status.PASSED, detail=detail)
 
 
-def _walls(isolated: tuple[str, ...]) -> str:
-    """Return what the job cannot reach, in words."""
-    words = {
-        "files": "this project and home",
-        "network": "the network",
-        "processes": "other processes",
-    }
-    apart = [text for key, text in words.items() if key in isolated]
+def _walls(done: Rehearsed) -> str:
+    """Return what the job cannot reach, in words, from what was really hidden."""
+    isolated = done.outcome.isolated
+    empty = [Path(path) for path in done.outcome.hidden]
+    folders = {"this project": Path(os.path.realpath(done.plan.job.folder)), "home": home()}
+    apart = [k for k, f in folders.items() if any(f.is_relative_to(e) for e in empty)]
+    seen = [k for k in folders if k not in apart] if isolated else []
+    words = {"network": "the network", "processes": "other processes"}
+    apart += [text for key, text in words.items() if key in isolated]
     if not apart:
         return "NOT isolated"
-    also = ", and can write only its own folder" if "read-only" in isolated else ""
-    return f"the job cannot reach {', '.join(apart)}{also}"
+    but = f", but it CAN read {' and '.join(seen)}" if seen else ""
+    own = "its own folder and its own /tmp, /var/tmp and /dev/shm"
+    also = f", and can write only {own}" if "read-only" in isolated else ""
+    return f"the job cannot reach {', '.join(apart)}{but}{also}"
 
 
 def _attempt(number: int, attempt: Attempt) -> Result:
     how = {
         "checkpoint": f"checkpoint (exit code {attempt.code})",
-        "evicted": f"evicted; it left with {_ending(attempt.code, attempt.signal)}",
+        "evicted": f"evicted; it left with {_leaving(attempt)}",
         "killed": "killed; HTCondor keeps nothing of this attempt",
     }[attempt.ended]
     detail = f"sandbox {attempt.sandbox}: {how}"
@@ -175,7 +187,8 @@ def _job(done: Rehearsed, number: int = 0) -> Result:
     name = f"attempt {number}" if number else "job"
     seconds = outcome.attempts[-1].seconds if outcome.attempts else 0.0
     left = outcome.attempts[-1].left if outcome.attempts else 0
-    also = f"; {left} processes were left behind and killed" if left else ""
+    many = "1 process was" if left == 1 else f"{left} processes were"
+    also = f"; {many} left behind and killed" if left else ""
     if done.passed or (outcome.code == 0 and outcome.hold is not None and outcome.hold.code == 12):
         return Result(name, Status.PASSED, seconds, f"exit code 0{also}")
     detail, hint = _failure(done)
@@ -192,8 +205,11 @@ def _failure(done: Rehearsed) -> tuple[str, str]:
         }
         return why.get(ended, ("it saves checkpoint after checkpoint and does not end", ""))
     if outcome.hold is not None and outcome.hold.code not in (12, 13):
-        return _hold_words(outcome), "correct the executable or the checkpoint's files"
+        hint = "correct the executable or the checkpoint's files"
+        return _hold_words(outcome), _mend_ends(done.plan) or hint
     detail = f"the job ended with {_ending(outcome.code, outcome.signal)}"
+    if outcome.code in (126, 127) and (hint := _mend_ends(done.plan)):
+        return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
     retries = done.plan.job.text("max_retries")
     if retries and outcome.code is not None:
         detail += f"; HTCondor may try it again (max_retries = {retries})"
@@ -201,22 +217,34 @@ def _failure(done: Rehearsed) -> tuple[str, str]:
 
 
 def _forgotten(done: Rehearsed) -> str:
-    """Return a hint when the job missed something that lies in the project, untransferred."""
-    said = "\n".join(line for tail in done.outcome.last_lines.values() for line in tail)
-    if not re.search(r"No such file|not found|No module named", said):
-        return ""
-    sent = {PurePosixPath(name).name for name in done.plan.inputs}
-    for path in sorted(done.plan.iwd.iterdir()):
-        names = {path.name} | ({path.stem} if path.suffix == ".py" or path.is_dir() else set())
-        if path.name not in sent and any(
-            re.search(rf"[/'\" ]{re.escape(n)}['\":]", said) for n in names
-        ):
-            return f"{path.name} is here and was not transferred: add it to transfer_input_files"
+    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
+    return forgotten(done.plan, lines)
+
+
+def _ending(code: int | None, number: int | None) -> str:
+    if number is None:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(number).name
+        return f"{name} (perhaps out of memory)" if name == "SIGKILL" else name
+    return f"signal {number}"
+
+
+def _leaving(attempt: Attempt) -> str:
+    """Return how a job left that was told to, and whether it did so before it could save."""
+    words = _ending(attempt.code, attempt.signal)
+    if attempt.code == 128 + signal.SIGTERM or attempt.signal == signal.SIGTERM:
+        words += ": SIGTERM came before the training could save"
+    return words
+
+
+def _mend_ends(plan: Plan) -> str:
+    """Return the command that mends the Windows line ends of the executable; empty without."""
+    with contextlib.suppress(OSError), plan.executable.open("rb") as file:
+        first = file.readline(256)
+        if first.startswith(b"#!") and first.endswith(b"\r\n"):
+            return f"{program()} check --fix"
     return ""
-
-
-def _ending(code: int | None, signal: int | None) -> str:
-    return f"signal {signal}" if signal is not None else f"exit code {code}"
 
 
 def _hold_words(outcome: Outcome) -> str:

@@ -21,7 +21,6 @@ _SYSTEM = (
     "/etc",
     "/lib",
     "/opt",
-    "/root",
     "/sbin",
     "/usr",
     "/var",
@@ -57,10 +56,14 @@ class Start:
     stderr: Path | None
 
 
+def home() -> Path:
+    """Return the user's home folder, as it really lies."""
+    return Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111  never raises
+
+
 def hidden(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return the folders to hide: those given and the home folder, no folder of the system."""
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  does not raise without a home
-    found = {Path(os.path.realpath(path)) for path in [*paths, home]}
+    found = {Path(os.path.realpath(path)) for path in [*paths, home()]}
     own = {p for p in found if p.is_dir() and str(p) not in _SYSTEM}
     return tuple(sorted(own))
 

@@ -89,6 +89,8 @@ def namespaces(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
     have.append("files")
+    if uid == 0:
+        problems.append("started by root, the job can read root's files that are not hidden (/etc)")
     if not spec["network"]:
         try:
             call("unshare", NEWNET)
@@ -122,8 +124,11 @@ def can_mount_proc() -> bool:
     return os.waitpid(trial, 0)[1] == 0
 
 
-def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
-    """Hide what a worker does not have, make the rest read-only, give back what the job may use."""
+def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> list[str]:
+    """Hide what a worker does not have, make the rest read-only, give back what the job may use.
+
+    Returns the folders that were really hidden.
+    """
     mount(None, "/", None, REC | PRIVATE)
     if "processes" in have:
         mount("proc", "/proc", "proc")
@@ -133,12 +138,17 @@ def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
     writable = list(spec["writable"])
     for path in spec["hide"]:
         if not any(path == h or path.startswith(h + "/") for h in hidden):
-            mount("tmpfs", path, "tmpfs", NOSUID | NODEV, "mode=755,size=1m")
-            hidden.append(path)
+            try:
+                mount("tmpfs", path, "tmpfs", NOSUID | NODEV, "mode=755,size=1m")
+            except OSError as error:
+                problems.append(f"{path} could not be hidden ({error.strerror})")
+            else:
+                hidden.append(path)
     for path, source in private:
         if os.path.isdir(path) and not os.path.islink(path):
             bind(source, path)
             writable.append(path)
+            hidden.append(path)
     for path, source in keep:
         bind(source, path)
     try:
@@ -150,6 +160,7 @@ def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
         problems.append(f"the rest of this machine is not read-only for the job ({error.strerror})")
     with contextlib.suppress(OSError):
         mount("tmpfs", "/dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
+    return hidden
 
 
 def bind(source: int, path: str) -> None:
@@ -176,11 +187,10 @@ def init(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
     if LINUX:
         libc.prctl(PDEATHSIG, signal.SIGKILL)
         libc.prctl(SUBREAPER, 1)
-    if "files" in have:
-        mounts(spec, have, problems)
+    hidden = mounts(spec, have, problems) if "files" in have else []
     if "network" in have:
         loopback()
-    tell(isolated=have, problems=problems)
+    tell(isolated=have, problems=problems, hidden=hidden)
     told, tells = os.pipe()
     started = time.monotonic()
     job = os.fork()
@@ -200,11 +210,15 @@ def init(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
             break
     seconds = time.monotonic() - started
     left = kill_all(job, have)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    unit = 1024 if LINUX else 1
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    # until it executed the job, the child was a copy of this process, and that counts in the kernel
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     tell(
         ended=os.waitstatus_to_exitcode(status),
         seconds=seconds,
-        largest=usage * (1024 if LINUX else 1),
+        largest=usage,
+        own=own,
         left=left,
     )
 

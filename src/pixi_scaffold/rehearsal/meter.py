@@ -1,4 +1,4 @@
-"""Measure a job while it runs: memory of its processes, disk of its sandbox."""
+"""Measure a job while it runs: memory of its processes, disk of its sandbox and its /tmp."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ class Meter:
 
     Memory is the sum over the job's processes of their proportional set size (PSS: a page that
     several share counts once), on a Mac of the resident set. Between two looks a peak can be
-    missed; the largest single process is known exactly, from the kernel, when it ends.
+    missed; the largest single process is known exactly, from the kernel, when it ends. What lies in
+    a /dev/shm of its own is memory, too. more: its own /tmp and /var/tmp, which are disk.
     """
 
     folder: Path
     memory: int = 0
     disk: int = 0
+    more: tuple[Path, ...] = ()
     _next_memory: float = 0.0
     _next_disk: float = 0.0
 
@@ -48,7 +50,7 @@ class Meter:
     def look_at_disk(self) -> None:
         """Add up the sandbox now."""
         before = time.monotonic()
-        self.disk = max(self.disk, size_of(self.folder))
+        self.disk = max(self.disk, sum(size_of(f) for f in (self.folder, *self.more)))
         after = time.monotonic()
         self._next_disk = after + max(MEMORY_EVERY, DISK_SHARE * (after - before))
 
@@ -80,8 +82,13 @@ def size_of(folder: Path) -> int:
 def memory_below(pid: int) -> int:
     """Return the memory of the job: everything below the launcher's own child, in bytes."""
     if sys.platform.startswith("linux"):
-        jobs = [j for init in _children(pid) for j in _children(init)]
-        return sum(_tree_memory(job) for job in jobs)
+        inits = _children(pid)
+        found = [_tree_memory(job) for init in inits for job in _children(init)]
+        shared = sum(s for _, s in found)
+        # what lies in /dev/shm and is mapped by a process is in both numbers
+        return sum(size - s for size, s in found) + max(
+            shared, sum(_in_shared_memory(init) for init in inits)
+        )
     return _memory_by_ps(pid)
 
 
@@ -95,25 +102,40 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _tree_memory(pid: int, parent: tuple[str, ...] = ()) -> int:
-    kind, own = _own_memory(pid)
+def _in_shared_memory(pid: int) -> int:
+    """Return the bytes in the /dev/shm of a process, when it is not this machine's."""
+    with contextlib.suppress(OSError):
+        own = f"/proc/{pid}/root/dev/shm"
+        if Path(own).stat().st_dev != Path("/dev/shm").stat().st_dev:  # noqa: S108
+            found = os.statvfs(own)
+            return (found.f_blocks - found.f_bfree) * found.f_frsize
+    return 0
+
+
+def _tree_memory(pid: int, parent: tuple[str, ...] = ()) -> tuple[int, int]:
+    """Return the memory of a process and all below it, and how much of that is shared memory."""
+    kind, own, shared = _own_memory(pid)
     if kind and kind == parent:  # vfork(2): until it executes a program, the memory is its parent's
-        own = 0
-    return own + sum(_tree_memory(child, kind) for child in _children(pid))
+        own = shared = 0
+    below = [_tree_memory(child, kind) for child in _children(pid)]
+    return own + sum(size for size, _ in below), shared + sum(size for _, size in below)
 
 
-def _own_memory(pid: int) -> tuple[tuple[str, ...], int]:
-    """Return what tells this memory from another one, and its size in bytes."""
+def _own_memory(pid: int) -> tuple[tuple[str, ...], int, int]:
+    """Return what tells this memory from another one, its bytes, and those of shared memory."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         lines = text.splitlines()
         found = {line.split(":")[0]: line for line in lines[1:]}
         kind = (lines[0], found["Rss"], found["Anonymous"]) if lines else ()
-        return kind, int(found["Pss"].split()[1]) * 1024 if lines else 0
+        if not lines:
+            return (), 0, 0
+        shared = found.get("Pss_Shmem", "Pss_Shmem: 0 kB")  # Linux 5.4
+        return kind, int(found["Pss"].split()[1]) * 1024, int(shared.split()[1]) * 1024
     with contextlib.suppress(OSError):
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return (), pages * os.sysconf("SC_PAGE_SIZE")
-    return (), 0
+        return (), pages * os.sysconf("SC_PAGE_SIZE"), 0
+    return (), 0, 0
 
 
 def _memory_by_ps(pid: int) -> int:

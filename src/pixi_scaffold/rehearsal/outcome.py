@@ -55,7 +55,8 @@ class Outcome:
     state: completed, held, or stopped (a limit of the rehearsal). code, signal: of the last
     attempt. brought: files that came back, relative to `results`. last_lines: of stdout and
     stderr. added: environment variables that only a rehearsal sets. isolated: what the job was
-    kept away from; notes: what was different from a worker, in words.
+    kept away from; hidden: folders that were empty for it. notes: what was different from a
+    worker, in words.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Outcome:
     last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     isolated: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sandbox: Path | None = None
 

@@ -46,7 +46,9 @@ class Ran:
     """How a run ended. ended: exited, evicted, killed, timeout, disk, or not-started.
 
     status: exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the
-    largest process. left: processes that it left behind. isolated, problems: as the launcher says.
+    largest process, which was a copy of the launcher before it executed the job, of `own` bytes.
+    left: processes that it left behind when it ended by itself. isolated, problems, hidden: as the
+    launcher says.
     """
 
     ended: str = "exited"
@@ -54,9 +56,11 @@ class Ran:
     seconds: float = 0.0
     error: int = 0
     largest: int = 0
+    own: int = 0
     left: int = 0
     isolated: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def code(self) -> int | None:
@@ -86,11 +90,13 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
             watch.look(child.pid)
     if watch.ended:
         ran.ended = watch.ended
+        ran.left = ran.left if watch.ended == "evicted" else 0  # stopped: they are its own
     elif not watch.over and not ran.error:
         why = " ".join(said) or "the launcher ended early"
         raise ScaffoldError(f"the job could not be started: {why}", "try: --no-isolation")
     meter.look_at_disk()
-    meter.memory = max(meter.memory, ran.largest)
+    if ran.largest > ran.own or not meter.memory:  # never seen: it is all that is known
+        meter.memory = max(meter.memory, ran.largest)
     return ran
 
 
@@ -103,6 +109,7 @@ def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
         return
     if "isolated" in told:
         ran.isolated, ran.problems = tuple(told["isolated"]), tuple(told["problems"])
+        ran.hidden = tuple(told["hidden"])
     if "failed" in told:
         said.append(told["failed"])
     if "started" in told:
@@ -113,7 +120,7 @@ def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
     if "ended" in told:
         watch.over = True
         ran.status, ran.seconds = told["ended"], told["seconds"]
-        ran.largest, ran.left = told["largest"], told["left"]
+        ran.largest, ran.own, ran.left = told["largest"], told["own"], told["left"]
 
 
 @dataclass(slots=True)

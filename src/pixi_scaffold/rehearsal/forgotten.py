@@ -1,0 +1,70 @@
+"""What a job missed that lies in the project, from what it said about it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.rehearsal.plan import Plan
+
+_MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
+_MODULE = re.compile(r"No module named '?([\w.]+)")
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+_BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$)")
+_SCRATCH = re.compile(r"^/.*/sandbox-\d+/scratch/")
+_LIST = "transfer_input_files"
+
+
+def forgotten(plan: Plan, lines: Iterable[str]) -> str:
+    """Return a hint when `lines` name a file of the project that the job could not find.
+
+    Empty when they name none, or one that was transferred to where the job looked.
+    """
+    for name in _named(plan, lines):
+        if name == PurePosixPath(plan.executable.name):
+            continue
+        arrived = [there for one in plan.inputs if (there := _arrives(plan, one, name)) is not None]
+        if name in arrived:
+            continue
+        if arrived:
+            keep = "set preserve_relative_paths = true"
+            return f"{name} arrives as {arrived[0]}: let the job read that, or {keep}"
+        what = f"{name} is here and was not transferred"
+        if name.parent == PurePosixPath() or plan.preserve_paths:
+            return f"{what}: add it to {_LIST}"
+        return f"{what}: add its folder, {name.parts[0]}, to {_LIST}"
+    return ""
+
+
+def _named(plan: Plan, lines: Iterable[str]) -> Iterator[PurePosixPath]:
+    """Yield what lies in the project among the names in the lines about something missing."""
+    for line in lines:
+        if not _MISSING.search(line):
+            continue
+        words = [a or b for a, b in _QUOTED.findall(line)] + _BARE.findall(line)
+        if module := _MODULE.search(line):
+            top = module[1].partition(".")[0]
+            words = [f"{top}.py", top]
+        for word in words:
+            relative = _relative(plan.iwd, _SCRATCH.sub("", word))
+            if relative is not None and os.path.lexists(plan.iwd / relative):
+                yield relative
+
+
+def _relative(iwd: Path, word: str) -> PurePosixPath | None:
+    """Return the name as it stands below the folder of the description; None outside of it."""
+    path = os.path.relpath(iwd / word, iwd)
+    return None if path == "." or path.startswith("..") else PurePosixPath(path)
+
+
+def _arrives(plan: Plan, given: str, name: PurePosixPath) -> PurePosixPath | None:
+    """Return where `name` lies in the sandbox because of one input; None when not by that one."""
+    source = _relative(plan.iwd, given)
+    if source is None or not name.is_relative_to(source):
+        return None
+    if plan.preserve_paths and not given.startswith("/"):
+        return name
+    inner = name.relative_to(source)
+    return inner if given.endswith("/") else PurePosixPath(source.name) / inner
