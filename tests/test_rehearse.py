@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pixi_scaffold import rehearse
+from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are a thing of Linux")
@@ -254,6 +258,31 @@ def test_a_second_signal_does_not_stop_the_clean_up(job: Job, tmp_path: Path, pa
     assert "Traceback" not in out
     assert not sandboxes(tmp_path)
     assert not processes("sleep 98770")
+
+
+class Cancel(threading.Event):
+    """An event that a signal comes to while it is being set: its lock is not reentrant."""
+
+    inside = False
+
+    def set(self) -> None:
+        assert not self.inside, "it would wait for itself"
+        self.inside = True
+        signal.raise_signal(signal.SIGTERM)
+        super().set()
+        self.inside = False
+
+
+def test_a_signal_that_comes_while_another_is_taken_in_does_not_hang_it() -> None:
+    cancel = Cancel()
+
+    def one(number: int) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert cancel.wait(30)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rehearse._in_parallel(one, {0: None}, 1, cancel, Silent())
 
 
 def _wait_for(scratch: Path) -> None:

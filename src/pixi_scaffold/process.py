@@ -227,15 +227,18 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let a short step come to its end: Ctrl-C, SIGTERM and SIGHUP wait, then interrupt."""
+def uninterrupted() -> Iterator[Sequence[int]]:
+    """Let a step come to its end: Ctrl-C, SIGTERM and SIGHUP wait, then interrupt.
+
+    Gives the numbers of the signals that wait, for a step that can end early.
+    """
     caught: list[int] = []
     names = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
     before = {}
     with suppress(ValueError):  # not the main thread: no signal comes here
         before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in names}
     try:
-        yield
+        yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

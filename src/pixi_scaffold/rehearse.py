@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import shlex
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -176,29 +175,6 @@ def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]
     return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
 
 
-def _cancelling(cancel: threading.Event, noted: Any) -> Callable[[int, Any], None]:
-    def handler(number: int, frame: Any) -> None:
-        cancel.set()
-        if callable(noted):
-            noted(number, frame)
-
-    return handler
-
-
-@contextlib.contextmanager
-def _signals_cancel(cancel: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP set `cancel`; they interrupt only when all is cleaned up.
-
-    An exception in the middle of the clean-up, by a second Ctrl-C, would leave sandboxes behind.
-    """
-    with uninterrupted():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            with contextlib.suppress(ValueError, AttributeError):  # not the main thread; Windows
-                number = getattr(signal, name)
-                signal.signal(number, _cancelling(cancel, signal.getsignal(number)))
-        yield
-
-
 def _in_parallel(
     one: Callable[[int], Rehearsed],
     chosen: Mapping[int, object],
@@ -206,8 +182,13 @@ def _in_parallel(
     cancel: threading.Event,
     progress: Progress,
 ) -> list[Rehearsed]:
-    """Run `one` for each number in threads; on Ctrl-C all of them end before it goes on."""
-    with _signals_cancel(cancel), ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
+    """Run `one` for each number in threads; on Ctrl-C all of them end before it goes on.
+
+    A signal is only noted when it comes, and seen in the loop: an exception in the middle of the
+    clean-up, by a second Ctrl-C, would leave sandboxes behind, and a handler that sets `cancel`
+    waits for ever when it interrupts the same call, whose lock is not reentrant.
+    """
+    with uninterrupted() as caught, ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
         futures = [pool.submit(one, number) for number in chosen]
         began = time.monotonic()
         try:
@@ -217,7 +198,7 @@ def _in_parallel(
                 fraction = ended / len(futures) if len(futures) > 1 else None
                 progress.update(f"{counted}{time.monotonic() - began:.0f} s", fraction)
                 wait(futures, timeout=_SOON)
-                if cancel.is_set() or any(f.done() and f.exception() for f in futures):
+                if caught or any(f.done() and f.exception() for f in futures):
                     break
         finally:
             cancel.set()
