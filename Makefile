@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 NAME ?=
 ARGS ?=
 export NAME
+# As a user's Python: without bytecode on disk each command would compile its sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 .PHONY: help new test lint format bench docs golden clean
@@ -45,6 +47,7 @@ bench: ## Measure the speed claims side by side
 	$(BIN)/python bench/tool.py
 	$(BIN)/python bench/check.py
 	$(BIN)/python bench/status.py
+	$(BIN)/python bench/rehearse.py
 	$(BIN)/python bench/training.py
 
 clean: ## Remove the virtual environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ from tests.support.server import closed, serve
 
 if TYPE_CHECKING:
     from tests.support.history import History
+
+# A user's Python keeps its bytecode. Without it each command would compile its sources anew, and each
+# training those of PyTorch: seconds that nobody pays, and files that a test would never see.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
 

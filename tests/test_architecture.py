@@ -79,7 +79,27 @@ def test_a_log_does_without_rich(tmp_path: Path) -> None:
     assert done.stdout.split() == ["1", "False"], done
 
 
-@pytest.mark.parametrize("heavy", ["copier", "rattler", "htcondor2", "conda_pack", "rich", "yaml"])
+def test_a_rehearsal_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "job.sh").chmod(0o755)
+    (tmp_path / "job.sub").write_text("executable = job.sh\nrequest_memory = 1GB\nqueue\n")
+    heavy = ("copier", "rattler", "tomlkit", "rich", "yaml", "pydantic", "htcondor2")
+    code = (
+        "import sys; sys.argv = ['pixi-scaffold', 'rehearse', 'job.sub']\n"
+        "from pixi_scaffold.cli import app\n"
+        "try: app(standalone_mode=False)\n"
+        f"finally: print('imported:', *({set(heavy)} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "exit code 0" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["imported:"]
+
+
+@pytest.mark.parametrize(
+    "heavy", ["copier", "rattler", "htcondor2", "conda_pack", "rich", "yaml", "pydantic"]
+)
 def test_help_imports_nothing_heavy(heavy: str) -> None:
     code = (
         "import sys; sys.argv = ['pixi-scaffold', '--version']\n"

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from pixi_scaffold import display
+from pixi_scaffold.merge import Action
 from tests.conftest import git
 from tests.support.history import release
 from tests.test_terminal import Terminal
 from tests.test_update import make, small, snapshot
 
 CTRL_C = "\x03"
+
+
+def test_the_table_knows_every_action() -> None:
+    assert set(display._ACTIONS) == set(Action)
 
 
 @pytest.fixture
