@@ -1,8 +1,8 @@
 """How long `check` takes, in one run:  python bench/check.py
 
-A generated project with a real lock; and 1,000 submit files in one folder, once with one worker
-script for all, once with a script each, where shellcheck is most of it. Medians of repetitions; the
-bare interpreter stands beside them.
+A generated project with a real lock; and 1,000 submit files in one folder: with one worker script
+for all, with a copy of it each, and with a script each that differs from the others, where
+shellcheck is most of it. Medians of repetitions; the bare interpreter stands beside them.
 """
 
 from __future__ import annotations
@@ -34,17 +34,21 @@ def seconds(argv: list[str], cwd: Path) -> float:
     return time.perf_counter() - started
 
 
-def many(project: Path, folder: Path, own_scripts: bool) -> Path:
-    """Make a folder with 1,000 submit files that differ in a line each."""
+def many(project: Path, folder: Path, scripts: str) -> Path:
+    """Make a folder with 1,000 submit files that differ in a line each.
+
+    scripts: one for all (`one`), a copy each (`copies`), or one of its own each (`different`).
+    """
     shutil.copytree(project, folder)
     text = (project / "htcondor" / "train.sub").read_text()
     (folder / "htcondor" / "train.sub").unlink()
     script = folder / "htcondor" / "bootstrap.sh"
     for number in range(1000):
         new = text.replace("seed = 0", f"seed = {number}")
-        if own_scripts:
+        if scripts != "one":
             own = folder / "htcondor" / f"run{number}.sh"
-            own.write_text(script.read_text() + f"# run {number}\n")
+            last = f"# run {number}\n" if scripts == "different" else ""
+            own.write_text(script.read_text() + last)
             own.chmod(0o755)
             new = new.replace("htcondor/bootstrap.sh", f"htcondor/run{number}.sh")
         (folder / "htcondor" / f"train{number}.sub").write_text(new)
@@ -64,16 +68,19 @@ def main() -> None:
         for _ in range(repeat):
             one.append(seconds([TOOL, "check"], project))
             bare.append(seconds([sys.executable, "-c", "import typer"], project))
-        shared = seconds([TOOL, "check"], many(project, folder / "shared", own_scripts=False))
-        own = seconds([TOOL, "check"], many(project, folder / "own", own_scripts=True))
+        taken = {
+            scripts: seconds([TOOL, "check"], many(project, folder / scripts, scripts))
+            for scripts in ("one", "copies", "different")
+        }
         found = {
             "check of a generated project, s": round(statistics.median(one), 3),
             "python -c 'import typer', s": round(statistics.median(bare), 3),
-            "1,000 submit files, one script, s": round(shared, 2),
-            "1,000 submit files, a script each, s": round(own, 2),
+            "1,000 submit files, one script, s": round(taken["one"], 2),
+            "1,000 submit files, a copy of it each, s": round(taken["copies"], 2),
+            "1,000 submit files, a different script each, s": round(taken["different"], 2),
         }
     print(json.dumps(found, indent=2))
-    if statistics.median(one) > 1 or shared > 20:
+    if statistics.median(one) > 1 or max(taken["one"], taken["copies"]) > 20:
         raise SystemExit("a goal is missed: 1 s for a project, 20 s for 1,000 submit files")
 
 

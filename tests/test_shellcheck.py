@@ -51,6 +51,27 @@ def test_a_large_script_is_not_given_to_it_and_that_is_said(job: Path) -> None:
     assert scaffold("check", job.name, "--strict", cwd=job.parent).code == 3
 
 
+def test_copies_of_a_script_are_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / str(n) / "run.sh" for n in range(30)]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("#!/bin/bash\ncd folder\n")
+    (other := tmp_path / "other.sh").write_text("#!/bin/bash\ncd folder || exit\n")
+    runs: list[list[Path]] = []
+    real = shellcheck._notes
+    monkeypatch.setattr(
+        shellcheck, "_notes", lambda *given: runs.append(list(given[2])) or real(*given)
+    )
+    found = shell_notes([*paths, other])
+    assert runs == [[paths[0], other]]
+    assert {path: [n.code for n in notes] for path, notes in found.notes.items()} == {
+        **{path: [2164] for path in paths},
+        other: [],
+    }
+
+
 def test_scripts_are_given_to_it_in_small_runs(tmp_path: Path) -> None:
     sizes = {tmp_path / str(n): 1000 for n in range(60)} | {tmp_path / "large": SIZE_LIMIT}
     chunks = list(shellcheck._chunks(sizes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -11,10 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.process import TimedOut, cores, run, uninterrupted, which
 from pixi_scaffold.rules import ShellNote
+
+T = TypeVar("T")
 
 LEVEL = "warning"
 """The lowest level that is reported; below it are matters of style."""
@@ -37,10 +41,31 @@ class ShellNotes:
 def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
     """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
 
+    Copies of one script, in the folders of many runs, are looked at once.
     Raises Skipped when shellcheck is not installed, ScaffoldError when it fails.
     """
     program = _program()
-    sizes = {path: path.stat().st_size for path in sorted(set(scripts))}
+    alike: dict[tuple[str, bytes], list[Path]] = {}
+    for path in sorted(set(scripts)):
+        key = (
+            path.suffix,
+            hashlib.sha256(path.read_bytes()).digest(),
+        )  # the suffix can say the shell
+        alike.setdefault(key, []).append(path)
+    found = _remarks(program, [copies[0] for copies in alike.values()])
+    return ShellNotes(
+        _for_copies(alike.values(), found.notes), _for_copies(alike.values(), found.not_checked)
+    )
+
+
+def _for_copies(alike: Iterable[Sequence[Path]], found: Mapping[Path, T]) -> dict[Path, T]:
+    """Return what is said of the first of some equal scripts, for each of them."""
+    return {path: found[copies[0]] for copies in alike for path in copies if copies[0] in found}
+
+
+def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
+    """Return the remarks on scripts that differ."""
+    sizes = {path: path.stat().st_size for path in scripts}
     not_checked = {
         path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
         for path, size in sizes.items()
