@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from pixi_scaffold.channel import Starter, build_channel
 from pixi_scaffold.report import Silent
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 # A user's Python keeps its bytecode. Without it each command would compile its sources anew, and each
 # training those of PyTorch: seconds that nobody pays, and files that a test would never see.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# In continuous integration a commit gets one answer; elsewhere every run looks at new examples.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.job import Description, read_description
+from pixi_scaffold.job.macros import expand
 from pixi_scaffold.job.queue import ITEMS_LIMIT
 from pixi_scaffold.job.reader import QUEUES_LIMIT
 from pixi_scaffold.job.words import (
@@ -93,6 +94,25 @@ def test_reads_what_htcondor_reads(
     assert refused(mine) == (theirs is None), mine.problems
     if theirs is not None:
         assert dict(mine.jobs[0].macros) == theirs
+
+
+@linux
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$(b)", "$(b:2)", "$(c:2)", "$(c: 2 )", "$(b.c)", "$($(b))", "$(c$(b):5)", "$(c:$(b))",
+        "$(c:x(y)z)", "$(c:$(b) )", "$( b )", "$(b )", "$(c :2)", "$( c:2)", "$(b $(b))", "$(c-d)",
+        "$(c-d:7)", "$(", "$(b", "$(b $(b)", "$(b $Fn(p)", "$Fn(p) $F(p) $Fx(p) $Fp(p)", "$CHOICE(b,x,y)",
+        "$(p:$(q", "$()", "$(:3)", "$(b)$", "$$(b) $(b)",
+    ],
+)  # fmt: skip
+def test_macros_are_expanded_as_htcondor_does(text: str) -> None:
+    import htcondor2
+
+    macros = {"b": "1", "p": "one/two.txt"}
+    lines = "".join(f"{name} = {value}\n" for name, value in macros.items())
+    theirs = htcondor2.Submit(f"{lines}x = [{text}]\n").expand("x")
+    assert expand(f"[{text}]", macros).text == theirs
 
 
 # --- macros, queue statements, words ----------------------------------------------------------------
@@ -261,7 +281,7 @@ _PIECES = st.sampled_from(
         "a = 1", "A=$(a) x", "a = $(b", "$(a) = 2", "+x = y", "queue", "queue 3", "queue x in (a b)",
         "queue x in (", ")", "if true", "if defined a", "elif 0", "else", "endif", "\\", "# c", "#c \\",
         "include : other.inc", "x @=end", "@end", "x +=3", "x +,= 4", "requirements = (", "\t a = 1",
-        "a = $F(a) $Fn(b) $CHOICE(0,a,b)", "my.z = 1", "=", ":", "b = $$(c) $ENV(x)", " ", "\r",
+        "a = $F(a) $Fn(b) $CHOICE(0,a,b)", "my.z = 1", "=", ":", "a = $(b $(a))", "b = $$(c) $ENV(x)", " ", "\r",
     ]
 )  # fmt: skip
 _SETTINGS = settings(max_examples=300, deadline=None)

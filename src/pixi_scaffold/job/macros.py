@@ -12,7 +12,7 @@ LIMIT = 1 << 20
 _DEPTH = 50
 _BUILT_IN = {"dollar": "$", "linux": "true", "windows": "", "osx": ""}
 _START = re.compile(r"\$(\$?)([A-Za-z_]*)\(")
-_NAME = re.compile(r"[A-Za-z_0-9.]+")
+_NAME = re.compile(r"[A-Za-z_0-9.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,12 @@ class _Expansion:
             whole = value[found.start() : end + 1]
             if end < 0 or len(inside) > _DEPTH:
                 self.unknown[value[found.start() : found.start() + 40]] = None
+            if len(inside) > _DEPTH:
                 return "".join([*parts, value[found.start() :]])
+            if end < 0:  # no macro; what comes after its parenthesis can be one
+                at = found.end()
+                parts.append(value[found.start() : at])
+                continue
             at = end + 1
             parts.append(self._one(found, whole, value[found.end() : end], inside))
             self.size += len(parts[-1])
@@ -86,17 +91,17 @@ class _Expansion:
 
     def _macro(self, whole: str, body: str, inside: tuple[str, ...]) -> str:
         name, colon, default = body.partition(":")
-        key = name.strip().lower()
-        if not _NAME.fullmatch(key):
+        key = name.lower()
+        if not _NAME.fullmatch(key):  # no macro, with a space as much as with a slash
             self.unknown[whole] = None
-            return whole
+            return f"$({body})"
         if key in inside:
             self.unknown[whole] = None
             return ""
         value = self.macros.get(key, _BUILT_IN.get(key))
         if value is None or (colon and not value):
             if not colon:
-                self.undefined[name.strip()] = None
+                self.undefined[name] = None
             return default
         return self.expand(value, (*inside, key))
 

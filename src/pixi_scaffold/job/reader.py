@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -231,8 +231,10 @@ class _Reader:
             separator = plus if len(plus) == 1 else f" {plus} " if plus else " "
             value = f"{before}{separator}{value}"
         if "$" in value:  # a value that names itself takes the earlier one now; others wait
-            value, names_itself = _with_itself(value, key.lower(), before or "")
+            value, names_itself, unknown = _with_itself(value, key.lower(), self.macros)
             appends = appends or names_itself
+            if unknown:
+                self.problem("unknown", file, line.first, f"{spelled} depends on {unknown}")
         if len(value) > LIMIT:
             raise self.refuse(file, line.first, f"{spelled} grows beyond {LIMIT >> 20} MiB")
         name = canonical(key)
@@ -319,9 +321,14 @@ _OWN = re.compile(r"\$\(([A-Za-z_0-9.]+)(?::([^$()]*))?\)")
 _OWN_PARTS = re.compile(r"\$F[a-z]*\(([A-Za-z_0-9.]+)\)", re.IGNORECASE)
 
 
-def _with_itself(value: str, name: str, before: str) -> tuple[str, bool]:
-    """Return a value with $(name) and $F(name) replaced, and whether there was a $(name)."""
-    found = False
+def _with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, bool, str]:
+    """Return a value with $(name) and $F(name) replaced by what it was before.
+
+    With it: whether there was a $(name), and a function in it that cannot be known here, which
+    HTCondor calls at this point, or nothing.
+    """
+    found, unknown = False, ""
+    before = macros.get(name)
 
     def whole(match: re.Match[str]) -> str:
         nonlocal found
@@ -331,10 +338,16 @@ def _with_itself(value: str, name: str, before: str) -> tuple[str, bool]:
         return before or match[2] or ""
 
     def part(match: re.Match[str]) -> str:
-        known = {name: before} if before else {}
-        return expand(match[0], known).text if match[1].lower() == name else match[0]
+        nonlocal unknown
+        if match[1].lower() != name:
+            return match[0]
+        known = macros if before else {k: v for k, v in macros.items() if k != name}
+        expanded = expand(match[0], known)
+        calls = [u for u in expanded.unknown if re.match(r"\$[A-Za-z]", u)]
+        unknown = unknown or next(iter(calls), "")
+        return expanded.text
 
-    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found
+    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found, unknown
 
 
 def read_description(path: Path, folder: Path) -> Description:
