@@ -143,6 +143,8 @@ def test_no_index_at_all_is_an_error_with_pips_words(
     with pytest.raises(ScaffoldError, match="choosing the wheels") as caught:
         channel._download(tmp_path / "wheels", Silent())
     assert "pip config" in caught.value.hint
+    assert "No matching distribution found for" in caught.value.message
+    assert "[notice]" not in caught.value.message
 
 
 def test_pip_before_23_1_names_the_digest_differently() -> None:

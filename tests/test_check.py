@@ -202,6 +202,25 @@ def test_a_submit_file_that_cannot_be_read_is_an_error_of_the_user(job: Path) ->
 
 
 @linux
+def test_a_wrong_spec_is_found_before_anything_is_locked(project: Path) -> None:
+    manifest = project / "pixi.toml"
+    manifest.write_text(manifest.read_text() + "\n[feature.x.dependencies]\npython = '>=>3.11'\n")
+    text = manifest.read_text().replace("[environments]", '[environments]\nx = ["x"]')
+    manifest.write_text(text)
+    ran = scaffold("check", "--json", cwd=project)
+    assert ran.code == 3
+    results = {r["name"]: r for r in ran.document["results"]}
+    assert results["manifest"]["status"] == "failed"
+    assert ">=>3.11" in results["manifest"]["detail"]
+
+
+def test_a_folder_inside_says_where_the_workspace_is(project: Path) -> None:
+    (project / "empty").mkdir()
+    ran = scaffold("check", cwd=project / "empty")
+    assert ran.code == 1
+    assert "cd .." in ran.err
+
+
 def test_slots_say_which_clause_refuses(project: Path) -> None:
     ran = scaffold("check", "--slots", "typical", "--only", "slots", cwd=project)
     assert ran.code == 0, ran

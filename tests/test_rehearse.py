@@ -130,6 +130,32 @@ def test_a_file_that_was_forgotten_is_named(job: Job) -> None:
     assert hint not in job.rehearse(code=3).out
 
 
+def test_a_missing_script_of_python_is_named_too(job: Job) -> None:
+    (job.folder / "main.py").touch()
+    what = "python: can't open file '$PWD/main.py': [Errno 2] No such file or directory"
+    job.write(f'echo "{what}" >&2; exit 2')
+    assert "main.py is here and was not transferred" in job.rehearse(code=3).out
+
+
+def test_whether_htcondor_tries_again_is_told(job: Job) -> None:
+    job.write("exit 2", "max_retries = 3")
+    assert "tries it again (max_retries = 3)" in " ".join(job.rehearse(code=3).out.split())
+    job.write("exit 2", "max_retries = 3\nretry_until = ExitCode =?= 2")
+    assert "does not try it again" in " ".join(job.rehearse(code=3).out.split())
+    job.write("exit 2", "max_retries = 3\nretry_until = ExitCode > 1")
+    assert "unless ExitCode > 1" in " ".join(job.rehearse(code=3).out.split())
+
+
+def test_from_a_folder_inside_the_way_back_is_told(job: Job) -> None:
+    (job.folder / "pixi.toml").touch()
+    inside = job.folder / "htcondor"
+    inside.mkdir()
+    job.write("true").rename(inside / "train.sub")
+    ran = scaffold("rehearse", cwd=inside)
+    assert ran.code == 2
+    assert "cd .. && " in ran.err
+
+
 def test_what_condor_submit_would_refuse(job: Job) -> None:
     path = job.write("true")
     (job.folder / "job.sh").unlink()
@@ -139,7 +165,7 @@ def test_what_condor_submit_would_refuse(job: Job) -> None:
     path.write_text("this is no description\nqueue\n")
     assert "job.sub:1" in job.rehearse(code=3).err
     path.unlink()
-    assert "cannot read" in job.rehearse(code=1).err
+    assert "cannot read" in job.rehearse(code=2).err
     job.write("true", "universe = grid")
     assert "cannot be rehearsed here" in job.rehearse(code=1).err
 

@@ -84,9 +84,15 @@ def test_text_answers_survive_every_character(template: Path, tmp_path: Path) ->
 def test_a_destination_with_something_in_it_is_left_alone(template: Path, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "mine").write_text("x")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="not empty") as caught:
         make(template, tmp_path / "p")
+    assert "check --train" not in caught.value.hint
     assert os.listdir(tmp_path / "p") == ["mine"]
+    (tmp_path / "p" / "pixi.toml").touch()
+    with pytest.raises(UsageError, match="not empty") as caught:
+        make(template, tmp_path / "p")
+    assert caught.value.hint.endswith(f"check --train {tmp_path / 'p'}")
+    (tmp_path / "p" / "pixi.toml").unlink()
     with pytest.raises(UsageError, match="not a folder"):
         make(template, tmp_path / "p" / "mine")
 

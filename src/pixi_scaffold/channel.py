@@ -328,8 +328,11 @@ def _pip() -> list[str]:
 
 
 def _pip_error(what: str, output: str) -> ScaffoldError:
-    lines = [line for line in output.splitlines() if line.strip() and "WARNING" not in line]
+    lines = [line.strip() for line in output.splitlines()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    other = [line for line in lines if line and not line.startswith(("WARNING", "[notice]"))]
+    first, *more = errors or other[-6:] or ["pip said nothing"]
     return ScaffoldError(
-        f"{what} for the starter channel failed:\n" + "\n".join(lines[-6:]),
-        "check the network and pip's configuration: python -m pip config list",
+        "\n".join((f"{what} for the starter channel failed: {first}", *more)),
+        "check the network, and what pip is told: python -m pip config list",
     )

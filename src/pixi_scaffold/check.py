@@ -21,13 +21,13 @@ from pixi_scaffold.errors import (
     UsageError,
 )
 from pixi_scaffold.lock import Locked, choose
-from pixi_scaffold.lock.file import channel_url, read_lock, unsatisfied
+from pixi_scaffold.lock.file import channel_url, check_specs, read_lock, unsatisfied
 from pixi_scaffold.manifest import find_manifest, read_manifest
 from pixi_scaffold.process import program, which
 from pixi_scaffold.reach import TIMEOUT, unreachable
 from pixi_scaffold.receipt import write_receipt
 from pixi_scaffold.regular import NOT_REGULAR, exists, is_folder, unreadable
-from pixi_scaffold.report import Progress, Report, change_folder
+from pixi_scaffold.report import Progress, Report, go_to, in_folder
 from pixi_scaffold.review import find_descriptions
 from pixi_scaffold.stages import Done, Options, Stage, State, known, left_out, run_stages
 from pixi_scaffold.submit_files import slots, submit, worker
@@ -40,21 +40,22 @@ TASK = "smoke"
 
 def next_commands(state: State) -> tuple[str, ...]:
     """Return what to type next, each of which works on this machine as it is now."""
-    there = change_folder(state.root)
+    there = go_to(state.root)
     if state.installed is None or not state.trained:
-        return (there, f"{program()} check --train")
+        return (*there, f"{program()} check --train")
     relative = state.installed.prefix.parent.relative_to(state.root)
     activate = f". {relative}/activate.sh && python main.py --data digits"
     if state.starter:
-        return (there, activate, f"{program()} lock   # once conda-forge can be reached")
+        return (*there, activate, f"{program()} lock   # once conda-forge can be reached")
     train = activate if which("pixi") is None else "pixi run train --data digits"
     place = "" if which("condor_submit") else "   # on an access point of the pool"
-    return (there, train, f"condor_submit htcondor/train.sub{place}")
+    return (*there, train, f"condor_submit htcondor/train.sub{place}")
 
 
 def manifest(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage's signature
     """Read pixi.toml."""
     workspace = read_manifest(find_manifest(state.root))
+    check_specs(workspace)
     names = ", ".join(p.name for p in workspace.platforms)
     return Done(names, replace(state, workspace=workspace))
 
@@ -125,15 +126,17 @@ def lock_is_current(state: State, progress: Progress) -> Done:
     workspace = known(state.workspace)
     progress.update("comparing pixi.lock with pixi.toml")
     path = workspace.lock_file
-    hint = f"{change_folder(state.root)} && {program()} lock"
+    hint = in_folder(state.root, f"{program()} lock")
     if not path.is_file():
-        raise CheckFailed(f"there is no {path.name}", hint)
+        offline = f"; where {' and '.join(workspace.channels)} cannot be reached: "
+        prove = in_folder(state.root, f"{program()} check --train")
+        raise CheckFailed(f"there is no {path.name}", hint + offline + prove)
     found = read_lock(path)
     try:
         problems = unsatisfied(workspace, found)
     except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
         what = " ".join(error.message.split())
-        raise Skipped(what, f"{change_folder(state.root)} && pixi lock --check") from error
+        raise Skipped(what, in_folder(state.root, "pixi lock --check")) from error
     if problems:
         raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
     names = tuple(p.name for p in workspace.platforms)

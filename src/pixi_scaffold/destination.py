@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -16,9 +17,12 @@ def check_destination(destination: Path) -> None:
     if (destination.is_symlink() or destination.exists()) and not destination.is_dir():
         raise UsageError(f"{destination} exists and is not a folder", "choose another name")
     if destination.is_dir() and any(destination.iterdir()):
+        prove = f"{program()} check --train {shlex.quote(str(destination))}"
+        there = (destination / "pixi.toml").is_file()
         raise UsageError(
             f"{destination} exists and is not empty",
-            f"choose another name; to prove a project that is there: {program()} check --train",
+            "choose another name"
+            + (f"; to prove the project that is there: {prove}" if there else ""),
         )
     if bad := set('"$`\\:\n') & set(str(destination.absolute())):
         raise UsageError(

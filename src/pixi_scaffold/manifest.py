@@ -6,7 +6,10 @@ ManifestError with the file, and the line and column where the TOML reader knows
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +63,16 @@ _ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
 _TASK_KEYS = frozenset({"cmd", "cwd", "env", "description", "depends-on", "inputs", "outputs"})
 
 
+_PIXI_KEYS = frozenset({
+    "activation", "build-dependencies", "build-variants", "channel-priority", "conda-pypi-map",
+    "constraints", "dependencies", "dev", "env", "environments", "exclude-newer", "extras",
+    "feature", "flags", "host-dependencies", "package", "preview", "pypi-dependencies",
+    "pypi-exclude-newer", "pypi-options", "run-dependencies", "s3-options", "solve-strategy",
+    "system-requirements", "target", "tasks", "tool", "workspace",
+})  # fmt: skip
+"""Keys that are no misspelt ones, although most of them only Pixi itself handles."""
+
+
 def find_manifest(start: Path) -> Path:
     """Return the absolute path of the manifest at `start` (a folder or the file itself).
 
@@ -79,9 +92,10 @@ def find_manifest(start: Path) -> Path:
             "which only Pixi itself reads",
             "use Pixi: pixi lock",
         )
-    raise ManifestError(
-        f"no pixi.toml in {start}", f"go to a workspace, or make one: {program()} new myproject"
-    )
+    hint = f"go to a workspace, or make one: {program()} new myproject"
+    if above := next((f for f in start.parents if (f / "pixi.toml").is_file()), None):
+        hint = f"one is above: cd {shlex.quote(os.path.relpath(above))}"
+    raise ManifestError(f"no pixi.toml in {start}", hint)
 
 
 def read_manifest(path: Path) -> Workspace:
@@ -148,7 +162,14 @@ class _Reader:
     def refuse(self, table: Mapping[str, Any], known: frozenset[str], where: str) -> None:
         for key in table:
             if key not in known:
-                self.unsupported.append(f"{where}.{key}" if where else key)
+                self.unknown(key, known, where)
+
+    def unknown(self, key: str, known: frozenset[str], where: str) -> None:
+        """Take a key for one that Pixi handles, unless it looks like a misspelt one."""
+        near = difflib.get_close_matches(key, known | _PIXI_KEYS, 1, 0.8)
+        if near and key not in _PIXI_KEYS:
+            raise self.fail(where or key, f"unknown key {key!r}; did you mean {near[0]!r}?")
+        self.unsupported.append(f"{where}.{key}" if where else key)
 
     def workspace(self, doc: dict[str, Any]) -> Workspace:
         head = "workspace" if "workspace" in doc else "project"
@@ -160,8 +181,10 @@ class _Reader:
         self.shared = self.table(table.get("dependencies", {}), f"{head}.dependencies")
         for key, value in table.items():
             if key not in _WORKSPACE_METADATA and _HARMLESS_DEFAULTS.get(key, ...) != value:
-                self.unsupported.append(f"{head}.{key}")
+                self.unknown(key, _WORKSPACE_METADATA, head)
         platforms = self.platforms(table.get("platforms", []), f"{head}.platforms")
+        if "channels" not in table:
+            raise self.fail(head, "it names no channels, which Pixi asks for")
         features = {DEFAULT: self.feature(DEFAULT, doc, "")}
         for name, feature in self.table(doc.get("feature", {}), "feature").items():
             where = f"feature.{name}"

@@ -13,7 +13,7 @@ from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.process import program, which
 from pixi_scaffold.receipt import versions, write_receipt
 from pixi_scaffold.render import Rendered, render
-from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.report import Progress, Report, Result, Status, go_to, in_folder
 from pixi_scaffold.repository import amend_first_commit
 from pixi_scaffold.template import open_template
 
@@ -52,7 +52,7 @@ def new(request: Request, progress: Progress) -> Report:
         "warnings": list(rendered.warnings),
     }
     if not request.check:
-        go = (change_folder(rendered.folder), f"{program()} check --train")
+        go = (*go_to(rendered.folder), f"{program()} check --train")
         return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
 
     from pixi_scaffold.check import NEW, next_commands  # rattler and its cost
@@ -65,7 +65,7 @@ def new(request: Request, progress: Progress) -> Report:
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"interrupted; the project in {rendered.folder} is whole, only its checks are not done",
-            f"{change_folder(rendered.folder)} && {program()} check --train",
+            in_folder(rendered.folder, f"{program()} check --train"),
         ) from error
     finally:
         if (rendered.folder / ".git").is_dir() and (rendered.folder / "pixi.lock").is_file():
@@ -107,7 +107,7 @@ def _render(
     if rendered.repository:
         detail += f"; {rendered.repository}"
     if request.ask:
-        detail += "; the time is with your answers"
+        detail += "; the time includes your answers"
     seconds = time.perf_counter() - start
     for warning in rendered.warnings:
         progress.note(f"warning: {warning}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shlex
 import threading
@@ -39,7 +40,7 @@ from pixi_scaffold.rehearsal.delivery import (
 from pixi_scaffold.rehearsal.findings import Rehearsed, advice_for, results_of
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.surroundings import Slot
-from pixi_scaffold.report import Progress, Report
+from pixi_scaffold.report import Progress, Report, in_folder
 
 DESCRIPTION = Path("htcondor") / "train.sub"
 RESULTS = Path(".pixi") / "rehearsal"
@@ -123,14 +124,21 @@ def _read(path: Path, folder: Path) -> Description:
     try:
         description = read_description(path, folder)
     except OSError as error:
-        raise ScaffoldError(
-            f"cannot read the submit description {path}: {error.strerror}",
-            f"name it: {program()} rehearse FILE.sub, from the folder where you condor_submit it",
+        hint = f"name it: {program()} rehearse FILE.sub, from the folder where you condor_submit it"
+        root = workspace_root(folder)
+        if root != folder and (root / DESCRIPTION).is_file():
+            hint = in_folder(root, f"{program()} rehearse")
+        raise UsageError(
+            f"cannot read the submit description {path}: {error.strerror}", hint
         ) from error
     for problem in description.problems:
         if problem.kind in ("refused", "queue"):
             where = f"{problem.file}:{problem.line}"
-            raise CheckFailed(f"condor_submit refuses {where}: {problem.message}")
+            check = f"{program()} check {shlex.quote(os.path.relpath(path))}"
+            raise CheckFailed(
+                f"condor_submit refuses {where}: {problem.message}",
+                f"correct that line; to see all that is wrong: {check}",
+            )
     return description
 
 

@@ -13,7 +13,7 @@ from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, 
 from pixi_scaffold.manifest import find_manifest, read_manifest
 from pixi_scaffold.process import program
 from pixi_scaffold.reach import unreachable
-from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.report import Progress, Report, Result, Status, in_folder
 
 
 def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Report:
@@ -30,8 +30,10 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
     # Pixi asks by itself; here a channel has longer than in `new`, which has another way out.
     patience = 30.0
     if choice.engine.name == "rattler" and (problem := unreachable(sorted(channels), patience)):
+        prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
         raise ChannelError(
-            f"the channel does not answer: {problem}", "check the network, try again"
+            f"the channel does not answer: {problem}",
+            f"check the network, then again; to train meanwhile: {prove}",
         )
     locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
     what = "written" if locked.changed else "already current"
@@ -65,7 +67,7 @@ def check_lock(folder: Path) -> Report:
             Status.FAILED,
             seconds,
             "pixi.lock is not current",
-            f"{change_folder(workspace.root)} && {program()} lock",
+            in_folder(workspace.root, f"{program()} lock"),
             tuple(problems),
         )
     return Report("lock", (result,))

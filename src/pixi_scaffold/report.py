@@ -93,7 +93,9 @@ class Report:
         lines: list[tuple[str, Status | None]] = []
         for name, status, seconds, detail, kind in rows:
             head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
-            for number, part in enumerate(textwrap.wrap(detail, room) or [""]):
+            for number, part in enumerate(
+                textwrap.wrap(detail, room, break_on_hyphens=False) or [""]
+            ):
                 indent = head if number == 0 else " " * len(head)
                 lines.append(((indent + part).rstrip(), kind))
         return lines
@@ -115,10 +117,17 @@ class Report:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
-def change_folder(folder: Path) -> str:
-    """Return the command that goes from here to `folder`, by the shorter way to write it."""
+def go_to(folder: Path) -> tuple[str, ...]:
+    """Return the command that goes from here to `folder`, by the shorter way; none when there."""
     relative = os.path.relpath(folder)
-    return f"cd {shlex.quote(min(relative, str(folder), key=len))}"
+    if relative == ".":
+        return ()
+    return (f"cd {shlex.quote(min(relative, str(folder), key=len))}",)
+
+
+def in_folder(folder: Path, command: str) -> str:
+    """Return the line that runs `command` in `folder` from here."""
+    return " && ".join((*go_to(folder), command))
 
 
 class Progress(Protocol):

@@ -19,12 +19,14 @@ def start_repository(folder: Path, destination: Path | None = None) -> str:
     outer = _git(folder, "rev-parse", "--show-toplevel")
     if outer.code == 0 and _git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
-    _first_commit(folder)
-    return "git repository with one commit"
-
-
-def _first_commit(folder: Path) -> None:
     configured = _configured(folder)
+    _first_commit(folder, configured)
+    if {"user.name", "user.email"} <= configured:
+        return "git repository with one commit"
+    return "git repository with one commit, in the name of pixi-scaffold: git does not know yours"
+
+
+def _first_commit(folder: Path, configured: Collection[str]) -> None:
     branch = () if "init.defaultbranch" in configured else ("-b", "main")
     for args in (
         ("init", "--quiet", *branch),

@@ -19,7 +19,7 @@ from pixi_scaffold.process import program
 from pixi_scaffold.project import Project, find_projects, read_project
 from pixi_scaffold.receipt import RECEIPT
 from pixi_scaffold.render import Renderer, Renderers
-from pixi_scaffold.report import Progress, Report, Result, Status, change_folder
+from pixi_scaffold.report import Progress, Report, Result, Status, go_to
 from pixi_scaffold.versions import newer, releases
 
 _MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
@@ -68,9 +68,13 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
     with Renderers() as renderers:
         fresh = Fresh().of(project, renderers.of(project.source))
         path = heal(project, fresh, name)
-    detail = f"{path} is as in {project.commit} again" if path else "it was so already"
+    detail = (
+        f"{path} is as in {project.commit} again"
+        if path
+        else f"{name} is already as {project.commit} has it"
+    )
     result = Result("heal", Status.PASSED, time.perf_counter() - began, detail)
-    go = (change_folder(project.folder), f"git diff -- {path}") if path else ()
+    go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
     return Report("status", (result,), {"healed": path or None}, go)
 
 

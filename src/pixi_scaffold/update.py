@@ -23,7 +23,7 @@ from pixi_scaffold.plan import Plan, Request, choose_target, make_plan, nothing_
 from pixi_scaffold.process import program
 from pixi_scaffold.project import Project, read_project
 from pixi_scaffold.render import Renderers
-from pixi_scaffold.report import Progress, Report, Result, Silent, Status, change_folder
+from pixi_scaffold.report import Progress, Report, Result, Silent, Status, go_to
 from pixi_scaffold.shadow import Shadow, open_shadow
 from pixi_scaffold.steps import Steps
 from pixi_scaffold.tree import File, read_file
@@ -186,7 +186,7 @@ def _message(plan: Plan, data: Mapping[str, Any]) -> str:
 
 
 def _next(plan: Plan, repository: Repository, conflicts: bool, steps: Steps) -> tuple[str, ...]:
-    there = _go_to(plan.project.folder)
+    there = go_to(plan.project.folder)
     undo = f"{program()} update --abort   # to undo all of it"
     if conflicts:
         return (*there, f"{program()} update --continue   # after editing", undo)
@@ -343,11 +343,7 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
     facts = {"project": str(project.folder), "branch": landing.branch, "commit": commit}
     undo = f"{program()} update --abort   # to undo all of it"
     merge = f"git switch {landing.from_branch or landing.from_commit} && git merge {landing.branch}"
-    return Report("update", steps.results, facts, (*_go_to(project.folder), merge, undo))
-
-
-def _go_to(folder: Path) -> tuple[str, ...]:
-    return () if folder.resolve() == Path.cwd() else (change_folder(folder),)
+    return Report("update", steps.results, facts, (*go_to(project.folder), merge, undo))
 
 
 def abort_update(folder: Path, progress: Progress) -> Report:

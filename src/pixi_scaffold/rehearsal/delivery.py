@@ -65,7 +65,7 @@ def deliver(
             found.notes.append(f"the executable does not read {STAGED}: no environment is staged")
         return found
     if environment is not None:
-        _stage(found, environment, "as asked for")
+        _stage(found, environment, "it was given")
         if found.kind == "pack" and not _archive(plan).is_file():
             found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")

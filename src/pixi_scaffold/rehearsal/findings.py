@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from pixi_scaffold.process import program
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
 from pixi_scaffold.rehearsal.comparison import Comparison
-from pixi_scaffold.rehearsal.delivery import Delivery
+from pixi_scaffold.rehearsal.delivery import LOCK, Delivery
 from pixi_scaffold.rehearsal.forgotten import forgotten
 from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
@@ -140,7 +141,9 @@ def _sandbox(done: Rehearsed) -> Result:
     if outcome.hold is not None and outcome.hold.code == 13:
         hint = "correct transfer_input_files, or make the file"
         if "env.tar.gz" in outcome.hold.reason:
-            hint = "make it: pixi-scaffold pack"
+            hint = f"make it: {program()} pack"
+        elif LOCK in outcome.hold.reason:
+            hint = f"make it: {program()} lock; where that cannot be: {program()} check --rehearse"
         return Result("inputs", Status.FAILED, detail=_hold_words(outcome), hint=hint)
     detail = f"{amount(outcome.usage.bytes_in)} copied; {_walls(done)}"
     return Result("inputs", Status.PASSED, detail=detail)
@@ -210,10 +213,20 @@ def _failure(done: Rehearsed) -> tuple[str, str]:
     detail = f"the job ended with {_ending(outcome.code, outcome.signal)}"
     if outcome.code in (126, 127) and (hint := _mend_ends(done.plan)):
         return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
-    retries = done.plan.job.text("max_retries")
-    if retries and outcome.code is not None:
-        detail += f"; HTCondor may try it again (max_retries = {retries})"
-    return detail, _forgotten(done)
+    return detail + _retries(done), _forgotten(done)
+
+
+def _retries(done: Rehearsed) -> str:
+    """Return whether HTCondor would try a job that failed again, in words."""
+    job, code = done.plan.job, done.outcome.code
+    retries, until = job.text("max_retries"), job.text("retry_until") or ""
+    if not retries or retries == "0" or code is None:
+        return ""
+    stops = re.fullmatch(r"(?:ExitCode\s*(?:=\?=|==)\s*)?(\d+)", until.strip(), re.IGNORECASE)
+    if stops and int(stops[1]) == code:
+        return f"; HTCondor does not try it again (retry_until = {until})"
+    unless = f", unless {until}" if until and not stops else ""
+    return f"; HTCondor tries it again (max_retries = {retries}{unless})"
 
 
 def _forgotten(done: Rehearsed) -> str:

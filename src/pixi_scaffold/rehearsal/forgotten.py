@@ -11,7 +11,7 @@ from pixi_scaffold.rehearsal.plan import Plan
 
 _MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
 _MODULE = re.compile(r"No module named '?([\w.]+)")
-_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+_QUOTED = re.compile(r"(?<!\w)'([^']+)'|\"([^\"]+)\"")  # not the apostrophe of "can't"
 _BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$)")
 _SCRATCH = re.compile(r"^/.*/sandbox-\d+/scratch/")
 _LIST = "transfer_input_files"
