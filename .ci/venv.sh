@@ -33,7 +33,7 @@ fi
 
 stamp=$folder/.installed${extra:+-$extra}
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    echo "installing pixi-scaffold${extra:+ with what $extra needs} into $folder (once)"
+    echo "installing pixi-scaffold${extra:+ with what $extra needs} into $folder: about a minute, the first time"
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
     touch "$stamp"
 fi

@@ -336,7 +336,7 @@ def test_what_is_no_regular_file_is_refused_with_words(job: Path) -> None:
     assert found["p.sub"] == "it cannot be read: is not a regular file"
     assert "5 submit files: 4 errors" in scaffold("check", cwd=folder, timeout=30).out
     slots = scaffold("check", job.name, "--slots", "p.sub", cwd=folder, timeout=30)
-    assert "p.sub is not a regular file" in slots.out
+    assert "p.sub: is not a regular file" in slots.err
     two = scaffold("check", "p.sub", job.name, "--json", cwd=folder, timeout=30)
     assert [f["file"] for f in two.document["findings"]] == ["p.sub"]
     assert two.code == 3
@@ -440,3 +440,24 @@ def test_a_symlinked_file_has_the_folder_of_the_link(job: Path) -> None:
     ran = scaffold("check", job, "--json", cwd=other)
     assert ran.code == 0, ran
     assert ran.document["findings"] == []
+
+
+def test_parts_that_other_files_include_are_not_taken_for_jobs(tmp_path: Path) -> None:
+    (tmp_path / "site.sub").write_text("request_disk = 20GB\n+WantFlocking = true\n")
+    ran = scaffold("check", "--fix", cwd=tmp_path)
+    assert ran.code == 0
+    assert "taken for a part" in " ".join(ran.out.split())
+    assert "queue" not in (tmp_path / "site.sub").read_text()
+    assert "PS107" in scaffold("check", "site.sub", cwd=tmp_path).out, "it was named"
+
+
+def test_slots_that_are_not_there_are_wrong_usage(job: Path) -> None:
+    ran = scaffold("check", job.name, "--slots", "nope.ad", cwd=job.parent)
+    assert ran.code == 2
+    assert "condor_status -long" in ran.err
+
+
+def test_a_folder_above_says_where_the_workspace_is(project: Path) -> None:
+    ran = scaffold("check", "--json", cwd=project.parent)
+    skipped = {s["what"]: s for s in ran.document["skipped"]}
+    assert skipped["manifest"]["command"].endswith(f"check {project.name}")

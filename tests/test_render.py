@@ -132,7 +132,7 @@ def test_a_template_without_tags_follows_commits(template: Path, tmp_path: Path)
     shutil.copytree(template, bare)
     git(bare, "tag", "-d", "v1.0.0")
     rendered = render(Template(str(bare)), tmp_path / "p", {}, ask=False)
-    assert any("follow commits" in w for w in rendered.warnings)
+    assert any("follow its commits" in w for w in rendered.warnings)
     assert rendered.commit in git(bare, "rev-parse", "HEAD")
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixi_scaffold.condor import TYPICAL
 from pixi_scaffold.errors import (
     CheckFailed,
     LockError,
@@ -263,6 +265,11 @@ def check(wanted: Wanted, progress: Progress) -> Report:
     A pixi.lock is compared with the manifest and never changed. Where there is none, or with
     `channel`, one is made to train with, as `new` does. Raises UsageError.
     """
+    if wanted.slots not in (None, TYPICAL) and (why := unreadable(Path(str(wanted.slots)))):
+        raise UsageError(
+            f"cannot read {wanted.slots}: {why}",
+            f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}",
+        )
     if len(wanted.paths) == 1 and is_folder(wanted.paths[0]):
         report = _check_folder(wanted, progress)
     else:
@@ -313,7 +320,11 @@ def _check_folder(wanted: Wanted, progress: Progress) -> Report:
             progress,
             "check",
         )
+        inside = next((p.parent for p in sorted(folder.glob("*/pixi.toml"))), None)
         why = {"what": "manifest", "why": f"there is no pixi.toml in {folder}"}
+        if inside is not None:
+            command = f"{program()} check {shlex.quote(str(inside))}"
+            why |= {"why": f"{why['why']}; a workspace is in {inside}", "command": command}
         return replace(report, facts={**report.facts, "skipped": [why, *report.facts["skipped"]]})
     channel = wanted.channel
     if channel not in (None, "starter"):

@@ -110,7 +110,7 @@ def _render(
         detail += "; the time includes your answers"
     seconds = time.perf_counter() - start
     for warning in rendered.warnings:
-        progress.note(f"warning: {warning}")
+        progress.note(f"note: {warning}")
     result = Result("render", Status.PASSED, seconds, detail)
     progress.finish(result)
     return rendered, result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -165,7 +166,7 @@ def _in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterato
     except (InvalidConfigFileError, TypeError) as error:
         raise _template_error(template, f"its copier.yml cannot be read: {error}", hint) from error
     except (UserMessageError, ValueError) as error:
-        raise _answer_error(error, template, hint) from error
+        raise _answer_error(error, template, folder, hint) from error
     except ProcessExecutionError as error:
         raise _template_error(
             template, (error.stderr or error.stdout or "").strip(), hint
@@ -366,13 +367,17 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_0123456789")
 
 
-def _answer_error(error: Exception, template: Template, hint: str) -> ScaffoldError:
+def _answer_error(error: Exception, template: Template, folder: Path, hint: str) -> ScaffoldError:
     text = str(error).strip()
+    name = _slug(folder.name)
+    name = "my-project" if name in ("", folder.name) else name  # that one was refused
     if "project_name" in text:
-        return UsageError(text, "choose another folder, or name it: -d project_name=my-project")
+        return UsageError(text, f"choose another folder, or name it: -d project_name={name}")
     if "Unknown revision" in text or "Local template must be a directory" in text:
         return _template_error(template, text, hint)
-    return UsageError(text, "choose another answer: -d question=value")
+    choice = re.search(r"for '(\w+)': .* is not in \['([^']+)'", text)
+    example = f"{choice[1]}={choice[2]}" if choice else "question=value"
+    return UsageError(text, f"choose another answer: -d {example}")
 
 
 def _template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldError:
@@ -431,9 +436,11 @@ def _refuse_unknown(data: Mapping[str, Any], copied: _Copied) -> None:
 
 
 def _unknown_question(unknown: list[str], questions: Collection[str]) -> UsageError:
+    near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
     return UsageError(
         f"the template has no question {', '.join(map(repr, unknown))}",
-        f"its questions are: {', '.join(sorted(questions)) or 'none'}",
+        f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
     )
 
 
@@ -449,5 +456,5 @@ def _update_warning(commit: str) -> tuple[str, ...]:
             raise InvalidVersion
         Version(commit)
     except InvalidVersion:
-        return (f"the template has no version tag at {commit}: updates will follow commits",)
+        return (f"the template has no release at {commit} yet: updates follow its commits",)
     return ()

@@ -43,6 +43,7 @@ SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
 MOST = 20
 """Findings of one rule in one file that are listed."""
+PART = "it names no executable and queues nothing: taken for a part that other files include"
 WORKER = "PS3"
 """The rules on worker scripts have ids that begin so."""
 
@@ -144,6 +145,11 @@ def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
     )
 
 
+def _is_part(description: Description) -> bool:
+    """Whether a file that nobody named neither runs nor queues anything."""
+    return not description.queues and description.jobs[0].text("executable") is None
+
+
 def own_folder(path: Path) -> Path:
     """Return the folder that a submit file lies in; of a symlinked one that of the link."""
     return real(path.absolute().parent)
@@ -206,6 +212,7 @@ def review(
     around = Surroundings()
     subjects: list[Subject] = []
     found: dict[Finding, None] = {}
+    parts: set[Path] = set()
     for number, path in enumerate(paths):
         progress.update(f"reading {path.name}", number / max(len(paths), 1))
         project = around.project(path)
@@ -214,6 +221,10 @@ def review(
             description = read_where_submitted(path, folder, root, checked)
         except OSError as error:
             found[_unread(path, error)] = None
+            continue
+        if checked is not None and _is_part(description):
+            parts.add(path)
+            around.problems[shown(path, checked)] = PART
             continue
         subjects += _subjects(description, project, attributes)
         if (left := len(description.queues) - len(description.jobs)) > 0:
@@ -234,7 +245,7 @@ def review(
     descriptions = tuple(dict.fromkeys(id(s.description) for s in subjects))
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
-        tuple(paths),
+        tuple(path for path in paths if path not in parts),
         tuple(by_id[i] for i in descriptions),
         tuple(scripts),
         tuple(kept),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold import condor
-from pixi_scaffold.errors import Skipped, UsageError
+from pixi_scaffold.errors import Skipped
 from pixi_scaffold.fixes import apply_fixes, unchangeable
 from pixi_scaffold.job.ad import job_ad
-from pixi_scaffold.regular import NOT_REGULAR, special
+from pixi_scaffold.process import program
 from pixi_scaffold.report import Progress
 from pixi_scaffold.review import (
     Review,
@@ -26,6 +25,7 @@ from pixi_scaffold.rules import Finding, Severity
 from pixi_scaffold.stages import Done, State
 
 _ROUNDS = 5
+_NAME_ONE = f"{program()} check FILE.sub"
 
 
 def submit(state: State, progress: Progress) -> Done:
@@ -34,6 +34,9 @@ def submit(state: State, progress: Progress) -> Done:
     found = state.review
     assert found is not None  # noqa: S101  _reviewed puts it there
     names = [shown(path, state.root) for path in found.paths]
+    if not names and found.not_checked:
+        what, why = found.not_checked[0]
+        raise Skipped(f"no submit file is here; {what}: {why}", _NAME_ONE)
     what = names[0] if len(names) == 1 else f"{len(names)} submit files"
     return _done(state, found, found.part(worker=False), what, fixed)
 
@@ -53,7 +56,7 @@ def worker(state: State, progress: Progress) -> Done:
 def slots(state: State, progress: Progress) -> Done:
     """Match every job against the slots that were given."""
     source = state.options.slots or condor.TYPICAL
-    ads = _read_slots(source)
+    ads = condor.read_slots(source)
     state, _ = _reviewed(state, progress)
     found = state.review
     assert found is not None  # noqa: S101  _reviewed puts it there
@@ -89,13 +92,6 @@ def slots(state: State, progress: Progress) -> Done:
         if not least
         else "",
     )
-
-
-def _read_slots(source: str) -> tuple[Any, ...]:
-    """Return the machine ads of a file; raises UsageError for a FIFO, which could be endless."""
-    if source != condor.TYPICAL and special(Path(source)):
-        raise UsageError(f"{source} {NOT_REGULAR}", "save it first: condor_status -long > slots.ad")
-    return condor.read_slots(source)
 
 
 def _done(
@@ -139,10 +135,10 @@ def _reviewed(state: State, progress: Progress) -> tuple[State, _Fixed]:
     folders: list[OSError] = []
     every = list(paths) if paths is not None else find_descriptions(state.root, folders.append)
     if not every and not folders:
-        raise Skipped("no submit file is in the workspace", "pixi-scaffold check FILE.sub")
+        raise Skipped("no submit file is here", _NAME_ONE)
     attributes = frozenset[str]()
     if state.options.slots is not None and condor.available():
-        attributes = condor.slot_attributes(_read_slots(state.options.slots))
+        attributes = condor.slot_attributes(condor.read_slots(state.options.slots))
     folder = state.options.submit_from
 
     def look() -> Review:
