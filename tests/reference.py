@@ -95,7 +95,7 @@ def _command(name: str, function: Any) -> Iterator[str]:
         if default is inspect.Parameter.empty:
             text = "required"
         else:
-            text = "" if default in (None, False) else f"`{default}`"
+            text = "" if default in (None, False, "") else f"`{default}`"
         yield f"| `{names}` | {text} | {info.help} |\n"
 
 
@@ -112,8 +112,11 @@ def _questions() -> str:
         if name.startswith("_") or question.get("when") is False:
             continue
         choices = question.get("choices", [])
-        values = choices.values() if isinstance(choices, dict) else choices
-        offered = ", ".join(f"`{v}`" for v in values)
+        meant = choices if isinstance(choices, dict) else {v: v for v in choices}
+        offered = "<br>".join(
+            f"`{value}`" + (f": {words}" if words != value else "")
+            for words, value in meant.items()
+        )
         default = question.get("default", "the folder's name")
         shown = f"`{default}`" if "default" in question and default else str(default) or "empty"
         text += f"| `{name}` | {shown} | {offered} | {question['help']} |\n"

@@ -76,7 +76,7 @@ def test_a_log_does_without_rich(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert done.stdout.split() == ["1", "False"], done
+    assert done.stdout.split() == ["2", "False"], done
 
 
 def test_a_rehearsal_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_a_folder_without_a_workspace(job: Path) -> None:
     empty = job.parent / "empty"
     empty.mkdir()
     nothing = scaffold("check", cwd=empty)
-    assert nothing.code == 1
+    assert nothing.code == 2
     assert "pixi.toml" in nothing.err
 
 
@@ -217,7 +217,7 @@ def test_a_wrong_spec_is_found_before_anything_is_locked(project: Path) -> None:
 def test_a_folder_inside_says_where_the_workspace_is(project: Path) -> None:
     (project / "empty").mkdir()
     ran = scaffold("check", cwd=project / "empty")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "cd .." in ran.err
 
 

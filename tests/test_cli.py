@@ -81,7 +81,7 @@ def test_check_needs_no_network(
 @pytest.mark.parametrize(
     ("manifest", "code", "words"),
     [
-        (None, 1, "no pixi.toml"),
+        (None, 2, "no pixi.toml"),
         ("[workspace\n", 1, "pixi.toml:1:"),
         (MANIFEST + "[pypi-dependencies]\nx = '*'\n", 1, "pypi-dependencies"),
         (MANIFEST, 1, "does not answer"),

@@ -103,7 +103,11 @@ def new(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a project, lock every platform, install it, train it, and rehearse its cluster job."""
+    """Make a project and prove that it works.
+
+    It is rendered, locked for every platform, installed here, trained for a few seconds, and its
+    cluster job is rehearsed.
+    """
     from pixi_scaffold.new import Request
     from pixi_scaffold.new import new as make
 
@@ -160,7 +164,10 @@ def pack(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Pack the locked environment of one platform into an archive that travels with a job."""
+    """Pack the locked environment for a job to take along.
+
+    One platform, one archive; the same lock gives the same bytes.
+    """
     from pixi_scaffold.pack import pack as make
 
     with _session("pack", as_json) as session:
@@ -222,7 +229,10 @@ def rehearse(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a submit description's job here as a worker would, and say what would go wrong there."""
+    """Run a cluster job here, as a worker would.
+
+    What would go wrong on the pool is said, with what the job used of memory, disk and time.
+    """
     from pixi_scaffold.rehearsal import Limits
     from pixi_scaffold.rehearse import Request
     from pixi_scaffold.rehearse import rehearse as run
@@ -264,10 +274,12 @@ def check(
         bool, typer.Option("--rehearse", help="Also --train, then rehearse the cluster job.")
     ] = False,
     only: Annotated[
-        list[str] | None, typer.Option(help="Only this stage and what it needs (repeat for more).")
+        list[str] | None,
+        typer.Option(help="Only this stage and what it needs (repeat for more).", metavar="STAGE"),
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option(help="Leave this stage out (repeat for more).")
+        list[str] | None,
+        typer.Option(help="Leave this stage out (repeat for more).", metavar="STAGE"),
     ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Correct what can be corrected safely in submit files.")
@@ -299,7 +311,11 @@ def check(
     ] = "text",
     as_json: Json = False,
 ) -> None:
-    """Check a workspace or submit files: manifest, lock, jobs, worker scripts."""
+    """Find what is wrong with a workspace or a job.
+
+    Stages: manifest, lock, submit and worker (the rules on jobs and their scripts), slots (with
+    --slots), install and train (with --train), rehearse (with --rehearse).
+    """
     from pixi_scaffold.check import Wanted
     from pixi_scaffold.check import check as run
 
@@ -348,7 +364,10 @@ def update(
     engine: EngineOption = "auto",
     as_json: Json = False,
 ) -> None:
-    """Bring a project to a newer version of its template; your changes stay."""
+    """Bring a project to a newer template version.
+
+    What would happen to each file is shown first; your changes stay.
+    """
     from pixi_scaffold.plan import Request
     from pixi_scaffold.update import abort_update, continue_update
     from pixi_scaffold.update import update as run
@@ -388,7 +407,10 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how projects stand: their template's version, drifted files, lock, last proof."""
+    """Say how projects stand, or take one file back.
+
+    A line a project: its template's version, drifted files, lock, last proof.
+    """
     from pixi_scaffold.status import status_or_heal
 
     with _session("status", as_json) as session:
@@ -578,8 +600,8 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
 
 EXIT_CODES = {
     0: "all that ran passed",
-    EXIT_FAILED: "the command could not do its work",
-    2: "wrong usage: nothing was done",
+    EXIT_FAILED: "the command could not do its work: something cannot be read, reached or written",
+    2: "wrong usage: an option, an answer, a file or a folder that is not there; nothing was done",
     EXIT_CHECK: "a check failed",
     EXIT_INTERRUPTED: "interrupted (Ctrl-C or SIGTERM)",
 }

@@ -42,6 +42,12 @@ class ManifestError(ScaffoldError):
     """The Pixi manifest cannot be read; the message says file, line and column where known."""
 
 
+class NoWorkspaceError(ManifestError):
+    """There is no Pixi manifest in the folder that was named; nothing was done."""
+
+    exit_code = EXIT_USAGE
+
+
 class UnsupportedError(ScaffoldError):
     """The manifest or lock uses something that only Pixi itself handles; it is named."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from pixi_scaffold.errors import ManifestError
+from pixi_scaffold.errors import ManifestError, NoWorkspaceError
 from pixi_scaffold.process import program
 from pixi_scaffold.workspace import (
     DEFAULT,
@@ -76,7 +76,7 @@ _PIXI_KEYS = frozenset({
 def find_manifest(start: Path) -> Path:
     """Return the absolute path of the manifest at `start` (a folder or the file itself).
 
-    Raises ManifestError when there is none.
+    Raises NoWorkspaceError when there is none, ManifestError for one in pyproject.toml.
     """
     start = start.absolute()
     if start.is_file():
@@ -95,7 +95,7 @@ def find_manifest(start: Path) -> Path:
     hint = f"go to a workspace, or make one: {program()} new myproject"
     if above := next((f for f in start.parents if (f / "pixi.toml").is_file()), None):
         hint = f"one is above: cd {shlex.quote(os.path.relpath(above))}"
-    raise ManifestError(f"no pixi.toml in {start}", hint)
+    raise NoWorkspaceError(f"no pixi.toml in {start}", hint)
 
 
 def read_manifest(path: Path) -> Workspace:
