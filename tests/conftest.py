@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import settings
 
 from pixi_scaffold.channel import Starter, build_channel
 from pixi_scaffold.report import Silent
-from tests.support.paths import REPOSITORY, SLICE
+from tests.support.paths import SLICE, copy_template
 from tests.support.server import closed, serve
 
 if TYPE_CHECKING:
@@ -101,10 +100,7 @@ def git(folder: Path, *args: str) -> str:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it is in the working tree, in a git repository with the tag v1.0.0."""
     folder = tmp_path_factory.mktemp("template") / "pixi-template"
-    folder.mkdir()
-    shutil.copy(REPOSITORY / "copier.yml", folder)
-    for name in ("template", "includes"):
-        shutil.copytree(REPOSITORY / name, folder / name)
+    copy_template(folder)
     git(folder, "init", "--quiet", "-b", "main")
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "-m", "one")

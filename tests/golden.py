@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pixi_scaffold.render import render
 from pixi_scaffold.template import Template
-from tests.support.paths import REPOSITORY
+from tests.support.paths import REPOSITORY, copy_template
 
 FOLDER = Path(__file__).with_name("golden")
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -70,11 +70,7 @@ def name_of(row: dict[str, str]) -> str:
 
 def template_repository(folder: Path) -> Path:
     """Copy the working tree's template out of git, so that Copier takes it as it is."""
-    folder.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "copier.yml", folder)
-    for name in ("template", "includes"):
-        shutil.copytree(REPOSITORY / name, folder / name)
-    return folder
+    return copy_template(folder)
 
 
 def text_of(project: Path) -> str:

@@ -26,7 +26,7 @@ import copier
 import pytest
 
 from tests.support.paths import REPOSITORY as ROOT
-from tests.support.paths import SHARED
+from tests.support.paths import SHARED, copy_template
 from tests.support.pool import H100, P100, T4, V100_OLD_DRIVER, FakeGpu, Pool, condor_prefix
 
 pytestmark = pytest.mark.slow
@@ -45,11 +45,7 @@ Render = Callable[..., Path]
 
 def _template(folder: Path) -> Path:
     """The template as it lies here, outside of git: Copier would take the newest tag instead."""
-    folder.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "copier.yml", folder)
-    for name in ("template", "includes"):
-        shutil.copytree(ROOT / name, folder / name)
-    return folder
+    return copy_template(folder)
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ def test_pack_without_its_archive(template: Path, tmp_path: Path) -> None:
     ran = scaffold("rehearse", cwd=folder)
     assert ran.code == 3
     assert "(13, 2)" in ran.out
-    assert "pixi-scaffold pack" in ran.out
+    assert "next: make it: " in ran.out
 
 
 def test_pack_before_there_is_a_lock(template: Path, tmp_path: Path) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import git
-from tests.support.paths import REPOSITORY
-
-PARTS = ("template", "copier.yml", "includes")
+from tests.support.paths import PARTS, REPOSITORY, copy_template
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,7 @@ def make_history(folder: Path) -> History:
 
 def copy_working_tree(folder: Path) -> None:
     """Put the template as it is in the working tree into a repository, and stage it."""
-    for name in PARTS:
-        place = folder / name
-        if place.is_dir():
-            shutil.rmtree(place)
-        if (REPOSITORY / name).is_dir():
-            shutil.copytree(REPOSITORY / name, place)
-        else:
-            shutil.copy(REPOSITORY / name, place)
+    copy_template(folder)
     git(folder, "add", "--all", "--force", "--", *PARTS)
 
 
