@@ -230,7 +230,8 @@ def test_slots_say_which_clause_refuses(project: Path) -> None:
     document = scaffold("check", "--slots", "typical", "--json", cwd=project).document
     [answer] = document["slots"]
     old = next(s for s in answer["slots"] if s["name"] == "slot1@v100-old-driver.example")
-    assert [c["origin"] for c in old["refused"]] == ["gpus_minimum_runtime"]
+    origins = ["gpus_minimum_capability", "gpus_minimum_runtime"]
+    assert [c["origin"] for c in old["refused"]] == origins
     change(project / "htcondor/train.sub", "request_cpus = 1", "request_cpus = 5000")
     none = scaffold("check", "--slots", "typical", cwd=project)
     assert none.code == 3

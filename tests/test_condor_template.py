@@ -119,7 +119,7 @@ def test_the_submit_description(render: Render, delivery: str, site: str, cuda: 
     assert max(map(len, text.splitlines())) <= 108
     major = cuda.split(".", maxsplit=1)[0]
     assert value(text, "gpus_minimum_runtime") == f"{major}.0"
-    assert value(text, "gpus_minimum_capability") == {"12": "7.0", "13": "7.5"}[major]
+    assert value(text, "gpus_minimum_capability") == "7.5"
     assert value(text, "executable") == f"htcondor/{DELIVERIES[delivery]}"
     inputs = set(value(text, "transfer_input_files").split(", "))
     assert inputs - {"env.tar.gz"} == {"main.py", "pixi.toml", "pixi.lock"}

@@ -12,8 +12,10 @@ import yaml
 
 from pixi_scaffold.fixes import apply_fixes
 from pixi_scaffold.job import read_description
+from pixi_scaffold.lock.file import read_lock
+from pixi_scaffold.manifest import read_manifest
 from pixi_scaffold.report import Silent
-from pixi_scaffold.review import Review, review
+from pixi_scaffold.review import Review, find_descriptions, locked_rows, review
 from pixi_scaffold.rules import RULES, Opinion, Rule, Severity, Subject, check_subject
 from tests.golden import make, name_of, template_repository, variants
 from tests.support.paths import REPOSITORY
@@ -125,6 +127,7 @@ DEFECTS = [
     Defect("PS101", "memory twice under two names", sub("request_gpus = 1\n", "request_gpus = 1\nRequestMemory = 1GB\n")),
     Defect("PS101", "the same value twice", sub("request_gpus = 1\n", "request_gpus = 1\nrequest_gpus = 1\n"), fixed=True),
     Defect("PS102", "misspelt memory", sub("request_memory =", "request_memroy ="), fixed=True),
+    Defect("PS102", "misspelt CPUs", sub("request_cpus =", "request_cpu ="), fixed=True),
     Defect("PS102", "request_gpu", both(sub("request_gpus = 1\n", "request_gpus = 1\nrequest_gpu = 1\n"))),
     Defect("PS102", "a command that does not exist", sub("request_gpus = 1\n", "request_gpus = 1\nplease_hurry = yes\n")),
     Defect("PS103", "30G B", sub("request_disk = 20GB", "request_disk = 30G B"), fixed=True),
@@ -147,8 +150,8 @@ DEFECTS = [
     Defect("PS111", "an undefined macro", sub("--lr $(lr)", "--lr $(lr) --width $(width)")),
     Defect("PS112", "a command after queue", sub("\nqueue\n", "\nqueue\npriority = 10\n")),
     Defect("PS113", "minus one CPU", sub("request_cpus = 1", "request_cpus = -1")),
-    Defect("PS113", "a capability in words", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = seven")),
-    Defect("PS113", "a capability with three parts", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 7.0.1")),
+    Defect("PS113", "a capability in words", sub("gpus_minimum_capability = 7.5", "gpus_minimum_capability = seven")),
+    Defect("PS113", "a capability with three parts", sub("gpus_minimum_capability = 7.5", "gpus_minimum_capability = 7.5.1")),
     Defect("PS113", "retries in words", sub("max_retries = 3", "max_retries = few")),
     Defect("PS114", "ON_EXITT", sub("when_to_transfer_output = ON_EXIT_OR_EVICT", "when_to_transfer_output = ON_EXITT")),
     Defect("PS114", "vanila", sub("universe = vanilla", "universe = vanila")),
@@ -187,6 +190,9 @@ DEFECTS = [
     Defect("PS302", "a command after the training", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85") + "echo finished\n")),
     Defect("PS302", "a training that nobody waits for", script(GOOD_SCRIPT.replace('"$@"', '"$@" &\necho 85'))),
     Defect("PS303", "curl into bash", worker("set -euo pipefail\n", "set -euo pipefail\ncurl -fsSL https://pixi.sh/install.sh | bash\n")),
+    Defect("PS303", "a version before the shell", worker("set -euo pipefail\n", "set -euo pipefail\ncurl -fsSL https://pixi.sh/install.sh | PIXI_VERSION=v0.79.0 bash\n")),
+    Defect("PS303", "a pipe that goes on in the next line", worker("set -euo pipefail\n", "set -euo pipefail\ncurl -fsSL https://pixi.sh/install.sh |\n  bash\n")),
+    Defect("PS303", "a filter in between", worker("set -euo pipefail\n", "set -euo pipefail\ncurl -fsSL https://pixi.sh/install.sh | tr -d '\\r' | sh\n")),
     Defect("PS303", "bash <(curl)", worker("set -euo pipefail\n", "set -euo pipefail\nbash <(curl -fsSL https://pixi.sh/install.sh)\n")),
     Defect("PS304", ". ~/.bashrc", worker("set -euo pipefail\n", "set -euo pipefail\n# shellcheck disable=SC1090\n. ~/.bashrc\n")),
     Defect("PS305", "shellcheck: cd without a check", script(GOOD_SCRIPT.replace("set -euo pipefail\n", "cd build # 85\n"))),
@@ -204,11 +210,11 @@ DEFECTS = [
     Defect("PS501", "a bandwidth bomb", sub("\nqueue\n", "\nqueue 100\n")),
     Defect("PS502", "a driver that is too old", sub("gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"), fixed=True),
     Defect("PS502", "no limit for the driver", sub("gpus_minimum_runtime = 12.0\n", "")),
-    Defect("PS503", "a GPU that is too old", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 6.0"), fixed=True),
-    Defect("PS503", "no limit for the GPU", sub("gpus_minimum_capability = 7.0\n", "")),
+    Defect("PS503", "a GPU that is too old", sub("gpus_minimum_capability = 7.5", "gpus_minimum_capability = 6.0"), fixed=True),
+    Defect("PS503", "no limit for the GPU", sub("gpus_minimum_capability = 7.5\n", "")),
     Defect("PS504", "a disk that is too small", sub("request_disk = 20GB", "request_disk = 4GB")),
     Defect("PS505", "a lock without CUDA", unlocked("linux-64-cuda")),
-    Defect("PS505", "no GPU for a lock with CUDA only", both(unlocked("linux-64-cpu"), sub("request_gpus = 1\n", ""), sub("gpus_minimum_runtime = 12.0\n", ""), sub("gpus_minimum_capability = 7.0\n", ""), sub("gpus_minimum_memory = 4000\n", ""))),
+    Defect("PS505", "no GPU for a lock with CUDA only", both(unlocked("linux-64-cpu"), sub("request_gpus = 1\n", ""), sub("gpus_minimum_runtime = 12.0\n", ""), sub("gpus_minimum_capability = 7.5\n", ""), sub("gpus_minimum_memory = 4000\n", ""))),
     Defect("PS506", "the lock stays here", sub("main.py, pixi.toml, pixi.lock\n", "main.py, pixi.toml\n"), fixed=True),
     Defect("PS507", "an old Pixi", worker("pixi_version=0.79.0", "pixi_version=0.60.0")),
     Defect("PS507", "outside of requires-pixi", _replace("pixi.toml", "requires-pixi = ", "requires-pixi = \">=0.90\" # ")),
@@ -219,7 +225,7 @@ DEFECTS = [
     Defect("PS106", "a misspelt attribute of the job", sub("request_gpus = 1\n", "request_gpus = 1\nperiodic_remove = JobStatsu == 5\n")),
     Defect("PS108", "no jobs", sub("\nqueue\n", "\nqueue 0\n")),
     Defect("PS108", "nothing matches", sub("\nqueue\n", "\nqueue seed matching *.seed\n")),
-    Defect("PS113", "a capability without its dot", sub("gpus_minimum_capability = 7.0", "gpus_minimum_capability = 70")),
+    Defect("PS113", "a capability without its dot", sub("gpus_minimum_capability = 7.5", "gpus_minimum_capability = 70")),
     Defect("PS203", "a misspelt interpreter", on_worker(lambda data: data.replace(b"env bash", b"env bsah", 1))),
     Defect("PS203", "UTF-16", lambda project: (project / "run.sh").write_bytes("#!/bin/sh\nexec cat in.txt\n".encode("utf-16")), delivery="plain"),
     Defect("PS205", "a missing input of the third job", both(in_plain("in.txt\n", "in.txt, $(more)\n"), in_plain("queue", "queue more in (a b c)"), file("a", ""), file("b", ""), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
@@ -236,7 +242,7 @@ DEFECTS = [
     Defect("PS501", "a bandwidth bomb in pieces", sub("\nqueue\n", "\nqueue 9\nseed = 1\nqueue 9\n")),
     Defect("PS502", "a driver or something else", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = DriverVersion >= 12.0 || true\n")),
     Defect("PS502", "a driver the other way round", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = 11.2 <= DriverVersion\n")),
-    Defect("PS503", "old GPUs only", sub("gpus_minimum_capability = 7.0\n", "gpus_minimum_capability = 7.0\ngpus_maximum_capability = 6.1\n")),
+    Defect("PS503", "old GPUs only", sub("gpus_minimum_capability = 7.5\n", "gpus_minimum_capability = 7.5\ngpus_maximum_capability = 6.1\n")),
     Defect("PS504", "no disk at all", sub("request_disk = 20GB\n", "")),
     Defect("PS508", "a lock for Macs only", unlocked("linux-64-cuda", "linux-64-cpu")),
     Defect("PS101", "an environment twice", in_plain("queue", "environment = A=1\nenv = B=2\nqueue"), delivery="plain"),
@@ -360,6 +366,17 @@ GOOD = {
     "an own resource": job(in_plain("queue", "request_licences = 1\nqueue")),
     "a value in several lines": job(in_plain("in.txt\n", "in.txt, \\\n  more.txt\n"), file("more.txt", "")),
     "attributes in quotes": job(in_plain("queue", '+ProjectName = "lab"\nMY.Wanted = true\n+Count = 3\nqueue')),
+    "resources that a pool has added": job(in_plain("queue", "request_FPGA = 1\nrequest_tpus = 1\nrequest_vgpus = 1\nrequest_ssd = 1\nqueue")),
+    "not the machine of the last time": job(in_plain("queue", "job_machine_attrs = Machine\nrequirements = Machine =!= LastRemoteHost && target.machine =!= MachineAttrMachine1\nqueue")),
+    "a command line in place of an executable": job(in_plain("executable = run.sh", "shell = cat in.txt")),
+    "an interpreter from CVMFS": job(run="#!/cvmfs/soft.example.org/bin/python3\nprint(open('in.txt').read())\n"),
+    "an interpreter of this machine, for a job that stays": job(in_plain("should_transfer_files = YES", "should_transfer_files = NO"), in_plain("transfer_input_files = in.txt\n", ""), run="#!/opt/lab/bin/python3\nprint(1)\n"),
+    "a home where there is none": job(run='#!/bin/bash\nif [ -z "${HOME:-}" ]; then export HOME=$PWD; fi\ncat in.txt > "$HOME/x"\n'),
+    "a home by default": job(run='#!/bin/bash\n: "${HOME:=$PWD}"\nexport HOME\ncat in.txt > "$HOME/x"\n'),
+    "a home that is only told": job(run='#!/bin/bash\necho "home is $HOME"\ncat in.txt\n'),
+    "a file named todo": job(in_plain("in.txt\n", "in.txt, todo.csv\n"), file("todo.csv", "")),
+    "a download that is data": job(run="#!/bin/bash\nset -o pipefail\ncurl -s https://a.example.net/x | python3 -m json.tool\n"),
+    "a download that a line of Python reads": job(run="#!/bin/bash\nset -o pipefail\ncurl -s https://a.example.net/x | python3 -c 'import sys; print(len(sys.stdin.read()))'\n"),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
 
@@ -373,6 +390,103 @@ def test_nothing_is_wrong_with_what_people_write(
     found = look(project)
     loud = [f for f in found.findings if f.severity is not Severity.NOTE]
     assert loud == [], words(found)
+
+
+LOCKED_GOOD = {
+    "a limit the other way round": sub("gpus_minimum_capability = 7.5\n", "require_gpus = 7.5 <= Capability\n"),
+    "two limits in two places": sub("gpus_minimum_capability = 7.5\n", "require_gpus = GlobalMemoryMb >= 4000\nrequirements = GPUs_Capability >= 8.0\n"),
+    "one generation": sub("gpus_minimum_capability = 7.5\n", "require_gpus = Capability == 8.6\n"),
+    "more than the last of the major before": sub("gpus_minimum_runtime = 12.0\n", "require_gpus = DriverVersion > 11.8\n"),
+    "somebody else's image": both(sub("gpus_minimum_capability = 7.5\n", ""), sub("gpus_minimum_runtime = 12.0\n", ""), sub("request_gpus = 1\n", "request_gpus = 1\ncontainer_image = docker://pytorch/pytorch:2.4.0-cuda11.8\n")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOCKED_GOOD)
+def test_nothing_is_wrong_with_other_ways_to_say_it(
+    good: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["bootstrap"], tmp_path / "example")
+    LOCKED_GOOD[name](project)
+    found = look(project)
+    loud = [f for f in found.findings if f.severity is Severity.ERROR]
+    assert loud == [], words(found)
+
+
+def test_the_figures_count_from_where_they_are_said_to(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    """The disk: twice the download. The bandwidth: 40 GiB a submission."""
+    project = shutil.copytree(good["bootstrap"], tmp_path / "example")
+    workspace = read_manifest(project / "pixi.toml")
+    rows = list(locked_rows(workspace, read_lock(workspace.lock_file)))
+    download = next(row.download for row in rows if row.driver)
+    enough = -(-download * 2 // 1024)
+    jobs = -(-40 * (1 << 30) // download)
+
+    def rules(old: str, new: str) -> set[str]:
+        path = project / "htcondor" / "train.sub"
+        text = path.read_text()
+        path.write_text(text.replace(old, new))
+        found = {f.rule for f in look(project).findings}
+        path.write_text(text)
+        return found
+
+    assert rules("request_disk = 20GB", f"request_disk = {enough}KB") == set()
+    assert rules("request_disk = 20GB", f"request_disk = {enough - 1}KB") == {"PS504"}
+    assert "PS501" in rules("\nqueue\n", f"\nqueue {jobs}\n")
+    assert "PS501" not in rules("\nqueue\n", f"\nqueue {jobs - 1}\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "judged"),
+    [("", True), ("-e default ", True), ("-e data ", False), ("--environment=nosuch ", False)],
+)
+def test_a_job_is_held_against_the_environment_that_it_names(
+    good: dict[str, Path], tmp_path: Path, option: str, judged: bool
+) -> None:
+    project = shutil.copytree(good["bootstrap"], tmp_path / "example")
+    script = "#!/usr/bin/env bash\nset -euo pipefail\n"
+    (project / "htcondor" / "bootstrap.sh").write_text(
+        f'{script}exec pixi run --frozen {option}python main.py "$@"\n'
+    )
+    both(sub("gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.0"))(project)
+    found = look(project)
+    assert ("PS502" in {f.rule for f in found.findings}) == judged
+    told = any("for train.sub" in what for what, _ in found.not_checked)
+    assert told == ("nosuch" in option)
+
+
+def test_a_lock_of_pyproject_is_said_not_to_be_read(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    (project / "pyproject.toml").write_text("[tool.pixi.workspace]\n")
+    (project / "pixi.lock").touch()
+    assert any("pyproject.toml" in why for _, why in look(project).not_checked)
+
+
+def test_an_included_file_is_no_job_of_its_own(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    text = (project / "job.sub").read_text()
+    (project / "common.sub").write_text(text.replace("queue\n", ""))
+    (project / "job.sub").write_text("include : common.sub\nqueue\n")
+    paths = find_descriptions(project)
+    assert len(paths) == 2
+    found = review(paths, Silent(), checked=project)
+    assert words(found) == []
+    assert [path.name for path in found.paths] == ["job.sub"]
+
+
+def test_an_open_glob_is_a_missing_input_not_a_crash(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("in.txt\n", "in.txt, data/**\n")(project)
+    assert "PS205" in {f.rule for f in look(project).findings}
+
+
+def test_a_refusal_below_the_first_queue_is_no_second_reading(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("queue", "queue\nfoo")(project)
+    assert {f.rule for f in look(project).findings} == {"PS109"}
 
 
 def test_every_rule_has_a_defect() -> None:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import Skipped, UsageError
+from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job.ad import Clause, JobAd, top_level_and
 from pixi_scaffold.process import program
 
 TYPICAL = "typical"
 """The name of the bundled slots."""
 _PARTS_DEPTH = 5
+_SAVE_SLOTS = f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}"
 _BUNDLED = Path(__file__).with_name("slots") / "typical.ad"
 
 
@@ -130,18 +131,18 @@ def read_slots(source: str) -> tuple[Any, ...]:
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
-            f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}",
+            _SAVE_SLOTS,
         ) from error
     try:
         blocks = [b for b in _blocks(text) if b.strip()]
         ads = [classad2.parseOne(block) for block in blocks]
     except (ValueError, SyntaxError, classad2.ClassAdException) as error:
-        raise UsageError(f"{path} holds no machine ads: {error}", "condor_status -long") from error
+        raise UsageError(f"{path} holds no machine ads: {error}", _SAVE_SLOTS) from error
     ads = [
         ad for ad in ads if str(ad.get("MyType", "Machine")).lower() == "machine" and len(ad) > 3
     ]
     if not ads:
-        raise UsageError(f"{path} holds no machine ads", f"condor_status -long > {path.name}")
+        raise UsageError(f"{path} holds no machine ads", _SAVE_SLOTS)
     return tuple(ads)
 
 
@@ -153,12 +154,17 @@ def slot_attributes(ads: Sequence[Any]) -> frozenset[str]:
 def match(job: JobAd, ads: Sequence[Any]) -> SlotReport:
     """Match a job against machine ads with the ClassAd library, both ways.
 
-    A clause that is undefined refuses, as in a negotiation.
+    A clause that is undefined refuses, as in a negotiation. Raises ScaffoldError for a job whose
+    requirements or requests do not parse.
     """
     _bindings()
     import classad2
 
-    ad = classad2.parseOne(job.text)
+    try:
+        ad = classad2.parseOne(job.text)
+    except (ValueError, SyntaxError, classad2.ClassAdException) as error:
+        why = "its requirements, or what it requests, do not parse"
+        raise ScaffoldError(f"the job cannot be matched: {why}", "correct them first") from error
     return SlotReport(tuple(_match_one(classad2, job, ad, slot) for slot in ads))
 
 

@@ -85,6 +85,11 @@ class Surroundings:
             if is_file(manifest):
                 self.projects[manifest] = self._read(manifest)
                 return self.projects[manifest]
+            other = folder / "pyproject.toml"
+            if is_file(folder / "pixi.lock") and is_file(other):
+                what = f"rules against the lock of {folder.name}"
+                self.problems[what] = f"its workspace is in {other.name}, which only Pixi reads"
+                return None
         return None
 
     def _read(self, manifest: Path) -> Project:
@@ -104,12 +109,34 @@ class Surroundings:
         except ScaffoldError as error:
             self.problems["rules against the lock"] = error.message.splitlines()[0]
             return project
-        return replace(project, lock_format=lock.format, rows=tuple(locked_rows(workspace, lock)))
+        rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
+        foreign = {name: found.foreign for name, found in lock.environments.items()}
+        return replace(
+            project,
+            lock_format=lock.format,
+            rows=rows.get(DEFAULT, ()),
+            rows_of=rows,
+            foreign=foreign,
+        )
 
 
-def locked_rows(workspace: Workspace, lock: Lock) -> Iterator[Row]:
-    """Yield the platforms of the locked default environment, in the manifest's order."""
-    environment = lock.environments.get(DEFAULT)
+def rows_for(subject: Subject, project: Project) -> tuple[tuple[Row, ...], str]:
+    """Return the platforms of the locked environment that a job uses; none, and why, if unknown."""
+    names = subject.environments or (DEFAULT,)
+    if len(names) > 1:
+        return (), f"it uses several environments: {', '.join(names)}"
+    name = names[0]
+    if name not in project.rows_of:
+        return (), f"it uses the environment {name}, which is not locked"
+    pypi = [p for p in project.foreign.get(name, ()) if p.startswith(("torch", "nvidia", "jax"))]
+    if pypi:
+        return (), f"{', '.join(pypi[:3])} come from PyPI, and what they need is not known here"
+    return project.rows_of[name], ""
+
+
+def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
+    """Yield the platforms of a locked environment, in the manifest's order."""
+    environment = lock.environments.get(name)
     if environment is None:
         return
     names = {platform.identity: platform.name for platform in workspace.platforms}
@@ -213,6 +240,7 @@ def review(
     subjects: list[Subject] = []
     found: dict[Finding, None] = {}
     parts: set[Path] = set()
+    descriptions: list[tuple[Description, Project | None]] = []
     for number, path in enumerate(paths):
         progress.update(f"reading {path.name}", number / max(len(paths), 1))
         project = around.project(path)
@@ -226,7 +254,14 @@ def review(
             parts.add(path)
             around.problems[shown(path, checked)] = PART
             continue
-        subjects += _subjects(description, project, attributes)
+        descriptions.append((description, project))
+    included = {real(file) for description, _ in descriptions for file in description.included}
+    for description, project in descriptions:
+        path = description.path
+        if checked is not None and real(path) in included:
+            parts.add(path)
+            continue  # read where it is included
+        subjects += _subjects(description, project, attributes, around)
         if (left := len(description.queues) - len(description.jobs)) > 0:
             what = f"{left} of {len(description.queues)} queue statements of {path.name}"
             around.problems[what] = f"the first {len(description.jobs)} are looked at"
@@ -242,11 +277,10 @@ def review(
         found |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     kept, silenced = without_suppressed(found)
-    descriptions = tuple(dict.fromkeys(id(s.description) for s in subjects))
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
         tuple(path for path in paths if path not in parts),
-        tuple(by_id[i] for i in descriptions),
+        tuple(by_id.values()),
         tuple(scripts),
         tuple(kept),
         tuple(not_checked.items()),
@@ -292,7 +326,10 @@ def _not_looked_at(subject: Subject) -> dict[str, str]:
 
 
 def _subjects(
-    description: Description, project: Project | None, attributes: frozenset[str]
+    description: Description,
+    project: Project | None,
+    attributes: frozenset[str],
+    around: Surroundings,
 ) -> Iterator[Subject]:
     """Yield the jobs, with HTCondor's own reading where it can be had without running programs."""
     text = "\n".join(description.lines)
@@ -301,6 +338,11 @@ def _subjects(
     parsed: dict[str, bool] = {}
     for job in description.jobs:
         subject = Subject(description, job, project, None, attributes)
+        if project is not None and project.rows_of:
+            rows, problem = rows_for(subject, project)
+            if problem:
+                around.problems[f"rules against the lock, for {description.path.name}"] = problem
+            subject = replace(subject, project=replace(project, rows=rows))
         if asked:
             texts = expression_texts(subject)
             parsed |= {e: condor.parses(e) for e in texts if e not in parsed}

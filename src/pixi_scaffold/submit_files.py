@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold import condor
-from pixi_scaffold.errors import Skipped
+from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.fixes import apply_fixes, unchangeable
 from pixi_scaffold.job.ad import job_ad
 from pixi_scaffold.process import program
@@ -65,10 +65,15 @@ def slots(state: State, progress: Progress) -> Done:
     least = len(ads)
     for description in found.descriptions:
         for job in description.jobs:
-            answer = condor.match(job_ad(job), ads)
-            least = min(least, answer.matching)
             name = shown(description.path, state.root)
             where = f"{name}:{job.queue.line}" if len(description.jobs) > 1 else name
+            try:
+                answer = condor.match(job_ad(job), ads)
+            except ScaffoldError as error:
+                lines.append(f"{where}: {error.message}")
+                least = 0
+                continue
+            least = min(least, answer.matching)
             lines.append(f"{where} matches {answer.matching} of {len(ads)} slots")
             lines += [f"  {line}" for line in answer.lines()]
             matches.append(

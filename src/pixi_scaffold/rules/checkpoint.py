@@ -13,7 +13,7 @@ _PLACEHOLDER = re.compile(
     r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>"
     r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org)\w*"
     r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
-    r"|path/to/|example\.(?:com|org)|\bTODO\b|\bFIXME\b|\bXXX\b|placeholder",
+    r"|path/to/|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
     re.IGNORECASE,
 )
 

@@ -116,25 +116,48 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
     ]
     for command in unknown[:_MOST]:
         name = command.name
-        near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75 if "_" in name else 0.82)
+        resource = custom_resource(name) and name not in _REFUSED
+        near = _near_request(name) if custom_resource(name) else _near(name)
         if near:
             edits: tuple[Edit, ...] = ()
-            if near[0] not in subject.job.commands and command.line == command.last:
+            if near not in subject.job.commands and command.line == command.last:
                 line = line_of(subject.description, command)
-                edits = replaced(command, line.replace(command.spelled, near[0], 1))
-            yield at(
-                command,
-                f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line",
-                f"did you mean {near[0]}?",
-                edits,
-            )
-        elif not custom_resource(name):
+                edits = replaced(command, line.replace(command.spelled, near, 1))
+            what = f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line"
+            if resource:
+                what = f"HTCondor takes {command.spelled!r} for a resource that a pool has added"
+            yield at(command, what, f"did you mean {near}?", edits)
+        elif not resource:
             yield at(
                 command,
                 f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",
                 "remove the line, or write +NAME for an attribute of the job",
                 severity=Severity.WARNING,
             )
+
+
+_REFUSED = frozenset({"request_cpu", "request_gpu"})
+"""The only misspelt requests that condor_submit warns of (a dry run of 25.14)."""
+
+
+def _near(name: str) -> str:
+    """Return the command that a name is nearly; empty for none."""
+    found = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75 if "_" in name else 0.82)
+    return found[0] if found else ""
+
+
+def _near_request(name: str) -> str:
+    """Return the request that a name is nearly; empty for what a pool may really have added.
+
+    Every other `request_...` asks for a custom resource: TPUs, NPUs, FPGAs, licenses.
+    """
+    if name in _REFUSED:
+        return f"{name}s"
+    if name.endswith(("pu", "pus")):
+        return ""
+    requests = [known for known in KNOWN if known.startswith("request_")]
+    found = difflib.get_close_matches(name, requests, n=1, cutoff=0.9)
+    return found[0] if found else ""
 
 
 @rule("PS103")

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from pixi_scaffold.job import Command
 from pixi_scaffold.job.words import parse_runtime, parse_size
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Row, Script, Subject
+from pixi_scaffold.rules.subject import Row, Script, Subject, is_url
 
 GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
@@ -31,8 +31,8 @@ CUDA_CAPABILITY = {
     13: ("7.5", "the CUDA 13 toolkit's release notes, and conda-forge's build of PyTorch"),
 }
 """CUDA major -> the oldest GPU generation, and who says so."""
-CUDNN = ("9.11", "7.0", "conda-forge/cudnn-feedstock issue 124")
-"""From this cuDNN on, GPUs below this capability can crash."""
+CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
+"""From this cuDNN on, GPUs before Turing (below this capability) can crash."""
 
 
 @rule("PS501", Severity.WARNING)
@@ -69,7 +69,7 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
     Source: the constraint `__cuda` of the locked cuda-version;
     https://docs.nvidia.com/deploy/cuda-compatibility/
     """
-    row = subject.project.gpu if subject.project else None
+    row = _gpu_row(subject)
     gpus = subject.job.command("request_gpus")
     if row is None or row.driver is None or gpus is None or not subject.gpus:
         return
@@ -107,9 +107,9 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
     Fix: gpus_minimum_capability = the figure in the message.
     Source: CUDA 13 begins at 7.5 (CUDA toolkit release notes); conda-forge builds PyTorch for CUDA
     12 from 5.0 and for CUDA 13 from 7.5 on (conda-forge/pytorch-cpu-feedstock, recipe/build.sh);
-    cuDNN from 9.11 on can crash below 7.0 (conda-forge/cudnn-feedstock issue 124).
+    cuDNN from 9.11 on can crash before Turing, 7.5 (conda-forge/cudnn-feedstock issue 124).
     """
-    row = subject.project.gpu if subject.project else None
+    row = _gpu_row(subject)
     gpus = subject.job.command("request_gpus")
     if row is None or gpus is None or not subject.gpus:
         return
@@ -118,17 +118,18 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
         return
     command = subject.job.command("gpus_minimum_capability")
     if command is None:
-        required = subject.where("require_gpus", "requirements")
-        text = (subject.job.text(required.name) or "") if required else ""
-        found = re.search(r"Capability\s*>=?\s*(\d+(?:\.\d+)?)", text, re.IGNORECASE)
-        if found is None:
-            yield at(
-                gpus,
-                f"no limit for the GPU's generation; {why}",
-                f"add: gpus_minimum_capability = {need}",
-            )
-        elif float(found[1]) < float(need) and required is not None:
-            what = f"the limit for the GPU's generation is {found[1]}; {why}"
+        limit = _capability_limit(subject)
+        if limit is None:
+            fix = f"add: gpus_minimum_capability = {need}"
+            yield at(gpus, f"no limit for the GPU's generation; {why}", fix)
+            return
+        required, least = limit
+        if least is None:
+            what = f"the limit for the GPU's generation is not understood here; {why}"
+            fix = f"add: gpus_minimum_capability = {need}"
+            yield at(required, what, fix, severity=Severity.WARNING)
+        elif least < Version(need):
+            what = f"the limit for the GPU's generation is {least}; {why}"
             yield at(required, what, f"Capability >= {need}")
         return
     most = subject.job.text("gpus_maximum_capability") or ""
@@ -289,12 +290,44 @@ def no_linux(subject: Subject) -> Iterator[Found]:
         yield at(command, f"pixi.lock has only {names}", "add linux-64 to the platforms, then lock")
 
 
+def _gpu_row(subject: Subject) -> Row | None:
+    """Return the locked platform with CUDA; None when the job runs in somebody else's image."""
+    image = subject.job.text("container_image") or subject.job.text("docker_image") or ""
+    foreign = is_url(image) and "pixi" not in image
+    return subject.project.gpu if subject.project and not foreign else None
+
+
 def _row(subject: Subject) -> Row | None:
     """Return the locked platform that the worker would install."""
     project = subject.project
     if project is None or not project.linux:
         return None
     return (project.gpu if subject.gpus else project.cpu) or project.linux[0]
+
+
+def _capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
+    """Return the command that limits the GPU's generation, and the least that it allows.
+
+    None for the least: it is limited in a way that is not understood, such as by the GPU's name.
+    """
+    for name in ("require_gpus", "requirements"):
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        if command is None:
+            continue
+        if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
+            return command, None
+        found = _CAPABILITY.search(text)
+        if found is not None:
+            alternatives = "||" in text or re.search(r"!(?![=])", text)
+            return command, None if alternatives else Version(found[1] or found[2])
+    return None
+
+
+_CAPABILITY = re.compile(
+    r"Capability\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
+    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?\w*Capability",
+    re.IGNORECASE,
+)
 
 
 def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | None:
@@ -311,6 +344,11 @@ def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | 
             return command, None
         number = next(g for g in found.groups() if g)
         major, _, minor = number.partition(".")
+        if re.search(r">\s*\d|\d\s*<\s*\w", found[0]):  # more than 11.8 is 12.0, or newer
+            minor = minor or "0"
+            following = {"11": (8, "12"), "12": (9, "13")}.get(major)
+            if following and int(minor[:2]) >= following[0]:
+                major, minor = following[1], "0"
         if "maxsupported" in found[0].lower():
             return command, (int(major) // 1000, int(major) % 1000 // 10)
         return command, (int(major), int(minor[:2] or 0))
@@ -318,7 +356,7 @@ def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | 
 
 
 _DRIVER = re.compile(
-    r"(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)\s*>=?\s*(\d+(?:\.\d+)?)"
+    r"(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
     r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?(?:GPUs_|CUDA)?(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)",
     re.IGNORECASE,
 )

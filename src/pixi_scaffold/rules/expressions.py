@@ -129,7 +129,7 @@ _TEXTS = "Arch|OpSys|OpSysAndVer|OpSysName|OpSysShortName|Machine|Name|GPUs_Devi
 
 def _compared_as_text(word: str, text: str) -> bool:
     """Whether a word is compared with an attribute that holds a text."""
-    name = rf"'?{re.escape(word)}'?(?![\w(.])"
+    name = rf"'?(?<![.\w]){re.escape(word)}'?(?![\w(.])"
     return re.search(rf"\b(?:{_TEXTS})\s*(?:=\?=|=!=|==|!=)\s*{name}", text, re.I) is not None
 
 
@@ -167,6 +167,8 @@ def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
 
 def _known(reference: Reference, known: Mapping[str, str], own: set[str], subject: Subject) -> bool:
     name = reference.name.lower()
+    if re.match(r"lastremotehost|machineattr\w+\d+$", name):  # with job_machine_attrs
+        return True
     if reference.scope == "my":
         return name in own or name in JOB or name in subject.job.macros
     return name in known or name in own or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None

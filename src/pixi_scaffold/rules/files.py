@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -26,6 +27,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     command = subject.job.command("executable")
     if command is None:
         image = subject.universe in ("docker", "container", "vm", "grid")
+        image = image or subject.job.command("shell") is not None  # it runs in /bin/sh
         if subject.description.queues and not image:
             yield Found(
                 subject.description.path,
@@ -105,9 +107,9 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
         yield Found(path, 1, what, f"write: #!{words[0]} -S {' '.join(words[1:])}")
     elif words[0].endswith("/env") and (meant := _nearly(words[-1])):
         yield Found(path, 1, f"there is no interpreter {words[-1]}", f"did you mean {meant}?")
-    elif subject.universe in ("container", "docker"):
-        return  # paths of the image
-    elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/")):
+    elif subject.universe in ("container", "docker", "local", "scheduler") or not subject.transfers:
+        return  # a path of the image, or of the machine that runs it
+    elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/cvmfs/")):
         what = f"{words[0]} is a path of this machine, which a worker does not have"
         yield Found(path, 1, what, "write: #!/usr/bin/env bash")
 
@@ -201,14 +203,14 @@ def to_be_made(subject: Subject, item: str) -> str:
         return "pixi-scaffold lock"
     if PurePosixPath(item).name == "env.tar.gz" and subject.project is not None:
         return "pixi-scaffold pack"
-    recipe = next(
-        (p for p in (path.with_suffix(".def"), *subject.job.folder.glob(f"*/{path.stem}.def"))
-         if p.is_file()),
-        None,
-    )  # fmt: skip
-    if path.suffix == ".sif" and recipe is not None:
-        return f"apptainer build {item} {subject.shown(recipe)}"
-    return ""
+    if path.suffix != ".sif":
+        return ""
+    recipes = (
+        path.with_suffix(".def"),
+        *subject.job.folder.glob(f"*/{glob.escape(path.stem)}.def"),
+    )
+    recipe = next((p for p in recipes if p.is_file()), None)
+    return "" if recipe is None else f"apptainer build {item} {subject.shown(recipe)}"
 
 
 def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:

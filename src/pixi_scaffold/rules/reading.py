@@ -159,7 +159,11 @@ def two_readings(subject: Subject) -> Iterator[Found]:
     opinion, description = subject.opinion, subject.description
     if opinion is None:
         return
-    ours = any(description.of_kind("refused"))
+    first = min((queue.line for queue in description.queues), default=0)
+    refused = tuple(description.of_kind("refused"))
+    if first and all(p.file == description.path and p.line > first for p in refused) and refused:
+        return  # the bindings stop at the first queue statement
+    ours = bool(refused)
     if opinion.commands is None or ours:
         if (opinion.commands is None) != ours and not any(description.of_kind("unknown")):
             which = "refuses" if opinion.commands is None else "takes"
@@ -168,15 +172,15 @@ def two_readings(subject: Subject) -> Iterator[Found]:
                 "write it in a simpler way, and report it",
             )  # fmt: skip
         return
-    first = description.jobs[0]
+    job = description.jobs[0]
     for name, value in opinion.commands.items():
-        if first.macros.get(name) != value:
+        if job.macros.get(name) != value:
             found = next((c for c in description.commands if c.spelled.lower() == name), None)
             yield Found(
                 description.path,
                 found.line if found else 1,
                 f"HTCondor reads {name} as {short(value)}, this check as "
-                f"{short(first.macros.get(name, 'nothing'))}",
+                f"{short(job.macros.get(name, 'nothing'))}",
                 "write that line in a simpler way, and report it",
             )
     for text, parses in opinion.expressions.items():

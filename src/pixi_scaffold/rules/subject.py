@@ -18,6 +18,11 @@ TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
 _HERE = re.compile(r"(?<!<)<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
 _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".whl", ".sif", ".conda")
+_ENVIRONMENT = re.compile(
+    r"pixi[\"'}]*\s+(?:install|run|shell|shell-hook)\b(?:\s+-[\w-]+(?:[= ][^\s-]\S*)?)*?"
+    r"\s+(?:-e[= ]?|--environment[= ])[\"']?([A-Za-z][\w-]*)|\.pixi/envs/([A-Za-z][\w-]*)"
+)
+"""The options before the first word of the task, of which one can name an environment."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -44,7 +49,9 @@ class Row:
 class Project:
     """What is known of the Pixi workspace around a job.
 
-    rows: the default environment's platforms in order of preference; empty when nothing is locked.
+    rows: the platforms of the environment that the job uses, in order of preference; empty when
+    nothing is locked, or it is not known which. rows_of: those of every locked environment.
+    foreign: packages of each that are not conda packages.
     """
 
     manifest: Path
@@ -52,6 +59,8 @@ class Project:
     requires_pixi: str = ""
     lock_format: int = 0
     rows: tuple[Row, ...] = ()
+    rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def linux(self) -> tuple[Row, ...]:
@@ -235,6 +244,15 @@ class Subject:
         if re.search(r"pixi[\"']?\s+(install|run)|pixi_version=|\bpixi\.sh/install", code):
             return "bootstrap"
         return "pack" if "conda-unpack" in code or "env.tar" in code else ""
+
+    @cached_property
+    def environments(self) -> tuple[str, ...]:
+        """The environments of the workspace that the job's scripts or arguments name."""
+        lines = [line for script in self.scripts for _, line in script.code]
+        command = self.executable.name if self.executable else ""
+        lines.append(f"{command} {self.job.text('arguments') or ''}")
+        found = (_ENVIRONMENT.findall(line) for line in lines if "pixi" in line)
+        return tuple(dict.fromkeys(a or b for names in found for a, b in names))
 
     @cached_property
     def brings_unseen(self) -> bool:

@@ -11,16 +11,22 @@ from pixi_scaffold.rules.subject import Subject
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
 _SHELL = (
-    r"(?:sudo\s+(?:-\w+\s+)*)?(?:/(?:usr/)?bin/)?(?:env\s+)?(?:(?:ba|z|da|k)?sh|python[0-9.]*)\b"
+    r"(?:sudo\s+(?:-\w+\s+)*)?(?:/(?:usr/)?bin/)?(?:env\s+)?(?:\w+=\S*\s+)*(?:/(?:usr/)?bin/)?"
+    r"(?:(?:ba|z|da|k)?sh|python[0-9.]*(?!\s+-[cm]))\b"
 )
+_FILTERS = r"(?:(?:tr|tee|sed|cat|gunzip|zcat|base64)\b[^|;&]*\|\s*)*"
 _PIPED = re.compile(
-    rf"{_DOWNLOAD}\|\s*{_SHELL}|{_SHELL}\s+<\(\s*{_DOWNLOAD}|{_SHELL}\s+-c\s+[\"']?\$\(\s*{_DOWNLOAD}"
+    rf"{_DOWNLOAD}\|\s*{_FILTERS}{_SHELL}|{_SHELL}\s+<\(\s*{_DOWNLOAD}|{_SHELL}\s+-c\s+[\"']?\$\(\s*{_DOWNLOAD}"
     rf"|(?:source|\.)\s+<\(\s*{_DOWNLOAD}|eval\s+[\"']?\$\(\s*{_DOWNLOAD}"
 )
 _HOME = re.compile(
     r"(?<![\w\\])\$\{?HOME\b|(?:^|(?<=[\s=:]))(?<!=)~(?:[A-Za-z_]\w*)?(?=/|\s|$)(?!\s*\])"
     r"|^\s*cd\s*(?:$|[;&|])|\bpip3?\s+install\s+(?:\S+\s+)*--user\b"
 )
+_SETS_HOME = re.compile(
+    r"^\s*(?:export\s+)?HOME=|\bexport\s+(?:\w+=\S*\s+)*HOME=|\$\{HOME:?=|-[nz]\s+[\"']?\$\{?HOME\b"
+)
+_ECHO = re.compile(r"\s*(?:echo|printf)\b[^|>;&]*$")
 _PIXI_SOLVES = re.compile(
     r"\s*(?:(?:if|then|do|exec|time|!)\s+)*[\"']?[\w./${}-]*pixi[\"'}]*\s+(?:install|run|shell-hook)\b"
 )
@@ -85,8 +91,9 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
     Source: real examples of HTCondor jobs with Pixi.
     """
     for script in subject.scripts:
-        for number, line in joined(script):
-            if _PIPED.search(line):
+        commands = joined(script)
+        for (number, line), (_, following) in zip(commands, (*commands[1:], (0, "")), strict=True):
+            if _PIPED.search(f"{line} {following}" if line.rstrip().endswith("|") else line):
                 what = "this runs whatever the server sends, unchecked"
                 yield Found(script.path, number, what, "download, compare the sha256, then run")
 
@@ -105,8 +112,10 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
         return
     for script in subject.scripts:
         for number, line in script.code:
-            if re.match(r"\s*(?:export\s+)?HOME=|.*\bexport\s+(?:\w+=\S*\s+)*HOME=", line):
+            if _SETS_HOME.search(line):
                 break
+            if _ECHO.match(line):
+                continue  # it only says it
             bare = re.split(r"\s#", re.sub(r"'[^']*'", "", line))[0]
             if "~" in bare:  # in double quotes a tilde is only a tilde
                 bare = re.sub(r'"[^"$]*"', '""', bare)
