@@ -229,6 +229,13 @@ DEFECTS = [
     Defect("PS203", "a misspelt interpreter", on_worker(lambda data: data.replace(b"env bash", b"env bsah", 1))),
     Defect("PS203", "UTF-16", lambda project: (project / "run.sh").write_bytes("#!/bin/sh\nexec cat in.txt\n".encode("utf-16")), delivery="plain"),
     Defect("PS205", "a missing input of the third job", both(in_plain("in.txt\n", "in.txt, $(more)\n"), in_plain("queue", "queue more in (a b c)"), file("a", ""), file("b", ""), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
+    Defect("PS302", "|| exit 1", script(GOOD_SCRIPT.replace('"$@"', '"$@" || exit 1 # 85'))),
+    Defect("PS302", "|| { ...; exit 1; }", script(GOOD_SCRIPT.replace('"$@"', '"$@" || { echo bad; exit 1; } # 85'))),
+    Defect("PS302", "an if around the training", script(GOOD_SCRIPT.replace('python main.py "$@"', 'if ! python main.py "$@"; then exit 1; fi # 85'))),
+    Defect("PS302", "an else of the training", script(GOOD_SCRIPT.replace('python main.py "$@"', 'if python main.py "$@"; then echo good; else exit 1; fi # 85'))),
+    Defect("PS302", "a test of $? with another exit", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85") + 'if [ $? -ne 0 ]; then exit 1; fi\n')),
+    Defect("PS302", "a code that is kept and made another", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85") + 'rc=$?\nif [ $rc -ne 0 ]; then exit 1; fi\n')),
+    Defect("PS302", "a training in an image, and a command after it", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85").replace("python main.py", "apptainer exec a.sif /train") + "echo finished\n")),
     Defect("PS302", "a training by its path", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85").replace("python main", ".pixi/envs/default/bin/python main") + "echo finished\n")),
     Defect("PS302", "a second command on the line", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85").replace('"$@"', '"$@"; echo finished'))),
     Defect("PS302", "|| echo", script(GOOD_SCRIPT.replace('"$@"', '"$@" || echo failed # 85'))),
@@ -393,6 +400,9 @@ def test_nothing_is_wrong_with_what_people_write(
 
 
 LOCKED_GOOD = {
+    "the code is kept and given back": script(GOOD_SCRIPT.replace('"$@"', '"$@" || rc=$?\nls || exit 1\nexit "${rc:-0}" # 85')),
+    "a case with the checkpoint's code": script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u") + "case $? in 85) exit 85;; 0) exit 0;; *) exit 1;; esac\n"),
+    "an if that lets the code through": script(GOOD_SCRIPT.replace('python main.py "$@"', 'if python main.py "$@"; then echo good; else exit $?; fi # 85')),
     "a limit the other way round": sub("gpus_minimum_capability = 7.5\n", "require_gpus = 7.5 <= Capability\n"),
     "two limits in two places": sub("gpus_minimum_capability = 7.5\n", "require_gpus = GlobalMemoryMb >= 4000\nrequirements = GPUs_Capability >= 8.0\n"),
     "one generation": sub("gpus_minimum_capability = 7.5\n", "require_gpus = Capability == 8.6\n"),

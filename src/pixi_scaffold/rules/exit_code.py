@@ -10,7 +10,8 @@ from pixi_scaffold.rules.subject import Script
 
 _TRAINING = re.compile(
     r"(?:^|(?<=[\s;&|(!]))(?:[\w./${}-]*/)?"
-    r"(?:python[0-9.]*|torchrun|accelerate\s+launch|pixi\s+run)\b"
+    r"(?:python[0-9.]*|torchrun|accelerate\s+launch|deepspeed|(?:pixi|uv)\s+run|Rscript|julia|mpirun"
+    r"|mpiexec|(?:apptainer|singularity)\s+(?:exec|run))\b"
     r"(?!\s*(?:-c|-V|--version|-m\s+(?:pip|venv)))"
 )
 
@@ -47,6 +48,7 @@ class _Training:
     command: str
     before: tuple[str, ...]
     after: tuple[str, ...]
+    checkpoint: int | None = None
 
     @property
     def rest(self) -> str:
@@ -54,10 +56,11 @@ class _Training:
 
 
 @lru_cache(maxsize=64)
-def hides_exit_code(script: Script) -> tuple[int, str] | None:
+def hides_exit_code(script: Script, checkpoint: int | None = None) -> tuple[int, str] | None:
     """Return the line that hides the training's exit code and how, or None when it is seen.
 
-    The last command that starts a training counts; a script without one hides nothing.
+    checkpoint: the exit code that has to get out, where there is one. The last command that starts
+    a training counts; a script without one hides nothing.
     """
     commands = [
         (n, part.strip())
@@ -65,15 +68,21 @@ def hides_exit_code(script: Script) -> tuple[int, str] | None:
         for part in _parts(re.split(r"\s#", c)[0])
         if part.strip()
     ]
-    at = -1
+    at, inside = -1, -1
     for index, (_, command) in enumerate(commands):
         if _TRAINING.search(_unquoted(command)) and not _is_helper(command):
             at = index
+        elif checkpoint is not None and _in_condition(command):
+            inside = index
+    if at < 0 and inside >= 0:
+        rest = "\n".join(c for _, c in commands[inside:])
+        return None if _gives_back(rest, checkpoint) else (commands[inside][0], _TAKEN)
     if at < 0:
         return None
     texts = [script.lines[0], *(c for _, c in commands)]
-    training = _Training(commands[at][1], tuple(texts[: at + 1]), tuple(texts[at + 2 :]))
-    for look in (_in_function, _ignored, _piped, _in_background, _kept, _followed):
+    before, after = tuple(texts[: at + 1]), tuple(texts[at + 2 :])
+    training = _Training(commands[at][1], before, after, checkpoint)
+    for look in (_in_function, _ignored, _made_another, _piped, _in_background, _kept, _followed):
         answer = look(training)
         if answer is not None:
             return (commands[at][0], answer) if answer else None
@@ -109,6 +118,39 @@ def _ignored(training: _Training) -> str | None:
         return None
     more = any(re.search(r"exit\s+[\"']?[$1-9]", c) for c in training.after[:3])
     return None if after[1].startswith("{") and more else "what follows `||` hides the exit code"
+
+
+_TAKEN = "the `if` takes the exit code, and what the script ends with is another one"
+
+
+def _in_condition(command: str) -> bool:
+    """Whether a command is an `if` whose condition is the training."""
+    found = re.match(r"\s*(?:if|elif)\s+(?:!\s+)?(.*)", command)
+    return (
+        found is not None
+        and _TRAINING.match(found[1]) is not None
+        and re.match(r"\S+\s+-[cm]\b", found[1]) is None
+    )
+
+
+def _gives_back(text: str, checkpoint: int | None) -> bool:
+    """Whether a part of a script exits with a code that it kept, or with the checkpoint's."""
+    return re.search(rf"(?:exit|return)\s+[\"']?(?:\$|{checkpoint}\b)", text) is not None
+
+
+def _made_another(training: _Training) -> str | None:
+    """Judge a constant exit on the failure path: the checkpoint's code becomes another one."""
+    if training.checkpoint is None:
+        return None
+    behind = re.search(r"\|\|(.*)$", _unquoted(training.command))
+    tested = training.after and re.match(
+        r"\s*(?:\w+=\$\?|if\s+\[+\s+[\"']?\$\?)", training.after[0]
+    )
+    failure = f"{behind[1] if behind else ''}\n" + (training.rest if behind or tested else "")
+    constant = re.search(r"exit\s+([1-9]\d*)\b", failure)
+    if constant is None or _gives_back(failure, training.checkpoint):
+        return None
+    return f"exit code {training.checkpoint} of the training becomes {constant[1]}"
 
 
 def _piped(training: _Training) -> str | None:

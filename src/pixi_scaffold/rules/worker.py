@@ -72,10 +72,11 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
     script = subject.worker
     if script is None:
         return
-    hidden = hides_exit_code(script)
+    wanted = subject.job.text("checkpoint_exit_code") or ""
+    code = int(wanted) if wanted.isdecimal() and len(wanted) < 4 else None
+    hidden = hides_exit_code(script, code)
     if hidden is not None:
         number, what = hidden
-        wanted = subject.job.command("checkpoint_exit_code") is not None
         severity = None if wanted else Severity.WARNING
         fix = 'end with: code=$?; ...; exit "$code"'
         yield Found(script.path, number, what, fix, severity=severity)
