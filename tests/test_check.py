@@ -462,3 +462,62 @@ def test_a_folder_above_says_where_the_workspace_is(project: Path) -> None:
     ran = scaffold("check", "--json", cwd=project.parent)
     skipped = {s["what"]: s for s in ran.document["skipped"]}
     assert skipped["manifest"]["command"].endswith(f"check {project.name}")
+
+
+ROWS = """\
+executable = run.sh
+transfer_input_files = in.txt
+log = j.log
+output = $(Process).out
+error = $(Process).err
+request_cpus = 1
+request_disk = 1GB
+request_memory = $(mem)
+requirements = $(req)
+queue mem, req from (
+1GB, true
+2GB, (Memory > 1
+lots, true
+)
+"""
+
+
+def test_every_row_of_a_queue_statement_is_judged(job: Path) -> None:
+    job.write_text(ROWS)
+    ran = scaffold("check", job.name, "--json", cwd=job.parent)
+    found = {(f["rule"], f["line"]) for f in ran.document["findings"]}
+    assert found == {("PS105", 9), ("PS103", 8)}
+    out = scaffold("check", job.name, "--slots", "typical", cwd=job.parent).out
+    assert "cannot be matched" in out
+    job.write_text(ROWS.replace("2GB, (Memory > 1", "9000GB, true").replace("lots", "3GB"))
+    out = scaffold("check", job.name, "--slots", "typical", cwd=job.parent).out
+    assert "0 of 13 typical slots match" in " ".join(out.split())
+    assert "of 3 kinds of jobs the one that matches least" in out
+
+
+def test_rows_that_are_not_looked_at_are_said(job: Path) -> None:
+    rows = "\n".join(f"{number}GB, true" for number in range(1, 31))
+    job.write_text(ROWS[: ROWS.index("1GB, true")] + rows + "\n)\n")
+    ran = scaffold("check", job.name, "--json", "--skip", "worker", cwd=job.parent)
+    assert any("10 rows of the queue statement" in s["what"] for s in ran.document["skipped"])
+
+
+def test_annotations_name_files_from_the_top_of_the_repository(job: Path) -> None:
+    folder = job.parent / "a b"
+    folder.mkdir()
+    for path in list(job.parent.glob("*.*")):
+        path.rename(folder / path.name)
+    change(folder / job.name, "request_memory = 1GB", "request_memory = lots")
+    (job.parent / ".git").mkdir()
+    out = scaffold("check", "a b", "--format", "github", cwd=job.parent).out
+    assert "file=a b/job.sub,line=8," in out
+    out = scaffold("check", "--format", "github", cwd=folder).out
+    assert "file=a b/job.sub,line=8," in out
+    sarif = scaffold("check", "a b", "--format", "sarif", cwd=job.parent).document
+    [result] = sarif["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place == "a%20b/job.sub"
+
+
+def test_a_folder_after_from_that_is_not_there_is_wrong_usage(job: Path) -> None:
+    assert scaffold("check", job.name, "--from", "nope", cwd=job.parent).code == 2

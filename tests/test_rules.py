@@ -229,6 +229,9 @@ DEFECTS = [
     Defect("PS203", "a misspelt interpreter", on_worker(lambda data: data.replace(b"env bash", b"env bsah", 1))),
     Defect("PS203", "UTF-16", lambda project: (project / "run.sh").write_bytes("#!/bin/sh\nexec cat in.txt\n".encode("utf-16")), delivery="plain"),
     Defect("PS205", "a missing input of the third job", both(in_plain("in.txt\n", "in.txt, $(more)\n"), in_plain("queue", "queue more in (a b c)"), file("a", ""), file("b", ""), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
+    Defect("PS111", "an undefined macro in the queue statement", sub("\nqueue\n", "\nqueue $(nope)\n")),
+    Defect("PS507", "an old Pixi by default", worker("set -euo pipefail\n", "set -euo pipefail\nexport PIXI_VERSION=${PIXI_VERSION:-v0.30.0}\n")),
+    Defect("PS507", "an old Pixi in the environment", sub('environment = "CHECK', 'environment = "PIXI_VERSION=v0.30.0 CHECK')),
     Defect("PS302", "|| exit 1", script(GOOD_SCRIPT.replace('"$@"', '"$@" || exit 1 # 85'))),
     Defect("PS302", "|| { ...; exit 1; }", script(GOOD_SCRIPT.replace('"$@"', '"$@" || { echo bad; exit 1; } # 85'))),
     Defect("PS302", "an if around the training", script(GOOD_SCRIPT.replace('python main.py "$@"', 'if ! python main.py "$@"; then exit 1; fi # 85'))),
@@ -384,6 +387,9 @@ GOOD = {
     "a file named todo": job(in_plain("in.txt\n", "in.txt, todo.csv\n"), file("todo.csv", "")),
     "a download that is data": job(run="#!/bin/bash\nset -o pipefail\ncurl -s https://a.example.net/x | python3 -m json.tool\n"),
     "a download that a line of Python reads": job(run="#!/bin/bash\nset -o pipefail\ncurl -s https://a.example.net/x | python3 -c 'import sys; print(len(sys.stdin.read()))'\n"),
+    "outputs of an earlier run that are packed": job(file("results.tar.gz", ""), file("model.pt", ""), file("log.txt", ""), run="#!/bin/bash\nset -e\ncat in.txt\ntar czf results.tar.gz results/\nmv model.pt model_final.pt\ngzip log.txt\n"),
+    "arithmetic in numbers": job(in_plain("queue", "priority = 5 * 2\nsuccess_exit_code = 1+1\nqueue")),
+    "a default that is overridden": job(file("common.inc", "request_disk = 5GB\n"), in_plain("executable", "include : common.inc\nexecutable")),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
 
@@ -483,6 +489,18 @@ def test_an_included_file_is_no_job_of_its_own(good: dict[str, Path], tmp_path: 
     found = review(paths, Silent(), checked=project)
     assert words(found) == []
     assert [path.name for path in found.paths] == ["job.sub"]
+
+
+def test_files_of_the_access_point_are_not_missed_here(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("in.txt\n", "in.txt, /staging-of-a-pool/jdoe/data.tar\n")(project)
+    in_plain("executable = run.sh", "executable = /home/nobody-of-that-name/bin/sim")(project)
+    found = look(project)
+    assert {f.rule for f in found.findings} == {"PS207"}, words(found)
+    away = {"/staging-of-a-pool/jdoe/data.tar", "/home/nobody-of-that-name/bin/sim"}
+    assert away <= {what for what, _ in found.not_checked}
 
 
 def test_an_open_glob_is_a_missing_input_not_a_crash(good: dict[str, Path], tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pixi_scaffold import __version__
 from pixi_scaffold.report import Report
@@ -15,7 +18,18 @@ DOCS = "https://github.com/pixi-scaffold/pixi-scaffold/blob/main/docs/reference/
 
 
 def _findings(report: Report) -> Iterable[dict[str, Any]]:
-    return tuple(report.facts.get("findings", ()))
+    """Return the findings, their files seen from the top of the repository."""
+    root, here = Path(report.facts.get("root", ".")), Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return tuple(
+        {**f, "file": _below(top, root / f["file"])} for f in report.facts.get("findings", ())
+    )
+
+
+def _below(top: Path, file: Path) -> str:
+    """Return a file as seen from a folder; what lies elsewhere is named from the root."""
+    path = os.path.relpath(file, top)
+    return file.as_posix() if path.startswith("..") else Path(path).as_posix()
 
 
 def _words(finding: dict[str, Any]) -> str:
@@ -54,7 +68,7 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": f["file"]},
+                        "artifactLocation": {"uri": quote(f["file"])},
                         "region": {"startLine": max(f["line"], 1)},
                     }
                 }

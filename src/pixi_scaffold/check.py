@@ -270,6 +270,8 @@ def check(wanted: Wanted, progress: Progress) -> Report:
             f"cannot read {wanted.slots}: {why}",
             f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}",
         )
+    if wanted.submit_from is not None and not is_folder(wanted.submit_from):
+        raise UsageError(f"there is no folder {wanted.submit_from}", "name it after: --from")
     if len(wanted.paths) == 1 and is_folder(wanted.paths[0]):
         report = _check_folder(wanted, progress)
     else:

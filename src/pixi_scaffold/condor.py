@@ -162,10 +162,10 @@ def match(job: JobAd, ads: Sequence[Any]) -> SlotReport:
 
     try:
         ad = classad2.parseOne(job.text)
+        return SlotReport(tuple(_match_one(classad2, job, ad, slot) for slot in ads))
     except (ValueError, SyntaxError, classad2.ClassAdException) as error:
         why = "its requirements, or what it requests, do not parse"
         raise ScaffoldError(f"the job cannot be matched: {why}", "correct them first") from error
-    return SlotReport(tuple(_match_one(classad2, job, ad, slot) for slot in ads))
 
 
 def _match_one(classad2: Any, job: JobAd, ad: Any, slot: Any) -> SlotMatch:

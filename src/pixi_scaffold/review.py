@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold import condor
 from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped
-from pixi_scaffold.job import Description, read_description
+from pixi_scaffold.job import Description, Job, read_description
 from pixi_scaffold.lock.file import Lock, read_lock
 from pixi_scaffold.manifest import read_manifest
 from pixi_scaffold.regular import NOT_REGULAR, is_file, real, special
@@ -32,6 +32,7 @@ from pixi_scaffold.rules import (
 )
 from pixi_scaffold.rules.expressions import expression_texts
 from pixi_scaffold.rules.files import not_yet_made
+from pixi_scaffold.rules.subject import is_elsewhere, is_url
 from pixi_scaffold.shellcheck import shell_notes
 from pixi_scaffold.workspace import DEFAULT, Workspace
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
 """What submit descriptions are named by."""
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
+ROWS = 20
+"""Rows of one queue statement that are looked at."""
 MOST = 20
 """Findings of one rule in one file that are listed."""
 PART = "it names no executable and queues nothing: taken for a part that other files include"
@@ -318,6 +321,10 @@ def _not_looked_at(subject: Subject) -> dict[str, str]:
     with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
         for name, command in not_yet_made(subject):
             found[name] = f"not there yet; before you submit: {command}"
+    away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
+    away += [subject.executable] if subject.executable else []
+    for path in filter(is_elsewhere, away):
+        found[str(path)] = "it is not on this machine; the rules on files did not look at it"
     executable = (subject.executable,) if subject.executable else ()
     for path in (*executable, *subject.input_files):
         if special(path):
@@ -336,7 +343,7 @@ def _subjects(
     asked = text and condor.available() and "\0" not in text and not condor.runs_commands(text)
     commands = condor.read_commands(text, description.folder) if asked else None
     parsed: dict[str, bool] = {}
-    for job in description.jobs:
+    for job in _kinds_of_jobs(description, around):
         subject = Subject(description, job, project, None, attributes)
         if project is not None and project.rows_of:
             rows, problem = rows_for(subject, project)
@@ -348,6 +355,16 @@ def _subjects(
             parsed |= {e: condor.parses(e) for e in texts if e not in parsed}
             subject = replace(subject, opinion=Opinion(commands, {e: parsed[e] for e in texts}))
         yield subject
+
+
+def _kinds_of_jobs(description: Description, around: Surroundings) -> Iterator[Job]:
+    """Yield the jobs that differ by more than their number; what is left out is noted."""
+    for job in description.jobs:
+        variants, left = job.variants(ROWS)
+        if left:
+            what = f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
+            around.problems[what] = f"the first {ROWS} that differ are looked at"
+        yield from variants
 
 
 def counted(findings: Iterable[Finding]) -> str:

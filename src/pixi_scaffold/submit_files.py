@@ -13,6 +13,7 @@ from pixi_scaffold.job.ad import job_ad
 from pixi_scaffold.process import program
 from pixi_scaffold.report import Progress
 from pixi_scaffold.review import (
+    ROWS,
     Review,
     at_most,
     counted,
@@ -67,13 +68,17 @@ def slots(state: State, progress: Progress) -> Done:
         for job in description.jobs:
             name = shown(description.path, state.root)
             where = f"{name}:{job.queue.line}" if len(description.jobs) > 1 else name
+            variants, _ = job.variants(ROWS)  # the review says what is left out
             try:
-                answer = condor.match(job_ad(job), ads)
+                answers = [condor.match(job_ad(variant), ads) for variant in variants]
             except ScaffoldError as error:
                 lines.append(f"{where}: {error.message}")
                 least = 0
                 continue
+            answer = min(answers, key=lambda one: one.matching)
             least = min(least, answer.matching)
+            if len(variants) > 1:
+                where += f" (of {len(variants)} kinds of jobs the one that matches least)"
             lines.append(f"{where} matches {answer.matching} of {len(ads)} slots")
             lines += [f"  {line}" for line in answer.lines()]
             matches.append(
@@ -159,7 +164,11 @@ def _reviewed(state: State, progress: Progress) -> tuple[State, _Fixed]:
         {**f.to_dict(), "file": shown(f.file, state.root), "more": more}
         for f, more in at_most(found.findings)
     ]
-    facts: dict[str, object] = {"findings": findings, "silenced": found.silenced}
+    facts: dict[str, object] = {
+        "root": str(state.root),
+        "findings": findings,
+        "silenced": found.silenced,
+    }
     if state.options.fix:
         facts |= {"fixed": fixed.done, "not_fixed": fixed.refused}
     return replace(state, review=found).with_facts(**facts), fixed

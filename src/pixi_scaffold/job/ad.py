@@ -49,8 +49,9 @@ class JobAd:
         return "\n".join([*lines, f"Requirements = {self.requirements}"])
 
 
-def job_ad(job: Job, proc: int = 0) -> JobAd:
-    """Return the ad of one job of a queue statement."""
+def job_ad(job: Job, number: int | None = None) -> JobAd:
+    """Return the ad of one job of a queue statement (default: the one that is meant)."""
+    proc = job.proc if number is None else number
     attributes = dict(_attributes(job, proc))
     gpu = tuple(_gpu_clauses(job, proc))
     if gpu:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
-from pixi_scaffold.job.macros import Expanded, expand
+from pixi_scaffold.job.macros import Expanded, expand, references
 
 _GAP, _SEPARATOR = re.compile(r"[, \t]"), re.compile("\x1f")
 
@@ -92,7 +92,8 @@ class Job:
     """The commands in effect at one queue statement.
 
     folder: where condor_submit is run; relative paths start there. commands: the last of each
-    name. macros: the same by lower-case spelled name, for $(...).
+    name. macros: the same by lower-case spelled name, for $(...). proc: which of the statement's
+    jobs is meant where a method is given none.
     """
 
     path: Path
@@ -100,6 +101,22 @@ class Job:
     commands: Mapping[str, Command]
     macros: Mapping[str, str]
     queue: Queue
+    proc: int = 0
+
+    def variants(self, most: int) -> tuple[tuple[Job, ...], int]:
+        """Return a job for each row of the queue statement that differs, and how many are left out.
+
+        One job where there are no rows, or no command uses them.
+        """
+        first: dict[str, int] = {}
+        for row, item in enumerate(self.queue.items or ()):
+            first.setdefault(item, row * max(self.queue.count, 1))
+        names = {name.lower() for name in self.queue.variables}
+        used = any(names & references(command.value) for command in self.commands.values())
+        if len(first) < 2 or not used:
+            return (self,), 0
+        procs = list(first.values())
+        return tuple(replace(self, proc=proc) for proc in procs[:most]), max(len(procs) - most, 0)
 
     def command(self, name: str) -> Command | None:
         """Return the command of this canonical name; None when it is not set or set to nothing."""
@@ -107,13 +124,13 @@ class Job:
         return found if found is not None and found.value.strip() else None
 
     def text(self, name: str, proc: int | None = None) -> str | None:
-        """Return a command's value for one job (default: the first), macros expanded."""
+        """Return a command's value for one job (default: `proc`), macros expanded."""
         found = self.command(name)
         return None if found is None else self.expand(found.value, proc).text.strip()
 
     def expand(self, value: str, proc: int | None = None) -> Expanded:
-        """Expand the macros in `value` for one job of the queue statement (default: the first)."""
-        return expand(value, {**self.macros, **self.variables(proc or 0)})
+        """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
+        return expand(value, {**self.macros, **self.variables(self.proc if proc is None else proc)})
 
     def variables(self, proc: int) -> dict[str, str]:
         """Return what the queue statement sets for job number `proc` (from 0).

@@ -77,12 +77,17 @@ def set_twice(subject: Subject) -> Iterator[Found]:
     Fix: keep one line; join conditions with `&&`, or add to a value with `name = $(name) more`.
     Source: HTCondor keeps a macro table (config.cpp, insert_macro); a dry run says nothing.
     """
+    main = subject.description.path
     for earlier, later in subject.description.lost:
+        if earlier.file != main and later.file == main:
+            continue  # a default of an included file
         known = is_command(earlier.name)
+        line = f"line {earlier.line}"
+        where = line if earlier.file == later.file else f"{line} of {earlier.file.name}"
         if earlier.value == later.value:
             yield at(
                 later,
-                f"{later.spelled} is set on line {earlier.line} already, to the same value",
+                f"{later.spelled} is set on {where} already, to the same value",
                 "remove one of the two",
                 (Edit(later.file, later.line, later.last),),
                 Severity.WARNING,
@@ -90,7 +95,7 @@ def set_twice(subject: Subject) -> Iterator[Found]:
         elif known or earlier.name in used_macros(subject):
             yield at(
                 later,
-                f"{later.spelled} is set on line {earlier.line} already; that value "
+                f"{later.spelled} is set on {where} already; that value "
                 f"({short(earlier.value)}) is lost",
                 "keep one line; conditions are joined with &&",
                 severity=None if known else Severity.WARNING,
@@ -239,6 +244,8 @@ def bad_number(subject: Subject) -> Iterator[Found]:
             text, subject
         ):
             continue
+        elif re.fullmatch(r"[\d\s()+*/%-]+", text) and is_expression(text, subject):
+            continue  # condor_submit works it out
         else:
             yield at(command, f"{command.spelled} = {text} is no number", "write a whole number")
     for name, readable in (

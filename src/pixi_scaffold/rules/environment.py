@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.job import Command
 from pixi_scaffold.job.words import parse_runtime, parse_size
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Row, Script, Subject, is_url
+from pixi_scaffold.rules.subject import Row, Subject, is_url
 
 GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
@@ -253,25 +254,15 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
     project = subject.project
     if project is None:
         return
-    for script in subject.scripts:
-        for number, version in _pinned(script):
-            needed = next((v for f, v in PIXI_FORMATS if project.lock_format >= f), "0")
-            if version < Version(needed):
-                yield Found(
-                    script.path,
-                    number,
-                    f"Pixi {version} cannot read lock format {project.lock_format} of "
-                    f"{project.lock.name}",
-                    f"pin {needed} or newer",
-                )
-            elif project.requires_pixi and not _allowed(version, project.requires_pixi):
-                yield Found(
-                    script.path,
-                    number,
-                    f"Pixi {version} is pinned, and {project.manifest.name} says requires-pixi = "
-                    f"{project.requires_pixi!r}",
-                    "pin a version in that range",
-                )
+    needed = next((v for f, v in PIXI_FORMATS if project.lock_format >= f), "0")
+    for file, number, version in _pinned(subject):
+        if version < Version(needed):
+            what = f"Pixi {version} cannot read lock format {project.lock_format} of "
+            yield Found(file, number, what + project.lock.name, f"pin {needed} or newer")
+        elif project.requires_pixi and not _allowed(version, project.requires_pixi):
+            asked = f"{project.manifest.name} says requires-pixi = {project.requires_pixi!r}"
+            what = f"Pixi {version} is pinned, and {asked}"
+            yield Found(file, number, what, "pin a version in that range")
 
 
 @rule("PS508")
@@ -378,15 +369,22 @@ def _capability(row: Row) -> tuple[str, str]:
     return best, why
 
 
-def _pinned(script: Script) -> Iterator[tuple[int, Version]]:
-    """Yield the Pixi versions that a script pins, with their lines."""
-    pattern = re.compile(
-        r"(?:pixi_version|PIXI_VERSION)=[\"']?v?(\d+\.\d+\.\d+)"
-        r"|pixi/releases/download/v(\d+\.\d+\.\d+)|prefix-dev/pixi:(\d+\.\d+\.\d+)"
-    )
-    for number, line in script.code:
-        for found in pattern.finditer(line):
-            yield number, _version(next(g for g in found.groups() if g))
+_PINS = re.compile(
+    r"(?:pixi_version|PIXI_VERSION)=[\"']?(?:\$\{\w+:?-)?v?(\d+\.\d+\.\d+)"
+    r"|pixi/releases/download/v(\d+\.\d+\.\d+)|prefix-dev/pixi:(\d+\.\d+\.\d+)"
+)
+
+
+def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
+    """Yield the Pixi versions that the scripts, the image or the environment pin, and where."""
+    lines = [(s.path, number, line) for s in subject.scripts for number, line in s.code]
+    for name in ("container_image", "docker_image", "environment", "environment2"):
+        command = subject.job.command(name)
+        if command is not None:
+            lines.append((command.file, command.line, subject.job.text(name) or ""))
+    for file, number, line in lines:
+        for found in _PINS.finditer(line):
+            yield file, number, _version(next(g for g in found.groups() if g))
 
 
 def _version(text: str) -> Version:
@@ -401,7 +399,7 @@ def _allowed(version: Version, wanted: str) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     text = wanted.replace(" ", "")
-    if re.fullmatch(r"\d[\d.]*", text):
+    if re.fullmatch(r"\d[\d.]*\*?", text):
         text = f"=={text}"
     try:
         return SpecifierSet(text).contains(version)

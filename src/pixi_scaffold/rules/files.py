@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+from pixi_scaffold.rules.subject import Subject, is_elsewhere, is_url, read_bytes
 
 _WORKERS_OWN = ("/bin/", "/usr/", "/opt/", "/cvmfs/")
 _INSIDE = "use a path inside the folder"
@@ -37,7 +37,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
             )
         return
     path = subject.executable
-    if path is None:
+    if path is None or is_elsewhere(path):
         return
     if path.is_dir():
         yield at(command, f"{subject.shown(path)} is a folder", "name a file")
@@ -165,6 +165,8 @@ def missing_input(subject: Subject) -> Iterator[Found]:
                 continue
             if item == "/dev/null" or to_be_made(subject, item):
                 continue
+            if is_elsewhere(subject.start / item):
+                continue
             which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
             yield at(
                 command,
@@ -269,7 +271,7 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
     start = subject.job.command("initialdir")
     if start is not None and not subject.start.is_dir():
         shown = subject.job.text("initialdir")
-        if "$" not in (shown or ""):
+        if "$" not in (shown or "") and not is_elsewhere(subject.start):
             yield at(start, f"there is no folder {shown}", "correct initialdir, or make the folder")
         return
     for name in ("log", "output", "error"):

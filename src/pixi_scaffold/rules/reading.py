@@ -91,6 +91,10 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN
     if any(subject.description.path.parent.glob("*.dag")):
         return  # VARS of a DAG define macros
+    queue = subject.job.queue
+    for name in subject.job.expand(queue.text).undefined if "queue" in queue.text.lower() else ():
+        what = f"the queue statement uses $({name}), which nothing defines"
+        yield Found(queue.file, queue.line, what, f"define it, or write $({name}:default)")
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue

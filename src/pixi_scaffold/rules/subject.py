@@ -302,6 +302,17 @@ def _macros_in(lines: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
+def is_elsewhere(path: Path) -> bool:
+    """Whether a path can lie only on another machine, such as a pool's access point.
+
+    Its first folder (of a home: its user's) is not on this one, so nothing can be told of it.
+    """
+    parts = path.parts
+    if not path.is_absolute() or len(parts) < 3:
+        return False
+    return not exists(Path(*parts[: 3 if parts[1] in ("home", "Users") else 2]))
+
+
 def is_url(name: str) -> bool:
     """Whether a file name is a URL, which a transfer plugin fetches."""
     return _URL.match(name) is not None

@@ -10,10 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job.words import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
-from pixi_scaffold.rules.finding import Found, at, rule
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
 
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
+# What is packed or renamed at the end is what the job made, although a copy of it may lie here.
+_PACKS = re.compile(r"\s*(?:tar\s+-?\w*c|zip\b|gzip\b|bzip2\b|xz\b|zstd\b|mv\b|rm\b)")
 _ELSEWHERE = re.compile(
     r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?[\w./~]"
     r"|git\s+clone|unzip\b|tar\s+\S*x|conda-unpack)"
@@ -45,11 +47,14 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
                 continue
             if any(last in text for text in texts):
                 continue
+            suffix = PurePosixPath(last).suffix
+            put_together = suffix and any(suffix in text for text in texts)
             yield at(
                 command,
                 f"{item} is not mentioned in any script, so it may never be written; then the "
                 "job is held at its end",
                 "name what the program writes",
+                severity=Severity.WARNING if put_together else None,
             )
 
 
@@ -141,7 +146,7 @@ def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
     for number, line in script.code:
         if _ELSEWHERE.search(line):
             break
-        if not _TALK.match(line):
+        if not _TALK.match(line) and not _PACKS.match(line):
             words = frozenset(w for w in _words(line) if _top(w) not in made)
             found.append((number, words))
     return tuple(found)
