@@ -110,13 +110,18 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
 
 @rule("PS112")
 def after_queue(subject: Subject) -> Iterator[Found]:
-    """Commands after the last queue statement.
+    """Commands or a queue statement after a queue statement.
 
     Why: a queue statement uses what stands above it. What stands below the last one has no effect;
-    HTCondor 25.14 refuses such a file in a dry run.
-    Fix: move the lines above `queue`.
+    HTCondor 25.14 refuses such a file, and a second queue statement too, unless the access point
+    sets SUBMIT_PREVENT_MULTI_QUEUE = false.
+    Fix: move the lines above `queue`; make one statement of two: `queue x in (...)`.
     Source: the condor_submit manual; submit.cpp ("Extra data found after queue statement").
     """
+    for queue in subject.description.queues[1:2]:
+        what = "a second queue statement, which HTCondor 25.14 refuses"
+        fix = "make one of them: queue x in (...), or queue x, y from (...)"
+        yield Found(queue.file, queue.line, what, fix, severity=Severity.WARNING)
     for command in subject.description.trailing:
         yield at(
             command,
