@@ -23,7 +23,8 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     """A checkpoint exit code without checkpoint files, or the reverse.
 
     Why: checkpoint_exit_code makes HTCondor copy what transfer_checkpoint_files names and start
-    the job again; one without the other saves nothing, or is never used.
+    the job again. Without the files the outputs are kept in their place, if any are named; without
+    the code the files are never used.
     Fix: set both.
     Source: the HTCondor manual, self-checkpointing applications.
     """

@@ -17,7 +17,7 @@ GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
 """Bytes that the jobs of one submission may download before it is called a bomb."""
 UNPACKED = 2
-"""How many times larger an environment is than its packages (see docs/explanation/rules.md)."""
+"""How many times larger an environment is than its packages, at least (see docs/explanation/)."""
 
 PIXI_FORMATS = ((7, "0.68.0"), (6, "0.39.3"), (5, "0.22.0"))
 """Lock format, and a Pixi before which none reads it.
@@ -152,7 +152,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
 def disk_too_small(subject: Subject) -> Iterator[Found]:
     """The disk that is asked for cannot hold the environment.
 
-    Why: packages unpack to about twice their size; the job is held when its scratch folder grows
+    Why: packages unpack to twice their size or more; the job is held when its scratch folder grows
     beyond request_disk, or the installation fails in the middle.
     Fix: request_disk = the figure in the message.
     Source: the sizes of the packages in pixi.lock.
@@ -170,7 +170,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
         f"{-(-need * 5 // 4 // GIB)}GB" if need > GIB else f"{-(-need * 5 // 4 // (1 << 20))}MB"
     )
     what = (
-        f"{row.packages} packages of {_gib(row.download)} GiB unpack to about "
+        f"{row.packages} packages of {_gib(row.download)} GiB unpack to at least "
         f"{_gib(row.download * UNPACKED)} GiB" + (", beside the archive" if archive else "")
     )
     if command is None:
