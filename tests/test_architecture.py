@@ -20,7 +20,8 @@ LAYERS = (
     {"manifest", "wheel", "training", "rules", "rehearsal"}
     | {"template", "project", "merge", "migrations", "worktree"},
     {"interpreter", "lock", "reach", "render", "condor", "shellcheck", "fixes", "shadow"},
-    {"environment", "channel", "channel_argument", "rehearse", "review", "landing", "plan"},
+    {"environment", "channel", "channel_argument", "rehearse", "projects", "landing", "plan"},
+    {"review"},
     {"stages", "short_rehearsal"},
     {"submit_files"},
     {"check", "pack"},

@@ -14,8 +14,9 @@ from pixi_scaffold.fixes import apply_fixes
 from pixi_scaffold.job import read_description
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.manifest import read_manifest
+from pixi_scaffold.projects import locked_rows
 from pixi_scaffold.report import Silent
-from pixi_scaffold.review import Review, find_descriptions, locked_rows, review
+from pixi_scaffold.review import Review, find_descriptions, review
 from pixi_scaffold.rules import RULES, Opinion, Rule, Severity, Subject, check_subject
 from tests.golden import make, name_of, template_repository, variants
 from tests.support.paths import REPOSITORY
@@ -573,7 +574,7 @@ def test_the_lock_counts_in_every_variant(locks: dict[str, Path]) -> None:
     """The test above would also pass if the rules saw no lock at all."""
     from pixi_scaffold.lock.file import read_lock
     from pixi_scaffold.manifest import read_manifest
-    from pixi_scaffold.review import locked_rows
+    from pixi_scaffold.projects import locked_rows
 
     for cuda, path in locks.items():
         rows = {

@@ -9,8 +9,9 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.job import Command
-from pixi_scaffold.job.words import parse_runtime, parse_size
+from pixi_scaffold.job.words import parse_size
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
+from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
 from pixi_scaffold.rules.subject import Row, Subject, is_url
 
 GIB = 1 << 30
@@ -78,7 +79,7 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
     why = (
         f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA {need}"
     )
-    limit = _driver_limit(subject)
+    limit = driver_limit(subject)
     if limit is None:
         yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
         return
@@ -119,7 +120,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
         return
     command = subject.job.command("gpus_minimum_capability")
     if command is None:
-        limit = _capability_limit(subject)
+        limit = capability_limit(subject)
         if limit is None:
             fix = f"add: gpus_minimum_capability = {need}"
             yield at(gpus, f"no limit for the GPU's generation; {why}", fix)
@@ -294,63 +295,6 @@ def _row(subject: Subject) -> Row | None:
     if project is None or not project.linux:
         return None
     return (project.gpu if subject.gpus else project.cpu) or project.linux[0]
-
-
-def _capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
-    """Return the command that limits the GPU's generation, and the least that it allows.
-
-    None for the least: it is limited in a way that is not understood, such as by the GPU's name.
-    """
-    for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
-        if command is None:
-            continue
-        if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
-            return command, None
-        found = _CAPABILITY.search(text)
-        if found is not None:
-            alternatives = "||" in text or re.search(r"!(?![=])", text)
-            return command, None if alternatives else Version(found[1] or found[2])
-    return None
-
-
-_CAPABILITY = re.compile(
-    r"Capability\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
-    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?\w*Capability",
-    re.IGNORECASE,
-)
-
-
-def _driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | None:
-    """Return the command that limits the driver, and its CUDA version if that is a number."""
-    command = subject.job.command("gpus_minimum_runtime")
-    if command is not None:
-        return command, parse_runtime(subject.job.text("gpus_minimum_runtime") or "")
-    for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
-        found = _DRIVER.search(text)
-        if command is None or found is None:
-            continue
-        if "||" in text or re.search(r"!(?![=])", text):
-            return command, None
-        number = next(g for g in found.groups() if g)
-        major, _, minor = number.partition(".")
-        if re.search(r">\s*\d|\d\s*<\s*\w", found[0]):  # more than 11.8 is 12.0, or newer
-            minor = minor or "0"
-            following = {"11": (8, "12"), "12": (9, "13")}.get(major)
-            if following and int(minor[:2]) >= following[0]:
-                major, minor = following[1], "0"
-        if "maxsupported" in found[0].lower():
-            return command, (int(major) // 1000, int(major) % 1000 // 10)
-        return command, (int(major), int(minor[:2] or 0))
-    return None
-
-
-_DRIVER = re.compile(
-    r"(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
-    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?(?:GPUs_|CUDA)?(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)",
-    re.IGNORECASE,
-)
 
 
 def _capability(row: Row) -> tuple[str, str]:
