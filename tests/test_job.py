@@ -103,7 +103,9 @@ def test_reads_what_htcondor_reads(
         "$(b)", "$(b:2)", "$(c:2)", "$(c: 2 )", "$(b.c)", "$($(b))", "$(c$(b):5)", "$(c:$(b))",
         "$(c:x(y)z)", "$(c:$(b) )", "$( b )", "$(b )", "$(c :2)", "$( c:2)", "$(b $(b))", "$(c-d)",
         "$(c-d:7)", "$(", "$(b", "$(b $(b)", "$(b $Fn(p)", "$Fn(p) $F(p) $Fx(p) $Fp(p)", "$CHOICE(b,x,y)",
-        "$(p:$(q", "$()", "$(:3)", "$(b)$", "$$(b) $(b)",
+        "$(p:$(q", "$()", "$(:3)", "$(b)$", "$$(b) $(b)", "$INT(b)", "$INT(b,%03d)", "$INT(-1.7)",
+        "$INT(2*3)", "$INT(7/2)", "$INT(-7/2)", "$INT(7/2.0)", "$INT(b, %5d)", "$INT(b,%-5d)", "$INT( 3 )",
+        "$REAL(0.5)", "$REAL(b,%.2f)", "$REAL(1e20)", "$REAL(1/3.0)", "$REAL(123456789012345678)",
     ],
 )  # fmt: skip
 def test_macros_are_expanded_as_htcondor_does(text: str) -> None:
@@ -180,6 +182,9 @@ def test_queue_statements(
         ("$(loop)", "", (), ("$(loop)",)),
         ("$(DOLLAR)x", "$x", (), ()),
         ("$(open", "$(open", (), ("$(open",)),
+        ("$INT(name)", "$INT(name)", (), ("$INT(name)",)),
+        ("$INT(1,%s)", "$INT(1,%s)", (), ("$INT(1,%s)",)),
+        ("$INT(1,%999999d)", "$INT(1,%999999d)", (), ("$INT(1,%999999d)",)),
     ],
 )
 def test_macros(

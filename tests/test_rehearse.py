@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -209,7 +210,7 @@ def test_the_home_of_root_is_hidden_and_its_reach_is_told(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/root")
-    job.write("ls -A /root")
+    job.write("ls -A /root; true")
     found = job.found()
     if "files" not in found["isolated"]:
         pytest.skip(f"no namespaces here: {found['notes']}")
@@ -219,6 +220,73 @@ def test_the_home_of_root_is_hidden_and_its_reach_is_told(
     assert len(seen) <= 1, "nothing but where the sandbox lies"
     assert "/root" in found["hidden"]
     assert any("started by root" in note for note in found["notes"])
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder there")
+def test_the_data_of_a_lab_is_no_workers(job: Job) -> None:
+    with tempfile.TemporaryDirectory(dir="/srv", prefix="lab-") as name:
+        lab = Path(os.path.realpath(name))
+        lab.chmod(0o755)
+        (lab / "data").write_text("data of the lab\n")
+        job.write(f"cat {lab}/data; ls -A /srv /mnt; exit 1")
+        ran = job.rehearse(code=3)
+        if "NOT isolated" in ran.out:
+            pytest.skip("no namespaces here")
+        assert job.text() == ""
+        out = " ".join(ran.out.split())
+        assert "any folder but the system's" in out
+        assert f"transfer it; or, where all workers have that folder, too: --show {lab}" in out
+        (job.folder / "link").symlink_to(lab)
+        job.write("cat link/data")
+        assert "link/data is here and was not transferred" in job.rehearse(code=3).out
+        job.write(f"cat {lab}/data; touch {lab}/new; true")
+        found = job.found("--show", lab)
+        assert job.text() == "data of the lab\n"
+        assert any("every worker has it, too" in note for note in found["notes"])
+        assert not (lab / "new").exists()
+
+
+@linux
+def test_what_belongs_to_the_project_elsewhere_is_hidden(job: Job, tmp_path: Path) -> None:
+    """Siblings in a monorepo, the main checkout of a worktree, the folder of `initialdir`."""
+    repository = tmp_path / "repository"
+    (repository / "shared").mkdir(parents=True)
+    (repository / "shared" / "helper.py").write_text("of the monorepo\n")
+    own = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost"]
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["commit", "-qm", "one"],
+        ["worktree", "add", "-q", str(tmp_path / "tree")],
+    ):
+        subprocess.run([*own, *words], cwd=repository, check=True)
+    project = tmp_path / "tree" / "project"
+    (project / "run").mkdir(parents=True)
+    (project / "pixi.toml").touch()
+    (project / "run" / "secret").touch()
+    shared = f"{repository}/shared/helper.py {tmp_path}/tree/shared/helper.py"
+    inside = Job(project)
+    inside.write(f"cat {shared} {project}/run/secret; ls {tmp_path}/*; true", "initialdir = run")
+    found = inside.found()
+    if "files" not in found["isolated"]:
+        pytest.skip(f"no namespaces here: {found['notes']}")
+    assert inside.text("run/o.out") == ""
+    assert inside.text("run/o.err").count("No such file") == 4
+
+
+@linux
+def test_an_environment_is_found_where_its_links_lead(job: Job, tmp_path: Path) -> None:
+    """`bin/python` of a virtual environment leads over a link of the user's, the project over one."""
+    python = Path(os.path.realpath(sys.executable))
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "python3").symlink_to(python)
+    (job.folder / "env" / "bin").mkdir(parents=True)
+    (job.folder / "env" / "bin" / "python").symlink_to(tmp_path / "tools" / "python3")
+    (tmp_path / "alias").symlink_to(job.folder)
+    job.write('"$PIXI_SCAFFOLD_ENV/bin/python" -c "print(6 * 7)"')
+    job.rehearse("--env", tmp_path / "alias" / "env")
+    assert job.text() == "42\n"
 
 
 @linux

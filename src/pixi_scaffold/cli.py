@@ -213,6 +213,10 @@ def rehearse(
     env: Annotated[
         Path | None, typer.Option(help="Stage this installed environment for the worker script.")
     ] = None,
+    show: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder that every worker has, too: the job may read it here."),
+    ] = None,
     variables: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Add to the job's environment."),
@@ -252,6 +256,7 @@ def rehearse(
             network=network,
             isolate=not no_isolation,
             environment=env,
+            show=tuple(expanded(path) for path in show or []),
             variables=dict(_pair("--set", pair) for pair in variables or []),
             more_arguments=more_arguments,
             limits=Limits(timeout, grace),

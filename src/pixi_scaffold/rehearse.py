@@ -53,8 +53,8 @@ class Request:
 
     folder: where condor_submit would be run. proc: number of the job; None means the first. every:
     all jobs, `at_once` of them at a time. evict_after: seconds, `random`, or None. environment:
-    an installed one to stage. variables: added to the job's environment. more_arguments: words
-    after the job's own, to shorten it.
+    an installed one to stage. show: folders that every worker has, too. variables: added to the
+    job's environment. more_arguments: words after the job's own, to shorten it.
     """
 
     folder: Path
@@ -68,6 +68,7 @@ class Request:
     network: bool = False
     isolate: bool = True
     environment: Path | None = None
+    show: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     more_arguments: str = ""
     limits: Limits = field(default_factory=Limits)
@@ -296,8 +297,11 @@ def _setting(
         wanted=request.isolate,
         network=request.network,
         hide=hidden([plan.job.folder, plan.iwd, root]),
-        show=tuple(delivery.show),
+        show=(*delivery.show, *request.show),
     )
+    if request.show:
+        shown = ", ".join(map(str, request.show))
+        notes.append(f"{shown} can be read: every worker has it, too, as you said")
     if not request.isolate:
         notes.append("not isolated, as asked for: the job can reach the project, the network, all")
     added = delivery.env | dict(request.variables)

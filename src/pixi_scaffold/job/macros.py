@@ -7,12 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pixi_scaffold.job.arithmetic import number
+
 LIMIT = 1 << 20
 """Characters that one value may grow to; a real one has far less."""
 _DEPTH = 50
+_INT_MAX = 2**63
 _BUILT_IN = {"dollar": "$", "linux": "true", "windows": "", "osx": ""}
 _START = re.compile(r"\$(\$?)([A-Za-z_]*)\(")
 _NAME = re.compile(r"[A-Za-z_0-9.]*")
+_FORMATS = {  # of printf(3); a width of more digits would fill the memory
+    "INT": re.compile(r" *%[-+ 0#]{0,5}\d{0,3}(\.\d{1,2})?[dixXo]"),
+    "REAL": re.compile(r" *%[-+ 0#]{0,5}\d{0,3}(\.\d{1,2})?[eEfFgG]"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +127,11 @@ class _Expansion:
             return _substring(self._argument(arguments[0], inside), arguments[1:])
         if name == "CHOICE" and len(arguments) >= 2:
             return self._choice(arguments, inside)
-        if name in ("INT", "STRING") and len(arguments) == 1:
+        if name in _FORMATS or (name == "STRING" and len(arguments) == 1):
             text = self._argument(arguments[0], inside).strip()
-            return text if name == "STRING" or re.fullmatch(r"-?\d+", text) else None
-        return None  # ENV, RANDOM_CHOICE, RANDOM_INTEGER, REAL, EVAL, or a pool's own
+            form = self.expand(body, inside).partition(",")[2]  # with its spaces
+            return text if name == "STRING" else _formatted(name, text, form)
+        return None  # ENV, RANDOM_CHOICE, RANDOM_INTEGER, EVAL, or a pool's own
 
     def _argument(self, body: str, inside: tuple[str, ...]) -> str:
         """Return what a function is applied to: a macro's value, or the text itself."""
@@ -170,6 +178,16 @@ def _file_part(options: str, path: str) -> str | None:
     if "q" in options:
         return f"'{text}'" if "a" in options else f'"{text}"'
     return text
+
+
+def _formatted(name: str, text: str, form: str) -> str | None:
+    """Return what $INT(text,form) or $REAL(text,form) gives; None for no plain arithmetic."""
+    value = number(text)
+    found = _FORMATS[name].fullmatch(form or {"INT": "%d", "REAL": "%.16G"}[name])
+    too_large = name == "INT" and abs(value or 0) >= _INT_MAX
+    if value is None or found is None or too_large:
+        return None
+    return found[0] % (int(value) if name == "INT" else float(value))
 
 
 def _substring(text: str, numbers: list[str]) -> str | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
+from pixi_scaffold.job.arithmetic import number
 from pixi_scaffold.job.description import Queue
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.regular import read_regular
@@ -68,6 +67,18 @@ def read_queue(
     )
 
 
+def items_elsewhere(statement: str) -> bool:
+    """Whether the items of a queue statement come from a program or from standard input.
+
+    That is no mistake, but only condor_submit knows them.
+    """
+    keyword = _KEYWORD.search(statement)
+    if keyword is None or keyword[1].lower() != "from":
+        return False
+    tail = statement[keyword.end() :].strip()
+    return tail == "-" or tail.endswith("|")
+
+
 def skip_queue(arguments: str, following: Iterator[Line]) -> None:
     """Take the list in parentheses that belongs to a queue statement, without looking at it."""
     keyword = _KEYWORD.search(arguments)
@@ -84,41 +95,12 @@ def _count(text: str) -> int:
     text = text.strip()
     if not text:
         return 1
-    number = _number(text)
-    if number is None:
+    jobs = number(text)
+    if jobs is None:
         raise QueueError(f"{text[:60]!r} is not a number of jobs")
-    if not 0 <= number < _INT_MAX:
+    if not 0 <= jobs < _INT_MAX:
         raise QueueError(f"{text} jobs cannot be queued")
-    return number
-
-
-def _number(text: str) -> int | None:
-    """Return what `15*1000` or `(2 + 1)` is; None for anything but plain arithmetic."""
-    if len(text) > 60 or not re.fullmatch(r"[-+*/() \t.\d]+", text) or "**" in text:
-        return None
-    try:
-        return int(_value(ast.parse(text.strip(), mode="eval").body))
-    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError):
-        return None
-
-
-_OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: lambda a, b: a // b if isinstance(a, int) and isinstance(b, int) else a / b,
-}
-
-
-def _value(node: ast.expr) -> float:
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return number
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=inner):
-            return -_value(inner) if isinstance(sign, ast.USub) else _value(inner)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_value(left), _value(right))
-    raise ValueError(ast.dump(node))
+    return int(jobs)
 
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:

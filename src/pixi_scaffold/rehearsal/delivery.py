@@ -151,7 +151,7 @@ def _stage(found: Delivery, prefix: Path, why: str) -> None:
     if not os.access(python, os.X_OK):
         raise ScaffoldError(f"{prefix} is no environment: it has no bin/python")
     found.env[STAGED] = str(prefix)
-    found.show.append(prefix)
+    found.show += [prefix, python]
     real = Path(os.path.realpath(python))
     if not real.is_relative_to(os.path.realpath(prefix)):  # a virtual environment
         found.show.append(real.parent.parent)

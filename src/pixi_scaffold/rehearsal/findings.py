@@ -152,11 +152,15 @@ def _sandbox(done: Rehearsed) -> Result:
 def _walls(done: Rehearsed) -> str:
     """Return what the job cannot reach, in words, from what was really hidden."""
     isolated = done.outcome.isolated
-    empty = [Path(path) for path in done.outcome.hidden]
+    gone = [Path(path) for path in done.outcome.hidden]
     folders = {"this project": Path(os.path.realpath(done.plan.job.folder)), "home": home()}
-    apart = [k for k, f in folders.items() if any(f.is_relative_to(e) for e in empty)]
+    apart = [k for k, f in folders.items() if any(f.is_relative_to(e) for e in gone)]
     seen = [k for k in folders if k not in apart] if isolated else []
-    words = {"network": "the network", "processes": "other processes"}
+    words = {
+        "files": "any folder but the system's",
+        "network": "the network",
+        "processes": "other processes",
+    }
     apart += [text for key, text in words.items() if key in isolated]
     if not apart:
         return "NOT isolated"

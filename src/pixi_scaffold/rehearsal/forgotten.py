@@ -1,12 +1,14 @@
-"""What a job missed that lies in the project, from what it said about it."""
+"""What a job missed that lies on this machine, from what it said about it."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from pixi_scaffold.rehearsal.isolation import of_the_system
 from pixi_scaffold.rehearsal.plan import Plan
 
 _MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
@@ -18,10 +20,11 @@ _LIST = "transfer_input_files"
 
 
 def forgotten(plan: Plan, lines: Iterable[str]) -> str:
-    """Return a hint when `lines` name a file of the project that the job could not find.
+    """Return a hint when `lines` name a file of this machine that the job could not find.
 
     Empty when they name none, or one that was transferred to where the job looked.
     """
+    lines = tuple(lines)
     for name in _named(plan, lines):
         if name == PurePosixPath(plan.executable.name):
             continue
@@ -35,11 +38,31 @@ def forgotten(plan: Plan, lines: Iterable[str]) -> str:
         if name.parent == PurePosixPath() or plan.preserve_paths:
             return f"{what}: add it to {_LIST}"
         return f"{what}: add its folder, {name.parts[0]}, to {_LIST}"
-    return ""
+    return next(_elsewhere(plan, lines), "")
+
+
+def _elsewhere(plan: Plan, lines: Iterable[str]) -> Iterator[str]:
+    """Yield hints for files outside of the project, such as those in a lab's data folder."""
+    for word in _words(lines):
+        path = Path(word)
+        known = path.is_absolute() and _relative(plan.iwd, word) is None
+        if known and os.path.lexists(path) and not of_the_system(path):
+            yield (
+                f"{path} is of this machine: transfer it; or, where all workers have that folder, "
+                f"too: --show {shlex.quote(str(path.parent))}"
+            )
 
 
 def _named(plan: Plan, lines: Iterable[str]) -> Iterator[PurePosixPath]:
     """Yield what lies in the project among the names in the lines about something missing."""
+    for word in _words(lines):
+        relative = _relative(plan.iwd, word)
+        if relative is not None and os.path.lexists(plan.iwd / relative):
+            yield relative
+
+
+def _words(lines: Iterable[str]) -> Iterator[str]:
+    """Yield what may be the name of a file in the lines about something missing."""
     for line in lines:
         if not _MISSING.search(line):
             continue
@@ -47,10 +70,7 @@ def _named(plan: Plan, lines: Iterable[str]) -> Iterator[PurePosixPath]:
         if module := _MODULE.search(line):
             top = module[1].partition(".")[0]
             words = [f"{top}.py", top]
-        for word in words:
-            relative = _relative(plan.iwd, _SCRATCH.sub("", word))
-            if relative is not None and os.path.lexists(plan.iwd / relative):
-                yield relative
+        yield from (_SCRATCH.sub("", word) for word in words)
 
 
 def _relative(iwd: Path, word: str) -> PurePosixPath | None:

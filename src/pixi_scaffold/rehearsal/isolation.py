@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +13,17 @@ from pathlib import Path
 from pixi_scaffold.process import Child, started
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-EVERYTHING = ("files", "network", "processes", "read-only")
-_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108
-_SYSTEM = (
-    "/",
-    "/bin",
-    "/etc",
-    "/lib",
-    "/opt",
-    "/sbin",
-    "/usr",
-    "/var",
-    "/home",
-    *_TEMPORARY,
-)
+_LINKS = 40  # as many as the kernel follows
+SYSTEM = (
+    "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/sbin", "/sys", "/usr",
+    "/cvmfs", "/gnu", "/nix",
+)  # fmt: skip
+"""What a job sees of this machine: the folders of the system, and those that hold only software."""
+_PIECES = (
+    "/etc/resolv.conf", "/run/current-system", "/run/opengl-driver", "/usr/local",
+    "/var/lib/ca-certificates",
+)  # fmt: skip
+"""The same, where a folder that is hidden holds them or a link leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +31,9 @@ class Walls:
     """What the job is kept away from.
 
     wanted: whether to use namespaces at all. network: whether it may use this machine's. hide:
-    folders that a worker does not have. show: folders and files that the rehearsal gives it all
-    the same (an installed environment), even inside a hidden one; it cannot write there.
+    folders that it shall not see, also inside those of the system; whatever else is no folder of
+    the system is not there for it anyway. show: folders and files that the rehearsal gives it all
+    the same (an installed environment); it cannot write there.
     """
 
     wanted: bool = True
@@ -62,10 +60,53 @@ def home() -> Path:
 
 
 def hidden(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the folders to hide: those given and the home folder, no folder of the system."""
-    found = {Path(os.path.realpath(path)) for path in [*paths, home()]}
-    own = {p for p in found if p.is_dir() and str(p) not in _SYSTEM}
-    return tuple(sorted(own))
+    """Return the folders to hide: those given and the home folder, no folder of the system.
+
+    In /opt it is the folder at the top: what lies beside a project there is no system's either.
+    """
+    found = set()
+    for path in (Path(os.path.realpath(p)) for p in [*paths, home()]):
+        if path.is_dir() and path != Path("/") and str(path) not in (*SYSTEM, "/usr/local"):
+            found.add(Path(*path.parts[:3]) if path.is_relative_to("/opt") else path)
+    return tuple(sorted(found))
+
+
+def of_the_system(path: Path) -> bool:
+    """Whether a job sees this path of this machine without being shown it."""
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(folder) for folder in (*SYSTEM, "/proc"))
+
+
+def way_to(path: str) -> list[str]:
+    """Return the symbolic links on the way to a path, and where it really lies."""
+    links: list[str] = []
+    waiting, done = path.split("/")[::-1], "/"
+    while waiting:
+        name = waiting.pop()
+        if name == "..":
+            done = os.path.dirname(done)  # noqa: PTH120  text, as the kernel reads it
+        elif name not in ("", "."):
+            here = os.path.join(done, name)  # noqa: PTH118
+            if os.path.islink(here) and len(links) < _LINKS:  # noqa: PTH114
+                links.append(here)
+                target = os.readlink(here)  # noqa: PTH115
+                done = "/" if target.startswith("/") else done
+                waiting += target.split("/")[::-1]
+            else:
+                done = here
+    return [*links, done]
+
+
+def _ways_to(paths: Iterable[str]) -> list[str]:
+    """Return what must be there so that each of these is found, each once."""
+    steps = (step for path in paths if os.path.lexists(path) for step in way_to(path))
+    return list(dict.fromkeys(steps))
+
+
+def _system() -> list[str]:
+    """Return what a job sees of this machine, without what lies in something else of it."""
+    found = _ways_to((*SYSTEM, *_PIECES))
+    return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
 
 
 @contextmanager
@@ -83,10 +124,13 @@ def launched(start: Start, walls: Walls) -> Iterator[Child]:
         "isolate": walls.wanted,
         "network": walls.network,
         "hide": [str(path) for path in walls.hide],
-        "keep": [os.path.realpath(path) for path in walls.show],
+        "root": str(root / "root"),
+        "system": _system(),
+        "keep": _ways_to(str(path.absolute()) for path in walls.show),
         "writable": [str(scratch)],
         "private": {"/tmp": str(root / "tmp"), "/var/tmp": str(root / "var-tmp")},  # noqa: S108
     }
+    (root / "root").mkdir(exist_ok=True)
     path = root / "launch.json"
     path.touch(mode=0o600)
     path.write_text(json.dumps(spec), encoding="utf-8")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # importing typing would cost more than the rest
 LINUX = sys.platform.startswith("linux")
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 BIND, REC, PRIVATE = 0x1000, 0x4000, 1 << 18
-NOSUID, NODEV = 2, 4
+NOSUID, NODEV, DETACH = 2, 4, 2
 NOBODY = 65534
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, ATTR_RDONLY = 442, -100, 0x8000, 1
 PDEATHSIG, SUBREAPER, NO_NEW_PRIVS = 1, 36, 38
@@ -125,54 +125,67 @@ def can_mount_proc() -> bool:
 
 
 def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> list[str]:
-    """Hide what a worker does not have, make the rest read-only, give back what the job may use.
+    """Enter a root that holds only what the job may see, and let it write only where it may.
 
-    Returns the folders that were really hidden.
+    Returns the folders that cannot be seen there.
     """
     mount(None, "/", None, REC | PRIVATE)
+    root = spec["root"]
+    mount("tmpfs", root, "tmpfs", NOSUID | NODEV, "mode=755,size=4m")
+    for path in spec["system"]:
+        try:
+            give(path, root + path)
+        except OSError as error:
+            problems.append(f"{path} is not there for the job ({error.strerror})")
     if "processes" in have:
-        mount("proc", "/proc", "proc")
-    keep = [(path, os.open(path, os.O_PATH)) for path in [*spec["keep"], *spec["writable"]]]
-    private = [(path, os.open(source, os.O_PATH)) for path, source in spec["private"].items()]
-    hidden: list[str] = []
-    writable = list(spec["writable"])
-    for path in spec["hide"]:
-        if not any(path == h or path.startswith(h + "/") for h in hidden):
-            try:
-                mount("tmpfs", path, "tmpfs", NOSUID | NODEV, "mode=755,size=1m")
-            except OSError as error:
-                problems.append(f"{path} could not be hidden ({error.strerror})")
-            else:
-                hidden.append(path)
-    for path, source in private:
-        if os.path.isdir(path) and not os.path.islink(path):
-            bind(source, path)
-            writable.append(path)
-            hidden.append(path)
-    for path, source in keep:
-        bind(source, path)
+        os.mkdir(root + "/proc")
+        mount("proc", root + "/proc", "proc")
+    else:
+        give("/proc", root + "/proc")
+    for path in spec["hide"]:  # in what is shown, such as /opt
+        if os.path.isdir(root + path):
+            mount("tmpfs", root + path, "tmpfs", NOSUID | NODEV, "mode=755,size=4m")
+    for path, source in spec["private"].items():
+        give(source, root + path)
+    for path in [*spec["keep"], *spec["writable"]]:
+        give(path, root + path)
+    enter(root)
     try:
         read_only("/", True, recursive=True)
-        for path in writable:
+        for path in [*spec["private"], *spec["writable"]]:
             read_only(path, False)
         have.append("read-only")
     except OSError as error:
         problems.append(f"the rest of this machine is not read-only for the job ({error.strerror})")
     with contextlib.suppress(OSError):
         mount("tmpfs", "/dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
-    return hidden
+    return [*spec["hide"], *spec["private"]]
 
 
-def bind(source: int, path: str) -> None:
-    """Put the open folder or file where it was, or where it shall be, on top of what hides it."""
-    if not os.path.lexists(path):
-        if os.path.isdir(f"/proc/self/fd/{source}"):
-            os.makedirs(path)
-        else:
+def give(source: str, path: str) -> None:
+    """Put a folder or a file of this machine there, a symbolic link as what it is."""
+    if os.path.islink(source):
+        if not os.path.lexists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-    mount(f"/proc/self/fd/{source}", path, None, BIND | REC)
-    os.close(source)
+            os.symlink(os.readlink(source), path)
+        return
+    if os.path.isdir(source):
+        os.makedirs(path, exist_ok=True)
+    elif not os.path.lexists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+    mount(source, path, None, BIND | REC)
+
+
+def enter(root: str) -> None:
+    """Make `root` the root of the file system, and let go of the old one (pivot_root(2))."""
+    os.chdir(root)
+    try:
+        call("pivot_root", b".", b".")
+        call("umount2", b".", DETACH)
+    except OSError:  # the old root is an initial ramfs
+        os.chroot(root)
+    os.chdir("/")
 
 
 def loopback() -> None:
