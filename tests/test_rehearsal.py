@@ -6,25 +6,28 @@ import errno
 import json
 import signal
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Plan, read_plan
+from pixi_scaffold.rehearsal import Outcome, Plan, Usage, read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.comparison import compare
 from pixi_scaffold.rehearsal.delivery import (
     ALLOW_CPU,
     STAGED,
     deliver,
-    gpu_ids,
-    names_of,
     unanswered,
 )
+from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
+from pixi_scaffold.rehearsal.numbers import job_name, numbered
 from pixi_scaffold.rehearsal.transfer import is_url, send
+from pixi_scaffold.rehearse import _when
 
 MIB = 1 << 20
 
@@ -68,8 +71,10 @@ def test_a_plan_takes_from_the_environment_what_it_names(
     [
         ("initialdir = nowhere", CheckFailed, "no folder"),
         ("kill_sig = SIGNOTHING", CheckFailed, "no signal"),
+        ("kill_sig = HUP", CheckFailed, "no signal"),
+        ("remove_kill_sig = HUP", CheckFailed, "job.sub:2"),
         ("executable = gone", CheckFailed, "not there"),
-        ('environment = "A=\'b"', CheckFailed, "refuses the environment"),
+        ('environment = "A=\'b"', CheckFailed, "refuses environment"),
         ("arguments = $RANDOM_INTEGER(1,9)", ScaffoldError, "only the pool can tell"),
         ("output = $$(Machine).out", ScaffoldError, "job.sub:2"),
     ],
@@ -91,6 +96,85 @@ def test_a_transfer_goes_on_after_a_failure(tmp_path: Path) -> None:
     assert [f.number for f in sent.failures] == [errno.ENOENT, errno.ELOOP, errno.ENOTDIR]
     assert sent.size == 1
     assert (tmp_path / "out" / "d" / "x").read_text() == "x"
+
+
+def test_a_transfer_stops_when_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "d").mkdir(parents=True)
+    for number in range(9):
+        (tmp_path / "in" / "d" / str(number)).touch()
+    left = iter(range(5))
+
+    def stop() -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        send(["d"], tmp_path / "in", lambda n: tmp_path / "out" / n, preserve=False, stop=stop)
+    assert 0 < len(list((tmp_path / "out" / "d").iterdir())) < 9
+    looks: list[None] = []
+    monkeypatch.setattr(transfer, "CHUNK", 1 << 16)
+    monkeypatch.setattr(transfer, "_reflink", lambda _reader, _writer: False)
+    (tmp_path / "large").write_bytes(b"x" * (1 << 20))
+    transfer.copy(tmp_path / "large", tmp_path / "copy", lambda: looks.append(None))
+    assert len(looks) >= 16
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+def test_a_full_disk_is_no_failure_of_the_job(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "f").write_bytes(b"x")
+    with pytest.raises(OSError, match="No space left"):
+        send(["f"], tmp_path, _full, preserve=False)
+
+
+def _full(_name: str) -> Path:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_names_of_jobs(tmp_path: Path) -> None:
+    for name in ("a/t.sub", "b/t.sub", "t.job"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("executable = x\nqueue 2\nqueue 2\n")
+    (tmp_path / "below").mkdir()
+
+    def names(path: str, folder: Path) -> list[str]:
+        found = numbered(read_description(folder / path, folder))
+        return [job_name(job, number) for number, job in found.items()]
+
+    assert names("a/t.sub", tmp_path) == ["a/t-0", "a/t-1", "a/t-2", "a/t-3"]
+    assert names("b/t.sub", tmp_path)[0] == "b/t-0"
+    assert names("t.job", tmp_path)[0] == "t.job-0"
+    assert names("../t.job", tmp_path / "below")[0] == "up/t.job-0"
+
+
+def test_numbers_go_on_from_one_queue_statement_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    path = tmp_path / "job.sub"
+    path.write_text(
+        "executable = run.sh\narguments = $(x) $(Process) $(ProcId) $(Row) $INT(Process,%02d)\n"
+        "queue 2 x in (a, b)\nqueue x in (c, d)\n"
+    )
+    plans = [read_plan(j, n) for n, j in numbered(read_description(path, tmp_path)).items()]
+    assert [p.proc for p in plans] == [0, 1, 2, 3, 4, 5]
+    assert plans[3].arguments == ("b", "3", "3", "1", "03")
+    assert plans[5].arguments == ("d", "5", "5", "1", "05")
+
+
+def test_arithmetic_in_requests(tmp_path: Path) -> None:
+    found = plan(tmp_path, "request_cpus = 1+1\nrequest_memory = 100 * 2\nrequest_disk = 2*1024")
+    assert (found.cpus, found.memory, found.disk) == (2, 200 * MIB, 2 * MIB)
+    found = plan(
+        tmp_path, "request_cpus = ifThenElse(true, 2, 4)\nrequest_memory = 2 * RequestCpus"
+    )
+    assert (found.cpus, found.memory) == (1, None)
+    assert "request_cpus is an expression" in found.notes[0]
+
+
+def test_an_eviction_at_random_is_within_the_run() -> None:
+    whole = replace(Outcome.nothing("job-0", 0), usage=Usage(seconds=100.0))
+    times = {_when("random", whole) for _ in range(50)}
+    assert 10 <= min(times) < max(times) <= 90
 
 
 def test_what_a_url_is() -> None:
@@ -152,12 +236,70 @@ def test_metrics_are_compared_by_value(tmp_path: Path) -> None:
     assert "nothing to compare" in compare(tmp_path / "none", tmp_path / "none").words()
 
 
+@pytest.mark.parametrize(
+    ("key", "of_time"),
+    [
+        ("seconds", True), ("wall-time", True), ("startTime", True), ("samples_per_s", True),
+        ("started_at", True), ("date", True), ("updates", False), ("restarts", False),
+        ("sentiment", False), ("times_table_score", True), ("hosted", False), ("val_loss", False),
+    ],
+)  # fmt: skip
+def test_values_of_time_are_known_by_whole_words(tmp_path: Path, key: str, of_time: bool) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "metrics.json").write_text(f'{{"{key}": {number}, "loss": 1}}')
+    found = compare(tmp_path / "1", tmp_path / "2")
+    assert bool(found.different) != of_time
+    assert found.ignored == ((key,) if of_time else ())
+
+
+def test_nothing_but_times_is_not_compared(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "metrics.jsonl").write_text(f'{{"seconds": {number}}}\n' * 3)
+    found = compare(tmp_path / "1", tmp_path / "2")
+    assert (found.files, found.different) == ((), ())
+    assert found.words() == "not compared: metrics.jsonl has only values of times (seconds)"
+
+
 def test_gpus_are_real_first() -> None:
     listing = "GPU 0: Tesla T4 (UUID: GPU-12ab-34)\nGPU 1: Tesla T4 (UUID: GPU-56cd-78)\n"
-    assert gpu_ids(listing, 9) == ("GPU-12ab-34", "GPU-56cd-78")
-    assert names_of(1, gpu_ids(listing, 9)) == ("GPU-12ab-34",)
-    assert names_of(2, ()) == ("GPU-00000001", "GPU-00000002")
-    assert names_of(0, ()) == ()
+    assert gpu_ids(listing) == ("GPU-12ab-34", "GPU-56cd-78")
+    with Gpus(gpu_ids(listing)).lent(3, lambda: None) as own:
+        assert own == ("GPU-12ab-34", "GPU-56cd-78", "GPU-00000001")
+    with Gpus(()).lent(2, lambda: None) as own:
+        assert own == ("GPU-00000001", "GPU-00000002")
+    with Gpus(()).lent(0, lambda: None) as own:
+        assert own == ()
+
+
+def test_jobs_that_run_together_have_gpus_of_their_own() -> None:
+    gpus = Gpus(("GPU-a", "GPU-b"))
+    seen: list[str] = []
+    together = threading.Barrier(2)
+
+    def job() -> None:
+        with gpus.lent(1, lambda: None) as own:
+            together.wait(10)
+            seen.extend(own)
+            together.wait(10)
+
+    threads = [threading.Thread(target=job) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert set(seen[:2]) == set(seen[2:]) == {"GPU-a", "GPU-b"}
+
+
+def test_waiting_for_a_gpu_ends_when_it_is_told() -> None:
+    gpus = Gpus(("GPU-a",))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with gpus.lent(1, stop), pytest.raises(KeyboardInterrupt), gpus.lent(1, stop):
+        pass
 
 
 def test_an_environment_of_the_cpu_needs_no_gpu(tmp_path: Path) -> None:

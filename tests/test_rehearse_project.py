@@ -46,7 +46,7 @@ def rehearse(folder: Path, *options: object, code: int = 0) -> dict:
 
 
 def _out(folder: Path) -> str:
-    return (folder / ".pixi/rehearsal/train-0/logs/1-0.out").read_text()
+    return (folder / ".pixi/rehearsal/htcondor/train-0/logs/1-0.out").read_text()
 
 
 def small_environment(folder: Path) -> Path:
@@ -100,11 +100,14 @@ def test_bootstrap_fetches_pixi_where_it_may(
 def test_a_container_is_staged_and_said(template: Path, tmp_path: Path) -> None:
     folder = project(template, tmp_path / "p", "delivery=container")
     small_environment(folder / ".pixi/envs/default")
+    ran = scaffold("rehearse", cwd=folder)
+    assert ran.code == 3
+    assert "apptainer build p.sif htcondor/p.def" in " ".join(ran.out.split())
+    (folder / "p.sif").touch()
     found = rehearse(folder, "--more-arguments", "--steps 3")
     assert "STAGED" in found["out"]
     assert found["delivery"] == {"kind": "container", "staged": True}
     assert any("running in the image is not done here" in note for note in found["notes"])
-    assert any("p.sif is not built yet" in note for note in found["notes"])
 
 
 def test_pack_without_its_archive(template: Path, tmp_path: Path) -> None:

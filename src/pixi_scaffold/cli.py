@@ -199,7 +199,7 @@ def rehearse(
     ] = False,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds to leave, where job_max_vacate_time is not set."),
+        typer.Option(min=0, help="Most seconds that a machine gives the job to leave (600)."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, help="Stop the job after so many seconds.")
@@ -244,6 +244,8 @@ def rehearse(
     with _session("rehearse", as_json) as session:
         if every and proc is not None:
             raise UsageError("--proc names one job, --all takes every one", "use one of them")
+        if jobs > 1 and not every:
+            raise UsageError(f"--jobs {jobs} is for all jobs", f"add --all: --all --jobs {jobs}")
         request = Request(
             folder=Path(),
             description=expanded(description),
@@ -563,7 +565,7 @@ def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"{option} {text}: not of the form NAME=VALUE")
+        raise UsageError(f"{option} {text}: no value", f"write: {option} {name or 'NAME'}=VALUE")
     return name, value
 
 
