@@ -287,6 +287,7 @@ def test_default_options_are_accepted() -> None:
         (HEAD.replace('"12.0"', '{ driver = "12", bogus = "1" }'), "bogus"),
         (HEAD.replace('"conda-forge"', '{ channel = "x", priority = "y" }'), "priority of x"),
         (HEAD + "[dependencies]\nx = 3\n", "dependencies.x: expected a table, found 3"),
+        (HEAD + "[tasks]\na = { env = { A = '1' } }\n", "a task needs cmd or depends-on"),
         (HEAD.replace("channels", "chanels"), "unknown key 'chanels'; did you mean 'channels'"),
         (
             HEAD + "[dependecies]\nx = '*'\n",

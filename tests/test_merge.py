@@ -189,8 +189,8 @@ train = { cmd = "python main.py" }
 """
 
 
-def manifest(ours: str, theirs: str) -> Change:
-    change = one(MANIFEST, ours, theirs, "pixi.toml")
+def manifest(ours: str, theirs: str, base: str = MANIFEST) -> Change:
+    change = one(base, ours, theirs, "pixi.toml")
     assert change is not None
     return change
 
@@ -283,7 +283,7 @@ def test_a_new_table_and_a_table_that_goes() -> None:
     )
     change = manifest(ours, theirs)
     assert change.action is Action.CONFLICT  # the task: changed here, removed there
-    assert change.note == "tasks.train.cmd"
+    assert change.note == "tasks.train"
     assert change.file is not None
     assert b'\n[feature.dev.dependencies]\nruff = "*"\n' in change.file.content
     assert b'plot = { cmd = "p" }\n' in change.file.content
@@ -298,6 +298,49 @@ def test_a_table_that_the_template_drops() -> None:
     assert data["target"]["gpu"]["dependencies"] == {"mine": "*"}
     change = manifest(MANIFEST.replace("12.9.*", "12.6.*"), theirs)
     assert change.note == "target.gpu.dependencies.cuda-version"
+
+
+@pytest.mark.parametrize(
+    ("table", "yours", "name"),
+    [
+        (
+            '[feature.x.tasks]\nsmoke = { cmd = "s", cwd = "." }\n',
+            '"." , env = { A = "1" } }',
+            "smoke",
+        ),
+        ('[environments]\ndev = { features = [], solve-group = "d" }\n', None, "dev"),
+        ('[feature.x.dependencies]\nrich = { version = "*", channel = "lab" }\n', None, "rich"),
+    ],
+)
+def test_a_task_that_the_template_drops_is_not_hollowed_out(
+    table: str, yours: str | None, name: str
+) -> None:
+    base = f"{MANIFEST}\n{table}"
+    end = '"." }' if yours else " }\n"
+    mine = base.replace(end, yours or ', build = "1" }\n')
+    assert mine != base
+    theirs = base.replace(table.splitlines()[1] + "\n", 'other = "*"\n')
+    change = manifest(mine, theirs, base)
+    assert change.action is Action.CONFLICT
+    assert change.note.endswith(name)
+    assert change.file is not None
+    assert mine.splitlines()[-1].encode() in change.file.content
+
+
+def test_windows_line_ends_stay_in_the_whole_manifest() -> None:
+    ours = MANIFEST.replace('numpy = "*"\n', 'numpy = "<2" # pinned\n').replace("\n", "\r\n")
+    theirs = MANIFEST.replace('tqdm = "*"\n', 'rich = "*"\n') + '\n[feature.x.tasks]\na = "b"\n'
+    change = manifest(ours, theirs)
+    assert change.file is not None
+    content = change.file.content
+    assert content.count(b"\n") == content.count(b"\r\n")
+    assert b'rich = "*"\r\n' in content
+
+
+def test_comments_of_the_template_that_do_not_come_in_are_told() -> None:
+    ours = MANIFEST.replace('numpy = "*"\n', 'numpy = "<2" # pinned\n')
+    theirs = MANIFEST.replace('tqdm = "*"\n', '# for people\nrich = "*"\n')
+    assert manifest(ours, theirs).note.endswith("comments of the template are left out")
 
 
 DEV = MANIFEST.replace(

@@ -171,6 +171,16 @@ def test_one_file_goes_back_and_nothing_is_lost(history: History, tmp_path: Path
     git(project, "checkout", "--quiet", "--", ".")
 
 
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_heal_keeps_what_git_overlooks(history: History, tmp_path: Path, flag: str) -> None:
+    project = make(history.folder, tmp_path / "p", "v0.2.0")
+    git(project, "update-index", flag, "main.py")
+    (project / "main.py").write_text("mine\n")
+    with pytest.raises(ScaffoldError, match="told to overlook"):
+        heal_file(project, Path("main.py"), Silent())
+    assert (project / "main.py").read_text() == "mine\n"
+
+
 def test_heal_does_not_write_through_a_link(history: History, tmp_path: Path) -> None:
     project = make(history.folder, tmp_path / "p", "v0.2.0")
     (tmp_path / "elsewhere").write_text("precious\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -1023,3 +1024,79 @@ def test_files_that_git_overlooks_are_not_touched(
 )
 def test_markers_of_any_label_are_left_overs(path: str, text: bytes, left: bool) -> None:
     assert has_leftovers(path, text) == left
+
+
+def test_abort_does_not_go_back_to_a_branch_that_moved(two: tuple[Path, Path]) -> None:
+    """Its difference, the user's commit, would lie in the index as undone."""
+    _, project = two
+    branch = git(project, "branch", "--show-current")
+    run(project)
+    update_branch = git(project, "branch", "--show-current")
+    git(project, "switch", "--quiet", branch)
+    (project / "mine.txt").write_text("mine\n")
+    commit(project)
+    git(project, "switch", "--quiet", update_branch)
+    with pytest.raises(ScaffoldError, match="has commits of yours since"):
+        abort_update(project, Silent())
+    git(project, "switch", "--quiet", branch)
+    git(project, "merge", "--quiet", "--no-edit", update_branch)
+    git(project, "switch", "--quiet", update_branch)
+    with pytest.raises(ScaffoldError, match=f"is in {branch} already"):
+        abort_update(project, Silent())
+    git(project, "branch", "-m", branch, "other")
+    with pytest.raises(ScaffoldError, match="is gone"):
+        abort_update(project, Silent())
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "branch", "--show-current") == update_branch
+
+
+def test_several_projects_of_one_repository(tmp_path: Path) -> None:
+    template = small(tmp_path / "t")
+    top = tmp_path / "lab"
+    top.mkdir()
+    git(top, "init", "--quiet", "-b", "main")
+    for name in ("a", "b c"):
+        render(Template(str(template), "v1.0.0"), top / name, {}, ask=False, git=False)
+    commit(top)
+    release(template, "v1.1.0", {"job.cfg.jinja": "# a job\nmemory = {{ memory }}\nmore\n"})
+    ran = scaffold("update", "--all", top, "--yes", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert git(top, "branch", "--show-current") == "template/b-c/v1.1.0"
+    for name in ("a", "b c"):
+        assert (top / name / "job.cfg").read_text().endswith("more\n")
+    assert git(top, "status", "--porcelain") == ""
+    with pytest.raises(UsageError, match="no update to undo"):
+        abort_update(top / "a", Silent())
+    abort_update(top / "b c", Silent())
+    assert git(top, "branch", "--show-current") == "template/a/v1.1.0"
+    assert (top / "b c" / "job.cfg").read_text().endswith("last\n")
+
+
+def test_continue_commits_nothing_else(conflicting: Path) -> None:
+    run(conflicting)
+    for path in ("htcondor/bootstrap.sh", "main.py"):
+        (conflicting / path).write_text("resolved\n")
+    (conflicting / "other.txt").write_text("staged\n")
+    git(conflicting, "add", "other.txt")
+    continue_update(conflicting, "auto", Silent())
+    assert "other.txt" not in git(conflicting, "show", "--stat", "--format=")
+    assert git(conflicting, "status", "--porcelain") == "A  other.txt"
+
+
+def test_a_landing_that_was_cut_off_is_told(two: tuple[Path, Path]) -> None:
+    """As after kill -9: the note is there, and the update is not."""
+    _, project = two
+    head = git(project, "rev-parse", "HEAD")
+    run(project)
+    note = project / ".git" / "pixi-scaffold-update.json"
+    document = json.loads(note.read_text())
+    branch = git(project, "branch", "--show-current")
+    git(project, "symbolic-ref", "HEAD", f"refs/heads/{document['from_branch']}")
+    note.write_text(json.dumps({**document, "landed": False}))
+    with pytest.raises(ScaffoldError, match="cut off in the middle") as caught:
+        run(project)
+    assert "--abort" in caught.value.hint
+    abort_update(project, Silent())
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "rev-parse", "HEAD") == head
+    assert branch not in git(project, "branch", "--list")

@@ -12,6 +12,7 @@ from pixi_scaffold.process import run
 from pixi_scaffold.project import Project
 from pixi_scaffold.render import Render, Renderer
 from pixi_scaffold.tree import in_the_way, read_file, read_tree, write_file
+from pixi_scaffold.worktree import refuse_hidden
 
 _DERIVED = "pixi.lock"
 
@@ -81,6 +82,7 @@ def heal(project: Project, fresh: Render, name: Path) -> str:
     if (obstacle := in_the_way(project.folder, path)) is not None:
         raise ScaffoldError(f"{obstacle} is in the way of {path}", "move it away")
     if read_file(project.folder, path) is not None:
+        refuse_hidden(project.folder, [path])
         argv = ["git", "--literal-pathspecs", "status", "--porcelain", "--ignored", "--", path]
         done = run(argv, cwd=project.folder, timeout=60, warnings=False)
         if done.code != 0:

@@ -25,7 +25,8 @@ class Landing:
 
     branch_was: where the branch was before, empty when there was none. tip: where it is now.
     paths: what changes, below the top; created: those that were not there before.
-    conflicts: those of them that have markers in them. landed: whether all of it was done.
+    conflicts: those of them that have markers in them. landed: whether all of it was done. prefix:
+    the project below the top.
     """
 
     branch: str
@@ -38,6 +39,7 @@ class Landing:
     conflicts: tuple[str, ...]
     message: str
     landed: bool = False
+    prefix: str | None = None
 
 
 def land(
@@ -185,9 +187,37 @@ def abort(repository: Repository) -> Landing:
         )
     if finished and repository.head == landing.tip:
         refuse_unclean(repository)
+    if landing.from_branch is not None:
+        _refuse_moved(repository, landing, landing.from_branch)
     with uninterrupted():
         undo(repository, landing)
     return landing
+
+
+def _refuse_moved(repository: Repository, landing: Landing, branch: str) -> None:
+    """Raise ScaffoldError when the branch that the update began on is not where it was.
+
+    Going back to it would then put the difference, work of the user, into the index as undone.
+    """
+    argv = ["git", "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"]
+    now = run(argv, cwd=repository.top, warnings=False).output.strip()
+    if now == landing.from_commit:
+        return
+    if not now:
+        raise ScaffoldError(
+            f"the branch {branch}, which the update began on, is gone",
+            f"go on elsewhere: git switch OTHER && git branch -D {landing.branch}",
+        )
+    argv = ["git", "merge-base", "--is-ancestor", landing.tip, now]
+    if run(argv, cwd=repository.top, warnings=False).code == 0:
+        raise ScaffoldError(
+            f"the update is in {branch} already",
+            f"undo it there: git switch {branch} && git revert {landing.tip[:12]}",
+        )
+    raise ScaffoldError(
+        f"{branch} has commits of yours since the update",
+        f"go there without it: git switch {branch} && git branch -D {landing.branch}",
+    )
 
 
 def read_landing(repository: Repository) -> Landing | None:
@@ -196,9 +226,11 @@ def read_landing(repository: Repository) -> Landing | None:
         data = json.loads((repository.git_dir / STATE).read_text(encoding="utf-8"))
         for key in ("paths", "created", "conflicts"):
             data[key] = tuple(data[key])
-        return Landing(**data)
+        landing = Landing(**data)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    # The projects of one repository share the note: an update of another one is not this one's.
+    return landing if landing.prefix in (None, repository.prefix) else None
 
 
 def unfinished_branch(project: Path) -> str:
@@ -212,6 +244,9 @@ def unfinished_branch(project: Path) -> str:
             continue
         try:
             data = json.loads((git / STATE).read_text(encoding="utf-8"))
+            below = project.absolute().relative_to(folder).as_posix()
+            if data.get("prefix") not in (None, "" if below == "." else f"{below}/"):
+                return ""
             branch, tip = str(data["branch"]), str(data["tip"])
             head = (git / "HEAD").read_text(encoding="utf-8").strip()
             now = (git / "refs" / "heads" / branch).read_text(encoding="utf-8").strip()
@@ -225,6 +260,10 @@ def unfinished_branch(project: Path) -> str:
 def refuse_unfinished(repository: Repository) -> None:
     """Raise ScaffoldError when an update of this work tree waits for the user's hand."""
     landing = read_landing(repository)
+    if landing is not None and not landing.landed and repository.head == landing.from_commit:
+        raise ScaffoldError(
+            "an update was cut off in the middle", f"undo it: {program()} update --abort"
+        )
     if landing is None or not landing.conflicts or repository.head != landing.tip:
         return  # none, or the user has committed it already
     if _current(repository) == f"refs/heads/{landing.branch}":
@@ -258,7 +297,8 @@ def finish_landing(repository: Repository, landing: Landing, paths: list[str]) -
     with uninterrupted():
         _git(repository, literal, "add", "--all", "--force", "--", *there)
         options = identity(repository.project)
-        _git(repository, *options, "commit", "--quiet", "--no-verify", "-m", landing.message)
+        commit = ("commit", "--quiet", "--no-verify", "-m", landing.message)
+        _git(repository, literal, *options, *commit, "--only", "--", *there)
         tip = _git(repository, "rev-parse", "HEAD").strip()
         _write_landing(
             repository, replace(landing, tip=tip, paths=known, conflicts=(), landed=True)

@@ -358,6 +358,8 @@ class _Reader:
             raise self.fail(f"{where}.cmd", f"expected a command, found {cmd!r}")
         command = cmd
         depends = table.get("depends-on", [])
+        if not cmd and not depends:
+            raise self.fail(where, "a task needs cmd or depends-on")
         return Task(
             name,
             command,

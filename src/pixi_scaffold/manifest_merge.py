@@ -110,7 +110,7 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
             yield from _differences(here, {} if b is ABSENT else b, o, t)
         elif _same(o, b):
             yield Edit(here, t)
-        elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT:
+        elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT and not _is_one(here):
             yield from _gone(here, b, o)
         elif isinstance(b, dict) and o is ABSENT and isinstance(t, dict):
             yield Conflict(here, b, o, t, tuple(_changed(b, t)))
@@ -125,18 +125,28 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
             yield Conflict(here, b, o, t)
 
 
+_OF_ONES = ("tasks", "environments", "constraints")
+
+
+def _is_one(path: Path) -> bool:
+    """Whether a table is one thing that cannot lose a part: a task, an environment, a spec."""
+    parent = path[-2] if len(path) > 1 else ""
+    return parent in _OF_ONES or parent.endswith("dependencies")
+
+
 def _gone(path: Path, base: Any, ours: Any) -> Iterator[Edit | Conflict]:
     """Yield what becomes of a table that the template dropped and the user changed."""
-    inner = list(_differences((), base, ours, {}))
+    inner = list(_differences(path, base, ours, {}))
     edits = [item for item in inner if isinstance(item, Edit)]
     conflicts = [item for item in inner if isinstance(item, Conflict)]
+    depth = len(path)
     if conflicts:
-        within = tuple((*c.path, *key) for c in conflicts for key in c.inner)
+        within = tuple((*c.path[depth:], *key) for c in conflicts for key in c.inner)
         yield Conflict(path, base, ours, ABSENT, within)
-    elif _is_hollow(_applied(ours, edits)):
+    elif _is_hollow(_applied(ours, [Edit(e.path[depth:], e.value) for e in edits])):
         yield Edit(path, ABSENT)
     else:
-        yield from (Edit((*path, *edit.path), edit.value) for edit in edits)
+        yield from edits
 
 
 def _changed(base: dict[str, Any], theirs: dict[str, Any]) -> Iterator[Path]:

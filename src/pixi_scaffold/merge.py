@@ -140,7 +140,13 @@ def _merged(path: str, base: File | None, ours: File, theirs: File) -> Change:
 def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str]:
     """Return the merged content, and what to say of it."""
     text = merge_lines(base, ours, theirs)
-    return (path == MANIFEST and _merged_data(text, base, ours, theirs)) or (text, "")
+    if path != MANIFEST:
+        return text, ""
+    if b"\r\n" not in ours:
+        return _merged_data(text, base, ours, theirs) or (text, "")
+    unix = (side.replace(b"\r\n", b"\n") for side in (text, base, ours, theirs))
+    found = _merged_data(*unix)
+    return (text, "") if found is None else (found[0].replace(b"\n", b"\r\n"), found[1])
 
 
 def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str] | None:
@@ -163,7 +169,9 @@ def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[
         return None  # the lines are as plain `copier update` has them, with the template's comments
     if missing_comments(was, mine, now, merged.ours):
         return lines, "merged by lines, to keep your comments"
-    return merged.ours.encode(), "merged key by key"
+    new = _comments(now) - _comments(was) - _comments(merged.ours)
+    also = "; comments of the template are left out" if new else ""
+    return merged.ours.encode(), f"merged key by key{also}"
 
 
 def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold import __version__
-from pixi_scaffold.errors import ChannelError, ScaffoldError, UnsupportedError
+from pixi_scaffold.errors import ChannelError, Interrupted, ScaffoldError, UnsupportedError
 from pixi_scaffold.landing import (
     Landing,
     abort,
@@ -79,6 +80,9 @@ def update(
         if plan is None:
             steps.passed(f"already at {project.commit}")
             return Report("update", steps.results, _nothing(project))
+        if repository.prefix:  # one of several projects in a repository
+            below = re.sub(r"[^\w.-]+", "-", repository.prefix.strip("/")).strip(".-")
+            plan = replace(plan, branch=f"template/{below}/{plan.to}")
         branch_was = check_branch(repository, plan.branch)
         _refuse_covered(repository, plan)
         steps.passed(plan.summary)
@@ -106,7 +110,7 @@ def _refuse_covered(repository: Repository, plan: Plan) -> None:
         if c.file is not None and (c.action is Action.NEW or c.moved_from)
     ]
     refuse_covered(repository, created)
-    refuse_hidden(repository, [repository.prefix + path for path, _ in _files(plan)])
+    refuse_hidden(repository.top, [repository.prefix + path for path, _ in _files(plan)])
 
 
 def _apply(
@@ -148,6 +152,7 @@ def _apply(
         tuple(path for path, kind in changed.items() if kind == "A"),
         tuple(repository.prefix + c.path for c in conflicts),
         message,
+        prefix=repository.prefix,
     )
     land(repository, shadow, commit, landing, shadow.index_entries(_stages(conflicts)))
     if conflicts:
@@ -159,7 +164,15 @@ def _apply(
     else:
         steps.passed(f"{commit[:7]} on the branch {plan.branch}")
         facts["commit"] = commit
-        _check_jobs(plan.project.folder, errors_before, steps)
+        try:
+            _check_jobs(plan.project.folder, errors_before, steps)
+        except KeyboardInterrupt as stop:
+            raise Interrupted(
+                f"interrupted when the update was done: it is on the branch {plan.branch}",
+                f"to undo it: {program()} update --abort",
+            ) from stop
+        except ScaffoldError as error:
+            steps.failed(error.message, (), error.hint)
     return Report("update", steps.results, facts, _next(plan, repository, bool(conflicts), steps))
 
 

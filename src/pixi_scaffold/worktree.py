@@ -131,22 +131,22 @@ def check_branch(repository: Repository, branch: str) -> str:
     return tip
 
 
-def refuse_hidden(repository: Repository, paths: Iterable[str]) -> None:
-    """Raise ScaffoldError when git was told not to look at a file that would change.
+def refuse_hidden(top: Path, paths: Iterable[str]) -> None:
+    """Raise ScaffoldError when git was told not to look at a file below `top` that would change.
 
     `git update-index --assume-unchanged` and `--skip-worktree` keep local settings out of git's
     sight; nobody could bring their content back.
     """
-    names = [path for path in paths if os.path.lexists(repository.top / path)]
+    names = [path for path in paths if os.path.lexists(top / path)]
     if not names:
         return
     argv = ["git", "--literal-pathspecs", "ls-files", "-v", "-z", "--", *names]
-    done = run(argv, cwd=repository.top, timeout=60, warnings=False)
+    done = run(argv, cwd=top, timeout=60, warnings=False)
     rows = [row.split(" ", 1) for row in done.output.split("\0") if " " in row]
     hidden = [path for flag, path in rows if flag.islower() or flag == "S"]
     if hidden:
         raise ScaffoldError(
-            "\n".join(("git was told to overlook files that the update changes:", *hidden)),
+            "\n".join(("git was told to overlook files that would change:", *hidden)),
             "git update-index --no-assume-unchanged --no-skip-worktree FILE, then commit or undo "
             "what is different in it",
         )
