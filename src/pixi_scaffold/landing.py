@@ -298,7 +298,11 @@ def finish_landing(repository: Repository, landing: Landing, paths: list[str]) -
         _git(repository, literal, "add", "--all", "--force", "--", *there)
         options = identity(repository.project)
         commit = ("commit", "--quiet", "--no-verify", "-m", landing.message)
-        _git(repository, literal, *options, *commit, "--only", "--", *there)
+        was = set(
+            _git(repository, literal, "ls-tree", "-r", "-z", "--name-only", "HEAD").split("\0")
+        )
+        mine = [p for p in known if p in was or p in there]  # and nothing else that is staged
+        _git(repository, literal, *options, *commit, "--only", "--", *mine)
         tip = _git(repository, "rev-parse", "HEAD").strip()
         _write_landing(
             repository, replace(landing, tip=tip, paths=known, conflicts=(), landed=True)

@@ -164,6 +164,8 @@ def review(
         full = replace(subject, notes=notes)
         found |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
+    if any("no rule looked at it" in why for why in not_checked.values()):
+        not_checked.pop("rules against the lock", None)  # the same, without what to do
     kept, silenced = without_suppressed(found)
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
@@ -205,7 +207,9 @@ def _not_looked_at(subject: Subject) -> dict[str, str]:
     found: dict[str, str] = {}
     with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
         for name, command in not_yet_made(subject):
-            found[name] = f"not there yet; before you submit: {command}"
+            lock = subject.project is not None and name == subject.project.lock.name
+            also = ", so no rule looked at it" if lock else ""
+            found[name] = f"not there yet{also}; before you submit: {command}"
     away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
     away += [subject.executable] if subject.executable else []
     for path in filter(is_elsewhere, away):
