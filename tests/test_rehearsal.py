@@ -152,6 +152,32 @@ def test_metrics_are_compared_by_value(tmp_path: Path) -> None:
     assert "nothing to compare" in compare(tmp_path / "none", tmp_path / "none").words()
 
 
+@pytest.mark.parametrize(
+    ("key", "of_time"),
+    [
+        ("seconds", True), ("wall-time", True), ("startTime", True), ("samples_per_s", True),
+        ("started_at", True), ("date", True), ("updates", False), ("restarts", False),
+        ("sentiment", False), ("times_table_score", True), ("hosted", False), ("val_loss", False),
+    ],
+)  # fmt: skip
+def test_values_of_time_are_known_by_whole_words(tmp_path: Path, key: str, of_time: bool) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "metrics.json").write_text(f'{{"{key}": {number}, "loss": 1}}')
+    found = compare(tmp_path / "1", tmp_path / "2")
+    assert bool(found.different) != of_time
+    assert found.ignored == ((key,) if of_time else ())
+
+
+def test_nothing_but_times_is_not_compared(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "metrics.jsonl").write_text(f'{{"seconds": {number}}}\n' * 3)
+    found = compare(tmp_path / "1", tmp_path / "2")
+    assert (found.files, found.different) == ((), ())
+    assert found.words() == "not compared: metrics.jsonl has only values of times (seconds)"
+
+
 def test_gpus_are_real_first() -> None:
     listing = "GPU 0: Tesla T4 (UUID: GPU-12ab-34)\nGPU 1: Tesla T4 (UUID: GPU-56cd-78)\n"
     assert gpu_ids(listing, 9) == ("GPU-12ab-34", "GPU-56cd-78")

@@ -9,24 +9,34 @@ from pathlib import Path
 from typing import Any
 
 _METRICS = re.compile(r"metrics[^/]*\.(json|jsonl|csv)$")
-_OF_TIME = re.compile(r"second|time|date|duration|per_s$|speed|throughput|elapsed|host|resum|start")
+_OF_TIME = frozenset(
+    {"second", "seconds", "sec", "secs", "ms", "time", "times", "timestamp", "walltime", "runtime",
+     "date", "datetime", "duration", "speed", "throughput", "elapsed", "host", "hostname",
+     "resume", "resumed", "resumes", "start", "started"}
+)  # fmt: skip
+"""Words in the name of a value that is another one at each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What was compared, and what is different.
 
-    files: names that were compared; exact: whether they are equal byte for byte. different:
-    one line each. ignored: keys of times and machines, which were left out.
+    files: names that were compared; exact: whether they are equal byte for byte. different: one
+    line each. ignored: keys of times and machines, which were left out. nothing_left: files without
+    another key.
     """
 
     files: tuple[str, ...]
     exact: bool
     different: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    nothing_left: tuple[str, ...] = ()
 
     def words(self) -> str:
         """Return it as one line."""
+        if not self.files and not self.different and self.nothing_left:
+            what = ", ".join(self.nothing_left)
+            return f"not compared: {what} has only values of times ({', '.join(self.ignored)})"
         if not self.files and not self.different:
             return "no metrics file came back (metrics*.json, .jsonl or .csv): nothing to compare"
         names = ", ".join(self.files)
@@ -45,15 +55,19 @@ def compare(evicted: Path, whole: Path) -> Comparison:
     common = sorted(left & right)
     exact = True
     ignored: dict[str, None] = {}
+    nothing_left = []
     for name in common:
         one, two = (folder / name for folder in (evicted, whole))
         if one.read_bytes() == two.read_bytes():
             continue
         exact = False
-        first = _difference(_read(one, ignored), _read(two, ignored))
-        if first:
+        left_rows, right_rows = _read(one, ignored), _read(two, ignored)
+        if not any(left_rows) and not any(right_rows):
+            nothing_left.append(name)
+        elif first := _difference(left_rows, right_rows):
             different.append(f"{name}: {first}")
-    return Comparison(tuple(common), exact, tuple(different), tuple(ignored))
+    files = tuple(name for name in common if name not in nothing_left)
+    return Comparison(files, exact, tuple(different), tuple(ignored), tuple(nothing_left))
 
 
 def _metrics(folder: Path) -> set[str]:
@@ -74,12 +88,18 @@ def _read(path: Path, ignored: dict[str, None]) -> list[Any]:
 
 
 def _without_times(value: Any, ignored: dict[str, None]) -> Any:
+    if isinstance(value, list):
+        return [_without_times(item, ignored) for item in value]
     if not isinstance(value, dict):
         return value
-    for key in value:
-        if _OF_TIME.search(str(key).lower()):
-            ignored[str(key)] = None
-    return {k: _without_times(v, ignored) for k, v in value.items() if k not in ignored}
+    ignored |= dict.fromkeys(key for key in value if _of_time(key))
+    return {k: _without_times(v, ignored) for k, v in value.items() if not _of_time(k)}
+
+
+def _of_time(key: str) -> bool:
+    """Whether the name of a value speaks of time: by whole words, so `update` does not."""
+    words = [w.lower() for w in re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", key)]
+    return not _OF_TIME.isdisjoint(words) or words[-2:] == ["per", "s"]
 
 
 def _difference(one: list[Any], two: list[Any]) -> str:
