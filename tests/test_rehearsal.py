@@ -12,7 +12,7 @@ import pytest
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Plan, read_plan
+from pixi_scaffold.rehearsal import Plan, read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.comparison import compare
 from pixi_scaffold.rehearsal.delivery import (
@@ -68,8 +68,10 @@ def test_a_plan_takes_from_the_environment_what_it_names(
     [
         ("initialdir = nowhere", CheckFailed, "no folder"),
         ("kill_sig = SIGNOTHING", CheckFailed, "no signal"),
+        ("kill_sig = HUP", CheckFailed, "no signal"),
+        ("remove_kill_sig = HUP", CheckFailed, "job.sub:2"),
         ("executable = gone", CheckFailed, "not there"),
-        ('environment = "A=\'b"', CheckFailed, "refuses the environment"),
+        ('environment = "A=\'b"', CheckFailed, "refuses environment"),
         ("arguments = $RANDOM_INTEGER(1,9)", ScaffoldError, "only the pool can tell"),
         ("output = $$(Machine).out", ScaffoldError, "job.sub:2"),
     ],
@@ -91,6 +93,50 @@ def test_a_transfer_goes_on_after_a_failure(tmp_path: Path) -> None:
     assert [f.number for f in sent.failures] == [errno.ENOENT, errno.ELOOP, errno.ENOTDIR]
     assert sent.size == 1
     assert (tmp_path / "out" / "d" / "x").read_text() == "x"
+
+
+def test_a_transfer_stops_when_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "d").mkdir(parents=True)
+    for number in range(9):
+        (tmp_path / "in" / "d" / str(number)).touch()
+    left = iter(range(5))
+
+    def stop() -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        send(["d"], tmp_path / "in", lambda n: tmp_path / "out" / n, preserve=False, stop=stop)
+    assert 0 < len(list((tmp_path / "out" / "d").iterdir())) < 9
+    looks: list[None] = []
+    monkeypatch.setattr(transfer, "CHUNK", 1 << 16)
+    monkeypatch.setattr(transfer, "_reflink", lambda _reader, _writer: False)
+    (tmp_path / "large").write_bytes(b"x" * (1 << 20))
+    transfer.copy(tmp_path / "large", tmp_path / "copy", lambda: looks.append(None))
+    assert len(looks) >= 16
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+def test_a_full_disk_is_no_failure_of_the_job(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "f").write_bytes(b"x")
+    with pytest.raises(OSError, match="No space left"):
+        send(["f"], tmp_path, _full, preserve=False)
+
+
+def _full(_name: str) -> Path:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_arithmetic_in_requests(tmp_path: Path) -> None:
+    found = plan(tmp_path, "request_cpus = 1+1\nrequest_memory = 100 * 2\nrequest_disk = 2*1024")
+    assert (found.cpus, found.memory, found.disk) == (2, 200 * MIB, 2 * MIB)
+    found = plan(
+        tmp_path, "request_cpus = ifThenElse(true, 2, 4)\nrequest_memory = 2 * RequestCpus"
+    )
+    assert (found.cpus, found.memory) == (1, None)
+    assert "request_cpus is an expression" in found.notes[0]
 
 
 def test_what_a_url_is() -> None:

@@ -162,7 +162,7 @@ def test_what_condor_submit_would_refuse(job: Job) -> None:
     (job.folder / "job.sh").unlink()
     assert "executable job.sh is not there" in job.rehearse(code=3).err
     job.write("true", 'arguments = "one \'two"')
-    assert "refuses the arguments" in job.rehearse(code=3).err
+    assert "job.sub:6: a single quote" in job.rehearse(code=3).err
     path.write_text("this is no description\nqueue\n")
     assert "job.sub:1" in job.rehearse(code=3).err
     path.unlink()
@@ -616,8 +616,11 @@ def test_urls_are_told_and_not_fetched(job: Job) -> None:
     )
     found = job.found()
     assert any("osdf:///a/b.tar" in note and "not fetched" in note for note in found["notes"])
-    assert any(note.startswith("f goes to a URL") for note in found["notes"])
+    assert any("s3://bucket/ is not sent" in note for note in found["notes"])
+    assert job.text("destination/f") == "1\n"
     assert "b.tar" not in job.text()
+    job.write("echo 1 > f", 'transfer_output_files = f\ntransfer_output_remaps = "f=s3://b/f"')
+    assert any(note.startswith("f goes to a URL") for note in job.found()["notes"])
 
 
 def test_added_variables_and_arguments_are_told(job: Job) -> None:

@@ -46,7 +46,7 @@ def rehearse(folder: Path, *options: object, code: int = 0) -> dict:
 
 
 def _out(folder: Path) -> str:
-    return (folder / ".pixi/rehearsal/train-0/logs/1-0.out").read_text()
+    return (folder / ".pixi/rehearsal/htcondor/train-0/logs/1-0.out").read_text()
 
 
 def small_environment(folder: Path) -> Path:

@@ -192,7 +192,7 @@ def rehearse(
     ] = False,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds to leave, where job_max_vacate_time is not set."),
+        typer.Option(min=0, help="Most seconds that a machine gives the job to leave (600)."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, help="Stop the job after so many seconds.")

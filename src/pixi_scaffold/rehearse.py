@@ -39,6 +39,7 @@ from pixi_scaffold.rehearsal.delivery import (
 )
 from pixi_scaffold.rehearsal.findings import Rehearsed, advice_for, results_of
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
+from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.report import Progress, Report, in_folder
 
@@ -161,7 +162,7 @@ def _alone(chosen: Mapping[int, tuple[Job, int]]) -> Iterator[None]:
     """Keep other rehearsals from these jobs, whose results lie in the same folders."""
     import fcntl  # not on Windows, where all else of the program runs
 
-    names = {job.folder / RESULTS / f"{job.path.stem}-{proc}.lock" for job, proc in chosen.values()}
+    names = {job.folder / RESULTS / f"{job_name(job, proc)}.lock" for job, proc in chosen.values()}
     with contextlib.ExitStack() as stack:
         for path in sorted(names):
             try:
@@ -244,7 +245,7 @@ def _evicted(
 ) -> Rehearsed:
     """Rehearse the job once as a whole, to compare, and once with an eviction."""
     plan, whole = done.plan, None
-    apart = setting.results.with_name(f"{plan.name}-uninterrupted")
+    apart = setting.results.with_name(f"{setting.results.name}-uninterrupted")
     if request.compare or request.evict_after == "random":
         tell("first without an eviction, to compare with")
         whole = rehearse_job(plan, replace(setting, results=apart), tell)
@@ -290,7 +291,7 @@ def _setting(
     gpus: tuple[str, ...],
     cancel: threading.Event,
 ) -> Setting:
-    notes = list(delivery.notes)
+    notes = [*delivery.notes, *plan.notes]
     if request.more_arguments:
         notes.append(f"shortened: {request.more_arguments} was added to the job's arguments")
     walls = Walls(

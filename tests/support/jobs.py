@@ -44,6 +44,7 @@ class Case:
     evict: str = ""
     debris: bool = False
     mode: int = 0o755
+    modes: Mapping[str, int] = field(default_factory=dict)
 
     def lay_out(self, folder: Path) -> Path:
         """Write the job's folder; return its description."""
@@ -55,6 +56,8 @@ class Case:
                 path.symlink_to(text[2:])
             else:
                 path.write_text(text)
+        for name, mode in self.modes.items():
+            (folder / name).chmod(mode)
         settings = {
             "executable": "job.sh", "output": "o.out", "error": "o.err", "log": "o.log",
             "should_transfer_files": "YES", "when_to_transfer_output": "ON_EXIT",
@@ -189,6 +192,38 @@ CASES = [
     Case("evicted, a kept folder is replaced", outputs("r", OR_EVICT + CHECKPOINT + "transfer_checkpoint_files = r"),
          'find . -type f | grep -v condor | sort; trap "exit 0" TERM; [ -e r ] || { mkdir r; touch r/old; exit 85; }\n' +
          AGAIN.format("exit 0") + "rm r/old; touch r/new; " + WAIT, evict="vacate"),
+    Case("a remap into a folder", outputs("f", 'transfer_output_remaps = "f=res/"'), "echo 1 > f", {"res/keep": ""}),
+    Case("a remap into a new folder", outputs("f", 'transfer_output_remaps = "f=new/"'), "echo 1 > f"),
+    Case("a remap onto a folder", outputs("f", 'transfer_output_remaps = "f=res"'), "echo 1 > f", {"res/keep": ""}),
+    Case("an output onto a folder", outputs("res"), "echo 1 > res", {"res/keep": ""}),
+    Case("a folder onto a file", outputs("d", 'transfer_output_remaps = "d=res"'), "mkdir d; echo 1 > d/x",
+         {"res": "file"}),
+    Case("a remap below a file", outputs("f", 'transfer_output_remaps = "f=res/x"'), "echo 1 > f", {"res": "file"}),
+    Case("an output folder that cannot be written", outputs("d"), "mkdir d; echo 1 > d/x; chmod 555 d"),
+    Case("an empty one of that kind", outputs("d, e"), "mkdir d e; chmod 555 d; echo 1 > e/y"),
+    Case("an output folder that cannot be read", outputs("d"), "mkdir d; echo 1 > d/x; chmod 333 d"),
+    Case("an output that cannot be read", outputs("f"), "echo 1 > f; chmod 000 f", debris=True),
+    Case("an output inside that cannot be read", outputs("d"), "mkdir d; echo 1 > d/x; chmod 000 d/x", debris=True),
+    Case("an input folder that cannot be written", "transfer_input_files = d", "ls", {"d/x": "1"}, modes={"d": 0o555}),
+    Case("an input that cannot be read", "transfer_input_files = u", "ls", {"u": "1"}, modes={"u": 0}),
+    Case("modes of folders", "transfer_input_files = d, e/", "find . -type d -printf '%m %P\n' | sort",
+         {"d/x": "1", "e/f/y": "2"}, modes={"d": 0o710, "e/f": 0o750}),
+    Case("an executable beside one in initialdir", "initialdir = run", "echo top", {"run/job.sh": "#!/bin/sh\necho in\n"}),
+    Case("success is another code", outputs("a", "success_exit_code = 3\nmax_retries = 1"), "echo 2 > a; exit 3"),
+    Case("too long a run", "allowed_execute_duration = 2", "trap 'exit 9' TERM; for i in $(seq 300); do sleep 0.1; done"),
+    Case("too long a job", "allowed_job_duration = 2", "trap 'exit 9' TERM; for i in $(seq 300); do sleep 0.1; done"),
+    Case("too long a run that does not go", "allowed_execute_duration = 2\njob_max_vacate_time = 1",
+         "trap 'echo t' TERM; for i in $(seq 300); do sleep 0.1; done"),
+    Case("a shell command", "executable =\nshell = echo \"a 'b'\" $# $0; grep -E '^(Arguments|Cmd) ' .job.ad; exit 4"),
+    Case("numbers with formats",
+         "n = 12\narguments = $INT(Process,%03d) $INT(1.7) $REAL(0.5) $REAL(1.5,%.2f) $INT(n) $INT(2*3)", 'echo "$@"'),
+    Case("output_destination is a plain path",
+         outputs("f", 'output_destination = $(folder)/dest/\ntransfer_output_remaps = "f=g"'), "echo 1 > f; echo hi",
+         {"dest/keep": ""}),
+    Case("output_destination is a folder",
+         outputs("f", 'output_destination = file://$(folder)/dest/\ntransfer_output_remaps = "f=g"'),
+         "echo 1 > f; echo hi", {"dest/keep": ""}),
+    Case("memory by arithmetic", "request_memory = 32 * 2", "grep -E '^RequestMemory ' .job.ad; grep -E '^Memory ' .machine.ad"),
     # last: a slot of two cores may be used again for a job that asked for one
     Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
 ]  # fmt: skip

@@ -10,30 +10,31 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.rehearsal.isolation import Start, Walls
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, run_once
-from pixi_scaffold.rehearsal.sandbox import STDERR, STDOUT, Sandbox
+from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
 from pixi_scaffold.rehearsal.surroundings import Slot, environment, write_ads
-from pixi_scaffold.rehearsal.transfer import Sent
+from pixi_scaffold.rehearsal.transfer import FULL, Sent
+from pixi_scaffold.rehearsal.workplace import remove, workplace
 
 MACHINE_GRACE = 600.0
-"""Seconds to leave when the job names none (MachineMaxVacateTime's default)."""
+"""Seconds to leave, whatever the job asks for (MachineMaxVacateTime's default)."""
 TAIL, WIDTH = 10, 300
 """Lines of a log that are shown, and characters of each."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
-INPUT, OUTPUT, EXECUTE, CHECKPOINT = 13, 12, 6, 36
+INPUT, OUTPUT, EXECUTE, CHECKPOINT, JOB_DURATION, EXECUTE_DURATION = 13, 12, 6, 36, 46, 47
 """HoldReasonCodes: condor_holdcodes.h."""
 
 
@@ -47,7 +48,7 @@ class Eviction:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """timeout: seconds for all attempts together. grace: to leave, where the job names none."""
+    """timeout: seconds for all attempts together. grace: the most that a machine gives to leave."""
 
     timeout: float | None = None
     grace: float | None = None
@@ -83,54 +84,30 @@ def rehearse_job(plan: Plan, setting: Setting, tell: Tell = lambda _: None) -> O
     are removed unless `keep`. Raises ScaffoldError when the job cannot be started for a reason
     that lies here and not in the job.
     """
-    with _workplace(setting) as place:
-        return _Rehearsal(plan, setting, place, tell, _clock(plan, setting)).run()
+    with workplace(setting.scratch, setting.keep, tell) as place:
+        try:
+            return _Rehearsal(plan, setting, place, tell, _clock(plan, setting)).run()
+        except BaseException as error:
+            remove(setting.results)  # half of them would pass for all
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise ScaffoldError(
+                    f"no room on this machine: {error}",
+                    "make room, or put the sandbox on a larger disk: --scratch FOLDER",
+                ) from error
+            raise
 
 
 def _clock(plan: Plan, setting: Setting) -> Clock:
     limits, eviction = setting.limits, setting.eviction
-    grace = plan.vacate if plan.vacate is not None else limits.grace
+    most = MACHINE_GRACE if limits.grace is None else limits.grace
     return Clock(
         kill_signal=plan.kill_signal,
-        grace=MACHINE_GRACE if grace is None else grace,
+        grace=most if plan.vacate is None else min(plan.vacate, most),
         evict_after=eviction.after if eviction else None,
         hard=eviction is not None and eviction.hard,
         timeout=limits.timeout,
         cancel=setting.cancel,
     )
-
-
-@contextlib.contextmanager
-def _workplace(setting: Setting) -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=setting.scratch or scratch_folder()))
-    try:
-        yield Path(os.path.realpath(place))
-    finally:
-        if not setting.keep:
-            remove(place)
-
-
-def scratch_folder() -> Path:
-    """Return where sandboxes are made: TMPDIR, or /var/tmp, which is seldom in memory."""
-    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):  # noqa: S108
-        return Path("/var/tmp")  # noqa: S108
-    return Path(tempfile.gettempdir())
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, also one in which the job took away its own rights."""
-
-    def retry(_function: object, path: str, _error: object) -> None:
-        with contextlib.suppress(OSError):
-            parent = Path(path).parent
-            parent.chmod(0o700)
-            if Path(path).is_dir() and not Path(path).is_symlink():
-                Path(path).chmod(0o700)
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                Path(path).unlink()
-
-    shutil.rmtree(folder, onerror=retry)
 
 
 @dataclass(slots=True)
@@ -146,6 +123,8 @@ class _Rehearsal:
     hidden: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
     sandboxes: int = 0
+    sandbox_began: float = 0.0
+    allowed_by: int = 0  # the code of the hold when the time of a run is over
 
     @property
     def spool(self) -> Path:
@@ -165,7 +144,8 @@ class _Rehearsal:
 
     def _in_one_sandbox(self) -> Outcome | None:
         """Run the job in a new sandbox; None when it was evicted from it."""
-        sandbox = Sandbox(self.plan, self.place / f"sandbox-{self.sandboxes}")
+        self.sandbox_began = time.monotonic()
+        sandbox = Sandbox(self.plan, self.place / f"sandbox-{self.sandboxes}", self.clock.go_on)
         sent = sandbox.fill(self.spool, self.setting.stand_ins)
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size)
         for url in sent.urls:
@@ -191,6 +171,9 @@ class _Rehearsal:
             what = f"Failed to execute {self.plan.executable.name}: {_exec_error(ran, sandbox)}"
             self._note(ran)
             return self._outcome(sandbox, ran, "held", Hold(EXECUTE, ran.error, what))
+        if ran.ended == "overdue":
+            self._note(ran)
+            return self._outcome(sandbox, ran, "held", self._overdue())
         if ran.ended != "exited":
             self._note(ran)
             return self._outcome(sandbox, ran, "stopped")
@@ -208,11 +191,14 @@ class _Rehearsal:
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome:
         self._note(ran)
         plan = self.plan
-        failed = plan.when == "ON_SUCCESS" and plan.success_code not in (None, ran.code)
+        failed = plan.when == "ON_SUCCESS" and plan.said_success not in (None, ran.code)
         sent = sandbox.bring_back(self.setting.results, failed=failed)
         self.usage = replace(self.usage, bytes_out=sent.size)
         for url in sent.urls:
             self.notes[f"{url} goes to a URL: not sent from here"] = None
+        if (self.setting.results / KEPT).is_dir():
+            what = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
+            self.notes[what] = None
         if sent.failures:
             hold = _hold(OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
@@ -240,6 +226,23 @@ class _Rehearsal:
         seconds = self.usage.seconds + ran.seconds
         self.usage = replace(self.usage, seconds=round(seconds, 3))
 
+    def _allowed(self) -> tuple[float, int] | None:
+        """Return the seconds that the next run may take, and the code of the hold after that."""
+        limits = []
+        if self.plan.execute_duration is not None:
+            limits.append((self.plan.execute_duration, EXECUTE_DURATION))
+        if self.plan.job_duration is not None:
+            spent = time.monotonic() - self.sandbox_began
+            limits.append((max(self.plan.job_duration - spent, 0.0), JOB_DURATION))
+        return min(limits, default=None)
+
+    def _overdue(self) -> Hold:
+        plan, code = self.plan, self.allowed_by
+        what = "job" if code == JOB_DURATION else "execute"
+        seconds = int((plan.job_duration if what == "job" else plan.execute_duration) or 0)
+        time_ = f"{seconds // 60:02}:{seconds % 60:02}"
+        return Hold(code, 0, f"The job exceeded allowed {what} duration of {time_}")
+
     def _once(self, sandbox: Sandbox) -> Ran:
         """Run the executable once, watch it, and evict it when it is time."""
         plan, setting = self.plan, self.setting
@@ -259,6 +262,7 @@ class _Rehearsal:
             stdout=sandbox.scratch / STDOUT if plan.stdout else None,
             stderr=self._stderr(sandbox),
         )
+        self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
         self.isolated, self.hidden = ran.isolated, ran.hidden
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))

@@ -16,8 +16,8 @@ MEMORY_EVERY = 0.1
 """Seconds between two looks at the processes."""
 DISK_SHARE = 20
 """A look at the sandbox may cost one part in so many of the time."""
-RESERVE = 1 << 30
-"""Bytes that stay free on this machine's disk; a job that needs them is stopped."""
+RESERVE = 64 << 20
+"""Bytes that stay free on this machine's disk; a job that took as much or more stops there."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Meter:
 
     def out_of_space(self) -> bool:
         """Whether the job has nearly filled the disk of this machine."""
-        return shutil.disk_usage(self.folder).free < min(RESERVE, self.disk)
+        return shutil.disk_usage(self.folder).free < RESERVE <= self.disk
 
 
 def size_of(folder: Path) -> int:

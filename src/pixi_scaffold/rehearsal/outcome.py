@@ -22,9 +22,9 @@ class Attempt:
     """One run of the executable.
 
     sandbox: number of the sandbox that it ran in, from 1. ended: exited, checkpoint, evicted,
-    killed (did not leave in time, or a hard eviction), timeout, disk (stopped for this machine's
-    sake), not-started. code or signal: how the process ended. kept: what HTCondor keeps of it.
-    left: processes that it left behind, which were killed.
+    killed (did not leave in time, or a hard eviction), overdue (allowed_execute_duration), timeout,
+    disk (stopped for this machine's sake), not-started. code or signal: how the process ended.
+    kept: what HTCondor keeps of it. left: processes that it left behind, which were killed.
     """
 
     sandbox: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +13,16 @@ from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.job import Job
+from pixi_scaffold.job.arithmetic import number
 from pixi_scaffold.job.words import (
     QuotingError,
     parse_size,
     split_arguments,
     split_environment,
 )
+from pixi_scaffold.process import program
+from pixi_scaffold.rehearsal.numbers import job_name
+from pixi_scaffold.report import in_folder
 
 KIB, MIB = 1 << 10, 1 << 20
 DEFAULT_MEMORY = 128 * MIB
@@ -25,6 +30,7 @@ DEFAULT_MEMORY = 128 * MIB
 UNIVERSES = ("vanilla", "container", "docker", "5")
 _ENV = re.compile(r"\$ENV\(\s*([A-Za-z_][A-Za-z_0-9]*)\s*(?::([^()]*))?\)")
 _SCRATCH = "$$(CondorScratchDir)"
+_SHELL = Path("/bin/sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,11 @@ class Plan:
     """One job, ready to be run.
 
     iwd: the folder that its files start from and come back to. outputs: None means every file that
-    is new or changed. checkpoint_files: None means the outputs. vacate: seconds that it asks for
-    when it is evicted. memory and disk: bytes; None for an expression that only a pool evaluates.
-    ad: attributes for the job ad, as expressions.
+    is new or changed. said_success: success_exit_code, where it is set. checkpoint_files: None
+    means the outputs. vacate: seconds that it asks for when it is evicted. execute_duration,
+    job_duration: seconds that one run may take, and all that is done in one sandbox. memory and
+    disk: bytes; None for an expression that only a pool evaluates. ad: attributes for the job ad,
+    as expressions. notes: what is taken here for something that only a pool knows.
     """
 
     job: Job
@@ -55,22 +63,30 @@ class Plan:
     stderr: str
     append: bool
     when: str
-    success_code: int | None
+    said_success: int | None
     checkpoint_code: int | None
     checkpoint_files: tuple[str, ...] | None
     kill_signal: int
     vacate: float | None
+    execute_duration: float | None
+    job_duration: float | None
     cpus: int
     gpus: int
     memory: int | None
     disk: int | None
     universe: str
     ad: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Return what the job is called here: the description's name and the job's number."""
-        return f"{self.job.path.stem}-{self.proc}"
+        """Return what the job is called here."""
+        return job_name(self.job, self.proc)
+
+    @property
+    def success(self) -> int:
+        """Return the exit code that means that all went well."""
+        return 0 if self.said_success is None else self.said_success
 
     @property
     def keeps_at_eviction(self) -> bool:
@@ -82,18 +98,30 @@ def read_plan(job: Job, proc: int) -> Plan:
     """Return the plan of job number `proc`.
 
     $ENV(X) is read from this process's environment, as condor_submit would. Raises CheckFailed for
-    what condor_submit refuses, Skipped for a universe that is not run here, and ScaffoldError for
-    a value that cannot be known here.
+    what condor_submit refuses, Skipped for a job that is not run here, and ScaffoldError for a
+    value that cannot be known here.
     """
     reader = _Reader(_with_env(job), proc)
     universe = (reader.text("universe") or "vanilla").lower()
     if universe not in UNIVERSES:
         raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
-    if not reader.job.flag("transfer_executable", True) and not reader.text("executable"):
-        raise CheckFailed("condor_submit refuses it: no executable", f"see {job.path}")
+    transfer = (reader.text("should_transfer_files") or "").upper()
+    if transfer == "NO":
+        what = "with should_transfer_files = NO the job runs on a file system that machines share"
+        raise Skipped(f"{what}: nothing is copied that could be forgotten")
     iwd = job.folder / (reader.text("initialdir") or "")
     if not iwd.is_dir():
-        raise CheckFailed(f"condor_submit refuses it: initialdir {iwd} is no folder")
+        raise reader.refused("initialdir", f"{iwd} is no folder", "make it, or correct the line")
+    notes = []
+    if transfer == "IF_NEEDED":
+        what = "should_transfer_files = IF_NEEDED: on a machine that shares your file system"
+        notes.append(f"{what} the job runs in your own folder; here its files are transferred")
+    cpus = reader.number("request_cpus")
+    if cpus is None and reader.text("request_cpus") is not None:
+        notes.append("request_cpus is an expression that only the pool evaluates: 1 is taken")
+    for name in ("remove_kill_sig", "hold_kill_sig"):
+        reader.signal(name)
+    shell = reader.shell()
     when = (reader.text("when_to_transfer_output") or "ON_EXIT").upper()
     code = reader.number("checkpoint_exit_code")
     disk, memory = reader.text("request_disk"), reader.text("request_memory")
@@ -101,10 +129,10 @@ def read_plan(job: Job, proc: int) -> Plan:
         job=reader.job,
         proc=proc,
         iwd=iwd,
-        executable=reader.executable(job.folder),
-        transfer_executable=reader.job.flag("transfer_executable", True),
-        arguments=reader.arguments(),
-        old_arguments=not (reader.text("arguments") or '"').startswith('"'),
+        executable=reader.executable(job.folder) if shell is None else _SHELL,
+        transfer_executable=shell is None and reader.transfers_executable,
+        arguments=reader.arguments() if shell is None else ("-c", shell),
+        old_arguments=shell is None and not (reader.text("arguments") or '"').startswith('"'),
         environment=reader.environment(),
         inputs=reader.inputs(),
         outputs=reader.names("transfer_output_files"),
@@ -116,18 +144,29 @@ def read_plan(job: Job, proc: int) -> Plan:
         stderr=_file(reader.text("error")),
         append=code is not None or not reader.job.flag("erase_output_and_error_on_restart", True),
         when=when,
-        success_code=reader.number("success_exit_code"),
+        said_success=reader.number("success_exit_code"),
         checkpoint_code=code,
         checkpoint_files=reader.names("transfer_checkpoint_files"),
         kill_signal=reader.signal("kill_sig"),
         vacate=reader.number("job_max_vacate_time"),
-        cpus=reader.number("request_cpus") or 1,
+        execute_duration=reader.number("allowed_execute_duration"),
+        job_duration=reader.number("allowed_job_duration"),
+        cpus=cpus or 1,
         gpus=reader.number("request_gpus") or 0,
-        memory=DEFAULT_MEMORY if memory is None else parse_size(memory, MIB),
-        disk=None if disk is None else parse_size(disk, KIB),
+        memory=DEFAULT_MEMORY if memory is None else _size(memory, MIB),
+        disk=None if disk is None else _size(disk, KIB),
         universe=universe,
         ad=reader.attributes(),
+        notes=tuple(notes),
     )
+
+
+def _size(text: str, unit: int) -> int | None:
+    """Return a size or plain arithmetic (`100 * 2`) in bytes."""
+    found = parse_size(text, unit)
+    if found is None and (value := number(text)) is not None:
+        return int(value) * unit
+    return found
 
 
 def _file(name: str | None) -> str:
@@ -166,9 +205,15 @@ class _Reader:
         return expanded.text.strip()
 
     def number(self, name: str) -> int | None:
-        """Return a whole number; an expression counts as not set."""
-        text = self.text(name)
-        return int(text) if text is not None and re.fullmatch(r"[-+]?\d{1,9}", text) else None
+        """Return a whole number, also `1 + 1`; another expression counts as not set."""
+        found = number(self.text(name) or "")
+        return None if found is None or abs(found) >= 1e9 else int(found)
+
+    def refused(self, name: str, why: str, hint: str) -> CheckFailed:
+        """Return the error for a command that condor_submit refuses, with its line."""
+        command = self.job.command(name)
+        where = f"{command.file}:{command.line}" if command else str(self.job.path)
+        return CheckFailed(f"condor_submit refuses {name} at {where}: {why}", hint)
 
     def names(self, name: str) -> tuple[str, ...] | None:
         text = self.text(name)
@@ -182,33 +227,43 @@ class _Reader:
             *(self.names("transfer_input_files") or ()),
         )
 
+    @property
+    def transfers_executable(self) -> bool:
+        return self.job.flag("transfer_executable", True)
+
+    def shell(self) -> str | None:
+        """Return the command line that `shell` has in place of an executable."""
+        return None if self.text("executable") is not None else self.text("shell")
+
     def executable(self, folder: Path) -> Path:
         """Return the executable; raises CheckFailed for one that condor_submit refuses."""
         name = self.text("executable")
         if name is None:
-            raise CheckFailed("condor_submit refuses it: there is no executable")
-        path = folder / (self.text("initialdir") or "") / name
-        path = path if path.exists() else folder / name
-        if not self.job.flag("transfer_executable", True):
+            raise self.refused("executable", "there is none", "add: executable = FILE")
+        path = folder / name  # initialdir does not count here
+        if not self.transfers_executable:
             return Path(name)
         if not path.exists():
-            raise CheckFailed(f"condor_submit refuses it: the executable {name} is not there")
+            hint = _run_from(self.job, name) or "correct the line, or make the file"
+            raise self.refused("executable", f"the executable {name} is not there", hint)
         if path.is_file() and path.stat().st_size == 0:
-            raise CheckFailed(f"condor_submit refuses it: the executable {name} is empty")
+            raise self.refused("executable", f"the executable {name} is empty", "write it")
         return path
 
     def arguments(self) -> tuple[str, ...]:
+        name = "arguments" if self.text("arguments") else "arguments2"
         try:
-            return split_arguments(self.text("arguments") or self.text("arguments2") or "")
+            return split_arguments(self.text(name) or "")
         except QuotingError as error:
-            raise CheckFailed(f"condor_submit refuses the arguments: {error}") from error
+            raise self.refused("arguments", str(error), _check(self.job)) from error
 
     def environment(self) -> dict[str, str]:
         wanted = (self.text("getenv") or "false").strip('"')
+        name = "environment" if self.text("environment") else "environment2"
         try:
-            own = split_environment(self.text("environment") or self.text("environment2") or "")
+            own = split_environment(self.text(name) or "")
         except QuotingError as error:
-            raise CheckFailed(f"condor_submit refuses the environment: {error}") from error
+            raise self.refused("environment", str(error), _check(self.job)) from error
         return _imported(wanted) | own
 
     def remaps(self) -> dict[str, str]:
@@ -220,9 +275,10 @@ class _Reader:
         text = (self.text(name) or "SIGTERM").upper()
         if text.isdecimal():
             return int(text)
-        found = getattr(signal, text if text.startswith("SIG") else f"SIG{text}", None)
+        found = getattr(signal, text, None) if text.startswith("SIG") else None
         if not isinstance(found, signal.Signals):
-            raise CheckFailed(f"condor_submit refuses it: {name} = {text} is no signal")
+            hint = "write a number, or a name such as SIGTERM"
+            raise self.refused(name, f"{text} is no signal", hint)
         return int(found)
 
     def attributes(self) -> dict[str, str]:
@@ -234,6 +290,21 @@ class _Reader:
             else c.spelled.lstrip("+"): self.job.expand(c.value, self.proc).text
             for c in own
         }
+
+
+def _check(job: Job) -> str:
+    path = shlex.quote(os.path.relpath(job.path))
+    return f"correct that line; to see all that is wrong: {program()} check {path}"
+
+
+def _run_from(job: Job, name: str) -> str:
+    """Return the command that rehearses where the executable is found; empty when nowhere."""
+    for folder in job.path.parents[:3]:
+        if folder != job.folder and (folder / name).is_file():
+            path = shlex.quote(os.path.relpath(job.path, folder))
+            where = in_folder(folder, f"{program()} rehearse {path}")
+            return f"run it from where you condor_submit it: {where}"
+    return ""
 
 
 def _imported(wanted: str) -> dict[str, str]:

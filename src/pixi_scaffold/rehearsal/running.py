@@ -22,7 +22,8 @@ class Clock:
 
     evict_after: seconds after the first start, None once it was done. hard: evict without a
     signal. kill_signal, grace: how it is asked to leave, and the seconds that it then has.
-    timeout: seconds for everything. cancel: set from another thread, it ends the job.
+    timeout: seconds for everything. cancel: set from another thread, it ends the job. allowed:
+    seconds of the run that comes next, after which HTCondor ends the job.
     """
 
     kill_signal: int
@@ -32,6 +33,12 @@ class Clock:
     timeout: float | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
     began: float = 0.0
+    allowed: float | None = None
+
+    def go_on(self) -> None:
+        """Raise KeyboardInterrupt when it was cancelled."""
+        if self.cancel.is_set():
+            raise KeyboardInterrupt
 
     @property
     def evict_at(self) -> float | None:
@@ -43,7 +50,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Ran:
-    """How a run ended. ended: exited, evicted, killed, timeout, disk, or not-started.
+    """How a run ended. ended: exited, evicted, killed, overdue, timeout, disk, or not-started.
 
     status: exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the
     largest process, which was a copy of the launcher before it executed the job, of `own` bytes.
@@ -95,6 +102,8 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
         why = " ".join(said) or "the launcher ended early"
         raise ScaffoldError(f"the job could not be started: {why}", "try: --no-isolation")
     meter.look_at_disk()
+    if ran.ended == "exited" and ran.status and meter.out_of_space():
+        ran.ended = "disk"
     if ran.largest > ran.own or not meter.memory:  # never seen: it is all that is known
         meter.memory = max(meter.memory, ran.largest)
     return ran
@@ -135,19 +144,22 @@ class _Watch:
     over: bool = False
     ended: str = ""
     kill_at: float | None = None
+    due_at: float | None = None
 
     def start(self) -> None:
+        now = time.monotonic()
         self.running = True
-        self.clock.began = self.clock.began or time.monotonic()
+        self.clock.began = self.clock.began or now
+        if self.clock.allowed is not None:
+            self.due_at = now + self.clock.allowed
 
     def pause(self) -> float:
         """Return how long to wait for news: shortly, but not past the next thing to do."""
-        due = [t for t in (self.clock.evict_at, self.kill_at) if t is not None]
+        due = [t for t in (self.clock.evict_at, self.kill_at, self.due_at) if t is not None]
         return max(0.0, min([0.05, *(t - time.monotonic() for t in due)]))
 
     def look(self, pid: int) -> None:
-        if self.clock.cancel.is_set():
-            raise KeyboardInterrupt
+        self.clock.go_on()
         if not self.running or self.over:
             return
         self.meter.look(pid)
@@ -155,12 +167,16 @@ class _Watch:
         evict_at, timeout = self.clock.evict_at, self.clock.timeout
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
-            self._kill("killed")
-        elif evict_at is not None and now >= evict_at and not self.ended:
+            self._kill("killed" if self.ended == "evicted" else self.ended)
+        elif self.ended:
+            return
+        elif self.due_at is not None and now >= self.due_at:
+            self._ask_to_leave("overdue", now)
+        elif evict_at is not None and now >= evict_at:
             self._evict(now)
-        elif not self.ended and timeout is not None and now > self.clock.began + timeout:
+        elif timeout is not None and now > self.clock.began + timeout:
             self._kill("timeout")
-        elif not self.ended and self.meter.out_of_space():
+        elif self.meter.out_of_space():
             self._kill("disk")
 
     def _kill(self, why: str) -> None:
@@ -168,13 +184,17 @@ class _Watch:
         self.send(str(int(signal.SIGKILL)))
 
     def _evict(self, now: float) -> None:
-        clock = self.clock
-        clock.evict_after = None
-        if clock.hard:
+        self.clock.evict_after = None
+        if self.clock.hard:
             self._kill("killed")
-            return
-        self.ended = "evicted"
+        else:
+            self._ask_to_leave("evicted", now)
+
+    def _ask_to_leave(self, why: str, now: float) -> None:
+        clock = self.clock
+        self.ended, self.due_at = why, None
         self.kill_at = now + clock.grace
         name = signal.Signals(clock.kill_signal).name
-        self.tell(f"{name} after {now - clock.began:.1f} s: the job is asked to leave")
+        after = f"{name} after {now - clock.began:.1f} s"
+        self.tell(f"{after}: the job is asked to leave, within {clock.grace:g} s")
         self.send(str(clock.kill_signal))

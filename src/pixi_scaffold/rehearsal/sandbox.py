@@ -2,7 +2,7 @@
 
 Measured with HTCondor 25.14 (tests/test_rehearsal_judge.py compares): the executable keeps its
 name; stdout and stderr are _condor_stdout and _condor_stderr while the job runs; folders that an
-output's new name needs are made.
+output's new name needs are made, also in place of a file; a file never takes a folder's place.
 """
 
 from __future__ import annotations
@@ -15,19 +15,35 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.rehearsal.plan import Plan
-from pixi_scaffold.rehearsal.transfer import Failure, Sent, is_url, send
+from pixi_scaffold.rehearsal.transfer import (
+    Failure,
+    Place,
+    Sent,
+    Stop,
+    allowed,
+    copy,
+    go_on,
+    is_url,
+    send,
+)
 
 STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
+KEPT = "destination"
+"""Folder of the results for what HTCondor would send to the URL of output_destination."""
 _OWN = (".job.ad", ".machine.ad")
 _CYCLE = 20
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """One scratch folder. `root` holds it and what belongs to it (private /tmp)."""
+    """One scratch folder. `root` holds it and what belongs to it (private /tmp).
+
+    stop: called while files are copied; what it raises ends that.
+    """
 
     plan: Plan
     root: Path
+    stop: Stop = go_on
     catalog: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -47,21 +63,36 @@ class Sandbox:
         taken = [stand_ins.get(name, name) for name in plan.inputs]
         names = [str(name) for name in taken if name is not None]
         names += [plan.stdin] if plan.stdin else []
-        sent = send(names, plan.iwd, self._into, preserve=plan.preserve_paths)
+        sent = self._send(names, plan.iwd, self._into)
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
-            own = send([str(plan.executable)], plan.iwd, self._into, preserve=False)
+            own = send([str(plan.executable)], plan.iwd, self._into, preserve=False, stop=self.stop)
             sent.size += own.size
             sent.failures += own.failures
             (self.scratch / plan.executable.name).chmod(0o755)
         if spool.is_dir():
             for path in sorted(spool.iterdir()):
-                _overlay(path, self.scratch / path.name)
+                self._overlay(path, self.scratch / path.name)
         return sent
+
+    def _send(self, names: list[str], base: Path, place: Place) -> Sent:
+        return send(names, base, place, preserve=self.plan.preserve_paths, stop=self.stop)
 
     def _into(self, name: str) -> Path:
         return self.scratch / name
+
+    def _overlay(self, source: Path, target: Path) -> None:
+        """Put a kept file or folder in place of what has its name."""
+        _put_away(target)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=self._copy)
+        else:
+            self._copy(source, target)
+
+    def _copy(self, source: str | Path, target: str | Path) -> None:
+        self.stop()
+        copy(Path(source), Path(target), self.stop)
 
     def open_logs(self) -> None:
         """Make stdout and stderr as HTCondor does: emptied, or continued for a checkpointing job.
@@ -109,11 +140,12 @@ class Sandbox:
         fresh = spool.with_name(spool.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        sent = send(wanted, self.scratch, lambda name: fresh / name, preserve=plan.preserve_paths)
+        sent = self._send(wanted, self.scratch, lambda name: fresh / name)
         if not sent.failures:
             spool.mkdir(exist_ok=True)
             for path in sorted(fresh.iterdir()):
-                _overlay(path, spool / path.name, move=True)
+                _put_away(spool / path.name)
+                path.rename(spool / path.name)
         shutil.rmtree(fresh, ignore_errors=True)
         return sent
 
@@ -127,23 +159,17 @@ class Sandbox:
         if failed:
             names = self._logs()
         out = _Results(plan, results)
-        sent = send(names, self.scratch, out.place, preserve=plan.preserve_paths)
+        sent = self._send(names, self.scratch, out.place)
         sent.failures += out.failures
+        sent.urls += out.urls
         return sent
 
 
-def _overlay(source: Path, target: Path, *, move: bool = False) -> None:
-    """Put a kept file or folder in place of what has its name."""
+def _put_away(target: Path) -> None:
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     elif os.path.lexists(target):
         target.unlink()
-    if move:
-        source.rename(target)
-    elif source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copy2(source, target)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -154,41 +180,54 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (found.st_mtime_ns, found.st_size)
 
 
-def _can_be_made(folder: Path) -> bool:
-    """Whether the user may write there, and so make folders that are missing."""
-    while not folder.exists() and folder != folder.parent:
+def _why_not(folder: Path) -> int:
+    """Return the errno of making files there, or folders that are missing; 0 when that goes."""
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+    if not folder.is_dir():
+        return errno.ENOTDIR
+    return 0 if allowed(folder, os.W_OK) else errno.EACCES
 
 
 @dataclass(slots=True)
 class _Results:
-    """Where each output goes: transfer_output_remaps, output, error, output_destination."""
+    """Where each output goes: transfer_output_remaps, output, error, output_destination.
+
+    folders: those that are made in place of a file.
+    """
 
     plan: Plan
     results: Path
     failures: list[Failure] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
 
     def place(self, name: str) -> Path | None:
+        """Return where an output is put here; what it is called with, see transfer.Place."""
         logs = {STDOUT: self.plan.stdout, STDERR: self.plan.stderr}
-        if name in logs:
-            target = logs[name]
-        elif self.plan.destination:
-            return None
-        else:
-            target = self._remapped(name)
+        if name not in logs and is_url(self.plan.destination) and self._folder is None:
+            return self.results / KEPT / name
+        named = self._remapped(name) if self._folder is None else str(self._folder / name)
+        target = logs.get(name, named)
         if is_url(target):
+            self.urls.append(name)
             return None
         path = self.plan.iwd / target
-        number = 0
-        if not _can_be_made(path.parent):
-            number = errno.EACCES
-        elif name in logs and path.is_dir():
+        number = 0 if path.parent in self.folders else _why_not(path.parent)
+        if not number and not name.endswith("/") and (path.is_dir() or target.endswith("/")):
             number = errno.EISDIR
         if number:
             self.failures.append(Failure(path, number, reading=False))
             return None
+        if name.endswith("/") and path.is_file():
+            self.folders.add(path)
         return inside(self.results, self.plan.job.folder, path)
+
+    @property
+    def _folder(self) -> Path | None:
+        """Where output_destination is a folder of this machine; HTCondor ignores a plain path."""
+        scheme, separator, path = self.plan.destination.partition("://")
+        return Path(path) if separator and scheme == "file" else None
 
     def _remapped(self, name: str) -> str:
         """Return the new name: by its own, or by the folder that it is in; again and again."""
@@ -197,7 +236,8 @@ class _Results:
             for parent in (pure, *pure.parents):
                 target = self.plan.remaps.get(str(parent))
                 if target is not None and str(parent) != ".":
-                    name = str(PurePosixPath(target) / pure.relative_to(parent))
+                    rest = pure.relative_to(parent)
+                    name = str(PurePosixPath(target) / rest) if parent != pure else target
                     break
             else:
                 return name

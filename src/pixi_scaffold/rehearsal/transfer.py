@@ -2,7 +2,8 @@
 
 Measured with HTCondor 25.14: a symbolic link to a file becomes a file, one to a folder is refused
 (errno 21), one that leads nowhere is left out inside a folder and an error (errno 2) by itself;
-`folder/` means its contents; a later file replaces an earlier one of the same name.
+`folder/` means its contents; a later file replaces an earlier one of the same name; a folder keeps
+its mode, and one that may not be read comes empty.
 """
 
 from __future__ import annotations
@@ -49,91 +50,126 @@ def is_url(name: str) -> bool:
 
 
 Place = Callable[[str], Path | None]
-"""From a name at the target to the path to write; None when it goes to a URL."""
+"""From a name at the target (a folder's ends in a slash) to the path to write; None for nowhere."""
+Stop = Callable[[], None]
+"""Called before each file and within large ones: raises when the rehearsal was interrupted."""
+CHUNK = 64 << 20
+"""Bytes that are copied between two looks at whether to stop."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""This machine's lack of room is no failure of the job's: it ends the rehearsal."""
 
 
-def send(names: Iterable[str], base: Path, place: Place, *, preserve: bool) -> Sent:
+def go_on() -> None:
+    """Never stop."""
+
+
+def send(
+    names: Iterable[str], base: Path, place: Place, *, preserve: bool, stop: Stop = go_on
+) -> Sent:
     """Copy the named files and folders; relative names start at `base`.
 
     preserve: keep folders in a name (`a/b` arrives as a/b, not as b). What fails is in the answer
-    and the rest is copied all the same.
+    and the rest is copied all the same. Raises OSError when this machine's disk is full.
     """
-    sent = Sent()
+    sending = _Sending(place, stop)
     for name in names:
         if is_url(name):
-            sent.urls.append(name)
+            sending.sent.urls.append(name)
             continue
         relative = PurePosixPath(name)
         parent = relative.parent if preserve and not relative.is_absolute() else PurePosixPath()
         if name.endswith("/"):
             target = relative if preserve and not relative.is_absolute() else PurePosixPath()
-            _contents(base / name, target, place, sent)
+            sending.contents(base / name, target)
         else:
-            _one(base / name, parent / relative.name, place, sent, top=True)
-    return sent
+            sending.one(base / name, parent / relative.name, top=True)
+    return sending.sent
 
 
-def _contents(folder: Path, target: PurePosixPath, place: Place, sent: Sent) -> None:
-    if not folder.is_dir():
-        number = errno.ENOTDIR if os.path.lexists(str(folder).rstrip("/")) else errno.ENOENT
-        sent.failures.append(Failure(folder, number))
-        return
-    if target != PurePosixPath():
-        _folder(target, place)
-    for path in _listed(folder, sent):
-        _one(path, target / path.name, place, sent, top=False)
+@dataclass(slots=True)
+class _Sending:
+    """One transfer, as far as it is."""
 
+    place: Place
+    stop: Stop
+    sent: Sent = field(default_factory=Sent)
 
-def _one(path: Path, target: PurePosixPath, place: Place, sent: Sent, *, top: bool) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        if top or error.errno != errno.ENOENT:
-            sent.failures.append(Failure(path, error.errno or errno.EIO))
-        return
-    if stat.S_ISDIR(mode):
-        if path.is_symlink():
-            sent.failures.append(Failure(path, errno.EISDIR))
+    def fail(self, path: Path, error: OSError, *, reading: bool = True) -> None:
+        if error.errno in FULL:
+            raise error
+        self.sent.failures.append(Failure(path, error.errno or errno.EIO, reading))
+
+    def contents(self, folder: Path, target: PurePosixPath) -> None:
+        if not folder.is_dir():
+            number = errno.ENOTDIR if os.path.lexists(str(folder).rstrip("/")) else errno.ENOENT
+            self.sent.failures.append(Failure(folder, number))
             return
-        _folder(target, place)
-        for inner in _listed(path, sent):
-            _one(inner, target / inner.name, place, sent, top=False)
-    elif stat.S_ISREG(mode):
-        _file(path, target, place, sent)
+        self.inside(folder, target)
+
+    def one(self, path: Path, target: PurePosixPath, *, top: bool) -> None:
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            if top or error.errno != errno.ENOENT:
+                self.fail(path, error)
+            return
+        if stat.S_ISDIR(mode):
+            if path.is_symlink():
+                self.sent.failures.append(Failure(path, errno.EISDIR))
+                return
+            self.inside(path, target)
+        elif stat.S_ISREG(mode):
+            self.file(path, target)
+
+    def inside(self, folder: Path, target: PurePosixPath) -> None:
+        """Make the folder there, unless it is the top, and copy what is in it."""
+        self.stop()
+        where = None if target == PurePosixPath() else self.place(f"{target}/")
+        try:
+            mode = folder.stat().st_mode
+            if where is not None and not where.is_dir():
+                where.mkdir(parents=True)
+                where.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
+            listed = sorted(folder.iterdir()) if allowed(folder, os.R_OK) else []
+        except OSError as error:
+            self.fail(folder, error)
+            return
+        for path in listed:
+            if where is not None and not mode & stat.S_IWUSR:  # it has that mode there, too
+                self.sent.failures.append(Failure(where / path.name, errno.EACCES, reading=False))
+            else:
+                self.one(path, target / path.name, top=False)
+
+    def file(self, path: Path, target: PurePosixPath) -> None:
+        self.stop()
+        where = self.place(str(target))
+        if where is None:
+            return
+        reading = True
+        try:
+            reading = not allowed(path, os.R_OK)
+            if reading:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            where.parent.mkdir(parents=True, exist_ok=True)
+            copy(path, where, self.stop)
+        except OSError as error:
+            self.fail(path if reading else where, error, reading=reading)
+            return
+        self.sent.names.append(str(target))
+        self.sent.size += where.stat().st_size
 
 
-def _listed(folder: Path, sent: Sent) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        sent.failures.append(Failure(folder, error.errno or errno.EIO))
-        return []
+def allowed(path: Path, wanted: int) -> bool:
+    """Whether the owner may read (os.R_OK) or write (os.W_OK) there, also when that is root.
+
+    Jobs are not root's: root here is taken for a user.
+    """
+    found = path.stat()
+    owner = found.st_uid != os.geteuid() or bool(found.st_mode & wanted << 6)
+    return owner and os.access(path, wanted)
 
 
-def _folder(target: PurePosixPath, place: Place) -> None:
-    where = place(str(target))
-    if where is not None:
-        where.mkdir(parents=True, exist_ok=True)
-
-
-def _file(path: Path, target: PurePosixPath, place: Place, sent: Sent) -> None:
-    where = place(str(target))
-    if where is None:
-        sent.urls.append(str(target))
-        return
-    try:
-        where.parent.mkdir(parents=True, exist_ok=True)
-        copy(path, where)
-    except OSError as error:
-        reading = not os.access(path, os.R_OK)
-        failed = path if reading else where
-        sent.failures.append(Failure(failed, error.errno or errno.EIO, reading))
-        return
-    sent.names.append(str(target))
-    sent.size += where.stat().st_size
-
-
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, stop: Stop = go_on) -> None:
     """Copy one file with its mode, as a reflink where the file system can.
 
     Never as a hard link: a job that writes into its input would write into the original.
@@ -142,7 +178,7 @@ def copy(source: Path, target: Path) -> None:
         target.unlink()
     with source.open("rb") as reader, target.open("xb") as writer:
         if not _reflink(reader.fileno(), writer.fileno()):
-            _copy_bytes(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
+            _copy_bytes(reader.fileno(), writer.fileno(), stop)
     shutil.copymode(source, target)
 
 
@@ -155,15 +191,25 @@ def _reflink(reader: int, writer: int) -> bool:
     return False
 
 
-def _copy_bytes(reader: int, writer: int, size: int) -> None:
+def _copy_bytes(reader: int, writer: int, stop: Stop) -> None:
     """Copy inside the kernel where that works, else through memory."""
     if hasattr(os, "copy_file_range"):
-        with contextlib.suppress(OSError):  # EXDEV on old kernels, EINVAL on some file systems
-            while os.copy_file_range(reader, writer, max(size, 1 << 20)):
-                pass
+        try:
+            while os.copy_file_range(reader, writer, CHUNK):
+                stop()
             return
+        except OSError as error:  # EXDEV on old kernels, EINVAL on some file systems
+            if error.errno in FULL:
+                raise
         os.lseek(reader, 0, os.SEEK_SET)
         os.lseek(writer, 0, os.SEEK_SET)
         os.ftruncate(writer, 0)
     while chunk := os.read(reader, 1 << 20):
-        os.write(writer, chunk)
+        stop()
+        _write(writer, chunk)
+
+
+def _write(writer: int, chunk: bytes) -> None:
+    """Write all of it: write(2) may take less, on a disk that is nearly full."""
+    while chunk:
+        chunk = chunk[os.write(writer, chunk) :]

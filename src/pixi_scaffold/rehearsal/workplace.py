@@ -1,0 +1,93 @@
+"""Where sandboxes are made, and how nothing is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pixi_scaffold.errors import UsageError
+
+_PREFIX, _LOCK = "rehearsal-", "lock"
+
+
+@contextlib.contextmanager
+def workplace(scratch: Path | None, keep: bool, tell: Callable[[str], None]) -> Iterator[Path]:
+    """Give a new folder, which is removed at the end; kept, it is named when the end is an error.
+
+    What earlier rehearsals left there that were killed is removed, too.
+    Raises UsageError when none can be made in `scratch`.
+    """
+    parent = scratch or scratch_folder()
+    try:
+        _sweep(parent)
+        place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as error:
+        raise UsageError(
+            f"no sandbox can be made in {parent}: {error.strerror}",
+            "name a folder that is there and that you may write to: --scratch FOLDER",
+        ) from error
+    with contextlib.ExitStack() as stack:
+        if not keep:
+            stack.enter_context(_claimed(place))
+        try:
+            yield Path(os.path.realpath(place))
+        except BaseException:
+            if keep:
+                tell(f"the sandbox is kept: {place}")
+            raise
+        finally:
+            if not keep:
+                remove(place)
+
+
+@contextlib.contextmanager
+def _claimed(place: Path) -> Iterator[None]:
+    """Hold a lock in the folder, by which another rehearsal sees that this one lives."""
+    import fcntl  # not on Windows, where all else of the program runs
+
+    fresh = place / f"{_LOCK}.new"
+    with fresh.open("w") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+            fcntl.flock(file, fcntl.LOCK_EX)
+            fresh.rename(place / _LOCK)  # nobody sees it without the lock
+        yield
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what rehearsals left that were killed (SIGKILL, or a machine that went down)."""
+    import fcntl
+
+    for place in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # it lives, it is somebody else's, or it just went
+            if place.is_symlink() or place.stat().st_uid != os.geteuid():
+                continue
+            with (place / _LOCK).open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(place)
+
+
+def scratch_folder() -> Path:
+    """Return where sandboxes are made: TMPDIR, or /var/tmp, which is seldom in memory."""
+    if "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK):  # noqa: S108
+        return Path("/var/tmp")  # noqa: S108
+    return Path(tempfile.gettempdir())
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also one in which the job took away its own rights."""
+
+    def retry(_function: object, path: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            parent = Path(path).parent
+            parent.chmod(0o700)
+            if Path(path).is_dir() and not Path(path).is_symlink():
+                Path(path).chmod(0o700)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                Path(path).unlink()
+
+    shutil.rmtree(folder, onerror=retry)
