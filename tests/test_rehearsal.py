@@ -6,25 +6,28 @@ import errno
 import json
 import signal
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Plan, read_plan, transfer
+from pixi_scaffold.rehearsal import Outcome, Plan, Usage, read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.comparison import compare
 from pixi_scaffold.rehearsal.delivery import (
     ALLOW_CPU,
     STAGED,
     deliver,
-    gpu_ids,
-    names_of,
     unanswered,
 )
+from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
+from pixi_scaffold.rehearsal.numbers import job_name, numbered
 from pixi_scaffold.rehearsal.transfer import is_url, send
+from pixi_scaffold.rehearse import _when
 
 MIB = 1 << 20
 
@@ -129,6 +132,35 @@ def _full(_name: str) -> Path:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_names_of_jobs(tmp_path: Path) -> None:
+    for name in ("a/t.sub", "b/t.sub", "t.job"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("executable = x\nqueue 2\nqueue 2\n")
+    (tmp_path / "below").mkdir()
+
+    def names(path: str, folder: Path) -> list[str]:
+        found = numbered(read_description(folder / path, folder))
+        return [job_name(job, number) for number, job in found.items()]
+
+    assert names("a/t.sub", tmp_path) == ["a/t-0", "a/t-1", "a/t-2", "a/t-3"]
+    assert names("b/t.sub", tmp_path)[0] == "b/t-0"
+    assert names("t.job", tmp_path)[0] == "t.job-0"
+    assert names("../t.job", tmp_path / "below")[0] == "up/t.job-0"
+
+
+def test_numbers_go_on_from_one_queue_statement_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    path = tmp_path / "job.sub"
+    path.write_text(
+        "executable = run.sh\narguments = $(x) $(Process) $(ProcId) $(Row) $INT(Process,%02d)\n"
+        "queue 2 x in (a, b)\nqueue x in (c, d)\n"
+    )
+    plans = [read_plan(j, n) for n, j in numbered(read_description(path, tmp_path)).items()]
+    assert [p.proc for p in plans] == [0, 1, 2, 3, 4, 5]
+    assert plans[3].arguments == ("b", "3", "3", "1", "03")
+    assert plans[5].arguments == ("d", "5", "5", "1", "05")
+
+
 def test_arithmetic_in_requests(tmp_path: Path) -> None:
     found = plan(tmp_path, "request_cpus = 1+1\nrequest_memory = 100 * 2\nrequest_disk = 2*1024")
     assert (found.cpus, found.memory, found.disk) == (2, 200 * MIB, 2 * MIB)
@@ -137,6 +169,12 @@ def test_arithmetic_in_requests(tmp_path: Path) -> None:
     )
     assert (found.cpus, found.memory) == (1, None)
     assert "request_cpus is an expression" in found.notes[0]
+
+
+def test_an_eviction_at_random_is_within_the_run() -> None:
+    whole = replace(Outcome.nothing("job-0", 0), usage=Usage(seconds=100.0))
+    times = {_when("random", whole) for _ in range(50)}
+    assert 10 <= min(times) < max(times) <= 90
 
 
 def test_what_a_url_is() -> None:
@@ -226,10 +264,42 @@ def test_nothing_but_times_is_not_compared(tmp_path: Path) -> None:
 
 def test_gpus_are_real_first() -> None:
     listing = "GPU 0: Tesla T4 (UUID: GPU-12ab-34)\nGPU 1: Tesla T4 (UUID: GPU-56cd-78)\n"
-    assert gpu_ids(listing, 9) == ("GPU-12ab-34", "GPU-56cd-78")
-    assert names_of(1, gpu_ids(listing, 9)) == ("GPU-12ab-34",)
-    assert names_of(2, ()) == ("GPU-00000001", "GPU-00000002")
-    assert names_of(0, ()) == ()
+    assert gpu_ids(listing) == ("GPU-12ab-34", "GPU-56cd-78")
+    with Gpus(gpu_ids(listing)).lent(3, lambda: None) as own:
+        assert own == ("GPU-12ab-34", "GPU-56cd-78", "GPU-00000001")
+    with Gpus(()).lent(2, lambda: None) as own:
+        assert own == ("GPU-00000001", "GPU-00000002")
+    with Gpus(()).lent(0, lambda: None) as own:
+        assert own == ()
+
+
+def test_jobs_that_run_together_have_gpus_of_their_own() -> None:
+    gpus = Gpus(("GPU-a", "GPU-b"))
+    seen: list[str] = []
+    together = threading.Barrier(2)
+
+    def job() -> None:
+        with gpus.lent(1, lambda: None) as own:
+            together.wait(10)
+            seen.extend(own)
+            together.wait(10)
+
+    threads = [threading.Thread(target=job) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert set(seen[:2]) == set(seen[2:]) == {"GPU-a", "GPU-b"}
+
+
+def test_waiting_for_a_gpu_ends_when_it_is_told() -> None:
+    gpus = Gpus(("GPU-a",))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with gpus.lent(1, stop), pytest.raises(KeyboardInterrupt), gpus.lent(1, stop):
+        pass
 
 
 def test_an_environment_of_the_cpu_needs_no_gpu(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from pixi_scaffold import rehearse
+from pixi_scaffold.job import read_description
+from pixi_scaffold.rehearsal import Setting, attempts, read_plan, rehearse_job
+from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold
 
@@ -326,7 +329,7 @@ def test_one_job_is_not_rehearsed_twice_at_once(job: Job, tmp_path: Path) -> Non
     argv = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", "--scratch", tmp_path]
     process = subprocess.Popen(argv, cwd=job.folder, stdout=subprocess.DEVNULL)
     try:
-        _wait_for(tmp_path)
+        wait_for(tmp_path)
         assert "job-0 is being rehearsed already" in job.rehearse(code=1).err
     finally:
         process.send_signal(signal.SIGINT)
@@ -343,7 +346,7 @@ def test_a_second_signal_does_not_stop_the_clean_up(job: Job, tmp_path: Path, pa
     process = subprocess.Popen(
         argv, cwd=job.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    _wait_for(tmp_path)
+    wait_for(tmp_path)
     process.send_signal(signal.SIGINT)
     time.sleep(pause)
     process.send_signal(signal.SIGINT)
@@ -376,12 +379,23 @@ def test_a_signal_that_comes_while_another_is_taken_in_does_not_hang_it() -> Non
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rehearse._in_parallel(one, {0: None}, 1, cancel, Silent())
+        in_parallel(one, [0], 1, cancel, Silent())
 
 
-def _wait_for(scratch: Path) -> None:
+def started(job: Job, *options: object) -> subprocess.Popen[str]:
+    """A rehearsal that runs beside the test."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", *map(str, options)],
+        cwd=job.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(scratch: Path, name: str = "ready") -> None:
     end = time.monotonic() + 30
-    while not list(scratch.glob("rehearsal-*/*/scratch/ready")):
+    while not list(scratch.glob(f"rehearsal-*/*/scratch/{name}")):
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -408,7 +422,7 @@ def test_nothing_outlives_the_job(job: Job, tmp_path: Path) -> None:
 
 
 @linux
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_rehearsal_leaves_nothing(job: Job, tmp_path: Path, sig: int) -> None:
     job.write(
         "trap '' INT TERM; (setsid sleep 98766 &); echo > ready; while :; do sleep 98766; done"
@@ -428,18 +442,109 @@ def test_an_interrupted_rehearsal_leaves_nothing(job: Job, tmp_path: Path, sig: 
     while processes("sleep 98766"):
         assert time.monotonic() < end
         time.sleep(0.05)
-    if sig != signal.SIGKILL:
-        assert "Traceback" not in out
-        assert not sandboxes(tmp_path)
+    if sig == signal.SIGKILL:
+        job.write("true")
+        job.rehearse("--scratch", tmp_path)  # it removes what the other one left
+    assert "Traceback" not in out
+    assert not sandboxes(tmp_path)
+
+
+@linux
+def test_copying_is_interrupted_and_nothing_half_is_left(job: Job, tmp_path: Path) -> None:
+    (job.folder / "d").mkdir()
+    for number in range(20000):
+        (job.folder / "d" / str(number)).touch()
+    job.write("sleep 98774", "transfer_input_files = d")
+    process = started(job, "--scratch", tmp_path)
+    wait_for(tmp_path, "d")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, out
+    assert time.monotonic() - began < 10
+    assert "interrupted: ending the job, then removing what it left" in out
+    assert not sandboxes(tmp_path)
+    assert not (job.folder / ".pixi" / "rehearsal" / "job-0").exists()
+
+
+@linux
+def test_a_sandbox_that_is_kept_is_named_at_an_interruption(job: Job, tmp_path: Path) -> None:
+    job.write("echo > ready; sleep 98775")
+    process = started(job, "--scratch", tmp_path, "--keep")
+    wait_for(tmp_path)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    [kept] = sandboxes(tmp_path)
+    assert f"the sandbox is kept: {kept}" in out
+    assert (kept / "sandbox-1" / "scratch" / "ready").exists()
+    job.write("true")
+    job.rehearse("--scratch", tmp_path)
+    assert sandboxes(tmp_path) == [kept], "nobody removes what was to be kept"
 
 
 def test_a_timeout_is_a_finding(job: Job, tmp_path: Path) -> None:
-    job.write("echo begun; sleep 98767")
+    job.write("echo begun; trap '' TERM; (sleep 98767 &); for i in {1..300}; do sleep 0.1; done")
     ran = job.rehearse("--timeout", 1, "--scratch", tmp_path, code=3)
+    assert "1." in next(line for line in ran.out.splitlines() if line.startswith("job "))
     assert "--timeout" in ran.out
     assert "begun" in ran.out
     assert "left behind" not in ran.out, "what it runs itself is not left behind"
     assert not processes("sleep 98767")
+
+
+def test_a_timeout_is_for_all_attempts_together(job: Job) -> None:
+    job.write("sleep 0.4; exit 85", "checkpoint_exit_code = 85")
+    found = job.found("--timeout", 1.5, code=3)
+    assert (found["state"], found["attempts"][-1]["ended"]) == ("stopped", "timeout")
+    assert 1 < len(found["attempts"]) < 6
+
+
+def test_checkpoints_have_a_limit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.write(
+        "n=$(cat c || echo 0); echo $((n+1)) > c; [ $n -ge 5 ] || exit 85",
+        "checkpoint_exit_code = 85\ntransfer_checkpoint_files = c",
+    )
+    assert len(job.found()["attempts"]) == 6
+    monkeypatch.setattr(attempts, "CHECKPOINTS", 3)
+    description = read_description(job.folder / "job.sub", job.folder)
+    outcome = rehearse_job(read_plan(description.jobs[0], 0), Setting(job.folder / "results"))
+    assert (outcome.state, len(outcome.attempts)) == ("stopped", 3)
+
+
+def small_disk(job: Job, folder: Path, *options: object) -> Ran:
+    """Rehearse with the sandbox on a disk of 150 MiB."""
+    folder.mkdir()
+    script = 'mount -t tmpfs -o size=150m none "$0" && exec "$@"'
+    argv = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub", "--scratch", folder]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, folder, *argv, *map(str, options)],
+        cwd=job.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no disk can be mounted here: {done.stderr}")
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@linux
+def test_a_full_disk_of_this_machine_is_not_the_jobs_fault(job: Job, tmp_path: Path) -> None:
+    with (job.folder / "large").open("wb") as file:
+        file.truncate(200 << 20)
+    job.write("true", "transfer_input_files = large")
+    ran = small_disk(job, tmp_path / "one")
+    assert ran.code == 1, ran
+    assert "No space left" in ran.err
+    assert "--scratch FOLDER" in ran.err
+    job.write("head -c 70M /dev/zero > a; sleep 1; rm a; sleep 0.5", 'transfer_output_files = ""')
+    assert small_disk(job, tmp_path / "two").code == 0, "half of it is not too much"
+    job.write("while :; do head -c 10M /dev/zero >> a || exit 1; sleep 0.1; done")
+    ran = small_disk(job, tmp_path / "three")
+    assert ran.code == 3
+    assert "nearly filled the disk of this machine" in ran.out
+    assert "--scratch FOLDER" in ran.out
 
 
 def test_keep_keeps_the_sandbox(job: Job, tmp_path: Path) -> None:
@@ -485,6 +590,107 @@ def test_a_job_that_leaves_before_it_saves(job: Job) -> None:
 
 
 @linux
+@pytest.mark.parametrize(("asked", "option"), [("30", "1"), ("1", "30")])
+def test_a_job_that_does_not_leave_is_killed_after_the_shorter_time(
+    job: Job, asked: str, option: str
+) -> None:
+    job.write(
+        "trap '' TERM; grep -q 'NumJobStarts = 1' .job.ad || for i in {1..200}; do sleep 0.1; done",
+        f"job_max_vacate_time = {asked}\nwhen_to_transfer_output = ON_EXIT_OR_EVICT",
+    )
+    found = job.found("--evict-after", 0.3, "--grace", option, "--no-compare")
+    assert [a["ended"] for a in found["attempts"]] == ["killed", "exited"]
+    assert 1.2 < found["attempts"][0]["seconds"] < 10
+    assert "within 1 s" in job.rehearse("--evict-after", 0.3, "--grace", option, "--no-compare").out
+
+
+def test_an_eviction_that_kept_nothing_but_logs(job: Job) -> None:
+    job.write("echo begun; sleep 1", "when_to_transfer_output = ON_EXIT_OR_EVICT")
+    out = " ".join(job.rehearse("--evict-after", 0.3, "--no-compare").out.split())
+    assert "nothing but the logs was kept: evict it later" in out
+
+
+def test_success_is_what_the_description_says(job: Job) -> None:
+    job.write("exit 3", "success_exit_code = 3")
+    assert "exit code 3" in job.rehearse().out
+    job.rehearse("--evict-after", 5, code=3)
+    job.write("sleep 1; exit 3", "success_exit_code = 3")
+    assert len(job.found("--evict-after", "random")["attempts"]) == 2
+    job.write("exit 0", "success_exit_code = 3")
+    out = " ".join(job.rehearse(code=3).out.split())
+    assert "ended with exit code 0 (success_exit_code = 3)" in out
+    assert "tries it again (max_retries = 2)" in out
+
+
+def test_what_is_not_rehearsed_here(job: Job) -> None:
+    job.write("true", "should_transfer_files = NO")
+    assert "runs on a file system that machines share" in job.rehearse(code=1).err
+    job.write("true", "should_transfer_files = IF_NEEDED")
+    assert any("IF_NEEDED" in note for note in job.found()["notes"])
+    for items in ("queue x from seq 3 |", "queue x from -"):
+        job.write("true", queue=items)
+        error = job.rehearse(code=1).err
+        assert "it cannot be rehearsed here" in error
+        assert "write the items into a file" in error
+
+
+def test_an_image_that_is_not_built(job: Job) -> None:
+    (job.folder / "htcondor").mkdir()
+    job.write("true", "universe = container\ncontainer_image = a.sif")
+    out = " ".join(job.rehearse(code=3).out.split())
+    assert "on hold (13, 2)" in out
+    assert "build a.sif, or correct container_image" in out
+    (job.folder / "htcondor" / "a.def").touch()
+    hint = "apptainer build a.sif htcondor/a.def"
+    assert hint in " ".join(job.rehearse(code=3).out.split())
+    wanted = rehearse.Request(job.folder, Path("job.sub"), image_later=True)
+    report = rehearse.rehearse_here(wanted, Silent())
+    assert report.exit_code == 0
+    assert any("a.sif is not built yet" in note for note in report.facts["jobs"][0]["notes"])
+    (job.folder / "a.sif").touch()
+    job.rehearse()
+
+
+def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
+    path = job.write("true")
+    ran = scaffold("rehearse", "project/job.sub", cwd=tmp_path)
+    assert f"{path}:1" in ran.err
+    assert "run it from where you condor_submit it: cd project && " in ran.err
+    job.write("true", queue="queue 0")
+    assert "give its queue statement a number or items" in job.rehearse(code=3).err
+    job.write("true", queue="queue x from nope.txt")
+    assert "run it from the folder where you condor_submit it" in job.rehearse(code=3).err
+    job.write("true")
+    assert "--set A=VALUE" in job.rehearse("--set", "A", code=2).err
+    assert "--scratch FOLDER" in job.rehearse("--scratch", "/nope", code=2).err
+    assert "--evict-after 30" in job.rehearse("--evict-after", "soon", code=2).err
+    assert "--all --jobs 2" in job.rehearse("--jobs", 2, code=2).err
+    job.write("no-such-command")
+    assert "a command is not there" in job.rehearse(code=3).out
+    job.write("true", "transfer_input_files = env.tar.gz")
+    assert "lock, and then " in job.rehearse(code=3).out
+    (job.folder / "pixi.lock").touch()
+    assert "lock, and then " not in job.rehearse(code=3).out
+
+
+def test_the_memory_of_a_moment_is_not_told(job: Job) -> None:
+    job.write("true")
+    assert "too short to measure" in job.found()["results_of"]["memory"]["detail"]
+    job.write("sleep 0.4")
+    assert " of request_memory" in job.found()["results_of"]["memory"]["detail"]
+
+
+def test_nothing_is_fixed_after_a_failure(job: Job) -> None:
+    path = job.write("sleep 0.4; exit 1", "request_memory = 64GB")
+    before = path.read_text()
+    job.rehearse("--fix", code=3)
+    assert path.read_text() == before
+    job.write("sleep 0.4", "request_memory = 64GB")
+    job.rehearse("--fix")
+    assert path.read_text() != before
+
+
+@linux
 def test_over_memory_and_disk_is_held_and_fixed(job: Job) -> None:
     path = job.write(
         "python3 -c 'x = bytearray(300 << 20); import time; time.sleep(0.3)'; head -c 200M /dev/zero > big",
@@ -515,7 +721,7 @@ def test_memory_of_processes_that_start_others_counts_once(job: Job) -> None:
 
 
 def test_a_missing_request_is_added_before_the_queue(job: Job) -> None:
-    path = job.write("true", "request_memory = $(wanted)\nwanted = 8GB")
+    path = job.write("sleep 0.4", "request_memory = $(wanted)\nwanted = 8GB")
     path.write_text(path.read_text().replace("request_disk = 1GB\n", ""))
     assert "request_memory is no plain size" in job.rehearse("--fix", code=1).err
     path.write_text(path.read_text().replace("$(wanted)", "1GB"))
@@ -544,6 +750,26 @@ def test_the_jobs_of_a_sweep(job: Job) -> None:
         "queue 2 in (p, q)",
     )
     assert "all bring back same" in job.rehearse("--all", "--jobs", 4, code=3).out
+
+
+def test_jobs_run_at_the_same_time(job: Job) -> None:
+    script, output = "date +%s%N; sleep 2; date +%s%N", "output = $(Process).out"
+    job.write(script, output, "queue 3")
+    job.rehearse("--all", "--jobs", 3)
+    times = [[int(word) for word in job.text(f"{n}.out", n).split()] for n in range(3)]
+    assert max(begun for begun, _ in times) < min(ended for _, ended in times)
+
+
+def test_several_queue_statements_are_one_cluster(job: Job) -> None:
+    job.write(
+        "grep ^ProcId .job.ad; echo $1 > out-$1",
+        "arguments = $(Process)\noutput = $(Process).out\ntransfer_output_files = out-$(Process)",
+        "queue 2\nqueue 2",
+    )
+    document = job.rehearse("--all", "--jobs", 2, "--json").document
+    assert [j["proc"] for j in document["jobs"]] == [0, 1, 2, 3]
+    assert job.text("out-3", 3) == "3\n"
+    assert job.text("3.out", 3) == "ProcId = 3\n"
 
 
 def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:

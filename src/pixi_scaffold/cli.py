@@ -234,6 +234,8 @@ def rehearse(
     with _session("rehearse", as_json) as session:
         if every and proc is not None:
             raise UsageError("--proc names one job, --all takes every one", "use one of them")
+        if jobs > 1 and not every:
+            raise UsageError(f"--jobs {jobs} is for all jobs", f"add --all: --all --jobs {jobs}")
         request = Request(
             folder=Path(),
             description=expanded(description),
@@ -541,7 +543,7 @@ def _answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"{option} {text}: not of the form NAME=VALUE")
+        raise UsageError(f"{option} {text}: no value", f"write: {option} {name or 'NAME'}=VALUE")
     return name, value
 
 

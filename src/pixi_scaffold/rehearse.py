@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import shlex
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import Description, Job, read_description
-from pixi_scaffold.process import program, run, uninterrupted, which
+from pixi_scaffold.job.queue import items_elsewhere
+from pixi_scaffold.process import program, which
 from pixi_scaffold.rehearsal import (
     Eviction,
     Limits,
@@ -34,18 +31,18 @@ from pixi_scaffold.rehearsal.delivery import (
     STAGED,
     Delivery,
     deliver,
-    gpu_ids,
-    names_of,
+    missing_image,
 )
-from pixi_scaffold.rehearsal.findings import Rehearsed, advice_for, results_of
+from pixi_scaffold.rehearsal.findings import advice_for, results_of
+from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
-from pixi_scaffold.rehearsal.numbers import job_name
+from pixi_scaffold.rehearsal.numbers import RESULTS, alone, numbered
+from pixi_scaffold.rehearsal.parallel import in_parallel
+from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.report import Progress, Report, in_folder
 
 DESCRIPTION = Path("htcondor") / "train.sub"
-RESULTS = Path(".pixi") / "rehearsal"
-_SOON = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,8 @@ class Request:
     folder: where condor_submit would be run. proc: number of the job; None means the first. every:
     all jobs, `at_once` of them at a time. evict_after: seconds, `random`, or None. environment:
     an installed one to stage. show: folders that every worker has, too. variables: added to the
-    job's environment. more_arguments: words after the job's own, to shorten it.
+    job's environment. more_arguments: words after the job's own, to shorten it. image_later: a
+    container's image may still be missing.
     """
 
     folder: Path
@@ -76,6 +74,7 @@ class Request:
     scratch: Path | None = None
     keep: bool = False
     fix: bool = False
+    image_later: bool = False
 
 
 def rehearse(request: Request, progress: Progress) -> Report:
@@ -102,14 +101,14 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         )
     chosen = _chosen(description, request)
     progress.start("rehearse")
-    cancel = threading.Event()
+    wants_gpu = any(job.text("request_gpus") for job in chosen.values())
+    shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
 
     def one(number: int) -> Rehearsed:
-        job, proc = chosen[number]
-        return _one(request, job, proc, cancel, _teller(progress, len(chosen), number))
+        return _one(shared, chosen[number], number, _teller(progress, len(chosen), number))
 
-    with _alone(chosen):
-        done = _in_parallel(one, chosen, request.at_once, cancel, progress)
+    with alone(chosen):
+        done = in_parallel(one, chosen, request.at_once, shared.cancel, progress)
     changed = _fix(request, done)
     facts: dict[str, Any] = {
         "description": str(request.description),
@@ -133,111 +132,77 @@ def _read(path: Path, folder: Path) -> Description:
         raise UsageError(
             f"cannot read the submit description {path}: {error.strerror}", hint
         ) from error
+    places = {queue.line: queue for queue in description.queues}
     for problem in description.problems:
+        queue = places.get(problem.line)
+        if problem.kind == "queue" and queue is not None and items_elsewhere(queue.text):
+            raise Skipped(
+                f"{problem.file}:{problem.line}: {problem.message}",
+                "write the items into a file, and queue from that",
+            )
         if problem.kind in ("refused", "queue"):
             where = f"{problem.file}:{problem.line}"
             check = f"{program()} check {shlex.quote(os.path.relpath(path))}"
             raise CheckFailed(
                 f"condor_submit refuses {where}: {problem.message}",
-                f"correct that line; to see all that is wrong: {check}",
+                "correct that line, or run it from the folder where you condor_submit it; "
+                f"to see all that is wrong: {check}",
             )
     return description
 
 
-def _chosen(description: Description, request: Request) -> dict[int, tuple[Job, int]]:
-    """Return the jobs to rehearse, by number: its queue statement and its place there."""
-    jobs = [(job, n) for job in description.jobs for n in range(job.queue.total)]
+def _chosen(description: Description, request: Request) -> dict[int, Job]:
+    """Return the jobs to rehearse, by number."""
+    jobs = numbered(description)
     if not jobs:
-        raise CheckFailed(f"{description.path} queues no job")
+        line = description.queues[-1].line
+        hint = "give its queue statement a number or items"
+        raise CheckFailed(f"{description.path}:{line} queues no job", hint)
     if request.every:
-        return dict(enumerate(jobs))
+        return jobs
     number = request.proc or 0
-    if not 0 <= number < len(jobs):
+    if number not in jobs:
         raise UsageError(f"there is no job {number}", f"it queues jobs 0 to {len(jobs) - 1}")
     return {number: jobs[number]}
-
-
-@contextlib.contextmanager
-def _alone(chosen: Mapping[int, tuple[Job, int]]) -> Iterator[None]:
-    """Keep other rehearsals from these jobs, whose results lie in the same folders."""
-    import fcntl  # not on Windows, where all else of the program runs
-
-    names = {job.folder / RESULTS / f"{job_name(job, proc)}.lock" for job, proc in chosen.values()}
-    with contextlib.ExitStack() as stack:
-        for path in sorted(names):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(path.open("w"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ScaffoldError(
-                    f"{path.stem} is being rehearsed already, by another process",
-                    "wait until it has ended, or end it",
-                ) from error
-            except OSError as error:
-                raise ScaffoldError(
-                    f"cannot write {path}: {error.strerror}", "results of a rehearsal lie there"
-                ) from error
-        yield
 
 
 def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]:
     return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
 
 
-def _in_parallel(
-    one: Callable[[int], Rehearsed],
-    chosen: Mapping[int, object],
-    at_once: int,
-    cancel: threading.Event,
-    progress: Progress,
-) -> list[Rehearsed]:
-    """Run `one` for each number in threads; on Ctrl-C all of them end before it goes on.
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the jobs of one rehearsal share."""
 
-    A signal is only noted when it comes, and seen in the loop: an exception in the middle of the
-    clean-up, by a second Ctrl-C, would leave sandboxes behind, and a handler that sets `cancel`
-    waits for ever when it interrupts the same call, whose lock is not reentrant.
-    """
-    with uninterrupted() as caught, ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
-        futures = [pool.submit(one, number) for number in chosen]
-        began = time.monotonic()
-        try:
-            while not all(f.done() for f in futures):
-                ended = sum(f.done() for f in futures)
-                counted = f"{ended} of {len(futures)} jobs, " if len(futures) > 1 else ""
-                fraction = ended / len(futures) if len(futures) > 1 else None
-                progress.update(f"{counted}{time.monotonic() - began:.0f} s", fraction)
-                wait(futures, timeout=_SOON)
-                if caught or any(f.done() and f.exception() for f in futures):
-                    break
-        finally:
-            cancel.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-    broken = [e for f in futures if not f.cancelled() and (e := f.exception())]
-    if broken:  # the cause, not what ended because of it
-        raise next((e for e in broken if not isinstance(e, KeyboardInterrupt)), broken[0])
-    return [future.result() for future in futures]
+    request: Request
+    gpus: Gpus
+    cancel: threading.Event
+
+    def go_on(self) -> None:
+        if self.cancel.is_set():
+            raise KeyboardInterrupt
 
 
-def _one(
-    request: Request, job: Job, proc: int, cancel: threading.Event, tell: Callable[[str], None]
-) -> Rehearsed:
-    plan = _adjusted(read_plan(job, proc), request)
+def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) -> Rehearsed:
+    request = shared.request
+    plan = _adjusted(read_plan(job, number), request)
     root = workspace_root(plan.job.folder)
-    found = _gpus() if plan.gpus else ()
+    real = bool(shared.gpus.all)
     delivery = deliver(
-        plan,
-        root,
-        environment=request.environment,
-        network=request.network,
-        gpu=bool(found),
+        plan, root, environment=request.environment, network=request.network, gpu=real
     )
-    setting = _setting(request, plan, delivery, root, names_of(plan.gpus, found), cancel)
-    done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, proc), real_gpu=bool(found))
-    done = replace(done, shortened=bool(request.more_arguments))
-    if request.evict_after is None:
-        return replace(done, outcome=rehearse_job(plan, setting, tell))
-    return _evicted(request, done, setting, tell)
+    image = missing_image(plan)
+    if image and request.image_later:
+        delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
+    elif image:
+        plan = replace(plan, inputs=(*plan.inputs, image))
+    done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
+    done = replace(done, shortened=bool(request.more_arguments), image=image)
+    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus:
+        setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
+        if request.evict_after is None:
+            return replace(done, outcome=rehearse_job(plan, setting, tell))
+        return _evicted(request, done, setting, tell)
 
 
 def _evicted(
@@ -249,7 +214,7 @@ def _evicted(
     if request.compare or request.evict_after == "random":
         tell("first without an eviction, to compare with")
         whole = rehearse_job(plan, replace(setting, results=apart), tell)
-        if whole.state != "completed" or whole.code != 0:
+        if whole.state != "completed" or whole.code != plan.success:
             return replace(done, outcome=whole, fails_anyway=True)
     after = _when(request.evict_after or "", whole)
     eviction = Eviction(after, request.evict_hard)
@@ -265,13 +230,16 @@ def _when(wanted: str, whole: Outcome | None) -> float:
     if wanted == "random":
         if whole is None:
             return 0.0
+        import random
+
         return random.uniform(0.1, 0.9) * whole.usage.seconds  # noqa: S311  no secret
     try:
         seconds = float(wanted)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < 1e9:
-        raise UsageError(f"--evict-after {wanted}: neither seconds nor `random`")
+        hint = "--evict-after 30, or --evict-after random"
+        raise UsageError(f"--evict-after {wanted}: neither seconds nor `random`", hint)
     return seconds
 
 
@@ -331,13 +299,6 @@ def workspace_root(folder: Path) -> Path:
     return folder
 
 
-def _gpus() -> tuple[str, ...]:
-    if which("nvidia-smi") is None:
-        return ()
-    done = run(["nvidia-smi", "-L"], timeout=20)
-    return gpu_ids(done.output, 99) if done.code == 0 else ()
-
-
 def _fix(request: Request, done: list[Rehearsed]) -> list[str]:
     """Write the suggestions of a run that passed into the description."""
     if not request.fix:
@@ -352,7 +313,7 @@ def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, st
         f"line {p.line}: {p.message}" for p in description.problems if p.kind == "unknown"
     )
     if len(description.jobs) > 1:
-        found["with several queue statements $(Process) counts from 0 in each here"] = None
+        found["HTCondor 25.14 refuses several queue statements, older releases do not"] = None
     return [{"what": "unlike a worker", "why": note} for note in found]
 
 

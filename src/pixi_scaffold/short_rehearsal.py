@@ -40,6 +40,7 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
         environment=prefix,
         more_arguments=short,
         limits=Limits(timeout=TIMEOUT),
+        image_later=True,
     )
     report = rehearse_here(request, _Inside(progress))
     if report.failed:

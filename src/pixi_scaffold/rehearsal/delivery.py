@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.process import program, which
 from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.transfer import is_url
 
 STAGED, PIXI_URL, ALLOW_CPU = (
     "PIXI_SCAFFOLD_ENV",
@@ -80,16 +78,19 @@ def deliver(
 
 
 def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
-    """Note what is missing here whatever the delivery is: a GPU, an image."""
+    """Note what is missing here whatever the delivery is: a GPU."""
     if plan.gpus and not gpu:
         note = "no GPU on this machine: the job's GPU is only a name"
         if ALLOW_CPU in script:
             found.env[ALLOW_CPU] = "1"
             note += f" ({ALLOW_CPU} is set)"
         found.notes.append(note)
+
+
+def missing_image(plan: Plan) -> str:
+    """Return the image file that the job names and that is not built yet; empty when it is."""
     image = plan.job.text("container_image", plan.proc) or ""
-    if image and "://" not in image and not (plan.iwd / image).exists():
-        found.notes.append(f"{image} is not built yet: HTCondor would put the job on hold for it")
+    return "" if not image or is_url(image) or (plan.iwd / image).exists() else image
 
 
 def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> str | None:
@@ -187,6 +188,9 @@ def _pinned(script: str) -> str | None:
 
 def unanswered(url: str) -> str | None:
     """Return why nobody answers there within seconds; None when somebody does."""
+    import socket  # only a few rehearsals ask
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 443)
     answer: list[str | None] = []
@@ -202,14 +206,3 @@ def unanswered(url: str) -> str | None:
     thread.start()
     thread.join(_WAIT + 0.5)  # the look-up of a name knows no timeout
     return answer[0] if answer else f"{parts.hostname} does not answer within {_WAIT:g} s"
-
-
-def gpu_ids(listing: str, wanted: int) -> tuple[str, ...]:
-    """Return the ids of the first GPUs that `nvidia-smi -L` lists."""
-    return tuple(re.findall(r"\(UUID: (GPU-[0-9a-f-]+)\)", listing)[:wanted])
-
-
-def names_of(gpus: int, found: Sequence[str]) -> tuple[str, ...]:
-    """Return ids for the GPUs that the job asks for: real ones first, then mere names."""
-    made_up = (f"GPU-{n:08x}" for n in range(1, gpus + 1))
-    return (*found, *made_up)[:gpus]

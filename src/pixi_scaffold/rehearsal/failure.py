@@ -1,0 +1,139 @@
+"""Why a rehearsed job failed, in words, and what to do about it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+from pathlib import Path
+
+from pixi_scaffold.process import program
+from pixi_scaffold.rehearsal.delivery import ARCHIVE, LOCK
+from pixi_scaffold.rehearsal.forgotten import forgotten
+from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
+from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+
+DEFAULT_RETRIES = "2"
+"""Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""
+
+
+def failure(done: Rehearsed) -> tuple[str, str]:
+    """Return why the job failed, and a hint."""
+    outcome = done.outcome
+    ended = outcome.attempts[-1].ended if outcome.attempts else ""
+    if outcome.state == "stopped":
+        full = "stopped: it had nearly filled the disk of this machine"
+        why = {
+            "timeout": ("it did not end within the time of --timeout", "give it more: --timeout"),
+            "disk": (full, "put the sandbox on a larger disk: --scratch FOLDER"),
+        }
+        loop = (
+            "it saves checkpoint after checkpoint and does not end",
+            "let it end: look at its log",
+        )
+        return why.get(ended, loop)
+    if outcome.hold is not None and outcome.hold.code not in (12, 13):
+        hint = "correct the executable or the checkpoint's files"
+        if ended == "overdue":
+            hint = "give it more time in the description, or let it do less in one run"
+        return hold_words(outcome), _mend_ends(done.plan) or hint
+    detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
+    if outcome.code in (126, 127) and (hint := _mend_ends(done.plan)):
+        return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
+    if done.plan.success:
+        detail += f" (success_exit_code = {done.plan.success})"
+    return detail + _retries(done), _forgotten(done) or _not_found(done)
+
+
+def _not_found(done: Rehearsed) -> str:
+    """Return a hint for the exit code with which shells say that there is no such command."""
+    if done.outcome.code != 127:
+        return ""
+    return "a command is not there (see its name above): transfer it, or name it by its whole path"
+
+
+def _retries(done: Rehearsed) -> str:
+    """Return whether HTCondor would try a job that failed again, in words."""
+    job, code = done.plan.job, done.outcome.code
+    until = (job.text("retry_until") or "").strip()
+    said = until or done.plan.said_success is not None
+    retries = job.text("max_retries") or (DEFAULT_RETRIES if said else "0")
+    if retries == "0":
+        return ""
+    stops = re.fullmatch(r"(?:ExitCode\s*(?:=\?=|==)\s*)?(\d+)", until, re.IGNORECASE)
+    if stops and int(stops[1]) == code:
+        return f"; HTCondor does not try it again (retry_until = {until})"
+    unless = f", unless {until}" if until and not stops else ""
+    return f"; HTCondor tries it again (max_retries = {retries}{unless})"
+
+
+def input_hint(done: Rehearsed) -> str:
+    """Return what to do about an input that is not there."""
+    hold = done.outcome.hold
+    reason = hold.reason if hold is not None else ""
+    plan = done.plan
+    if ARCHIVE in reason:
+        first = "" if (plan.iwd / LOCK).is_file() else f"{program()} lock, and then "
+        return f"make it: {first}{program()} pack"
+    if LOCK in reason:
+        return f"make it: {program()} lock; where that cannot be: {program()} check --rehearse"
+    if done.image and done.image in reason:
+        return _build(plan, done.image)
+    return "correct transfer_input_files, or make the file"
+
+
+def _build(plan: Plan, image: str) -> str:
+    """Return the command that makes an image, when its recipe is found."""
+    path = plan.iwd / image
+    recipes = (path.with_suffix(".def"), *plan.job.folder.glob(f"*/{path.stem}.def"))
+    recipe = next((r for r in recipes if r.is_file()), None)
+    if recipe is None:
+        return f"build {image}, or correct container_image"
+    return f"build it: apptainer build {shlex.quote(image)} {shlex.quote(here(recipe))}"
+
+
+def _forgotten(done: Rehearsed) -> str:
+    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
+    return forgotten(done.plan, lines)
+
+
+def ending(code: int | None, number: int | None) -> str:
+    """Return how a process ended: its exit code, or the signal's name."""
+    if number is None:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(number).name
+        return f"{name} (perhaps out of memory)" if name == "SIGKILL" else name
+    return f"signal {number}"
+
+
+def leaving(attempt: Attempt) -> str:
+    """Return how a job left that was told to, and whether it did so before it could save."""
+    words = ending(attempt.code, attempt.signal)
+    if attempt.code == 128 + signal.SIGTERM or attempt.signal == signal.SIGTERM:
+        words += ": SIGTERM came before the training could save"
+    return words
+
+
+def _mend_ends(plan: Plan) -> str:
+    """Return the command that mends the Windows line ends of the executable; empty without."""
+    with contextlib.suppress(OSError), plan.executable.open("rb") as file:
+        first = file.readline(256)
+        if first.startswith(b"#!") and first.endswith(b"\r\n"):
+            return f"{program()} check --fix"
+    return ""
+
+
+def hold_words(outcome: Outcome) -> str:
+    """Return what HTCondor would say of a job that it put on hold."""
+    hold = outcome.hold
+    assert hold is not None  # noqa: S101  asked for only then
+    return f"HTCondor would put the job on hold ({hold.code}, {hold.subcode}): {hold.reason}"
+
+
+def here(path: Path) -> str:
+    """Return a path as it is written from this folder, when that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)

@@ -1,0 +1,83 @@
+"""Rehearse several jobs at a time; a signal ends all of them before anything else goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Generic, TypeVar
+
+from pixi_scaffold.process import uninterrupted
+from pixi_scaffold.report import Progress
+
+_SOON = 0.1
+T = TypeVar("T")
+
+
+def in_parallel(
+    one: Callable[[int], T],
+    numbers: Collection[int],
+    at_once: int,
+    cancel: threading.Event,
+    progress: Progress,
+) -> list[T]:
+    """Return what `one` returns for each number, run in threads, `at_once` of them at a time.
+
+    cancel: set on Ctrl-C and when one fails; the others end by it. A signal is only noted when it
+    comes, and seen in the loop: an exception in the middle of the clean-up, by a second Ctrl-C,
+    would leave sandboxes behind, and a handler that sets `cancel` waits for ever when it interrupts
+    the same call, whose lock is not reentrant.
+    """
+    work = _Work(one, deque(numbers), cancel)
+    with uninterrupted() as caught:
+        threads = [threading.Thread(target=work) for _ in range(min(at_once, len(numbers)))]
+        began = time.monotonic()
+        try:
+            for thread in threads:
+                thread.start()
+            while running := [t for t in threads if t.is_alive()]:
+                seconds = f"{time.monotonic() - began:.0f} s"
+                if len(numbers) == 1:
+                    progress.update(seconds)
+                else:
+                    ended = len(work.done)
+                    told = f"{ended} of {len(numbers)} jobs, {seconds}"
+                    progress.update(told, ended / len(numbers))
+                running[0].join(_SOON)
+                if caught:
+                    progress.note("interrupted: ending the job, then removing what it left")
+                if caught or work.broken:
+                    break
+        finally:
+            cancel.set()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+    if work.broken:  # the cause, not what ended because of it
+        causes = (e for e in work.broken if not isinstance(e, KeyboardInterrupt))
+        raise next(causes, work.broken[0])
+    return [work.done[number] for number in numbers]
+
+
+class _Work(Generic[T]):
+    """What the threads share: numbers that wait, what came of the others, what went wrong."""
+
+    def __init__(
+        self, one: Callable[[int], T], waiting: deque[int], cancel: threading.Event
+    ) -> None:
+        self.one, self.waiting, self.cancel = one, waiting, cancel
+        self.done: dict[int, T] = {}
+        self.broken: list[BaseException] = []
+
+    def __call__(self) -> None:
+        while not self.cancel.is_set():
+            try:
+                number = self.waiting.popleft()
+            except IndexError:
+                return
+            try:
+                self.done[number] = self.one(number)
+            except BaseException as error:
+                self.broken.append(error)
+                return

@@ -1,0 +1,56 @@
+"""One rehearsed job: what it asked for, how it got its environment, what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pixi_scaffold.rehearsal.comparison import Comparison
+from pixi_scaffold.rehearsal.delivery import Delivery
+from pixi_scaffold.rehearsal.outcome import Outcome
+from pixi_scaffold.rehearsal.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One job and what became of it.
+
+    whole: the uninterrupted run, where one was made. image: the container's, when its file is not
+    there and HTCondor would miss it.
+    """
+
+    plan: Plan
+    delivery: Delivery
+    outcome: Outcome
+    real_gpu: bool = False
+    shortened: bool = False
+    whole: Outcome | None = None
+    compared: Comparison | None = None
+    evict_after: float | None = None
+    fails_anyway: bool = False
+    image: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it completed with the exit code that means success."""
+        return self.outcome.state == "completed" and self.succeeded
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its last exit code means success, whatever became of its outputs."""
+        return self.outcome.code == self.plan.success
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document has it."""
+        plan = self.plan
+        found = self.outcome.to_dict()
+        found["requested"] = {"memory": plan.memory, "disk": plan.disk, "cpus": plan.cpus}
+        found["delivery"] = {"kind": self.delivery.kind, "staged": self.delivery.staged}
+        if self.compared is not None:
+            found["compared"] = {
+                "files": list(self.compared.files),
+                "exact": self.compared.exact,
+                "different": list(self.compared.different),
+                "ignored": list(self.compared.ignored),
+            }
+        return found
