@@ -48,8 +48,7 @@ def seconds(argv: list[str], cwd: Path) -> float:
 def inside(folder: Path) -> Callable[[], float]:
     """The rehearsal itself, without starting Python and importing the command line."""
     from pixi_scaffold.job import read_description
-    from pixi_scaffold.rehearsal import Setting, read_plan, rehearse_job
-    from pixi_scaffold.rehearsal.isolation import Walls, hidden
+    from pixi_scaffold.rehearsal import Setting, Walls, hidden, read_plan, rehearse_job
 
     def one() -> float:
         started = time.perf_counter()

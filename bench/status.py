@@ -44,9 +44,8 @@ def tagged(folder: Path) -> list[str]:
 
 def projects(folder: Path, template: Path, tags: list[str], count: int) -> list[Path]:
     """Make projects at all versions, no two with the same answers; each has its own edits."""
-    from pixi_scaffold.render import Renderer
-    from pixi_scaffold.template import Template
-    from pixi_scaffold.tree import write_file
+    from pixi_scaffold.system import write_file
+    from pixi_scaffold.template import Renderer, Template
 
     made = []
     with Renderer(Template(str(template))) as renderer:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from pixi_scaffold.channel import Starter, build_channel
 from pixi_scaffold.report import Silent
+from pixi_scaffold.starter import build_channel
+from pixi_scaffold.starter.channel import Starter
 from tests.support.paths import SLICE, copy_template
 from tests.support.server import closed, serve
 
@@ -121,12 +122,11 @@ def project_environment(
     template: Path, starter: Starter, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The `dev` environment of the default project, locked and installed from the starter channel."""
-    from pixi_scaffold.environment import host_platform, install
-    from pixi_scaffold.lock.file import read_lock
+    from pixi_scaffold.environment.install import host_platform, install
+    from pixi_scaffold.lock import read_lock
     from pixi_scaffold.lock.rattler import RattlerEngine
-    from pixi_scaffold.manifest import read_manifest
-    from pixi_scaffold.render import render
-    from pixi_scaffold.template import Template
+    from pixi_scaffold.template import Template, render
+    from pixi_scaffold.workspace import read_manifest
 
     folder = tmp_path_factory.mktemp("project") / "myproject"
     render(Template(str(template)), folder, {}, ask=False)

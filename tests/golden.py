@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixi_scaffold.render import render
-from pixi_scaffold.template import Template
+from pixi_scaffold.template import Template, render
 from tests.support.paths import REPOSITORY, copy_template
 
 FOLDER = Path(__file__).with_name("golden")

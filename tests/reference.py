@@ -12,8 +12,9 @@ from typing import Any
 import typer
 import yaml
 
-from pixi_scaffold.cli import EXIT_CODES, app
-from pixi_scaffold.rules import RULES, Rule
+from pixi_scaffold.cli.app import EXIT_CODES, app
+from pixi_scaffold.rules import RULES
+from pixi_scaffold.rules.finding import Rule
 from tests.support.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "reference"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold import channel
-from pixi_scaffold.channel import Starter, build_channel, cached_folder, pins, starter_key
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.interpreter import _relocatable
 from pixi_scaffold.report import Silent
+from pixi_scaffold.starter import build_channel, channel
+from pixi_scaffold.starter.channel import Starter, cached_folder, pins, starter_key
+from pixi_scaffold.starter.interpreter import _relocatable
 from tests.support.command import scaffold
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli import EXIT_CODES
+from pixi_scaffold.cli.app import EXIT_CODES
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 

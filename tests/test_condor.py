@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixi_scaffold import condor
-from pixi_scaffold.job import read_description
-from pixi_scaffold.job.ad import job_ad, top_level_and
+from pixi_scaffold.job import htcondor as condor
+from pixi_scaffold.job import job_ad, read_description
+from pixi_scaffold.job.ad import top_level_and
 from pixi_scaffold.rules.expression import ExpressionError, attributes
 from tests.dry_run import PAGE, page, version
 from tests.golden import make, name_of, template_repository, variants
@@ -262,8 +262,8 @@ def test_reading_says_nothing_on_the_users_terminal(
 
 
 def test_a_description_that_could_run_something_is_not_given_to_it(tmp_path: Path) -> None:
+    from pixi_scaffold.check import review
     from pixi_scaffold.report import Silent
-    from pixi_scaffold.review import review
 
     path = tmp_path / "job.sub"
     path.write_text("include : touch ran |\nexecutable = /bin/true\nqueue\n")

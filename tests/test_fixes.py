@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.fixes import apply_fixes
+from pixi_scaffold.check.fix import apply_fixes
 from pixi_scaffold.rules import Edit, Finding, Severity
 from tests.support.command import Ran, scaffold
 from tests.test_rules import PLAIN

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixi_scaffold.job import Description, read_description
-from pixi_scaffold.job.macros import expand
-from pixi_scaffold.job.queue import ITEMS_LIMIT
-from pixi_scaffold.job.reader import QUEUES_LIMIT
-from pixi_scaffold.job.words import (
+from pixi_scaffold.job import (
+    Description,
     QuotingError,
     parse_runtime,
     parse_size,
+    read_description,
     split_arguments,
     split_environment,
 )
+from pixi_scaffold.job.macros import expand
+from pixi_scaffold.job.queue import ITEMS_LIMIT
+from pixi_scaffold.job.reader import QUEUES_LIMIT
 from pixi_scaffold.rules import Subject, check_subject, without_suppressed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="HTCondor's bindings are for Linux")

@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixi_scaffold.channel import Starter
 from pixi_scaffold.errors import LockError, UnsupportedError, UsageError
-from pixi_scaffold.lock import choose
-from pixi_scaffold.lock.file import FORMAT, Lock, lock_format, read_lock, unsatisfied
+from pixi_scaffold.lock import Lock, choose, read_lock, unsatisfied
+from pixi_scaffold.lock.file import FORMAT, lock_format
 from pixi_scaffold.lock.rattler import RattlerEngine, problems
-from pixi_scaffold.manifest import parse_manifest
-from pixi_scaffold.render import render
 from pixi_scaffold.report import Silent
-from pixi_scaffold.template import Template
+from pixi_scaffold.starter.channel import Starter
+from pixi_scaffold.template import Template, render
 from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace.manifest import parse_manifest
 from tests.support.paths import LOCKS
 from tests.support.server import closed
 

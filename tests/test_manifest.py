@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ManifestError
-from pixi_scaffold.manifest import find_manifest, parse_manifest, read_manifest
-from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
+from pixi_scaffold.workspace.manifest import parse_manifest
 
 HEAD = """
 [workspace]

@@ -9,10 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixi_scaffold.merge import Action, Change, Sides, has_markers, merge_trees, missing_comments
-from pixi_scaffold.render import Render, Renderer
-from pixi_scaffold.template import Template
-from pixi_scaffold.tree import File
+from pixi_scaffold.system import File
+from pixi_scaffold.template import Render, Renderer, Template
+from pixi_scaffold.update.merge import (
+    Action,
+    Change,
+    Sides,
+    has_markers,
+    merge_trees,
+    missing_comments,
+)
 from tests.support.history import History
 
 OLD = ("v0.1.0", "v0.2.0", "v0.3.0", "v0.4.0")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.migrations import migrate_answers, moves, read_migrations
-from pixi_scaffold.tree import File
+from pixi_scaffold.system import File
+from pixi_scaffold.template import migrate_answers, moves, read_migrations
 from tests.conftest import git
 from tests.support.history import release
 from tests.test_update import commit, make, run, tree

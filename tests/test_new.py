@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.channel import Starter
+from pixi_scaffold.starter.channel import Starter
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.server import closed, serve, swallow

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.archive import Entry, write_archive
-from pixi_scaffold.channel import Starter
+from pixi_scaffold.environment.archive import Entry, write_archive
+from pixi_scaffold.starter.channel import Starter
 from tests.support.command import scaffold
 
 pytestmark = pytest.mark.slow
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 def project(template: Path, starter: Starter, tmp_path: Path) -> Path:
     """A project with the delivery `pack`, locked on the starter channel."""
     from pixi_scaffold.lock.rattler import RattlerEngine
-    from pixi_scaffold.manifest import read_manifest
     from pixi_scaffold.report import Silent
+    from pixi_scaffold.workspace import read_manifest
 
     args = ["new", "p", "--template", template, "--no-check", "-d", "delivery=pack"]
     assert scaffold(*args, cwd=tmp_path).code == 0

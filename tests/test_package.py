@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixi_scaffold.template import CANONICAL_URL
+from pixi_scaffold.template.source import CANONICAL_URL
 from tests.conftest import git
 from tests.support.paths import REPOSITORY
 

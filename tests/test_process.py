@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.process import clean_env, run, started
+from pixi_scaffold.system import clean_env, run, started
 
 
 def test_output_and_code_come_back(tmp_path: Path) -> None:

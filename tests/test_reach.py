@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import LockError
-from pixi_scaffold.reach import mirrored, unreachable
+from pixi_scaffold.lock import unreachable
+from pixi_scaffold.lock.reach import mirrored
 from tests.support.server import answering, closed, serve, swallow
 
 CHANNEL = "https://conda.anaconda.org/conda-forge/"

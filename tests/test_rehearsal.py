@@ -14,20 +14,17 @@ import pytest
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Outcome, Plan, Usage, read_plan, transfer
+from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
+from pixi_scaffold.rehearsal.command import _when
 from pixi_scaffold.rehearsal.comparison import compare
-from pixi_scaffold.rehearsal.delivery import (
-    ALLOW_CPU,
-    STAGED,
-    deliver,
-    unanswered,
-)
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, deliver, unanswered
 from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.numbers import job_name, numbered
+from pixi_scaffold.rehearsal.outcome import Outcome, Usage
+from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.transfer import is_url, send
-from pixi_scaffold.rehearse import _when
 
 MIB = 1 << 20
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from pixi_scaffold import rehearse
 from pixi_scaffold.job import read_description
 from pixi_scaffold.rehearsal import Setting, attempts, read_plan, rehearse_job
+from pixi_scaffold.rehearsal import command as rehearse
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold

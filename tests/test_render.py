@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.render import render
-from pixi_scaffold.repository import amend_first_commit, start_repository
-from pixi_scaffold.template import CANONICAL_URL, Template, open_template
+from pixi_scaffold.template import Template, amend_first_commit, open_template, render
+from pixi_scaffold.template.repository import start_repository
+from pixi_scaffold.template.source import CANONICAL_URL
 from tests.conftest import git
 from tests.support.command import scaffold
 

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixi_scaffold.fixes import apply_fixes
+from pixi_scaffold.check import find_descriptions, review
+from pixi_scaffold.check.fix import apply_fixes
+from pixi_scaffold.check.locked import locked_rows
+from pixi_scaffold.check.review import Review
 from pixi_scaffold.job import read_description
-from pixi_scaffold.lock.file import read_lock
-from pixi_scaffold.manifest import read_manifest
-from pixi_scaffold.projects import locked_rows
+from pixi_scaffold.lock import read_lock
 from pixi_scaffold.report import Silent
-from pixi_scaffold.review import Review, find_descriptions, review
-from pixi_scaffold.rules import RULES, Opinion, Rule, Severity, Subject, check_subject
+from pixi_scaffold.rules import RULES, Opinion, Severity, Subject, check_subject
+from pixi_scaffold.rules.finding import Rule
+from pixi_scaffold.workspace import read_manifest
 from tests.golden import make, name_of, template_repository, variants
 from tests.support.paths import REPOSITORY
 
@@ -532,7 +534,7 @@ def test_every_rule_has_a_defect() -> None:
 def locks(tmp_path_factory: pytest.TempPathFactory, slice_url: str) -> dict[str, Path]:
     """A lock of the default environment for each CUDA version, solved on real records."""
     from pixi_scaffold.lock.rattler import RattlerEngine
-    from pixi_scaffold.manifest import read_manifest
+    from pixi_scaffold.workspace import read_manifest
 
     folder = tmp_path_factory.mktemp("locks")
     with pytest.MonkeyPatch.context() as patch:
@@ -572,9 +574,9 @@ def test_nothing_is_found_in_any_generated_project(
 
 def test_the_lock_counts_in_every_variant(locks: dict[str, Path]) -> None:
     """The test above would also pass if the rules saw no lock at all."""
-    from pixi_scaffold.lock.file import read_lock
-    from pixi_scaffold.manifest import read_manifest
-    from pixi_scaffold.projects import locked_rows
+    from pixi_scaffold.check.locked import locked_rows
+    from pixi_scaffold.lock import read_lock
+    from pixi_scaffold.workspace import read_manifest
 
     for cuda, path in locks.items():
         rows = {

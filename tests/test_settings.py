@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.settings import preferred_template, settings_file
-from pixi_scaffold.template import CANONICAL_URL, open_source, open_template
+from pixi_scaffold.template import open_template
+from pixi_scaffold.template.settings import preferred_template, settings_file
+from pixi_scaffold.template.source import CANONICAL_URL, open_source
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import release

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold import shellcheck
-from pixi_scaffold.shellcheck import SIZE_LIMIT, shell_notes
+from pixi_scaffold.check import shellcheck
+from pixi_scaffold.check.shellcheck import SIZE_LIMIT, shell_notes
 from tests.support.command import scaffold
 from tests.test_rules import PLAIN
 

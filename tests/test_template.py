@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixi_scaffold.channel import Starter
-from pixi_scaffold.manifest import read_manifest
+from pixi_scaffold.starter.channel import Starter
+from pixi_scaffold.workspace import read_manifest
 from tests import golden
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
@@ -177,8 +177,8 @@ def test_the_projects_own_tests_run_in_its_own_locked_environment(
     template: Path, starter: Starter, tmp_path: Path, answers: dict[str, str]
 ) -> None:
     """Its `dev` environment and its task `test`, as `pixi run test` would take them."""
-    from pixi_scaffold.environment import host_platform, install, run_task
-    from pixi_scaffold.lock.file import read_lock
+    from pixi_scaffold.environment.install import host_platform, install, run_task
+    from pixi_scaffold.lock import read_lock
     from pixi_scaffold.lock.rattler import RattlerEngine
     from pixi_scaffold.report import Silent
 

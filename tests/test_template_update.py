@@ -14,8 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
-from pixi_scaffold.render import render
-from pixi_scaffold.template import Template
+from pixi_scaffold.template import Template, render
 from tests.support.history import History
 
 COPIER = Path(sys.executable).with_name("copier")

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import pytest
 
-from pixi_scaffold.channel import Starter
+from pixi_scaffold.starter.channel import Starter
 
 
 class Terminal:

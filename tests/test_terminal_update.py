@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold import display
-from pixi_scaffold.merge import Action
+from pixi_scaffold.report import text as display
+from pixi_scaffold.update.merge import Action
 from tests.conftest import git
 from tests.support.history import release
 from tests.test_terminal import Terminal

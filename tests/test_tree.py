@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pixi_scaffold.tree import File, in_the_way, read_file, read_tree, write_file
+from pixi_scaffold.system import File, in_the_way, read_file, read_tree, write_file
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

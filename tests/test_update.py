@@ -18,13 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.merge import Action, has_leftovers, has_markers
-from pixi_scaffold.plan import Plan, Request
-from pixi_scaffold.render import Renderer, render
 from pixi_scaffold.report import Report, Result, Silent, Status
-from pixi_scaffold.template import Template
-from pixi_scaffold.tree import File, read_tree
-from pixi_scaffold.update import abort_update, continue_update, update
+from pixi_scaffold.system import File, read_tree
+from pixi_scaffold.template import Renderer, Template, render
+from pixi_scaffold.update import Plan, Request, abort_update, continue_update, update
+from pixi_scaffold.update.merge import Action, has_leftovers, has_markers
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import History, release
@@ -958,8 +956,8 @@ def test_the_templates_own_project_is_locked_again_and_passes_check(
 
 def test_what_was_wrong_with_a_job_before_is_not_the_updates_doing(tmp_path: Path) -> None:
     """A new error in a submit file fails the update's report, and an old one does not."""
-    from pixi_scaffold.steps import Steps
-    from pixi_scaffold.update import _check_jobs, _job_errors
+    from pixi_scaffold.report import Steps
+    from pixi_scaffold.update.command import _check_jobs, _job_errors
 
     (tmp_path / "job.sub").write_text("executable = gone.sh\nqueue\n")
     before = _job_errors(tmp_path)

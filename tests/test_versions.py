@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixi_scaffold.versions import is_older, newer, releases, version_of
+from pixi_scaffold.template import is_older, newer, releases, version_of
 
 TAGS = ("v1.0.0", "v1.10.0", "v1.9.0", "v2.0.0rc1", "nightly", "1234567")
 

@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from pixi_scaffold.conda_package import Entry, hex_digest, write_package, zstd
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.wheel import PYTHON, SITE_PACKAGES, conda_name, convert, dependencies
+from pixi_scaffold.starter.package import Entry, hex_digest, write_package, zstd
+from pixi_scaffold.starter.wheel import (
+    PYTHON,
+    SITE_PACKAGES,
+    conda_name,
+    convert,
+    dependencies,
+)
 
 
 def unpack(package: Path) -> tuple[dict[str, Any], dict[str, tarfile.TarInfo], dict[str, bytes]]:

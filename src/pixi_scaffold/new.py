@@ -8,14 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.destination import check_destination
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
-from pixi_scaffold.process import program, which
-from pixi_scaffold.receipt import versions, write_receipt
-from pixi_scaffold.render import Rendered, render
-from pixi_scaffold.report import Progress, Report, Result, Status, go_to, in_folder
-from pixi_scaffold.repository import amend_first_commit
-from pixi_scaffold.template import open_template
+from pixi_scaffold.report import (
+    Progress,
+    Report,
+    Result,
+    Status,
+    go_to,
+    in_folder,
+    versions,
+    write_receipt,
+)
+from pixi_scaffold.system import program, which
+from pixi_scaffold.template import (
+    Rendered,
+    amend_first_commit,
+    check_destination,
+    open_template,
+    render,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,13 @@ def new(request: Request, progress: Progress) -> Report:
         go = (*go_to(rendered.folder), f"{program()} check --train")
         return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
 
-    from pixi_scaffold.check import NEW, next_commands  # rattler and its cost
-    from pixi_scaffold.stages import Options, State, run_stages
+    from pixi_scaffold.check import (  # rattler and its cost
+        NEW,
+        Options,
+        State,
+        next_commands,
+        run_stages,
+    )
 
     options = Options(request.engine, stand_in)
     state = State(rendered.folder.absolute(), options).with_facts(**facts)
@@ -89,7 +105,7 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
     if wanted == "starter":
         return "starter", data
 
-    from pixi_scaffold.channel_argument import read_channel
+    from pixi_scaffold.lock import read_channel
 
     stand_in, own = read_channel(wanted, ask=request.check)
     return stand_in, data if own is None else {"channel": own, **data}

@@ -9,7 +9,7 @@ from pathlib import Path
 from pixi_scaffold.job.arithmetic import number
 from pixi_scaffold.job.description import Queue
 from pixi_scaffold.job.lines import Line, logical_lines
-from pixi_scaffold.regular import read_regular
+from pixi_scaffold.system import read_regular
 
 ITEMS_LIMIT = 1_000_000
 """More items than that are not read: no pool takes them in one submission."""

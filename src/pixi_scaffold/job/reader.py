@@ -23,7 +23,7 @@ from pixi_scaffold.job.queue import (
     skip_queue,
     variables_of,
 )
-from pixi_scaffold.regular import read_regular
+from pixi_scaffold.system import read_regular
 
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""

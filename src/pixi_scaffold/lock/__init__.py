@@ -1,114 +1,28 @@
-"""Lock a workspace: one small interface, two engines (Pixi itself, or py-rattler)."""
+"""The lock file: make it (Pixi or the embedded solver), read it, compare it with the manifest.
 
-from __future__ import annotations
+Also which channels answer.
+"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from pixi_scaffold.lock.channel import read_channel
+from pixi_scaffold.lock.command import check_lock, relock
+from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
+from pixi_scaffold.lock.file import Lock, channel_url, check_specs, read_lock, unsatisfied
+from pixi_scaffold.lock.reach import TIMEOUT, unreachable
 
-from packaging.version import InvalidVersion, Version
-
-from pixi_scaffold.errors import UsageError
-from pixi_scaffold.process import run, which
-from pixi_scaffold.report import Progress
-from pixi_scaffold.workspace import Workspace
-
-ENGINES = ("auto", "pixi", "rattler")
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A lock file that was written (or found to be current already).
-
-    skipped: (what, why) for each part that the channels could not serve, only where that was
-    allowed. changed: whether the file's bytes are new.
-    """
-
-    path: Path
-    changed: bool
-    packages: int
-    platforms: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
-
-
-class Engine(Protocol):
-    """What can lock a workspace."""
-
-    name: str
-
-    def lock(
-        self,
-        workspace: Workspace,
-        path: Path,
-        progress: Progress,
-        *,
-        channels: Sequence[str] | None = None,
-        upgrade: bool = False,
-    ) -> Locked:
-        """Write the lock of every platform of every environment to `path`, all or nothing.
-
-        channels: in place of the manifest's (then platforms that they cannot serve are skipped
-        by name). upgrade: do not keep the versions of the lock at `path`.
-        Raises LockError (the requirements and platform are named) or UnsupportedError.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The engine that will do it, and why that one."""
-
-    engine: Engine
-    why: str
-
-
-def choose(workspace: Workspace, wanted: str = "auto", *, own_channels: bool = False) -> Choice:
-    """Return the engine for this workspace.
-
-    wanted: auto, pixi or rattler. own_channels: the lock is made against other channels than the
-    manifest's, which Pixi cannot do. Raises UsageError when `wanted` cannot be had.
-    """
-    from pixi_scaffold.lock.pixi import PixiEngine
-    from pixi_scaffold.lock.rattler import RattlerEngine
-
-    if wanted not in ENGINES:
-        raise UsageError(f"unknown engine {wanted!r}", f"use one of: {', '.join(ENGINES)}")
-    if wanted == "rattler":
-        return Choice(RattlerEngine(), "asked for")
-    problem = _pixi_problem(workspace, own_channels)
-    if problem is None:
-        return Choice(PixiEngine(), "asked for" if wanted == "pixi" else "pixi is on PATH")
-    if wanted == "pixi":
-        raise UsageError(f"the pixi engine cannot be used: {problem}", "use: --engine rattler")
-    return Choice(RattlerEngine(), problem)
-
-
-def _pixi_problem(workspace: Workspace, own_channels: bool) -> str | None:
-    """Return why Pixi cannot lock this workspace here, or None when it can."""
-    program = which("pixi")
-    if program is None:
-        return "pixi is not on PATH"
-    if own_channels:
-        return "pixi locks only against the manifest's own channels"
-    done = run([program, "--version"], timeout=20)
-    words = done.output.split()
-    try:
-        version = Version(words[-1]) if done.code == 0 and words else None
-    except InvalidVersion:
-        version = None
-    if version is None:
-        return f"{program} --version failed: {done.output.strip()[:80] or done.code}"
-    if workspace.requires_pixi and not _satisfies(str(version), workspace.requires_pixi):
-        return f"pixi {version} is on PATH, the manifest requires {workspace.requires_pixi}"
-    return None
-
-
-def _satisfies(version: str, wanted: str) -> bool:
-    """Whether a version lies in a conda version range; an unreadable range counts as no."""
-    from rattler import Version as CondaVersion
-    from rattler import VersionSpec
-
-    try:
-        return VersionSpec(wanted).matches(CondaVersion(version))
-    except Exception:  # several kinds, no common base
-        return False
+__all__ = [
+    "ENGINES",
+    "TIMEOUT",
+    "Choice",
+    "Engine",
+    "Lock",
+    "Locked",
+    "channel_url",
+    "check_lock",
+    "check_specs",
+    "choose",
+    "read_channel",
+    "read_lock",
+    "relock",
+    "unreachable",
+    "unsatisfied",
+]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pixi_scaffold.errors import LockError, UnsupportedError
-from pixi_scaffold.process import program
+from pixi_scaffold.system import program
 from pixi_scaffold.workspace import (
     Environment,
     Platform,

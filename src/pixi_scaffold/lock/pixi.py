@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixi_scaffold.errors import LockError, UsageError
-from pixi_scaffold.lock import Locked
+from pixi_scaffold.lock.engine import Locked
 from pixi_scaffold.lock.file import read_lock
-from pixi_scaffold.process import run
 from pixi_scaffold.report import Progress
+from pixi_scaffold.system import run
 from pixi_scaffold.workspace import Workspace
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
-from pixi_scaffold.lock import Locked
+from pixi_scaffold.lock.engine import Locked
 from pixi_scaffold.lock.file import (
     FORMAT,
     Lock,

@@ -1,20 +1,26 @@
-"""Run one job of a submit description here as an HTCondor worker would, and say how it ended."""
-
-from __future__ import annotations
+"""Run jobs of a submit description here as an HTCondor worker would, and say how they ended."""
 
 from pixi_scaffold.rehearsal.attempts import Eviction, Limits, Setting, rehearse_job
+from pixi_scaffold.rehearsal.command import DESCRIPTION, Request, rehearse, rehearse_here
+from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan, read_plan
 
 __all__ = [
+    "DESCRIPTION",
     "Attempt",
     "Eviction",
     "Hold",
     "Limits",
     "Outcome",
     "Plan",
+    "Request",
     "Setting",
     "Usage",
+    "Walls",
+    "hidden",
     "read_plan",
+    "rehearse",
+    "rehearse_here",
     "rehearse_job",
 ]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import Job
-from pixi_scaffold.job.words import parse_size
+from pixi_scaffold.job import Job, parse_size
 from pixi_scaffold.rehearsal.plan import KIB, MIB
 
 GIB = 1 << 30

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.process import program, which
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.transfer import is_url
+from pixi_scaffold.system import program, which
 
 STAGED, PIXI_URL, ALLOW_CPU = (
     "PIXI_SCAFFOLD_ENV",

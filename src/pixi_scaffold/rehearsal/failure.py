@@ -9,12 +9,12 @@ import shlex
 import signal
 from pathlib import Path
 
-from pixi_scaffold.process import program
 from pixi_scaffold.rehearsal.delivery import ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.forgotten import forgotten
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+from pixi_scaffold.system import program
 
 DEFAULT_RETRIES = "2"
 """Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pixi_scaffold.process import run, which
+from pixi_scaffold.system import run, which
 
 
 def found_gpus() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_scaffold.process import Child, started
+from pixi_scaffold.system import Child, started
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 _LINKS = 40  # as many as the kernel follows

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_scaffold.process import run
+from pixi_scaffold.system import run
 
 MEMORY_EVERY = 0.1
 """Seconds between two looks at the processes."""

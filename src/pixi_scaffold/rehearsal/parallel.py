@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
-from pixi_scaffold.process import uninterrupted
 from pixi_scaffold.report import Progress
+from pixi_scaffold.system import uninterrupted
 
 _SOON = 0.1
 T = TypeVar("T")

@@ -12,17 +12,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import Job
-from pixi_scaffold.job.arithmetic import number
-from pixi_scaffold.job.words import (
+from pixi_scaffold.job import (
+    Job,
     QuotingError,
+    number,
     parse_size,
     split_arguments,
     split_environment,
 )
-from pixi_scaffold.process import program
 from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
+from pixi_scaffold.system import program
 
 KIB, MIB = 1 << 10, 1 << 20
 DEFAULT_MEMORY = 128 * MIB

@@ -3,13 +3,7 @@
 A rule's docstring is its page in docs/reference/rules; ids never change their meaning.
 """
 
-from __future__ import annotations
-
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-
-from pixi_scaffold.rules import (  # noqa: F401  each fills the table
+from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
     checkpoint,
     commands,
     environment,
@@ -19,7 +13,10 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table
     travel,
     worker,
 )
+from pixi_scaffold.rules.expressions import expression_texts
+from pixi_scaffold.rules.files import not_yet_made
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
+from pixi_scaffold.rules.run import check_subject, without_suppressed
 from pixi_scaffold.rules.subject import (
     Opinion,
     Project,
@@ -27,76 +24,27 @@ from pixi_scaffold.rules.subject import (
     Script,
     ShellNote,
     Subject,
-    read_bytes,
+    is_elsewhere,
+    is_url,
 )
 
 __all__ = [
-    "RULES", "Edit", "Finding", "Found", "Opinion", "Project", "Row", "Rule", "Script", "Severity",
-    "ShellNote", "Subject", "check_subject", "without_suppressed",
-]  # fmt: skip
-
-_IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", re.IGNORECASE)
-
-
-_BEFORE_REFUSAL = frozenset(
-    {"PS101", "PS103", "PS105", "PS108", "PS109", "PS110", "PS114", "PS115", "PS119", "PS120"}
-)
-"""Rules on single lines: where condor_submit stops early, what is missing cannot be told."""
-
-
-def check_subject(subject: Subject) -> list[Finding]:
-    """Return what all rules find in one job, by file and line."""
-    refused = any(subject.description.of_kind("refused"))
-    rules = [r for r in RULES.values() if not refused or r.id in _BEFORE_REFUSAL]
-    found: list[Finding] = []
-    for rule in rules:
-        try:
-            found += rule.run(subject)
-        except OSError as error:
-            found.append(_unseen(rule, subject, error))
-        except RuntimeError as error:
-            if not isinstance(error.__context__, OSError):
-                raise
-            found.append(_unseen(rule, subject, error.__context__))  # Path.resolve(), Python 3.11
-    return sorted(dict.fromkeys(found), key=lambda f: (str(f.file), f.line, f.rule))
-
-
-def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:
-    """Return that a rule could not look at a file."""
-    name = str(error.filename or "a file")
-    name = name if len(name) <= 100 else f"{name[:97]}..."
-    what = f"cannot look at {name}: {error.strerror or error}"
-    line = subject.job.queue.line
-    fix = "name a file that you may read"
-    return Finding(rule.id, rule.severity, subject.description.path, line, what, fix)
-
-
-def without_suppressed(findings: Iterable[Finding]) -> tuple[list[Finding], int]:
-    """Return the findings that no comment silences, and how many are silenced.
-
-    The comment `# pixi-scaffold: ignore PS101` counts for its own line and for the next one: a
-    submit description can have comments only on lines of their own.
-    """
-    lines: dict[Path, Sequence[str]] = {}
-    kept: list[Finding] = []
-    silenced = 0
-    for finding in findings:
-        if finding.file not in lines:
-            data = read_bytes(finding.file) or b""
-            lines[finding.file] = data.decode("utf-8", errors="replace").split("\n")
-        if any(finding.rule in _ignored(text) for text in _near(lines[finding.file], finding.line)):
-            silenced += 1
-        else:
-            kept.append(finding)
-    return kept, silenced
-
-
-def _near(lines: Sequence[str], number: int) -> Iterator[str]:
-    for index in (number - 1, number - 2):
-        if 0 <= index < len(lines):
-            yield lines[index]
-
-
-def _ignored(line: str) -> set[str]:
-    found = _IGNORE.search(line) if "pixi-scaffold" in line else None
-    return set() if found is None else set(re.findall(r"PS\d{3}", found[1].upper()))
+    "RULES",
+    "Edit",
+    "Finding",
+    "Found",
+    "Opinion",
+    "Project",
+    "Row",
+    "Rule",
+    "Script",
+    "Severity",
+    "ShellNote",
+    "Subject",
+    "check_subject",
+    "expression_texts",
+    "is_elsewhere",
+    "is_url",
+    "not_yet_made",
+    "without_suppressed",
+]

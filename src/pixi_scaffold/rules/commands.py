@@ -6,9 +6,11 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 
-from pixi_scaffold.job.commands import KNOWN, custom_resource, is_command
-from pixi_scaffold.job.words import (
+from pixi_scaffold.job import (
+    KNOWN,
     QuotingError,
+    custom_resource,
+    is_command,
     parse_runtime,
     parse_size,
     split_arguments,

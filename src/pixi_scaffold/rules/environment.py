@@ -8,8 +8,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from pixi_scaffold.job import Command
-from pixi_scaffold.job.words import parse_size
+from pixi_scaffold.job import Command, parse_size
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
 from pixi_scaffold.rules.subject import Row, Subject, is_url

@@ -6,8 +6,7 @@ import re
 
 from packaging.version import Version
 
-from pixi_scaffold.job import Command
-from pixi_scaffold.job.words import parse_runtime
+from pixi_scaffold.job import Command, parse_runtime
 from pixi_scaffold.rules.subject import Subject
 
 

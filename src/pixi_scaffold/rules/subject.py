@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
-from pixi_scaffold.job import Command, Description, Job
-from pixi_scaffold.job.macros import references
-from pixi_scaffold.regular import exists, read_regular
+from pixi_scaffold.job import Command, Description, Job, references
+from pixi_scaffold.system import exists, read_regular
 
 TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""

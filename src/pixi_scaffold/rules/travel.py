@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from pixi_scaffold.job.words import QuotingError, split_arguments
+from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes

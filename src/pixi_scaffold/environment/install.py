@@ -1,0 +1,215 @@
+"""Install a locked environment, activate it, and run a task of the workspace in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError
+from pixi_scaffold.lock import Lock
+from pixi_scaffold.report import Progress
+from pixi_scaffold.system import Completed, clean_env, run
+from pixi_scaffold.workspace import Platform, Task, Workspace
+
+if TYPE_CHECKING:
+    from rattler import Subdir
+    from rattler.install import InstallerReporter
+
+_LEAKS = ("CONDA_*", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+"""Variables of an outer environment that would reach into the one that is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An environment on disk: where, for which platform, how many packages."""
+
+    prefix: Path
+    platform: Platform
+    packages: int
+
+
+def host_platform(workspace: Workspace, environment: str, locked: Lock | None) -> Platform:
+    """Return the platform that Pixi would choose on this machine.
+
+    The first declared one of this machine's subdir whose virtual packages the machine has; with
+    `locked`, among those that it has. Raises Skipped, naming the machine, when there is none.
+    """
+    from rattler import Subdir, Version, VirtualPackage, VirtualPackageOverrides
+
+    detected = VirtualPackage.detect(VirtualPackageOverrides.from_env())
+    have = {g.name.normalized: g.version for g in (v.into_generic() for v in detected)}
+    subdir = str(Subdir.current())
+    wanted = workspace.environment(environment)
+    for platform in workspace.environment_platforms(wanted):
+        if platform.subdir != subdir:
+            continue
+        if locked is not None and locked.records(environment, platform) is None:
+            continue
+        needs = [v for v in platform.declared if v.name != "__archspec"]
+        if all(v.name in have and have[v.name] >= Version(v.version) for v in needs):
+            return platform
+    if not any(workspace.requirements(wanted, p) for p in workspace.platforms):
+        raise Skipped(f"the environment {environment} requires no package")
+    declared = ", ".join(p.name for p in workspace.environment_platforms(wanted))
+    raise Skipped(
+        f"this machine ({subdir}) is none of the environment's platforms that are locked "
+        f"(declared: {declared})"
+    )
+
+
+def install(
+    lock: Lock, environment: str, platform: Platform, prefix: Path, progress: Progress
+) -> Installed:
+    """Install the locked packages of one environment and platform into `prefix`.
+
+    Downloads go through the user's Pixi configuration into the cache that Pixi shares. Raises
+    ScaffoldError when a package cannot be had or the folder not written.
+    """
+    from rattler import Config
+    from rattler import install as rattler_install
+
+    records = lock.records(environment, platform) or ()
+    reporter = _Reporter(progress)
+    try:
+        asyncio.run(
+            rattler_install(
+                list(records),
+                prefix,
+                platform=_subdir(platform),
+                show_progress=False,
+                reporter=cast("InstallerReporter", reporter),
+                config=Config.load_from_default_locations("pixi"),
+            )
+        )
+    except Exception as error:  # several kinds, no common base
+        raise ScaffoldError(
+            f"installing {environment} for {platform.name} into {prefix} failed: {_causes(error)}",
+            "check the network and the free space, then: pixi install --locked",
+        ) from error
+    return Installed(prefix, platform, len(records))
+
+
+def _subdir(platform: Platform) -> Subdir:
+    from rattler import Subdir
+
+    return Subdir(platform.subdir)
+
+
+def _causes(error: BaseException) -> str:
+    parts = []
+    while error is not None:
+        if (text := str(error).strip()) and text not in parts:
+            parts.append(text)
+        error = error.__cause__  # type: ignore[assignment]
+    return ": ".join(parts)
+
+
+class _Reporter:
+    """Turns rattler's callbacks into one fraction: packages linked of packages to link."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.total = 0
+        self.linked = 0
+
+    def on_transaction_start(self, total_operations: int) -> None:
+        self.total = total_operations
+
+    def on_populate_cache_start(self, operation: int, package_name: str) -> int:  # noqa: ARG002
+        self._tell(f"fetching {package_name}")
+        return 0
+
+    def on_link_start(self, operation: int, package_name: str) -> int:  # noqa: ARG002
+        self._tell(f"linking {package_name}")
+        return 0
+
+    def on_link_complete(self, index: int) -> None:  # noqa: ARG002
+        self.linked += 1
+
+    def _tell(self, text: str) -> None:
+        self.progress.update(text, self.linked / max(self.total, 1))
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        """Answer the callbacks that are of no interest here."""
+        if not name.startswith("on_"):
+            raise AttributeError(name)
+        return lambda *_args: 0
+
+
+def write_activation(workspace: Workspace, installed: Installed, environment: str) -> Path:
+    """Write `activate.sh` beside the environment, for `.`; return its path.
+
+    It is for machines without Pixi; with Pixi, `pixi shell` does the same.
+    """
+    path = installed.prefix.parent / "activate.sh"
+    lines = [
+        "# Activate the environment in this shell:  . " + path.name,
+        _activation(workspace, installed, environment),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def run_task(
+    workspace: Workspace,
+    installed: Installed,
+    environment: str,
+    name: str,
+    *,
+    on_line: Callable[[str], None] | None = None,
+    extra_args: Sequence[str] = (),
+) -> Completed:
+    """Run task `name` in the installed environment, as `pixi run` does; return how it ended.
+
+    Raises ScaffoldError when there is no such task, UnsupportedError when it needs Pixi.
+    """
+    task = _find_task(workspace, installed, environment, name)
+    script = "\n".join(
+        (
+            _activation(workspace, installed, environment),
+            f"cd {_quote(str(workspace.root / task.cwd))} || exit 1",
+            *(f"export {key}={_quote(value)}" for key, value in task.env),
+            " ".join((task.command, *map(_quote, extra_args))),
+        )
+    )
+    env = clean_env({"PYTHONUNBUFFERED": "1"}, drop=_LEAKS)
+    return run(["bash", "-c", script], cwd=workspace.root, env=env, on_line=on_line)
+
+
+def _find_task(workspace: Workspace, installed: Installed, environment: str, name: str) -> Task:
+    tasks = workspace.tasks(workspace.environment(environment), installed.platform)
+    task = tasks.get(name)
+    if task is None:
+        raise ScaffoldError(
+            f"{workspace.manifest} has no task {name!r} for {installed.platform.name}",
+            f"it has: {', '.join(tasks) or 'none'}",
+        )
+    if task.depends_on or task.unsupported or not task.command:
+        raise UnsupportedError(
+            f"task {name!r} uses what only Pixi runs: "
+            + ", ".join(("depends-on",) if task.depends_on else task.unsupported or ("no cmd",)),
+            f"with Pixi: pixi run {name}",
+        )
+    return task
+
+
+def _activation(workspace: Workspace, installed: Installed, environment: str) -> str:
+    """Return bash that activates the prefix and then what the manifest adds."""
+    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
+
+    # An outer environment is not deactivated: its variables are dropped (clean_env) or shadowed.
+    variables = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
+    script = activate(
+        installed.prefix, variables, Shell.bash, platform=_subdir(installed.platform)
+    ).script
+    env, scripts = workspace.activation(workspace.environment(environment), installed.platform)
+    extra = [f"export {key}={_quote(value)}" for key, value in env.items()]
+    extra += [f". {_quote(str(workspace.root / name))}" for name in scripts]
+    return "\n".join((script.strip(), *extra))
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,150 @@
+"""Pack a locked environment of one platform into one relocatable archive, with conda-pack.
+
+The same lock gives the same bytes, also for another platform than this machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixi_scaffold.environment.archive import Entry, write_archive
+from pixi_scaffold.environment.install import install
+from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
+from pixi_scaffold.lock import read_lock, unsatisfied
+from pixi_scaffold.report import Progress, Report, Result, Status
+from pixi_scaffold.system import program
+from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_manifest
+
+ENVIRONMENT = "default"
+PREFIX_LENGTH = 200
+"""Characters of the path that an environment is packed from: longer ones on a worker do not fit."""
+PLACEHOLDER = b"/pixi-scaffold/pack/"
+"""What that path is in the archive, filled up to the same length; conda-unpack replaces it."""
+
+
+def pack(
+    folder: Path,
+    output: Path | None,
+    platform: str | None,
+    lock: Path | None,
+    progress: Progress,
+) -> Report:
+    """Write the locked default environment as an archive; return where and how large.
+
+    output: default env.tar.gz in the workspace. platform: default the first one for Linux, which
+    is the one with CUDA; it need not be this machine's. lock: default pixi.lock, which must be
+    current. Raises LockError, UsageError, or ScaffoldError when a package cannot be had.
+    """
+    start = time.perf_counter()
+    workspace = read_manifest(find_manifest(folder))
+    chosen = _platform(workspace, platform)
+    target = output or workspace.root / "env.tar.gz"
+    progress.start("pack")
+    path = lock or workspace.lock_file
+    locked = read_lock(path)
+    if lock is None and (stale := unsatisfied(workspace, locked)):
+        raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
+    if locked.records(ENVIRONMENT, chosen) is None:
+        known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
+        there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]
+        raise UsageError(
+            f"{path} does not lock {ENVIRONMENT} for {chosen.name}",
+            f"it locks: --platform {' or '.join(there)}" if there else f"{program()} lock",
+        )
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
+        prefix = _padded(Path(os.path.realpath(temporary)))
+        installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
+        progress.update("collecting")
+        _write(_collected(prefix), prefix, target, progress)
+    size = target.stat().st_size
+    detail = f"{target.name}: {installed.packages} packages for {chosen.name}, {size / 1e6:.0f} MB"
+    result = Result("pack", Status.PASSED, time.perf_counter() - start, detail)
+    facts = {"archive": str(target), "bytes": size, "platform": chosen.name, "lock": str(path)}
+    return Report(
+        "pack", (result,), facts, (f"{program()} rehearse", "condor_submit htcondor/train.sub")
+    )
+
+
+def _platform(workspace: Workspace, name: str | None) -> Platform:
+    known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
+    for platform in known:
+        if platform.name == name or (name is None and platform.subdir.startswith("linux-")):
+            return platform
+    names = ", ".join(p.name for p in known)
+    what = f"no platform {name!r}" if name else "no platform for Linux"
+    raise UsageError(f"{workspace.manifest} has {what}", f"its platforms are: {names}")
+
+
+def _padded(folder: Path) -> Path:
+    """Return a folder below that one whose path has PREFIX_LENGTH characters.
+
+    Binaries keep the room that the path has at this moment; on the worker it is a longer one.
+    """
+    room = PREFIX_LENGTH - len(os.fsencode(folder)) - 1
+    if not 0 < room < 250:
+        raise ScaffoldError(
+            f"{folder} is too long a path to pack in", "set TMPDIR to a shorter one"
+        )
+    return folder / ("e" * room)
+
+
+@dataclass(slots=True)
+class _Collector:
+    """Takes what conda-pack adds to an archive: its paths, and texts that it made."""
+
+    prefix: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def add(self, source: str, target: str) -> None:
+        path = Path(source)
+        if path.is_relative_to(self.prefix):
+            self.entries[target] = Entry(path)
+        else:  # a temporary file, gone in a moment
+            self.add_bytes(source, path.read_bytes(), target)
+
+    def add_bytes(self, source: str, data: bytes, target: str) -> None:
+        executable = os.access(source, os.X_OK)
+        self.entries[target] = Entry(None, data, executable)
+
+
+def _collected(prefix: Path) -> dict[str, Entry]:
+    """Let conda-pack say what a relocatable copy of the environment consists of."""
+    import conda_pack
+    from conda_pack.core import Packer
+
+    collector = _Collector(prefix)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it talks about its own progress
+            # packages may change each other's byte code: that is not a missing file
+            environment = conda_pack.CondaEnv.from_prefix(str(prefix), ignore_missing_files=True)
+            packer = Packer(str(prefix), collector)
+            for file in sorted(environment.files, key=lambda file: str(file.target)):
+                packer.add(file)
+            packer.finish()
+    except conda_pack.CondaPackException as error:
+        raise ScaffoldError(f"conda-pack failed: {error}") from error
+    return collector.entries
+
+
+def _write(entries: Mapping[str, Entry], prefix: Path, target: Path, progress: Progress) -> None:
+    """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    own = os.fsencode(prefix)
+    try:
+        write_archive(
+            entries,
+            temporary,
+            {own: PLACEHOLDER.ljust(len(own), b"_")},
+            lambda fraction: progress.update("compressing", fraction),
+        )
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

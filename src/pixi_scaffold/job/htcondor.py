@@ -1,0 +1,278 @@
+"""What HTCondor itself says: its parser, and matching against slots. Linux has its bindings."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
+from pixi_scaffold.job.ad import Clause, JobAd, top_level_and
+from pixi_scaffold.system import program
+
+TYPICAL = "typical"
+"""The name of the bundled slots."""
+_PARTS_DEPTH = 5
+_SAVE_SLOTS = f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}"
+_BUNDLED = Path(__file__).with_name("slots") / "typical.ad"
+
+
+def available() -> bool:
+    """Whether HTCondor's bindings are installed."""
+    return importlib.util.find_spec("htcondor2") is not None
+
+
+def read_commands(text: str, folder: Path) -> Mapping[str, str] | None:
+    """Return what HTCondor's parser makes of a description, names in lower case.
+
+    None when it refuses the file. Its macros are not expanded, and it stops at the first queue
+    statement. folder: where condor_submit would be run. Nothing may be included from a command: see
+    `runs_commands`.
+    """
+    htcondor2 = _bindings()
+    with contextlib.chdir(folder), _quiet():
+        try:
+            submit = htcondor2.Submit(text)
+        except (ValueError, htcondor2.HTCondorException):
+            return None
+        return {key.lower(): value for key, value in submit.items()}
+
+
+def runs_commands(text: str) -> bool:
+    """Whether reading the description could run a program, as `include : cmd |` does."""
+    return any(
+        "include" in line.lower() or line.lstrip().lower().startswith(("use", "@use"))
+        for line in text.splitlines()
+    )
+
+
+def parses(expression: str) -> bool:
+    """Whether HTCondor takes a text for a ClassAd expression."""
+    _bindings()
+    import classad2
+
+    try:
+        classad2.ExprTree(expression)
+    except (ValueError, SyntaxError, classad2.ClassAdException):
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class SlotMatch:
+    """One slot: its name, what it is in words, and what refused; nothing when it matches."""
+
+    name: str
+    words: str
+    refused: tuple[Clause, ...] = ()
+
+    @property
+    def matches(self) -> bool:
+        """Whether the job could run there."""
+        return not self.refused
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as the JSON document has it."""
+        refused = [{"clause": c.text, "origin": c.origin, "line": c.line} for c in self.refused]
+        return {"name": self.name, "matches": self.matches, "refused": refused}
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReport:
+    """Where a job would run."""
+
+    slots: tuple[SlotMatch, ...]
+
+    @property
+    def matching(self) -> int:
+        """How many slots match."""
+        return sum(slot.matches for slot in self.slots)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what there is to say, slots of one kind together."""
+        groups: Counter[tuple[str, tuple[Clause, ...]]] = Counter(
+            (slot.words, slot.refused) for slot in self.slots
+        )
+        for (words, refused), count in sorted(
+            groups.items(), key=lambda g: (len(g[0][1]), g[0][0])
+        ):
+            many = f" ({count} slots)" if count > 1 else ""
+            if not refused:
+                yield f"matches  {words}{many}"
+                continue
+            why = "; ".join(_clause_words(clause) for clause in refused)
+            yield f"refused  {words}{many}: {why}"
+
+
+def _clause_words(clause: Clause) -> str:
+    if clause.gpu or clause.origin == "request_gpus":
+        return f"{clause.origin} (line {clause.line})"
+    where = f"line {clause.line}, " if clause.line else ""
+    return f"{clause.text} ({where}{clause.origin})"
+
+
+def read_slots(source: str) -> tuple[Any, ...]:
+    """Return the machine ads of a file that `condor_status -long` wrote, or the bundled ones.
+
+    Raises UsageError when there are none in it, Skipped where the bindings are missing.
+    """
+    path = _BUNDLED if source == TYPICAL else Path(source)
+    _bindings()
+    import classad2
+
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}",
+            _SAVE_SLOTS,
+        ) from error
+    try:
+        blocks = [b for b in _blocks(text) if b.strip()]
+        ads = [classad2.parseOne(block) for block in blocks]
+    except (ValueError, SyntaxError, classad2.ClassAdException) as error:
+        raise UsageError(f"{path} holds no machine ads: {error}", _SAVE_SLOTS) from error
+    ads = [
+        ad for ad in ads if str(ad.get("MyType", "Machine")).lower() == "machine" and len(ad) > 3
+    ]
+    if not ads:
+        raise UsageError(f"{path} holds no machine ads", _SAVE_SLOTS)
+    return tuple(ads)
+
+
+def slot_attributes(ads: Sequence[Any]) -> frozenset[str]:
+    """Return the names (lower case) of all attributes that some slot has."""
+    return frozenset(key.lower() for ad in ads for key in ad)
+
+
+def match(job: JobAd, ads: Sequence[Any]) -> SlotReport:
+    """Match a job against machine ads with the ClassAd library, both ways.
+
+    A clause that is undefined refuses, as in a negotiation. Raises ScaffoldError for a job whose
+    requirements or requests do not parse.
+    """
+    _bindings()
+    import classad2
+
+    try:
+        ad = classad2.parseOne(job.text)
+        return SlotReport(tuple(_match_one(classad2, job, ad, slot) for slot in ads))
+    except (ValueError, SyntaxError, classad2.ClassAdException) as error:
+        why = "its requirements, or what it requests, do not parse"
+        raise ScaffoldError(f"the job cannot be matched: {why}", "correct them first") from error
+
+
+def _match_one(classad2: Any, job: JobAd, ad: Any, slot: Any) -> SlotMatch:
+    refused: list[Clause] = []
+    if not ad.symmetricMatch(slot):
+        for clause in job.clauses:
+            if clause.gpu:
+                continue
+            if classad2.ExprTree(clause.text).eval(ad, slot) is True:
+                continue
+            some = clause.origin == "request_gpus" and slot.get("GPUs", 0)
+            limits = [c for c in job.clauses if c.gpu] if some else []
+            causes = [limit for limit in limits if not _some_gpu(classad2, limit, ad, slot)]
+            refused += causes or [clause]
+        if not refused and "Requirements" in slot:
+            wanted = str(slot.lookup("Requirements"))
+            own = _refusing(classad2, wanted, slot, ad)
+            refused += [Clause(text, "the slot's own Requirements") for text in own]
+        if not refused:
+            refused.append(Clause(job.requirements, "requirements as a whole"))
+    return SlotMatch(str(slot.get("Name", "?")), _slot_words(slot), tuple(refused))
+
+
+def _refusing(classad2: Any, text: str, slot: Any, ad: Any, depth: int = 0) -> list[str]:
+    """Return the parts of a slot's expression that are not true for the job.
+
+    A part that is only the name of another expression of the slot is taken apart as well.
+    """
+    found: list[str] = []
+    for part in top_level_and(text):
+        bare = part.strip()
+        if bare.startswith("(") and bare.endswith(")") and depth < _PARTS_DEPTH:
+            found += _refusing(classad2, bare[1:-1], slot, ad, depth + 1)
+        elif classad2.ExprTree(bare).eval(slot, ad) is not True:
+            named = str(slot.lookup(bare)) if bare.isidentifier() and bare in slot else ""
+            inner = named.lower() not in ("", "true", "false") and depth < _PARTS_DEPTH
+            parts = _refusing(classad2, named, slot, ad, depth + 1) if inner else []
+            found += parts or [bare]
+    return found
+
+
+def _some_gpu(classad2: Any, limit: Clause, ad: Any, slot: Any) -> bool:
+    """Whether as many GPUs of the slot as are asked for satisfy this one limit."""
+    text = f"countMatches({limit.text}, TARGET.AvailableGPUs) >= RequestGPUs"
+    names = ("GPUsMinCapability", "GPUsMaxCapability", "GPUsMinMemory", "GPUsMinRuntime")
+    for name in names:
+        if name in ad:
+            text = text.replace(name, str(ad.lookup(name)))
+    return classad2.ExprTree(text).eval(ad, slot) is True
+
+
+def _slot_words(slot: Any) -> str:
+    """Return a slot in words: its GPUs, CPUs and memory."""
+    gpus = slot.get("GPUs", 0)
+    parts = [f"{slot.get('Cpus', '?')} CPUs", f"{_number(slot, 'Memory') / 1024:.0f} GiB"]
+    if isinstance(gpus, int) and gpus > 0:
+        capability, driver = slot.get("GPUs_Capability"), slot.get("GPUs_DriverVersion")
+        known = [f"{capability:.1f}"] if isinstance(capability, int | float) else []
+        known += [f"CUDA {driver:.1f}"] if isinstance(driver, int | float) else []
+        about = f" ({', '.join(known)})" if known else ""
+        parts.insert(0, f"{gpus} x {slot.get('GPUs_DeviceName') or 'mixed GPUs'}{about}")
+    else:
+        parts.insert(0, "no GPU")
+    return ", ".join(parts)
+
+
+def _number(slot: Any, name: str) -> float:
+    value = slot.get(name, 0)
+    return value if isinstance(value, int | float) else 0
+
+
+def _blocks(text: str) -> Iterator[str]:
+    block: list[str] = []
+    for line in text.splitlines():
+        if line.strip():
+            if not line.startswith("#"):
+                block.append(line)
+        else:
+            yield "\n".join(block)
+            block = []
+    yield "\n".join(block)
+
+
+def _bindings() -> Any:
+    if not available():
+        raise Skipped("HTCondor's Python bindings exist for Linux only", "check it on Linux")
+    if not os.environ.get("CONDOR_CONFIG") and not Path("/etc/condor/condor_config").exists():
+        os.environ["CONDOR_CONFIG"] = "ONLY_ENV"  # or importing warns that there is no pool here
+    with _quiet():
+        import htcondor2  # before classad2 evaluates: it brings countMatches and split
+    return htcondor2
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the C++ library writes to stderr away from the user's terminal."""
+    sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield
+        return
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

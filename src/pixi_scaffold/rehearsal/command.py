@@ -1,0 +1,325 @@
+"""Rehearse jobs of a submit description on this machine, and report what would go wrong."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
+from pixi_scaffold.job import Description, Job, items_elsewhere, read_description
+from pixi_scaffold.rehearsal.advice import write
+from pixi_scaffold.rehearsal.attempts import Eviction, Limits, Setting, rehearse_job
+from pixi_scaffold.rehearsal.comparison import Comparison, compare
+from pixi_scaffold.rehearsal.delivery import (
+    ALLOW_CPU,
+    LOCK,
+    STAGED,
+    Delivery,
+    deliver,
+    missing_image,
+)
+from pixi_scaffold.rehearsal.findings import advice_for, results_of
+from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
+from pixi_scaffold.rehearsal.isolation import Walls, hidden
+from pixi_scaffold.rehearsal.numbers import RESULTS, alone, numbered
+from pixi_scaffold.rehearsal.outcome import Outcome
+from pixi_scaffold.rehearsal.parallel import in_parallel
+from pixi_scaffold.rehearsal.plan import Plan, read_plan
+from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+from pixi_scaffold.rehearsal.surroundings import Slot
+from pixi_scaffold.report import Progress, Report, in_folder
+from pixi_scaffold.system import program, which
+
+DESCRIPTION = Path("htcondor") / "train.sub"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user typed after `rehearse`.
+
+    folder: where condor_submit would be run. proc: number of the job; None means the first. every:
+    all jobs, `at_once` of them at a time. evict_after: seconds, `random`, or None. environment:
+    an installed one to stage. show: folders that every worker has, too. variables: added to the
+    job's environment. more_arguments: words after the job's own, to shorten it. image_later: a
+    container's image may still be missing.
+    """
+
+    folder: Path
+    description: Path = DESCRIPTION
+    proc: int | None = None
+    every: bool = False
+    at_once: int = 1
+    evict_after: str | None = None
+    evict_hard: bool = False
+    compare: bool = True
+    network: bool = False
+    isolate: bool = True
+    environment: Path | None = None
+    show: tuple[Path, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    more_arguments: str = ""
+    limits: Limits = field(default_factory=Limits)
+    scratch: Path | None = None
+    keep: bool = False
+    fix: bool = False
+    image_later: bool = False
+
+
+def rehearse(request: Request, progress: Progress) -> Report:
+    """Rehearse the job or the jobs; return the report.
+
+    Raises UsageError for a job that is not there, CheckFailed for a description that condor_submit
+    refuses, ScaffoldError when a job cannot be run for a reason that lies here.
+    """
+    try:
+        return rehearse_here(request, progress)
+    except Skipped as skip:
+        raise ScaffoldError(f"it cannot be rehearsed here: {skip.reason}", skip.command) from skip
+
+
+def rehearse_here(request: Request, progress: Progress) -> Report:
+    """Do the same; raises Skipped for a kind of job that is not run on this machine."""
+    folder = request.folder.absolute()
+    if request.evict_after is not None:
+        _when(request.evict_after, None)
+    description = _read(folder / request.description, folder)
+    if request.evict_hard and request.evict_after is None:
+        raise UsageError(
+            "--evict-hard says how, not when", "add --evict-after SECONDS, or --evict-after random"
+        )
+    chosen = _chosen(description, request)
+    progress.start("rehearse")
+    wants_gpu = any(job.text("request_gpus") for job in chosen.values())
+    shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
+
+    def one(number: int) -> Rehearsed:
+        return _one(shared, chosen[number], number, _teller(progress, len(chosen), number))
+
+    with alone(chosen):
+        done = in_parallel(one, chosen, request.at_once, shared.cancel, progress)
+    changed = _fix(request, done)
+    facts: dict[str, Any] = {
+        "description": str(request.description),
+        "jobs": [d.to_dict() for d in done],
+        "changed": changed,
+        "skipped": _notes(description, done),
+    }
+    results = results_of(done, changed)
+    report = Report("rehearse", results, facts)
+    return replace(report, next_commands=_next(request, report, done))
+
+
+def _read(path: Path, folder: Path) -> Description:
+    try:
+        description = read_description(path, folder)
+    except OSError as error:
+        hint = f"name it: {program()} rehearse FILE.sub, from the folder where you condor_submit it"
+        root = workspace_root(folder)
+        if root != folder and (root / DESCRIPTION).is_file():
+            hint = in_folder(root, f"{program()} rehearse")
+        raise UsageError(
+            f"cannot read the submit description {path}: {error.strerror}", hint
+        ) from error
+    places = {queue.line: queue for queue in description.queues}
+    for problem in description.problems:
+        queue = places.get(problem.line)
+        if problem.kind == "queue" and queue is not None and items_elsewhere(queue.text):
+            raise Skipped(
+                f"{problem.file}:{problem.line}: {problem.message}",
+                "write the items into a file, and queue from that",
+            )
+        if problem.kind in ("refused", "queue"):
+            where = f"{problem.file}:{problem.line}"
+            check = f"{program()} check {shlex.quote(os.path.relpath(path))}"
+            raise CheckFailed(
+                f"condor_submit refuses {where}: {problem.message}",
+                "correct that line, or run it from the folder where you condor_submit it; "
+                f"to see all that is wrong: {check}",
+            )
+    return description
+
+
+def _chosen(description: Description, request: Request) -> dict[int, Job]:
+    """Return the jobs to rehearse, by number."""
+    jobs = numbered(description)
+    if not jobs:
+        line = description.queues[-1].line
+        hint = "give its queue statement a number or items"
+        raise CheckFailed(f"{description.path}:{line} queues no job", hint)
+    if request.every:
+        return jobs
+    number = request.proc or 0
+    if number not in jobs:
+        raise UsageError(f"there is no job {number}", f"it queues jobs 0 to {len(jobs) - 1}")
+    return {number: jobs[number]}
+
+
+def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]:
+    return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the jobs of one rehearsal share."""
+
+    request: Request
+    gpus: Gpus
+    cancel: threading.Event
+
+    def go_on(self) -> None:
+        if self.cancel.is_set():
+            raise KeyboardInterrupt
+
+
+def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) -> Rehearsed:
+    request = shared.request
+    plan = _adjusted(read_plan(job, number), request)
+    root = workspace_root(plan.job.folder)
+    real = bool(shared.gpus.all)
+    delivery = deliver(
+        plan, root, environment=request.environment, network=request.network, gpu=real
+    )
+    image = missing_image(plan)
+    if image and request.image_later:
+        delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
+    elif image:
+        plan = replace(plan, inputs=(*plan.inputs, image))
+    done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
+    done = replace(done, shortened=bool(request.more_arguments), image=image)
+    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus:
+        setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
+        if request.evict_after is None:
+            return replace(done, outcome=rehearse_job(plan, setting, tell))
+        return _evicted(request, done, setting, tell)
+
+
+def _evicted(
+    request: Request, done: Rehearsed, setting: Setting, tell: Callable[[str], None]
+) -> Rehearsed:
+    """Rehearse the job once as a whole, to compare, and once with an eviction."""
+    plan, whole = done.plan, None
+    apart = setting.results.with_name(f"{setting.results.name}-uninterrupted")
+    if request.compare or request.evict_after == "random":
+        tell("first without an eviction, to compare with")
+        whole = rehearse_job(plan, replace(setting, results=apart), tell)
+        if whole.state != "completed" or whole.code != plan.success:
+            return replace(done, outcome=whole, fails_anyway=True)
+    after = _when(request.evict_after or "", whole)
+    eviction = Eviction(after, request.evict_hard)
+    outcome = rehearse_job(plan, replace(setting, eviction=eviction), tell)
+    compared: Comparison | None = None
+    if request.compare and outcome.evicted and outcome.state == "completed":
+        compared = compare(setting.results, apart)
+    return replace(done, outcome=outcome, whole=whole, compared=compared, evict_after=after)
+
+
+def _when(wanted: str, whole: Outcome | None) -> float:
+    """Return when to evict; raises UsageError for neither seconds nor `random`."""
+    if wanted == "random":
+        if whole is None:
+            return 0.0
+        import random
+
+        return random.uniform(0.1, 0.9) * whole.usage.seconds  # noqa: S311  no secret
+    try:
+        seconds = float(wanted)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        hint = "--evict-after 30, or --evict-after random"
+        raise UsageError(f"--evict-after {wanted}: neither seconds nor `random`", hint)
+    return seconds
+
+
+def _adjusted(plan: Plan, request: Request) -> Plan:
+    try:
+        words = shlex.split(request.more_arguments)
+    except ValueError as error:
+        raise UsageError(f"--more-arguments {request.more_arguments!r}: {error}") from error
+    return replace(plan, arguments=(*plan.arguments, *words))
+
+
+def _setting(
+    request: Request,
+    plan: Plan,
+    delivery: Delivery,
+    root: Path,
+    gpus: tuple[str, ...],
+    cancel: threading.Event,
+) -> Setting:
+    notes = [*delivery.notes, *plan.notes]
+    if request.more_arguments:
+        notes.append(f"shortened: {request.more_arguments} was added to the job's arguments")
+    walls = Walls(
+        wanted=request.isolate,
+        network=request.network,
+        hide=hidden([plan.job.folder, plan.iwd, root]),
+        show=(*delivery.show, *request.show),
+    )
+    if request.show:
+        shown = ", ".join(map(str, request.show))
+        notes.append(f"{shown} can be read: every worker has it, too, as you said")
+    if not request.isolate:
+        notes.append("not isolated, as asked for: the job can reach the project, the network, all")
+    added = delivery.env | dict(request.variables)
+    told_already = {STAGED, ALLOW_CPU} & set(delivery.env)
+    if told := ", ".join(f"{k}={v}" for k, v in added.items() if k not in told_already):
+        notes.append(f"added to the environment: {told}")
+    return Setting(
+        results=plan.job.folder / RESULTS / plan.name,
+        scratch=request.scratch,
+        walls=walls,
+        slot=Slot(gpus=gpus),
+        added=added,
+        stand_ins=delivery.stand_ins,
+        limits=request.limits,
+        keep=request.keep,
+        notes=tuple(notes),
+        cancel=cancel,
+    )
+
+
+def workspace_root(folder: Path) -> Path:
+    """Return the nearest folder upwards with a pixi.toml or a .git, or the folder itself."""
+    for path in (folder, *folder.parents):
+        if (path / "pixi.toml").is_file() or (path / ".git").exists():
+            return path
+    return folder
+
+
+def _fix(request: Request, done: list[Rehearsed]) -> list[str]:
+    """Write the suggestions of a run that passed into the description."""
+    if not request.fix:
+        return []
+    return write(done[0].plan.job, advice_for(done))
+
+
+def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, str]]:
+    """Return what was not as on a worker, each once."""
+    found = dict.fromkeys(note for d in done for note in d.outcome.notes)
+    found |= dict.fromkeys(
+        f"line {p.line}: {p.message}" for p in description.problems if p.kind == "unknown"
+    )
+    if len(description.jobs) > 1:
+        found["HTCondor 25.14 refuses several queue statements, older releases do not"] = None
+    return [{"what": "unlike a worker", "why": note} for note in found]
+
+
+def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:
+    own = f"{program()} rehearse {shlex.quote(str(request.description))}"
+    if report.failed:
+        return ()
+    if any(LOCK in d.delivery.stand_ins for d in done):
+        return (f"{program()} lock   # once the channel can be reached",)
+    commands = []
+    if any(a.suggested is not None for a in advice_for(done)) and not request.fix:
+        commands.append(f"{own} --fix")
+    if request.evict_after is None and done[0].plan.checkpoint_code is not None:
+        commands.append(f"{own} --evict-after random")
+    place = "" if which("condor_submit") else "   # on an access point of the pool"
+    return (*commands, f"condor_submit {shlex.quote(str(request.description))}{place}")

@@ -1,0 +1,41 @@
+"""What a command found and how it is told: results, receipts, text, continuous integration.
+
+Every command ends in one Report; printing it is somebody else's business (cli).
+"""
+
+from pixi_scaffold.report.ci import github, sarif
+from pixi_scaffold.report.receipt import RECEIPT, versions, write_receipt
+from pixi_scaffold.report.result import (
+    SCHEMA_VERSION,
+    Progress,
+    Report,
+    Result,
+    Silent,
+    Status,
+    go_to,
+    in_folder,
+)
+from pixi_scaffold.report.steps import Steps
+from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
+
+__all__ = [
+    "RECEIPT",
+    "SCHEMA_VERSION",
+    "Progress",
+    "Report",
+    "Result",
+    "Silent",
+    "Status",
+    "Steps",
+    "github",
+    "go_to",
+    "in_folder",
+    "out_and_err",
+    "print_error",
+    "print_report",
+    "progress_for",
+    "sarif",
+    "sayer",
+    "versions",
+    "write_receipt",
+]

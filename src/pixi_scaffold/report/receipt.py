@@ -1,0 +1,31 @@
+"""The receipt: what `new` proved, kept in the project as the same document that --json prints."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from pixi_scaffold import __version__
+from pixi_scaffold.report.result import Report
+
+RECEIPT = Path(".pixi") / "scaffold-receipt.json"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a receipt names: ours, and of what does the work."""
+    names = {"copier": "copier", "py_rattler": "py-rattler"}
+    found = {key: importlib.metadata.version(name) for key, name in names.items()}
+    return {"pixi_scaffold": __version__, "python": platform.python_version(), **found}
+
+
+def write_receipt(root: Path, report: Report) -> Path:
+    """Write the report beside the environments; return its path. Best effort on a full disk."""
+    path = root / RECEIPT
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(report.to_json(), encoding="utf-8")
+        temporary.replace(path)
+    return path

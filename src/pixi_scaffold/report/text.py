@@ -1,0 +1,166 @@
+"""Draw progress and reports: live and coloured on a terminal, plain lines in a log.
+
+rich costs more to import than a small command takes, so only a terminal pays for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from pixi_scaffold.report.result import Report, Result, Status
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_STYLES = {Status.PASSED: "green", Status.FAILED: "bold red", Status.SKIPPED: "yellow"}
+
+Say = Callable[[str, str], None]
+"""Print one line in a style; a log has no styles."""
+
+
+def sayer(stream: TextIO) -> Say:
+    """Return what prints on `stream`, with colours where it is a terminal."""
+    if not stream.isatty():
+
+        def plain(text: str, _style: str) -> None:
+            stream.write(f"{text}\n")
+
+        return plain
+
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream)
+    return lambda text, style: console.print(Text(text, style=style), soft_wrap=True)
+
+
+def print_report(report: Report, stream: TextIO) -> None:
+    """Print the table of steps, what failed and why, and the next commands."""
+    say = sayer(stream)
+    say("", "")
+    for line, status in report.table(shutil.get_terminal_size().columns):
+        say(line, _STYLES[status] if status else "bold")
+    for result in report.results:
+        if result.status is Status.FAILED:
+            say("", "")
+            print_error(f"{result.name} failed: {result.detail}", result.lines, result.hint, stream)
+        elif result.lines:
+            say("", "")
+            say(f"{result.name}: {result.detail}", "bold")
+            for line in result.lines:
+                say(f"  {line}", "")
+    if report.incomplete:
+        say("", "")
+        print_error("--strict: what was skipped counts as a failure", (), "", stream)
+    if report.next_commands:
+        say("", "")
+        say("next", "bold")
+        for command in report.next_commands:
+            say(f"  {command}", "")
+
+
+def print_error(message: str, lines: tuple[str, ...], hint: str, stream: TextIO) -> None:
+    """Print what failed and why, and what to do next."""
+    say = sayer(stream)
+    say(message, "bold red")
+    for line in lines:
+        say(f"  {line}", "")
+    if hint:
+        say(f"next: {hint}", "")
+
+
+class PlainProgress:
+    """One line when a step starts, one when it ends, and at most one in ten seconds between."""
+
+    def __init__(self, stream: TextIO, every: float = 10.0) -> None:
+        self.stream = stream
+        self.every = every
+        self.last = 0.0
+        self.name = ""
+
+    def start(self, name: str) -> None:
+        self.name, self.last = name, time.monotonic()
+        self.note(f"{name}: started")
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        if time.monotonic() - self.last < self.every:
+            return
+        self.last = time.monotonic()
+        percent = "" if fraction is None else f"{fraction:4.0%} "
+        self.note(f"{self.name}: {percent}{text}")
+
+    def note(self, text: str) -> None:
+        self.stream.write(f"{text}\n")
+        self.stream.flush()
+
+    def finish(self, result: Result) -> None:
+        self.note(f"{result.name}: {result.status} in {result.seconds:.1f} s: {result.detail}")
+
+    def close(self) -> None:
+        pass
+
+
+class LiveProgress:
+    """A spinner and a bar for the step that runs; finished steps stay as lines above it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.console = Console(file=stream)
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[stage]}", style="bold"),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=self.console,
+        )
+        self.live: Live | None = None
+        self.task = self.bars.add_task("", stage="", total=None, visible=False)
+
+    def start(self, name: str) -> None:
+        if self.live is None:
+            from rich.live import Live
+
+            self.live = Live(self.bars, console=self.console, transient=True)
+            self.live.start()
+        self.bars.reset(self.task, total=None, description="", stage=f"{name:<9}", visible=True)
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        room = max(self.console.width - 52, 10)
+        total = None if fraction is None else 1.0
+        self.bars.update(self.task, description=text[:room], completed=fraction or 0.0, total=total)
+
+    def note(self, text: str) -> None:
+        from rich.text import Text
+
+        self.console.print(Text(text, style="yellow"))
+
+    def finish(self, result: Result) -> None:
+        from rich.text import Text
+
+        line = Text(f"{result.status:<8}", style=_STYLES[result.status])
+        line.append(f"{result.name:<10}", style="bold").append(f"{result.seconds:6.1f} s  ")
+        line.append(result.detail, style="default")
+        self.console.print(line)
+        self.bars.update(self.task, visible=False)
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+
+def progress_for(stream: TextIO) -> LiveProgress | PlainProgress:
+    """Return what suits the stream."""
+    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+
+
+def out_and_err() -> tuple[TextIO, TextIO]:
+    """Return stdout and stderr as they are now."""
+    return sys.stdout, sys.stderr

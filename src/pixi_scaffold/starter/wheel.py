@@ -1,0 +1,155 @@
+"""Turn a wheel into a conda package: the same files, dependencies in conda's words."""
+
+from __future__ import annotations
+
+import configparser
+import csv
+import functools
+import io
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.starter.package import Entry, Stream, compiled, hex_digest, write_package
+
+CONDA_NAMES: Mapping[str, str] = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+"""conda-forge's names where they differ from PyPI's, for the packages of the template."""
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
+
+_STREAMED = 1 << 24
+"""Bytes from which a file is not held in memory: PyTorch's library has hundreds of megabytes."""
+
+_SCRIPT_HEADER = b"""\
+#!/bin/sh
+'''exec' "$(dirname "$0")/python" "$0" "$@"
+' '''
+"""
+# sh runs the second line; to Python it is a string.
+_LAUNCHER = (
+    _SCRIPT_HEADER.decode()
+    + """\
+import sys
+from {module} import {first}
+sys.exit({function}())
+"""
+)
+
+
+def conda_name(name: str) -> str:
+    """Return the conda name of a PyPI distribution."""
+    normal = canonicalize_name(name)
+    return CONDA_NAMES.get(normal, normal)
+
+
+def convert(wheel: Path, folder: Path, subdir: str) -> Path:
+    """Write `wheel` as a conda package of `subdir` into `folder`; return its path.
+
+    Raises ScaffoldError when the file is not a wheel.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            info = next(
+                n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)
+            ).partition("/")[0]
+            metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
+            requires = metadata.get_all("Requires-Dist") or []
+            name = conda_name(metadata["Name"])
+            index: dict[str, Any] = {
+                "name": name,
+                "version": metadata["Version"].replace("-", "_"),
+                "build": f"{'cpu_' if name == 'pytorch' else ''}py{PYTHON.replace('.', '')}_0",
+                "build_number": 0,
+                "depends": [_python_range(), *dependencies(requires)],
+                "license": (metadata.get("License-Expression") or "").strip() or None,
+                "subdir": subdir,
+                "timestamp": 0,
+            }
+            return write_package(folder, index, _entries(archive, info))
+    except (zipfile.BadZipFile, StopIteration, KeyError) as error:
+        raise ScaffoldError(f"{wheel.name} is not a wheel: {error}") from error
+
+
+def dependencies(requires_dist: list[str]) -> list[str]:
+    """Return conda specs for what a wheel requires here (markers evaluated, extras left out)."""
+    found = []
+    for text in requires_dist:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        specifiers = ",".join(sorted(str(s).replace("===", "==") for s in requirement.specifier))
+        found.append(f"{conda_name(requirement.name)} {specifiers}".strip())
+    return found
+
+
+def _python_range() -> str:
+    major, minor = sys.version_info[:2]
+    return f"python >={major}.{minor},<{major}.{minor + 1}.0a0"
+
+
+def _entries(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:
+    """Yield the files in place: `.data` schemes where an installer would put them."""
+    schemes = info.removesuffix(".dist-info") + ".data/"
+    hashes = {
+        row[0]: hex_digest(row[1])
+        for row in csv.reader(io.StringIO(archive.read(f"{info}/RECORD").decode("utf-8")))
+        if len(row) > 1
+    }
+    for member in archive.infolist():
+        name = member.filename
+        if member.is_dir():
+            continue
+        target, mode = f"{SITE_PACKAGES}/{name}", 0o644
+        if name.startswith(schemes):
+            scheme, _, rest = name.removeprefix(schemes).partition("/")
+            match scheme:
+                case "purelib" | "platlib":
+                    target = f"{SITE_PACKAGES}/{rest}"
+                case "scripts":
+                    target, mode = f"bin/{rest}", 0o755
+                case "data":
+                    target = rest
+                case _:  # headers: nothing in the template builds against them
+                    continue
+        digest = hashes.get(name, "")
+        if (member.external_attr >> 16) & 0o111:
+            mode = 0o755
+        if member.file_size > _STREAMED and digest:
+            large = Stream(functools.partial(archive.open, member), member.file_size)
+            yield Entry(target, large, mode, sha256=digest)
+            continue
+        content = archive.read(member)
+        if target.startswith("bin/") and content.startswith(b"#!python"):
+            content, digest = _SCRIPT_HEADER + content.partition(b"\n")[2], ""
+        yield Entry(target, content, mode, sha256=digest)
+        if target.endswith(".py") and (byte_code := compiled(target, content)):
+            yield byte_code
+    yield from _launchers(archive, info)
+
+
+def _launchers(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:
+    """Yield one script for each console entry point; it finds python beside itself."""
+    try:
+        text = archive.read(f"{info}/entry_points.txt").decode("utf-8")
+    except KeyError:
+        return
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(text)
+    if not parser.has_section("console_scripts"):
+        return
+    for name, value in parser.items("console_scripts"):
+        module, _, function = value.partition("[")[0].strip().partition(":")
+        script = _LAUNCHER.format(
+            module=module.strip(), function=function.strip(), first=function.strip().split(".")[0]
+        )
+        yield Entry(f"bin/{name.strip()}", script.encode(), 0o755)

@@ -1,0 +1,68 @@
+"""The machine underneath: other programs, files, folders as trees.
+
+Nothing here knows what the project is for.
+"""
+
+from pixi_scaffold.system.files import (
+    NOT_REGULAR,
+    exists,
+    is_file,
+    is_folder,
+    read_regular,
+    real,
+    special,
+    unreadable,
+)
+from pixi_scaffold.system.process import (
+    GIT_LOCAL,
+    Child,
+    Completed,
+    TimedOut,
+    clean_env,
+    cores,
+    expanded,
+    program,
+    run,
+    started,
+    uninterrupted,
+    which,
+)
+from pixi_scaffold.system.tree import (
+    File,
+    Tree,
+    in_the_way,
+    read_file,
+    read_tree,
+    remove_empty_folders,
+    write_file,
+)
+
+__all__ = [
+    "GIT_LOCAL",
+    "NOT_REGULAR",
+    "Child",
+    "Completed",
+    "File",
+    "TimedOut",
+    "Tree",
+    "clean_env",
+    "cores",
+    "exists",
+    "expanded",
+    "in_the_way",
+    "is_file",
+    "is_folder",
+    "program",
+    "read_file",
+    "read_regular",
+    "read_tree",
+    "real",
+    "remove_empty_folders",
+    "run",
+    "special",
+    "started",
+    "uninterrupted",
+    "unreadable",
+    "which",
+    "write_file",
+]

@@ -1,0 +1,38 @@
+"""The template: where it comes from, rendering a version of it, the answers of a project.
+
+Copier is called here and nowhere else.
+"""
+
+from pixi_scaffold.template.answers import Project, find_projects, parse_answers, read_project
+from pixi_scaffold.template.destination import check_destination
+from pixi_scaffold.template.migrations import FOLDER, migrate_answers, moved, moves, read_migrations
+from pixi_scaffold.template.render import Render, Rendered, Renderer, Renderers, render
+from pixi_scaffold.template.repository import amend_first_commit, identity
+from pixi_scaffold.template.source import Template, open_template
+from pixi_scaffold.template.versions import is_older, newer, releases, version_of
+
+__all__ = [
+    "FOLDER",
+    "Project",
+    "Render",
+    "Rendered",
+    "Renderer",
+    "Renderers",
+    "Template",
+    "amend_first_commit",
+    "check_destination",
+    "find_projects",
+    "identity",
+    "is_older",
+    "migrate_answers",
+    "moved",
+    "moves",
+    "newer",
+    "open_template",
+    "parse_answers",
+    "read_migrations",
+    "read_project",
+    "releases",
+    "render",
+    "version_of",
+]

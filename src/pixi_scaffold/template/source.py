@@ -1,0 +1,169 @@
+"""Where the template comes from: the canonical git URL, served from here when it is the default.
+
+A project records the canonical URL, never a path into an installation, so that `copier update`
+works on any machine. So that `new` works offline, git is told for one call to read that URL from
+the history that this installation carries (or the checkout that it runs from).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import expanded, run
+from pixi_scaffold.template.settings import preferred_template
+
+CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
+"""Recorded in every project made from the default template."""
+
+_PACKAGE = Path(__file__).parents[1]
+_BUNDLE = _PACKAGE / "template.bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What Copier is given: a source, a git ref (None: the newest tag), and variables for git."""
+
+    source: str
+    ref: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
+    """Yield the template to make a project from.
+
+    source: None is what the user's settings name, or else the default one.
+    Raises ScaffoldError when the default template's history cannot be found.
+    """
+    source = source or preferred_template()
+    if source is not None:
+        yield Template(_absolute(source), ref)
+        return
+    with _carried() as found:
+        if found is None:
+            raise ScaffoldError(
+                "this installation carries no template",
+                f"name one: --template {CANONICAL_URL}",
+            )
+        repository, env = found
+        if ref is None and repository is not None:
+            ref = _head(repository)  # the code that runs and the template belong together
+        yield Template(CANONICAL_URL, ref, env)
+
+
+@contextmanager
+def open_source(source: str) -> Iterator[Template]:
+    """Yield the template that a project names in its answers file, whatever the settings say.
+
+    The default one is served from here, so no network is needed for it.
+    """
+    if source != CANONICAL_URL:
+        yield Template(source)
+        return
+    with _carried() as found:
+        yield Template(CANONICAL_URL, None, {} if found is None else found[1])
+
+
+@contextmanager
+def _carried() -> Iterator[tuple[Path | None, Mapping[str, str]] | None]:
+    """Yield the checkout that the tool runs from (None: it is installed) and variables for git.
+
+    None when there is neither a checkout nor a history in the package.
+    """
+    checkout: Path | None = _PACKAGE.parent.parent
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
+        if _BUNDLE.is_file():
+            checkout, repository = None, _unbundled(_BUNDLE, Path(cache))
+        elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
+            repository = _readable(checkout, Path(cache))
+        else:
+            yield None
+            return
+        # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
+        yield checkout, _rewrite(repository) | {"COPIER_CACHE_DIR": cache}
+
+
+def _absolute(source: str) -> str:
+    """Return a local folder as an absolute path: the project records it, and lies elsewhere."""
+    path = expanded(Path(source))
+    return str(path.resolve()) if path.exists() else source
+
+
+def _rewrite(repository: Path) -> dict[str, str]:
+    """Return variables that make git read CANONICAL_URL from `repository` (git-config, url)."""
+    settings = {
+        f"url.{repository}.insteadOf": CANONICAL_URL,
+        "protocol.file.allow": "always",
+    }
+    env = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env
+
+
+def _unbundled(bundle: Path, spare: Path) -> Path:
+    """Return a bare repository with the bundle's history, kept in the user's cache.
+
+    spare: a folder to use where there is no writable cache.
+    """
+    digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
+    folder = platformdirs.user_cache_path("pixi-scaffold") / "template"
+    repository = folder / f"{digest}.git"
+    if (repository / "HEAD").is_file():
+        return repository
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            _clone(bundle, Path(temporary) / "repo.git").rename(repository)
+    except OSError:  # not writable, or another process was first
+        if not (repository / "HEAD").is_file():
+            return _clone(bundle, spare / "template.git")
+    return repository
+
+
+def _readable(checkout: Path, spare: Path) -> Path:
+    """Return the checkout, or a copy of its history when it belongs to somebody else.
+
+    git does not let one user clone another one's repository, and what would allow it does not
+    reach the process that reads it.
+    """
+    if not hasattr(os, "geteuid") or (checkout / ".git").stat().st_uid == os.geteuid():
+        return checkout
+    bundle = spare / "checkout.bundle"
+    safe = ("-c", f"safe.directory={checkout}")
+    done = run(
+        ["git", *safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags"],
+        cwd=checkout,
+        timeout=120,
+    )
+    if done.code != 0:
+        raise ScaffoldError(f"cannot read the template in {checkout}: {done.output.strip()}")
+    return _clone(bundle, spare / "checkout.git")
+
+
+def _clone(bundle: Path, repository: Path) -> Path:
+    done = run(["git", "clone", "--quiet", "--mirror", bundle, repository], timeout=120)
+    if done.code != 0:
+        raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
+    return repository
+
+
+def _head(checkout: Path) -> str:
+    done = run(
+        ["git", "-c", f"safe.directory={checkout}", "rev-parse", "HEAD"], cwd=checkout, timeout=20
+    )
+    if done.code != 0:
+        raise ScaffoldError(
+            f"the template's checkout {checkout} has no commit: {done.output.strip()}",
+            f"name another template: --template {CANONICAL_URL}",
+        )
+    return done.output.strip()

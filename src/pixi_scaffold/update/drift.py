@@ -1,0 +1,109 @@
+"""How a project differs from a fresh render of its template, with the same version and answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.system import in_the_way, read_file, read_tree, run, write_file
+from pixi_scaffold.template import Project, Render, Renderer
+from pixi_scaffold.update.worktree import refuse_hidden
+
+_DERIVED = "pixi.lock"
+
+
+class Owner(StrEnum):
+    """Who keeps a file: the template, the user since the first day, or the user alone."""
+
+    MANAGED = "managed"
+    SEEDED = "seeded"
+    YOURS = "yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One file that is not as the template would make it now. state: changed, missing or added."""
+
+    path: str
+    owner: Owner
+    state: str
+
+
+class Fresh:
+    """Fresh renders, each distinct version and set of answers made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str, str, str], Render] = {}
+
+    def of(self, project: Project, renderer: Renderer) -> Render:
+        """Return what the template makes for a project; raises ScaffoldError when it cannot."""
+        answers = json.dumps(dict(project.answers), sort_keys=True, default=str)
+        key = (project.source, project.commit, project.answers_file, answers)
+        if key not in self._made:
+            self._made[key] = renderer.render(
+                project.commit, project.answers, answers_file=project.answers_file
+            )
+        return self._made[key]
+
+
+def drift(project: Project, fresh: Render) -> tuple[Drift, ...]:
+    """Return every file of the project that is not as in the render; the lock is derived."""
+    there = read_tree(project.folder, fresh.files)
+    found = []
+    for path, file in fresh.files.items():
+        if there.get(path) != file:
+            owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
+            found.append(Drift(path, owner, "changed" if path in there else "missing"))
+    own = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
+    return (*found, *(Drift(path, Owner.YOURS, "added") for path in own))
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the files that git knows or would take; none without git."""
+    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = run(argv, cwd=folder, timeout=60, warnings=False)
+    return [path for path in done.output.split("\0") if path] if done.code == 0 else []
+
+
+def heal(project: Project, fresh: Render, name: Path) -> str:
+    """Write one file as the template has it; return its path in the project, empty if it was so.
+
+    Raises UsageError for a file that the template does not make, ScaffoldError when the file has
+    changes that git does not hold, so that nothing is lost.
+    """
+    path = _path_in(project, fresh, name)
+    if read_file(project.folder, path) == fresh.files[path]:
+        return ""
+    if (obstacle := in_the_way(project.folder, path)) is not None:
+        raise ScaffoldError(f"{obstacle} is in the way of {path}", "move it away")
+    if read_file(project.folder, path) is not None:
+        refuse_hidden(project.folder, [path])
+        argv = ["git", "--literal-pathspecs", "status", "--porcelain", "--ignored", "--", path]
+        done = run(argv, cwd=project.folder, timeout=60, warnings=False)
+        if done.code != 0:
+            raise ScaffoldError(f"git does not hold {path}", f"keep it: mv {path} {path}.mine")
+        if done.output:
+            raise ScaffoldError(
+                f"{path} has changes that git does not hold, and they would be lost",
+                f"git add {path} && git commit -m 'Keep my {path}', or: mv {path} {path}.mine",
+            )
+    write_file(project.folder, path, fresh.files[path])
+    return path
+
+
+def _path_in(project: Project, fresh: Render, name: Path) -> str:
+    """Return a file's path in the project; it may be named from there or from here."""
+    root = project.folder.resolve()
+    for place in (root / name, Path.cwd() / name):
+        folder = place.parent.resolve()
+        if folder.is_relative_to(root):
+            path = (folder / place.name).relative_to(root).as_posix()
+            if path in fresh.files:
+                return path
+    raise UsageError(
+        f"the template makes no {name} at {project.commit}",
+        f"it makes: {', '.join(fresh.files)}",
+    )

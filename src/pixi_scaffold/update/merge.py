@@ -1,0 +1,238 @@
+"""Merge three trees: what the template made, what the user made of it, what it makes now.
+
+The result is that of `copier update` with inline conflicts, apart from what docs/how-to/update.md
+names: pixi.toml is merged as data, line endings stay, an edited file is never deleted, and a file
+that the template makes once follows it until it is touched.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import File, Tree, run
+from pixi_scaffold.workspace import merge_manifest, merged_data
+
+MANIFEST = "pixi.toml"
+# A string, which may have a # in it, or else a comment (https://toml.io/en/v1.0.0).
+_TOKEN = re.compile(
+    r"""\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|(\#[^\n]*)""",
+    re.DOTALL,
+)
+_MARKERS = (b"<<<<<<< before updating", b">>>>>>> after updating")
+
+
+class Action(StrEnum):
+    """What an update does to one file."""
+
+    NEW = "new"
+    UPDATED = "updated"
+    MERGED = "merged"
+    CONFLICT = "conflict"
+    DELETED = "deleted upstream"
+    YOURS = "yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One file of an update: what happens to it, and what will be there (None: nothing).
+
+    note: one line for the user. sides: base, ours and theirs of a conflict. moved_from: where the
+    user's file is now, when a migration moves it.
+    """
+
+    path: str
+    action: Action
+    file: File | None
+    note: str = ""
+    sides: tuple[File | None, File | None, File | None] = (None, None, None)
+    moved_from: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the update changes anything in the project for this file."""
+        return self.action is not Action.YOURS or bool(self.moved_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The three trees of an update, and what is special about some of their files.
+
+    seeded: files that are the user's once they are touched. moved: new path to old path; the trees
+    of base and ours have the new one already.
+    """
+
+    base: Tree
+    ours: Tree
+    theirs: Tree
+    seeded: frozenset[str]
+    answers_file: str
+    moved: Mapping[str, str]
+
+
+def merge_trees(sides: Sides) -> tuple[Change, ...]:
+    """Return what an update does, a file at a time, by path; what stays as it is is left out.
+
+    Files of the user alone are not looked at. Raises ScaffoldError when git cannot merge.
+    """
+    found = []
+    for path in sorted({*sides.base, *sides.theirs}):
+        old = sides.moved.get(path, "")
+        for change in _merge_one(path, sides):
+            note = f"moved from {old}" + (f"; {change.note}" if change.note else "")
+            found.append(replace(change, moved_from=old, note=note) if old else change)
+    return tuple(found)
+
+
+def _merge_one(path: str, sides: Sides) -> Iterator[Change]:
+    base, ours, theirs = (side.get(path) for side in (sides.base, sides.ours, sides.theirs))
+    if ours is not None and ours.has_crlf:
+        base, theirs = _crlf(base), _crlf(theirs)
+    if path == sides.answers_file:
+        if ours != theirs:
+            yield Change(path, Action.UPDATED, theirs, "the version and your answers")
+    elif ours == theirs:
+        if path in sides.moved:
+            yield Change(path, Action.UPDATED, ours)
+    elif base == theirs:
+        note = "" if ours else "you deleted it"
+        yield Change(path, Action.YOURS, ours, note)
+    elif ours == base:
+        action = Action.DELETED if theirs is None else Action.UPDATED if base else Action.NEW
+        yield Change(path, action, theirs)
+    elif path in sides.seeded:
+        yield Change(path, Action.YOURS, ours, "yours from the first day on")
+    elif ours is None:
+        yield Change(path, Action.YOURS, None, "you deleted it; the template changed it")
+    elif theirs is None:
+        yield Change(path, Action.YOURS, ours, "the template does not have it any more")
+    else:
+        yield _merged(path, base, ours, theirs)
+
+
+def _merged(path: str, base: File | None, ours: File, theirs: File) -> Change:
+    """Merge one file that both sides changed."""
+    sides = (base, ours, theirs)
+    if not (ours.is_text and theirs.is_text and (base is None or base.is_text)):
+        note = "not text: yours stays; take one of the two"
+        return Change(path, Action.CONFLICT, ours, note, sides)
+    executable = theirs.executable
+    if base is not None and ours.executable != base.executable:
+        executable = ours.executable
+    was = b"" if base is None else base.content
+    content, note = _merged_text(path, was, ours.content, theirs.content)
+    file = File(content, executable)
+    if file == ours:
+        return Change(path, Action.YOURS, ours)
+    if has_markers(content):
+        return Change(path, Action.CONFLICT, file, note, sides)
+    return Change(path, Action.MERGED, file, note)
+
+
+def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str]:
+    """Return the merged content, and what to say of it."""
+    text = merge_lines(base, ours, theirs)
+    if path != MANIFEST:
+        return text, ""
+    if b"\r\n" not in ours:
+        return _merged_data(text, base, ours, theirs) or (text, "")
+    unix = (side.replace(b"\r\n", b"\n") for side in (text, base, ours, theirs))
+    found = _merged_data(*unix)
+    return (text, "") if found is None else (found[0].replace(b"\n", b"\r\n"), found[1])
+
+
+def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str] | None:
+    """Return the manifest merged key by key, where that is better than `text`, its merged lines."""
+    try:
+        was, mine, now = (side.decode() for side in (base, ours, theirs))
+    except UnicodeDecodeError:
+        return None
+    merged = merge_manifest(was, mine, now)
+    if merged is None:
+        return None
+    # Lines that are merged keep every comment; where they hide a conflict, all that differs is one.
+    lines = text if has_markers(text) else merge_lines(b"", ours, theirs)
+    if merged.conflicts:
+        variants = [side.encode() for side in (merged.base, merged.ours, merged.theirs)]
+        both = merge_lines(*variants)
+        kept = has_markers(both) and not missing_comments(was, mine, now, both.decode())
+        return (both if kept else lines), ", ".join(merged.conflicts)
+    if not has_markers(text) and _data(text) == merged_data(was, mine, now):
+        return None  # the lines are as plain `copier update` has them, with the template's comments
+    if missing_comments(was, mine, now, merged.ours):
+        return lines, "merged by lines, to keep your comments"
+    new = _comments(now) - _comments(was) - _comments(merged.ours)
+    also = "; comments of the template are left out" if new else ""
+    return merged.ours.encode(), f"merged key by key{also}"
+
+
+def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str]:
+    """Return the comments of ours that a merge lost, apart from those that the template removed.
+
+    In a conflict, what counts is the user's side of it.
+    """
+    removed = _comments(base) - _comments(theirs)
+    return list((_comments(ours) - removed - _comments(_your_side(merged))).elements())
+
+
+def _comments(text: str) -> Counter[str]:
+    """Return how often each comment of a TOML text occurs."""
+    return Counter(found[1].strip() for found in _TOKEN.finditer(text) if found[1])
+
+
+def _your_side(text: str) -> str:
+    """Return a merged text with each conflict resolved in favour of the user."""
+    return re.sub(r"(?ms)^=======\r?\n.*?^>>>>>>> after updating\r?$", "", text)
+
+
+def _data(text: bytes) -> object:
+    try:
+        return tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+
+
+def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Merge lines with git, as Copier does: the same command, so the same markers."""
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as temporary:
+        folder = Path(temporary)
+        for name, content in (("base", base), ("ours", ours), ("theirs", theirs)):
+            (folder / name).write_bytes(content)
+        labels = ["-L", "before updating", "-L", "last update", "-L", "after updating"]
+        argv = ["git", "merge-file", *labels, "--", "ours", "base", "theirs"]
+        done = run(argv, cwd=folder, timeout=60)
+        if done.code < 0 or done.code > 127:
+            raise ScaffoldError(f"git merge-file failed: {done.output.strip()}")
+        return (folder / "ours").read_bytes()
+
+
+def has_markers(content: bytes) -> bool:
+    """Whether there is a conflict in it that nobody resolved yet."""
+    return any(line.rstrip() in _MARKERS for line in content.splitlines())
+
+
+_LEFT = re.compile(rb"^(?:<{7}|>{7}|\|{7})(?: |\r?$)", re.MULTILINE)
+_MIDDLE = re.compile(rb"^={7}\r?$", re.MULTILINE)
+
+
+def has_leftovers(path: str, content: bytes) -> bool:
+    """Whether a file that had a conflict still has a marker of git's, whatever its label.
+
+    A line of seven `=` underlines a heading in Markdown and reStructuredText.
+    """
+    text = path.endswith((".md", ".rst"))
+    return _LEFT.search(content) is not None or (not text and _MIDDLE.search(content) is not None)
+
+
+def _crlf(file: File | None) -> File | None:
+    """Return the file with line endings as on Windows, when the user's has them."""
+    if file is None or not file.is_text or b"\r" in file.content:
+        return file
+    return replace(file, content=file.content.replace(b"\n", b"\r\n"))

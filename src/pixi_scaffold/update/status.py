@@ -1,0 +1,227 @@
+"""How projects stand: behind their template, drifted from it, locked or not, proved or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
+from pixi_scaffold.report import RECEIPT, Progress, Report, Result, Status, go_to
+from pixi_scaffold.system import program
+from pixi_scaffold.template import (
+    Project,
+    Renderer,
+    Renderers,
+    find_projects,
+    newer,
+    read_project,
+    releases,
+)
+from pixi_scaffold.update.drift import Drift, Fresh, Owner, drift, heal
+from pixi_scaffold.update.landing import unfinished_branch
+
+_MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
+
+
+@dataclass(slots=True)
+class _Cache:
+    """What several projects have in common."""
+
+    renderers: Renderers
+    fresh: Fresh = field(default_factory=Fresh)
+    unreachable: dict[str, ScaffoldError] = field(default_factory=dict)
+    locks: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
+def status(folders: Sequence[Path], progress: Progress) -> Report:
+    """Look at each project, and at each one inside a folder of many; nothing is changed.
+
+    A project where something needs doing counts as failed; the hint says what. Raises UsageError
+    when a folder holds no project.
+    """
+    projects = find_projects(folders)
+    results, found = [], []
+    progress.start("status")
+    with Renderers() as renderers:
+        cache = _Cache(renderers)
+        for number, folder in enumerate(projects):
+            progress.update(folder.name, number / len(projects))
+            result, facts = _one(folder, cache)
+            results.append(result)
+            found.append(facts)
+    return Report("status", tuple(results), {"projects": found}, _next(found))
+
+
+def _next(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return what to type: all of it for a few projects, the way to find out for many."""
+    commands = tuple(dict.fromkeys(command for facts in found for command in facts["todo"]))
+    return commands if len(commands) <= 6 else (*commands[:5], f"and {len(commands) - 5} more")
+
+
+def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
+    """Take one file of a project back to what the template makes of it."""
+    progress.start("heal")
+    began = time.perf_counter()
+    project = read_project(folder)
+    with Renderers() as renderers:
+        fresh = Fresh().of(project, renderers.of(project.source))
+        path = heal(project, fresh, name)
+    detail = (
+        f"{path} is as in {project.commit} again"
+        if path
+        else f"{name} is already as {project.commit} has it"
+    )
+    result = Result("heal", Status.PASSED, time.perf_counter() - began, detail)
+    go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
+    return Report("status", (result,), {"healed": path or None}, go)
+
+
+def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
+    """Return how one project stands, as a result and as facts."""
+    began = time.perf_counter()
+    name = folder.resolve().name
+    facts: dict[str, Any] = {"project": str(folder), "name": name, "todo": []}
+    words = facts["words"] = dict.fromkeys(("template", "files", "lock", "proof"), "")
+    try:
+        project = read_project(folder)
+        facts |= {"template": project.source, "version": project.commit}
+        words["template"] = project.commit
+        renderer = _renderer(project, cache)
+        words["template"] = _version(project, renderer, facts)
+        words["files"] = _drift(drift(project, cache.fresh.of(project, renderer)), facts)
+    except ScaffoldError as error:
+        facts["error"] = error.message
+        facts["todo"].append(error.hint or "correct it")
+    if branch := unfinished_branch(folder):
+        words["template"] += f", an update waits on {branch}"
+        facts["todo"].append(f"{program()} update --continue{_named(folder)}")
+    words["lock"] = _lock(folder, cache, facts)
+    words["proof"] = _receipt(folder, facts)
+    state = Status.FAILED if facts["todo"] else Status.PASSED
+    detail = "; ".join(word for word in (facts.get("error", ""), *words.values()) if word)
+    seconds = time.perf_counter() - began
+    return Result(name, state, seconds, detail, " && ".join(facts["todo"])), facts
+
+
+def _renderer(project: Project, cache: _Cache) -> Renderer:
+    """Return the project's template; one that cannot be reached is asked once."""
+    if project.source in cache.unreachable:
+        raise cache.unreachable[project.source]
+    try:
+        renderer = cache.renderers.of(project.source)
+        renderer.tags()
+    except ScaffoldError as error:
+        cache.unreachable[project.source] = error
+        raise
+    return renderer
+
+
+def _version(project: Project, renderer: Renderer, facts: dict[str, Any]) -> str:
+    final = releases(renderer.tags())
+    later = newer(renderer.tags(), project.commit)
+    facts |= {"newest": final[-1] if final else None, "behind": len(later)}
+    if not later:
+        return f"{project.commit}, the newest"
+    facts["todo"].append(f"{program()} update{_named(Path(facts['project']))}")
+    return f"{project.commit}, {len(later)} behind {later[-1]}"
+
+
+def _drift(found: tuple[Drift, ...], facts: dict[str, Any]) -> str:
+    facts["drift"] = [asdict(item) for item in found]
+    words = []
+    for owner in Owner:
+        count = sum(1 for item in found if item.owner is owner)
+        if count:
+            words.append(f"{count} {owner}")
+    return ", ".join(words) or "as made"
+
+
+def _lock(folder: Path, cache: _Cache, facts: dict[str, Any]) -> str:
+    """Say whether pixi.lock serves pixi.toml; the same pair is judged once."""
+    manifest, lock = folder / _MANIFEST, folder / _LOCK
+    if not manifest.is_file():
+        facts["lock"] = {"state": "no manifest", "problems": []}
+        return "no manifest"
+    key = _key(manifest, lock)
+    if key not in cache.locks:
+        cache.locks[key] = _judged(folder)
+    state, problems = cache.locks[key]
+    facts["lock"] = {"state": state, "problems": list(problems)}
+    if state in ("missing", "not current"):
+        facts["todo"].append(f"{program()} lock{_named(folder)}")
+    return state
+
+
+def _key(manifest: Path, lock: Path) -> str:
+    """Return what a lock is judged by: the lock, and the manifest without its name and words."""
+    text = manifest.read_bytes()
+    try:
+        document = tomllib.loads(text.decode())
+        workspace = document.get("workspace")
+        if isinstance(workspace, dict):
+            for word in ("name", "description", "authors", "version", "license"):
+                workspace.pop(word, None)
+        text = json.dumps(document, sort_keys=True, default=str).encode()
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        text += str(manifest).encode()
+    digest = hashlib.sha256(text)
+    digest.update(lock.read_bytes() if lock.is_file() else b"none")
+    return digest.hexdigest()
+
+
+def _named(folder: Path) -> str:
+    """Return how a command names a folder; the one that we are in needs no name."""
+    return "" if folder.resolve() == Path.cwd() else f" {shlex.quote(str(folder))}"
+
+
+def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
+    if not (folder / _LOCK).is_file():
+        return "missing", ()
+    from pixi_scaffold.lock import check_lock
+
+    try:
+        report = check_lock(folder)
+    except UnsupportedError:
+        return "for pixi itself to judge", ()
+    except ScaffoldError as error:
+        return "not current", (error.message,)
+    problems = tuple(line for result in report.failed for line in result.lines)
+    return ("not current" if report.failed else "current"), problems
+
+
+def _receipt(folder: Path, facts: dict[str, Any]) -> str:
+    """Say what was proved last, and when."""
+    path = folder / RECEIPT
+    facts["receipt"] = None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        day = time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
+        command, ok = str(document["command"]), bool(document["ok"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "never"
+    trained = any(
+        r.get("name") == "train" and r.get("status") == "passed"
+        for r in document.get("results", ())
+        if isinstance(r, dict)
+    )
+    facts["receipt"] = {"command": command, "ok": ok, "trained": trained, "day": day}
+    if not ok:
+        facts["todo"].append(f"{program()} check --train{_named(folder)}")
+        return f"{command} failed {day}"
+    return f"{'trained' if trained else command} {day}"
+
+
+def status_or_heal(folders: Sequence[Path], name: Path | None, progress: Progress) -> Report:
+    """Look, or heal one file of the one project that is named."""
+    if name is None:
+        return status(folders, progress)
+    if len(folders) != 1:
+        raise UsageError("--heal works on one project", "name one folder")
+    return heal_file(folders[0], name, progress)
