@@ -120,6 +120,7 @@ class _Rehearsal:
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     isolated: tuple[str, ...] = ()
+    isolated_by: str = "none"
     hidden: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
     sandboxes: int = 0
@@ -265,6 +266,7 @@ class _Rehearsal:
         self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
         self.isolated, self.hidden = ran.isolated, ran.hidden
+        self.isolated_by = ran.isolated_by
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk)
         return ran
@@ -297,6 +299,7 @@ class _Rehearsal:
             last_lines=lines,
             added=dict(self.setting.added),
             isolated=self.isolated,
+            isolated_by=self.isolated_by,
             hidden=self.hidden,
             notes=tuple(self.notes),
             sandbox=sandbox.scratch if self.setting.keep else None,

@@ -138,7 +138,8 @@ def _walls(done: Rehearsed) -> str:
     but = f", but it CAN read {' and '.join(seen)}" if seen else ""
     own = "its own folder and its own /tmp, /var/tmp and /dev/shm"
     also = f", and can write only {own}" if "read-only" in isolated else ""
-    return f"the job cannot reach {', '.join(apart)}{but}{also}"
+    by = done.outcome.isolated_by
+    return f"isolated ({by}): the job cannot reach {', '.join(apart)}{but}{also}"
 
 
 def _attempt(number: int, attempt: Attempt) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from pathlib import Path
 from pixi_scaffold.system import Child, started
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
+NOBODY = 65534
 _LINKS = 40  # as many as the kernel follows
 SYSTEM = (
-    "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/sbin", "/sys", "/usr",
+    "/bin", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/sbin", "/sys", "/usr",
     "/cvmfs", "/gnu", "/nix",
 )  # fmt: skip
 """What a job sees of this machine: the folders of the system, and those that hold only software."""
@@ -74,7 +76,28 @@ def hidden(paths: Sequence[Path]) -> tuple[Path, ...]:
 def of_the_system(path: Path) -> bool:
     """Whether a job sees this path of this machine without being shown it."""
     real = Path(os.path.realpath(path))
-    return any(real.is_relative_to(folder) for folder in (*SYSTEM, "/proc"))
+    return any(real.is_relative_to(folder) for folder in (*SYSTEM, "/dev", "/proc"))
+
+
+def account_for(walls: Walls) -> int | None:
+    """Return the account that a job runs as when root rehearses it; None for root's own.
+
+    That of `nobody`, as in a pool. It must be able to read what the job is shown.
+    """
+    if os.geteuid() != 0 or not walls.wanted:
+        return None
+    everybody = stat.S_IROTH | stat.S_IXOTH
+    for path in walls.show:
+        if path.is_dir() and path.stat().st_mode & everybody != everybody:
+            return None
+    return NOBODY
+
+
+def gpu_devices(folder: Path = Path("/dev")) -> list[str]:
+    """Return the names in /dev by which programs reach GPUs (NVIDIA, AMD, those of WSL)."""
+    known = ("dri", "dxg", "infiniband", "kfd")
+    names = os.listdir(folder)  # noqa: PTH208  names
+    return sorted(n for n in names if n.startswith("nvidia") or n in known)
 
 
 def way_to(path: str) -> list[str]:
@@ -125,9 +148,11 @@ def launched(start: Start, walls: Walls) -> Iterator[Child]:
         "network": walls.network,
         "hide": [str(path) for path in walls.hide],
         "root": str(root / "root"),
+        "account": account_for(walls),
+        "devices": gpu_devices(),
         "system": _system(),
         "keep": _ways_to(str(path.absolute()) for path in walls.show),
-        "writable": [str(scratch)],
+        "writable": [str(root / name) for name in ("scratch", "tmp", "var-tmp")],
         "private": {"/tmp": str(root / "tmp"), "/var/tmp": str(root / "var-tmp")},  # noqa: S108
     }
     (root / "root").mkdir(exist_ok=True)

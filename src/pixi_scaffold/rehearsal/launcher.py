@@ -3,7 +3,7 @@
     launcher.py SPEC.json      (written by isolation.py, removed once read)
 
 Tells on stdout, one JSON object a line, how far it is. Reads signal numbers on stdin, one a line,
-for the job; the end of stdin kills everything. Imports nothing of the package.
+for the job; the end of stdin kills everything. Of the package it imports namespaces.py alone.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import resource
 import signal
-import socket
-import struct
 import sys
 import threading
 import time
@@ -26,14 +23,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing would cost more than the rest
     from typing import Any, NoReturn
 
+    from pixi_scaffold.rehearsal.namespaces import (
+        call,
+        enter_namespaces,
+        hand_over,
+        libc,
+        loopback,
+        mounts,
+    )
+else:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
+    from namespaces import call, enter_namespaces, hand_over, libc, loopback, mounts
+
 LINUX = sys.platform.startswith("linux")
-NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-BIND, REC, PRIVATE = 0x1000, 0x4000, 1 << 18
-NOSUID, NODEV, DETACH = 2, 4, 2
-NOBODY = 65534
-MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, ATTR_RDONLY = 442, -100, 0x8000, 1
 PDEATHSIG, SUBREAPER, NO_NEW_PRIVS = 1, 36, 38
-libc = ctypes.CDLL(None, use_errno=True)
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+JOIN_SESSION_KEYRING = 1
 
 
 def tell(**what: object) -> None:
@@ -41,161 +46,7 @@ def tell(**what: object) -> None:
     os.write(1, (json.dumps(what) + "\n").encode())
 
 
-def call(name: str, *arguments: object) -> None:
-    """Call a function of libc; raises OSError when it fails."""
-    if getattr(libc, name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-
-
-def mount(
-    source: str | None,
-    target: str,
-    kind: str | None = None,
-    flags: int = 0,
-    data: str | None = None,
-) -> None:
-    """Mount what is asked for; raises OSError."""
-    encoded = [None if x is None else os.fsencode(x) for x in (source, target, kind)]
-    call("mount", *encoded, ctypes.c_ulong(flags), None if data is None else data.encode())
-
-
-def read_only(path: str, on: bool, recursive: bool = False) -> None:
-    """Make mounts read-only or writable again (Linux 5.12, x86_64 and arm64)."""
-    values = (ATTR_RDONLY, 0) if on else (0, ATTR_RDONLY)
-    attributes = struct.pack("QQQQ", *values, 0, 0)
-    flags = AT_RECURSIVE if recursive else 0
-    encoded = os.fsencode(path)
-    if libc.syscall(MOUNT_SETATTR, AT_FDCWD, encoded, flags, attributes, len(attributes)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount_setattr {path}: {os.strerror(number)}")
-
-
-def namespaces(spec: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Enter new namespaces; return what is separate now, and why something is not."""
-    have: list[str] = []
-    problems: list[str] = []
-    uid, gid = os.getuid(), os.getgid()
-    try:
-        call("unshare", NEWUSER | NEWNS | NEWIPC)
-    except OSError as error:
-        return have, [f"no user namespace ({error.strerror})"]
-    # root would be root inside, too, and read what a job's account cannot
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{uid or NOBODY} {uid} 1"),
-        ("gid_map", f"{gid or NOBODY} {gid} 1"),
-    ):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(text)
-    have.append("files")
-    if uid == 0:
-        problems.append("started by root, the job can read root's files that are not hidden (/etc)")
-    if not spec["network"]:
-        try:
-            call("unshare", NEWNET)
-            have.append("network")
-        except OSError as error:
-            problems.append(f"no network namespace ({error.strerror})")
-    if can_mount_proc():
-        call("unshare", NEWPID)
-        have.append("processes")
-    else:
-        problems.append("/proc cannot be mounted here: other processes are visible")
-    return have, problems
-
-
-def can_mount_proc() -> bool:
-    """Try it in a process that is thrown away: inside some containers it is forbidden."""
-    trial = os.fork()
-    if trial == 0:
-        code = 1
-        with contextlib.suppress(OSError):
-            call("unshare", NEWNS | NEWPID)
-            inner = os.fork()
-            if inner == 0:
-                with contextlib.suppress(OSError):
-                    mount(None, "/", None, REC | PRIVATE)
-                    mount("proc", "/proc", "proc")
-                    os._exit(0)
-                os._exit(1)
-            code = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
-        os._exit(code)
-    return os.waitpid(trial, 0)[1] == 0
-
-
-def mounts(spec: dict[str, Any], have: list[str], problems: list[str]) -> list[str]:
-    """Enter a root that holds only what the job may see, and let it write only where it may.
-
-    Returns the folders that cannot be seen there.
-    """
-    mount(None, "/", None, REC | PRIVATE)
-    root = spec["root"]
-    mount("tmpfs", root, "tmpfs", NOSUID | NODEV, "mode=755,size=4m")
-    for path in spec["system"]:
-        try:
-            give(path, root + path)
-        except OSError as error:
-            problems.append(f"{path} is not there for the job ({error.strerror})")
-    if "processes" in have:
-        os.mkdir(root + "/proc")
-        mount("proc", root + "/proc", "proc")
-    else:
-        give("/proc", root + "/proc")
-    for path in spec["hide"]:  # in what is shown, such as /opt
-        if os.path.isdir(root + path):
-            mount("tmpfs", root + path, "tmpfs", NOSUID | NODEV, "mode=755,size=4m")
-    for path, source in spec["private"].items():
-        give(source, root + path)
-    for path in [*spec["keep"], *spec["writable"]]:
-        give(path, root + path)
-    enter(root)
-    try:
-        read_only("/", True, recursive=True)
-        for path in [*spec["private"], *spec["writable"]]:
-            read_only(path, False)
-        have.append("read-only")
-    except OSError as error:
-        problems.append(f"the rest of this machine is not read-only for the job ({error.strerror})")
-    with contextlib.suppress(OSError):
-        mount("tmpfs", "/dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777")
-    return [*spec["hide"], *spec["private"]]
-
-
-def give(source: str, path: str) -> None:
-    """Put a folder or a file of this machine there, a symbolic link as what it is."""
-    if os.path.islink(source):
-        if not os.path.lexists(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.symlink(os.readlink(source), path)
-        return
-    if os.path.isdir(source):
-        os.makedirs(path, exist_ok=True)
-    elif not os.path.lexists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-    mount(source, path, None, BIND | REC)
-
-
-def enter(root: str) -> None:
-    """Make `root` the root of the file system, and let go of the old one (pivot_root(2))."""
-    os.chdir(root)
-    try:
-        call("pivot_root", b".", b".")
-        call("umount2", b".", DETACH)
-    except OSError:  # the old root is an initial ramfs
-        os.chroot(root)
-    os.chdir("/")
-
-
-def loopback() -> None:
-    """Bring 127.0.0.1 up: a worker has it, and programs talk to themselves over it."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sh14x", b"lo", 1)  # IFF_UP
-        fcntl.ioctl(sock, 0x8914, request)  # SIOCSIFFLAGS
-
-
-def init(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
+def init(spec: dict[str, Any], have: list[str], by: str, problems: list[str]) -> None:
     """Be the parent of everything that the job starts; end when the job ends."""
     if LINUX:
         libc.prctl(PDEATHSIG, signal.SIGKILL)
@@ -203,12 +54,12 @@ def init(spec: dict[str, Any], have: list[str], problems: list[str]) -> None:
     hidden = mounts(spec, have, problems) if "files" in have else []
     if "network" in have:
         loopback()
-    tell(isolated=have, problems=problems, hidden=hidden)
+    tell(isolated=have, by=by, problems=problems, hidden=hidden)
     told, tells = os.pipe()
     started = time.monotonic()
     job = os.fork()
     if job == 0:
-        start_job(spec, tells)
+        start_job(spec, by, tells)
     os.close(tells)
     number = os.read(told, 16)
     if number:
@@ -283,12 +134,15 @@ def children() -> set[int]:
     return found - {os.getpid()}
 
 
-def start_job(spec: dict[str, Any], tells: int) -> NoReturn:
+def start_job(spec: dict[str, Any], by: str, tells: int) -> NoReturn:
     """Become the job. The errno of a failed exec goes to `tells`, which a good one closes."""
     try:
         os.setsid()
         if LINUX:
-            libc.prctl(NO_NEW_PRIVS, 1)
+            # four arguments, or the kernel refuses it
+            call("prctl", NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+            if number := KEYCTL.get(os.uname().machine):
+                libc.syscall(number, JOIN_SESSION_KEYRING, None)
         reader = os.open(spec["stdin"] or os.devnull, os.O_RDONLY)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         out = os.open(spec["stdout"] or os.devnull, flags, 0o666)
@@ -300,9 +154,16 @@ def start_job(spec: dict[str, Any], tells: int) -> NoReturn:
         os.umask(0o022)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            most = resource.getrlimit(resource.RLIMIT_STACK)[1]
+            resource.setrlimit(resource.RLIMIT_STACK, (most, most))
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as HTCondor 25.14 starts a job
+        if by != "none" and spec["account"] is not None:
+            os.setgroups([])
+            os.setresgid(*[spec["account"]] * 3)
+            os.setresuid(*[spec["account"]] * 3)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         for _ in range(100):
             try:
@@ -326,15 +187,17 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     have: list[str] = []
     problems: list[str] = []
+    by = "none"
     if spec["isolate"] and LINUX:
-        have, problems = namespaces(spec)
+        hand_over(spec, problems)
+        have, by = enter_namespaces(spec, problems)
     elif spec["isolate"]:
         problems.append("namespaces are a thing of Linux")
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            init(spec, have, problems)
+            init(spec, have, by, problems)
             code = 0
         except OSError as error:
             tell(failed=str(error))

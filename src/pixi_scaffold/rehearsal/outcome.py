@@ -72,6 +72,8 @@ class Outcome:
     last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
     isolated: tuple[str, ...] = ()
+    isolated_by: str = "none"
+    """`user namespace`, `root` (its own rights), or `none`."""
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sandbox: Path | None = None

@@ -66,6 +66,7 @@ class Ran:
     own: int = 0
     left: int = 0
     isolated: tuple[str, ...] = ()
+    isolated_by: str = "none"
     problems: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
@@ -118,6 +119,7 @@ def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
         return
     if "isolated" in told:
         ran.isolated, ran.problems = tuple(told["isolated"]), tuple(told["problems"])
+        ran.isolated_by = told["by"]
         ran.hidden = tuple(told["hidden"])
     if "failed" in told:
         said.append(told["failed"])
