@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pixi_scaffold.job import htcondor as condor
 from pixi_scaffold.job import job_ad, read_description
 from pixi_scaffold.job.ad import top_level_and
-from pixi_scaffold.rules.expression import ExpressionError, attributes
+from pixi_scaffold.job.classad import INVALID, UNDEFINED, ExpressionError, attributes
+from pixi_scaffold.job.evaluate import NotKnownError, evaluate
 from tests.dry_run import PAGE, page, version
 from tests.golden import make, name_of, template_repository, variants
 from tests.support.paths import SHARED
@@ -128,6 +129,75 @@ def test_any_mixture_of_tokens_is_judged_as_htcondor_judges_it(tokens: list[str]
     except ExpressionError:
         mine = False
     assert mine == condor.parses(text), text
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(_TOKENS, min_size=1, max_size=9))
+def test_a_mixture_of_tokens_comes_to_what_it_does_for_htcondor(tokens: list[str]) -> None:
+    compare_values(" ".join(tokens))
+
+
+_VALUES = st.sampled_from(["0", "1", "-7", "2.5", '"a"', '"B"', "true", "undefined", "error", "x"])
+_OPERATORS = st.sampled_from(
+    [
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "==",
+        "!=",
+        "=?=",
+        "=!=",
+        "&&",
+        "||",
+        "&",
+        "|",
+        "^",
+        "?:",
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.tuples(_VALUES, _OPERATORS), min_size=1, max_size=3), _VALUES)
+def test_operators_give_what_they_do_for_htcondor(pairs: list[tuple[str, str]], last: str) -> None:
+    compare_values(" ".join(f"{value} {operator}" for value, operator in pairs) + f" {last}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ifThenElse(1 > 2, 3, 4)", "min({1, 2.5})", "max({3, 1})", 'size("abc")', "pow(2, 10)", "quantize(7, 4)",
+        'substr("hello", 1, 2)', 'substr("hello", -3)', 'strcat("a", 1, true)', 'toUpper("a")', "round(2.5)",
+        "int(2.7)", 'int("12")', 'real("1.5")', "floor(-2.5)", "ceiling(2.1)", "isUndefined(x)", "isError(1 / 0)",
+        'split("a b")', 'join(",", {"a", "b"})', 'member(1, {1, 2})', 'stringListMember("a", "a,b")',
+        'versionGE("25.1.0", "24.12.0")', 'versioncmp("1.2", "1.10")', 'regexp("a+", "caat")', "{1, 2}[1]",
+        "[a = 1].a", "5 ? 1 : 2", "-7 / 2", "-7 % 3", "1 / 0", "1 < 2 < 3", "~5", "!3",
+    ],
+)  # fmt: skip
+def test_functions_give_what_they_do_for_htcondor(text: str) -> None:
+    compare_values(text)
+
+
+def compare_values(text: str) -> None:
+    """Compare what an expression comes to with HTCondor's library, where both take it."""
+    import classad2
+    import htcondor2  # noqa: F401  it brings functions
+
+    try:
+        mine = evaluate(text)
+    except (ExpressionError, NotKnownError):
+        return
+    theirs = classad2.ExprTree(text).eval()
+    if isinstance(theirs, classad2.Value):
+        theirs = UNDEFINED if theirs == classad2.Value.Undefined else INVALID
+    assert mine == (tuple(theirs) if isinstance(theirs, list) else theirs), text
+    assert type(mine) is type(theirs) or isinstance(theirs, list), text
 
 
 def test_the_attributes_of_an_expression() -> None:

@@ -4,8 +4,10 @@ Nothing is run; the bindings of HTCondor are used where they are installed (htco
 """
 
 from pixi_scaffold.job.ad import job_ad
+from pixi_scaffold.job.ad_names import gpu_names, job_names, slot_names
 from pixi_scaffold.job.arithmetic import number
-from pixi_scaffold.job.commands import KNOWN, custom_resource, is_command
+from pixi_scaffold.job.classad import ExpressionError, Reference, attributes
+from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
 from pixi_scaffold.job.htcondor import TYPICAL
 from pixi_scaffold.job.macros import references
@@ -20,23 +22,30 @@ from pixi_scaffold.job.words import (
 )
 
 __all__ = [
-    "KNOWN",
     "TYPICAL",
     "Command",
+    "CommandSpec",
     "Description",
+    "ExpressionError",
     "Job",
     "Problem",
     "Queue",
     "QuotingError",
+    "Reference",
+    "attributes",
     "custom_resource",
+    "gpu_names",
     "is_command",
     "items_elsewhere",
     "job_ad",
+    "job_names",
     "number",
     "parse_runtime",
     "parse_size",
     "read_description",
     "references",
+    "slot_names",
+    "specs",
     "split_arguments",
     "split_environment",
 ]

@@ -1,166 +1,69 @@
-"""The names of submit commands, as condor_submit of HTCondor 25 looks them up.
-
-Source: SUBMIT_KEY_* of submit_utils.h, and the second names in submit_utils.cpp.
-"""
+"""The submit commands that condor_submit looks at: data/commands.toml as a table."""
 
 from __future__ import annotations
 
-_NAMES = """
-accounting_group accounting_group_user allow_arguments_v1 allow_environment_v1
-allowed_execute_duration allowed_job_duration append_files arc_application arc_data_staging
-arc_resources arc_rte arguments arguments2 aws_access_key_id_file aws_region
-aws_secret_access_key_file azure_admin_key azure_admin_username azure_auth_file azure_image
-azure_location azure_size batch_extra_submit_args batch_id batch_name batch_project batch_queue
-batch_runtime buffer_block_size buffer_files buffer_size checkpoint_destination
-checkpoint_exit_code cloud_label_names compress_files concurrency_limits concurrency_limits_expr
-container_image container_is_common container_service_names container_target_dir core_size
-cron_day_of_month cron_day_of_week cron_hour cron_minute cron_month cron_prep_time cron_window
-cuda_version dagman_job_id dagman_log dagnodename deferral_prep_time deferral_time deferral_window
-delegate_job_gsi_credentials_lifetime description disk_usage docker_image docker_network_type
-docker_override_entrypoint docker_pull_policy docker_send_credentials dont_encrypt_input_files
-dont_encrypt_output_files ec2_access_key_id ec2_ami_id ec2_availability_zone
-ec2_block_device_mapping ec2_ebs_volumes ec2_elastic_ip ec2_iam_profile_arn ec2_iam_profile_name
-ec2_instance_type ec2_keypair ec2_keypair_file ec2_parameter_names ec2_secret_access_key
-ec2_security_groups ec2_security_ids ec2_spot_price ec2_tag_names ec2_user_data ec2_user_data_file
-ec2_vpc_ip ec2_vpc_subnet email_attributes encrypt_execute_directory encrypt_input_files
-encrypt_output_files environment environment2 erase_output_and_error_on_restart error executable
-exit_requirements fetch_files file_remaps gce_account gce_auth_file gce_image gce_json_file
-gce_machine_type gce_metadata gce_metadata_file gce_preemptible getenv gpus_maximum_capability
-gpus_minimum_capability gpus_minimum_memory gpus_minimum_runtime grid_resource
-gs_access_key_id_file gs_secret_access_key_file hold hold_kill_sig image_size initialdir input
-interactive_args interactive_executable jar_files java_vm_arguments java_vm_arguments2
-job_ad_information_attrs job_lease_duration job_machine_attrs job_machine_attrs_history_length
-job_max_vacate_time jobset keep_claim_idle kill_sig kill_sig_timeout leave_in_queue load_profile
-local_files log log_xml machine_count manifest manifest_dir match_list_length max_idle
-max_job_retirement_time max_materialize max_retries max_transfer_input_mb max_transfer_output_mb
-memory_usage mount_under_scratch next_job_start_delay nice_user noop_job noop_job_exit_code
-noop_job_exit_signal notification notify_user on_evict_checks on_exit_hold on_exit_hold_reason
-on_exit_hold_subcode on_exit_remove output output_destination output_directory
-parallel_script_shadow parallel_script_starter periodic_hold periodic_hold_reason
-periodic_hold_subcode periodic_release periodic_remove periodic_vacate preserve_relative_paths
-primary_unix_group priority project_name public_input_files rank remote_initialdir remove_kill_sig
-rendezvousdir request_cpus request_disk request_gpus request_memory require_gpus requirements
-retry_request_disk retry_request_memory retry_request_memory_increase retry_request_memory_max
-retry_until run_as_owner s3_access_key_id_file s3_secret_access_key_file scitokens_file
-send_credential shell should_transfer_files skip_filechecks skip_if_dataflow stack_size
-starter_debug starter_log stream_error stream_input stream_output submit_event_notes
-submit_event_notes_attrs submit_event_user_notes submitallowduplicatematches submitfailemptyfields
-submitfailemptymatches submitmatchdirectories submitwarnduplicatematches submitwarnemptyfields
-submitwarnemptymatches success_exit_code suspend_job_at_exec tool_daemon_arguments
-tool_daemon_arguments2 tool_daemon_cmd tool_daemon_error tool_daemon_input tool_daemon_output
-transfer_checkpoint_files transfer_common_input transfer_container transfer_error
-transfer_executable transfer_input transfer_input_files transfer_output transfer_output_files
-transfer_output_remaps transfer_plugins ulog_execute_attrs universe use_oauth_services
-use_scitokens use_x509userproxy vm_checkpoint vm_disk vm_macaddr vm_memory vm_networking
-vm_networking_type vm_no_output_vm vm_type vm_vcpus vm_vnc want_ads want_graceful_removal
-want_io_proxy want_job_networking want_parallel_scheduling wantnametag when_to_transfer_output
-x509userproxy xen_initrd xen_kernel xen_kernel_params xen_root
-"""
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
 
-_SECOND_NAMES = """
-accountinggroup=accounting_group acctgroupuser=accounting_group_user
-allowedexecuteduration=allowed_execute_duration allowedjobduration=allowed_job_duration
-appendfiles=append_files arcapplication=arc_application arcdatastaging=arc_data_staging
-arcresources=arc_resources arcrte=arc_rte args=arguments awsregion=aws_region
-azureadminkey=azure_admin_key azureadminusername=azure_admin_username
-azureauthfile=azure_auth_file azureimage=azure_image azurelocation=azure_location
-azuresize=azure_size batchextrasubmitargs=batch_extra_submit_args batchproject=batch_project
-batchqueue=batch_queue batchruntime=batch_runtime bufferblocksize=buffer_block_size
-bufferfiles=buffer_files buffersize=buffer_size checkpointdestination=checkpoint_destination
-cmd=executable commoninputfiles=transfer_common_input compressfiles=compress_files
-concurrencylimits=concurrency_limits containerimage=container_image
-containeriscommon=container_is_common containerservicenames=container_service_names
-containertargetdir=container_target_dir coresize=core_size crondayofmonth=cron_day_of_month
-crondayofweek=cron_day_of_week cronhour=cron_hour cronminute=cron_minute cronmonth=cron_month
-cronpreptime=cron_prep_time cronwindow=deferral_window cudaversion=cuda_version
-dagmanjobid=dagman_job_id dagmannodeslog=dagman_log deferralpreptime=deferral_prep_time
-deferraltime=deferral_time deferralwindow=deferral_window
-delegatejobgsicredentialslifetime=delegate_job_gsi_credentials_lifetime diskusage=disk_usage
-dockerimage=docker_image dockernetworktype=docker_network_type
-dockeroverrideentrypoint=docker_override_entrypoint dockerpullpolicy=docker_pull_policy
-dockersendcredentials=docker_send_credentials dontencryptinputfiles=dont_encrypt_input_files
-dontencryptoutputfiles=dont_encrypt_output_files ec2_key_pair_file=ec2_keypair_file
-ec2_keyp_air=ec2_keypair ec2accesskeyid=ec2_access_key_id ec2amiid=ec2_ami_id
-ec2availabilityzone=ec2_availability_zone ec2blockdevicemapping=ec2_block_device_mapping
-ec2elasticblockstoragevolumes=ec2_ebs_volumes ec2elasticip=ec2_elastic_ip
-ec2iamprofilearn=ec2_iam_profile_arn ec2iamprofilename=ec2_iam_profile_name
-ec2instancetype=ec2_instance_type ec2keypair=ec2_keypair ec2keypairfile=ec2_keypair_file
-ec2paramnames=ec2_parameter_names ec2secretaccesskey=ec2_secret_access_key
-ec2securitygroups=ec2_security_groups ec2securityids=ec2_security_ids ec2spotprice=ec2_spot_price
-ec2tagnames=ec2_tag_names ec2userdata=ec2_user_data ec2userdatafile=ec2_user_data_file
-ec2vpcip=ec2_vpc_ip ec2vpcsubnet=ec2_vpc_subnet emailattributes=email_attributes
-encryptexecutedirectory=encrypt_execute_directory encryptinputfiles=encrypt_input_files
-encryptoutputfiles=encrypt_output_files env=environment
-eraseoutputanderroronrestart=erase_output_and_error_on_restart err=error fetchfiles=fetch_files
-fileremaps=file_remaps gceaccount=gce_account gceauthfile=gce_auth_file gceimage=gce_image
-gcejsonfile=gce_json_file gcemachinetype=gce_machine_type gcemetadata=gce_metadata
-gcemetadatafile=gce_metadata_file gcepreemptible=gce_preemptible get_env=getenv
-gpusmaxcapability=gpus_maximum_capability gpusmincapability=gpus_minimum_capability
-gpusminmemory=gpus_minimum_memory gpusminruntime=gpus_minimum_runtime gridresource=grid_resource
-holdkillsig=hold_kill_sig imagesize=image_size in=input initial_dir=initialdir isnoopjob=noop_job
-iwd=initialdir jarfiles=jar_files java_vm_args=java_vm_arguments javavmargs=java_vm_arguments
-job_iwd=initialdir jobadinformationattrs=job_ad_information_attrs jobbatchid=batch_id
-jobbatchname=batch_name jobdescription=description jobleaseduration=job_lease_duration
-jobmachineattrs=job_machine_attrs jobmachineattrshistorylength=job_machine_attrs_history_length
-jobmaterializelimit=max_materialize jobmaterializemaxidle=max_idle jobmaxretries=max_retries
-jobmaxvacatetime=job_max_vacate_time jobnotification=notification jobprio=priority
-jobsetname=jobset jobstarterdebug=starter_debug jobstarterlog=starter_log
-jobsuccessexitcode=success_exit_code jobuniverse=universe jobvm_macaddr=vm_macaddr
-jobvm_vcpus=vm_vcpus jobvmcheckpoint=vm_checkpoint jobvmmemory=vm_memory
-jobvmnetworking=vm_networking jobvmnetworkingtype=vm_networking_type jobvmtype=vm_type
-jobvmvncconsole=vm_vnc keepclaimidle=keep_claim_idle killsig=kill_sig
-killsigtimeout=kill_sig_timeout lastmatchlistlength=match_list_length
-leavejobinqueue=leave_in_queue loadprofile=load_profile localfiles=local_files
-machinecount=machine_count manifestdesired=manifest manifestdir=manifest_dir
-materialize_max_idle=max_idle maxjobretirementtime=max_job_retirement_time
-maxtransferinputmb=max_transfer_input_mb maxtransferoutputmb=max_transfer_output_mb
-mountunderscratch=mount_under_scratch nextjobstartdelay=next_job_start_delay niceuser=nice_user
-node_count=machine_count nodecount=machine_count noopjobexitcode=noop_job_exit_code
-noopjobexitsignal=noop_job_exit_signal notifyuser=notify_user onexithold=on_exit_hold
-onexitholdreason=on_exit_hold_reason onexitholdsubcode=on_exit_hold_subcode
-onexitremove=on_exit_remove out=output outputdestination=output_destination
-outputdirectory=output_directory parallelscriptshadow=parallel_script_shadow
-parallelscriptstarter=parallel_script_starter periodichold=periodic_hold
-periodicholdreason=periodic_hold_reason periodicholdsubcode=periodic_hold_subcode
-periodicrelease=periodic_release periodicremove=periodic_remove periodicvacate=periodic_vacate
-preferences=rank preserverelativepaths=preserve_relative_paths primaryunixgroup=primary_unix_group
-prio=priority projectname=project_name publicinputfiles=public_input_files
-remoteiwd=remote_initialdir removekillsig=remove_kill_sig requestcpus=request_cpus
-requestdisk=request_disk requestgpus=request_gpus requestmemory=request_memory
-requiregpus=require_gpus runasowner=run_as_owner scitokensfile=scitokens_file
-shouldtransferfiles=should_transfer_files skipifdataflow=skip_if_dataflow stacksize=stack_size
-stderr=error stdin=input stdout=output streamerr=stream_error streamin=stream_input
-streamout=stream_output submiteventnotes=submit_event_notes
-submiteventnotesattrs=submit_event_notes_attrs submiteventusernotes=submit_event_user_notes
-successcheckpointexitcode=checkpoint_exit_code suspendjobatexec=suspend_job_at_exec
-tool_daemon_args=tool_daemon_arguments tooldaemonargs=tool_daemon_arguments
-tooldaemoncmd=tool_daemon_cmd tooldaemonerror=tool_daemon_error tooldaemoninput=tool_daemon_input
-tooldaemonoutput=tool_daemon_output transfercheckpoint=transfer_checkpoint_files
-transfercontainer=transfer_container transfererr=transfer_error
-transferexecutable=transfer_executable transferin=transfer_input
-transferinput=transfer_input_files transferinputfiles=transfer_input_files
-transferout=transfer_output transferoutput=transfer_output_files
-transferoutputfiles=transfer_output_files transferoutputremaps=transfer_output_remaps
-transferplugins=transfer_plugins transformonevict=on_evict_checks use_scitoken=use_scitokens
-useoauthservices=use_oauth_services userlog=log userlogexecuteeventattrs=ulog_execute_attrs
-userlogusexml=log_xml wantgracefulremoval=want_graceful_removal wantioproxy=want_io_proxy
-wantjobnetworking=want_job_networking whentotransferoutput=when_to_transfer_output
-"""
-
-KNOWN = frozenset(_NAMES.split())
-"""Canonical names, in lower case: case does not count in a submit description."""
-
-ALIASES = dict(pair.split("=") for pair in _SECOND_NAMES.split())
-"""Other names that mean the same command: the job attribute, or an older spelling."""
-
+_UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "": 1}
 _PREFIXES = ("cloud_label_", "ec2_parameter_", "ec2_tag_", "remote_", "require_", "transform_body_")
 _SUFFIXES = ("_container_port", "_oauth_permissions", "_oauth_resource", "_oauth_options")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """What kind of value a submit command has; the keys of data/commands.toml."""
+
+    name: str
+    type: str = "text"
+    ad: str = ""
+    second: tuple[str, ...] = ()
+    unit: int = 1
+    """Bytes that a bare number of a size counts."""
+    low: int | None = None
+    high: int | None = None
+    quotes: bool = True
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Of a choice: each word that is taken, in lower case, and what it means."""
+    since: Mapping[str, str] = field(default_factory=dict)
+    """Words that only newer releases take, and the first one that does."""
+    site: str = ""
+
+
+@lru_cache(maxsize=1)
+def specs() -> Mapping[str, CommandSpec]:
+    """Return every command by its canonical name, which is in lower case."""
+    text = (files("pixi_scaffold.job") / "data" / "commands.toml").read_text(encoding="utf-8")
+    return {name: _spec(name, entry) for name, entry in tomllib.loads(text).items()}
+
+
+def _spec(name: str, entry: dict[str, object]) -> CommandSpec:
+    values = {**entry, "unit": _UNITS[str(entry.get("unit", ""))]}
+    values["second"] = tuple(entry.get("second", ()))  # type: ignore[arg-type]
+    words = entry.get("words", {})
+    assert isinstance(words, dict)  # noqa: S101  the file is ours
+    values["words"] = {word: meant for meant, taken in words.items() for word in taken}
+    return CommandSpec(name, **values)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1)
+def _second_names() -> Mapping[str, str]:
+    """Return the other names of commands: the job attribute, or an older spelling."""
+    found: dict[str, str] = {}
+    for name, spec in specs().items():
+        if spec.ad and (spec.ad.lower() == name.replace("_", "") or spec.ad.lower() not in found):
+            found[spec.ad.lower()] = name  # of several with one attribute, the one named like it
+        found |= dict.fromkeys(spec.second, name)
+    return {second: name for second, name in found.items() if second not in specs()}
 
 
 def canonical(name: str) -> str:
     """Return the one name of a command; `+Attr` and `MY.Attr` become `my.attr`."""
     name = name.lower()
-    return ALIASES.get(name, name)
+    return _second_names().get(name, name)
 
 
 def is_command(name: str) -> bool:
@@ -169,7 +72,7 @@ def is_command(name: str) -> bool:
     `request_NAME` of a resource that only some pools define is not in here: see custom_resource.
     """
     return (
-        name in KNOWN
+        name in specs()
         or name.startswith(("my.", *_PREFIXES))
         or name.endswith(_SUFFIXES)
         or "_oauth_" in name
@@ -178,4 +81,4 @@ def is_command(name: str) -> bool:
 
 def custom_resource(name: str) -> bool:
     """Whether a canonical name asks for a resource that a pool may have defined."""
-    return name.startswith("request_") and name not in KNOWN
+    return name.startswith("request_") and name not in specs()

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pixi_scaffold.job import (
-    KNOWN,
     QuotingError,
     custom_resource,
     is_command,
     parse_runtime,
     parse_size,
+    specs,
     split_arguments,
     split_environment,
 )
@@ -149,7 +149,7 @@ _REFUSED = frozenset({"request_cpu", "request_gpu"})
 
 def _near(name: str) -> str:
     """Return the command that a name is nearly; empty for none."""
-    found = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75 if "_" in name else 0.82)
+    found = difflib.get_close_matches(name, specs(), n=1, cutoff=0.75 if "_" in name else 0.82)
     return found[0] if found else ""
 
 
@@ -162,7 +162,7 @@ def _near_request(name: str) -> str:
         return f"{name}s"
     if name.endswith(("pu", "pus")):
         return ""
-    requests = [known for known in KNOWN if known.startswith("request_")]
+    requests = [known for known in specs() if known.startswith("request_")]
     found = difflib.get_close_matches(name, requests, n=1, cutoff=0.9)
     return found[0] if found else ""
 

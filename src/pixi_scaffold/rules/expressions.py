@@ -6,9 +6,15 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 
-from pixi_scaffold.job import Command
-from pixi_scaffold.rules.attributes import GPU, JOB, SLOT
-from pixi_scaffold.rules.expression import ExpressionError, Reference, attributes
+from pixi_scaffold.job import (
+    Command,
+    ExpressionError,
+    Reference,
+    attributes,
+    gpu_names,
+    job_names,
+    slot_names,
+)
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule
 from pixi_scaffold.rules.subject import Subject
 
@@ -62,7 +68,7 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     Source: machine ads of real pools, and the manual's lists of attributes.
     """
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
-    slot = {**SLOT, **{name: name for name in subject.attributes}}
+    slot = {**slot_names(), **{name: name for name in subject.attributes}}
     for command, text in _expressions(subject):
         try:
             named = attributes(text)
@@ -71,7 +77,8 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
         if command.name not in ("requirements", "rank", "require_gpus"):
             yield from _misspelt_job_attributes(command, named, own)
             continue
-        known = {**GPU, **JOB} if command.name == "require_gpus" else {**slot, **JOB}
+        scope = gpu_names() if command.name == "require_gpus" else slot
+        known = {**scope, **job_names()}
         for reference in named:
             if _known(reference, known, own, subject):
                 continue
@@ -110,7 +117,7 @@ def bare_word(subject: Subject) -> Iterator[Found]:
         if not command.name.startswith("my.") or not re.fullmatch(r"[A-Za-z_]\w*", text):
             continue
         word = text.lower()
-        if word in ("true", "false", "undefined", "error") or word in own or word in JOB:
+        if word in ("true", "false", "undefined", "error") or word in own or word in job_names():
             continue
         edits: tuple[Edit, ...] = ()
         if command.value.strip() == text and command.line == command.last:
@@ -141,12 +148,13 @@ def _misspelt_job_attributes(
         return
     for reference in named:
         name = reference.name.lower()
-        if reference.scope == "target" or name in JOB or name in SLOT or name in own:
+        known = name in job_names() or name in slot_names() or name in own
+        if reference.scope == "target" or known:
             continue
-        near = difflib.get_close_matches(name, JOB, n=1, cutoff=0.85)
+        near = difflib.get_close_matches(name, job_names(), n=1, cutoff=0.85)
         if near:
             what = f"{command.spelled} names {reference.name}, which no job has"
-            yield at(command, what, f"did you mean {JOB[near[0]]}?")
+            yield at(command, what, f"did you mean {job_names()[near[0]]}?")
 
 
 def expression_texts(subject: Subject) -> tuple[str, ...]:
@@ -170,7 +178,7 @@ def _known(reference: Reference, known: Mapping[str, str], own: set[str], subjec
     if re.match(r"lastremotehost|machineattr\w+\d+$", name):  # with job_machine_attrs
         return True
     if reference.scope == "my":
-        return name in own or name in JOB or name in subject.job.macros
+        return name in own or name in job_names() or name in subject.job.macros
     return name in known or name in own or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
 
 
@@ -181,4 +189,5 @@ def is_expression(text: str, subject: Subject) -> bool:
     except ExpressionError:
         return False
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
-    return bool(text) and all(_known(r, {**SLOT, **JOB}, own, subject) for r in named)
+    known = {**slot_names(), **job_names()}
+    return bool(text) and all(_known(reference, known, own, subject) for reference in named)

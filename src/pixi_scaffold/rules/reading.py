@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pixi_scaffold.job import is_command
-from pixi_scaffold.rules.expression import ExpressionError, attributes
+from pixi_scaffold.job import ExpressionError, attributes, is_command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
 

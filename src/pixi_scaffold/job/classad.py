@@ -1,0 +1,341 @@
+"""ClassAd expressions: parsed, the attributes they name, and written as HTCondor writes them.
+
+HTCondor's own library has no wheels for macOS, where most laptops are; tests compare with it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+_TOKEN = re.compile(
+    r"""\s+|/\*.*?\*/
+    |(?P<string>"(?:\\.|[^"\\])*")|(?P<quoted>'(?:\\.|[^'\\])*')
+    |(?P<number>(?:(?:0|[1-9]\d*)?\.\d+|0|[1-9]\d*)(?:[eE][-+]?\d+)?(?![A-Za-z_0-9.]))
+    |(?P<name>[A-Za-z_][A-Za-z_0-9]*)
+    |(?P<op>=\?=|=!=|>>>|<<|>>|<=|>=|==|!=|&&|\|\||\?:|[-+*/%<>!~&|^?:.,;=(){}\[\]])""",
+    re.VERBOSE | re.DOTALL,
+)
+_BINARY = {
+    "||": 1, "&&": 2, "|": 3, "^": 4, "&": 5, "==": 6, "!=": 6, "=?=": 6, "=!=": 6, "is": 6,
+    "isnt": 6, "<": 7, ">": 7, "<=": 7, ">=": 7, "<<": 8, ">>": 8, ">>>": 8, "+": 9, "-": 9,
+    "*": 10, "/": 10, "%": 10,
+}  # fmt: skip
+_WORDS: dict[str, bool | Undefined | Invalid] = {}
+_DEPTH = 100
+
+
+class ExpressionError(ValueError):
+    """An expression that is not well formed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """The value of an attribute that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """The value of an expression that makes no sense, such as `1 + "a"` (`error` in a ClassAd)."""
+
+
+UNDEFINED, INVALID = Undefined(), Invalid()
+_WORDS |= {"true": True, "false": False, "undefined": UNDEFINED, "error": INVALID}
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value that stands in the text."""
+
+    value: bool | int | float | str | Undefined | Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An attribute that an expression names; scope: `my`, `target` or empty."""
+
+    name: str
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator and its operands; `()` are parentheses, `[` an index, `?` and `?:` choices."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """An attribute of a record: `a.b`."""
+
+    record: Expression
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function with its arguments."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list: `{ 1,2 }`."""
+
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A ClassAd inside an expression: `[ a = 1 ]`."""
+
+    attributes: tuple[tuple[str, Expression], ...]
+
+
+Expression = Literal | Reference | Operation | Selection | Call | Listing | Record
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Expression:
+    """Return the expression that a text is.
+
+    Raises ExpressionError when it is not well formed.
+    """
+    parser = _Parser(text)
+    found = parser.expression(0)
+    if parser.peek() != "":
+        raise ExpressionError(f"unexpected {parser.peek()!r}")
+    return found
+
+
+def attributes(text: str) -> tuple[Reference, ...]:
+    """Return the attributes that an expression names, each once.
+
+    Raises ExpressionError when the expression is not well formed.
+    """
+    found: dict[Reference, None] = {}
+    waiting: list[Expression] = [parse(text)]  # no recursion: a chain of && may be thousands long
+    while waiting:
+        match waiting.pop():
+            case Reference() as reference:
+                found[reference] = None
+            case Operation(operands=parts) | Call(arguments=parts) | Listing(items=parts):
+                waiting += reversed(parts)
+            case Selection(record=record):
+                waiting.append(record)
+            case Record(attributes=pairs):
+                waiting += [part for _, part in reversed(pairs)]
+            case Literal():
+                pass
+    return tuple(found)
+
+
+def unparse(expression: Expression) -> str:  # noqa: PLR0911  one a kind
+    """Return an expression as it stands in a job ad of condor_submit."""
+    match expression:
+        case Literal(value=value):
+            return literal(value)
+        case Reference(name=name, scope=scope):
+            return {"my": "MY.", "target": "TARGET."}.get(scope, scope) + name
+        case Selection(record=record, name=name):
+            return f"{unparse(record)}.{name}"
+        case Call(function=name, arguments=arguments):
+            return f"{name}({','.join(map(unparse, arguments))})"
+        case Listing(items=items):
+            return f"{{ {','.join(map(unparse, items))} }}" if items else "{  }"
+        case Record(attributes=pairs):
+            inner = "; ".join(f"{name} = {unparse(part)}" for name, part in pairs)
+            return f"[ {inner} ]" if inner else "[  ]"
+        case Operation(operator=operator, operands=operands):
+            return _unparsed_operation(operator, [unparse(operand) for operand in operands])
+
+
+def _unparsed_operation(operator: str, operands: list[str]) -> str:
+    if operator == "()":
+        return f"({operands[0]})"
+    if operator == "[":
+        return f"{operands[0]}[{operands[1]}]"
+    if operator == "?":
+        return f"{operands[0]} ? {operands[1]} : {operands[2]}"
+    if len(operands) == 1:
+        return f"{operator}{operands[0]}"
+    shown = {"is": "=?=", "isnt": "=!="}.get(operator, operator)
+    return f"{operands[0]} {shown} {operands[1]}"
+
+
+def literal(value: bool | int | float | str | Undefined | Invalid) -> str:
+    """Return a value as it stands in an ad."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, float):
+        text = f"{value:.15g}"
+        return text if re.search(r"[.eni]", text) else f"{text}.0"
+    if isinstance(value, int):
+        return str(value)
+    return "undefined" if isinstance(value, Undefined) else "error"
+
+
+class _Parser:
+    """A recursive descent over the tokens; the grammar is that of the ClassAd manual."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = _tokens(text)
+        self.at = 0
+        self.depth = 0
+
+    def peek(self) -> str:
+        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
+
+    def next(self) -> tuple[str, str]:
+        if self.at >= len(self.tokens):
+            raise ExpressionError("it ends too early")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def expect(self, text: str) -> None:
+        kind, token = self.next() if self.at < len(self.tokens) else ("", "the end")
+        if token != text or kind == "string":
+            raise ExpressionError(f"{token!r} where {text!r} was expected")
+
+    def expression(self, level: int) -> Expression:
+        self.depth += 1
+        if self.depth > _DEPTH:
+            raise ExpressionError("it is nested too deep")
+        found = self.unary()
+        while (power := _BINARY.get(self.peek().lower(), 0)) > level:
+            operator = self.next()[1].lower()
+            found = Operation(operator, (found, self.expression(power)))
+        if level == 0 and self.peek() == "?":
+            found = self.choice(found)
+        self.depth -= 1
+        return found
+
+    def choice(self, condition: Expression) -> Expression:
+        self.next()
+        if self.peek() == ":":  # `a ? : b`
+            self.next()
+            return Operation("?:", (condition, self.expression(0)))
+        chosen = self.expression(0)
+        self.expect(":")
+        return Operation("?", (condition, chosen, self.expression(0)))
+
+    def unary(self) -> Expression:
+        if self.peek() in ("-", "+", "!", "~"):
+            signs = []
+            while self.peek() in ("-", "+", "!", "~"):
+                signs.append(self.next()[1])
+            found = self.postfix()
+            for sign in reversed(signs):
+                found = Operation(sign, (found,))
+            return found
+        return self.postfix()
+
+    def postfix(self) -> Expression:
+        found = self.primary()
+        while self.peek() in (".", "[", "?:"):
+            operator = self.next()[1]
+            if operator == ".":
+                found = Selection(found, self.attribute_name())
+            elif operator == "?:":  # binds tighter than a sign (seen with 25.14)
+                found = Operation("?:", (found, self.unary()))
+            else:
+                found = Operation("[", (found, self.expression(0)))
+                self.expect("]")
+        return found
+
+    def attribute_name(self) -> str:
+        kind, token = self.next()
+        if kind not in ("name", "quoted"):
+            raise ExpressionError("a dot without a name after it")
+        return token.strip("'")
+
+    def primary(self) -> Expression:  # noqa: PLR0911  one a kind
+        kind, token = self.next()
+        if kind == "string":
+            text = _unescaped(token)
+            while self.at < len(self.tokens) and self.tokens[self.at][0] == kind:
+                text += _unescaped(self.next()[1])  # as in C, strings side by side are one
+            return Literal(text)
+        if kind == "number":
+            return Literal(float(token) if re.search(r"[.eE]", token) else int(token))
+        if kind in ("name", "quoted"):
+            return self.name(kind, token)
+        if token == "(":  # noqa: S105
+            found = self.expression(0)
+            self.expect(")")
+            return Operation("()", (found,))
+        if token == ".":  # noqa: S105
+            return Reference(self.attribute_name(), ".")
+        if token == "{":  # noqa: S105
+            return Listing(self.series("}"))
+        if token == "[":  # noqa: S105
+            return self.record()
+        raise ExpressionError(f"unexpected {token!r}")
+
+    def record(self) -> Expression:
+        pairs: list[tuple[str, Expression]] = []
+        while self.peek() != "]":
+            if self.peek() == ";":
+                self.next()
+                continue
+            kind, name = self.next()
+            if kind not in ("name", "quoted"):
+                raise ExpressionError("a record without a name")
+            self.expect("=")
+            pairs.append((name.strip("'"), self.expression(0)))
+            if self.peek() != "]":
+                self.expect(";")
+        self.expect("]")
+        return Record(tuple(pairs))
+
+    def name(self, kind: str, token: str) -> Expression:
+        word = token.lower() if kind == "name" else ""
+        if word in ("is", "isnt"):
+            raise ExpressionError(f"unexpected {token!r}")
+        if word in _WORDS:
+            return Literal(_WORDS[word])
+        if self.peek() == "(" and kind == "name":
+            self.next()
+            return Call(token, self.series(")"))
+        if word in ("my", "target") and self.peek() == ".":
+            self.next()
+            return Reference(self.attribute_name(), word)
+        return Reference(token.strip("'"))
+
+    def series(self, end: str) -> tuple[Expression, ...]:
+        found: list[Expression] = []
+        if self.peek() != end:
+            found.append(self.expression(0))
+            while self.peek() == ",":
+                self.next()
+                found.append(self.expression(0))
+        self.expect(end)
+        return tuple(found)
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+def _unescaped(token: str) -> str:
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), token[1:-1], flags=re.DOTALL)
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None:
+            raise ExpressionError(f"unexpected {text[at : at + 12]!r}")
+        if token.lastgroup is not None:
+            found.append((token.lastgroup, token[0]))
+        at = token.end()
+    return found
