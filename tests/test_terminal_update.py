@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.report import text as display
+from pixi_scaffold.update import text
 from pixi_scaffold.update.merge import Action
 from tests.conftest import git
 from tests.support.history import release
@@ -18,7 +18,7 @@ CTRL_C = "\x03"
 
 
 def test_the_table_knows_every_action() -> None:
-    assert set(display._ACTIONS) == set(Action)
+    assert set(text._ACTIONS) == set(Action)
 
 
 @pytest.fixture

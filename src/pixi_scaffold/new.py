@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.report import (
     Progress,
     Report,
-    Result,
-    Status,
+    Run,
     go_to,
     in_folder,
     versions,
@@ -28,10 +26,13 @@ from pixi_scaffold.template import (
     render,
 )
 
+if TYPE_CHECKING:
+    from pixi_scaffold.check import CheckFacts
+
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user typed after `new`. channel: a URL, a name, a folder, or `starter`."""
+class NewRequest:
+    """What the user typed after `new`."""
 
     destination: Path
     template: str | None = None
@@ -39,12 +40,37 @@ class Request:
     data: Mapping[str, Any] = field(default_factory=dict)
     ask: bool = False
     channel: str | None = None
+    """A URL, a name, a folder, or `starter`."""
     engine: str = "auto"
     check: bool = True
     git: bool = True
 
 
-def new(request: Request, progress: Progress) -> Report:
+@dataclass(frozen=True, slots=True)
+class NewFacts:
+    """What was rendered, and what was proved of it (None where nothing was to be)."""
+
+    rendered: Rendered
+    proved: CheckFacts | None = None
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """What was skipped."""
+        return [] if self.proved is None else self.proved.skipped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        proved = {"skipped": []} if self.proved is None else self.proved.to_dict()
+        return {
+            "versions": versions(),
+            "template": {"source": self.rendered.source, "commit": self.rendered.commit},
+            "answers": dict(self.rendered.answers),
+            "warnings": list(self.rendered.warnings),
+            **proved,
+        }
+
+
+def new(request: NewRequest, progress: Progress) -> Report:
     """Render, lock, install, train, rehearse; return the report, which also lies in the project.
 
     Raises UsageError or ScaffoldError while nothing is made yet; from then on a failure is a
@@ -56,41 +82,36 @@ def new(request: Request, progress: Progress) -> Report:
     if request.engine == "pixi" and which("pixi") is None:
         raise UsageError("the pixi engine cannot be used: pixi is not on PATH", "--engine rattler")
     stand_in, data = _channel(request)
-    rendered, result = _render(request, data, progress)
-    facts = {
-        "template": {"source": rendered.source, "commit": rendered.commit},
-        "answers": dict(rendered.answers),
-        "warnings": list(rendered.warnings),
-    }
+    run = Run(progress)
+    rendered = _render(request, data, run)
     if not request.check:
         go = (*go_to(rendered.folder), f"{program()} check --train")
-        return Report("new", (result,), {"versions": versions(), **facts, "skipped": []}, go)
-
-    from pixi_scaffold.check import (  # rattler and its cost
-        NEW,
-        Options,
-        State,
-        next_commands,
-        run_stages,
-    )
-
-    options = Options(request.engine, stand_in)
-    state = State(rendered.folder.absolute(), options).with_facts(**facts)
-    try:
-        report = run_stages(NEW, state, progress, "new", (result,), next_commands)
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"interrupted; the project in {rendered.folder} is whole, only its checks are not done",
-            in_folder(rendered.folder, f"{program()} check --train"),
-        ) from error
-    finally:
-        if (rendered.folder / ".git").is_dir() and (rendered.folder / "pixi.lock").is_file():
-            amend_first_commit(rendered.folder, ["pixi.lock"])
+        return Report("new", run.results, NewFacts(rendered), go)
+    report = _prove(rendered, stand_in, request.engine, run)
     write_receipt(rendered.folder, report)
     return report
 
 
-def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
+def _prove(rendered: Rendered, stand_in: str | None, engine: str, run: Run) -> Report:
+    """Run all stages on the project; what was locked becomes part of its first commit."""
+    from pixi_scaffold.check import CheckRequest, prove  # what they import has its cost
+
+    folder = rendered.folder
+    request = CheckRequest((), channel=stand_in, engine=engine)
+    try:
+        proof = prove(folder.absolute(), request, run)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; the project in {folder} is whole, only its checks are not done",
+            in_folder(folder, f"{program()} check --train"),
+        ) from error
+    finally:
+        if (folder / ".git").is_dir() and (folder / "pixi.lock").is_file():
+            amend_first_commit(folder, ["pixi.lock"])
+    return Report("new", run.results, NewFacts(rendered, proof.facts), proof.next_commands)
+
+
+def _channel(request: NewRequest) -> tuple[str | None, dict[str, Any]]:
     """Return the stand-in channel, if any, and the answers with the manifest's channel in them.
 
     A URL or a name becomes the project's own channel; a folder or `starter` exists only here, so
@@ -111,22 +132,18 @@ def _channel(request: Request) -> tuple[str | None, dict[str, Any]]:
     return stand_in, data if own is None else {"channel": own, **data}
 
 
-def _render(
-    request: Request, data: Mapping[str, Any], progress: Progress
-) -> tuple[Rendered, Result]:
-    if not request.ask:
-        progress.start("render")
-    start = time.perf_counter()
-    with open_template(request.template, request.ref) as template:
+def _render(request: NewRequest, data: Mapping[str, Any], run: Run) -> Rendered:
+    with (
+        run.step("render", asks=request.ask) as step,
+        open_template(request.template, request.ref) as template,
+    ):
         rendered = render(template, request.destination, data, ask=request.ask, git=request.git)
-    detail = rendered.source + (f" at {rendered.commit}" if rendered.commit else "")
-    if rendered.repository:
-        detail += f"; {rendered.repository}"
-    if request.ask:
-        detail += "; the time includes your answers"
-    seconds = time.perf_counter() - start
-    for warning in rendered.warnings:
-        progress.note(f"note: {warning}")
-    result = Result("render", Status.PASSED, seconds, detail)
-    progress.finish(result)
-    return rendered, result
+        detail = rendered.source + (f" at {rendered.commit}" if rendered.commit else "")
+        if rendered.repository:
+            detail += f"; {rendered.repository}"
+        if request.ask:
+            detail += "; the time includes your answers"
+        for warning in rendered.warnings:
+            run.progress.note(f"note: {warning}")
+        step.passed(detail)
+    return rendered

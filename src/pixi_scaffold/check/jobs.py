@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.check.fix import apply_fixes, unchangeable
 from pixi_scaffold.check.review import (
@@ -17,11 +18,10 @@ from pixi_scaffold.check.review import (
     review,
     shown,
 )
-from pixi_scaffold.check.stages import Done, State
+from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.job import htcondor as condor
 from pixi_scaffold.job import job_ad
-from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import Finding, Severity
 from pixi_scaffold.system import program
 
@@ -29,44 +29,113 @@ _ROUNDS = 5
 _NAME_ONE = f"{program()} check FILE.sub"
 
 
-def submit(state: State, progress: Progress) -> Done:
-    """Run the rules on the submit files."""
-    state, fixed = _reviewed(state, progress)
-    found = state.review
-    assert found is not None  # noqa: S101  _reviewed puts it there
-    names = [shown(path, state.root) for path in found.paths]
-    if not names and found.not_checked:
-        what, why = found.not_checked[0]
+@dataclass(slots=True)
+class Fixed:
+    """What --fix did, and the files that it may not change, as lines to read."""
+
+    done: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What the rules say of the jobs, and what was fixed for it (None without --fix)."""
+
+    review: Review
+    root: Path
+    fixed: Fixed | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        facts = {
+            "root": str(self.root),
+            "findings": [
+                {**f.to_dict(), "file": shown(f.file, self.root), "more": more}
+                for f, more in at_most(self.review.findings)
+            ],
+            "silenced": self.review.silenced,
+        }
+        if self.fixed is not None:
+            facts |= {"fixed": self.fixed.done, "not_fixed": self.fixed.refused}
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class JobMatch:
+    """How many slots match one job, and why others do not."""
+
+    job: str
+    matching: int
+    slots: tuple[condor.SlotMatch, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        slots = [slot.to_dict() for slot in self.slots]
+        return {"job": self.job, "matching": self.matching, "slots": slots}
+
+
+def reviewed(context: Context) -> Done[Reviewed]:
+    """Run the rules on all submit files, and fix what can be fixed where that is wanted."""
+    request, root, paths = context.request, context.root, context.files
+    folders: list[OSError] = []
+    every = list(paths) if paths is not None else find_descriptions(root, folders.append)
+    if not every and not folders:
+        raise Skipped("no submit file is here", _NAME_ONE)
+    attributes = frozenset[str]()
+    if request.slots is not None and condor.available():
+        attributes = condor.slot_attributes(condor.read_slots(request.slots))
+    checked = root if paths is None else None
+
+    def look() -> Review:
+        return review(
+            every,
+            context.progress,
+            folder=request.submit_from,
+            checked=checked,
+            attributes=attributes,
+        )
+
+    looked, fixed = look(), None
+    if request.fix:
+        looked, fixed = _fix(looked, look, root)
+    unseen = [(shown(Path(e.filename), root), e.strerror or str(e)) for e in folders]
+    looked = replace(looked, not_checked=(*looked.not_checked, *unseen))
+    return Done("", Reviewed(looked, root, fixed))
+
+
+def submit(context: Context, jobs: Reviewed) -> Done[None]:
+    """Say what the rules find in the submit files."""
+    names = [shown(path, context.root) for path in jobs.review.paths]
+    not_checked = jobs.review.not_checked
+    if not names and not_checked:
+        what, why = not_checked[0]
         raise Skipped(f"no submit file is here; {what}: {why}", _NAME_ONE)
     what = names[0] if len(names) == 1 else f"{len(names)} submit files"
-    return _done(state, found, found.part(worker=False), what, fixed)
+    return _done(context, what, jobs.review.part(worker=False), jobs.fixed or Fixed(), not_checked)
 
 
-def worker(state: State, progress: Progress) -> Done:
-    """Run the rules on the worker scripts."""
-    state, fixed = _reviewed(state, progress)
-    found = state.review
-    assert found is not None  # noqa: S101  _reviewed puts it there
-    if not found.scripts:
+def worker(context: Context, jobs: Reviewed) -> Done[None]:
+    """Say what the rules find in the worker scripts."""
+    if not jobs.review.scripts:
         raise Skipped("no job has a shell script")
-    names = [shown(path, state.root) for path in found.scripts]
+    names = [shown(path, context.root) for path in jobs.review.scripts]
     what = names[0] if len(names) == 1 else f"{len(names)} worker scripts"
-    return _done(state, replace(found, not_checked=()), found.part(worker=True), what, fixed)
+    request = context.request
+    said = "submit" not in request.skip and (not request.only or "submit" in request.only)
+    fixed = jobs.fixed if jobs.fixed is not None and not said else Fixed()
+    return _done(context, what, jobs.review.part(worker=True), fixed, ())
 
 
-def slots(state: State, progress: Progress) -> Done:
+def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
     """Match every job against the slots that were given."""
-    source = state.options.slots or condor.TYPICAL
+    source = context.request.slots or condor.TYPICAL
     ads = condor.read_slots(source)
-    state, _ = _reviewed(state, progress)
-    found = state.review
-    assert found is not None  # noqa: S101  _reviewed puts it there
     lines: list[str] = []
-    matches: list[dict[str, object]] = []
+    matches: list[JobMatch] = []
     least = len(ads)
-    for description in found.descriptions:
+    for description in jobs.review.descriptions:
         for job in description.jobs:
-            name = shown(description.path, state.root)
+            name = shown(description.path, context.root)
             where = f"{name}:{job.queue.line}" if len(description.jobs) > 1 else name
             variants, _ = job.variants(ROWS)  # the review says what is left out
             try:
@@ -81,102 +150,40 @@ def slots(state: State, progress: Progress) -> Done:
                 where += f" (of {len(variants)} kinds of jobs the one that matches least)"
             lines.append(f"{where} matches {answer.matching} of {len(ads)} slots")
             lines += [f"  {line}" for line in answer.lines()]
-            matches.append(
-                {
-                    "job": where,
-                    "matching": answer.matching,
-                    "slots": [s.to_dict() for s in answer.slots],
-                }
-            )
+            matches.append(JobMatch(where, answer.matching, answer.slots))
     kind = "typical slots" if source == condor.TYPICAL else f"slots of {source}"
-    jobs = len(matches)
-    detail = f"{least} of {len(ads)} {kind} match" + (
-        f", at least, {jobs} jobs" if jobs > 1 else ""
-    )
-    return Done(
-        detail,
-        state.with_facts(slots=matches),
-        lines=tuple(lines),
-        failed=least == 0,
-        hint="loosen the clauses that refuse, or ask the pool's administrators"
-        if not least
-        else "",
-    )
+    detail = f"{least} of {len(ads)} {kind} match"
+    if len(matches) > 1:
+        detail += f", at least, {len(matches)} jobs"
+    hint = "" if least else "loosen the clauses that refuse, or ask the pool's administrators"
+    return Done(detail, tuple(matches), lines=tuple(lines), failed=least == 0, hint=hint)
 
 
 def _done(
-    state: State, found: Review, findings: tuple[Finding, ...], what: str, fixed: _Fixed
-) -> Done:
+    context: Context,
+    what: str,
+    findings: tuple[Finding, ...],
+    fixed: Fixed,
+    not_checked: tuple[tuple[str, str], ...],
+) -> Done[None]:
     errors = any(f.severity is Severity.ERROR for f in findings)
     failed = errors or bool(fixed.refused)
-    words = counted(findings) or "nothing found"
-    detail = f"{what}: {words}"
+    detail = f"{what}: {counted(findings) or 'nothing found'}"
     if fixed.done:
         detail += f", {len(fixed.done)} fixed"
     if fixed.refused:
         detail += f", {len(fixed.refused)} read-only"
-    fixable = any(f.edits for f in findings)
-    hint = "correct them" + (", or let it: add --fix" if fixable and not state.options.fix else "")
+    offer = any(f.edits for f in findings) and not context.request.fix
+    hint = "correct them" + (", or let it: add --fix" if offer else "")
     if fixed.refused:
         hint = "give them write permission (chmod u+w), then again"
-    return Done(
-        detail,
-        state,
-        found.not_checked,
-        (*fixed.done, *fixed.refused, *finding_lines(findings, state.root)),
-        failed,
-        hint if failed else "",
-    )
+    lines = (*fixed.done, *fixed.refused, *finding_lines(findings, context.root))
+    return Done(detail, None, not_checked, lines, failed, hint if failed else "")
 
 
-@dataclass(slots=True)
-class _Fixed:
-    """What --fix did, and the files that it may not change, as lines to read."""
-
-    done: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-
-
-def _reviewed(state: State, progress: Progress) -> tuple[State, _Fixed]:
-    """Return the state with a review in it, and what was fixed for it."""
-    if state.review is not None:
-        return state, _Fixed()
-    paths = state.options.paths
-    folders: list[OSError] = []
-    every = list(paths) if paths is not None else find_descriptions(state.root, folders.append)
-    if not every and not folders:
-        raise Skipped("no submit file is here", _NAME_ONE)
-    attributes = frozenset[str]()
-    if state.options.slots is not None and condor.available():
-        attributes = condor.slot_attributes(condor.read_slots(state.options.slots))
-    folder = state.options.submit_from
-
-    def look() -> Review:
-        checked = state.root if paths is None else None
-        return review(every, progress, folder=folder, checked=checked, attributes=attributes)
-
-    found, fixed = look(), _Fixed()
-    if state.options.fix:
-        found, fixed = _fix(found, look, state.root)
-    unseen = [(shown(Path(e.filename), state.root), e.strerror or str(e)) for e in folders]
-    found = replace(found, not_checked=(*found.not_checked, *unseen))
-    findings = [
-        {**f.to_dict(), "file": shown(f.file, state.root), "more": more}
-        for f, more in at_most(found.findings)
-    ]
-    facts: dict[str, object] = {
-        "root": str(state.root),
-        "findings": findings,
-        "silenced": found.silenced,
-    }
-    if state.options.fix:
-        facts |= {"fixed": fixed.done, "not_fixed": fixed.refused}
-    return replace(state, review=found).with_facts(**facts), fixed
-
-
-def _fix(found: Review, look: Callable[[], Review], root: Path) -> tuple[Review, _Fixed]:
+def _fix(found: Review, look: Callable[[], Review], root: Path) -> tuple[Review, Fixed]:
     """Apply the fixes, and those that become possible by them; no change is made twice."""
-    fixed, made = _Fixed(), set[tuple[object, ...]]()
+    fixed, made = Fixed(), set[tuple[object, ...]]()
     for _ in range(_ROUNDS):
         refused = {f: unchangeable(f) for f in found.findings if f.edits}
         files = dict.fromkeys(why for why in refused.values() if why is not None)

@@ -46,7 +46,7 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
         first = report.failed[0]
         lines = "\n".join((f"{first.name}: {first.detail}", *first.lines))
         raise CheckFailed(lines, first.hint or f"look at it alone: {program()} rehearse")
-    job = report.facts["jobs"][0]
+    job = report.to_dict()["jobs"][0]
     memory = next(r.detail for r in report.results if r.name == "memory").partition(";")[0]
     detail = f"{DESCRIPTION} ended with exit code {job['code']}, {len(job['brought'])} files back"
     detail += f" ({short}); {memory}" if short else f"; {memory}"

@@ -1,155 +1,183 @@
-"""How stages run: one after the other, each with what the ones before it found out.
-
-A stage whose requirement did not pass is skipped, never run. What a stage finds out is added to
-the State that the next one gets.
-"""
+"""Stages: what each needs, what it gives to those that need it, and how all of them run."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, TypeVar, cast, overload
 
-from pixi_scaffold.check.review import Review
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.lock import Locked
-from pixi_scaffold.report import Progress, Report, Result, Status, versions
-from pixi_scaffold.workspace import Workspace
-
-if TYPE_CHECKING:
-    from pixi_scaffold.environment import Installed
+from pixi_scaffold.report import Progress, Result, Run, Status, Step
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the user asked for.
+class CheckRequest:
+    """What the user asked `check` (or `new`) for."""
 
-    channel: what stands in for the manifest's. paths: submit files to look at; None for all of the
-    workspace. submit_from: the folder where condor_submit is run, where it is said. slots: a file
-    of machine ads, or `typical`. fix: apply the safe fixes.
-    """
-
-    engine: str = "auto"
+    paths: tuple[Path, ...]
+    """One folder, or submit files."""
+    train: bool = False
+    rehearse: bool = False
     channel: str | None = None
-    paths: tuple[Path, ...] | None = None
+    """What stands in for the manifest's channels: a URL, or `starter`."""
+    engine: str = "auto"
+    only: tuple[str, ...] = ()
+    """Names of stages."""
+    skip: tuple[str, ...] = ()
+    """Names of stages."""
     submit_from: Path | None = None
+    """The folder where condor_submit is run, where it is said."""
     slots: str | None = None
+    """A file of machine ads, or `typical`."""
     fix: bool = False
+    """Apply the safe fixes."""
+    strict: bool = False
+    """A part that was skipped fails the check."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What is known so far; each stage returns it with its own part added.
-
-    starter: whether the lock came from a stand-in channel, so it is not the project's.
-    facts: goes into the receipt as it is.
-    """
+class Context:
+    """What every stage knows: where, what was asked for, and whom to tell."""
 
     root: Path
-    options: Options
-    workspace: Workspace | None = None
-    locked: Locked | None = None
-    starter: bool = False
-    review: Review | None = None
-    installed: Installed | None = None
-    trained: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def with_facts(self, **facts: Any) -> State:
-        """Return a state that knows more."""
-        return replace(self, facts={**self.facts, **facts})
+    request: CheckRequest
+    progress: Progress
+    files: tuple[Path, ...] | None = None
+    """The submit files to look at; None for all of the workspace."""
+    makes_lock: bool = False
+    """Whether the lock is made; otherwise the one that is there is compared with the manifest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A stage that did its work: what it found, in one line, and the state after it.
-
-    skipped: (what, why) for parts that could not be looked at. lines: more to read. failed:
-    whether what it found makes the check fail.
-    """
+class Done(Generic[T]):
+    """A stage that did its work."""
 
     detail: str
-    state: State
+    """What it found, in one line."""
+    value: T
+    """What the stages that need it get."""
     skipped: tuple[tuple[str, str], ...] = ()
+    """(what, why) for parts that could not be looked at."""
     lines: tuple[str, ...] = ()
+    """More to read."""
     failed: bool = False
+    """Whether what it found makes the check fail."""
     hint: str = ""
 
 
-Run = Callable[[State, Progress], Done]
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage(Generic[T]):
+    """A stage: its name, what it needs, and its work, which gets what those gave.
 
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step: its name, the stages that must have passed, and what it does."""
+    One without a row of its own in the report runs as a part of the first stage that needs it.
+    """
 
     name: str
-    requires: tuple[str, ...]
+    work: Callable[..., Done[T]]
+    needs: tuple[Stage[Any], ...] = ()
+    has_row: bool = True
+
+
+@overload
+def stage(name: str, work: Callable[[Context], Done[T]], /) -> Stage[T]: ...
+@overload
+def stage(name: str, work: Callable[[Context, A], Done[T]], one: Stage[A], /) -> Stage[T]: ...
+@overload
+def stage(
+    name: str, work: Callable[[Context, A, B], Done[T]], one: Stage[A], two: Stage[B], /
+) -> Stage[T]: ...
+@overload
+def stage(
+    name: str,
+    work: Callable[[Context, A, B, C], Done[T]],
+    one: Stage[A],
+    two: Stage[B],
+    three: Stage[C],
+    /,
+) -> Stage[T]: ...
+def stage(name: str, work: Callable[..., Done[T]], /, *needs: Stage[Any]) -> Stage[T]:
+    """Return a stage; its work takes the values of what it needs, in that order."""
+    return Stage(name, work, needs)
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What the stages of one run gave."""
+
     run: Run
+    values: dict[str, Any] = field(default_factory=dict)
+    """By the name of the stage, also of one whose findings fail the check."""
+    passed: set[str] = field(default_factory=set)
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """(what, why) for parts of stages that were skipped."""
+    stops: dict[str, Exception] = field(default_factory=dict)
+    """How stages without a row ended that gave nothing."""
+
+    def of(self, wanted: Stage[T]) -> T | None:
+        """Return what a stage gave; None when it did not do its work."""
+        return cast("T | None", self.values.get(wanted.name))
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """What was skipped, parts of stages first, as the document has it."""
+        parts = [{"what": what, "why": why} for what, why in self.parts]
+        return [*parts, *_skipped(self.run.results)]
 
 
 def run_stages(
-    stages: tuple[Stage, ...],
-    state: State,
-    progress: Progress,
-    command: str,
-    before: tuple[Result, ...] = (),
-    then: Callable[[State], tuple[str, ...]] | None = None,
-) -> Report:
-    """Run the stages in order, after those of `before`; return the report.
+    stages: Iterable[Stage[Any]],
+    context: Context,
+    run: Run,
+    left_out: frozenset[str] = frozenset(),
+) -> Outcomes:
+    """Run the stages in order; one whose need did not pass is skipped, never run.
 
-    then: says from the last state what to type next.
-
-    A ScaffoldError fails its stage, Skipped skips it; anything else (Ctrl-C too) goes through.
+    left_out: names of stages that the user does not want. A ScaffoldError fails its stage, Skipped
+    skips it; anything else (Ctrl-C too) goes through.
     """
-    results = {result.name: result for result in before}
-    for stage in stages:
-        before_it = [r for r in stage.requires if r in results]
-        missing = [r for r in before_it if results[r].status is not Status.PASSED]
-        if missing:
-            result = Result(stage.name, Status.SKIPPED, detail=f"needs {missing[0]}")
+    outcomes = Outcomes(run)
+    for one in stages:
+        missing = [n for n in one.needs if n.has_row and n.name not in outcomes.passed]
+        if one.name in left_out:
+            run.skip(one.name, "left out with --skip")
+        elif missing:
+            run.skip(one.name, f"needs {missing[0].name}")
         else:
-            result, state = _run_one(stage, state, progress)
-        results[stage.name] = result
-        progress.finish(result)
-    facts = {"versions": versions(), **state.facts}
-    facts["skipped"] = [*facts.get("skipped", ()), *_skipped(results.values())]
-    return Report(command, tuple(results.values()), facts, then(state) if then else ())
+            with run.step(one.name, catch=True) as step:
+                _work(one, context, outcomes, step)
+    return outcomes
 
 
-def left_out(stage: Stage) -> Stage:
-    """Return the stage as one that the user does not want."""
+def _work(one: Stage[Any], context: Context, outcomes: Outcomes, step: Step) -> None:
+    for need in one.needs:
+        if not need.has_row:
+            _inner(need, context, outcomes)
+    done = one.work(context, *(outcomes.values[n.name] for n in one.needs))
+    outcomes.values[one.name] = done.value
+    outcomes.parts += done.skipped
+    if done.failed:
+        step.failed(done.detail, done.lines, done.hint)
+    else:
+        outcomes.passed.add(one.name)
+        step.passed(done.detail, done.lines)
 
-    def run(state: State, progress: Progress) -> Done:  # noqa: ARG001  a stage's signature
-        raise Skipped("left out with --skip")
 
-    return replace(stage, run=run)
-
-
-def _run_one(stage: Stage, state: State, progress: Progress) -> tuple[Result, State]:
-    start = time.perf_counter()
-    progress.start(stage.name)
-
-    def result(status: Status, detail: str, hint: str = "", lines: tuple[str, ...] = ()) -> Result:
-        return Result(stage.name, status, time.perf_counter() - start, detail, hint, lines)
-
-    try:
-        done = stage.run(state, progress)
-    except Skipped as skip:
-        return result(Status.SKIPPED, skip.reason, skip.command), state
-    except ScaffoldError as error:
-        first, *rest = error.message.splitlines() or [""]
-        return result(Status.FAILED, first, error.hint, tuple(rest)), state
-    state = done.state
-    if done.skipped:
-        parts = [{"what": what, "why": why} for what, why in done.skipped]
-        state = state.with_facts(skipped=[*state.facts.get("skipped", ()), *parts])
-    status = Status.FAILED if done.failed else Status.PASSED
-    return result(status, done.detail, done.hint, done.lines), state
+def _inner(need: Stage[Any], context: Context, outcomes: Outcomes) -> None:
+    """Run a stage without a row, once; how it stopped is said by each stage that needs it."""
+    if need.name in outcomes.stops:
+        raise outcomes.stops[need.name]
+    if need.name not in outcomes.values:
+        try:
+            outcomes.values[need.name] = need.work(context).value
+        except (ScaffoldError, Skipped) as stop:
+            outcomes.stops[need.name] = stop
+            raise
 
 
 def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
@@ -158,9 +186,3 @@ def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
         for r in results
         if r.status is Status.SKIPPED
     ]
-
-
-def known(value: T | None) -> T:
-    """Return what an earlier stage put into the state; a stage's requirements promise it."""
-    assert value is not None  # noqa: S101
-    return value

@@ -108,11 +108,11 @@ def new(
     It is rendered, locked for every platform, installed here, trained for a few seconds, and its
     cluster job is rehearsed.
     """
-    from pixi_scaffold.new import Request
+    from pixi_scaffold.new import NewRequest
     from pixi_scaffold.new import new as make
 
     with _session("new", as_json) as session:
-        request = Request(
+        request = NewRequest(
             destination=_named(expanded(destination)),
             template=template,
             ref=vcs_ref,
@@ -322,7 +322,7 @@ def check(
     Stages: manifest, lock, submit and worker (the rules on jobs and their scripts), slots (with
     --slots), install and train (with --train), rehearse (with --rehearse).
     """
-    from pixi_scaffold.check import Wanted
+    from pixi_scaffold.check import CheckRequest
     from pixi_scaffold.check import check as run
 
     with _session("check", as_json, output) as session:
@@ -330,7 +330,7 @@ def check(
             raise UsageError("--channel is for proving a project", "add: --train")
         if as_json and output != "text":
             raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
-        wanted = Wanted(
+        request = CheckRequest(
             tuple(expanded(p) for p in paths or [Path()]),
             train,
             rehearse,
@@ -343,7 +343,7 @@ def check(
             fix,
             strict,
         )
-        session.show(run(wanted, session.progress))
+        session.show(run(request, session.progress))
 
 
 @app.command()

@@ -8,14 +8,15 @@ from pixi_scaffold.environment.install import (
     write_activation,
 )
 from pixi_scaffold.environment.pack import pack
-from pixi_scaffold.environment.training import training_facts
+from pixi_scaffold.environment.training import Training, read_training
 
 __all__ = [
     "Installed",
+    "Training",
     "host_platform",
     "install",
     "pack",
+    "read_training",
     "run_task",
-    "training_facts",
     "write_activation",
 ]

@@ -9,16 +9,16 @@ import contextlib
 import io
 import os
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.environment.archive import Entry, write_archive
 from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
-from pixi_scaffold.lock import read_lock, unsatisfied
-from pixi_scaffold.report import Progress, Report, Result, Status
+from pixi_scaffold.lock import Lock, read_lock, unsatisfied
+from pixi_scaffold.report import Progress, Report, Run
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_manifest
 
@@ -27,6 +27,25 @@ PREFIX_LENGTH = 200
 """Characters of the path that an environment is packed from: longer ones on a worker do not fit."""
 PLACEHOLDER = b"/pixi-scaffold/pack/"
 """What that path is in the archive, filled up to the same length; conda-unpack replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackFacts:
+    """The archive that was written."""
+
+    archive: Path
+    bytes: int
+    platform: str
+    lock: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        return {
+            "archive": str(self.archive),
+            "bytes": self.bytes,
+            "platform": self.platform,
+            "lock": str(self.lock),
+        }
 
 
 def pack(
@@ -42,15 +61,31 @@ def pack(
     is the one with CUDA; it need not be this machine's. lock: default pixi.lock, which must be
     current. Raises LockError, UsageError, or ScaffoldError when a package cannot be had.
     """
-    start = time.perf_counter()
+    run = Run(progress)
     workspace = read_manifest(find_manifest(folder))
     chosen = _platform(workspace, platform)
     target = output or workspace.root / "env.tar.gz"
-    progress.start("pack")
     path = lock or workspace.lock_file
-    locked = read_lock(path)
-    if lock is None and (stale := unsatisfied(workspace, locked)):
-        raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
+    with run.step("pack") as step:
+        locked = read_lock(path)
+        if lock is None and (stale := unsatisfied(workspace, locked)):
+            raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
+        _refuse_unlocked(workspace, locked, chosen, path)
+        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
+            prefix = _padded(Path(os.path.realpath(temporary)))
+            installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
+            progress.update("collecting")
+            _write(_collected(prefix), prefix, target, progress)
+        size = target.stat().st_size
+        packages = f"{installed.packages} packages for {chosen.name}"
+        step.passed(f"{target.name}: {packages}, {size / 1e6:.0f} MB")
+    facts = PackFacts(target, size, chosen.name, path)
+    then = (f"{program()} rehearse", "condor_submit htcondor/train.sub")
+    return Report("pack", run.results, facts, then)
+
+
+def _refuse_unlocked(workspace: Workspace, locked: Lock, chosen: Platform, path: Path) -> None:
+    """Raise UsageError when the lock does not have the environment for that platform."""
     if locked.records(ENVIRONMENT, chosen) is None:
         known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
         there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]
@@ -58,18 +93,6 @@ def pack(
             f"{path} does not lock {ENVIRONMENT} for {chosen.name}",
             f"it locks: --platform {' or '.join(there)}" if there else f"{program()} lock",
         )
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
-        prefix = _padded(Path(os.path.realpath(temporary)))
-        installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
-        progress.update("collecting")
-        _write(_collected(prefix), prefix, target, progress)
-    size = target.stat().st_size
-    detail = f"{target.name}: {installed.packages} packages for {chosen.name}, {size / 1e6:.0f} MB"
-    result = Result("pack", Status.PASSED, time.perf_counter() - start, detail)
-    facts = {"archive": str(target), "bytes": size, "platform": chosen.name, "lock": str(path)}
-    return Report(
-        "pack", (result,), facts, (f"{program()} rehearse", "condor_submit htcondor/train.sub")
-    )
 
 
 def _platform(workspace: Workspace, name: str | None) -> Platform:

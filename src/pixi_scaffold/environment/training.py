@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 
 
-def training_facts(run: Path) -> dict[str, Any]:
-    """Return first and last loss, device and PyTorch's version from a run's own files.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A finished training as its own files tell it."""
 
-    Raises ScaffoldError when main.py did not leave them.
+    first_loss: float
+    last_loss: float
+    device: str
+    """As PyTorch calls it: cpu, cuda, mps."""
+    torch: str
+    """PyTorch's version."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the receipt has it."""
+        return asdict(self)
+
+
+def read_training(run: Path) -> Training:
+    """Read what a training left in its folder `run`.
+
+    Raises ScaffoldError when main.py did not leave it.
     """
     try:
         text = (run / "metrics.jsonl").read_text(encoding="utf-8")
         rows = [json.loads(line) for line in text.splitlines()]
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        return {
-            "first_loss": float(rows[0]["train_loss"]),
-            "last_loss": float(rows[-1]["train_loss"]),
-            "device": str(config["device"]),
-            "torch": str(config["torch"]),
-        }
+        return Training(
+            float(rows[0]["train_loss"]),
+            float(rows[-1]["train_loss"]),
+            str(config["device"]),
+            str(config["torch"]),
+        )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise ScaffoldError(
             f"the training ended well, but {run} does not tell its losses: {error!r}",

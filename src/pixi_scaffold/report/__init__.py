@@ -7,6 +7,8 @@ from pixi_scaffold.report.ci import github, sarif
 from pixi_scaffold.report.receipt import RECEIPT, versions, write_receipt
 from pixi_scaffold.report.result import (
     SCHEMA_VERSION,
+    Facts,
+    NoFacts,
     Progress,
     Report,
     Result,
@@ -15,17 +17,22 @@ from pixi_scaffold.report.result import (
     go_to,
     in_folder,
 )
+from pixi_scaffold.report.run import Run, Step
 from pixi_scaffold.report.steps import Steps
 from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
 
 __all__ = [
     "RECEIPT",
     "SCHEMA_VERSION",
+    "Facts",
+    "NoFacts",
     "Progress",
     "Report",
     "Result",
+    "Run",
     "Silent",
     "Status",
+    "Step",
     "Steps",
     "github",
     "go_to",

@@ -19,11 +19,10 @@ DOCS = "https://github.com/pixi-scaffold/pixi-scaffold/blob/main/docs/reference/
 
 def _findings(report: Report) -> Iterable[dict[str, Any]]:
     """Return the findings, their files seen from the top of the repository."""
-    root, here = Path(report.facts.get("root", ".")), Path.cwd()
+    document, here = report.to_dict(), Path.cwd()
+    root = Path(document.get("root", "."))
     top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    return tuple(
-        {**f, "file": _below(top, root / f["file"])} for f in report.facts.get("findings", ())
-    )
+    return tuple({**f, "file": _below(top, root / f["file"])} for f in document.get("findings", ()))
 
 
 def _below(top: Path, file: Path) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -53,18 +53,43 @@ class Result:
         }
 
 
+class Facts(Protocol):
+    """What a command found out besides its steps: one frozen class a command."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them, by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoFacts:
+    """The facts of a command that has only steps."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All steps of one command, the facts it established, and what to type next.
-
-    incomplete: whether a part was skipped that the user wanted without fail (check --strict).
-    """
+    """All steps of one command, the facts it established, and what to type next."""
 
     command: str
     results: tuple[Result, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts | Mapping[str, Any] = field(default_factory=NoFacts)
     next_commands: tuple[str, ...] = ()
     incomplete: bool = False
+    """Whether a part was skipped that the user wanted without fail (check --strict)."""
+
+    @property
+    def skipped(self) -> Sequence[Mapping[str, str]]:
+        """What was skipped (`what`, `why`), parts of steps too."""
+        if isinstance(self.facts, Mapping):
+            return tuple(self.facts.get("skipped", ()))
+        return tuple(getattr(self.facts, "skipped", ()))
+
+    def facts_by_key(self) -> Mapping[str, Any]:
+        """Return the facts as the document has them."""
+        return self.facts if isinstance(self.facts, Mapping) else self.facts.to_dict()
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -85,7 +110,7 @@ class Report:
             seconds = "" if r.status is Status.SKIPPED else f"{r.seconds:.1f} s"
             rows.append((r.name, str(r.status), seconds, r.detail, r.status))
         names = {r.name for r in self.results}
-        for item in self.facts.get("skipped", ()):
+        for item in self.skipped:
             if item["what"] not in names:  # a part of a step: a platform
                 rows.append(("", "skipped", "", f"{item['what']}: {item['why']}", Status.SKIPPED))
         first, second, third = (max(len(str(row[i])) for row in rows) for i in range(3))
@@ -108,7 +133,7 @@ class Report:
             "ok": self.exit_code == EXIT_OK,
             "exit_code": self.exit_code,
             "results": [r.to_dict() for r in self.results],
-            **self.facts,
+            **self.facts_by_key(),
             "next": list(self.next_commands),
         }
 

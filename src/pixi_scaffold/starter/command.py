@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import shlex
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pixi_scaffold.report import Progress, Report, Result, Status
-from pixi_scaffold.starter.channel import build_channel
+from pixi_scaffold.report import Progress, Report, Run
+from pixi_scaffold.starter.channel import Starter, build_channel
 from pixi_scaffold.system import program
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """The channel that was built, or found in the cache."""
+
+    starter: Starter
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        starter = self.starter
+        return {"folder": str(starter.folder), "url": starter.url, "subdir": starter.subdir}
 
 
 def build_report(folder: Path | None, progress: Progress) -> Report:
     """Build (or find) the starter channel; raises ScaffoldError when it cannot be built."""
-    start = time.perf_counter()
-    progress.start("channel")
-    starter = build_channel(progress, folder)
-    detail = f"{starter.packages} packages for {starter.subdir} in {starter.folder}"
-    result = Result("channel", Status.PASSED, time.perf_counter() - start, detail)
-    facts = {"folder": str(starter.folder), "url": starter.url, "subdir": starter.subdir}
+    run = Run(progress)
+    with run.step("channel") as step:
+        starter = build_channel(progress, folder)
+        step.passed(f"{starter.packages} packages for {starter.subdir} in {starter.folder}")
     where = "starter" if folder is None else shlex.quote(str(folder))
     use = f"{program()} new myproject --channel {where}"
-    return Report("channel build", (result,), facts, (use,))
+    return Report("channel build", run.results, ChannelFacts(starter), (use,))

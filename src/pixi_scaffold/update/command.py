@@ -256,10 +256,10 @@ def _check(root: Path, shown: Path, engine: str, steps: Steps) -> None:
     """Run what `check` runs; a lock that could not be made is said, anything else stops it."""
     if not (root / MANIFEST).is_file():
         return
-    from pixi_scaffold.check import Wanted, check
+    from pixi_scaffold.check import CheckRequest, check
 
     steps.start("check")
-    report = check(Wanted((root,), engine=engine, only=("manifest", "lock")), Silent())
+    report = check(CheckRequest((root,), engine=engine, only=("manifest", "lock")), Silent())
     known = any(r.name == "lock" and r.status is Status.SKIPPED for r in steps.results)
     failures: list[Result] = []
     for result in report.failed:

@@ -37,7 +37,7 @@ def update_all(folder: Path, request: Request, dry_run: bool, progress: Progress
             else:
                 first, lines, hint = _one_line(report, dry_run)
                 status = Status.FAILED if report.failed else Status.PASSED
-                found.append({**report.facts, "ok": not report.failed})
+                found.append({**report.facts_by_key(), "ok": not report.failed})
             seconds = time.perf_counter() - began
             results.append(Result(project.name, status, seconds, first, hint, lines))
             progress.finish(results[-1])
@@ -49,7 +49,7 @@ def _one_line(report: Report, dry_run: bool) -> tuple[str, tuple[str, ...], str]
     if report.failed:
         first = report.failed[0]
         return first.detail, first.lines, first.hint
-    facts = report.facts
+    facts = report.facts_by_key()
     if not facts["files"]:
         return report.results[-1].detail, (), ""
     versions = f"{facts['template']['from']} to {facts['template']['to']}"

@@ -35,7 +35,7 @@ def print_plan(plan: Plan, stream: TextIO) -> None:
 
 def print_status(report: Report, stream: TextIO) -> None:
     """Print a line a project; of a single one, also the files that are not as the template's."""
-    projects = report.facts.get("projects")
+    projects = report.to_dict().get("projects")
     if projects is None:
         print_report(report, stream)
         return

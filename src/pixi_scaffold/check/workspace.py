@@ -1,0 +1,254 @@
+"""The stages on a workspace: its manifest, its lock, an environment on this machine, a training.
+
+What only some stages need is imported in them: a check of a job takes well under a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixi_scaffold.check.stages import Context, Done
+from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped, UnsupportedError
+from pixi_scaffold.lock import (
+    TIMEOUT,
+    Choice,
+    channel_url,
+    check_specs,
+    choose,
+    read_lock,
+    unreachable,
+    unsatisfied,
+)
+from pixi_scaffold.report import in_folder
+from pixi_scaffold.system import program
+from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
+
+if TYPE_CHECKING:
+    from pixi_scaffold.check.rehearsal import Proved
+    from pixi_scaffold.environment import Installed, Training
+
+LOG_FOLDER = Path(".pixi") / "logs"
+STARTER_FOLDER = Path(".pixi") / "starter"
+ENVIRONMENT = "default"
+TASK = "smoke"
+
+
+@dataclass(frozen=True, slots=True)
+class UsedChannel:
+    """Where the packages of a lock come from, and why from there."""
+
+    urls: tuple[str, ...]
+    stand_in: bool
+    """Whether it is another channel than the manifest's."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockProof:
+    """A lock that was made, or found to be current."""
+
+    path: Path
+    shown: str
+    """The path as seen from the project."""
+    sha256: str
+    platforms: tuple[str, ...]
+    engine: Choice | None = None
+    """What made it; None when it was there."""
+    channel: UsedChannel | None = None
+
+    @property
+    def starter(self) -> bool:
+        """Whether it is not the project's own lock but one of a stand-in channel."""
+        return self.channel is not None and self.channel.stand_in
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the receipt has it."""
+        lock = {"lock": {"path": self.shown, "sha256": self.sha256}}
+        if self.engine is None or self.channel is None:
+            return lock
+        channel = self.channel
+        return {
+            "engine": {"name": self.engine.engine.name, "why": self.engine.why},
+            "channel": {
+                "urls": list(channel.urls),
+                "stand_in": channel.stand_in,
+                "why": channel.why,
+            },
+            **lock,
+            "platforms": list(self.platforms),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training that ran in the installed environment."""
+
+    training: Training
+    log: str
+    """Its whole output, as seen from the project."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the receipt has it."""
+        return {**self.training.to_dict(), "log": self.log}
+
+
+def manifest(context: Context) -> Done[Workspace]:
+    """Read pixi.toml."""
+    workspace = read_manifest(find_manifest(context.root))
+    check_specs(workspace)
+    return Done(", ".join(p.name for p in workspace.platforms), workspace)
+
+
+def lock(context: Context, workspace: Workspace) -> Done[LockProof]:
+    """Make the lock, or compare the one that is there with the manifest."""
+    return _make(context, workspace) if context.makes_lock else _compare(context, workspace)
+
+
+def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
+    """Lock against the manifest's channels, or into .pixi/starter against a stand-in."""
+    stand_in, why = _stand_in(context, workspace)
+    choice = choose(workspace, context.request.engine, own_channels=stand_in is not None)
+    path = workspace.lock_file if stand_in is None else context.root / STARTER_FOLDER / "pixi.lock"
+    channels = None if stand_in is None else [stand_in]
+    try:
+        locked = choice.engine.lock(workspace, path, context.progress, channels=channels)
+    except LockError as error:
+        if stand_in is not None and "no solution" in error.message:
+            raise LockError(
+                error.message,
+                f"the stand-in channel has less than conda-forge; with it: {program()} lock",
+            ) from error
+        raise
+    source = _channel_words(context, stand_in or "")
+    detail = f"{', '.join(locked.platforms)}: {locked.packages} packages"
+    if stand_in is not None:
+        detail += f" from {source}"
+    urls = tuple(channels or (channel_url(c) for c in workspace.channels))
+    used = UsedChannel(urls, stand_in is not None, why)
+    shown = str(path.relative_to(context.root))
+    proof = LockProof(path, shown, _sha256(path), locked.platforms, choice, used)
+    skipped = tuple((what, f"{source}: {_one_line(text)}") for what, text in locked.skipped)
+    return Done(detail, proof, skipped)
+
+
+def _stand_in(context: Context, workspace: Workspace) -> tuple[str | None, str]:
+    """Return the URL to lock against in place of the manifest's channels, and why."""
+    from pixi_scaffold.starter import build_channel
+
+    wanted, progress, channels = context.request.channel, context.progress, workspace.channels
+    if wanted == "starter":
+        return build_channel(progress).url, "asked for"
+    if wanted is not None:
+        return channel_url(wanted), "asked for"
+    progress.update(f"asking {', '.join(channels)} for an answer")
+    problem = unreachable([channel_url(c) for c in channels])
+    if problem is None:
+        return None, f"answered within {TIMEOUT:g} s"
+    if channels != ("conda-forge",):
+        raise LockError(
+            f"the channel does not answer: {problem}",
+            f"check the network and the channel, or: {program()} check --train --channel starter",
+        )
+    progress.note(f"conda-forge cannot be reached ({problem}); using the starter channel")
+    return build_channel(progress).url, problem
+
+
+def _channel_words(context: Context, channel: str) -> str:
+    return channel if context.request.channel not in (None, "starter") else "the starter channel"
+
+
+def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
+    """Compare pixi.lock with pixi.toml, without network."""
+    context.progress.update("comparing pixi.lock with pixi.toml")
+    path = workspace.lock_file
+    hint = in_folder(context.root, f"{program()} lock")
+    if not path.is_file():
+        offline = f"; where {' and '.join(workspace.channels)} cannot be reached: "
+        prove = in_folder(context.root, f"{program()} check --train")
+        raise CheckFailed(f"there is no {path.name}", hint + offline + prove)
+    locked = read_lock(path)
+    try:
+        problems = unsatisfied(workspace, locked)
+    except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
+        what = " ".join(error.message.split())
+        raise Skipped(what, in_folder(context.root, "pixi lock --check")) from error
+    if problems:
+        raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
+    names = tuple(p.name for p in workspace.platforms)
+    detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
+    return Done(detail, LockProof(path, path.name, _sha256(path), names))
+
+
+def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[Installed]:
+    """Install the locked default environment for this machine."""
+    from pixi_scaffold import environment
+
+    locked = read_lock(proof.path)
+    host = environment.host_platform(workspace, ENVIRONMENT, locked)
+    home = context.root / (STARTER_FOLDER if proof.starter else Path(".pixi"))
+    prefix = home / "envs" / ENVIRONMENT
+    installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
+    environment.write_activation(workspace, installed, ENVIRONMENT)
+    return Done(f"{installed.packages} packages for {host.name}", installed)
+
+
+def train(context: Context, workspace: Workspace, installed: Installed) -> Done[Trained]:
+    """Run the smoke task in the installed environment and read what it left."""
+    from pixi_scaffold import environment
+
+    context.progress.update("starting python")
+    log = context.root / LOG_FOLDER / "train.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+
+        def keep(line: str) -> None:
+            file.write(line + "\n")
+            file.flush()
+            if line.strip():
+                context.progress.update(line.strip())
+
+        done = environment.run_task(workspace, installed, ENVIRONMENT, TASK, on_line=keep)
+    where = log.relative_to(context.root)
+    if done.code != 0:
+        last = "\n".join(done.output.splitlines()[-15:])
+        raise ScaffoldError(
+            f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",
+            f"correct main.py, then: {program()} check --train",
+        )
+    training = environment.read_training(context.root / "runs" / TASK)
+    detail = (
+        f"loss {training.first_loss:.3f} to {training.last_loss:.3f} on {training.device}, "
+        f"PyTorch {training.torch}"
+    )
+    return Done(detail, Trained(training, str(where)))
+
+
+def rehearse(
+    context: Context,
+    workspace: Workspace,
+    installed: Installed,
+    trained: Trained,  # noqa: ARG001  a job is worth a rehearsal once the training works
+) -> Done[Proved]:
+    """Rehearse the cluster job, shortened, with the installed environment staged."""
+    from pixi_scaffold.check.rehearsal import rehearse_shortly
+
+    tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
+    smoke = tasks[TASK].command if TASK in tasks else ""
+    proved = rehearse_shortly(context.root, installed.prefix, smoke, context.progress)
+    differences = tuple(("unlike a worker", text) for text in proved.differences)
+    return Done(proved.detail, proved, differences)
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.removeprefix("Cannot solve the request because of:").split())
