@@ -32,8 +32,7 @@ NOT_YET = {
 def cases(paths: Iterable[Path]) -> list[Any]:
     """Each with its name; those that are known to end otherwise are marked."""
     return [
-        pytest.param(p, id=p.name, marks=[pytest.mark.xfail] * (p.name in NOT_YET))
-        for p in paths
+        pytest.param(p, id=p.name, marks=[pytest.mark.xfail] * (p.name in NOT_YET)) for p in paths
     ]
 
 
