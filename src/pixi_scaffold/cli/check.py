@@ -1,0 +1,90 @@
+"""Check a workspace or jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pixi_scaffold.cli.options import EngineOption, Json
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import expanded
+
+
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="A workspace, or submit files (default: here).")
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
+    ] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Also --train, then rehearse the cluster job.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this stage and what it needs (repeat for more).", metavar="STAGE"),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this stage out (repeat for more).", metavar="STAGE"),
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Correct what can be corrected safely in submit files.")
+    ] = False,
+    slots: Annotated[
+        str | None,
+        typer.Option(
+            help="Where would it run? A file of `condor_status -long`, or `typical`.",
+            metavar="FILE",
+        ),
+    ] = None,
+    submit_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder where condor_submit is run (default: where the executable is found).",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Whatever was skipped counts as a failure.")
+    ] = False,
+    channel: Annotated[
+        str | None, typer.Option(help="Prove it on another channel: URL, folder, or `starter`.")
+    ] = None,
+    engine: EngineOption = "auto",
+    output: Annotated[
+        Literal["text", "github", "sarif"],
+        typer.Option("--format", help="text, GitHub's annotations, or SARIF."),
+    ] = "text",
+    as_json: Json = False,
+) -> None:
+    """Find what is wrong with a workspace or a job.
+
+    Stages: manifest, lock, submit and worker (the rules on jobs and their scripts), slots (with
+    --slots), install and train (with --train), rehearse (with --rehearse).
+    """
+    from pixi_scaffold.check import CheckRequest
+    from pixi_scaffold.check import check as run
+
+    with session_of("check", as_json, output) as session:
+        if channel is not None and not (train or rehearse):
+            raise UsageError("--channel is for proving a project", "add: --train")
+        if as_json and output != "text":
+            raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
+        request = CheckRequest(
+            tuple(expanded(p) for p in paths or [Path()]),
+            train,
+            rehearse,
+            channel,
+            engine,
+            tuple(only or ()),
+            tuple(skip or ()),
+            None if submit_from is None else expanded(submit_from),
+            slots,
+            fix,
+            strict,
+        )
+        session.show(run(request, session.progress))

@@ -1,0 +1,49 @@
+"""Options that several commands have, and what is read from their text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pixi_scaffold.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to stderr.")]
+EngineOption = Annotated[
+    Literal["auto", "pixi", "rattler"],
+    typer.Option(help="What locks: auto (Pixi when it is there), pixi or rattler."),
+]
+
+
+def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
+    """Return the answers of -d and --data-file; raises UsageError when they cannot be read."""
+    answers: dict[str, Any] = {}
+    if file is not None:
+        import yaml
+
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(
+                f"cannot read the answers in {file}: {error}", "write lines as question: value"
+            ) from error
+        if loaded is None:
+            loaded = {}  # an empty file
+        if not isinstance(loaded, dict):
+            raise UsageError(f"{file} is not a table of answers", "write lines as question: value")
+        answers |= {str(k): v for k, v in loaded.items() if not str(k).startswith("_")}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=12.6")
+        answers[key] = value
+    return answers
+
+
+def read_pair(option: str, text: str) -> tuple[str, str]:
+    """Return name and value of NAME=VALUE; raises UsageError, naming the option."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{option} {text}: no value", f"write: {option} {name or 'NAME'}=VALUE")
+    return name, value

@@ -1,0 +1,106 @@
+"""Rehearse a cluster job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.options import Json, read_pair
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import expanded
+
+
+def rehearse(
+    description: Annotated[
+        Path, typer.Argument(help="The submit description, as given to condor_submit here.")
+    ] = Path("htcondor") / "train.sub",
+    proc: Annotated[
+        int | None, typer.Option(help="Number of the job (default: the first).")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every job that the description queues.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="With --all: so many at a time.")] = 1,
+    evict_after: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS|random", help="Throw the job off once, and let it go on."),
+    ] = None,
+    evict_hard: Annotated[
+        bool, typer.Option("--evict-hard", help="Evict at once: no signal, no time to save.")
+    ] = False,
+    no_compare: Annotated[
+        bool,
+        typer.Option("--no-compare", help="Do not also run it uninterrupted to compare metrics."),
+    ] = False,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, help="Most seconds that a machine gives the job to leave (600)."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Stop the job after so many seconds.")
+    ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Let the job use the network (then Pixi is fetched).")
+    ] = False,
+    no_isolation: Annotated[
+        bool, typer.Option("--no-isolation", help="Let it see all of this machine.")
+    ] = False,
+    env: Annotated[
+        Path | None, typer.Option(help="Stage this installed environment for the worker script.")
+    ] = None,
+    show: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder that every worker has, too: the job may read it here."),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Add to the job's environment."),
+    ] = None,
+    more_arguments: Annotated[
+        str, typer.Option(metavar="WORDS", help="Add to the job's arguments, to shorten it.")
+    ] = "",
+    scratch: Annotated[
+        Path | None, typer.Option(help="Where to make the sandbox (default: TMPDIR or /var/tmp).")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write right-sized requests into the description.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a cluster job here, as a worker would.
+
+    What would go wrong on the pool is said, with what the job used of memory, disk and time.
+    """
+    from pixi_scaffold.rehearsal import Limits, Request
+    from pixi_scaffold.rehearsal import rehearse as run
+
+    with session_of("rehearse", as_json) as session:
+        if every and proc is not None:
+            raise UsageError("--proc names one job, --all takes every one", "use one of them")
+        if jobs > 1 and not every:
+            raise UsageError(f"--jobs {jobs} is for all jobs", f"add --all: --all --jobs {jobs}")
+        request = Request(
+            folder=Path(),
+            description=expanded(description),
+            proc=proc,
+            every=every,
+            at_once=jobs,
+            evict_after=evict_after,
+            evict_hard=evict_hard,
+            compare=not no_compare,
+            network=network,
+            isolate=not no_isolation,
+            environment=env,
+            show=tuple(expanded(path) for path in show or []),
+            variables=dict(read_pair("--set", pair) for pair in variables or []),
+            more_arguments=more_arguments,
+            limits=Limits(timeout, grace),
+            scratch=scratch,
+            keep=keep,
+            fix=fix,
+        )
+        session.show(run(request, session.progress))

@@ -1,0 +1,116 @@
+"""One command from its start to its exit code: where progress goes and how its report is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, ScaffoldError
+from pixi_scaffold.report import SCHEMA_VERSION, Report
+
+if TYPE_CHECKING:
+    from pixi_scaffold.report import Progress
+    from pixi_scaffold.update import Plan
+
+
+class Session:
+    """One command's output: where progress goes and how its report is shown."""
+
+    def __init__(self, command: str, as_json: bool, output: str = "text") -> None:
+        from pixi_scaffold.report import out_and_err, progress_for
+
+        self.command, self.as_json, self.output = command, as_json, output
+        self.out, self.err = out_and_err()
+        self.display = progress_for(self.err if as_json or output != "text" else self.out)
+
+    @property
+    def progress(self) -> Progress:
+        """Where the command tells how far it is."""
+        return self.display
+
+    def show(self, report: Report) -> None:
+        """Print the report and end with its exit code."""
+        from pixi_scaffold.report import print_report
+
+        self.display.close()
+        if self.as_json:
+            sys.stdout.write(report.to_json())
+        elif self.output != "text":
+            sys.stdout.write(_annotated(report, self.output))
+        elif report.command == "status":
+            from pixi_scaffold.update import print_status
+
+            print_status(report, self.out)
+        else:
+            print_report(report, self.out)
+        sys.stdout.flush()
+        if report.exit_code:
+            raise typer.Exit(report.exit_code)
+
+    def confirm(self, plan: Plan, *, dry_run: bool, yes: bool) -> bool:
+        """Show what an update would do, and ask."""
+        from pixi_scaffold.update import print_plan
+
+        if not self.as_json:
+            self.display.close()
+            print_plan(plan, self.out)
+        if dry_run or yes:
+            return yes and not dry_run
+        try:
+            agreed = typer.confirm("\nGo on?", default=True)
+        except typer.Abort as error:
+            print()
+            raise KeyboardInterrupt from error
+        if not agreed:
+            print("nothing was changed")
+        return agreed
+
+    def fail(self, code: int, message: str, hint: str) -> NoReturn:
+        """Print what failed and what to do, and end with `code`."""
+        from pixi_scaffold.report import print_error
+
+        self.display.close()
+        first, *rest = message.splitlines() or [""]
+        if self.as_json:
+            error = {"message": message, "hint": hint}
+            document = {"schema": SCHEMA_VERSION, "command": self.command, "ok": False}
+            sys.stdout.write(json.dumps({**document, "exit_code": code, "error": error}) + "\n")
+        else:
+            print_error(f"error: {first}", tuple(rest), hint, self.err)
+        raise typer.Exit(code)
+
+
+@contextmanager
+def session_of(command: str, as_json: bool, output: str = "text") -> Iterator[Session]:
+    """Run a command's body; every way out of it has a message and a documented exit code."""
+    session = Session(command, as_json, output)
+    try:
+        yield session
+    except ScaffoldError as error:
+        session.fail(error.exit_code, error.message, error.hint)
+    except Interrupted as stop:
+        session.fail(EXIT_INTERRUPTED, stop.message, stop.hint)
+    except KeyboardInterrupt:
+        session.fail(EXIT_INTERRUPTED, "interrupted", "")
+    except BrokenPipeError:  # `... | head`: whoever read has enough
+        raise typer.Exit(EXIT_FAILED) from None
+    except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        session.fail(EXIT_FAILED, what, "check the free space and who may write there")
+    finally:
+        session.display.close()
+
+
+def _annotated(report: Report, output: str) -> str:
+    """Return the report for continuous integration."""
+    from pixi_scaffold.report import github, sarif
+    from pixi_scaffold.rules import RULES
+
+    if output == "github":
+        return github(report)
+    return sarif(report, [(rule.id, rule.title) for rule in RULES.values()])

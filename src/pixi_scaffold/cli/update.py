@@ -1,0 +1,68 @@
+"""Bring projects to another version of their template."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.options import EngineOption, Json, read_answers
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import expanded
+
+
+def update(
+    folder: Annotated[Path, typer.Argument(help="The project (--all: a folder of them).")] = Path(),
+    to: Annotated[
+        str | None, typer.Option(help="Version of the template (default: the newest release).")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Change an answer."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen to each file, and stop.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is done.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Go on when the conflicts are edited.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--abort", help="Undo the last update, all of it.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Update each project in FOLDER; needs --yes or --dry-run.")
+    ] = False,
+    engine: EngineOption = "auto",
+    as_json: Json = False,
+) -> None:
+    """Bring a project to a newer template version.
+
+    What would happen to each file is shown first; your changes stay.
+    """
+    from pixi_scaffold.update import Request, abort_update, continue_update, update_all
+    from pixi_scaffold.update import update as run
+
+    with session_of("update", as_json) as session:
+        if [resume, undo, every, dry_run].count(True) > 1 and not (every and dry_run):
+            raise UsageError("--continue, --abort, --all and --dry-run are each for one thing", "")
+        terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+        where = expanded(folder)
+        if undo:
+            session.show(abort_update(where, session.progress))
+        elif resume:
+            session.show(continue_update(where, engine, session.progress))
+        elif not (yes or dry_run or (terminal and not every)):
+            raise UsageError("an update asks before it changes anything", "add --yes or --dry-run")
+        else:
+            answers = read_answers(data or [], None)
+            request = Request(where, to, answers, terminal and not yes, engine)
+            if every:
+                request = replace(request, ask=False)
+                session.show(update_all(where, request, dry_run, session.progress))
+            else:
+                confirm = partial(session.confirm, dry_run=dry_run, yes=yes)
+                session.show(run(request, confirm, session.progress))
