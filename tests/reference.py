@@ -42,7 +42,7 @@ _GROUPS = {
 
 
 def _rules() -> str:
-    text = "# Rules of `check`\n\nAn error makes the check fail (exit code 3); a warning or a note does not. A comment\n"
+    text = "# Rules of `check`\n\nAn error makes the check fail (exit code 3); a warning or a note does not. `error` says that\ncondor_submit refuses the file, or that the job is certain to be held or to fail on every pool from\nHTCondor 23.9 on; `warning` that it depends on the pool, the version, or a file that something else\nmay make; `note` is worth knowing. A rule can find things of several kinds; the table has its usual\none, the page says what it depends on. A comment\n"
     text += "`# pixi-scaffold: ignore PS101` on the line, or on the line above it, silences a rule there.\n"
     for group, heading in _GROUPS.items():
         text += f"\n## {heading}\n\n| rule | severity | what it finds |\n| --- | --- | --- |\n"
@@ -54,7 +54,7 @@ def _rules() -> str:
 
 def _rule(rule: Rule) -> str:
     body = rule.page.split("\n", 1)[1].strip()
-    for heading in ("Why", "Fix", "Source"):
+    for heading in ("Why", "Fix", "Source", "Seen"):
         body = body.replace(f"\n{heading}: ", f"\n\n**{heading}**: ")
         body = (
             body.replace(f"{heading}: ", f"**{heading}**: ", 1)

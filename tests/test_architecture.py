@@ -48,7 +48,6 @@ LINES = 350
 LONG = {
     "job/reader.py": 385,
     "rules/commands.py": 368,
-    "rules/environment.py": 362,
     "template/render.py": 465,
     "update/command.py": 369,
     "update/landing.py": 354,

@@ -59,26 +59,20 @@ def test_a_good_project_passes_every_stage(project: Path) -> None:
 
 
 def test_a_finding_has_all_that_is_needed_to_act_on_it(project: Path) -> None:
-    change(
-        project / "htcondor/train.sub", "gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"
-    )
+    change(project / "htcondor/train.sub", "main.py, pixi.toml, pixi.lock", "main.py, pixi.toml")
     ran = scaffold("check", "--json", cwd=project)
     assert ran.code == 3
     assert stages(ran)["submit"] == "failed"
     [finding] = ran.document["findings"]
-    line = (
-        (project / "htcondor/train.sub")
-        .read_text()
-        .splitlines()
-        .index("gpus_minimum_runtime = 11.8")
-    )
+    lines = (project / "htcondor/train.sub").read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if text.startswith("transfer_input_files"))
     assert finding["file"] == "htcondor/train.sub"
-    assert finding["line"] == line + 1
-    assert (finding["rule"], finding["severity"], finding["fixable"]) == ("PS502", "error", True)
-    assert "cuda-version 12.9" in finding["message"]
-    assert "12.0" in finding["fix"]
+    assert finding["line"] == line
+    assert (finding["rule"], finding["severity"], finding["fixable"]) == ("PS506", "error", True)
+    assert "pixi.lock" in finding["message"]
+    assert "transfer_input_files" in finding["fix"]
     text = scaffold("check", cwd=project)
-    assert f"htcondor/train.sub:{line + 1}: error PS502: " in text.out
+    assert f"htcondor/train.sub:{line}: error PS506: " in text.out
     assert "add --fix" in text.out
 
 
@@ -242,7 +236,7 @@ def test_slots_say_which_clause_refuses(project: Path) -> None:
 @linux
 def test_slots_of_ones_own_bring_their_attributes(job: Path) -> None:
     change(job, "queue", "requirements = HasGPULab && Memory > 1000\nqueue")
-    assert "warning PS106" in scaffold("check", job.name, cwd=job.parent).out
+    assert "note PS106" in scaffold("check", job.name, cwd=job.parent).out
     ad = 'MyType = "Machine"\nName = "a"\nArch = "X86_64"\nOpSys = "LINUX"\nCpus = 4\nMemory = 8000\n'
     ad += 'CondorVersion = "$CondorVersion: 25.14.1 2026-09-24 $"\n'
     ad += "Disk = 90000000\nHasFileTransfer = true\nHasGPULab = true\nRequirements = true\n"

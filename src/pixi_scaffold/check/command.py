@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.check import jobs, workspace
-from pixi_scaffold.check.review import find_descriptions
+from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, run_stages, stage
 from pixi_scaffold.errors import ManifestError, UsageError
 from pixi_scaffold.job import TYPICAL

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.fix import apply_fixes, unchangeable
 from pixi_scaffold.check.review import (
     ROWS,
     Review,
     at_most,
     counted,
-    find_descriptions,
     finding_lines,
     review,
     shown,

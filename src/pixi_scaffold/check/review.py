@@ -6,36 +6,32 @@ import contextlib
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixi_scaffold.check.locked import Surroundings, own_folder, rows_for
+from pixi_scaffold.check.find import read_where_submitted
+from pixi_scaffold.check.kept import kept_by_git
+from pixi_scaffold.check.locked import Surroundings, rows_for
 from pixi_scaffold.check.shellcheck import shell_notes
 from pixi_scaffold.errors import Skipped
-from pixi_scaffold.job import Description, Job, read_description
-from pixi_scaffold.job import htcondor as condor
+from pixi_scaffold.job import Description, Job
 from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import (
     RULES,
     Finding,
-    Opinion,
     Project,
     Severity,
     ShellNote,
     Subject,
     check_subject,
-    expression_texts,
     is_elsewhere,
     is_url,
     not_yet_made,
     without_suppressed,
 )
-from pixi_scaffold.system import NOT_REGULAR, is_file, real, special
+from pixi_scaffold.system import NOT_REGULAR, real, special, which
 
-SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
-"""What submit descriptions are named by."""
-_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
 ROWS = 20
 """Rows of one queue statement that are looked at."""
 MOST = 20
@@ -69,47 +65,6 @@ class Review:
 def _is_part(description: Description) -> bool:
     """Whether a file that nobody named neither runs nor queues anything."""
     return not description.queues and description.jobs[0].text("executable") is None
-
-
-def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Return the submit descriptions in a folder and below it, hidden folders left out.
-
-    Whatever has such a name and is no folder is returned. on_error: told of a folder that cannot
-    be read.
-    """
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root, onerror=on_error):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
-        )
-        found += [Path(folder) / name for name in sorted(files) if name.endswith(SUFFIXES)]
-    return found
-
-
-def read_where_submitted(
-    path: Path, given: Path | None, root: Path | None, checked: Path | None = None
-) -> Description:
-    """Read a description as from the folder in which condor_submit would be run.
-
-    That is the one given; otherwise the first of: the project's, the one that is checked, the
-    description's own, the current one, in which its executable is found; otherwise the project's
-    or its own. Raises OSError when it cannot be read.
-    """
-    path = path.absolute()
-    if given is not None:
-        return read_description(path, real(given.absolute()))
-    own = own_folder(path)
-    first = read_description(path, real(root) if root else own)
-    name = first.jobs[0].text("executable")
-    above = [real(folder) for folder in (root, checked) if folder is not None]
-    for folder in dict.fromkeys([*above, own, Path.cwd()]):
-        if name and not is_file(folder / name):
-            continue
-        found = first if folder == first.folder else read_description(path, folder)
-        theirs = found.jobs[0].text("executable")  # an include can be another one there
-        if theirs and is_file(folder / theirs):
-            return found
-    return first
 
 
 def review(
@@ -158,22 +113,21 @@ def review(
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
     progress.update("running shellcheck")
     notes = _shell_notes(scripts, not_checked)
-    if subjects and subjects[0].opinion is None and not condor.available():
-        not_checked["HTCondor's own reading (PS120)"] = "its Python bindings exist for Linux only"
+    kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-        full = replace(subject, notes=notes)
+        full = replace(subject, notes=notes, kept=kept)
         found |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     if any("no rule looked at it" in why for why in not_checked.values()):
         not_checked.pop("rules against the lock", None)  # the same, without what to do
-    kept, silenced = without_suppressed(found)
+    loud, silenced = without_suppressed(found)
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
         tuple(path for path in paths if path not in parts),
         tuple(by_id.values()),
         tuple(scripts),
-        tuple(kept),
+        tuple(loud),
         tuple(not_checked.items()),
         silenced,
     )
@@ -222,28 +176,30 @@ def _not_looked_at(subject: Subject) -> dict[str, str]:
     return found
 
 
+def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
+    """Yield the files of the project that the jobs need, also those that are not there."""
+    for subject in subjects:
+        names = [(subject.start, name) for name in (*subject.inputs, *subject.images)]
+        names.append((subject.job.folder, subject.job.text("executable") or ""))
+        for start, name in names:
+            if name and not is_url(name) and "$" not in name and not Path(name).is_absolute():
+                yield Path(os.path.normpath(start / name))
+
+
 def _subjects(
     description: Description,
     project: Project | None,
     attributes: frozenset[str],
     around: Surroundings,
 ) -> Iterator[Subject]:
-    """Yield the jobs, with HTCondor's own reading where it can be had without running programs."""
-    text = "\n".join(description.lines)
-    asked = text and condor.available() and "\0" not in text and not condor.runs_commands(text)
-    commands = condor.read_commands(text, description.folder) if asked else None
-    parsed: dict[str, bool] = {}
+    """Yield the jobs that differ, each with the platforms of the environment that it uses."""
     for job in _kinds_of_jobs(description, around):
-        subject = Subject(description, job, project, None, attributes)
+        subject = Subject(description, job, project, attributes)
         if project is not None and project.rows_of:
             rows, problem = rows_for(subject, project)
             if problem:
                 around.problems[f"rules against the lock, for {description.path.name}"] = problem
             subject = replace(subject, project=replace(project, rows=rows))
-        if asked:
-            texts = expression_texts(subject)
-            parsed |= {e: condor.parses(e) for e in texts if e not in parsed}
-            subject = replace(subject, opinion=Opinion(commands, {e: parsed[e] for e in texts}))
         yield subject
 
 
@@ -254,7 +210,18 @@ def _kinds_of_jobs(description: Description, around: Surroundings) -> Iterator[J
         if left:
             what = f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
             around.problems[what] = f"the first {ROWS} that differ are looked at"
-        yield from variants
+        yield from map(_with_items, variants)
+
+
+def _with_items(job: Job) -> Job:
+    """Return a job whose queue statement's items are not known as one with items that say so.
+
+    Otherwise their variables would be empty, and `$(name).csv` a file named `.csv`.
+    """
+    if not job.queue.variables or job.queue.items:
+        return job
+    item = " ".join(f"$$({name})" for name in job.queue.variables)
+    return replace(job, queue=replace(job.queue, count=1, items=(item,), item_lines=(0,)))
 
 
 def counted(findings: Iterable[Finding]) -> str:

@@ -7,18 +7,18 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
     checkpoint,
     commands,
     environment,
+    executable,
     expressions,
     files,
+    gpu_support,
     reading,
     travel,
     worker,
 )
-from pixi_scaffold.rules.expressions import expression_texts
 from pixi_scaffold.rules.files import not_yet_made
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
 from pixi_scaffold.rules.run import check_subject, without_suppressed
 from pixi_scaffold.rules.subject import (
-    Opinion,
     Project,
     Row,
     Script,
@@ -33,7 +33,6 @@ __all__ = [
     "Edit",
     "Finding",
     "Found",
-    "Opinion",
     "Project",
     "Row",
     "Rule",
@@ -42,7 +41,6 @@ __all__ = [
     "ShellNote",
     "Subject",
     "check_subject",
-    "expression_texts",
     "is_elsewhere",
     "is_url",
     "not_yet_made",

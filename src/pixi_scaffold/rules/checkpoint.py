@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-@rule("PS401")
+@rule("PS401", Severity.WARNING)
 def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     """A checkpoint exit code without checkpoint files, or the reverse.
 
@@ -27,6 +27,7 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     the code the files are never used.
     Fix: set both.
     Source: the HTCondor manual, self-checkpointing applications.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     code = subject.job.command("checkpoint_exit_code")
     files = subject.job.command("transfer_checkpoint_files")
@@ -37,21 +38,21 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
             code,
             f"{code.spelled} without transfer_checkpoint_files: {what}",
             "add: transfer_checkpoint_files = FOLDER",
-            severity=Severity.WARNING,
         )
     elif files is not None and code is None:
         what = f"{files.spelled} without checkpoint_exit_code is never used"
         yield at(files, what, "add: checkpoint_exit_code = 85")
 
 
-@rule("PS402")
+@rule("PS402", Severity.WARNING)
 def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
     """A job that offers to be interrupted and saves no checkpoint.
 
     Why: `+is_resumable` and the like put the job on machines where it is thrown off at any moment.
-    It starts from nothing each time, and may never end.
-    Fix: save checkpoints (checkpoint_exit_code, transfer_checkpoint_files), or remove the line.
+    It starts from nothing each time: fine for jobs of a few hours, but a long one may never end.
+    Fix: save checkpoints (checkpoint_exit_code, transfer_checkpoint_files), or keep the job short.
     Source: https://chtc.cs.wisc.edu/uw-research-computing/gpu-jobs
+    Seen: the pools' own guides, October 2026.
     """
     for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
         command = subject.job.command(name)
@@ -62,16 +63,14 @@ def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
             continue
         evict = "EVICT" in (subject.job.text("when_to_transfer_output") or "").upper()
         if subject.job.command("checkpoint_exit_code") is None and not evict:
-            severity = None if name == "my.is_resumable" else Severity.WARNING
             yield at(
                 command,
-                f"{command.spelled} without checkpoints",
-                "add checkpoint_exit_code and transfer_checkpoint_files",
-                severity=severity,
+                f"{command.spelled} without checkpoints: fine for a job of a few hours",
+                "for longer ones add checkpoint_exit_code and transfer_checkpoint_files",
             )
 
 
-@rule("PS403")
+@rule("PS403", Severity.WARNING)
 def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     """Nothing exits with the checkpoint exit code.
 
@@ -79,6 +78,7 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     job brings along mentions it.
     Fix: let the training exit with it after saving, or correct the number.
     Source: the HTCondor manual, self-checkpointing applications.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     command = subject.job.command("checkpoint_exit_code")
     code = subject.job.text("checkpoint_exit_code") or ""
@@ -102,7 +102,7 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     )
 
 
-@rule("PS404")
+@rule("PS404", Severity.WARNING)
 def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
     """Settings that defeat the checkpoints.
 
@@ -110,6 +110,7 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
     success ends the job; SIGKILL leaves no time to save.
     Fix: should_transfer_files = YES, a code of its own (85), kill_sig = SIGTERM.
     Source: the HTCondor manual, self-checkpointing applications.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     command = subject.job.command("checkpoint_exit_code")
     code = subject.job.text("checkpoint_exit_code")
@@ -150,10 +151,11 @@ def placeholder(subject: Subject) -> Iterator[Found]:
 def universe_and_image(subject: Subject) -> Iterator[Found]:
     """A container universe without an image, or an image that is not there.
 
-    Why: without container_image condor_submit refuses the job; an image file that is missing holds
-    it; an image in the vanilla universe is not used.
+    Why: without container_image condor_submit refuses the job; an image file that is not there when
+    the job starts holds it.
     Fix: container_image = docker://NAME:TAG or FILE.sif.
     Source: the condor_submit manual, container universe.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     universe, image = subject.job.command("universe"), subject.job.command("container_image")
     docker = subject.job.command("docker_image")
@@ -177,7 +179,10 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
         return
     if not (subject.start / name).exists() and not to_be_made(subject, name):
         yield at(
-            image, f"the image {name} is not in {subject.start}", "build it, or correct the name"
+            image,
+            f"the image {name} is not in {subject.start}",
+            "build it, or correct the name",
+            severity=Severity.WARNING,
         )
 
 
@@ -189,6 +194,7 @@ def image_without_tag(subject: Subject) -> Iterator[Found]:
     software.
     Fix: name a version, or a digest: image@sha256:...
     Source: the OCI image specification.
+    Seen: no version of HTCondor matters.
     """
     for name in ("container_image", "docker_image"):
         command, text = subject.job.command(name), subject.job.text(name) or ""

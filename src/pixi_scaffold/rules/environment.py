@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from pixi_scaffold.job import Command, parse_size
-from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
-from pixi_scaffold.rules.subject import Row, Subject, is_url
+from pixi_scaffold.job import parse_size
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.inputs import added_inputs
+from pixi_scaffold.rules.subject import Row, Subject, version_of
+from pixi_scaffold.rules.sure import transfers_for_sure
 
 GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
@@ -26,15 +27,6 @@ Sources: Pixi's changelog for 7; for 6 and 5 the release with which Pixi's own l
 written so.
 """
 
-CUDA_CAPABILITY = {
-    11: ("3.5", "the CUDA 11 toolkit's release notes"),
-    12: ("5.0", "the CUDA 12 toolkit's release notes, and conda-forge's build of PyTorch"),
-    13: ("7.5", "the CUDA 13 toolkit's release notes, and conda-forge's build of PyTorch"),
-}
-"""CUDA major -> the oldest GPU generation, and who says so."""
-CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
-"""From this cuDNN on, GPUs before Turing (below this capability) can crash."""
-
 
 @rule("PS501", Severity.WARNING)
 def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
@@ -44,6 +36,7 @@ def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
     pull hundreds of GiB through the pool's network, and conda-forge may block it.
     Fix: change the delivery to pack or container, where the environment travels once or is cached.
     Source: the sizes of the packages in pixi.lock.
+    Seen: locks of format 7; no version of HTCondor matters.
     """
     row = _row(subject)
     jobs = subject.description.jobs
@@ -60,95 +53,7 @@ def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
     )
 
 
-@rule("PS502")
-def driver_too_old(subject: Subject) -> Iterator[Found]:
-    """The job may land on a driver that is too old for the locked CUDA.
-
-    Why: the packages run only with a driver that supports their CUDA. On an older one PyTorch
-    falls back to the CPU, or the job fails, after the wait in the queue.
-    Fix: gpus_minimum_runtime = MAJOR.0, the limit that the locked packages carry.
-    Source: the constraint `__cuda` of the locked cuda-version;
-    https://docs.nvidia.com/deploy/cuda-compatibility/
-    """
-    row = _gpu_row(subject)
-    gpus = subject.job.command("request_gpus")
-    if row is None or row.driver is None or gpus is None or not subject.gpus:
-        return
-    need = f"{row.driver[0]}.{row.driver[1]}"
-    why = (
-        f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA {need}"
-    )
-    limit = driver_limit(subject)
-    if limit is None:
-        yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
-        return
-    command, version = limit
-    if version is None and command.name in ("require_gpus", "requirements"):
-        what = f"the limit for the driver is not understood here ('||' or '!'); {why}"
-        yield at(command, what, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
-    if version is not None and version < row.driver:
-        text = f"{version[0]}.{version[1]}"
-        edits: tuple[Edit, ...] = ()
-        if command.name == "gpus_minimum_runtime" and command.line == command.last:
-            edits = (_value_edit(subject, command, need),)
-        yield at(
-            command,
-            f"the driver limit is {text}; {why}",
-            f"gpus_minimum_runtime = {need}",
-            edits,
-        )
-
-
-@rule("PS503")
-def gpu_too_old(subject: Subject) -> Iterator[Found]:
-    """The job may land on a GPU that the locked libraries do not support.
-
-    Why: builds hold code for some generations of GPUs only. On an older one the job fails with "no
-    kernel image", or crashes in cuDNN.
-    Fix: gpus_minimum_capability = the figure in the message.
-    Source: CUDA 13 begins at 7.5 (CUDA toolkit release notes); conda-forge builds PyTorch for CUDA
-    12 from 5.0 and for CUDA 13 from 7.5 on (conda-forge/pytorch-cpu-feedstock, recipe/build.sh);
-    cuDNN from 9.11 on can crash before Turing, 7.5 (conda-forge/cudnn-feedstock issue 124).
-    """
-    row = _gpu_row(subject)
-    gpus = subject.job.command("request_gpus")
-    if row is None or gpus is None or not subject.gpus:
-        return
-    need, why = _capability(row)
-    if not need:
-        return
-    command = subject.job.command("gpus_minimum_capability")
-    if command is None:
-        limit = capability_limit(subject)
-        if limit is None:
-            fix = f"add: gpus_minimum_capability = {need}"
-            yield at(gpus, f"no limit for the GPU's generation; {why}", fix)
-            return
-        required, least = limit
-        if least is None:
-            what = f"the limit for the GPU's generation is not understood here; {why}"
-            fix = f"add: gpus_minimum_capability = {need}"
-            yield at(required, what, fix, severity=Severity.WARNING)
-        elif least < Version(need):
-            what = f"the limit for the GPU's generation is {least}; {why}"
-            yield at(required, what, f"Capability >= {need}")
-        return
-    most = subject.job.text("gpus_maximum_capability") or ""
-    if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
-        what = f"only GPUs up to {most} are allowed; {why}"
-        yield at(command, what, "raise gpus_maximum_capability")
-    text = subject.job.text("gpus_minimum_capability") or ""
-    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
-        edits = (_value_edit(subject, command, need),) if command.line == command.last else ()
-        yield at(
-            command,
-            f"the limit for the GPU's generation is {text}; {why}",
-            f"gpus_minimum_capability = {need}",
-            edits,
-        )
-
-
-@rule("PS504")
+@rule("PS504", Severity.WARNING)
 def disk_too_small(subject: Subject) -> Iterator[Found]:
     """The disk that is asked for cannot hold the environment.
 
@@ -156,6 +61,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     beyond request_disk, or the installation fails in the middle.
     Fix: request_disk = the figure in the message.
     Source: the sizes of the packages in pixi.lock.
+    Seen: locks of format 7; whether the limit of the disk is kept depends on the pool.
     """
     row, command = _row(subject), subject.job.command("request_disk")
     if row is None or subject.delivery not in ("bootstrap", "pack"):
@@ -182,7 +88,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     yield at(command, f"{command.spelled} = {text}; {what}", f"request_disk = {wanted}")
 
 
-@rule("PS505")
+@rule("PS505", Severity.WARNING)
 def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
     """A GPU is asked for and the lock has none, or the reverse.
 
@@ -190,6 +96,7 @@ def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
     lock for CUDA only, Pixi refuses to install on a machine without a driver.
     Fix: ask for a GPU exactly when the locked environment uses one.
     Source: the packages in pixi.lock.
+    Seen: Pixi 0.77.
     """
     project, gpus = subject.project, subject.job.command("request_gpus")
     if project is None or not project.linux or not subject.delivery:
@@ -220,6 +127,7 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
     solves anew; without the manifest it fails.
     Fix: name both in transfer_input_files.
     Source: the Pixi manual.
+    Seen: Pixi 0.77; HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     project = subject.project
     if project is None or subject.delivery != "bootstrap" or not subject.transfers:
@@ -228,16 +136,12 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
     command = subject.where("transfer_input_files", "executable")
     if not missing or command is None:
         return
-    edits: tuple[Edit, ...] = ()
-    inside = all((subject.start / name).is_file() for name in missing)
-    if command.name == "transfer_input_files" and command.line == command.last and inside:
-        text = ", ".join([command.value.strip().rstrip(","), *missing])
-        edits = (_value_edit(subject, command, text),)
     yield at(
         command,
         f"the worker installs with Pixi, and {' and '.join(missing)} stays here",
         f"add {', '.join(missing)} to transfer_input_files",
-        edits,
+        added_inputs(subject, missing),
+        None if transfers_for_sure(subject) else Severity.WARNING,
     )
 
 
@@ -250,6 +154,7 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
     Fix: pin the Pixi that the project uses.
     Source: the lock format in pixi.lock, and requires-pixi in pixi.toml; format 7 is read from
     Pixi 0.68 on.
+    Seen: Pixi 0.77.
     """
     project = subject.project
     if project is None:
@@ -272,6 +177,7 @@ def no_linux(subject: Subject) -> Iterator[Found]:
     Why: HTCondor pools run Linux; the environment is locked for other machines only.
     Fix: add linux-64 to the platforms of pixi.toml, then lock.
     Source: the platforms in pixi.lock.
+    Seen: Pixi 0.77.
     """
     project, command = subject.project, subject.job.command("executable")
     if project is None or not project.rows or project.linux or command is None:
@@ -281,35 +187,12 @@ def no_linux(subject: Subject) -> Iterator[Found]:
         yield at(command, f"pixi.lock has only {names}", "add linux-64 to the platforms, then lock")
 
 
-def _gpu_row(subject: Subject) -> Row | None:
-    """Return the locked platform with CUDA; None when the job runs in somebody else's image."""
-    image = subject.job.text("container_image") or subject.job.text("docker_image") or ""
-    foreign = is_url(image) and "pixi" not in image
-    return subject.project.gpu if subject.project and not foreign else None
-
-
 def _row(subject: Subject) -> Row | None:
     """Return the locked platform that the worker would install."""
     project = subject.project
     if project is None or not project.linux:
         return None
     return (project.gpu if subject.gpus else project.cpu) or project.linux[0]
-
-
-def _capability(row: Row) -> tuple[str, str]:
-    """Return the oldest GPU generation for the locked packages, and why; empty if unknown."""
-    best, why = "", ""
-    if row.driver and row.driver[0] in CUDA_CAPABILITY:
-        best, source = CUDA_CAPABILITY[row.driver[0]]
-        what = f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
-        why = f"{what} begins at {best} ({source})"
-    if (
-        row.cudnn
-        and _version(row.cudnn) >= Version(CUDNN[0])
-        and float(best or 0) < float(CUDNN[1])
-    ):
-        best, why = CUDNN[1], f"cuDNN {row.cudnn} can crash below {CUDNN[1]} ({CUDNN[2]})"
-    return best, why
 
 
 _PINS = re.compile(
@@ -327,14 +210,7 @@ def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
             lines.append((command.file, command.line, subject.job.text(name) or ""))
     for file, number, line in lines:
         for found in _PINS.finditer(line):
-            yield file, number, _version(next(g for g in found.groups() if g))
-
-
-def _version(text: str) -> Version:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return Version("0")
+            yield file, number, version_of(next(g for g in found.groups() if g))
 
 
 def _allowed(version: Version, wanted: str) -> bool:
@@ -348,13 +224,6 @@ def _allowed(version: Version, wanted: str) -> bool:
         return SpecifierSet(text).contains(version)
     except InvalidSpecifier:
         return True
-
-
-def _value_edit(subject: Subject, command: Command, value: str) -> Edit:
-    lines = subject.description.included.get(command.file, subject.description.lines)
-    line = lines[command.line - 1].rstrip("\r")
-    head = line[: line.index("=") + 1]
-    return Edit(command.file, command.line, command.last, (f"{head} {value}",))
 
 
 def _gib(size: int) -> str:

@@ -36,6 +36,7 @@ def bad_expression(subject: Subject) -> Iterator[Found]:
     than was meant.
     Fix: close the parentheses and quotes; strings stand in double quotes.
     Source: the ClassAd language, https://htcondor.readthedocs.io/en/latest/classads/
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     for command, text in _expressions(subject):
         try:
@@ -57,7 +58,7 @@ def _advice(text: str) -> str:
     return "close the parentheses and quotes; strings stand in double quotes"
 
 
-@rule("PS106")
+@rule("PS106", Severity.WARNING)
 def unknown_attribute(subject: Subject) -> Iterator[Found]:
     """Requirements that name an attribute no slot has.
 
@@ -66,6 +67,7 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     Fix: correct the name. For an attribute of your own pool: `check --slots FILE` with its machine
     ads, saved by `condor_status -long`.
     Source: machine ads of real pools, and the manual's lists of attributes.
+    Seen: machine ads of HTCondor 23.9.6 and 25.14.1; a pool may add its own.
     """
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     slot = {**slot_names(), **{name: name for name in subject.attributes}}
@@ -90,17 +92,18 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
                     f'a text stands in double quotes: "{reference.name}"',
                 )
                 continue
-            near = difflib.get_close_matches(reference.name.lower(), known, n=1, cutoff=0.8)
-            yield at(
-                command,
-                f"{command.spelled} names {reference.name}, which no slot has"
-                if near
-                else f"{command.spelled} names {reference.name}, which typical slots do not have",
-                f"did you mean {known[near[0]]}?"
-                if near
-                else "if it is your pool's own, give its machine ads: check --slots FILE",
-                severity=None if near and not _SITE.match(reference.name) else Severity.WARNING,
-            )
+            yield _unknown(command, reference.name, known)
+
+
+def _unknown(command: Command, name: str, known: Mapping[str, str]) -> Found:
+    """Return what to say of an attribute that typical slots do not have."""
+    given = "if it is your pool's own, give its machine ads: check --slots FILE"
+    if _SITE.match(name):
+        what = f"{command.spelled} names {name}, which only a site's own slots can have"
+        return at(command, what, given, severity=Severity.NOTE, about=name)
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    what = f"{command.spelled} names {name}, which typical slots do not have"
+    return at(command, what, f"did you mean {known[near[0]]}?" if near else given, about=name)
 
 
 @rule("PS118", Severity.WARNING)
@@ -111,6 +114,7 @@ def bare_word(subject: Subject) -> Iterator[Found]:
     exist, so the value is undefined.
     Fix: write `+Flavour = "tomorrow"`.
     Source: the ClassAd language.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     for command, text in _expressions(subject):
@@ -130,7 +134,10 @@ def bare_word(subject: Subject) -> Iterator[Found]:
 
 
 _SITE = re.compile(r"HAS_|Has[A-Z]|GLIDEIN_|OSG|Is[A-Z]")
-"""How sites name attributes of their own; a near miss of another name is no proof."""
+"""How sites name attributes of their own; a near miss of another name is no proof.
+
+Source: the OSPool's guide to requirements; HAS_CVMFS_NAME is there for every repository.
+"""
 _TEXTS = "Arch|OpSys|OpSysAndVer|OpSysName|OpSysShortName|Machine|Name|GPUs_DeviceName|DeviceName"
 
 
@@ -155,11 +162,6 @@ def _misspelt_job_attributes(
         if near:
             what = f"{command.spelled} names {reference.name}, which no job has"
             yield at(command, what, f"did you mean {job_names()[near[0]]}?")
-
-
-def expression_texts(subject: Subject) -> tuple[str, ...]:
-    """Return the expressions that a second opinion should judge."""
-    return tuple(dict.fromkeys(text for _, text in _expressions(subject)))
 
 
 def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:

@@ -1,150 +1,18 @@
-"""Rules on the executable, the inputs and the outputs."""
+"""Rules on the inputs, the outputs, and their folders."""
 
 from __future__ import annotations
 
-import difflib
 import glob
-import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Subject, is_elsewhere, is_url, read_bytes
+from pixi_scaffold.rules.makers import made_by
+from pixi_scaffold.rules.subject import Subject, is_elsewhere, is_url
+from pixi_scaffold.rules.sure import transfers_for_sure
 
 _WORKERS_OWN = ("/bin/", "/usr/", "/opt/", "/cvmfs/")
 _INSIDE = "use a path inside the folder"
-
-
-@rule("PS201")
-def no_executable(subject: Subject) -> Iterator[Found]:
-    """The executable is missing.
-
-    Why: condor_submit refuses the file; with transfer_executable = false the job is held on the
-    worker.
-    Fix: name a file that is there, from the folder where condor_submit is run.
-    Source: the condor_submit manual.
-    """
-    command = subject.job.command("executable")
-    if command is None:
-        image = subject.universe in ("docker", "container", "vm", "grid")
-        image = image or subject.job.command("shell") is not None  # it runs in /bin/sh
-        if subject.description.queues and not image:
-            yield Found(
-                subject.description.path,
-                subject.job.queue.line,
-                "no executable is set",
-                "add: executable = FILE",
-            )
-        return
-    path = subject.executable
-    if path is None or is_elsewhere(path):
-        return
-    if path.is_dir():
-        yield at(command, f"{subject.shown(path)} is a folder", "name a file")
-    elif not path.exists():
-        yield at(
-            command,
-            f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
-            "taken to run",
-            "correct the name, or say where it runs: check --from FOLDER",
-        )
-
-
-@rule("PS202", Severity.WARNING)
-def not_executable(subject: Subject) -> Iterator[Found]:
-    """The executable has no permission to run.
-
-    Why: HTCondor sets the permission on the copy that it transfers, so the job runs; but nobody
-    can try it here, and it fails where files are not transferred.
-    Fix: chmod +x FILE.
-    Source: the starter makes the transferred executable mode 0755.
-    """
-    command, path = subject.job.command("executable"), subject.executable
-    if command is None or path is None or not path.is_file() or os.access(path, os.X_OK):
-        return
-    severity = Severity.NOTE if subject.transfers else Severity.ERROR
-    shown = subject.shown(path)
-    edits = (Edit(path, whole="executable"),)
-    yield at(command, f"{shown} is not executable", f"chmod +x {shown}", edits, severity)
-
-
-@rule("PS203")
-def bad_interpreter(subject: Subject) -> Iterator[Found]:
-    """A script without a usable interpreter line.
-
-    Why: the worker's kernel reads the first line. Without `#!` and an absolute path the job is
-    held with "Exec format error" or "No such file".
-    Fix: begin the file with `#!/usr/bin/env bash`, with nothing before it.
-    Source: execve(2); hold code 6, subcode 8.
-    """
-    path, data = subject.executable, subject.executable_data
-    if path is None or data is None:
-        return
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
-        return
-    if data.startswith(b"\xef\xbb\xbf#!"):
-        yield Found(
-            path, 1, "a byte order mark stands before #!", "save the file as UTF-8 without BOM"
-        )
-        return
-    binary = b"\0" in data[:4096]
-    if binary:
-        return
-    first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
-    if not first.startswith("#!"):
-        yield Found(
-            path, 1, "the first line does not name an interpreter",
-            "begin the file with: #!/usr/bin/env bash",
-        )  # fmt: skip
-        return
-    words = first[2:].split()
-    if not words or not words[0].startswith("/"):
-        what = "the interpreter line needs an absolute path"
-        yield Found(path, 1, f"{what}: {first}", "write: #!/usr/bin/env bash")
-    elif words[0].endswith("/env") and len(words) > 2 and words[1] != "-S":
-        what = f"env looks for one program named {' '.join(words[1:])!r}"
-        yield Found(path, 1, what, f"write: #!{words[0]} -S {' '.join(words[1:])}")
-    elif words[0].endswith("/env") and (meant := _nearly(words[-1])):
-        yield Found(path, 1, f"there is no interpreter {words[-1]}", f"did you mean {meant}?")
-    elif subject.universe in ("container", "docker", "local", "scheduler") or not subject.transfers:
-        return  # a path of the image, or of the machine that runs it
-    elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/cvmfs/")):
-        what = f"{words[0]} is a path of this machine, which a worker does not have"
-        yield Found(path, 1, what, "write: #!/usr/bin/env bash")
-
-
-_INTERPRETERS = "bash sh zsh ksh dash python python3 perl Rscript julia ruby node csh tcsh fish awk"
-
-
-def _nearly(name: str) -> str:
-    """Return the interpreter that a misspelt name is nearly; empty for a good or unknown one."""
-    known = _INTERPRETERS.split()
-    if name in known or name.startswith("python"):
-        return ""
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), "")
-
-
-@rule("PS204")
-def windows_line_ends(subject: Subject) -> Iterator[Found]:
-    r"""A script with Windows line ends.
-
-    Why: the kernel looks for an interpreter named `bash\r`, and the shell sees a `\r` at the end
-    of every word.
-    Fix: save the file with Unix line ends; `check --fix` does it.
-    Source: execve(2).
-    """
-    paths = [s.path for s in subject.scripts]
-    if subject.executable is not None and subject.executable not in paths:
-        paths.append(subject.executable)
-    for path in paths:
-        data = read_bytes(path) or b""
-        if b"\r\n" in data and b"\0" not in data[:4096]:
-            number = data[: data.index(b"\r\n")].count(b"\n") + 1
-            yield Found(
-                path, number, "the line ends are those of Windows (CRLF)",
-                "save it with Unix line ends", (Edit(path, whole="unix"),),
-            )  # fmt: skip
 
 
 @rule("PS205")
@@ -152,13 +20,14 @@ def missing_input(subject: Subject) -> Iterator[Found]:
     """An input that is not there.
 
     Why: condor_submit does not look. The job is held when it starts, perhaps days later: hold code
-    13.
+    13. A file that git ignores, or that an earlier node of a DAG or a script makes, may come later.
     Fix: correct the name, or make the file first.
-    Source: a dry run says nothing; seen with HTCondor 23.9 and 25.14.
+    Source: a dry run says nothing.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
-    for name in ("transfer_input_files", "input"):
+    for name in ("transfer_input_files", "transfer_common_input", "input"):
         command = subject.job.command(name)
         for item, proc in _items_of_all_jobs(subject, name):
             if command is None or is_url(item) or "$" in item or (subject.start / item).exists():
@@ -168,11 +37,14 @@ def missing_input(subject: Subject) -> Iterator[Found]:
             if is_elsewhere(subject.start / item):
                 continue
             which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
+            maker = made_by(subject, item)
+            doubt = maker or (name == "transfer_common_input") or not transfers_for_sure(subject)
             yield at(
                 command,
                 f"the input {item}{which} is not in {subject.start}, where condor_submit is "
-                "taken to run",
+                f"taken to run{maker and f'; {maker}'}",
                 "correct the name, make the file first, or say where it runs: check --from FOLDER",
+                severity=Severity.WARNING if doubt else None,
             )
 
 
@@ -229,10 +101,11 @@ def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:
 def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     """A path that leads out of the project.
 
-    Why: an absolute path, or one with `..`, works for one person on one machine. As an output it
-    names a place on the worker that the job may not write to.
+    Why: an absolute path, or one with `..`, works for one person on one machine; as an output it
+    names a place on the worker. `~` is no home for HTCondor: it makes a folder of that name here.
     Fix: use paths inside the project's folder.
     Source: the condor_submit manual, transfer_output_files.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     for name in ("executable", "transfer_input_files", "log", "output", "error", "initialdir"):
         command = subject.job.command(name)
@@ -247,26 +120,31 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             and not (is_url(item) or own_only or image or item == "/dev/null")
             and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
         ]
-        if out:
-            yield at(
-                command, f"{command.spelled} leads out of the project: {', '.join(out)}", _INSIDE
-            )
+        if tilde := [item for item in out if item.startswith("~")]:
+            what = f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a folder of "
+            yield at(command, what + "that name here", "write the path itself, or $ENV(HOME)/...")
+        elif out:
+            what = f"{command.spelled} leads out of the project: {', '.join(out)}"
+            yield at(command, what, _INSIDE)
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
         for item in subject.job.list(name):
             if command is not None and not is_url(item) and leaves(item):
                 what = f"{command.spelled} is relative to the job's scratch folder, not {item}"
-                yield at(command, what, _INSIDE, severity=Severity.ERROR)
+                yield at(command, what, _INSIDE)
 
 
 @rule("PS208")
 def folder_missing(subject: Subject) -> Iterator[Found]:
     """The folder of a log or an output, or initialdir itself, is missing.
 
-    Why: HTCondor does not make it. Without the folder of `log` condor_submit stops; without those
-    of `output` and `error` the job is held after it has run.
+    Why: with a transfer of files HTCondor makes the folders of `output` and `error` when they come
+    back. Where nothing is transferred the job is held before it runs (7/2), with stream_output or
+    stream_error while it starts (9/0); without the folder of `log` a HTCondor before 24.12.4 writes
+    none. Without initialdir condor_submit refuses the file.
     Fix: mkdir the folder, and keep it in the repository with a .gitkeep.
-    Source: a dry run says nothing; seen with HTCondor 23.9 and 25.14.
+    Source: a dry run sees only initialdir.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     start = subject.job.command("initialdir")
     if start is not None and not subject.start.is_dir():
@@ -279,20 +157,41 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
         if command is None or not text or is_url(text) or "$" in text or leaves(text):
             continue  # a folder of the access point cannot be looked at from here
         folder = (subject.start / text).parent
-        if not folder.is_dir():
-            shown = subject.shown(folder)
-            edits = (Edit(folder, whole="folder"),)
-            yield at(command, f"there is no folder {shown}", f"mkdir -p {shown}", edits)
+        if folder.is_dir():
+            continue
+        severity, result = _without_folder(subject, name)
+        shown = subject.shown(folder)
+        edits = (Edit(folder, whole="folder"),)
+        what = f"there is no folder {shown}{result}"
+        yield at(command, what, f"mkdir -p {shown}", edits, severity)
+
+
+def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
+    """Return how bad a missing folder of `log`, `output` or `error` is, and what comes of it."""
+    if name == "log":
+        return Severity.WARNING, ": HTCondor before 24.12.4 then writes no log"
+    if subject.job.flag(f"stream_{name}", False):
+        return Severity.ERROR, f": with stream_{name} the job is held"
+    if not subject.transfers:
+        return Severity.ERROR, ": without a transfer of files the job is held before it runs"
+    if transfers_for_sure(subject):
+        return Severity.NOTE, "; HTCondor makes it when the output comes back"
+    return (
+        Severity.WARNING,
+        ": the job is held where worker and access point share a file system "
+        "(should_transfer_files is not YES)",
+    )
 
 
 @rule("PS211")
 def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
     """Inputs are named, and the transfer of files is switched off.
 
-    Why: with should_transfer_files = NO the job sees only a shared file system;
-    transfer_input_files and transfer_output_files are refused or ignored.
+    Why: with should_transfer_files = NO the job sees only a shared file system, and condor_submit
+    refuses transfer_input_files and transfer_output_files.
     Fix: should_transfer_files = YES.
     Source: the condor_submit manual.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     command = subject.where("transfer_input_files", "transfer_output_files")
     if not subject.transfers and command is not None:
@@ -303,7 +202,7 @@ def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
         )
 
 
-@rule("PS212")
+@rule("PS212", Severity.WARNING)
 def jobs_overwrite(subject: Subject) -> Iterator[Found]:
     """Several jobs write one file.
 
@@ -311,6 +210,7 @@ def jobs_overwrite(subject: Subject) -> Iterator[Found]:
     last one's remain.
     Fix: put $(Cluster)-$(Process) into the name.
     Source: the condor_submit manual.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     if subject.job.queue.total < 2:
         return

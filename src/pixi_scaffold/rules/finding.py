@@ -42,10 +42,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a rule yields: where, what is wrong with these very words, and what to do.
-
-    severity: in place of the rule's own.
-    """
+    """What a rule yields: where, what is wrong with these very words, and what to do."""
 
     file: Path
     line: int
@@ -53,6 +50,9 @@ class Found:
     fix: str
     edits: tuple[Edit, ...] = ()
     severity: Severity | None = None
+    """In place of the rule's own."""
+    about: str = ""
+    """The words of that line that it is about; empty for all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Finding:
     message: str
     fix: str
     edits: tuple[Edit, ...] = ()
+    about: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the JSON document has it."""
@@ -119,6 +120,7 @@ class Rule:
                 found.message,
                 found.fix,
                 () if any(_undecodable(edit) for edit in found.edits) else found.edits,
+                found.about,
             )
 
 
@@ -148,9 +150,11 @@ def at(
     fix: str,
     edits: tuple[Edit, ...] = (),
     severity: Severity | None = None,
+    about: str = "",
 ) -> Found:
-    """Return a Found at a command's first line."""
-    return Found(command.file, command.line, message, fix, edits, severity)
+    """Return a Found at a command's first line, about its value where nothing else is said."""
+    words = about or command.value.split("\n")[0].strip()
+    return Found(command.file, command.line, message, fix, edits, severity, words)
 
 
 def commented(command: Command) -> bool:
@@ -172,3 +176,10 @@ def line_of(description: Description, command: Command) -> str:
 def replaced(command: Command, line: str) -> tuple[Edit, ...]:
     """Return the edit that puts `line` in a command's place."""
     return (Edit(command.file, command.line, command.last, (line,)),)
+
+
+def value_edit(description: Description, command: Command, value: str) -> Edit:
+    """Return the edit that gives a command another value; it stands in one line."""
+    line = line_of(description, command)
+    head = line[: line.index("=") + 1]
+    return Edit(command.file, command.line, command.last, (f"{head} {value}",))

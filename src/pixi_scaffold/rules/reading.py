@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from pixi_scaffold.job import ExpressionError, attributes, is_command
+from pixi_scaffold.job import Queue, is_command, items_elsewhere
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
 
 _QUEUES = "write: queue 5, queue x in (a, b), queue x, y from FILE, or queue x matching *.csv"
 _DAGMAN = frozenset({"job", "retry", "dag_status", "failed_count", "max_retries", "dagmanjobid"})
 """Macros that DAGMan defines for the jobs of a DAG."""
+_AT_SUBMIT = frozenset({"year", "month", "day", "submit_time", "submit_file"})
+"""Macros that condor_submit fills. Source: submit_utils.cpp; a dry run of 23.9.6 and 25.14.1."""
 
 
-@rule("PS107")
+@rule("PS107", Severity.WARNING)
 def no_queue(subject: Subject) -> Iterator[Found]:
     """There is no queue statement.
 
-    Why: condor_submit refuses the file, or queues nothing.
+    Why: condor_submit of HTCondor 23.9 refuses the file; that of 25.14 takes it for one job.
     Fix: end the file with `queue`.
     Source: the condor_submit manual.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     description = subject.description
     if not description.queues and not any(description.of_kind("refused")):
@@ -38,14 +42,20 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
     """A queue statement that cannot work.
 
     Why: condor_submit refuses it: the count is no number, the list has no end, or the file of
-    items is missing.
+    items is missing. What a program lists (`queue x from COMMAND |`) is not known here.
     Fix: `queue`, `queue 5`, `queue x in (a, b)`, `queue x, y from FILE` or `queue x matching
     *.csv`.
     Source: submit_utils.cpp, parse_queue_args.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
+    texts = {queue.line: queue.text for queue in subject.description.queues}
     for problem in subject.description.of_kind("queue"):
-        yield Found(problem.file, problem.line, problem.message, _QUEUES)
-    queue = subject.job.queue
+        if items_elsewhere(texts.get(problem.line, "")):
+            fix = "nothing; the rules look at the job without its items"
+            yield Found(problem.file, problem.line, problem.message, fix, severity=Severity.NOTE)
+        else:
+            yield Found(problem.file, problem.line, problem.message, _QUEUES)
+    queue = subject.queue
     refused = {problem.line for problem in subject.description.of_kind("queue")}
     empty = subject.description.queues and queue.total == 0 and queue.source is None
     if empty and queue.line not in refused:
@@ -60,9 +70,15 @@ def refused(subject: Subject) -> Iterator[Found]:
     Why: it stops there; nothing is submitted. Rules look only at what stands before that line.
     Fix: a line is `name = value`, a comment, `if`, `include` or `queue`.
     Source: config.cpp, Parse_macros.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     for problem in subject.description.of_kind("refused"):
-        yield Found(problem.file, problem.line, problem.message, "write it as: name = value")
+        lines = subject.description.included.get(problem.file, subject.description.lines)
+        if re.match(r"(?:<{7}|>{7}) |={7}$", "".join(lines[problem.line - 1 : problem.line])):
+            what = "a conflict marker of git: two versions of these lines stand here"
+            yield Found(problem.file, problem.line, what, "keep one version, remove the markers")
+        else:
+            yield Found(problem.file, problem.line, problem.message, "write it as: name = value")
 
 
 @rule("PS110", Severity.WARNING)
@@ -72,7 +88,8 @@ def odd_line(subject: Subject) -> Iterator[Found]:
     Why: a comment between continued lines leaves its last character in the value; a queue statement
     inside an `if` ends it, so that everything below counts, and its `endif` is refused.
     Fix: move the comment above the command; close the `if` before the queue statement.
-    Source: config.cpp (getline_implementation, Parse_macros); seen with HTCondor 25.14.
+    Source: config.cpp (getline_implementation, Parse_macros).
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
     for problem in subject.description.of_kind("odd"):
         fix = "put comments above the command, and the endif above the queue statement"
@@ -86,12 +103,15 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     Why: `$(name)` becomes an empty text, without a word, unless the pool's configuration has it.
     Fix: define it, let the queue statement set it, or write a default: `$(name:value)`.
     Source: the condor_submit manual; a dry run says nothing.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN
+    known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN | _AT_SUBMIT
     if any(subject.description.path.parent.glob("*.dag")):
         return  # VARS of a DAG define macros
     queue = subject.job.queue
     for name in subject.job.expand(queue.text).undefined if "queue" in queue.text.lower() else ():
+        if name.lower() in known:
+            continue
         what = f"the queue statement uses $({name}), which nothing defines"
         yield Found(queue.file, queue.line, what, f"define it, or write $({name}:default)")
     for command in subject.job.commands.values():
@@ -116,6 +136,7 @@ def after_queue(subject: Subject) -> Iterator[Found]:
     sets SUBMIT_PREVENT_MULTI_QUEUE = false.
     Fix: move the lines above `queue`; make one statement of two: `queue x in (...)`.
     Source: the condor_submit manual; submit.cpp ("Extra data found after queue statement").
+    Seen: HTCondor 23.9.6, which takes it, and 25.14.1, which does not; dry run.
     """
     for queue in subject.description.queues[1:2]:
         what = "a second queue statement, which HTCondor 25.14 refuses"
@@ -136,6 +157,7 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
     Why: the rules cannot look at it, so it is said in place of a guess.
     Fix: nothing, if it is meant so; `condor_submit -dry-run - FILE` on the access point shows it.
     Source: this check runs no program and asks no pool.
+    Seen: no HTCondor is asked.
     """
     for kind in ("unknown", "assumed"):
         for problem in subject.description.of_kind(kind):
@@ -155,81 +177,56 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
                 )
 
 
-@rule("PS120")
-def two_readings(subject: Subject) -> Iterator[Found]:
-    """HTCondor's own parser reads the file in another way than this check.
-
-    Why: one of the two is wrong, and HTCondor's counts. The other findings on this file may be
-    wrong.
-    Fix: write the line in a simpler way, and report it to pixi-scaffold.
-    Source: the Python bindings of HTCondor, htcondor2.Submit.
-    """
-    opinion, description = subject.opinion, subject.description
-    if opinion is None:
-        return
-    first = min((queue.line for queue in description.queues), default=0)
-    refused = tuple(description.of_kind("refused"))
-    if first and all(p.file == description.path and p.line > first for p in refused) and refused:
-        return  # the bindings stop at the first queue statement
-    ours = bool(refused)
-    if opinion.commands is None or ours:
-        if (opinion.commands is None) != ours and not any(description.of_kind("unknown")):
-            which = "refuses" if opinion.commands is None else "takes"
-            yield Found(
-                description.path, 1, f"HTCondor {which} this file, and this check does not",
-                "write it in a simpler way, and report it",
-            )  # fmt: skip
-        return
-    job = description.jobs[0]
-    for name, value in opinion.commands.items():
-        if job.macros.get(name) != value:
-            found = next((c for c in description.commands if c.spelled.lower() == name), None)
-            yield Found(
-                description.path,
-                found.line if found else 1,
-                f"HTCondor reads {name} as {short(value)}, this check as "
-                f"{short(job.macros.get(name, 'nothing'))}",
-                "write that line in a simpler way, and report it",
-            )
-    for text, parses in opinion.expressions.items():
-        try:
-            attributes(text)
-            mine = True
-        except ExpressionError:
-            mine = False
-        if mine != parses:
-            verb = "parses" if parses else "does not parse"
-            yield Found(
-                description.path,
-                1,
-                f"for HTCondor {short(text)} {verb}",
-                "write it in a simpler way, and report it",
-            )
-
-
-@rule("PS121")
+@rule("PS121", Severity.WARNING)
 def odd_items(subject: Subject) -> Iterator[Found]:
     """A list of jobs with lines that are no jobs.
 
-    Why: in the file of `queue ... from` a comment or a heading becomes a job, and a blank line
-    repeats the job before it (HTCondor 25). A line with too few columns leaves variables empty.
-    Fix: one line a job, nothing else.
-    Source: submit_utils.cpp, load_external_q_foreach_items; seen with HTCondor 25.14.
+    Why: in the items of a queue statement a comment or a heading becomes a job, and a blank line in
+    a file repeats the job before it. A line with too few columns leaves variables empty.
+    Fix: one line a job, nothing else; `queue x, y from [1:] FILE` leaves out a heading.
+    Source: submit_utils.cpp, load_external_q_foreach_items.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    queue = subject.job.queue
-    if queue.source is None or queue.items is None:
+    queue = subject.queue
+    if queue.items is None:
         return
-    if not queue.items:
-        yield Found(queue.source, 0, "the file is empty: nothing is queued", "write one line a job")
+    file = queue.source or queue.file
+    if queue.source is not None and not queue.items:
+        yield Found(file, 0, "the file is empty: nothing is queued", "write one line a job")
     rows = list(zip(queue.items, queue.item_lines, strict=True))
-    for text, number in rows:
+    if heading := _heading(queue):
+        what = f"the heading {heading!r} becomes a job, too"
+        fix = "remove it, or leave it out: queue ... from [1:] FILE"
+        yield Found(file, queue.item_lines[0], what, fix)
+    if queue.source is None:
+        return
+    for text, number in rows[1:] if heading else rows:
         if not text.strip():
-            yield Found(queue.source, number, "a blank line queues a job, too", "remove the line")
+            yield Found(file, number, "a blank line queues a job, too", "remove the line")
         elif text.startswith("#"):
-            yield Found(queue.source, number, "a comment queues a job, too", "remove the line")
+            yield Found(file, number, "a comment queues a job, too", "remove the line")
         elif "" in queue.values(text).values():
             missing = [name for name, value in queue.values(text).items() if not value]
             yield Found(
-                queue.source, number, f"nothing for {', '.join(missing)} in {text!r}",
+                file, number, f"nothing for {', '.join(missing)} in {text!r}",
                 f"write {len(queue.variables)} columns",
             )  # fmt: skip
+
+
+def _heading(queue: Queue) -> str:
+    """Return the first row where it names columns: empty for one that is a job like the others.
+
+    A heading is a row of words of which one is the variable's own name, or whose words all stand
+    over numbers.
+    """
+    if not queue.items or len(queue.items) < 2:
+        return ""
+    first, *others = (queue.values(text) for text in queue.items[:4])
+    named = [name for name, value in first.items() if value.strip("\"'# ").lower() == name.lower()]
+    words = all(re.fullmatch(r"[\"']?[A-Za-z_][\w .-]*[\"']?", value) for value in first.values())
+    numbers = all(_is_number(value) for row in others for value in row.values())
+    return queue.items[0] if named or (words and numbers) else ""
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", text.strip("\"'")) is not None

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
 from pixi_scaffold.rules.subject import (
-    Opinion,
     Project,
     Row,
     Script,
@@ -21,7 +20,7 @@ from pixi_scaffold.rules.subject import (
 )
 
 __all__ = [
-    "RULES", "Edit", "Finding", "Found", "Opinion", "Project", "Row", "Rule", "Script", "Severity",
+    "RULES", "Edit", "Finding", "Found", "Project", "Row", "Rule", "Script", "Severity",
     "ShellNote", "Subject", "check_subject", "without_suppressed",
 ]  # fmt: skip
 
@@ -29,7 +28,7 @@ _IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", r
 
 
 _BEFORE_REFUSAL = frozenset(
-    {"PS101", "PS103", "PS105", "PS108", "PS109", "PS110", "PS114", "PS115", "PS119", "PS120"}
+    {"PS101", "PS103", "PS105", "PS108", "PS109", "PS110", "PS114", "PS115", "PS119"}
 )
 """Rules on single lines: where condor_submit stops early, what is missing cannot be told."""
 

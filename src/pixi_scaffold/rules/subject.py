@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
-from pixi_scaffold.job import Command, Description, Job, references
+from packaging.version import InvalidVersion, Version
+
+from pixi_scaffold.job import Command, Description, Job, Queue, references
 from pixi_scaffold.system import exists, read_regular
 
 TEXT_LIMIT = 4 << 20
@@ -114,18 +116,6 @@ def _script(path: Path, data: bytes) -> Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What HTCondor's own parser makes of the description.
-
-    commands: name (lower case) -> value as read; None when it refuses the file. expressions:
-    text -> whether it parses.
-    """
-
-    commands: Mapping[str, str] | None
-    expressions: Mapping[str, bool] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class ShellNote:
     """One remark of shellcheck: its code (a number), its level, line and words."""
 
@@ -133,23 +123,31 @@ class ShellNote:
     code: int
     level: str
     message: str
+    refused: bool = False
+    """Whether the shell itself cannot read the script."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """One job, and everything that a rule may know about it.
 
-    notes: what shellcheck says of each script. opinion: HTCondor's reading; None where its bindings
-    do not exist. attributes: further names that slots have (lower case), from machine ads that the
-    user gave.
+    notes: what shellcheck says of each script. attributes: further names that slots have (lower
+    case), from machine ads that the user gave.
     """
 
     description: Description
     job: Job
     project: Project | None = None
-    opinion: Opinion | None = None
     attributes: frozenset[str] = frozenset()
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
+    kept: Mapping[Path, str] = field(default_factory=dict)
+    """What git says of inputs in a repository: `ignored`, `untracked`, or `tracked`."""
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The queue statement as it was read; in the job's own, unknown items stand in."""
+        line = self.job.queue.line
+        return next((q for q in self.description.queues if q.line == line), self.job.queue)
 
     @cached_property
     def start(self) -> Path:
@@ -192,6 +190,12 @@ class Subject:
         """The inputs that are files or folders of this machine and there."""
         paths = [self.start / name for name in self.inputs if not is_url(name) and "$$" not in name]
         return tuple(path for path in paths if exists(path))
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """The container image, where it is a file."""
+        name = self.job.text("container_image") or ""
+        return (name,) if name and not is_url(name) else ()
 
     @cached_property
     def arrives(self) -> frozenset[str]:
@@ -330,3 +334,11 @@ def _is_shell(path: Path, data: bytes) -> bool:
     if first.startswith((b"#!", b"\xef\xbb\xbf#!")):
         return re.search(rb"\b(ba|da|k|z)?sh\b", first) is not None
     return path.suffix in (".sh", ".bash")
+
+
+def version_of(text: str) -> Version:
+    """Return a locked version; 0 for one that cannot be compared."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return Version("0")

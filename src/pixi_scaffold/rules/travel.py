@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.inputs import added_inputs
+from pixi_scaffold.rules.programs import imported
 from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
+from pixi_scaffold.rules.sure import transfers_for_sure
 
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
@@ -24,14 +27,15 @@ _OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 
-@rule("PS206")
+@rule("PS206", Severity.WARNING)
 def output_from_nowhere(subject: Subject) -> Iterator[Found]:
     """An output that nothing makes.
 
     Why: when the job ends and the file is not there, it is held: hold code 12. All of its work
     stays on the worker, and is lost.
     Fix: name what the program writes, and let the worker script make folders first.
-    Source: seen with HTCondor 23.9 and 25.14.
+    Source: hold code 12; nobody but the job knows what it writes.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     if subject.brings_unseen or subject.job.flag("preserve_relative_paths", False):
         return  # who writes it cannot be seen
@@ -47,14 +51,11 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
                 continue
             if any(last in text for text in texts):
                 continue
-            suffix = PurePosixPath(last).suffix
-            put_together = suffix and any(suffix in text for text in texts)
             yield at(
                 command,
                 f"{item} is not mentioned in any script, so it may never be written; then the "
                 "job is held at its end",
                 "name what the program writes",
-                severity=Severity.WARNING if put_together else None,
             )
 
 
@@ -62,24 +63,29 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
 def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
     """The job reads a file that is here and that nobody transfers.
 
-    Why: on the worker the job sees what transfer_input_files names, and nothing else. A script
-    that works in the project's folder fails there.
+    Why: on the worker the job sees what transfer_input_files names, and nothing else. Only where
+    worker and access point share a file system, and should_transfer_files is not YES, it runs in
+    the project's folder.
     Fix: add the file to transfer_input_files.
     Source: the condor_submit manual, transfer_input_files.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     if not subject.transfers:
         return
-    for file, line, name in _mentioned(subject):
-        yield Found(
-            file,
-            line,
-            f"this line uses {name}, which is not in transfer_input_files: the worker "
-            "will not have it",
-            f"add {name} to transfer_input_files",
-        )
+    sure = transfers_for_sure(subject)
+    for mention in _mentioned(subject):
+        what = f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
+        what += "will not have it"
+        if not sure:
+            what += ", unless it shares a file system with the access point (should_transfer_files "
+            what += "is not YES)"
+        severity = None if sure and mention.certain else Severity.WARNING
+        fix = f"add {mention.name} to transfer_input_files"
+        edits = added_inputs(subject, [mention.name])
+        yield Found(mention.file, mention.line, what, fix, edits, severity)
 
 
-@rule("PS210")
+@rule("PS210", Severity.WARNING)
 def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     """A file arrives under another name than the job uses.
 
@@ -87,6 +93,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     inputs with the same last name overwrite each other.
     Fix: use the last name in the job, transfer the whole folder, or set preserve_relative_paths.
     Source: the condor_submit manual, transfer_input_files.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     if not subject.transfers or subject.job.flag("preserve_relative_paths", False):
         return
@@ -180,24 +187,54 @@ def _made_by(script: Script) -> set[str]:
     return made - {"", "."}
 
 
-def _mentioned(subject: Subject) -> Iterator[tuple[Path, int, str]]:
-    """Yield (file, line, name) for each file that the job uses and nobody transfers."""
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """A file that the job uses and nobody transfers.
+
+    certain: the job cannot do without it, as far as can be seen: an interpreter runs it, or a
+    program that travels imports it before it does anything else.
+    """
+
+    file: Path
+    line: int
+    name: str
+    certain: bool
+
+
+def _mentioned(subject: Subject) -> Iterator[_Mention]:
+    """Yield each file that the job uses and nobody transfers."""
     seen: set[tuple[Path, str]] = set()
     for file, line, words in _code_words(subject):
         for word in sorted(words - _installed_from(subject)):
             if (file, word) in seen or not _stays_here(subject, word):
                 continue
             seen.add((file, word))
-            yield file, line, word
+            certain = not subject.brings_unseen and _is_run(subject, file, line, word)
+            yield _Mention(file, line, word, certain)
     for path in subject.input_files:
         if path.suffix == ".py" and path.is_file():
-            for line, module in _imports(read_bytes(path) or b""):
-                source = path.with_name(f"{module}.py")
-                package = path.with_name(module)
+            for found in imported(read_bytes(path) or b""):
+                source = path.with_name(f"{found.name}.py")
+                package = path.with_name(found.name)
                 here = source if source.is_file() else package / "__init__.py"
                 top = source.name if source.is_file() else package.name
                 if here.is_file() and top not in subject.arrives:
-                    yield path, line, subject.shown(source if source.is_file() else package)
+                    shown = subject.shown(source if source.is_file() else package)
+                    certain = found.at_once and not subject.brings_unseen
+                    yield _Mention(path, found.line, shown, certain)
+
+
+_RUNS = r"(?:python[0-9.]*|(?:ba|da|z|k)?sh|Rscript|julia|perl|torchrun|source|\.)"
+
+
+def _is_run(subject: Subject, file: Path, line: int, word: str) -> bool:
+    """Whether a line runs a file at once: as a program, or as the first word after one."""
+    script = next((s for s in subject.scripts if s.path == file), None)
+    if script is None:  # in the arguments: the program may make of it what it likes
+        return False
+    code = script.lines[line - 1]
+    name = rf"(?:\./)?{re.escape(word)}"
+    return re.match(rf"(?:exec\s+)?(?:{_RUNS}\s+)?[\"']?{name}(?![\w./-])", code) is not None
 
 
 def _installed_from(subject: Subject) -> set[str]:
@@ -222,19 +259,3 @@ def _stays_here(subject: Subject, word: str) -> bool:
         and path.resolve() != (subject.description.path).resolve()
         and not any(PurePosixPath(item).name == PurePosixPath(word).name for item in subject.inputs)
     )
-
-
-@lru_cache(maxsize=256)
-def _imports(source: bytes) -> tuple[tuple[int, str], ...]:
-    """Return the top-level modules that a Python file imports, with their lines."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    found: list[tuple[int, str]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name.split(".")[0]) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.append((node.lineno, node.module.split(".")[0]))
-    return tuple(found)

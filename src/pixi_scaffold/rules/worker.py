@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
@@ -32,7 +33,7 @@ _PIXI_SOLVES = re.compile(
 )
 
 
-@rule("PS301")
+@rule("PS301", Severity.WARNING)
 def broken_continuation(subject: Subject) -> Iterator[Found]:
     """A line continuation that is broken.
 
@@ -42,6 +43,7 @@ def broken_continuation(subject: Subject) -> Iterator[Found]:
     ever taken.
     Fix: remove what stands behind the backslash, and comments between continued lines.
     Source: the shell's grammar, POSIX 2.2.1.
+    Seen: bash 5.2 and dash 0.5.12.
     """
     for script in subject.scripts:
         for number, line in script.code:
@@ -68,6 +70,7 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
     Fix: let the training be the last command, or keep its code: `code=$?` ... `exit "$code"`; `set
     -o pipefail` for a pipe.
     Source: POSIX 2.8.2; the HTCondor manual on self-checkpointing.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     script = subject.worker
     if script is None:
@@ -82,7 +85,7 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
         yield Found(script.path, number, what, fix, severity=severity)
 
 
-@rule("PS303")
+@rule("PS303", Severity.WARNING)
 def download_into_shell(subject: Subject) -> Iterator[Found]:
     """A download is piped into a shell.
 
@@ -90,6 +93,7 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
     unchecked; half a download runs half a script.
     Fix: download a pinned version to a file, compare its sha256, then run it.
     Source: real examples of HTCondor jobs with Pixi.
+    Seen: in published jobs; no version of HTCondor matters.
     """
     for script in subject.scripts:
         commands = joined(script)
@@ -99,7 +103,7 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
                 yield Found(script.path, number, what, "download, compare the sha256, then run")
 
 
-@rule("PS304")
+@rule("PS304", Severity.WARNING)
 def relies_on_home(subject: Subject) -> Iterator[Found]:
     """The script relies on HOME.
 
@@ -107,9 +111,10 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
     ~/.bashrc` then fails, or sets up another machine's world.
     Fix: `export HOME=$_CONDOR_SCRATCH_DIR` first, or name the folder.
     Source: the HTCondor manual, environment of a job.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: HOME is empty without getenv.
     """
     here = subject.universe in ("local", "scheduler")
-    if here or "HOME=" in (subject.job.text("environment") or ""):
+    if here or "HOME=" in (subject.job.text("environment") or "") or _passes_home(subject):
         return
     for script in subject.scripts:
         for number, line in script.code:
@@ -127,20 +132,30 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
                 )
 
 
+def _passes_home(subject: Subject) -> bool:
+    """Whether the description gives the job the HOME of the access point."""
+    words = re.split(r"[,\s]+", (subject.job.text("getenv") or "").lower())
+    if any(word.startswith("!") and fnmatch("home", word[1:]) for word in words):
+        return False
+    return words[0] in ("true", "1", "yes", "t") or any(fnmatch("home", w) for w in words if w)
+
+
 @rule("PS305", Severity.WARNING)
 def shellcheck_says(subject: Subject) -> Iterator[Found]:
     """What shellcheck finds, from its level `warning` on.
 
-    Why: shellcheck knows the traps of the shell: unquoted variables, tests that are always true.
+    Why: shellcheck knows the traps of the shell: unquoted variables, tests that are always true. It
+    is an error only where the shell itself (`bash -n`) cannot read the script.
     Fix: its page of the code says how; `# shellcheck disable=SC...` above the line silences it.
     Source: https://www.shellcheck.net/wiki/
+    Seen: shellcheck 0.11, bash 5.2.
     """
     for script in subject.scripts:
         broken = {number for number, line in script.code if re.search(r"\\[ \t]+$", line)}
         for note in subject.notes.get(script.path, ()):
             if {note.line - 1, note.line} & broken:
                 continue  # PS301 says it
-            severity = Severity.ERROR if note.level == "error" else None
+            severity = Severity.ERROR if note.refused else None
             page = f"https://www.shellcheck.net/wiki/SC{note.code}"
             yield Found(
                 script.path, note.line, f"SC{note.code}: {note.message}", page, severity=severity
@@ -155,6 +170,7 @@ def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
     of one submission can then run with different packages.
     Fix: `pixi install --frozen`, `pixi run --frozen`.
     Source: the Pixi manual, pixi install.
+    Seen: Pixi 0.77.
     """
     for script in subject.scripts:
         frozen = any("PIXI_FROZEN" in line or "PIXI_LOCKED" in line for _, line in script.code)
@@ -170,7 +186,7 @@ def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
                     )
 
 
-@rule("PS307")
+@rule("PS307", Severity.WARNING)
 def pretends_a_driver(subject: Subject) -> Iterator[Found]:
     """The script pretends that the worker has a GPU driver.
 
@@ -178,6 +194,7 @@ def pretends_a_driver(subject: Subject) -> Iterator[Found]:
     environment where it cannot run.
     Fix: remove it; ask for the GPU with request_gpus.
     Source: the Pixi manual, virtual packages.
+    Seen: Pixi 0.77.
     """
     for script in subject.scripts:
         for number, line in script.code:

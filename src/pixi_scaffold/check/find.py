@@ -1,0 +1,109 @@
+"""Find submit descriptions, and the folder in which condor_submit would be run on one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pixi_scaffold.check.locked import own_folder
+from pixi_scaffold.job import Description, Job, read_description
+from pixi_scaffold.system import exists, is_file, is_folder, real
+
+SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
+"""What submit descriptions are named by."""
+OTHER_SUFFIXES = (".cmd", ".job", ".sub.txt")
+"""What else they are named by; other kinds of files have these names, too."""
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
+_FIRST_BYTES = 64 << 10
+
+
+def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Return the submit descriptions in a folder and below it, hidden folders left out.
+
+    Whatever has such a name and is no folder is returned; of the names that other files have as
+    well those with a queue statement in them. on_error: told of a folder that cannot be read.
+    """
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root, onerror=on_error):
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
+        )
+        for name in sorted(files):
+            path = Path(folder) / name
+            if name.endswith(SUFFIXES) or (name.endswith(OTHER_SUFFIXES) and _queues(path)):
+                found.append(path)
+    return found
+
+
+def find_dags(root: Path) -> list[Path]:
+    """Return the DAGs in a folder and below it, hidden folders left out."""
+    found: list[Path] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
+        )
+        found += [Path(folder) / name for name in sorted(files) if name.endswith(".dag")]
+    return found
+
+
+def _queues(path: Path) -> bool:
+    """Whether a file looks like a submit description: an executable, and a queue statement."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_FIRST_BYTES).lower().splitlines()
+    except OSError:
+        return False
+    starts = [line.strip() for line in lines]
+    queue = any(line == b"queue" or line.startswith((b"queue ", b"queue\t")) for line in starts)
+    return queue and any(line.startswith((b"executable", b"container_image")) for line in starts)
+
+
+def read_where_submitted(
+    path: Path, given: Path | None, root: Path | None, checked: Path | None = None
+) -> Description:
+    """Read a description as from the folder in which condor_submit would be run.
+
+    That is the one given; otherwise the first of: the project's, the one that is checked, the
+    description's own, the current one, in which its executable is found and most of its inputs;
+    otherwise the project's or its own. An absolute executable says nothing about the folder.
+    Raises OSError when it cannot be read.
+    """
+    path = path.absolute()
+    if given is not None:
+        return read_description(path, real(given.absolute()))
+    own = own_folder(path)
+    first = read_description(path, real(root) if root else own)
+    above = [real(folder) for folder in (root, checked) if folder is not None]
+    best, seen = first, _seen(first)
+    for folder in dict.fromkeys([*above, own, Path.cwd()]):
+        if folder == first.folder or seen == _all(best.jobs[0]):
+            continue
+        other = read_description(path, folder)
+        if _seen(other) > seen:
+            best, seen = other, _seen(other)
+    return best
+
+
+def _names(job: Job) -> tuple[str, tuple[str, ...]]:
+    """Return the executable's name where it is relative, and the relative names of the inputs."""
+    name = job.text("executable") or ""
+    inputs = tuple(n for n in job.list("transfer_input_files") if "$" not in n and "://" not in n)
+    return "" if name.startswith("/") else name, tuple(n for n in inputs if not n.startswith("/"))
+
+
+def _seen(description: Description) -> tuple[bool, int]:
+    """Return whether the executable is where the description was read, and how many inputs are."""
+    job = description.jobs[0]
+    name, inputs = _names(job)
+    start = description.folder / (job.text("initialdir") or "")
+    here = sum(exists(start / item) for item in inputs) + (
+        job.command("initialdir") is not None and is_folder(start)
+    )
+    return bool(name) and is_file(description.folder / name), here
+
+
+def _all(job: Job) -> tuple[bool, int]:
+    """Return what `_seen` would be where everything is found."""
+    name, inputs = _names(job)
+    return bool(name), len(inputs) + (job.command("initialdir") is not None)

@@ -1,0 +1,57 @@
+"""What git says of the files that a job needs: whether a clone elsewhere would have them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import exists, run
+
+_SECONDS = 20
+
+
+def kept_by_git(paths: Iterable[Path]) -> Mapping[Path, str]:
+    """Return `tracked`, `untracked` or `ignored` for each path in a repository.
+
+    A folder is tracked when something in it is. Paths outside of any repository, and those in a
+    repository that git cannot read, are not in the answer; nor is anything where git is missing.
+    """
+    by_top: dict[Path, list[Path]] = defaultdict(list)
+    tops: dict[Path, Path | None] = {}
+    for path in dict.fromkeys(paths):
+        folder = path.parent
+        if folder not in tops:
+            tops[folder] = _top(folder)
+        if (top := tops[folder]) is not None and ".." not in path.parts:
+            by_top[top].append(path)
+    answer: dict[Path, str] = {}
+    for top, some in by_top.items():
+        try:
+            answer |= _ask(top, some)
+        except ScaffoldError:
+            continue  # no git here
+    return answer
+
+
+def _top(folder: Path) -> Path | None:
+    return next((f for f in (folder, *folder.parents) if exists(f / ".git")), None)
+
+
+def _ask(top: Path, paths: list[Path]) -> dict[Path, str]:
+    names = {path.relative_to(top).as_posix(): path for path in paths}
+    names.pop(".", None)
+    command = ["git", "--literal-pathspecs", "ls-files", "-z", "--", *names]
+    tracked = run(command, cwd=top, timeout=_SECONDS, warnings=False)
+    if tracked.code != 0:
+        return {}
+    files = tracked.output.split("\0")
+    known = {"/".join(f.split("/")[:n]) for f in files for n in range(1, f.count("/") + 2)}
+    command = ["git", "check-ignore", "-z", "--stdin"]
+    ignored = run(command, cwd=top, timeout=_SECONDS, stdin="\0".join(names), warnings=False)
+    out = set(ignored.output.split("\0"))
+    return {
+        path: "tracked" if name in known else "ignored" if name in out else "untracked"
+        for name, path in names.items()
+    }

@@ -1,0 +1,173 @@
+"""Rules on the executable: there, allowed to run, and read by the worker's kernel."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
+from pixi_scaffold.rules.makers import made_by
+from pixi_scaffold.rules.subject import Subject, is_elsewhere, read_bytes
+from pixi_scaffold.rules.sure import transfers_for_sure
+
+
+@rule("PS201")
+def no_executable(subject: Subject) -> Iterator[Found]:
+    """The executable is missing.
+
+    Why: condor_submit refuses the file. A file for `condor_submit -interactive` may do without an
+    executable, and one that a build or an earlier node of a DAG makes may come later.
+    Fix: name a file that is there, from the folder where condor_submit is run.
+    Source: the condor_submit manual.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    command = subject.job.command("executable")
+    if command is None:
+        image = subject.universe in ("docker", "container", "vm", "grid")
+        image = image or subject.job.command("shell") is not None  # it runs in /bin/sh
+        if subject.description.queues and not image:
+            yield Found(
+                subject.description.path,
+                subject.job.queue.line,
+                "no executable is set",
+                "add: executable = FILE",
+                severity=Severity.NOTE if _interactive(subject) else None,
+            )
+        return
+    path = subject.executable
+    if path is None or is_elsewhere(path):
+        return
+    if path.is_dir():
+        yield at(command, f"{subject.shown(path)} is a folder", "name a file")
+    elif not path.exists():
+        maker = made_by(subject, subject.job.text("executable") or "")
+        yield at(
+            command,
+            f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
+            f"taken to run{maker and f'; {maker}'}",
+            "correct the name, or say where it runs: check --from FOLDER",
+            severity=Severity.WARNING if maker else None,
+        )
+
+
+_INTERACTIVE = re.compile(r"condor_submit\s+(?:-\w+\s+)*-i(?:nteractive)?\b|\binteractive\b", re.I)
+
+
+def _interactive(subject: Subject) -> bool:
+    """Whether the file is meant for `condor_submit -interactive`, which brings its own program."""
+    if subject.job.command("my.isbuildjob") is not None:  # as CHTC marks the building of an image
+        return True
+    name = subject.description.path.name.lower()
+    return "interactive" in name or any(
+        _INTERACTIVE.search(line) for line in subject.description.lines
+    )
+
+
+@rule("PS202", Severity.WARNING)
+def not_executable(subject: Subject) -> Iterator[Found]:
+    """The executable has no permission to run.
+
+    Why: HTCondor sets the permission on the copy that it transfers, so there the job runs. Where
+    worker and access point share a file system and should_transfer_files is not YES, nothing is
+    transferred, and the job is held (6/13, Permission denied).
+    Fix: chmod +x FILE.
+    Source: the starter makes the transferred executable mode 0755.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    command, path = subject.job.command("executable"), subject.executable
+    if command is None or path is None or not path.is_file() or os.access(path, os.X_OK):
+        return
+    shown = subject.shown(path)
+    what, severity = f"{shown} is not executable", Severity.ERROR
+    if transfers_for_sure(subject):
+        severity = Severity.NOTE
+    elif subject.transfers:
+        what += ", so the job is held where worker and access point share a file system"
+        severity = Severity.WARNING
+    yield at(command, what, f"chmod +x {shown}", (Edit(path, whole="executable"),), severity)
+
+
+@rule("PS203")
+def bad_interpreter(subject: Subject) -> Iterator[Found]:
+    """A script without a usable interpreter line.
+
+    Why: the worker's kernel reads the first line. Without `#!` and an absolute path the job is
+    held with "Exec format error" or "No such file".
+    Fix: begin the file with `#!/usr/bin/env bash`, with nothing before it.
+    Source: execve(2); hold code 6, subcode 8.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    path, data = subject.executable, subject.executable_data
+    if path is None or data is None:
+        return
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
+        return
+    if data.startswith(b"\xef\xbb\xbf#!"):
+        yield Found(
+            path, 1, "a byte order mark stands before #!", "save the file as UTF-8 without BOM"
+        )
+        return
+    binary = b"\0" in data[:4096]
+    if binary:
+        return
+    first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
+    if not first.startswith("#!"):
+        yield Found(
+            path, 1, "the first line does not name an interpreter",
+            "begin the file with: #!/usr/bin/env bash",
+        )  # fmt: skip
+        return
+    words = first[2:].split()
+    if not words or not words[0].startswith("/"):
+        what = "the interpreter line needs an absolute path"
+        yield Found(path, 1, f"{what}: {first}", "write: #!/usr/bin/env bash")
+    elif words[0].endswith("/env") and len(words) > 2 and words[1] != "-S":
+        what = f"env looks for one program named {' '.join(words[1:])!r}"
+        yield Found(path, 1, what, f"write: #!{words[0]} -S {' '.join(words[1:])}")
+    elif words[0].endswith("/env") and (meant := _nearly(words[-1])):
+        what = f"there is hardly an interpreter {words[-1]} on a worker"
+        yield Found(path, 1, what, f"did you mean {meant}?", severity=Severity.WARNING)
+    elif subject.universe in ("container", "docker", "local", "scheduler") or not subject.transfers:
+        return  # a path of the image, or of the machine that runs it
+    elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/cvmfs/")):
+        what = f"{words[0]} is a path of this machine, which a worker need not have"
+        yield Found(path, 1, what, "write: #!/usr/bin/env bash", severity=Severity.WARNING)
+
+
+_INTERPRETERS = "bash sh zsh ksh dash python python3 perl Rscript julia ruby node csh tcsh fish awk"
+
+
+def _nearly(name: str) -> str:
+    """Return the interpreter that a misspelt name is nearly; empty for a good or unknown one."""
+    known = _INTERPRETERS.split()
+    if name in known or name.startswith("python"):
+        return ""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), "")
+
+
+@rule("PS204")
+def windows_line_ends(subject: Subject) -> Iterator[Found]:
+    r"""A script with Windows line ends.
+
+    Why: the kernel looks for an interpreter named `bash\r`, so an executable with it never starts;
+    in another script the shell sees a `\r` at the end of every word.
+    Fix: save the file with Unix line ends; `check --fix` does it.
+    Source: execve(2).
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    paths = [s.path for s in subject.scripts]
+    if subject.executable is not None and subject.executable not in paths:
+        paths.append(subject.executable)
+    for path in paths:
+        data = read_bytes(path) or b""
+        if b"\r\n" in data and b"\0" not in data[:4096]:
+            number = data[: data.index(b"\r\n")].count(b"\n") + 1
+            never_starts = number == 1 and path == subject.executable and data.startswith(b"#!")
+            yield Found(
+                path, number, "the line ends are those of Windows (CRLF)",
+                "save it with Unix line ends", (Edit(path, whole="unix"),),
+                severity=None if never_starts else Severity.WARNING,
+            )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Rules on the GPUs that a job allows, against what the locked libraries support."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
+from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
+from pixi_scaffold.rules.subject import Row, Subject, is_url, version_of
+
+CUDA_CAPABILITY = {
+    11: ("3.5", "the CUDA 11 toolkit's release notes"),
+    12: ("5.0", "the CUDA 12 toolkit's release notes, and conda-forge's build of PyTorch"),
+    13: ("7.5", "the CUDA 13 toolkit's release notes, and conda-forge's build of PyTorch"),
+}
+"""CUDA major -> the oldest GPU generation, and who says so."""
+CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
+"""From this cuDNN on, GPUs before Turing (below this capability) can crash."""
+
+
+@rule("PS502", Severity.WARNING)
+def driver_too_old(subject: Subject) -> Iterator[Found]:
+    """The job may land on a driver that is too old for the locked CUDA.
+
+    Why: the packages run only with a driver that supports their CUDA. On an older one PyTorch
+    falls back to the CPU, or the job fails, after the wait in the queue.
+    Fix: gpus_minimum_runtime = MAJOR.0, the limit that the locked packages carry.
+    Source: the constraint `__cuda` of the locked cuda-version;
+    https://docs.nvidia.com/deploy/cuda-compatibility/
+    Seen: locks of conda-forge with CUDA 12.6 to 13.0; a pool with no older driver runs the job.
+    """
+    row = _gpu_row(subject)
+    gpus = subject.job.command("request_gpus")
+    if row is None or row.driver is None or gpus is None or not subject.gpus:
+        return
+    need = f"{row.driver[0]}.{row.driver[1]}"
+    why = (
+        f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA {need}"
+    )
+    limit = driver_limit(subject)
+    if limit is None:
+        yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
+        return
+    command, version = limit
+    if version is None and command.name in ("require_gpus", "requirements"):
+        what = f"the limit for the driver is not understood here ('||' or '!'); {why}"
+        yield at(command, what, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
+    if version is not None and version < row.driver:
+        text = f"{version[0]}.{version[1]}"
+        edits: tuple[Edit, ...] = ()
+        if command.name == "gpus_minimum_runtime" and command.line == command.last:
+            edits = (value_edit(subject.description, command, need),)
+        yield at(
+            command,
+            f"the driver limit is {text}; {why}",
+            f"gpus_minimum_runtime = {need}",
+            edits,
+        )
+
+
+@rule("PS503", Severity.WARNING)
+def gpu_too_old(subject: Subject) -> Iterator[Found]:
+    """The job may land on a GPU that the locked libraries do not support.
+
+    Why: builds hold code for some generations of GPUs only. On an older one the job fails with "no
+    kernel image", or crashes in cuDNN.
+    Fix: gpus_minimum_capability = the figure in the message.
+    Source: CUDA 13 begins at 7.5 (CUDA toolkit release notes); conda-forge builds PyTorch for CUDA
+    12 from 5.0 and for CUDA 13 from 7.5 on (conda-forge/pytorch-cpu-feedstock, recipe/build.sh);
+    cuDNN from 9.11 on can crash before Turing, 7.5 (conda-forge/cudnn-feedstock issue 124).
+    Seen: locks of conda-forge with CUDA 12.6 to 13.0; a pool with no older GPU runs the job.
+    """
+    row = _gpu_row(subject)
+    gpus = subject.job.command("request_gpus")
+    if row is None or gpus is None or not subject.gpus:
+        return
+    need, why = _capability(row)
+    if not need:
+        return
+    command = subject.job.command("gpus_minimum_capability")
+    if command is None:
+        limit = capability_limit(subject)
+        if limit is None:
+            fix = f"add: gpus_minimum_capability = {need}"
+            yield at(gpus, f"no limit for the GPU's generation; {why}", fix)
+            return
+        required, least = limit
+        if least is None:
+            what = f"the limit for the GPU's generation is not understood here; {why}"
+            fix = f"add: gpus_minimum_capability = {need}"
+            yield at(required, what, fix, severity=Severity.WARNING)
+        elif least < Version(need):
+            what = f"the limit for the GPU's generation is {least}; {why}"
+            yield at(required, what, f"Capability >= {need}")
+        return
+    most = subject.job.text("gpus_maximum_capability") or ""
+    if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
+        what = f"only GPUs up to {most} are allowed; {why}"
+        yield at(command, what, "raise gpus_maximum_capability")
+    text = subject.job.text("gpus_minimum_capability") or ""
+    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
+        edits = (
+            (value_edit(subject.description, command, need),)
+            if command.line == command.last
+            else ()
+        )
+        yield at(
+            command,
+            f"the limit for the GPU's generation is {text}; {why}",
+            f"gpus_minimum_capability = {need}",
+            edits,
+        )
+
+
+def _gpu_row(subject: Subject) -> Row | None:
+    """Return the locked platform with CUDA; None when the job runs in somebody else's image."""
+    image = subject.job.text("container_image") or subject.job.text("docker_image") or ""
+    foreign = is_url(image) and "pixi" not in image
+    return subject.project.gpu if subject.project and not foreign else None
+
+
+def _capability(row: Row) -> tuple[str, str]:
+    """Return the oldest GPU generation for the locked packages, and why; empty if unknown."""
+    best, why = "", ""
+    if row.driver and row.driver[0] in CUDA_CAPABILITY:
+        best, source = CUDA_CAPABILITY[row.driver[0]]
+        what = f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
+        why = f"{what} begins at {best} ({source})"
+    if (
+        row.cudnn
+        and version_of(row.cudnn) >= Version(CUDNN[0])
+        and float(best or 0) < float(CUDNN[1])
+    ):
+        best, why = CUDNN[1], f"cuDNN {row.cudnn} can crash below {CUDNN[1]} ({CUDNN[2]})"
+    return best, why
