@@ -21,7 +21,7 @@ SOURCE = REPOSITORY / "src" / "pixi_scaffold"
 
 MAY_IMPORT = {
     "system": {"errors"},
-    "report": {"errors"},
+    "report": {"errors", "system"},
     "job": {"errors", "system"},
     "template": {"errors", "system"},
     "workspace": {"errors", "system"},

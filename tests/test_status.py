@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.report import RECEIPT, Silent
+from pixi_scaffold.report import Silent
+from pixi_scaffold.system.layout import RECEIPT
 from pixi_scaffold.update.status import heal_file, status
 from tests.conftest import git
 from tests.support.command import scaffold

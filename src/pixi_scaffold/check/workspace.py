@@ -23,15 +23,13 @@ from pixi_scaffold.lock import (
     unsatisfied,
 )
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import program
+from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
 if TYPE_CHECKING:
     from pixi_scaffold.check.rehearsal import Proved
     from pixi_scaffold.environment import Installed, Training
 
-LOG_FOLDER = Path(".pixi") / "logs"
-STARTER_FOLDER = Path(".pixi") / "starter"
 ENVIRONMENT = "default"
 TASK = "smoke"
 
@@ -108,10 +106,14 @@ def lock(context: Context, workspace: Workspace) -> Done[LockProof]:
 
 
 def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
-    """Lock against the manifest's channels, or into .pixi/starter against a stand-in."""
+    """Lock against the manifest's channels, or into its own folder against a stand-in."""
     stand_in, why = _stand_in(context, workspace)
     choice = choose(workspace, context.request.engine, own_channels=stand_in is not None)
-    path = workspace.lock_file if stand_in is None else context.root / STARTER_FOLDER / "pixi.lock"
+    path = (
+        workspace.lock_file
+        if stand_in is None
+        else context.root / layout.STARTER / layout.LOCK_FILE
+    )
     channels = None if stand_in is None else [stand_in]
     try:
         locked = choice.engine.lock(workspace, path, context.progress, channels=channels)
@@ -188,7 +190,7 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
 
     locked = read_lock(proof.path)
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
-    home = context.root / (STARTER_FOLDER if proof.starter else Path(".pixi"))
+    home = context.root / (layout.STARTER if proof.starter else layout.PIXI)
     prefix = home / "envs" / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
     environment.write_activation(workspace, installed, ENVIRONMENT)
@@ -200,7 +202,7 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
     from pixi_scaffold import environment
 
     context.progress.update("starting python")
-    log = context.root / LOG_FOLDER / "train.log"
+    log = context.root / layout.LOGS / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
 

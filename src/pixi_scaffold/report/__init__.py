@@ -4,7 +4,7 @@ Every command ends in one Report; printing it is somebody else's business (cli).
 """
 
 from pixi_scaffold.report.ci import github, sarif
-from pixi_scaffold.report.receipt import RECEIPT, versions, write_receipt
+from pixi_scaffold.report.receipt import versions, write_receipt
 from pixi_scaffold.report.result import (
     SCHEMA_VERSION,
     Facts,
@@ -22,7 +22,6 @@ from pixi_scaffold.report.steps import Steps
 from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
 
 __all__ = [
-    "RECEIPT",
     "SCHEMA_VERSION",
     "Facts",
     "NoFacts",

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pixi_scaffold import __version__
 from pixi_scaffold.report.result import Report
-
-RECEIPT = Path(".pixi") / "scaffold-receipt.json"
+from pixi_scaffold.system import layout, replacing
 
 
 def versions() -> dict[str, str]:
@@ -22,10 +21,7 @@ def versions() -> dict[str, str]:
 
 def write_receipt(root: Path, report: Report) -> Path:
     """Write the report beside the environments; return its path. Best effort on a full disk."""
-    path = root / RECEIPT
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(report.to_json(), encoding="utf-8")
-        temporary.replace(path)
+    path = root / layout.RECEIPT
+    with contextlib.suppress(OSError), replacing(path) as new:
+        new.write_text(report.to_json(), encoding="utf-8")
     return path

@@ -3,6 +3,7 @@
 Nothing here knows what the project is for.
 """
 
+from pixi_scaffold.system import layout
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
@@ -10,6 +11,7 @@ from pixi_scaffold.system.files import (
     is_folder,
     read_regular,
     real,
+    replacing,
     special,
     unreadable,
 )
@@ -52,12 +54,14 @@ __all__ = [
     "in_the_way",
     "is_file",
     "is_folder",
+    "layout",
     "program",
     "read_file",
     "read_regular",
     "read_tree",
     "real",
     "remove_empty_folders",
+    "replacing",
     "run",
     "special",
     "started",

@@ -1,10 +1,13 @@
-"""Read regular files only: a FIFO or a device would keep a reader waiting for ever."""
+"""Read regular files only (a FIFO or a device would keep a reader waiting), replace in one step."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NOT_REGULAR = "is not a regular file"
@@ -24,6 +27,37 @@ def read_regular(path: Path, limit: int = -1) -> bytes:
     with os.fdopen(handle, "rb") as file:
         _refuse_others(os.fstat(handle), path)  # it may be another file by now
         return file.read(limit)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, which takes its place when the body ends without an error.
+
+    Whoever reads `path` sees the old content or the new one, never a part. A link stays a link, and
+    the permissions stay. A body that removes the file leaves `path` as it is. Raises OSError.
+    """
+    target = real(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    new = Path(name)
+    try:
+        yield new
+        if new.exists():
+            new.chmod(_mode(target))
+            new.replace(target)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions of a file, or those that a new one gets."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
 
 
 def unreadable(path: Path) -> str:

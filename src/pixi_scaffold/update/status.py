@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
-from pixi_scaffold.report import RECEIPT, Progress, Report, Result, Status, go_to
-from pixi_scaffold.system import program
+from pixi_scaffold.report import Progress, Report, Result, Status, go_to
+from pixi_scaffold.system import layout, program
 from pixi_scaffold.template import (
     Project,
     Renderer,
@@ -198,7 +198,7 @@ def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
 
 def _receipt(folder: Path, facts: dict[str, Any]) -> str:
     """Say what was proved last, and when."""
-    path = folder / RECEIPT
+    path = folder / layout.RECEIPT
     facts["receipt"] = None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

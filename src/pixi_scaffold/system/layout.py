@@ -1,0 +1,20 @@
+"""Where a Pixi workspace and this tool keep what, as seen from the workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MANIFEST = "pixi.toml"
+PYPROJECT = "pyproject.toml"
+LOCK_FILE = "pixi.lock"
+ARCHIVE = "env.tar.gz"
+"""What `pack` writes, and a job takes along."""
+
+PIXI = Path(".pixi")
+ENVIRONMENTS = PIXI / "envs"
+STARTER = PIXI / "starter"
+"""Lock and environments of the starter channel, which stands in for the manifest's."""
+LOGS = PIXI / "logs"
+RECEIPT = PIXI / "scaffold-receipt.json"
+REHEARSALS = PIXI / "rehearsal"
+"""What rehearsed jobs brought back."""
