@@ -177,7 +177,7 @@ def test_queue_statements(
         ("$$(Memory)", "$$(Memory)", (), ("$$(Memory)",)),
         ("$RANDOM_CHOICE(1,2)", "$RANDOM_CHOICE(1,2)", (), ("$RANDOM_CHOICE(1,2)",)),
         ("$Fn(path) $Fx(path) $Fnx(path) $Fp(path)", "c .txt c.txt a/b/", (), ()),
-        ("$BASENAME(path) $DIRNAME(path)", "c.txt a/b", (), ()),
+        ("$BASENAME(path) $DIRNAME(path)", "c.txt a/b/", (), ()),
         ("$CHOICE(Process,x,y)", "x", (), ()),
         ("$SUBSTR(path,2,1)", "b", (), ()),
         ("$(loop)", "", (), ("$(loop)",)),

@@ -161,9 +161,7 @@ def test_numbers_go_on_from_one_queue_statement_to_the_next(tmp_path: Path) -> N
 def test_arithmetic_in_requests(tmp_path: Path) -> None:
     found = plan(tmp_path, "request_cpus = 1+1\nrequest_memory = 100 * 2\nrequest_disk = 2*1024")
     assert (found.cpus, found.memory, found.disk) == (2, 200 * MIB, 2 * MIB)
-    found = plan(
-        tmp_path, "request_cpus = ifThenElse(true, 2, 4)\nrequest_memory = 2 * RequestCpus"
-    )
+    found = plan(tmp_path, "request_cpus = TARGET.TotalCpus\nrequest_memory = 2 * RequestCpus")
     assert (found.cpus, found.memory) == (1, None)
     assert "request_cpus is an expression" in found.notes[0]
 

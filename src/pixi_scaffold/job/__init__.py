@@ -5,14 +5,17 @@ Nothing is run; the bindings of HTCondor are used where they are installed (htco
 
 from pixi_scaffold.job.ad import job_ad
 from pixi_scaffold.job.ad_names import gpu_names, job_names, slot_names
-from pixi_scaffold.job.arithmetic import number
 from pixi_scaffold.job.classad import ExpressionError, Reference, attributes
 from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
-from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
+from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
+from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
+from pixi_scaffold.job.fields import Field, Image
 from pixi_scaffold.job.htcondor import TYPICAL
 from pixi_scaffold.job.macros import references
+from pixi_scaffold.job.meaning import Meaning, meaning
 from pixi_scaffold.job.queue import items_elsewhere
 from pixi_scaffold.job.reader import read_description
+from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.words import (
     QuotingError,
     parse_runtime,
@@ -27,23 +30,32 @@ __all__ = [
     "CommandSpec",
     "Description",
     "ExpressionError",
+    "Field",
+    "Image",
     "Job",
+    "Meaning",
+    "NotKnownError",
     "Problem",
     "Queue",
     "QuotingError",
     "Reference",
+    "Refusal",
+    "Submission",
+    "as_integer",
     "attributes",
     "custom_resource",
+    "evaluate",
     "gpu_names",
     "is_command",
     "items_elsewhere",
     "job_ad",
     "job_names",
-    "number",
+    "meaning",
     "parse_runtime",
     "parse_size",
     "read_description",
     "references",
+    "refusals",
     "slot_names",
     "specs",
     "split_arguments",

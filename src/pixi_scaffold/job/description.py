@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
-from pixi_scaffold.job.macros import Expanded, expand, references
+from pixi_scaffold.job.macros import Expanded, Outside, expand, references
 
 _GAP, _SEPARATOR = re.compile(r"[, \t]"), re.compile("\x1f")
 
@@ -88,6 +91,31 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """What condor_submit knows besides the file.
+
+    environ: its environment; None where a description is only looked at, so that $ENV(X) is not
+    known. time: when it is submitted, in seconds. seed: of what $RANDOM_INTEGER and $RANDOM_CHOICE
+    give; None leaves them unknown.
+    """
+
+    environ: Mapping[str, str] | None = None
+    time: float = field(default_factory=time.time)
+    seed: int | None = None
+
+    def outside(self, value: str, proc: int) -> Outside:
+        """Return what one value of one job is expanded with."""
+        own = f"{self.seed} {proc} {value}"  # each place has its own number, the same each time
+        chance = None if self.seed is None or "$" not in value else random.Random(own)  # noqa: S311
+        return Outside(self.environ, chance)
+
+    def macros(self) -> dict[str, str]:
+        """Return the macros that hold the time."""
+        year, month, day = time.strftime("%Y %m %d", time.localtime(self.time)).split()
+        return {"year": year, "month": month, "day": day, "submit_time": str(int(self.time))}
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """The commands in effect at one queue statement.
 
@@ -102,6 +130,7 @@ class Job:
     macros: Mapping[str, str]
     queue: Queue
     proc: int = 0
+    submission: Submission = field(default_factory=Submission)
 
     def variants(self, most: int) -> tuple[tuple[Job, ...], int]:
         """Return a job for each row of the queue statement that differs, and how many are left out.
@@ -130,7 +159,16 @@ class Job:
 
     def expand(self, value: str, proc: int | None = None) -> Expanded:
         """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
-        return expand(value, {**self.macros, **self.variables(self.proc if proc is None else proc)})
+        proc = self.proc if proc is None else proc
+        return expand(value, self.known_macros(proc), self.submission.outside(value, proc))
+
+    def known_macros(self, proc: int) -> dict[str, str]:
+        """Return all macros of one job by lower-case name; a description may define YEAR itself."""
+        return {**self._defaults(), **self.macros, **self.variables(proc)}
+
+    def _defaults(self) -> dict[str, str]:
+        file = os.path.relpath(self.path, self.folder)  # as it is given to condor_submit there
+        return {**self.submission.macros(), "submit_file": file}
 
     def variables(self, proc: int) -> dict[str, str]:
         """Return what the queue statement sets for job number `proc` (from 0).
@@ -143,8 +181,7 @@ class Job:
         row, step = divmod(proc, max(queue.count, 1))
         own = {
             "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
-            "step": str(step), "row": str(row), "itemindex": str(row), "node": "",
-            "submit_file": str(self.path),
+            "step": str(step), "row": str(row), "itemindex": str(row),
         }  # fmt: skip
         if queue.items:
             own |= {k.lower(): v for k, v in queue.values(queue.items[row]).items()}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pixi_scaffold.job.arithmetic import number
+from pixi_scaffold.job.classad import ExpressionError, literal
+from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
 
 LIMIT = 1 << 20
 """Characters that one value may grow to; a real one has far less."""
 _DEPTH = 50
 _INT_MAX = 2**63
-_BUILT_IN = {"dollar": "$", "linux": "true", "windows": "", "osx": ""}
+_BUILT_IN = {
+    "dollar": "$", "linux": "true", "windows": "", "osx": "", "islinux": "1", "iswindows": "0",
+    "node": "", "arch": "X86_64", "opsys": "LINUX",
+}  # fmt: skip
 _START = re.compile(r"\$(\$?)([A-Za-z_]*)\(")
 _NAME = re.compile(r"[A-Za-z_0-9.]*")
 _FORMATS = {  # of printf(3); a width of more digits would fill the memory
@@ -35,9 +41,20 @@ class Expanded:
     unknown: tuple[str, ...] = ()
 
 
-def expand(value: str, macros: Mapping[str, str]) -> Expanded:
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What condor_submit takes from elsewhere: its environment, and chance.
+
+    None: not known, as when a description is only looked at; $ENV(X) and $RANDOM_... stay.
+    """
+
+    environ: Mapping[str, str] | None = None
+    chance: random.Random | None = None
+
+
+def expand(value: str, macros: Mapping[str, str], outside: Outside | None = None) -> Expanded:
     """Return `value` with macros replaced; the names in `macros` are in lower case."""
-    work = _Expansion(macros)
+    work = _Expansion(macros, outside or Outside())
     text = work.expand(value, ())
     return Expanded(text, tuple(work.undefined), tuple(work.unknown))
 
@@ -51,8 +68,9 @@ def references(value: str) -> set[str]:
 class _Expansion:
     """One expansion: what it could not replace adds up."""
 
-    def __init__(self, macros: Mapping[str, str]) -> None:
+    def __init__(self, macros: Mapping[str, str], outside: Outside) -> None:
         self.macros = macros
+        self.outside = outside
         self.undefined: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
         self.size = 0
@@ -116,22 +134,19 @@ class _Expansion:
         """Return what a function gives; None when it cannot be known here."""
         if re.fullmatch(r"F[FPDUWNXBQA]*", name):
             return _file_part(name[1:], self._argument(body, inside))
-        simple: dict[str, Callable[[str], str]] = {
-            "BASENAME": lambda text: PurePosixPath(text).name,
-            "DIRNAME": lambda text: str(PurePosixPath(text).parent),
-        }
-        if name in simple:
-            return simple[name](self._argument(body, inside))
+        if name == "ENV":
+            return self._environment(self.expand(body, inside))
+        if name == "EVAL":
+            return self._evaluated(self._argument(body, inside))
         arguments = [part.strip() for part in self.expand(body, inside).split(",")]
-        if name == "SUBSTR" and len(arguments) == 3:  # with 2, releases differ in what they mean
-            return _substring(self._argument(arguments[0], inside), arguments[1:])
-        if name == "CHOICE" and len(arguments) >= 2:
-            return self._choice(arguments, inside)
+        found = _FUNCTIONS.get(name)
+        if found is not None:
+            return found(self, arguments, inside)
         if name in _FORMATS or (name == "STRING" and len(arguments) == 1):
             text = self._argument(arguments[0], inside).strip()
             form = self.expand(body, inside).partition(",")[2]  # with its spaces
-            return text if name == "STRING" else _formatted(name, text, form)
-        return None  # ENV, RANDOM_CHOICE, RANDOM_INTEGER, EVAL, or a pool's own
+            return _as_string(text) if name == "STRING" else _formatted(name, text, form)
+        return None  # a pool's own
 
     def _argument(self, body: str, inside: tuple[str, ...]) -> str:
         """Return what a function is applied to: a macro's value, or the text itself."""
@@ -139,14 +154,89 @@ class _Expansion:
         value = self.macros.get(text.lower())
         return text if value is None else self.expand(value, (*inside, text.lower()))
 
+    def _environment(self, body: str) -> str | None:
+        """Return $ENV(X), which is the word UNDEFINED where it is not set, or $ENV(X:default)."""
+        if self.outside.environ is None:
+            return None
+        name, colon, default = body.partition(":")
+        return self.outside.environ.get(name.strip()) or (default if colon else "UNDEFINED")
+
+    @staticmethod
+    def _evaluated(text: str) -> str | None:
+        """Return $EVAL(expression); what is none stays as it is."""
+        try:
+            value = evaluate(text)
+        except NotKnownError:
+            return None
+        except ExpressionError:
+            return text
+        if isinstance(value, tuple):
+            return None
+        return value if isinstance(value, str) else literal(value)
+
+    def _basename(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
+        name = PurePosixPath(self._argument(arguments[0], inside)).name
+        return name.removesuffix(arguments[1]) if len(arguments) > 1 else name
+
+    def _dirname(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
+        return _file_part("p", self._argument(arguments[0], inside))
+
     def _choice(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        index = self._argument(arguments[0], inside).strip()
+        index = as_integer(self._argument(arguments[0], inside))
         items = arguments[1:]
         if len(items) == 1:
-            items = [i for i in re.split(r"[,\s]+", self._argument(items[0], inside)) if i]
-        if not index.isdecimal() or int(index) >= len(items):
+            items = _items(self._argument(items[0], inside))
+        return items[index] if index is not None and 0 <= index < len(items) else None
+
+    def _substring(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
+        """Return $SUBSTR(name,length) or $SUBSTR(name,start,length)."""
+        text = self._argument(arguments[0], inside)
+        numbers = [as_integer(self._argument(argument, inside)) for argument in arguments[1:]]
+        if None in numbers or not 1 <= len(numbers) <= 2:
             return None
-        return items[int(index)]
+        start, length = (numbers[0], numbers[1]) if len(numbers) == 2 else (0, numbers[0])
+        assert start is not None and length is not None  # noqa: S101, PT018  None is ruled out above
+        rest = text[max(start + len(text), 0) if start < 0 else start :]
+        return rest[: max(length + len(rest), 0) if length < 0 else length]
+
+    def _random_choice(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
+        items = arguments
+        if len(items) == 1:
+            items = _items(self._argument(items[0], inside))
+        if len(set(items)) == 1:
+            return items[0]
+        return self.outside.chance.choice(items) if self.outside.chance and items else None
+
+    def _random_integer(self, arguments: list[str], _: tuple[str, ...]) -> str | None:
+        """Return $RANDOM_INTEGER(least,most[,step])."""
+        numbers = [as_integer(argument) for argument in arguments]
+        least, most, step = (*numbers, 1)[:3] if len(numbers) > 1 else (None, None, None)
+        if least is None or most is None or step is None or step < 1 or least > most:
+            return None
+        many = range(least, most + 1, step)
+        if len(many) == 1:
+            return str(least)
+        return str(self.outside.chance.choice(many)) if self.outside.chance else None
+
+
+_FUNCTIONS: Mapping[str, Callable[[_Expansion, list[str], tuple[str, ...]], str | None]] = {
+    "BASENAME": _Expansion._basename, "DIRNAME": _Expansion._dirname,
+    "CHOICE": _Expansion._choice, "SUBSTR": _Expansion._substring,
+    "RANDOM_CHOICE": _Expansion._random_choice, "RANDOM_INTEGER": _Expansion._random_integer,
+}  # fmt: skip
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _as_string(text: str) -> str | None:
+    """Return $STRING(text): what it comes to where that is a text, or the text itself."""
+    try:
+        value = evaluate(text)
+    except (ExpressionError, NotKnownError):
+        return text
+    return value if isinstance(value, str) else text
 
 
 def _closing(value: str, at: int) -> int:
@@ -181,17 +271,48 @@ def _file_part(options: str, path: str) -> str | None:
 
 
 def _formatted(name: str, text: str, form: str) -> str | None:
-    """Return what $INT(text,form) or $REAL(text,form) gives; None for no plain arithmetic."""
-    value = number(text)
+    """Return what $INT(text,form) or $REAL(text,form) gives; None for no number."""
+    try:
+        value = evaluate(text)
+    except (ExpressionError, NotKnownError):
+        return None
     found = _FORMATS[name].fullmatch(form or {"INT": "%d", "REAL": "%.16G"}[name])
-    too_large = name == "INT" and abs(value or 0) >= _INT_MAX
-    if value is None or found is None or too_large:
+    if found is None or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return found[0] % (int(value) if name == "INT" else float(value))
+    if name == "INT":
+        return found[0] % int(value) if abs(value) < _INT_MAX else None
+    text = found[0] % float(value)
+    return text if "." in text or not form else f"{text}.0"
 
 
-def _substring(text: str, numbers: list[str]) -> str | None:
-    """Return text[start:start+length]; a negative length counts from the end."""
-    if not all(re.fullmatch(r"-?\d{1,9}", n) for n in numbers):
-        return None
-    return text[int(numbers[0]) :][: int(numbers[1])]
+_OWN = re.compile(r"\$\(([A-Za-z_0-9.]+)(?::([^$()]*))?\)")
+_OWN_PARTS = re.compile(r"\$F[a-z]*\(([A-Za-z_0-9.]+)\)", re.IGNORECASE)
+
+
+def with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, bool, str]:
+    """Return a value with $(name) and $F(name) replaced by what it was before.
+
+    With it: whether there was a $(name), and a function in it that cannot be known here, which
+    HTCondor calls at this point, or nothing.
+    """
+    found, unknown = False, ""
+    before = macros.get(name)
+
+    def whole(match: re.Match[str]) -> str:
+        nonlocal found
+        if match[1].lower() != name:
+            return match[0]
+        found = True
+        return before or match[2] or ""
+
+    def part(match: re.Match[str]) -> str:
+        nonlocal unknown
+        if match[1].lower() != name:
+            return match[0]
+        known = macros if before else {k: v for k, v in macros.items() if k != name}
+        expanded = expand(match[0], known)
+        calls = [u for u in expanded.unknown if re.match(r"\$[A-Za-z]", u)]
+        unknown = unknown or next(iter(calls), "")
+        return expanded.text
+
+    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found, unknown

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixi_scaffold.job.arithmetic import number
 from pixi_scaffold.job.description import Queue
+from pixi_scaffold.job.evaluate import as_integer
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.system import read_regular
 
@@ -95,12 +95,12 @@ def _count(text: str) -> int:
     text = text.strip()
     if not text:
         return 1
-    jobs = number(text)
+    jobs = as_integer(text)
     if jobs is None:
         raise QueueError(f"{text[:60]!r} is not a number of jobs")
     if not 0 <= jobs < _INT_MAX:
         raise QueueError(f"{text} jobs cannot be queued")
-    return int(jobs)
+    return jobs
 
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:

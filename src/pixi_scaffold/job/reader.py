@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
-from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue
+from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.lines import Line, logical_lines
-from pixi_scaffold.job.macros import expand
+from pixi_scaffold.job.macros import Expanded, with_itself
 from pixi_scaffold.job.queue import (
     ITEMS_LIMIT,
     QueueError,
@@ -44,6 +44,9 @@ _DIRECTIVE = re.compile(
 _CONDITION = re.compile(r"(if|elif|else|endif)(?:\s+(.*))?$", re.IGNORECASE | re.DOTALL)
 
 
+_NO_QUEUE = Queue(Path(), 0, "")
+
+
 class RefusedError(Exception):
     """condor_submit stops at this line; what follows is not read."""
 
@@ -63,6 +66,7 @@ class _Reader:
 
     path: Path
     folder: Path
+    submission: Submission
     commands: list[Command] = field(default_factory=list)
     current: dict[str, Command] = field(default_factory=dict)
     macros: dict[str, str] = field(default_factory=dict)
@@ -142,7 +146,7 @@ class _Reader:
 
     def _holds(self, condition: str, line: Line, file: Path) -> bool:
         """Return what an `if` condition is; raises RefusedError where it is none."""
-        expanded = expand(condition, self.macros)
+        expanded = self._expand(condition)
         if expanded.unknown:
             self.problem(
                 "unknown", file, line.first, f"the condition depends on {expanded.unknown[0]}"
@@ -217,7 +221,7 @@ class _Reader:
         raise self.refuse(file, line.first, f"the text has no end: no line says @{tag}")
 
     def _assign(self, found: re.Match[str], value: str, line: Line, file: Path) -> None:
-        spelled = expand(found["name"], self.macros).text
+        spelled = self._expand(found["name"]).text
         plus = found["plus"]
         if spelled.startswith(("+", "-")) and found["op"] == "=":
             key, value = f"MY.{spelled[1:]}", value if spelled[0] == "+" else ""
@@ -231,7 +235,7 @@ class _Reader:
             separator = plus if len(plus) == 1 else f" {plus} " if plus else " "
             value = f"{before}{separator}{value}"
         if "$" in value:  # a value that names itself takes the earlier one now; others wait
-            value, names_itself, unknown = _with_itself(value, key.lower(), self.macros)
+            value, names_itself, unknown = with_itself(value, key.lower(), self.macros)
             appends = appends or names_itself
             if unknown:
                 self.problem("unknown", file, line.first, f"{spelled} depends on {unknown}")
@@ -256,7 +260,7 @@ class _Reader:
             self.queues.append(Queue(file, line.first, line.text))
             self.queued = len(self.commands)
             return
-        expanded = expand(arguments, self.macros)
+        expanded = self._expand(arguments)
         if expanded.unknown:
             what = f"the queue statement depends on {expanded.unknown[0]}"
             self.problem("unknown", file, line.first, what)
@@ -277,21 +281,26 @@ class _Reader:
         self.jobs.append(self._job(queue))
         self.queued = len(self.commands)
 
+    def _expand(self, value: str) -> Expanded:
+        """Expand macros as far as they are set by now."""
+        return self._job(_NO_QUEUE).expand(value) if "$" in value else Expanded(value)
+
     def _job(self, queue: Queue) -> Job:
-        return Job(self.path, self.folder, dict(self.current), dict(self.macros), queue)
+        commands, macros = dict(self.current), dict(self.macros)
+        return Job(self.path, self.folder, commands, macros, queue, submission=self.submission)
 
     def _directive(self, found: re.Match[str], line: Line, file: Path, depth: int) -> None:
         word, options, rest = found[1].lower(), found[2].strip().lower(), found[3].strip()
         if word == "warning":
             return
         if word == "error":
-            text = expand(rest, self.macros).text
+            text = self._expand(rest).text
             raise self.refuse(file, line.first, f"the description stops itself: {text}")
         if word == "use":
             what = f"`use {rest}` names a template of the pool's configuration"
             self.problem("unknown", file, line.first, what)
             return
-        expanded = expand(rest, self.macros)
+        expanded = self._expand(rest)
         if "command" in options or "into" in options or rest.endswith("|") or expanded.unknown:
             what = f"`include` of {rest!r} depends on the submit machine; it was not read"
             self.problem("unknown", file, line.first, what)
@@ -317,46 +326,14 @@ class _Reader:
         return data.decode("utf-8", errors="replace")
 
 
-_OWN = re.compile(r"\$\(([A-Za-z_0-9.]+)(?::([^$()]*))?\)")
-_OWN_PARTS = re.compile(r"\$F[a-z]*\(([A-Za-z_0-9.]+)\)", re.IGNORECASE)
-
-
-def _with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, bool, str]:
-    """Return a value with $(name) and $F(name) replaced by what it was before.
-
-    With it: whether there was a $(name), and a function in it that cannot be known here, which
-    HTCondor calls at this point, or nothing.
-    """
-    found, unknown = False, ""
-    before = macros.get(name)
-
-    def whole(match: re.Match[str]) -> str:
-        nonlocal found
-        if match[1].lower() != name:
-            return match[0]
-        found = True
-        return before or match[2] or ""
-
-    def part(match: re.Match[str]) -> str:
-        nonlocal unknown
-        if match[1].lower() != name:
-            return match[0]
-        known = macros if before else {k: v for k, v in macros.items() if k != name}
-        expanded = expand(match[0], known)
-        calls = [u for u in expanded.unknown if re.match(r"\$[A-Za-z]", u)]
-        unknown = unknown or next(iter(calls), "")
-        return expanded.text
-
-    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found, unknown
-
-
-def read_description(path: Path, folder: Path) -> Description:
+def read_description(path: Path, folder: Path, submission: Submission | None = None) -> Description:
     """Read the submit description at `path` as if condor_submit were run in `folder`.
 
+    submission: what it would know besides; by default nothing of the environment, and no chance.
     What HTCondor refuses, and what cannot be known without the pool, is in `problems`; nothing is
     guessed and no program is run. Raises OSError when the file cannot be read.
     """
-    reader = _Reader(path, folder)
+    reader = _Reader(path, folder, submission or Submission())
     try:
         text = reader._text(path)
     except ValueError as error:

@@ -6,8 +6,9 @@ condor_submit.
 
 from __future__ import annotations
 
-import math
 import re
+import signal
+from collections.abc import Iterable
 
 
 class QuotingError(ValueError):
@@ -31,20 +32,44 @@ def split_arguments(value: str) -> tuple[str, ...]:
 def split_environment(value: str) -> dict[str, str]:
     """Return the variables of an `environment` value, old syntax (A=1;B=2) or new ("A=1 B='2 3'").
 
-    Raises QuotingError.
+    The old one may begin with the character that parts the variables. Raises QuotingError.
     """
     value = value.strip()
     if value.startswith('"'):
         parts = _new_words(_unquoted(value))
     else:
-        parts = [part.strip() for part in value.split(";") if part.strip()]
+        first = value[:1]
+        between = first if first and first in _SEPARATORS else ";"
+        parts = [part.lstrip(" \t\n\r") for part in re.split(f"[{re.escape(between)}\n]", value)]
     found: dict[str, str] = {}
-    for part in parts:
+    for part in filter(None, parts):
         name, equals, text = part.partition("=")
+        if "$$" in part and not equals:
+            continue  # filled in when the job starts
         if not equals or not name:
             raise QuotingError(f"{part!r} is not of the form NAME=value")
         found[name] = text
     return found
+
+
+_SEPARATORS = "!#$%&*+,-/:;<>?@^`|~\x1f"
+
+
+def split_list(value: str) -> tuple[str, ...]:
+    """Return the items of a comma-separated value such as transfer_input_files."""
+    return tuple(part.strip() for part in stripped(value).split(",") if part.strip())
+
+
+def stripped(value: str) -> str:
+    """Return a value without double quotes around it."""
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return words in the new syntax, without its double quotes, as they stand in an ad."""
+    quoted = (re.sub(r"([\s']+)", lambda m: "'" + m[1].replace("'", "''") + "'", w) for w in words)
+    return " ".join(word or "''" for word in quoted)
 
 
 def _unquoted(value: str) -> str:
@@ -90,7 +115,7 @@ def _new_words(text: str) -> list[str]:
     return words
 
 
-_SIZE = re.compile(r"\s*([-+]?\d+)(\.\d*)?\s*(?:([kmgtKMGT])[bB]?)?\s*")
+_SIZE = re.compile(r"\s*([-+]?\d*)(?:\.(\d*))?\s*(?:([kmgtKMGT])[bB]?)?\s*")
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -98,14 +123,14 @@ def parse_size(text: str, unit: int) -> int | None:
     """Return a size such as `4GB`, `2.5 G` or `4000` in bytes; None when it is no plain size.
 
     unit: the bytes that a bare number counts (request_memory: MiB, request_disk: KiB). HTCondor
-    rounds up to that unit.
+    rounds up to that unit, and takes three digits after the point.
     """
     found = _SIZE.fullmatch(text)
-    if found is None:
+    if found is None or not re.search(r"[\d.]", text) or len(found[1]) > 16:
         return None
     factor = _FACTORS[found[3].lower()] if found[3] else unit
-    number = float(found[1] + (found[2] or ""))
-    return math.ceil(number * factor / unit) * unit if abs(number) < 1e15 else None
+    number = int(found[1] or 0) + int(f"{found[2] or ''}000"[:3]) / 1000
+    return int((int(number * factor) + unit - 1) / unit) * unit
 
 
 def parse_runtime(text: str) -> tuple[int, int] | None:
@@ -117,3 +142,24 @@ def parse_runtime(text: str) -> tuple[int, int] | None:
     if minor is None and major > 1000:
         return major // 1000, major % 1000 // 10
     return major, int(minor or 0)
+
+
+def parse_signal(text: str) -> str | None:
+    """Return the name of a signal, from a name or a number; None for none.
+
+    Whatever follows the number is not looked at, as in atoi(3). HTCondor knows the signals below;
+    not the real-time ones.
+    """
+    found = re.match(r"\s*([-+]?\d+)", text)
+    if found is not None and int(found[1]):
+        number = int(found[1])
+        return next((name for name in _SIGNALS if getattr(signal, name, None) == number), None)
+    return text.upper() if text.upper() in _SIGNALS else None
+
+
+_NAMES_OF_SIGNALS = """
+SIGKILL SIGCONT SIGTERM SIGQUIT SIGHUP SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIGCHLD SIGABRT SIGALRM
+SIGFPE SIGILL SIGINT SIGPIPE SIGSEGV SIGTRAP SIGTTIN SIGTTOU SIGIO SIGBUS SIGURG SIGPROF SIGWINCH
+SIGSYS SIGXCPU SIGXFSZ
+"""
+_SIGNALS = tuple(_NAMES_OF_SIGNALS.split())

@@ -15,7 +15,7 @@ from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.job import (
     Job,
     QuotingError,
-    number,
+    as_integer,
     parse_size,
     split_arguments,
     split_environment,
@@ -164,7 +164,7 @@ def read_plan(job: Job, proc: int) -> Plan:
 def _size(text: str, unit: int) -> int | None:
     """Return a size or plain arithmetic (`100 * 2`) in bytes."""
     found = parse_size(text, unit)
-    if found is None and (value := number(text)) is not None:
+    if found is None and (value := as_integer(text)) is not None:
         return int(value) * unit
     return found
 
@@ -206,7 +206,7 @@ class _Reader:
 
     def number(self, name: str) -> int | None:
         """Return a whole number, also `1 + 1`; another expression counts as not set."""
-        found = number(self.text(name) or "")
+        found = as_integer(self.text(name) or "")
         return None if found is None or abs(found) >= 1e9 else int(found)
 
     def refused(self, name: str, why: str, hint: str) -> CheckFailed:

@@ -1,0 +1,269 @@
+"""What one job of a description means: each value with its line, or why there is none.
+
+One meaning for all readers: the rules, the job ad and the rehearsal look here and interpret no
+command themselves. Source: the Set...() functions of submit_utils.cpp, HTCondor 25.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pixi_scaffold.job.commands import CommandSpec, canonical, is_command, specs
+from pixi_scaffold.job.description import Command, Job
+from pixi_scaffold.job.evaluate import as_integer, as_switch
+from pixi_scaffold.job.fields import Checkpoint, Field, Getenv, Image, Requests, Vacating
+from pixi_scaffold.job.macros import Expanded, expand
+from pixi_scaffold.job.values import ReadValue, read_value
+from pixi_scaffold.job.words import split_list, stripped
+
+T = TypeVar("T")
+DEFAULT_MEMORY = 128 << 20
+"""What a slot gets when request_memory is not set (JOB_DEFAULT_REQUESTMEMORY), in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One job as condor_submit understands it."""
+
+    job: Job
+    proc: int
+    fields: Mapping[str, Field[Any]]
+    """Every command that is set, by canonical name; `of` gives also those that are not."""
+    universe: Field[str]
+    """vanilla, container or docker as condor_submit decides it, or another one; empty: refused."""
+    transfers: Field[str]
+    """yes, no or if_needed."""
+    folder: Field[Path]
+    """Where the names of files start: initialdir, or where it is submitted."""
+    executable: Field[str]
+    transfers_executable: Field[bool]
+    shell: Field[str]
+    """A command line in place of an executable, which /bin/sh runs."""
+    arguments: Field[tuple[str, ...]]
+    environment: Field[Mapping[str, str]]
+    """What the description sets; `getenv` says what comes from the submit machine."""
+    getenv: Field[Getenv]
+    inputs: Field[tuple[str, ...]]
+    common_inputs: Field[tuple[str, ...]]
+    public_inputs: Field[tuple[str, ...]]
+    outputs: Field[tuple[str, ...] | None]
+    """None: whatever is new or changed."""
+    remaps: Field[Mapping[str, str]]
+    checkpoint: Checkpoint
+    eviction: Vacating
+    requests: Requests
+    image: Field[Image | None]
+    attributes: Mapping[str, Field[str]]
+    """The +Attr and MY.Attr of the description, by their names as they are spelled."""
+
+    def of(self, name: str) -> Field[Any]:
+        """Return what any command comes to; its value is None where nothing is set."""
+        return self.fields.get(canonical(name), Field(None))
+
+
+def meaning(job: Job, proc: int | None = None) -> Meaning:
+    """Return what job number `proc` of a queue statement means (default: the one that is meant)."""
+    proc = job.proc if proc is None else proc
+    reading = _Reading(job, proc)
+    universe = reading.universe()
+    transfers = reading.transfers()
+    return Meaning(
+        job=job,
+        proc=proc,
+        fields=reading.fields,
+        universe=universe,
+        transfers=transfers,
+        folder=reading.folder(),
+        executable=reading.get("executable", ""),
+        transfers_executable=reading.transfers_executable(),
+        shell=reading.get("shell", ""),
+        arguments=reading.either("arguments", ()),
+        environment=reading.either("environment", {}),
+        getenv=reading.getenv(),
+        inputs=reading.get("transfer_input_files", ()),
+        common_inputs=reading.get("transfer_common_input", ()),
+        public_inputs=reading.get("public_input_files", ()),
+        outputs=reading.get("transfer_output_files", None),
+        remaps=reading.remaps(),
+        checkpoint=Checkpoint(
+            reading.get("checkpoint_exit_code", None),
+            reading.changed("transfer_checkpoint_files", split_list, None),
+            reading.get("checkpoint_destination", ""),
+        ),
+        eviction=Vacating(
+            reading.get("kill_sig", "SIGTERM"),
+            reading.amount("job_max_vacate_time", 1, None),
+            reading.when(),
+        ),
+        requests=Requests(
+            reading.amount("request_cpus", 1, 1),
+            reading.amount("request_gpus", 1, None),
+            reading.amount("request_memory", 1 << 20, DEFAULT_MEMORY),
+            reading.amount("request_disk", 1 << 10, None),
+            reading.custom(),
+        ),
+        image=reading.image(universe.value),
+        attributes=reading.attributes(),
+    )
+
+
+class _Reading:
+    """The fields of one job: every command read by its type, then what several say together."""
+
+    def __init__(self, job: Job, proc: int) -> None:
+        self.job = job
+        self.macros = job.known_macros(proc)
+        self.proc = proc
+        self.fields = dict(self._all())
+
+    def _all(self) -> Iterator[tuple[str, Field[Any]]]:
+        for name, command in self.job.commands.items():
+            if is_command(name) or name.startswith("request_"):
+                yield name, self._read(name, command)
+
+    def _read(self, name: str, command: Command) -> Field[Any]:
+        expanded = self.expand(command.value)
+        text = expanded.text.strip()
+        known = expanded.unknown, expanded.undefined
+        if not text:
+            return Field(None, command, "", "", "", "", "", *known)
+        spec = specs().get(name) or CommandSpec(name, _untyped(name))
+        late = expanded.unknown and spec.type not in ("text", "files", "arguments", "environment")
+        read = ReadValue(text) if late else read_value(spec, text)
+        return Field(
+            read.value, command, text, read.ad, read.refused, read.fix, read.versions, *known
+        )
+
+    def expand(self, value: str) -> Expanded:
+        return expand(value, self.macros, self.job.submission.outside(value, self.proc))
+
+    def get(self, name: str, default: T) -> Field[T]:
+        """Return a field, with its default where nothing is set or the value is refused."""
+        found = self.fields.get(name)
+        if found is None:
+            return Field(default)
+        return found if found.value is not None else _with(found, default)
+
+    def changed(self, name: str, change: Any, default: T) -> Field[Any]:
+        found = self.get(name, default)
+        return _with(found, change(found.text)) if found.said else found
+
+    def amount(self, name: str, unit: int, default: int | None) -> Field[int | str | None]:
+        """Return a number, in bytes where it has a unit; arithmetic is worked out."""
+        found: Field[int | str | None] = self.get(name, default)
+        if not isinstance(found.value, str) or found.unknown:
+            return found
+        if found.value.lower() == "undefined":
+            return _with(found, None)
+        number = as_integer(found.value)
+        return found if number is None else _with(found, number * unit)
+
+    def either(self, name: str, default: T) -> Field[T]:
+        """Return `arguments` or `arguments2`, whichever is set; the second wins."""
+        second = self.get(f"{name}2", default)
+        return second if second.said else self.get(name, default)
+
+    def universe(self) -> Field[str]:
+        """Return the universe; an image makes a container job of a vanilla or local one."""
+        found = self.get("universe", "vanilla")
+        if found.refused:
+            return _with(found, "")
+        image = self.get("container_image", ""), self.get("docker_image", "")
+        if found.value == "vanilla" and any(i.said for i in image):
+            return Field("container", next(i.command for i in image if i.said), found.text)
+        return found
+
+    def transfers(self) -> Field[str]:
+        found = self.get("should_transfer_files", "if_needed")
+        if not found.said and self.when().value == "on_exit_or_evict":
+            return Field("yes", self.when().command)
+        return found
+
+    def when(self) -> Field[str]:
+        found = self.get("when_to_transfer_output", "on_exit")
+        wanted = self.get("should_transfer_files", "if_needed").value
+        return _with(found, "never") if not found.said and wanted == "no" else found
+
+    def folder(self) -> Field[Path]:
+        found = self.get("initialdir", "")
+        return _with(found, self.job.folder / found.text)
+
+    def transfers_executable(self) -> Field[bool]:
+        """Only a word that begins with f is false: `no` transfers it."""
+        found = self.get("transfer_executable", "")
+        return _with(found, not found.text.lower().startswith("f"))
+
+    def getenv(self) -> Field[Getenv]:
+        found = self.get("getenv", "")
+        switch = as_switch(found.text) if found.said else False
+        if switch is not None:
+            return _with(found, Getenv(switch))
+        words = found.text.replace(",", " ").replace(";", " ").split()
+        leaves = tuple(word[1:] for word in words if word.startswith("!"))
+        return _with(found, Getenv(False, tuple(w for w in words if w[0] != "!"), leaves))
+
+    def remaps(self) -> Field[Mapping[str, str]]:
+        found = self.get("transfer_output_remaps", "")
+        return _with(found, dict(split_remaps(stripped(found.text))))
+
+    def custom(self) -> dict[str, Field[str]]:
+        return {
+            name.removeprefix("request_"): found
+            for name, found in self.fields.items()
+            if name.startswith("request_") and name not in specs() and found.command
+        }
+
+    def image(self, universe: str) -> Field[Image | None]:
+        docker, container = self.get("docker_image", ""), self.get("container_image", "")
+        found = docker if docker.said else container
+        if universe not in ("container", "docker", "local") or not found.said:
+            return _with(found, None)
+        name = stripped(found.text)
+        if docker.said:
+            return _with(docker, Image(name, name, "docker", False))
+        kind = "sif" if name.endswith(".sif") else "folder"
+        kind = "docker" if name.startswith("docker:") else kind
+        asked = self.get("transfer_container", True).value
+        travels = bool(asked) and not name.startswith(("docker://", "oras://"))
+        last = name.rstrip("/").rsplit("/", 1)[-1]
+        return _with(container, Image(last if travels else name, name, kind, travels))
+
+    def attributes(self) -> dict[str, Field[str]]:
+        return {
+            found.command.spelled.removeprefix("+").split(".")[-1]: found
+            for name, found in self.fields.items()
+            if name.startswith("my.") and found.command
+        }
+
+
+def split_remaps(text: str) -> Iterator[tuple[str, str]]:
+    r"""Yield the pairs of transfer_output_remaps; a backslash keeps `=` and `;` from parting."""
+    parts: list[list[str]] = [[""]]
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == "\\" and text[at + 1 : at + 2] in ("=", ";", "\\"):
+            parts[-1][-1] += text[at + 1]
+            at += 1
+        elif char == ";":
+            parts.append([""])
+        elif char == "=" and len(parts[-1]) == 1:
+            parts[-1].append("")
+        else:
+            parts[-1][-1] += char
+        at += 1
+    for part in parts:
+        if len(part) == 2 and part[0].strip():
+            yield part[0].strip(), part[1].strip()
+
+
+def _untyped(name: str) -> str:
+    """Return the type of a command that is in no table: +Attr, and a resource of some pool."""
+    return "expression" if name.startswith(("my.", "request_", "require_")) else "text"
+
+
+def _with(found: Field[Any], value: T) -> Field[T]:
+    return replace(found, value=value)

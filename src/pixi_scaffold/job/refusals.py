@@ -1,0 +1,314 @@
+"""What condor_submit stops at in a job: values that it refuses, and commands that exclude others.
+
+What stands in files (an executable that is missing) is not looked at here. Source: the Set...()
+functions of submit_utils.cpp, HTCondor 25; the tests compare with condor_submit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pixi_scaffold.job.classad import ExpressionError, Literal, Operation, attributes, parse
+from pixi_scaffold.job.commands import CommandSpec, specs
+from pixi_scaffold.job.description import Command
+from pixi_scaffold.job.evaluate import as_switch
+from pixi_scaffold.job.fields import Field
+from pixi_scaffold.job.meaning import Meaning
+from pixi_scaffold.job.values import expression_advice
+from pixi_scaffold.job.words import parse_size
+
+_INCOMPATIBLE = ("if_needed", "on_exit_or_evict")
+NEWER = "from 25.10 on"
+_GRIDS = ("arc", "azure", "batch", "condor", "ec2", "gce", "lsf", "nqs", "pbs", "sge")
+_OLD_GRIDS = ("blah", "naregi")
+_DEFERRAL = (
+    "deferral_time",
+    "cron_window",
+    "deferral_window",
+    "cron_prep_time",
+    "deferral_prep_time",
+)
+_CRON = ("cron_minute", "cron_hour", "cron_day_of_month", "cron_month", "cron_day_of_week")
+_KEYS = re.compile(r"(?:s3|aws|gs)_(?:secret_)?access_key(?:_id)?_file$")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that condor_submit stops at.
+
+    kind: the type of the value (data/commands.toml), `missing`, or `together` for commands that
+    exclude each other. versions: which releases of HTCondor refuse it (`before 25.10`); empty: all.
+    """
+
+    kind: str
+    message: str
+    fix: str
+    command: Command | None = None
+    versions: str = ""
+
+
+def refusals(job: Meaning) -> Iterator[Refusal]:
+    """Yield what condor_submit refuses; it would stop at the first."""
+    yield from _values(job)
+    yield from _universe(job)
+    yield from _transfer(job)
+    yield from _executable(job)
+    yield from _deferral(job)
+    yield from _names(job)
+    yield from _retries_with_more_memory(job)
+
+
+def _values(job: Meaning) -> Iterator[Refusal]:
+    """Yield each value that is not of its command's type, where the command is looked at at all."""
+    for name, field in job.fields.items():
+        if not field.refused or field.command is None or not _counts(job, name):
+            continue
+        spec = specs().get(name) or CommandSpec(name, "expression")
+        what = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
+        if field.text == field.command.spelled:
+            what = field.refused
+        yield Refusal(spec.type, what, field.fix, field.command, field.versions)
+
+
+def _counts(job: Meaning, name: str) -> bool:
+    """Whether condor_submit looks at a command of this job."""
+    if name.startswith("gpus_") or name == "require_gpus":
+        return job.requests.gpus.said and job.requests.gpus.text.lower() != "undefined"
+    if name.startswith("vm_"):
+        return job.universe.value == "vm"
+    if name in ("arguments", "arguments2"):
+        return not job.shell.said
+    if name == "max_idle":
+        return not job.of("max_materialize").said
+    if name in ("cron_window", "deferral_window", "cron_prep_time", "deferral_prep_time"):
+        return any(job.of(one).said for one in ("deferral_time", *_CRON))
+    return not name.startswith("retry_request_")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 50 else f"{line[:47]}..."
+
+
+def _together(field: Field[Any], message: str, fix: str) -> Refusal:
+    return Refusal("together", message, fix, field.command)
+
+
+def _universe(job: Meaning) -> Iterator[Refusal]:
+    said, universe = job.of("universe"), job.universe.value
+    docker, container = job.of("docker_image"), job.of("container_image")
+    may_contain = universe in ("container", "docker", "local")
+    if docker.said and container.said and may_contain:
+        message = "docker_image and container_image are set: only one of them can be"
+        yield _together(container, message, "keep one of the two")
+    elif universe == "docker" and not docker.said:
+        yield Refusal(
+            "missing", "a docker job needs docker_image", "add: docker_image = NAME", said.command
+        )
+    elif universe == "container" and not docker.said and not container.said:
+        what = "a container job needs container_image or docker_image"
+        yield Refusal("missing", what, "add: container_image = FILE.sif", said.command)
+    if may_contain and re.match(r"\"?\s*(instance|library|shub)://", container.text):
+        yield Refusal(
+            "text",
+            "HTCondor fetches no such image",
+            "use docker:// or a .sif file",
+            container.command,
+        )
+    if universe == "grid":
+        grid = job.of("grid_resource")
+        if not grid.said or grid.text.split(" ")[0].lower() not in (*_GRIDS, *_OLD_GRIDS):
+            what = f"a grid job needs grid_resource to begin with one of: {', '.join(_GRIDS)}"
+            yield Refusal(
+                "missing", what, "add: grid_resource = batch slurm", grid.command or said.command
+            )
+    parallel = universe == "parallel" or job.of("want_parallel_scheduling").value is True
+    if parallel and not job.of("machine_count").said:
+        yield Refusal(
+            "missing", "a parallel job needs machine_count", "add: machine_count = 2", said.command
+        )
+    if universe == "vm" and not job.of("vm_type").said:
+        yield Refusal("missing", "a vm job needs vm_type", "add: vm_type = kvm", said.command)
+    if universe == "java" and not job.arguments.said:
+        yield Refusal(
+            "missing",
+            "a java job needs the class in arguments",
+            "add: arguments = CLASS",
+            said.command,
+        )
+
+
+def _transfer(job: Meaning) -> Iterator[Refusal]:
+    """Yield contradictions about the transfer of files (SetTransferFiles)."""
+    should, when = job.of("should_transfer_files"), job.of("when_to_transfer_output")
+    fix, said = "should_transfer_files = YES", f"should_transfer_files = {should.text.upper()}"
+    if job.transfers.value == "no":
+        yield from _files_without_transfer(job, said, fix)
+        if when.said and job.eviction.when.value != "never":
+            yield _together(when, f"{_line(when)} with {said}", fix)
+    elif when.said and job.eviction.when.value == "never":
+        yield _together(when, f"{_line(when)}, and files are transferred", "remove the line")
+    elif should.said and (job.transfers.value, job.eviction.when.value) == _INCOMPATIBLE:
+        yield _together(when, f"{_line(when)} with {said}", fix)
+    if job.of("output_destination").said and job.of("output_directory").said:
+        message = "output_destination and output_directory are set"
+        yield _together(job.of("output_directory"), message, "keep one of the two")
+    remaps = job.of("transfer_output_remaps")
+    if remaps.said and not remaps.text.startswith('"'):
+        message = f"{_line(remaps)}: HTCondor before 24.0.5 wants double quotes around it"
+        better = f'write: transfer_output_remaps = "{remaps.text}"'
+        yield Refusal("quoting", message, better, remaps.command, "before 24.0.5")
+    yield from _buckets(job)
+
+
+def _files_without_transfer(job: Meaning, said: str, fix: str) -> Iterator[Refusal]:
+    """Yield the first of the lists of files, and the executable, that cannot be transferred."""
+    image = job.image.value
+    fields: list[Field[Any]] = [job.inputs, job.outputs]
+    fields += [job.image] if image is not None and image.travels else []
+    for field in fields:
+        if field.command is not None and field.said:
+            yield _together(field, f"{field.command.spelled} is set with {said}", fix)
+            break
+    executable = job.of("transfer_executable")
+    if executable.said and as_switch(executable.text) is not False:
+        yield _together(executable, f"{_line(executable)} with {said}", fix)
+
+
+def _buckets(job: Meaning) -> Iterator[Refusal]:
+    """Yield an s3:// or gs:// URL without its keys."""
+    urls = (*job.inputs.value, job.of("output_destination").text, *job.remaps.value.values())
+    bucket = next((url for url in urls if re.match("(?:s3|gs)://", url, re.IGNORECASE)), "")
+    keys = {
+        "secret" in name for name, field in job.fields.items() if field.said and _KEYS.match(name)
+    }
+    if bucket and len(keys) < 2 and job.transfers.value != "no":
+        fix = "add: s3_access_key_id_file = FILE, and s3_secret_access_key_file = FILE"
+        yield Refusal("missing", f"{bucket} needs the files with its keys", fix, job.inputs.command)
+
+
+def _line(field: Field[Any]) -> str:
+    return f"{field.command.spelled} = {_short(field.text)}" if field.command else ""
+
+
+def _executable(job: Meaning) -> Iterator[Refusal]:
+    needless = job.shell.said or job.universe.value in ("container", "docker", "")
+    if not job.executable.said and not needless:
+        yield Refusal(
+            "missing", "no executable is set", "add: executable = FILE", job.executable.command
+        )
+    for one in ("arguments", "environment"):
+        allowed = job.of(f"allow_{one}_v1")
+        both = job.of(one).said and job.of(f"{one}2").said
+        if both and as_switch(allowed.text) is not True and not job.shell.said:
+            yield _together(job.of(f"{one}2"), f"{one} and {one}2 are set", "keep one of the two")
+    if job.universe.value == "vm":
+        for name in ("input", "output", "error"):
+            if job.of(name).said and job.of(name).text != "/dev/null":
+                yield _together(job.of(name), f"a vm job has no {name}", "remove the line")
+
+
+def _deferral(job: Meaning) -> Iterator[Refusal]:
+    wanted = [name for name in ("deferral_time", *_CRON) if job.of(name).said]
+    if wanted and job.universe.value == "scheduler":
+        yield _together(
+            job.of(wanted[0]),
+            f"{wanted[0]} does not work in the scheduler universe",
+            "universe = local",
+        )
+    for name in _DEFERRAL if wanted else ():
+        field = job.of(name)
+        if field.said and not field.refused and not field.unknown and not _not_negative(field.text):
+            message = f"{_line(field)}: it is no whole number of seconds"
+            yield Refusal(
+                "integer", message, "write a whole number, or an expression", field.command
+            )
+
+
+def _not_negative(text: str) -> bool:
+    """Whether an expression is not a literal, or a whole number from 0 on."""
+    found = parse(text)
+    if isinstance(found, Operation) and found.operator in ("-", "+"):
+        found = found.operands[0] if found.operator == "+" else Literal(-1.0)
+    if not isinstance(found, Literal):
+        return True
+    return isinstance(found.value, int) and not isinstance(found.value, bool)
+
+
+def _names(job: Meaning) -> Iterator[Refusal]:
+    """Yield names that are none, and numbers out of what an integer holds."""
+    limits = job.of("concurrency_limits")
+    for limit in re.split(r"[,\s]+", limits.text) if not limits.unknown else ():
+        if limit and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?(:.*)?", limit, re.ASCII):
+            message = f"{_line(limits)}: {limit} is no name of a limit"
+            yield Refusal("text", message, "write a name, or NAME:NUMBER", limits.command)
+    if limits.said and job.of("concurrency_limits_expr").said:
+        yield _together(
+            limits, "concurrency_limits and concurrency_limits_expr are set", "keep one"
+        )
+    for name in ("accounting_group", "accounting_group_user"):
+        field = job.of(name)
+        if re.search(r"\s", field.text):
+            yield Refusal(
+                "text", f"{_line(field)}: there is a space in it", "write one word", field.command
+            )
+    for name in ("image_size", "disk_usage"):
+        field = job.of(name)
+        if isinstance(field.value, int) and field.value < 1:
+            yield Refusal(
+                "size", f"{_line(field)}: it must be at least 1 KiB", "write a size", field.command
+            )
+    history = job.of("job_machine_attrs_history_length")
+    dag = job.of("dagman_job_id")
+    for field in (history, dag):
+        if isinstance(field.value, int) and not 0 <= field.value < 1 << 31:
+            yield Refusal(
+                "integer",
+                f"{_line(field)}: it is out of range",
+                "write a number from 0 on",
+                field.command,
+            )
+    requirements = job.of("requirements")
+    if requirements.said and not requirements.refused and not requirements.unknown:
+        named = {reference.name.lower() for reference in attributes(requirements.text)}
+        if "requirements" in named:
+            yield Refusal(
+                "expression",
+                "requirements refers to itself",
+                "write $(requirements)",
+                requirements.command,
+            )
+
+
+def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
+    """Yield what is wrong with retry_request_memory and its kin, which are of HTCondor 25.10."""
+    for what, unit in (("memory", 1 << 20), ("disk", 1 << 10)):
+        if parse_size(job.of(f"request_{what}").text, unit) is None:
+            continue  # they are not looked at
+        listed = job.of(f"retry_request_{what}")
+        most = job.of(f"retry_request_{what}_max")
+        for field in (listed, most) if not listed.said else (listed,):
+            if field.said and field.refused and not field.versions:
+                yield Refusal(
+                    "size", f"{_line(field)}: {field.refused}", field.fix, field.command, NEWER
+                )
+        increase = job.of(f"retry_request_{what}_increase")
+        if increase.said and not listed.said and not increase.unknown:
+            yield from _increase(increase, f"request{what}", unit)
+
+
+def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]:
+    size = parse_size(field.text, unit)
+    if size is not None:
+        good = size > 0
+    else:
+        try:
+            good = attribute in {r.name.lower() for r in attributes(field.text)}
+        except ExpressionError:
+            good = False
+    if not good:
+        message = f"{_line(field)}: it is no size, and no expression of {attribute}"
+        yield Refusal("size", message, expression_advice(field.text), field.command, NEWER)
