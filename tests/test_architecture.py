@@ -34,8 +34,9 @@ MAY_IMPORT = {
     | {"job", "rules", "rehearsal"},
     "new": {"errors", "system", "report", "template", "lock", "check"},
     "update": {"errors", "system", "report", "template", "workspace", "lock", "rules", "check"},
+    "doctor": {"errors", "system", "report", "workspace", "lock", "environment"},
     "cli": {"errors", "system", "report", "lock", "starter", "environment", "rules", "rehearsal"}
-    | {"check", "new", "update"},
+    | {"check", "new", "update", "doctor"},
     "__main__": {"cli"},
     "errors": set(),
     "__init__": set(),

@@ -12,6 +12,7 @@ from pixi_scaffold.report import (
     Progress,
     Report,
     Run,
+    Verdict,
     go_to,
     in_folder,
     versions,
@@ -86,7 +87,8 @@ def new(request: NewRequest, progress: Progress) -> Report:
     rendered = _render(request, data, run)
     if not request.check:
         go = (*go_to(rendered.folder), f"{program()} check --train")
-        return Report("new", run.results, NewFacts(rendered), go)
+        verdict = Verdict(True, f"{rendered.folder.name} is made; nothing of it was checked")
+        return Report("new", run.results, NewFacts(rendered), go, verdict=verdict)
     report = _prove(rendered, stand_in, request.engine, run)
     write_receipt(rendered.folder, report)
     return report
@@ -108,7 +110,13 @@ def _prove(rendered: Rendered, stand_in: str | None, engine: str, run: Run) -> R
     finally:
         if (folder / ".git").is_dir() and (folder / "pixi.lock").is_file():
             amend_first_commit(folder, ["pixi.lock"])
-    return Report("new", run.results, NewFacts(rendered, proof.facts), proof.next_commands)
+    return Report(
+        "new",
+        run.results,
+        NewFacts(rendered, proof.facts),
+        proof.next_commands,
+        verdict=proof.verdict,
+    )
 
 
 def _channel(request: NewRequest) -> tuple[str | None, dict[str, Any]]:

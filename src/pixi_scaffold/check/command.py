@@ -12,9 +12,10 @@ from typing import Any
 from pixi_scaffold.check import jobs, workspace
 from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, run_stages, stage
+from pixi_scaffold.check.verdict import Judged, verdict
 from pixi_scaffold.errors import ManifestError, UsageError
 from pixi_scaffold.job import TYPICAL
-from pixi_scaffold.report import Progress, Report, Run, go_to, versions, write_receipt
+from pixi_scaffold.report import Progress, Report, Run, Verdict, go_to, versions, write_receipt
 from pixi_scaffold.system import NOT_REGULAR, exists, is_folder, program, unreadable, which
 from pixi_scaffold.workspace import find_manifest
 
@@ -72,6 +73,7 @@ class Proof:
     """What was found out about a project, and what to type next."""
 
     facts: CheckFacts
+    verdict: Verdict
     next_commands: tuple[str, ...]
 
 
@@ -79,7 +81,15 @@ def prove(root: Path, request: CheckRequest, run: Run) -> Proof:
     """Run all stages of a project that was just made, as further steps of `run`."""
     context = Context(root, request, run.progress, makes_lock=True)
     outcomes = run_stages([s for s in STAGES if s is not SLOTS], context, run)
-    return Proof(CheckFacts(outcomes), next_commands(root, outcomes))
+    judged = Judged(
+        root,
+        outcomes.of(MANIFEST),
+        outcomes.of(LOCK),
+        outcomes.of(TRAIN),
+        outcomes.of(REHEARSE),
+        run.results,
+    )
+    return Proof(CheckFacts(outcomes), verdict(judged), next_commands(root, outcomes))
 
 
 def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:

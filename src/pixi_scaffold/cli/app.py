@@ -16,6 +16,7 @@ import typer
 from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel
 from pixi_scaffold.cli.check import check
+from pixi_scaffold.cli.doctor import doctor
 from pixi_scaffold.cli.lock import lock
 from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
 )
-for command in (new, lock, pack, rehearse, check, update, status):
+for command in (new, lock, pack, rehearse, check, update, status, doctor):
     app.command()(command)
 app.add_typer(channel.app, name="channel")
 

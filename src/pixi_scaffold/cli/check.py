@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pixi_scaffold.cli.options import EngineOption, Json
+from pixi_scaffold.cli.options import EngineOption, Json, Verbose
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.system import expanded
@@ -59,6 +59,7 @@ def check(
         Literal["text", "github", "sarif"],
         typer.Option("--format", help="text, GitHub's annotations, or SARIF."),
     ] = "text",
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a workspace or a job.
@@ -69,7 +70,7 @@ def check(
     from pixi_scaffold.check import CheckRequest
     from pixi_scaffold.check import check as run
 
-    with session_of("check", as_json, output) as session:
+    with session_of("check", as_json, output, verbose=verbose) as session:
         if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
         if as_json and output != "text":

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pixi_scaffold.cli.options import EngineOption, Json, read_answers
+from pixi_scaffold.cli.options import EngineOption, Json, Verbose, read_answers
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.system import expanded
 
@@ -45,6 +45,7 @@ def new(
     no_git: Annotated[
         bool, typer.Option("--no-git", help="Do not make it a git repository.")
     ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Make a project and prove that it works.
@@ -55,7 +56,7 @@ def new(
     from pixi_scaffold.new import NewRequest
     from pixi_scaffold.new import new as make
 
-    with session_of("new", as_json) as session:
+    with session_of("new", as_json, verbose=verbose) as session:
         request = NewRequest(
             destination=_named(expanded(destination)),
             template=template,

@@ -10,6 +10,9 @@ import typer
 from pixi_scaffold.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to stderr.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Also print the table of all stages.")
+]
 EngineOption = Annotated[
     Literal["auto", "pixi", "rattler"],
     typer.Option(help="What locks: auto (Pixi when it is there), pixi or rattler."),

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 class Session:
     """One command's output: where progress goes and how its report is shown."""
 
-    def __init__(self, command: str, as_json: bool, output: str = "text") -> None:
+    def __init__(
+        self, command: str, as_json: bool, output: str = "text", *, verbose: bool = False
+    ) -> None:
         from pixi_scaffold.report import out_and_err, progress_for
 
         self.command, self.as_json, self.output = command, as_json, output
+        self.verbose = verbose
         self.out, self.err = out_and_err()
         self.display = progress_for(self.err if as_json or output != "text" else self.out)
 
@@ -47,7 +50,7 @@ class Session:
 
             print_status(report, self.out)
         else:
-            print_report(report, self.out)
+            print_report(report, self.out, self.display.told, verbose=self.verbose)
         sys.stdout.flush()
         if report.exit_code:
             raise typer.Exit(report.exit_code)
@@ -86,9 +89,11 @@ class Session:
 
 
 @contextmanager
-def session_of(command: str, as_json: bool, output: str = "text") -> Iterator[Session]:
+def session_of(
+    command: str, as_json: bool, output: str = "text", *, verbose: bool = False
+) -> Iterator[Session]:
     """Run a command's body; every way out of it has a message and a documented exit code."""
-    session = Session(command, as_json, output)
+    session = Session(command, as_json, output, verbose=verbose)
     try:
         yield session
     except ScaffoldError as error:

@@ -20,6 +20,8 @@ class Training:
     """As PyTorch calls it: cpu, cuda, mps."""
     torch: str
     """PyTorch's version."""
+    accuracy: float | None = None
+    """On the test data at the end, 0 to 1, where the program measures it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the receipt has it."""
@@ -40,6 +42,7 @@ def read_training(run: Path) -> Training:
             float(rows[-1]["train_loss"]),
             str(config["device"]),
             str(config["torch"]),
+            None if "test_accuracy" not in rows[-1] else float(rows[-1]["test_accuracy"]),
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise ScaffoldError(

@@ -14,6 +14,7 @@ from pixi_scaffold.report.result import (
     Result,
     Silent,
     Status,
+    Verdict,
     go_to,
     in_folder,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "Step",
     "Steps",
+    "Verdict",
     "github",
     "go_to",
     "in_folder",

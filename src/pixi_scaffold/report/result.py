@@ -70,6 +70,15 @@ class NoFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it ended, for people: one line, and a line each for what it does not stand for."""
+
+    good: bool
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All steps of one command, the facts it established, and what to type next."""
 
@@ -79,6 +88,8 @@ class Report:
     next_commands: tuple[str, ...] = ()
     incomplete: bool = False
     """Whether a part was skipped that the user wanted without fail (check --strict)."""
+    verdict: Verdict | None = None
+    """In place of the table, where there is one."""
 
     @property
     def skipped(self) -> Sequence[Mapping[str, str]]:
@@ -101,29 +112,30 @@ class Report:
         """0 when all that ran passed, 3 when a check failed."""
         return EXIT_CHECK if self.failed or self.incomplete else EXIT_OK
 
-    def table(self, width: int) -> list[tuple[str, Status | None]]:
-        """Return the steps as lines of at most `width` columns; the heading has no status."""
-        rows: list[tuple[str, str, str, str, Status | None]] = [
-            ("stage", "status", "time", "detail", None)
-        ]
-        for r in self.results:
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """(what, why) for what was skipped and is no step of its own: a platform, a file."""
+        names = {r.name for r in self.results}
+        return tuple((s["what"], s["why"]) for s in self.skipped if s["what"] not in names)
+
+    def table(
+        self, width: int, results: Sequence[Result] | None = None
+    ) -> list[tuple[str, Status | None]]:
+        """Return steps as lines of at most `width` columns; the heading has no status.
+
+        results: those to list, default all; the parts that were skipped always are.
+        """
+        rows: list[tuple[str, str, str, str, Status | None]] = []
+        for r in self.results if results is None else results:
             seconds = "" if r.status is Status.SKIPPED else f"{r.seconds:.1f} s"
             rows.append((r.name, str(r.status), seconds, r.detail, r.status))
-        names = {r.name for r in self.results}
-        for item in self.skipped:
-            if item["what"] not in names:  # a part of a step: a platform
-                rows.append(("", "skipped", "", f"{item['what']}: {item['why']}", Status.SKIPPED))
-        first, second, third = (max(len(str(row[i])) for row in rows) for i in range(3))
-        room = max(width - first - second - third - 6, 20)
-        lines: list[tuple[str, Status | None]] = []
-        for name, status, seconds, detail, kind in rows:
-            head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
-            for number, part in enumerate(
-                textwrap.wrap(detail, room, break_on_hyphens=False) or [""]
-            ):
-                indent = head if number == 0 else " " * len(head)
-                lines.append(((indent + part).rstrip(), kind))
-        return lines
+            if r.status is Status.SKIPPED and r.hint:
+                rows.append(("", "", "", f"next: {r.hint}", r.status))
+        if rows:
+            rows.insert(0, ("stage", "status", "time", "detail", None))
+        for what, why in self.parts:
+            rows.append(("", "skipped", "", f"{what}: {why}", Status.SKIPPED))
+        return _aligned(rows, width)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the versioned document."""
@@ -140,6 +152,22 @@ class Report:
     def to_json(self) -> str:
         """Return the versioned document as JSON text with a newline at the end."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def _aligned(
+    rows: Sequence[tuple[str, str, str, str, Status | None]], width: int
+) -> list[tuple[str, Status | None]]:
+    first, second, third = (max((len(str(row[i])) for row in rows), default=0) for i in range(3))
+    room = max(width - first - second - third - 6, 20)
+    lines: list[tuple[str, Status | None]] = []
+    for name, status, seconds, detail, kind in rows:
+        head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
+        for number, part in enumerate(
+            textwrap.wrap(detail, room, break_on_hyphens=False, break_long_words=False) or [""]
+        ):
+            indent = head if number == 0 else " " * len(head)
+            lines.append(((indent + part).rstrip(), kind))
+    return lines
 
 
 def go_to(folder: Path) -> tuple[str, ...]:

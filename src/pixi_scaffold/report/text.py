@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TextIO
 
-from pixi_scaffold.report.result import Report, Result, Status
+from pixi_scaffold.report.result import Report, Result, Status, Verdict
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -38,12 +39,25 @@ def sayer(stream: TextIO) -> Say:
     return lambda text, style: console.print(Text(text, style=style), soft_wrap=True)
 
 
-def print_report(report: Report, stream: TextIO) -> None:
-    """Print the table of steps, what failed and why, and the next commands."""
+def print_report(
+    report: Report, stream: TextIO, told: Collection[Result] = (), *, verbose: bool = False
+) -> None:
+    """Print how it ended: the steps, what failed and why, and the next commands.
+
+    told: steps that were printed as they ended, and are not printed again. A verdict stands for
+    the table, unless that is wanted, too (verbose).
+    """
     say = sayer(stream)
-    say("", "")
-    for line, status in report.table(shutil.get_terminal_size().columns):
-        say(line, _STYLES[status] if status else "bold")
+    width = shutil.get_terminal_size().columns
+    if report.verdict is None or verbose:
+        rows = [r for r in report.results if verbose or r not in told]
+        lines = report.table(width, rows)
+        if lines:
+            say("", "")
+        for line, status in lines:
+            say(line, _STYLES[status] if status else "bold")
+    if report.verdict is not None:
+        _print_verdict(report.verdict, width, say)
     for result in report.results:
         if result.status is Status.FAILED:
             say("", "")
@@ -61,6 +75,17 @@ def print_report(report: Report, stream: TextIO) -> None:
         say("next", "bold")
         for command in report.next_commands:
             say(f"  {command}", "")
+
+
+def _print_verdict(verdict: Verdict, width: int, say: Say) -> None:
+    say("", "")
+    for line in textwrap.wrap(verdict.text, width, break_on_hyphens=False):
+        say(line, "bold green" if verdict.good else "bold yellow")
+    for note in verdict.notes:
+        for line in textwrap.wrap(
+            note, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        ):
+            say(line, "")
 
 
 def print_error(message: str, lines: tuple[str, ...], hint: str, stream: TextIO) -> None:
@@ -81,6 +106,7 @@ class PlainProgress:
         self.every = every
         self.last = 0.0
         self.name = ""
+        self.told: list[Result] = []
 
     def start(self, name: str) -> None:
         self.name, self.last = name, time.monotonic()
@@ -98,6 +124,7 @@ class PlainProgress:
         self.stream.flush()
 
     def finish(self, result: Result) -> None:
+        self.told.append(result)
         self.note(f"{result.name}: {result.status} in {result.seconds:.1f} s: {result.detail}")
 
     def close(self) -> None:
@@ -121,6 +148,7 @@ class LiveProgress:
             console=self.console,
         )
         self.live: Live | None = None
+        self.told: list[Result] = []
         self.task = self.bars.add_task("", stage="", total=None, visible=False)
 
     def start(self, name: str) -> None:
@@ -144,6 +172,7 @@ class LiveProgress:
     def finish(self, result: Result) -> None:
         from rich.text import Text
 
+        self.told.append(result)
         line = Text(f"{result.status:<8}", style=_STYLES[result.status])
         line.append(f"{result.name:<10}", style="bold").append(f"{result.seconds:6.1f} s  ")
         line.append(result.detail, style="default")

@@ -1,0 +1,235 @@
+"""What this machine has of what a project needs: one line each, with what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.environment import host_platform
+from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError, Skipped
+from pixi_scaffold.lock import channel_url, choose, read_lock, unreachable
+from pixi_scaffold.report import Progress, Report, Run, Silent, Status
+from pixi_scaffold.system import TimedOut, program, run, which
+from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
+
+ENVIRONMENT = "default"
+GIT = (2, 38)
+"""The oldest git whose merge-tree can write a tree, which `update` needs."""
+PATIENCE = 10.0
+"""Seconds that a program has to answer."""
+_GIB = 1 << 30
+_UNPACKED = 3
+"""What an environment takes when it is installed, as a multiple of its download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a probe found: skipped means not there, and the project works without it."""
+
+    status: Status
+    detail: str
+    hint: str = ""
+
+
+Probe = Callable[[Path, Workspace | None], Answer]
+
+
+def _good(detail: str) -> Answer:
+    return Answer(Status.PASSED, detail)
+
+
+def _missing(detail: str, hint: str) -> Answer:
+    return Answer(Status.SKIPPED, detail, hint)
+
+
+def _bad(detail: str, hint: str) -> Answer:
+    return Answer(Status.FAILED, detail, hint)
+
+
+def _ask(*argv: str) -> str | None:
+    """Return what a program prints; None when it is not there, fails or does not answer."""
+    if which(argv[0]) is None:
+        return None
+    try:
+        done = run(list(argv), timeout=PATIENCE, warnings=False)
+    except (TimedOut, ScaffoldError):
+        return None
+    return done.output.strip() if done.code == 0 else None
+
+
+def python(_folder: Path, _workspace: Workspace | None) -> Answer:
+    """Say which Python runs this."""
+    return _good(f"{platform.python_version()} on {platform.machine()} {platform.system()}")
+
+
+def git(folder: Path, _workspace: Workspace | None) -> Answer:
+    """Look for git, new enough for updates, and for who commits with it."""
+    said = _ask("git", "--version")
+    if said is None:
+        return _bad("git is not on PATH", "install git: https://git-scm.com/downloads")
+    numbers = re.search(r"(\d+)\.(\d+)", said)
+    version = said.removeprefix("git version ")
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < GIT:
+        oldest = ".".join(map(str, GIT))
+        return _bad(f"git {version}; updates need {oldest}", f"install git {oldest} or newer")
+    who = {
+        key: _ask("git", "-C", str(folder), "config", f"user.{key}") for key in ("name", "email")
+    }
+    lacking = [key for key, value in who.items() if not value]
+    if lacking:
+        commands = "; ".join(f'git config --global user.{key} "..."' for key in lacking)
+        return _missing(f"git {version} does not know your {' and '.join(lacking)}", commands)
+    return _good(f"git {version}, commits as {who['name']} <{who['email']}>")
+
+
+def pixi(_folder: Path, workspace: Workspace | None) -> Answer:
+    """Look for Pixi, and whether the manifest accepts it."""
+    said = _ask("pixi", "--version")
+    if said is None:
+        return _missing(
+            "not on PATH; new, lock and check work without it",
+            "to have `pixi run`: https://pixi.sh/latest/installation",
+        )
+    if workspace is not None:
+        choice = choose(workspace)
+        if choice.engine.name != "pixi":
+            return _bad(choice.why, "pixi self-update")
+    return _good(said)
+
+
+def channels(_folder: Path, workspace: Workspace | None) -> Answer:
+    """Ask the channels that packages come from."""
+    names = ("conda-forge",) if workspace is None else workspace.channels
+    problem = unreachable([channel_url(name) for name in names])
+    if problem is None:
+        return _good(f"{', '.join(names)} answers")
+    return _missing(
+        f"does not answer: {problem}",
+        f"check the network or the proxy; to train meanwhile: {program()} check --train",
+    )
+
+
+def gpu(_folder: Path, workspace: Workspace | None) -> Answer:
+    """Look for a GPU's driver, and say which of the workspace's platforms this machine gets."""
+    from rattler import VirtualPackage, VirtualPackageOverrides
+
+    found = [v.into_generic() for v in VirtualPackage.detect(VirtualPackageOverrides.from_env())]
+    driver = next((str(v.version) for v in found if v.name.normalized == "__cuda"), None)
+    has = "no NVIDIA driver" if driver is None else f"driver for CUDA {driver}"
+    if workspace is None:
+        return _good(has)
+    try:
+        taken = host_platform(workspace, ENVIRONMENT, None)
+    except Skipped as skip:
+        return _bad(f"{has}; {skip.reason}", "add this machine's platform to the manifest")
+    wants = [v.version for p in workspace.platforms for v in p.declared if v.name == "__cuda"]
+    uses = any(v.name == "__cuda" for v in taken.declared)
+    if driver is not None and wants and not uses:
+        oldest = min(wants, key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
+        return _missing(
+            f"{has} is older than CUDA {oldest}: this machine gets {taken.name}",
+            "install a newer driver: https://www.nvidia.com/drivers",
+        )
+    return _good(f"{has}: this machine gets {taken.name}")
+
+
+def htcondor(_folder: Path, _workspace: Workspace | None) -> Answer:
+    """Ask HTCondor's queue and its pool."""
+    said = _ask("condor_version")
+    if said is None:
+        return _missing(
+            "not on PATH: jobs are submitted on an access point of the pool",
+            f"here, rehearse them: {program()} rehearse",
+        )
+    found = re.search(r"CondorVersion: (\S+)", said)
+    version = found[1] if found else "of an unknown version"
+    if _ask("condor_q", "-totals") is None:
+        return _missing(
+            f"HTCondor {version}, and no queue answers here", "log in to an access point"
+        )
+    slots = _ask("condor_status", "-af", "Name")
+    if slots is None:
+        return _missing(
+            f"HTCondor {version}, its queue answers, its pool does not", "condor_status"
+        )
+    return _good(f"HTCondor {version}: queue and pool answer, {len(slots.splitlines())} slots")
+
+
+def disk(folder: Path, workspace: Workspace | None) -> Answer:
+    """Look for room for the environment, as large as its lock says."""
+    free = shutil.disk_usage(folder).free
+    has = f"{free / _GIB:.0f} GiB free"
+    size = _download(workspace)
+    if size is None:
+        return _good(has)
+    needs = f"{_UNPACKED * size / _GIB:.1f} GiB for the environment"
+    if free < _UNPACKED * size:
+        return _bad(f"{has}, {needs} needed", "free some space, or clone it elsewhere")
+    return _good(f"{has}, about {needs} needed")
+
+
+def _download(workspace: Workspace | None) -> int | None:
+    """Return how many bytes the environment is to download here; None when that is not known."""
+    try:
+        if workspace is None or not workspace.lock_file.is_file():
+            return None
+        lock = read_lock(workspace.lock_file)
+        records = lock.records(ENVIRONMENT, host_platform(workspace, ENVIRONMENT, lock)) or ()
+    except (ScaffoldError, Skipped):
+        return None
+    return sum(record.size or 0 for record in records)
+
+
+def container(_folder: Path, _workspace: Workspace | None) -> Answer:
+    """Look for what builds and runs container images."""
+    for name in ("apptainer", "singularity"):
+        if said := _ask(name, "--version"):
+            return _good(said)
+    return _missing(
+        "apptainer is not on PATH; only the delivery `container` needs it",
+        "https://apptainer.org/docs/admin/latest/installation.html",
+    )
+
+
+PROBES: dict[str, Probe] = {
+    "python": python,
+    "git": git,
+    "pixi": pixi,
+    "channels": channels,
+    "gpu": gpu,
+    "htcondor": htcondor,
+    "disk": disk,
+    "container": container,
+}
+
+
+def doctor(folder: Path, progress: Progress) -> Report:
+    """Look at this machine, and at the workspace in `folder` if there is one; return the report.
+
+    All probes run at once. What the project works without is skipped, with what would bring it; a
+    failed probe is something that must be mended. Raises ScaffoldError for a manifest that cannot
+    be read.
+    """
+    try:
+        workspace = read_manifest(find_manifest(folder))
+    except NoWorkspaceError:
+        workspace = None
+    progress.start("looking")
+    steps = Run(Silent())
+    with ThreadPoolExecutor(len(PROBES)) as pool:
+        asked = {name: pool.submit(probe, folder, workspace) for name, probe in PROBES.items()}
+        for name, future in asked.items():
+            with steps.step(name, catch=True) as step:
+                answer = future.result()
+                if answer.status is Status.PASSED:
+                    step.passed(answer.detail)
+                elif answer.status is Status.FAILED:
+                    step.failed(answer.detail, hint=answer.hint)
+                else:
+                    step.skipped(answer.detail, answer.hint)
+    return Report("doctor", steps.results)

@@ -1,0 +1,87 @@
+"""What `doctor` says of machines that lack something, each made so with the real tools."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.doctor import PROBES, doctor
+from pixi_scaffold.report import Result, Silent, Status
+from tests.support.server import closed
+
+MANIFEST = """\
+[workspace]
+name = "w"
+channels = ["conda-forge"]
+platforms = [{ name = "gpu", platform = "linux-64", cuda = "12.0" }, { name = "cpu", platform = "linux-64" }]
+[dependencies]
+python = ">=3.11"
+"""
+
+
+@pytest.fixture(autouse=True)
+def nobody_answers(mirror: Callable[[str], None]) -> None:
+    """conda-forge is asked on loopback, where nobody is."""
+    mirror(closed())
+
+
+def look(folder: Path) -> dict[str, Result]:
+    return {result.name: result for result in doctor(folder, Silent()).results}
+
+
+def only(names: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave only these programs on PATH."""
+    for name in names.split():
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_each_line_says_what_to_do(tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert list(found) == list(PROBES)
+    for result in found.values():
+        assert result.detail
+        assert result.status is Status.PASSED or result.hint, result
+
+
+def test_a_name_for_commits(tmp_path: Path, user: Path) -> None:
+    assert "does not know your name and email" in look(tmp_path)["git"].detail
+    for key in ("name", "email"):
+        subprocess.run(["git", "config", "--global", f"user.{key}", "Ada"], check=True)
+    assert "commits as Ada <Ada>" in look(tmp_path)["git"].detail
+
+
+def test_without_git_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only("true", tmp_path, monkeypatch)
+    report = doctor(tmp_path, Silent())
+    assert [r.name for r in report.failed] == ["git"]
+    assert report.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [
+        ("12.4", "driver for CUDA 12.4: this machine gets gpu"),
+        ("11.8", "driver for CUDA 11.8 is older than CUDA 12.0: this machine gets cpu"),
+        ("", "no NVIDIA driver: this machine gets cpu"),
+    ],
+)
+def test_the_driver_decides_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, says: str
+) -> None:
+    # Pixi 0.77 on such hosts takes the same platforms (11.8: the CPU's; 12.0 and newer: CUDA's).
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", driver)
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    assert look(tmp_path)["gpu"].detail == says
+
+
+def test_a_channel_that_does_not_answer(tmp_path: Path) -> None:
+    result = look(tmp_path)["channels"]
+    assert result.status is Status.SKIPPED
+    assert "check --train" in result.hint
