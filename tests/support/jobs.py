@@ -26,6 +26,9 @@ grep -E '^(Cpus|Memory|Disk|GPUs|SlotType|State|MyType) ' "$_CONDOR_MACHINE_AD"
 """
 AGAIN = 'if ! grep -q "^NumJobStarts = 0" .job.ad; then {}; fi\n'
 WAIT = "touch ready; for i in $(seq 600); do sleep 0.1; done"
+NESTED = (
+    "mkdir r; perl -e 'chdir q(r); for(1..{}) {{mkdir q(d); chdir q(d) or die}}; open F, q(>x)'"
+)
 LS = "ls -A | grep -v condor_std\n"
 
 
@@ -224,6 +227,19 @@ CASES = [
          outputs("f", 'output_destination = file://$(folder)/dest/\ntransfer_output_remaps = "f=g"'),
          "echo 1 > f; echo hi", {"dest/keep": ""}),
     Case("memory by arithmetic", "request_memory = 32 * 2", "grep -E '^RequestMemory ' .job.ad; grep -E '^Memory ' .machine.ad"),
+    Case("a FIFO among the outputs", outputs("p, f"), "mkfifo p; echo 1 > f"),
+    Case("a FIFO and no output named", "", "mkfifo p; echo 1 > f"),
+    Case("an output folder of 129 names", outputs("r"), NESTED.format(127)),
+    Case("an output folder of 130 names", outputs("r"), NESTED.format(128)),
+    Case("an output folder of 3,000 names", outputs("r"), NESTED.format(3000)),
+    Case("3,000 folders and no output named", "", NESTED.format(3000)),
+    Case("an input folder of 130 names", "transfer_input_files = r", "ls", {"r/" + "d/" * 128 + "x": ""}),
+    Case("a new link to nothing, named", outputs("l"), "ln -s /nowhere/x l"),
+    Case("a new link to nothing, not named", "", "ln -s /nowhere/x l; echo 1 > f"),
+    Case("a link where the log was", "", "rm -f _condor_stderr; ln -s /nowhere/x _condor_stderr; exit 7"),
+    Case("the log is gone", "", "rm -f _condor_stderr; exit 7"),
+    Case("a name that is no UTF-8", outputs("d"), "mkdir d; touch d/$'bad\\xff'; echo 1 > d/f"),
+    Case("an output in /tmp", outputs("/tmp/rehearsed-output, f"), "echo 1 > f; echo 2 > /tmp/rehearsed-output"),
     # last: a slot of two cores may be used again for a job that asked for one
     Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
 ]  # fmt: skip

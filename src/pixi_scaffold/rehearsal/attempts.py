@@ -7,7 +7,6 @@ hard one, or when the time to leave is over, what the last checkpoint kept is al
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import threading
@@ -22,7 +21,7 @@ from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, run_once
-from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
+from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox, end_of, first_line
 from pixi_scaffold.rehearsal.surroundings import Slot, environment, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace
@@ -322,23 +321,17 @@ def _hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
 def _exec_error(ran: Ran, sandbox: Sandbox) -> str:
     """Return why it was not executed, with the interpreter that is not there."""
     words = os.strerror(ran.error)
-    with contextlib.suppress(OSError):
-        first = (sandbox.scratch / sandbox.plan.executable.name).open("rb").readline(256)
-        if first.startswith(b"#!") and first.endswith(b"\r\n"):
-            words += " (it has Windows line ends (CRLF))"
-        elif first.startswith(b"#!") and ran.error == 2:
-            words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
-        elif ran.error == 8:
-            words += " (a script needs a first line such as #!/bin/bash)"
+    first = first_line(sandbox.scratch / sandbox.plan.executable.name)
+    if first.startswith(b"#!") and first.endswith(b"\r\n"):
+        words += " (it has Windows line ends (CRLF))"
+    elif first.startswith(b"#!") and ran.error == 2:
+        words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
+    elif ran.error == 8:
+        words += " (a script needs a first line such as #!/bin/bash)"
     return words
 
 
 def _last_lines(path: Path) -> tuple[str, ...]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 8192))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ()
+    text = end_of(path, 8192).decode("utf-8", errors="replace")
     lines = text.replace("\r", "\n").splitlines()[-TAIL:]
     return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)

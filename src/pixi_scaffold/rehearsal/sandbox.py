@@ -7,12 +7,16 @@ output's new name needs are made, also in place of a file; a file never takes a 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.transfer import (
@@ -24,8 +28,10 @@ from pixi_scaffold.rehearsal.transfer import (
     copy,
     go_on,
     is_url,
+    leads_out,
     send,
 )
+from pixi_scaffold.system import exists
 
 STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
 KEPT = "destination"
@@ -63,7 +69,7 @@ class Sandbox:
         taken = [stand_ins.get(name, name) for name in plan.inputs]
         names = [str(name) for name in taken if name is not None]
         names += [plan.stdin] if plan.stdin else []
-        sent = self._send(names, plan.iwd, self._into)
+        sent = send(names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop)
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
@@ -76,8 +82,29 @@ class Sandbox:
                 self._overlay(path, self.scratch / path.name)
         return sent
 
-    def _send(self, names: list[str], base: Path, place: Place) -> Sent:
-        return send(names, base, place, preserve=self.plan.preserve_paths, stop=self.stop)
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """What the job could write to, as it really lies."""
+        return tuple(Path(os.path.realpath(p)) for p in (self.scratch, *self.private.values()))
+
+    @property
+    def private(self) -> dict[str, Path]:
+        """Where the job's own temporary folders really lie."""
+        return {"/tmp/": self.root / "tmp", "/var/tmp/": self.root / "var-tmp"}  # noqa: S108
+
+    def _send(self, names: list[str], place: Place) -> Sent:
+        """Copy what the job left, wherever it says that it is, but from nowhere else."""
+        preserve, own = self.plan.preserve_paths, self.own
+        return send(
+            map(self._as_it_lies, names), self.scratch, place, preserve=preserve, stop=self.stop,
+            within=own,
+        )  # fmt: skip
+
+    def _as_it_lies(self, name: str) -> str:
+        for path, real in self.private.items():
+            if name.startswith(path):
+                return f"{real}/{name.removeprefix(path)}"
+        return name
 
     def _into(self, name: str) -> Path:
         return self.scratch / name
@@ -102,10 +129,16 @@ class Sandbox:
         known = {entry.name for entry in os.scandir(self.scratch)}
         for name, target in ((STDOUT, self.plan.stdout), (STDERR, self.plan.stderr)):
             if target and not (name == STDERR and self.same_log):
-                with (self.scratch / name).open("ab" if self.plan.append else "wb"):
-                    pass
+                self._open_log(self.scratch / name)
         if not self.catalog:
             self.catalog.update({n: _stamp(self.scratch / n) for n in (*known, *_OWN)})
+
+    def _open_log(self, path: Path) -> None:
+        """Make a log, or continue it; what a job put in its place is no log."""
+        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+            _put_away(path)
+        with path.open("ab" if self.plan.append else "wb"):
+            pass
 
     @property
     def same_log(self) -> bool:
@@ -114,17 +147,20 @@ class Sandbox:
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
-        skip = {self.plan.executable.name, *_OWN}
+        skip, own = {self.plan.executable.name, *_OWN}, self.own
         found = []
         for entry in os.scandir(self.scratch):
             if entry.name in skip or entry.is_dir():
+                continue
+            if entry.is_symlink() and (leads_out(Path(entry.path), own) or not exists(Path(entry))):
                 continue
             if self.catalog.get(entry.name) != _stamp(Path(entry.path)):
                 found.append(entry.name)
         return sorted(found)
 
     def _logs(self) -> list[str]:
-        return [n for n in (STDOUT, STDERR) if (self.scratch / n).exists()]
+        paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
+        return [n for n, path in paths.items() if exists(path) and not leads_out(path, self.own)]
 
     def keep(self, spool: Path, *, checkpoint: bool) -> Sent:
         """Copy what HTCondor keeps at a checkpoint or at an eviction; commit it when all is there.
@@ -140,7 +176,7 @@ class Sandbox:
         fresh = spool.with_name(spool.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        sent = self._send(wanted, self.scratch, lambda name: fresh / name)
+        sent = self._send(wanted, lambda name: fresh / name)
         if not sent.failures:
             spool.mkdir(exist_ok=True)
             for path in sorted(fresh.iterdir()):
@@ -159,10 +195,33 @@ class Sandbox:
         if failed:
             names = self._logs()
         out = _Results(plan, results)
-        sent = self._send(names, self.scratch, out.place)
+        sent = self._send(names, out.place)
         sent.failures += out.failures
         sent.urls += out.urls
         return sent
+
+
+def end_of(path: Path, size: int) -> bytes:
+    """Return the last bytes of a file of the job; nothing of a link or a FIFO in its place."""
+    with _opened(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - size))
+        return file.read(size)
+
+
+def first_line(path: Path) -> bytes:
+    """Return the first line of a file of the job, in the same way."""
+    with _opened(path) as file:
+        return file.readline(256)
+
+
+def _opened(path: Path) -> BinaryIO:
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
+    return io.BytesIO()
 
 
 def _put_away(target: Path) -> None:

@@ -79,8 +79,9 @@ def write_ads(plan: Plan, scratch: Path, slot: Slot, starts: int) -> None:
 
     starts: how often the job was started before, elsewhere.
     """
-    (scratch / ".job.ad").write_text(_ad(_job_ad(plan, scratch, starts)), encoding="utf-8")
-    (scratch / ".machine.ad").write_text(_ad(_machine_ad(plan, slot)), encoding="utf-8")
+    ads = {".job.ad": _job_ad(plan, scratch, starts), ".machine.ad": _machine_ad(plan, slot)}
+    for name, ad in ads.items():
+        (scratch / name).write_bytes(os.fsencode(_ad(ad)))
 
 
 Expression = str | int | float | bool

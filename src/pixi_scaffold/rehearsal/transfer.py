@@ -53,6 +53,8 @@ Place = Callable[[str], Path | None]
 """From a name at the target (a folder's ends in a slash) to the path to write; None for nowhere."""
 Stop = Callable[[], None]
 """Called before each file and within large ones: raises when the rehearsal was interrupted."""
+DEEPEST = 129
+"""Names in a path; a deeper one is taken for a cycle of remaps (12/1 or 13/1, seen with 25.14)."""
 CHUNK = 64 << 20
 """Bytes that are copied between two looks at whether to stop."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -64,14 +66,21 @@ def go_on() -> None:
 
 
 def send(
-    names: Iterable[str], base: Path, place: Place, *, preserve: bool, stop: Stop = go_on
+    names: Iterable[str],
+    base: Path,
+    place: Place,
+    *,
+    preserve: bool,
+    stop: Stop = go_on,
+    within: tuple[Path, ...] = (),
 ) -> Sent:
     """Copy the named files and folders; relative names start at `base`.
 
-    preserve: keep folders in a name (`a/b` arrives as a/b, not as b). What fails is in the answer
+    preserve: keep folders in a name (`a/b` arrives as a/b, not as b). within: the folders that a
+    job could write to; what leads out of them is not there. What fails is in the answer
     and the rest is copied all the same. Raises OSError when this machine's disk is full.
     """
-    sending = _Sending(place, stop)
+    sending = _Sending(place, stop, within)
     for name in names:
         if is_url(name):
             sending.sent.urls.append(name)
@@ -82,8 +91,17 @@ def send(
             target = relative if preserve and not relative.is_absolute() else PurePosixPath()
             sending.contents(base / name, target)
         else:
-            sending.one(base / name, parent / relative.name, top=True)
+            sending.tree(base / name, parent / relative.name, top=True)
     return sending.sent
+
+
+def leads_out(path: Path, within: tuple[Path, ...]) -> bool:
+    """Whether a path leads out of these folders, by `..` or by a link that a job made."""
+    real = Path(os.path.realpath(path))
+    return bool(within) and not any(real.is_relative_to(folder) for folder in within)
+
+
+_Waiting = tuple[Path, PurePosixPath, bool]
 
 
 @dataclass(slots=True)
@@ -92,6 +110,7 @@ class _Sending:
 
     place: Place
     stop: Stop
+    within: tuple[Path, ...] = ()
     sent: Sent = field(default_factory=Sent)
 
     def fail(self, path: Path, error: OSError, *, reading: bool = True) -> None:
@@ -100,29 +119,43 @@ class _Sending:
         self.sent.failures.append(Failure(path, error.errno or errno.EIO, reading))
 
     def contents(self, folder: Path, target: PurePosixPath) -> None:
-        if not folder.is_dir():
-            number = errno.ENOTDIR if os.path.lexists(str(folder).rstrip("/")) else errno.ENOENT
+        out = leads_out(folder, self.within)
+        if out or not folder.is_dir():
+            number = errno.ENOTDIR if folder.exists() and not out else errno.ENOENT
             self.sent.failures.append(Failure(folder, number))
             return
-        self.inside(folder, target)
+        self._below(self._folder(folder, target))
 
-    def one(self, path: Path, target: PurePosixPath, *, top: bool) -> None:
+    def tree(self, path: Path, target: PurePosixPath, *, top: bool) -> None:
+        """Copy what is there, with all that is in it."""
+        self._below([(path, target, top)])
+
+    def _below(self, waiting: list[_Waiting]) -> None:
+        while waiting:  # not by recursion: a job may nest folders as deep as it likes
+            waiting += reversed(self._one(*waiting.pop()))
+
+    def _one(self, path: Path, target: PurePosixPath, top: bool) -> list[_Waiting]:
+        """Copy a file, or make a folder; return what is in that."""
         try:
+            if (top or path.is_symlink()) and leads_out(path, self.within):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             mode = path.stat().st_mode
         except OSError as error:
             if top or error.errno != errno.ENOENT:
                 self.fail(path, error)
-            return
-        if stat.S_ISDIR(mode):
-            if path.is_symlink():
-                self.sent.failures.append(Failure(path, errno.EISDIR))
-                return
-            self.inside(path, target)
+            return []
+        if len(target.parts) > DEEPEST:
+            self.sent.failures.append(Failure(path, errno.EPERM))
+        elif stat.S_ISDIR(mode) and path.is_symlink():
+            self.sent.failures.append(Failure(path, errno.EISDIR))
+        elif stat.S_ISDIR(mode):
+            return self._folder(path, target)
         elif stat.S_ISREG(mode):
             self.file(path, target)
+        return []
 
-    def inside(self, folder: Path, target: PurePosixPath) -> None:
-        """Make the folder there, unless it is the top, and copy what is in it."""
+    def _folder(self, folder: Path, target: PurePosixPath) -> list[_Waiting]:
+        """Make the folder there, unless it is the top; return what is in it."""
         self.stop()
         where = None if target == PurePosixPath() else self.place(f"{target}/")
         try:
@@ -133,12 +166,13 @@ class _Sending:
             listed = sorted(folder.iterdir()) if allowed(folder, os.R_OK) else []
         except OSError as error:
             self.fail(folder, error)
-            return
-        for path in listed:
-            if where is not None and not mode & stat.S_IWUSR:  # it has that mode there, too
-                self.sent.failures.append(Failure(where / path.name, errno.EACCES, reading=False))
-            else:
-                self.one(path, target / path.name, top=False)
+            return []
+        if where is not None and not mode & stat.S_IWUSR:  # it has that mode there, too
+            names = (where / path.name for path in listed)
+            denied = (Failure(name, errno.EACCES, reading=False) for name in names)
+            self.sent.failures += denied
+            return []
+        return [(path, target / path.name, False) for path in listed]
 
     def file(self, path: Path, target: PurePosixPath) -> None:
         self.stop()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import read_regular, run
 
 _PREFIX, _LOCK = "rehearsal-", "lock"
+_MARK = "a sandbox of pixi-scaffold: removed when nobody holds this lock\n"
+_PARTS = re.compile(r"lock|spool(\.new)?|sandbox-\d+")
+"""What a rehearsal makes in its folder."""
 
 
 @contextlib.contextmanager
@@ -51,6 +56,8 @@ def _claimed(place: Path) -> Iterator[None]:
 
     fresh = place / f"{_LOCK}.new"
     with fresh.open("w") as file:
+        file.write(_MARK)
+        file.flush()
         with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
             fcntl.flock(file, fcntl.LOCK_EX)
             fresh.rename(place / _LOCK)  # nobody sees it without the lock
@@ -63,11 +70,21 @@ def _sweep(parent: Path) -> None:
 
     for place in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # it lives, it is somebody else's, or it just went
-            if place.is_symlink() or place.stat().st_uid != os.geteuid():
+            if not _ours(place):
                 continue
             with (place / _LOCK).open() as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(place)
+
+
+def _ours(place: Path) -> bool:
+    """Whether this is surely a sandbox: by its owner, its lock, and that nothing else is in it."""
+    if place.is_symlink() or place.stat().st_uid != os.geteuid():
+        return False
+    lock = place / _LOCK
+    if lock.is_symlink() or read_regular(lock, len(_MARK) + 1) != _MARK.encode():
+        return False
+    return all(_PARTS.fullmatch(entry.name) for entry in os.scandir(place))
 
 
 def scratch_folder() -> Path:
@@ -90,4 +107,8 @@ def remove(folder: Path) -> None:
             else:
                 Path(path).unlink()
 
-    shutil.rmtree(folder, onerror=retry)
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, onerror=retry)
+    if os.path.lexists(folder):  # nested deeper than Python follows
+        run(["chmod", "-R", "u+rwx", folder])
+        run(["rm", "-rf", "--", folder])
