@@ -18,7 +18,7 @@ from pixi_scaffold.report import (
     versions,
     write_receipt,
 )
-from pixi_scaffold.system import program, which
+from pixi_scaffold.system import layout, program, which
 from pixi_scaffold.template import (
     Rendered,
     amend_first_commit,
@@ -108,8 +108,8 @@ def _prove(rendered: Rendered, stand_in: str | None, engine: str, run: Run) -> R
             in_folder(folder, f"{program()} check --train"),
         ) from error
     finally:
-        if (folder / ".git").is_dir() and (folder / "pixi.lock").is_file():
-            amend_first_commit(folder, ["pixi.lock"])
+        if rendered.committed and (folder / layout.LOCK_FILE).is_file():
+            amend_first_commit(folder, [layout.LOCK_FILE])
     return Report(
         "new",
         run.results,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import unquote
 
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock.file import channel_url
 from pixi_scaffold.lock.reach import unreachable
-from pixi_scaffold.system import expanded, program
+from pixi_scaffold.system import expanded, has_credentials, program
 
 
 def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
@@ -20,9 +19,9 @@ def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
     """
     if not wanted:
         raise UsageError("--channel is empty", "name a URL, a folder, or: starter")
-    if re.match(r"[a-z0-9+]+://[^/]*@", wanted):
+    if has_credentials(wanted):
         raise UsageError(
-            "the channel's URL has a user name or a password in it, which would go into pixi.toml",
+            "the channel's URL has a user, a password or a token in it, which pixi.toml would keep",
             "store it with: pixi auth login",
         )
     local = unquote(wanted.removeprefix("file://")) if wanted.startswith("file://") else wanted

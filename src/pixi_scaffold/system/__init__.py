@@ -38,6 +38,7 @@ from pixi_scaffold.system.tree import (
     remove_empty_folders,
     write_file,
 )
+from pixi_scaffold.system.urls import has_credentials
 
 __all__ = [
     "GIT_LOCAL",
@@ -51,6 +52,7 @@ __all__ = [
     "cores",
     "exists",
     "expanded",
+    "has_credentials",
     "in_the_way",
     "is_file",
     "is_folder",

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import program
+from pixi_scaffold.system import program, replacing
+
+_BESIDE = re.compile(r"\.git|\.gitignore|(README|LICENSE|LICENCE|COPYING)(\.\w+)?", re.IGNORECASE)
+"""What a folder may hold that becomes a project: what a git server puts into a new repository."""
 
 
 def check_destination(destination: Path) -> None:
     """Raise UsageError when something is at `destination` already, or nothing can be made there."""
     if (destination.is_symlink() or destination.exists()) and not destination.is_dir():
         raise UsageError(f"{destination} exists and is not a folder", "choose another name")
-    if destination.is_dir() and any(destination.iterdir()):
+    if destination.is_dir() and (inside := unexpected(destination)):
         prove = f"{program()} check --train {shlex.quote(str(destination))}"
         there = (destination / "pixi.toml").is_file()
         raise UsageError(
-            f"{destination} exists and is not empty",
+            f"{destination} exists and is not empty: {', '.join(inside[:3])}",
             "choose another name"
             + (f"; to prove the project that is there: {prove}" if there else ""),
         )
@@ -58,16 +63,84 @@ def remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def move(folder: Path, destination: Path) -> None:
-    """Put the finished project in place; an empty folder that was there is filled."""
-    if not destination.exists():
-        folder.rename(destination)
-        return
+def place(folder: Path, destination: Path) -> tuple[str, ...]:
+    """Put the finished project in place; return the files that were there and stay the user's.
+
+    A destination that is not there is made by one rename. In a folder that is there (it may hold a
+    repository and the files that a git server puts into a new one) nothing is replaced; lines that
+    its .gitignore lacks are added. Raises UsageError when somebody else was faster; then nothing
+    of it is there.
+    """
+    try:
+        # Of two renames to one name the second finds a folder that is not empty.
+        if not destination.exists():
+            folder.rename(destination)
+            return ()
+    except OSError as error:
+        raise _taken(destination) from error
+    with _held(destination):
+        if unexpected(destination):
+            raise _taken(destination)
+        return _fill(folder, destination)
+
+
+def unexpected(folder: Path) -> list[str]:
+    """Return what is in a folder that a new project cannot be put beside."""
+    return sorted(p.name for p in folder.iterdir() if not _BESIDE.fullmatch(p.name))
+
+
+def _taken(destination: Path) -> UsageError:
+    return UsageError(
+        f"{destination} was made by something else meanwhile; it was left as it is",
+        "choose another name",
+    )
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that no other run of this fills it at the same time."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise _taken(folder) from error
+    finally:
+        os.close(handle)
+
+
+def _fill(folder: Path, destination: Path) -> tuple[str, ...]:
+    kept: list[str] = []
     moved: list[Path] = []
     try:
         for child in sorted(folder.iterdir()):
-            moved.append(Path(shutil.move(child, destination / child.name)))
+            target = destination / child.name
+            if child.name == ".gitignore" and target.is_file():
+                _add_lines(target, child.read_text(encoding="utf-8"))
+            elif os.path.lexists(target):
+                kept.append(child.name)
+            else:
+                child.rename(target)
+                moved.append(target)
     except BaseException:
         for child in moved:
             shutil.rmtree(child) if child.is_dir() else child.unlink(missing_ok=True)
         raise
+    return tuple(kept)
+
+
+def _add_lines(path: Path, text: str) -> None:
+    """Add the lines to a file that it does not have."""
+    own = path.read_text(encoding="utf-8", errors="surrogateescape")
+    lines = own.splitlines()
+    lacking = [line for line in text.splitlines() if line and line not in lines]
+    if lacking:
+        end = "" if own.endswith("\n") or not own else "\n"
+        with replacing(path) as new:
+            new.write_text(
+                own + end + "\n".join(lacking) + "\n",
+                encoding="utf-8",
+                errors="surrogateescape",
+            )

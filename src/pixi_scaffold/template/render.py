@@ -22,7 +22,7 @@ from packaging.version import InvalidVersion, Version
 from pixi_scaffold.template.destination import (
     check_destination,
     make_parents,
-    move,
+    place,
     remove_empty,
 )
 from pixi_scaffold.errors import ScaffoldError, UsageError
@@ -55,6 +55,8 @@ class Rendered:
     answers: Mapping[str, Any]
     warnings: tuple[str, ...]
     repository: str = ""
+    committed: bool = False
+    """Whether its first commit was made."""
 
 
 def render(
@@ -90,8 +92,10 @@ def render(
         _refuse_unknown(data, copied)
         if not folder.is_dir():
             raise _template_error(template, "it makes no file")
-        repository = start_repository(folder, destination) if git else ""
-        move(folder, destination)
+        own = (destination / ".git").exists()
+        repository = start_repository(folder, destination) if git and not own else ""
+        committed = repository.startswith("git repository")
+        kept = place(folder, destination)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         remove_empty(made)
@@ -103,8 +107,9 @@ def render(
         str(copied.answers.get("_src_path", template.source)),
         commit,
         {k: v for k, v in copied.answers.items() if not k.startswith("_")},
-        copied.warnings + _update_warning(commit),
-        repository,
+        copied.warnings + _update_warning(commit) + _kept_warning(kept),
+        "into the git repository that is there; nothing is committed" if own else repository,
+        committed,
     )
 
 
@@ -369,7 +374,7 @@ def _temporary_folder() -> Iterator[str]:
 
 def _slug(name: str) -> str:
     """Return the nearest valid project name, to begin with at the prompt; may be empty."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_0123456789")
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).lstrip("-_0123456789").rstrip("-_")
 
 
 def _answer_error(error: Exception, template: Template, folder: Path, hint: str) -> ScaffoldError:
@@ -447,6 +452,10 @@ def _unknown_question(unknown: list[str], questions: Collection[str]) -> UsageEr
         f"the template has no question {', '.join(map(repr, unknown))}",
         f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
     )
+
+
+def _kept_warning(kept: tuple[str, ...]) -> tuple[str, ...]:
+    return (f"kept as they were: {', '.join(kept)}",) if kept else ()
 
 
 def _update_warning(commit: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import platformdirs
 
-from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import expanded, run
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.system import expanded, has_credentials, run
 from pixi_scaffold.template.settings import preferred_template
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
@@ -45,6 +45,12 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
     Raises ScaffoldError when the default template's history cannot be found.
     """
     source = source or preferred_template()
+    if source is not None and has_credentials(source):
+        raise UsageError(
+            "the template's URL has a user, a password or a token in it, which the project would "
+            "record",
+            "leave it out: git asks for it, or keeps it (git help credentials)",
+        )
     if source is not None:
         yield Template(_absolute(source), ref)
         return
@@ -104,7 +110,8 @@ def _rewrite(repository: Path) -> dict[str, str]:
         f"url.{repository}.insteadOf": CANONICAL_URL,
         "protocol.file.allow": "always",
     }
-    env = {"GIT_CONFIG_COUNT": str(len(settings))}
+    # What may be fetched elsewhere is the user's to restrict; this is a folder of ours.
+    env = {"GIT_CONFIG_COUNT": str(len(settings)), "GIT_ALLOW_PROTOCOL": "file"}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
