@@ -1,15 +1,19 @@
-"""Images per second of main.py's training loop against the usual way to write one.
+"""Images per second of a project's training step against the usual way, and against a CUDA graph.
 
-    python bench/train_throughput.py --main main.py --data-dir data [--device cpu] [--batch-size 64]
+    python bench/train_throughput.py --project myproject --data-dir data [--batch-size 64 256 1024]
 
-Both train the same network with the same optimizer on the same images with the same batch size, in
-one process, taking turns, so that what else the machine does hits both alike. The usual way, below,
-is a Dataset whose transforms run on one sample at a time, a DataLoader with several numbers of
-workers (the fastest counts), `loss.item()` at every step, and fp32.
+All train the same network with the same optimizer on the same images with the same batch size, in
+one process, taking turns, so that what else the machine does hits all alike. What is timed of the
+project is its own Trainer, an epoch at a time, as `python main.py` runs it.
+
+The usual way is a Dataset whose transforms run on one sample at a time, a DataLoader with several
+numbers of workers (the fastest counts), `loss.item()` at every step, and fp32. The reference is
+what the GPU itself takes: the bare step (gather, forward, backward, AdamW) in a CUDA graph of its
+own, replayed on full batches without order, curves or checkpoints, in the project's precision.
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import platform
 import statistics
@@ -19,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +33,10 @@ from torch.utils.data import DataLoader, Dataset
 
 @dataclass(frozen=True)
 class Timing:
-    """One epoch: images, seconds, and seconds of them spent getting data to the model."""
+    """One epoch: images, and seconds."""
 
     images: int
     seconds: float
-    data_seconds: float
 
 
 class SampleDataset(Dataset[tuple[torch.Tensor, int]]):
@@ -67,90 +71,115 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-class UsualWay:
-    def __init__(
-        self,
-        main: ModuleType,
-        images: np.ndarray,
-        labels: np.ndarray,
-        device: torch.device,
-        batch_size: int,
-        workers: int,
-    ) -> None:
-        torch.manual_seed(0)
-        self.device = device
-        self.model = main.Net(images.shape[-1]).to(device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
-        self.loader = DataLoader(
-            SampleDataset(images, labels),
-            batch_size=batch_size,
-            shuffle=True,
-            num_workers=workers,
-            pin_memory=device.type == "cuda",
-            persistent_workers=workers > 0,
-        )
+def usual_way(
+    main: ModuleType, arrays: list[np.ndarray], device: torch.device, batch_size: int, workers: int
+) -> Callable[[], Timing]:
+    images, labels = arrays
+    torch.manual_seed(0)
+    model = main.Net(images.shape[-1]).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    loader = DataLoader(
+        SampleDataset(images, labels),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+    )
 
-    def epoch(self) -> Timing:
-        self.model.train()
-        count, total_loss, data_seconds = 0, 0.0, 0.0
-        started = waiting = time.perf_counter()
-        for images, labels in self.loader:
-            images, labels = images.to(self.device), labels.to(self.device)
-            data_seconds += time.perf_counter() - waiting
-            self.optimizer.zero_grad()
-            loss = F.cross_entropy(self.model(images), labels)
+    def epoch() -> Timing:
+        torch.use_deterministic_algorithms(False)
+        model.train()
+        count, total_loss = 0, 0.0
+        started = time.perf_counter()
+        for batch in loader:
+            x, y = batch[0].to(device), batch[1].to(device)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
             loss.backward()
-            self.optimizer.step()
-            total_loss += loss.item() * len(labels)
-            count += len(labels)
-            waiting = time.perf_counter()
-        synchronize(self.device)
-        return Timing(count, time.perf_counter() - started, data_seconds)
+            optimizer.step()
+            total_loss += loss.item() * len(y)
+            count += len(y)
+        synchronize(device)
+        return Timing(count, time.perf_counter() - started)
+
+    return epoch
 
 
-class MainsWay:
-    """main.py's own Trainer: what is timed is the code that ships."""
+def tensors(arrays: list[np.ndarray]) -> tuple[torch.Tensor, ...]:
+    x = (torch.tensor(arrays[0]).unsqueeze(1).float() / 255 - 0.1307) / 0.3081
+    return x, torch.tensor(arrays[1]).long()
 
-    def __init__(
-        self,
-        main: ModuleType,
-        images: np.ndarray,
-        labels: np.ndarray,
-        device: torch.device,
-        batch_size: int,
-    ) -> None:
-        x = (torch.tensor(images).to(device).unsqueeze(1).float() / 255 - 0.1307) / 0.3081
-        y = torch.tensor(labels).to(device).long()
-        self.trainer = main.Trainer((x, y, x, y), device, batch_size, lr=1e-3, seed=0)
 
-    def epoch(self) -> Timing:
-        trainer = self.trainer
+def project_trainer(main: ModuleType, arrays: list[np.ndarray], device: str, *more: str) -> Any:
+    """The project's Trainer over these images, as its own build() would put it together."""
+    x, y = tensors(arrays)
+    torch.use_deterministic_algorithms(True, warn_only=True)  # as runs.py does
+    args = main.parse_arguments(["--data", "mnist", "--device", device, *more])
+    torch.manual_seed(0)
+    network = main.Net(x.shape[-1])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr)
+    return main.Trainer(args, (x, y, x[:1000], y[:1000]), network, optimizer, main.step)
+
+
+def projects_way(trainer: Any) -> Callable[[], Timing]:
+    def epoch() -> Timing:
+        torch.use_deterministic_algorithms(True, warn_only=True)
         trainer.step = 0
-        torch.use_deterministic_algorithms(True, warn_only=True)  # as main.py does
         synchronize(trainer.device)
         started = time.perf_counter()
         while trainer.step < trainer.steps_per_epoch:
             trainer.train_step()
+        trainer.epoch += 1
         trainer.loss_sum.item()
-        seconds = time.perf_counter() - started
-        torch.use_deterministic_algorithms(False)
-        return Timing(len(trainer.order), seconds, self.data_alone())
+        return Timing(len(trainer.order), time.perf_counter() - started)
 
-    def data_alone(self) -> float:
-        """The same batches again without any training: on a GPU the host clock alone would not
-        show what they cost, because the host does not wait for them."""
-        trainer = self.trainer
-        synchronize(trainer.device)
+    return epoch
+
+
+def bare_graph(
+    main: ModuleType, arrays: list[np.ndarray], device: torch.device, batch_size: int, bf16: bool
+) -> Callable[[], Timing]:
+    """The reference, written without a line of the project's but its network and its loss."""
+    x, y = (tensor.to(device) for tensor in tensors(arrays))
+    torch.manual_seed(0)
+    model = main.Net(x.shape[-1]).to(device, memory_format=torch.channels_last)
+    lr = torch.tensor(1e-3, device=device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True, capturable=True)
+    index = torch.arange(batch_size, device=device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+            loss, _ = main.step(model, x[index], y[index])
+        loss.backward()
+        optimizer.step()
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    steps = len(y) // batch_size
+
+    def epoch() -> Timing:
+        assert index.is_cuda  # what a graph reads has to stay: this keeps it
+        synchronize(device)
         started = time.perf_counter()
-        for step in range(trainer.steps_per_epoch):
-            trainer.step = step
-            trainer.next_batch()
-        synchronize(trainer.device)
-        return time.perf_counter() - started
+        for _ in range(steps):
+            graph.replay()
+        synchronize(device)
+        return Timing(steps * batch_size, time.perf_counter() - started)
+
+    return epoch
 
 
 def measure(ways: dict[str, Callable[[], Timing]], repetitions: int) -> dict[str, list[Timing]]:
-    for epoch in ways.values():  # warms up: workers start, kernels are chosen, memory is had
+    for epoch in ways.values():  # warms up: workers start, kernels are chosen, graphs are recorded
         epoch()
     timings: dict[str, list[Timing]] = {name: [] for name in ways}
     for _ in range(repetitions):
@@ -159,13 +188,11 @@ def measure(ways: dict[str, Callable[[], Timing]], repetitions: int) -> dict[str
     return timings
 
 
-def load_main(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("project_main", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        sys.exit(f"train_throughput: no Python file {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def load_project(folder: Path) -> ModuleType:
+    if not (folder / "main.py").is_file():
+        sys.exit(f"train_throughput: no main.py in {folder}")
+    sys.path.insert(0, str(folder.resolve()))
+    return importlib.import_module("main")
 
 
 def machine(device: torch.device) -> str:
@@ -179,52 +206,76 @@ def machine(device: torch.device) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--main", type=Path, required=True, help="the main.py to measure")
+    parser.add_argument("--project", type=Path, required=True, help="the folder with main.py")
     parser.add_argument("--data-dir", type=Path, required=True, help="where the MNIST files are")
     parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[64])
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2, 4])
     parser.add_argument("--repetitions", type=int, default=5, help="epochs of each way")
-    parser.add_argument("--images", type=int, default=60_000, help="at most so many an epoch")
+    parser.add_argument("--images", type=int, default=60_000, help="an epoch: fewer are repeated")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--at-least", type=float, help="exit with 1 below this ratio")
-    parser.add_argument("--at-most-share", type=float, help="exit with 1 above this data share")
-    return parser.parse_args()
+    what = "exit with 1 below this many times the usual way, one for each batch size"
+    parser.add_argument("--at-least", type=float, nargs="+", default=[], help=what)
+    parser.add_argument("--of-graph", type=float, help="exit with 1 below this share of the graph")
+    args = parser.parse_args()
+    if args.at_least and len(args.at_least) != len(args.batch_size):
+        parser.error("--at-least takes as many numbers as --batch-size")
+    return args
+
+
+def mnist(main: ModuleType, args: argparse.Namespace) -> list[np.ndarray]:
+    """So many images an epoch: MNIST's training set, repeated or cut."""
+    images, labels, *_ = main.mnist(args)
+    times = -(-args.images // len(labels))
+    return [np.concatenate([array] * times)[: args.images] for array in (images, labels)]
 
 
 def main() -> int:
     args = parse_arguments()
-    module = load_main(args.main)
-    device = module.choose_device(args.device)
+    module = load_project(args.project)
     torch.utils.deterministic.fill_uninitialized_memory = False
-    images, labels, *_ = module.mnist_arrays(args.data_dir)
-    setting = (module, images[: args.images], labels[: args.images], device, args.batch_size)
-    ways: dict[str, Callable[[], Timing]] = {"main.py": MainsWay(*setting).epoch}
-    for workers in args.workers:
-        ways[f"usual way, {workers} workers"] = UsualWay(*setting, workers).epoch
-    timings = measure(ways, args.repetitions)
-
-    speeds, shares = {}, {}
-    for name, runs in timings.items():
-        speeds[name] = statistics.median(run.images / run.seconds for run in runs)
-        shares[name] = statistics.median(run.data_seconds / run.seconds for run in runs)
-    best = max(speed for name, speed in speeds.items() if name != "main.py")
-    ratio = speeds["main.py"] / best
-    print(f"{machine(device)}; torch {torch.__version__}; batch size {args.batch_size}; "
-          f"{len(setting[1])} images an epoch; median of {args.repetitions}")  # fmt: skip
-    print(f"{'':24}{'images/s':>10}{'main.py is':>13}{'data share':>12}")
-    for name, speed in speeds.items():
-        times = f"{speeds['main.py'] / speed:.2f} times"
-        print(f"{name:24}{speed:10.0f}{times:>13}{shares[name]:12.1%}")
-    print(f"main.py against the fastest usual way: {ratio:.2f} times")
+    arrays = mnist(module, args)
+    good, document = True, {}
+    for number, batch_size in enumerate(args.batch_size):
+        trainer = project_trainer(module, arrays, args.device, "--batch-size", str(batch_size))
+        device = trainer.device
+        ways: dict[str, Callable[[], Timing]] = {"main.py": projects_way(trainer)}
+        for workers in args.workers:
+            name = f"usual way, {workers} workers"
+            ways[name] = usual_way(module, arrays, device, batch_size, workers)
+        if device.type == "cuda":
+            for precision in ("fp32", "bf16"):
+                bf16 = precision == "bf16"
+                name = f"bare CUDA graph, {precision}"
+                ways[name] = bare_graph(module, arrays, device, batch_size, bf16)
+        timings = measure(ways, args.repetitions)
+        speeds = {
+            name: statistics.median(run.images / run.seconds for run in runs)
+            for name, runs in timings.items()
+        }
+        own = speeds["main.py"]
+        ratio = own / max(speed for name, speed in speeds.items() if name.startswith("usual"))
+        share = own / speeds.get(f"bare CUDA graph, {trainer.precision}", float("inf"))
+        print(f"{machine(device)}; torch {torch.__version__}; batch size {batch_size}; main.py in "
+              f"{trainer.precision}{', no graph: ' + trainer.eager if trainer.eager else ''}; "
+              f"{len(arrays[1])} images an epoch; median of {args.repetitions}")  # fmt: skip
+        for name, speed in speeds.items():
+            print(f"{name:24}{speed:12,.0f} images/s{own / speed:8.2f} times")
+        print(f"main.py against the fastest usual way: {ratio:.2f} times")
+        print(
+            f"main.py against the bare graph: {share:.2f}"
+            if share
+            else "no GPU: the graph was not measured"
+        )
+        runs = {name: [asdict(run) for run in runs] for name, runs in timings.items()}
+        document[str(batch_size)] = {"ratio": ratio, "of_graph": share, "runs": runs}
+        good &= not args.at_least or ratio >= args.at_least[number]
+        good &= args.of_graph is None or not share or share >= args.of_graph
+        del ways, trainer
     if args.json:
-        figures = {name: [asdict(run) for run in runs] for name, runs in timings.items()}
-        document = {"machine": machine(device), "torch": torch.__version__, "ratio": ratio}
-        document |= {"batch_size": args.batch_size, "data_share": shares["main.py"]}
-        args.json.write_text(json.dumps(document | {"runs": figures}, indent=1) + "\n")
-    too_slow = args.at_least is not None and ratio < args.at_least
-    waits = args.at_most_share is not None and shares["main.py"] > args.at_most_share
-    return 1 if too_slow or waits else 0
+        head = {"machine": machine(device), "torch": torch.__version__}
+        args.json.write_text(json.dumps(head | document, indent=1) + "\n")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

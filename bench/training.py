@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-GOALS = ("--workers", "0", "2", "--at-least", "1.3", "--at-most-share", "0.05")  # on a CPU
+GOALS = ("--workers", "0", "2", "--images", "8000", "--at-least", "1.3")  # on a CPU
 MNIST = REPOSITORY.parent / "shared" / "mnist-10k"
 
 
@@ -31,9 +31,9 @@ def main() -> int:
         subprocess.run(new, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         python = Path(folder, "p/.pixi/starter/envs/default/bin/python")
         bench = [str(python), "-W", "ignore", str(REPOSITORY / "bench/train_throughput.py")]
-        main_py = str(Path(folder, "p/main.py"))
+        project = str(Path(folder, "p"))
         data = str(args.data_dir.resolve())
-        argv = [*bench, "--main", main_py, "--data-dir", data, *GOALS, *more]
+        argv = [*bench, "--project", project, "--data-dir", data, *GOALS, *more]
         return subprocess.run(argv, check=False).returncode
 
 

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow
 SUPPORT = Path(__file__).with_name("support")
 SLOTS = SHARED / "condor" / "slots"
 
+PROGRAM = ("main.py", "runs.py", "trainer.py")
 DELIVERIES = {"bootstrap": "bootstrap.sh", "pack": "pack.sh", "container": "run.sh"}
 SITES = ["generic", "chtc", "ospool", "lxplus"]
 CUDA = ["12.6", "12.8", "12.9", "13.0"]
@@ -122,7 +123,7 @@ def test_the_submit_description(render: Render, delivery: str, site: str, cuda: 
     assert value(text, "gpus_minimum_capability") == "7.5"
     assert value(text, "executable") == f"htcondor/{DELIVERIES[delivery]}"
     inputs = set(value(text, "transfer_input_files").split(", "))
-    assert inputs - {"env.tar.gz"} == {"main.py", "pixi.toml", "pixi.lock"}
+    assert inputs - {"env.tar.gz"} == {*PROGRAM, "pixi.toml", "pixi.lock"}
     assert ("env.tar.gz" in inputs) == (delivery == "pack")
     assert ("container_image" in names) == (delivery == "container")
     extra = {"generic": set(), "chtc": {"my.wantgpulab", "my.gpujoblength", "my.is_resumable"}}
@@ -249,7 +250,7 @@ def sandbox(project: Path, folder: Path, *extra: str) -> Path:
     description = (project / "htcondor/train.sub").read_text()
     executable = value(description, "executable")
     shutil.copy(project / executable, folder / "condor_exec.exe")
-    for name in ("main.py", "pixi.toml", "pixi.lock", *extra):
+    for name in (*PROGRAM, "pixi.toml", "pixi.lock", *extra):
         shutil.copy(project / name, folder)
     return folder
 
@@ -286,7 +287,7 @@ def test_bootstrap_downloads_installs_and_trains(
     assert "done 3" in out
     # everything else is hidden, in folders that are not transferred
     visible = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
-    assert visible == {"condor_exec.exe", "main.py", "pixi.toml", "pixi.lock", "runs"}
+    assert visible == {"condor_exec.exe", *PROGRAM, "pixi.toml", "pixi.lock", "runs"}
     assert {p.name for p in folder.iterdir()} - visible == {".worker", ".pixi"}
     # started again in the same folder, as after a checkpoint: nothing is downloaded
     job = worker(folder, "--steps", "5", PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/")
@@ -548,8 +549,8 @@ def test_the_real_training_ends_as_if_it_had_never_been_evicted(
 ) -> None:
     """The template's own main.py with PyTorch, evicted in the middle of an epoch."""
     folder = project()
-    shutil.copy(ROOT / "template" / "main.py", folder / "main.py")
-    arguments = "--data digits --epochs 6 --batch-size 8 --name"
+    shutil.copy(ROOT / "template" / "main.py", folder)
+    arguments = "--epochs 6 --batch-size 8 --name"
     env = {"PIXI_SCAFFOLD_ENV": str(project_environment), "OMP_NUM_THREADS": "1"}
     more = (
         environment(CHECKPOINT_SECONDS="3600", **env),

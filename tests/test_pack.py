@@ -53,7 +53,7 @@ def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path
     sandbox = tmp_path / "sandbox"
     sandbox.mkdir()
     shutil.copy(project / "htcondor" / "pack.sh", sandbox / "condor_exec.exe")
-    for name in ("main.py", "pixi.toml", "env.tar.gz"):
+    for name in ("main.py", "runs.py", "trainer.py", "pixi.toml", "env.tar.gz"):
         shutil.copy(project / name, sandbox)
     shutil.rmtree(project)  # nothing of it may be needed
     done = subprocess.run(

@@ -156,7 +156,7 @@ def test_the_real_training_in_a_packed_environment(
 ) -> None:
     """env.tar.gz is unpacked in the sandbox; the training is evicted and ends as if it was not."""
     folder = project(template, tmp_path / "p", "delivery=pack")
-    shutil.copy(REPOSITORY / "template" / "main.py", folder / "main.py")
+    shutil.copy(REPOSITORY / "template" / "main.py", folder)
     shutil.copy(project_environment.parent / "starter.lock", folder / "pixi.lock")
     lock = ["--lock", "pixi.lock", "--platform", "linux-64-cpu"]
     assert scaffold("pack", *lock, cwd=folder).code == 0

@@ -42,6 +42,7 @@ def test_drift_is_told_by_who_keeps_the_file(history: History, tmp_path: Path) -
     assert drifted(found) == set()
     assert found["words"]["files"] == "as made"
     (project / "main.py").write_text("mine\n")
+    (project / "runs.py").write_text("mine\n")
     (project / "ruff.toml").unlink()
     (project / "README.md").write_text("mine\n")
     (project / "pack.sh").write_text("new\n")
@@ -50,7 +51,8 @@ def test_drift_is_told_by_who_keeps_the_file(history: History, tmp_path: Path) -
     (project / "data" / "ignored").write_text("x")
     (found,) = look(project)
     assert drifted(found) == {
-        ("main.py", "managed", "changed"),
+        ("main.py", "seeded", "changed"),
+        ("runs.py", "managed", "changed"),
         ("ruff.toml", "managed", "missing"),
         ("htcondor/bootstrap.sh", "managed", "changed"),
         ("README.md", "seeded", "changed"),

@@ -1,4 +1,4 @@
-"""What the template's main.py promises, tried on the real program: started, evicted, killed, resumed.
+"""What the template's main.py, trainer.py and runs.py promise, tried on the real program: started, evicted, killed, resumed.
 
 It runs in the project's own locked environment, installed from the starter channel. What needs
 PyTorch here is asked of that environment's Python.
@@ -7,10 +7,13 @@ PyTorch here is asked of that environment's Python.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
+import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 DIGITS = ("--data", "digits", "--device", "cpu")
+MNIST = ("--data", "mnist")
 # Long enough to be interrupted anywhere, and with dropout, so that the random state matters.
 LONG = (*DIGITS, "--epochs", "4", "--batch-size", "16", "--checkpoint-every", "25")
 
@@ -63,7 +67,8 @@ def environment() -> dict[str, str]:
 def run(python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]) -> Run:
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         settings: dict[str, object] = {"cwd": tmp_path, "env": environment, "timeout": 300}
-        argv = [python, str(main_py), *map(str, arguments)]
+        program = options.pop("program", main_py)
+        argv = [python, str(program), *map(str, arguments)]
         return subprocess.run(
             argv, capture_output=True, text=True, check=False, **(settings | options)
         )  # type: ignore[call-overload]
@@ -135,9 +140,19 @@ class Job:
         assert ready(), self.output
 
     def wait_for_start(self) -> None:
-        """Until it trains. Earlier, while Python imports, SIGTERM just ends it, as it should:
-        there is nothing to save yet."""
+        """Until it trains."""
         self.wait_until(lambda: "epochs done, on" in self.output)
+
+    def wait_for_first_line(self) -> None:
+        """Until main.py holds SIGTERM back. Earlier, Python itself starts."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        sigterm = 1 << (signal.SIGTERM - 1)
+
+        def held() -> bool:
+            masks = re.findall(r"(?m)^Sig(?:Blk|Cgt):\s*(\w+)$", status.read_text())
+            return any(int(mask, 16) & sigterm for mask in masks)
+
+        self.wait_until(held)
 
     def signal(self, number: int) -> int:
         self.process.send_signal(number)
@@ -171,7 +186,7 @@ def test_digits_reach_97_percent_with_the_defaults(run, tmp_path: Path, seed: in
 
 
 def test_mnist_reaches_97_5_percent_in_5_epochs(run, tmp_path: Path, mnist_10k: Path) -> None:
-    result = run("--data-dir", mnist_10k, "--epochs", 5)
+    result = run(*MNIST, "--data-dir", mnist_10k, "--epochs", 5)
     assert result.returncode == 0, result.stderr
     assert rows(tmp_path / "runs" / "mnist")[-1]["test_accuracy"] >= 0.975
 
@@ -241,6 +256,59 @@ def test_several_evictions_do_not_change_the_result(
     assert_same_run(folder, tmp_path / "runs" / "whole")
 
 
+def test_sigterm_at_any_moment_saves_or_comes_too_late(start, tmp_path: Path) -> None:
+    """From main.py's first line to the last moment of Python's own end, on the same run again."""
+    args = (*DIGITS, "--epochs", "3")
+    whole = start(*args, "--name", "whole")
+    whole.wait_for_first_line()
+    began = time.monotonic()
+    assert whole.process.wait(timeout=120) == 0, whole.output
+    length = time.monotonic() - began
+    codes = []
+    for number in range(8):
+        job = start(*args, "--name", str(number))
+        job.wait_for_first_line()
+        time.sleep(random.uniform(0, length) if number else 0)
+        if job.process.poll() is None:
+            codes.append(job.signal(signal.SIGTERM))
+            results = tmp_path / "runs" / str(number)
+            assert codes[-1] in (85, 0), job.output
+            assert (results / "checkpoint.pt").is_file()
+            assert (results / "model.pt").is_file() == (codes[-1] == 0)
+    assert codes[0] == 85, "before it began to train"
+
+
+def test_sigterm_while_python_ends_does_not_spoil_a_finished_training(start) -> None:
+    """Seen on a pool: exit code 143 for a training that was done, and HTCondor tries again."""
+    for pause in (0, 0.1, 0.3, 0.6, 1.0):
+        job = start(*DIGITS, "--epochs", "1", "--name", str(pause))
+        job.wait_until(lambda job=job: "the curves:" in job.output)
+        time.sleep(pause)
+        if job.process.poll() is None:
+            assert job.signal(signal.SIGTERM) == 0, job.output
+
+
+def test_a_checkpoint_is_handed_over_after_so_many_seconds(
+    run, start, tmp_path: Path, assert_same_run, environment: dict[str, str]
+) -> None:
+    """By the option or by the job's variable; each start gets somewhere, so it comes to an end."""
+    args = (*LONG, "--epochs", "6")
+    assert run(*args, "--name", "whole").returncode == 0
+    codes = []
+    for number in range(20):
+        due = environment | ({"CHECKPOINT_SECONDS": "1.5"} if number % 2 else {})
+        more = () if number % 2 else ("--checkpoint-seconds", "1.5")
+        done = run(*args, "--name", "cut", *more, env=due)
+        codes.append(done.returncode)
+        if codes[-1] != 85:
+            break
+        assert "time for a checkpoint" in done.stdout
+    assert codes[-1] == 0
+    assert_same_run(tmp_path / "runs" / "cut", tmp_path / "runs" / "whole")
+    history = (tmp_path / "runs" / "cut" / "history.jsonl").read_text().splitlines()
+    assert len(history) == len(codes)
+
+
 def test_ctrl_c_saves_without_a_traceback(start, tmp_path: Path) -> None:
     job = start(*LONG, "--epochs", "30", "--checkpoint-every", "0", "--name", "typed")
     job.wait_for_start()
@@ -265,11 +333,11 @@ def test_no_process_is_left_without_a_gpu(torch_code, main_py: Path) -> None:
 import os, pathlib
 sys.path.insert(0, {str(main_py.parent)!r})
 os.environ["LOCAL_WORLD_SIZE"] = args[0]
-import main
+import trainer
 torch.cuda.is_available = lambda: True
 torch.cuda.device_count = lambda: 1
 torch.cuda.set_device = lambda index: None
-print(main.choose_device("auto").type)
+print(trainer.choose_device("auto").type)
 """
     assert torch_code(code, 1) == "cuda"
     assert torch_code(code, 2) == "cpu"
@@ -289,18 +357,139 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     assert_same_run(folder, tmp_path / "runs" / "whole")
 
 
-def test_more_epochs_later_equal_as_many_at_once(run, tmp_path: Path, assert_same_run) -> None:
-    for name, epochs in (("bits", 1), ("bits", 3), ("whole", 3)):
-        assert run(*DIGITS, "--name", name, "--epochs", epochs).returncode == 0
-    assert_same_run(tmp_path / "runs" / "bits", tmp_path / "runs" / "whole")
+def test_the_learning_rate_follows_the_epochs_that_were_asked_for(run, tmp_path: Path) -> None:
+    """It is half a cosine: a longer training still learns in its later half."""
+    for epochs in (3, 6):
+        assert run(*DIGITS, "--name", str(epochs), "--epochs", epochs).returncode == 0
+        rates = [row["lr"] for row in rows(tmp_path / "runs" / str(epochs))[1:]]
+        cosine = [0.002 * (1 + math.cos(math.pi * e / epochs)) for e in range(epochs)]
+        assert rates == pytest.approx(cosine)
 
 
-def test_a_finished_run_is_left_as_it_is(run, tmp_path: Path) -> None:
-    for _ in range(2):
-        result = run(*DIGITS, "--epochs", 1)
-        assert result.returncode == 0
-    assert "1 of 1 epochs done" in result.stdout
-    assert len(rows(tmp_path / "runs" / "digits")) == 2
+def test_going_on_with_more_epochs_says_that_the_learning_rate_changes(run, tmp_path: Path) -> None:
+    assert run(*DIGITS, "--epochs", 2).returncode == 0
+    before = rows(tmp_path / "runs" / "digits")
+    result = run(*DIGITS, "--epochs", 4)
+    assert result.returncode == 0
+    assert (
+        "NOTE: begun for 2 epochs, now for 4: the learning rate goes on at 0.002" in result.stdout
+    )
+    after = rows(tmp_path / "runs" / "digits")
+    assert after[: len(before)] == before
+    assert after[-1]["train_loss"] < before[-1]["train_loss"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("epochs", [2, 1])
+def test_a_run_that_trains_nothing_changes_nothing(run, tmp_path: Path, epochs: int) -> None:
+    assert run(*DIGITS, "--epochs", 2).returncode == 0
+    before = contents(tmp_path / "runs" / "digits")
+    result = run(*DIGITS, "--epochs", epochs)
+    assert result.returncode == 0
+    assert "2 of 2 epochs done: finished. --epochs N trains it further" in result.stdout
+    assert contents(tmp_path / "runs" / "digits") == before
+
+
+# ---------------------------------------------------------------------------- true records
+
+
+@pytest.fixture
+def changed(main_py: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A project of its own, with words of its main.py replaced."""
+
+    def change(old: str, new: str) -> Path:
+        folder = tmp_path / "changed"
+        folder.mkdir(exist_ok=True)
+        for name in ("main.py", "runs.py", "trainer.py"):
+            shutil.copy(main_py.with_name(name), folder)
+        text = main_py.read_text()
+        assert old in text
+        (folder / "main.py").write_text(text.replace(old, new))
+        return folder / "main.py"
+
+    return change
+
+
+ADAMW = "torch.optim.AdamW(network.parameters(), lr=args.lr)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (ADAMW, "torch.optim.SGD(network.parameters(), lr=args.lr, momentum=0.9)", "optimizer"),
+        (ADAMW, ADAMW.replace("lr=", "weight_decay=0.1, lr="), "optimizer"),
+        ("F.relu(self.fc1", "F.gelu(self.fc1", "another main.py"),
+        ("* (side // stride // 2) ** 2, 128)", "* (side // stride // 2) ** 2, 64)", "network"),
+        ("test_size=360", "test_size=300", "data"),
+    ],
+)
+def test_another_program_under_the_same_name_is_refused(
+    run, tmp_path: Path, python: str, changed, old: str, new: str, named: str
+) -> None:
+    assert run(*DIGITS, "--epochs", 1).returncode == 0
+    program = changed(old, new)
+    if named == "network":
+        text = program.read_text().replace("nn.Linear(128, classes)", "nn.Linear(64, classes)")
+        program.write_text(text)
+    before = contents(tmp_path / "runs" / "digits")
+    result = run(*DIGITS, "--epochs", 2, program=program)
+    assert result.returncode == 2, result.stdout
+    assert named in result.stderr
+    assert "--no-resume" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert contents(tmp_path / "runs" / "digits") == before
+
+
+def test_comments_are_no_other_program_and_a_change_can_be_accepted(
+    run, tmp_path: Path, changed
+) -> None:
+    assert run(*DIGITS, "--epochs", 1).returncode == 0
+    same = changed(
+        "        x = F.relu(self.conv1(x))",
+        "        x = F.relu(  # a comment\n            self.conv1(x))",
+    )
+    assert run(*DIGITS, "--epochs", 2, program=same).returncode == 0
+    other = changed("F.relu(self.fc1", "F.gelu(self.fc1")
+    refused = run(*DIGITS, "--epochs", 3, program=other)
+    assert (refused.returncode, "--accept-changes" in refused.stderr) == (2, True)
+    assert run(*DIGITS, "--epochs", 3, "--accept-changes", program=other).returncode == 0
+    history = tmp_path / "runs" / "digits" / "history.jsonl"
+    starts = [json.loads(line) for line in history.read_text().splitlines()]
+    assert [start["epochs_done"] for start in starts] == [0, 1, 2]
+    programs = [start["program"]["main.py"] for start in starts]
+    assert programs[0] == programs[1] != programs[2]
+    config = json.loads((history.parent / "config.json").read_text())
+    assert config == starts[-1]
+
+
+def test_the_lock_is_named_only_when_the_packages_are_those(
+    run, python: str, tmp_path: Path, changed, project_environment: Path
+) -> None:
+    """The lock that travels with a packed environment may be newer than that."""
+    program = changed("F.relu(self.fc1", "F.relu(self.fc1")
+    lock = project_environment.parent / "starter.lock"
+    text = lock.read_text()
+    for name, content in (("same", text), ("other", re.sub(r"/numpy-\d", "/numpy-0", text))):
+        program.with_name("pixi.lock").write_text(content)
+        assert run(*DIGITS, "--epochs", 1, "--name", name, program=program).returncode == 0
+    same, other = (
+        json.loads((tmp_path / "runs" / name / "config.json").read_text())
+        for name in ("same", "other")
+    )
+    assert same["pixi_lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    assert other["pixi_lock_sha256"] is None
+    assert same["packages_sha256"] == other["packages_sha256"] is not None
+
+
+def test_a_run_ends_with_its_accuracy_and_the_picture(run, tmp_path: Path) -> None:
+    words = r"runs/digits: accuracy \d\d\.\d\d% after 1 epochs; the curves: runs/digits/loss.png"
+    assert re.search(words, run(*DIGITS, "--epochs", 1).stdout)
+    picture = (tmp_path / "runs/digits/loss.png").read_bytes()
+    assert re.fullmatch(words, run("--plot").stdout.strip())
+    assert (tmp_path / "runs/digits/loss.png").read_bytes() == picture
 
 
 # ------------------------------------------------------------------ bad checkpoints
@@ -358,7 +547,7 @@ import pathlib, pickle
 class Malicious:
     def __reduce__(self):
         return (pathlib.Path.touch, (pathlib.Path(args[1]),))
-state = {"format": "main.py checkpoint 1", "model": Malicious()}
+state = {"format": "trainer.py checkpoint 1", "network": Malicious()}
 with open(args[0], "wb") as file:
     PACK(state, file)
 """
@@ -389,6 +578,16 @@ def test_a_checkpoint_of_something_else_is_refused(
     assert words in run(*DIGITS, "--epochs", 2).stdout
 
 
+def test_a_run_of_the_program_before_runs_py_is_not_overwritten(
+    run, checkpoint: Path, torch_code
+) -> None:
+    torch_code('torch.save({"format": "main.py checkpoint 1"}, args[0])', checkpoint)
+    before = contents(checkpoint.parent)
+    result = run(*DIGITS, "--epochs", 2)
+    assert (result.returncode, "--name" in result.stderr) == (2, True)
+    assert contents(checkpoint.parent) == before
+
+
 @pytest.mark.parametrize("change", [("--lr", "0.1"), ("--batch-size", "32"), ("--seed", "9")])
 def test_other_arguments_are_refused_with_a_way_out(run, checkpoint: Path, change) -> None:
     content = checkpoint.read_bytes()
@@ -406,7 +605,7 @@ def test_other_arguments_are_refused_with_a_way_out(run, checkpoint: Path, chang
 
 
 def test_missing_data_says_what_to_run(run) -> None:
-    result = run()
+    result = run(*MNIST)
     assert result.returncode == 2
     assert "pixi run data" in result.stderr
     assert "--data digits" in result.stderr
@@ -419,7 +618,7 @@ def test_mnist_comes_out_of_an_archive_without_unpacking(run, tmp_path, mnist_10
             tar.add(path, f"MNIST_data/MNIST/raw/{path.name}")
         evil = tarfile.TarInfo("../outside")
         tar.addfile(evil, io.BytesIO())
-    result = run("--epochs", 1, "--batch-size", 1000)
+    result = run(*MNIST, "--epochs", 1, "--batch-size", 1000)
     assert result.returncode == 0, result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["MNIST_data.tar.gz", "runs"]
 
@@ -429,7 +628,7 @@ def test_unpacked_idx_files_in_the_folder_of_torchvision(run, tmp_path, mnist_10
     raw.mkdir(parents=True)
     for path in mnist_10k.glob("*.gz"):
         (raw / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-    assert run("--epochs", 1, "--batch-size", 1000).returncode == 0
+    assert run(*MNIST, "--epochs", 1, "--batch-size", 1000).returncode == 0
 
 
 def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
@@ -438,7 +637,7 @@ def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
     content = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(content[: len(content) // 2])
-    result = run("--epochs", 1)
+    result = run(*MNIST, "--epochs", 1)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
 
@@ -446,7 +645,7 @@ def test_damaged_data_is_explained(run, tmp_path, mnist_10k) -> None:
 @pytest.mark.parametrize("junk", [b"junk", b"\x1f\x8b\x08\x00"])
 def test_a_damaged_archive_is_explained(run, tmp_path: Path, junk: bytes) -> None:
     (tmp_path / "MNIST_data.tar.gz").write_bytes(junk)
-    result = run()
+    result = run(*MNIST)
     assert result.returncode == 2
     assert "is damaged" in result.stderr
     assert "Traceback" not in result.stderr

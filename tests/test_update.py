@@ -28,7 +28,7 @@ from tests.support.command import scaffold
 from tests.support.history import History, release
 from tests.test_merge import EDIT, EditLine, apply
 
-SEEDED = {"README.md", "docs/onboarding.md", "tests/test_main.py", "htcondor/sweep.csv"}
+SEEDED = {"main.py", "README.md", "docs/onboarding.md", "tests/test_main.py", "htcondor/sweep.csv"}
 FROM = ("v0.1.0", "v0.2.0", "v0.3.0", "v0.4.0")
 
 
@@ -188,7 +188,7 @@ def snapshot(project: Path) -> dict[str, bytes]:
 def conflicting(history: History, tmp_path: Path) -> Path:
     """A project of v0.1.0 with a line changed that the template changed too, in two files."""
     project = make(history.folder, tmp_path / "p", "v0.1.0")
-    for path in ("htcondor/bootstrap.sh", "main.py"):
+    for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
         place = project / path
         line = first_change(history, "v0.1.0", path)
         place.write_text(place.read_text().replace(line, "# my own line", 1))
@@ -204,23 +204,26 @@ def test_conflicts_stay_inline_as_copier_makes_them(
     report = run(conflicting)
     assert report.exit_code == 3
     failed = report.failed[0]
-    assert [line.split()[0] for line in failed.lines] == ["htcondor/bootstrap.sh", "main.py"]
+    assert [line.split()[0] for line in failed.lines] == [
+        "htcondor/bootstrap.sh",
+        "htcondor/train.sub",
+    ]
     assert "waits for your hand in 2 files" in failed.detail
     assert "update --continue" in report.next_commands[1]
     found = tree(conflicting)
-    for path in ("htcondor/bootstrap.sh", "main.py"):
+    for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
         assert has_markers(found[path].content)
         assert b"# my own line" in found[path].content
         assert found[path] == theirs[path]
     status = git(conflicting, "status", "--porcelain").splitlines()
     assert {line for line in status if line.startswith("U")} == {
         "UU htcondor/bootstrap.sh",
-        "UU main.py",
+        "UU htcondor/train.sub",
     }
     assert git(conflicting, "rev-parse", "main") == git(conflicting, "rev-parse", "HEAD")
     with pytest.raises(ScaffoldError, match="not finished"):
         run(conflicting)
-    (conflicting / "main.py").write_text("edited in the meantime\n")
+    (conflicting / "htcondor/train.sub").write_text("edited in the meantime\n")
     abort_update(conflicting, Silent())
     assert without_index(snapshot(conflicting)) == without_index(before)
     assert git(conflicting, "status", "--porcelain") == ""
@@ -237,7 +240,7 @@ def test_an_update_goes_on_when_the_conflicts_are_edited(conflicting: Path) -> N
     with pytest.raises(ScaffoldError, match="are left in") as caught:
         continue_update(conflicting, "rattler", Silent())
     assert "htcondor/bootstrap.sh" in caught.value.message
-    for path in ("htcondor/bootstrap.sh", "main.py"):
+    for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
         (conflicting / path).write_text("# my own line\n")
     report = continue_update(conflicting, "rattler", Silent())
     assert report.exit_code == 0
@@ -273,7 +276,7 @@ def test_going_on_after_files_went_and_a_conflict_was_deleted(two: tuple[Path, P
 
 def test_conflicts_that_the_user_commits_himself(conflicting: Path) -> None:
     run(conflicting)
-    for path in ("htcondor/bootstrap.sh", "main.py"):
+    for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
         (conflicting / path).write_text("# my own line\n")
     git(conflicting, "commit", "--quiet", "-am", "by hand")
     with pytest.raises(UsageError, match="no update waits"):
@@ -802,11 +805,11 @@ def test_the_command(history: History, conflicting: Path) -> None:
     assert "--yes" in ran.err
     ran = scaffold("update", "--dry-run", cwd=conflicting)
     assert ran.code == 0, ran
-    assert "conflict          main.py" in ran.out
+    assert "conflict          htcondor/train.sub" in ran.out
     assert "updated           .copier-answers.yml" in ran.out
     ran = scaffold("update", conflicting, "--yes", "--json", cwd=conflicting.parent)
     assert ran.code == 3
-    assert ran.document["conflicts"] == ["htcondor/bootstrap.sh", "main.py"]
+    assert ran.document["conflicts"] == ["htcondor/bootstrap.sh", "htcondor/train.sub"]
     assert ran.document["schema"] == 1
     ran = scaffold("update", "--continue", cwd=conflicting)
     assert ran.code == 1
@@ -821,8 +824,8 @@ def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     for name in ("a", "b", "c", "d"):
         make(history.folder, folder / name, "v0.2.0" if name != "b" else "v0.1.0")
-    line = first_change(history, "v0.2.0", "main.py")
-    place = folder / "c" / "main.py"
+    line = first_change(history, "v0.2.0", "htcondor/train.sub")
+    place = folder / "c" / "htcondor" / "train.sub"
     place.write_text(place.read_text().replace(line, "# my own line", 1))
     commit(folder / "c")
     (folder / "d" / "x").write_text("dirty")
@@ -835,7 +838,7 @@ def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     assert ran.code == 3
     status = {result["name"]: result["status"] for result in ran.document["results"]}
     assert status == {"a": "passed", "b": "passed", "c": "failed", "d": "failed"}
-    assert "your hand is needed for main.py" in ran.document["projects"][2]["error"]
+    assert "your hand is needed for htcondor/train.sub" in ran.document["projects"][2]["error"]
     for name in "cd":
         assert snapshot(folder / name) == before[name]
     assert git(folder / "b", "branch", "--show-current") == f"template/{history.newest}"
@@ -1072,7 +1075,7 @@ def test_several_projects_of_one_repository(tmp_path: Path) -> None:
 
 def test_continue_commits_nothing_else(conflicting: Path) -> None:
     run(conflicting)
-    for path in ("htcondor/bootstrap.sh", "main.py"):
+    for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
         (conflicting / path).write_text("resolved\n")
     (conflicting / "other.txt").write_text("staged\n")
     git(conflicting, "add", "other.txt")

@@ -3,7 +3,7 @@
     main.py [--steps N] [--step-seconds S] [--exit-code C] [--name NAME] [anything else]
 
 Like main.py it resumes from runs/NAME/checkpoint.json, writes that file atomically every 10 steps,
-and on SIGTERM saves and exits with 85. Unlike it, it also tells of each step in the file named by
+and on SIGTERM, or CHECKPOINT_SECONDS after its first step, saves and exits with 85. Unlike it, it also tells of each step in the file named by
 STEPS_LOG, outside of the job's scratch folder: a witness that no eviction can roll back.
 """
 
@@ -20,9 +20,6 @@ parser.add_argument("--steps", type=int, default=200)
 parser.add_argument("--step-seconds", type=float, default=0.05)
 parser.add_argument("--exit-code", type=int, default=0)
 parser.add_argument("--name", default="run")
-parser.add_argument(
-    "--deaf-after", type=int, default=None, help="ignore SIGTERM from this step on, once"
-)
 args, _ = parser.parse_known_args()
 
 run = Path("runs") / args.name
@@ -54,7 +51,7 @@ def on_sigterm(*_: object) -> None:
 
 signal.signal(signal.SIGTERM, on_sigterm)
 step = json.loads(checkpoint.read_text())["step"] if checkpoint.exists() else 0
-began = step
+due = time.monotonic() + float(os.environ.get("CHECKPOINT_SECONDS") or "inf")
 tell("start", step)
 while step < args.steps:
     time.sleep(args.step_seconds)
@@ -62,7 +59,10 @@ while step < args.steps:
     tell("step", step)
     if step % 10 == 0:
         save(step)
-    if stop and not (args.deaf_after and began < args.deaf_after and step > args.deaf_after):
+    if time.monotonic() > due:
+        print("time for a checkpoint", flush=True)
+        stop = True
+    if stop:
         save(step)
         tell("saved", step)
         sys.exit(85)

@@ -1,0 +1,340 @@
+"""Runs of a training: checkpoints, records, curves, signals, processes.
+
+It comes from the template, and an update brings a newer one; what is trained is in main.py.
+"""
+
+import argparse
+import datetime
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import torch
+import torch.distributed as dist
+from tqdm import tqdm
+
+from trainer import FORMAT, HERE, RANK, WORLD_SIZE, Trainer, UserError, choose_device
+
+EVICTED = 85  # the checkpoint_exit_code of htcondor/train.sub
+CHECKPOINTS = ("checkpoint.pt", "checkpoint.prev.pt")  # the newest, and the one before it
+STOPPING = {signal.SIGTERM, signal.SIGINT}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add, either = parser.add_argument, argparse.BooleanOptionalAction
+    add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
+    add("--processes", type=int, default=1, help="on this machine, each with its own GPU")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="see trainer.py")
+    add("--graph", action=either, default=True, help="on CUDA: replay a step as one CUDA graph")
+    add("--name", help="of the folder below --runs-dir")
+    add("--runs-dir", type=Path, default=Path("runs"))
+    add("--checkpoint-every", type=int, default=500, help="steps; 0: at the end of an epoch only")
+    seconds = float(os.environ.get("CHECKPOINT_SECONDS") or 0)
+    what = "save and exit with 85 after so long, for HTCondor to keep it; 0: never"
+    add("--checkpoint-seconds", type=float, default=seconds, metavar="SECONDS", help=what)
+    add("--resume", action=either, default=True, help="go on from the last checkpoint")
+    add("--accept-changes", action="store_true", help="go on although the program has changed")
+    add("--require-progress", action="store_true", help="fail if the train loss does not fall")
+    add("--plot", action="store_true", help="only draw loss.png again from metrics.jsonl")
+
+
+# ------------------------------------------------------------------- checkpoints, records, curves
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
+    """Whole or not at all, even when the power fails. `keep` takes the file that was there."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    if keep and path.exists():
+        os.replace(path, keep)
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # the renaming itself
+    os.close(folder)
+
+
+def write_json(path: Path, *lines: object) -> None:
+    text = "".join(json.dumps(line, default=str) + "\n" for line in lines)
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    state = trainer.state()
+    if RANK == 0:
+        newest, previous = (folder / name for name in CHECKPOINTS)
+        write_file(newest, lambda file: torch.save(state, file), keep=previous)
+
+
+def save_weights(trainer: Trainer, path: Path) -> None:
+    write_file(path, lambda file: torch.save(trainer.network.state_dict(), file))
+
+
+def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
+    """The newest good one. A bad one is put aside, so that no save keeps it as the previous."""
+    folder.mkdir(parents=True, exist_ok=True)
+    present = [path for name in CHECKPOINTS if (path := folder / name).exists()]
+    for path in present:
+        if not resume:
+            path.unlink()
+            continue
+        content = path.read_bytes()  # an OSError here is no fault of the checkpoint
+        try:
+            if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():  # torch checks no sums
+                raise ValueError(damaged)
+            # weights_only: code that somebody hid in the file is not run.
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if state["format"] == FORMAT:
+                return state | {"path": str(path)}
+            problem = "of another format"
+            if state["format"] == "main.py checkpoint 1":  # of the template before runs.py
+                problem += ": use another --name, or --no-resume to delete it"
+        except Exception as error:  # what damage raises depends on where it is
+            problem = f"damaged, or not of this program ({type(error).__name__})"
+        if "--no-resume" in problem:
+            raise UserError(f"{path} is {problem}")
+        os.replace(path, f"{path}.refused")
+        print(f"WARNING: {path} is {problem}. Refused, and renamed {path.name}.refused")
+    if present and resume:
+        print("WARNING: no good checkpoint is left. TRAINING STARTS FROM THE BEGINNING")
+    return None
+
+
+def write_records(trainer: Trainer, folder: Path) -> None:
+    """config.json says how the training runs, history.jsonl the same of each start of it."""
+    args, gpu = trainer.args, trainer.device.type == "cuda"
+    commit = os.environ.get("GIT_COMMIT")  # a worker has no .git: `pixi run submit` sends it
+    if not commit and (HERE / ".git").exists() and shutil.which("git"):
+        describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        git = ["git", "-C", str(HERE), *describe]
+        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    record = {"started": now, "epochs_done": trainer.epoch, "steps_done": trainer.step}
+    record |= {"arguments": vars(args), "world_size": WORLD_SIZE, "git_commit": commit or None}
+    record["device"] = torch.cuda.get_device_name(trainer.device) if gpu else trainer.device.type
+    record |= {"precision": trainer.precision, "host": platform.node()}
+    record |= {"python": platform.python_version(), "torch": torch.__version__}
+    record |= {"program": trainer.identity["program"], **installed()}
+    write_json(folder / "config.json", record)
+    write_json(folder / "history.jsonl", *read_json(folder / "history.jsonl"), record)
+    write_json(folder / "metrics.jsonl", *trainer.rows)
+
+
+def installed() -> dict[str, str | None]:
+    """Which packages these are, and pixi.lock's sum when it names every one of them: an archive or
+    an image may have been made from an older lock than the one that travels with the job."""
+    packages = sorted(path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json"))
+    lock = HERE / "pixi.lock"
+    text = lock.read_text() if lock.is_file() and packages else ""
+    named = bool(text) and all(f"/{package}." in text for package in packages)
+    sums = [hashlib.sha256(t.encode()).hexdigest() for t in ("\n".join(packages), text)]
+    return {
+        "packages_sha256": sums[0] if packages else None,
+        "pixi_lock_sha256": sums[1] if named else None,
+    }
+
+
+def show_results(folder: Path) -> None:
+    """Draw the curves, and say where they are and how good it is."""
+    rows = read_json(folder / "metrics.jsonl")
+    if not rows:
+        raise UserError(f"no {folder}/metrics.jsonl to draw: train first, or give --name")
+    from matplotlib.figure import Figure  # draws to files alone (Agg): needs no display
+
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure.suptitle(f"{folder.name}: accuracy {rows[-1]['test_accuracy']:.2%}")
+    left, right = figure.subplots(1, 2)
+    for key, axes in (("train_loss", left), ("test_loss", left), ("test_accuracy", right)):
+        axes.plot([r["epoch"] for r in rows], [r[key] for r in rows], ".-", label=key)
+    left.set(title="Loss", xlabel="epoch", ylabel="mean cross-entropy", yscale="log")
+    right.set(title="Accuracy", xlabel="epoch", ylabel="share of right answers in the test set")
+    # From the second epoch on: the jump at the start would leave nothing to be seen of the rest.
+    later = [row["test_accuracy"] for row in rows[min(2, len(rows) - 1) :]]
+    room = max(0.005, (max(later) - min(later)) / 5)
+    right.set_ylim(min(later) - room, min(1, max(later)) + room)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    write_file(folder / "loss.png", lambda file: figure.savefig(file, format="png"))
+    what = f"accuracy {rows[-1]['test_accuracy']:.2%} after {rows[-1]['epoch']} epochs"
+    print(f"{folder}: {what}; the curves: {folder}/loss.png", flush=True)
+
+
+# ----------------------------------------------------------------- signals, processes, the whole
+
+SIGNALS: list[int] = []  # that came, and were not obeyed yet
+
+
+def listen() -> None:
+    """From here on SIGTERM and Ctrl-C are remembered, and the training stops after its step."""
+
+    def remember(number: int, _: object) -> None:
+        SIGNALS.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C stops at once
+
+    SIGNALS.clear()
+    for number in STOPPING:
+        signal.signal(number, remember)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def train(trainer: Trainer, folder: Path) -> bool:
+    """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
+    args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
+
+    def told_to_stop() -> bool:
+        late = bool(args.checkpoint_seconds) and time.monotonic() > begun + args.checkpoint_seconds
+        if WORLD_SIZE == 1:
+            heard = bool(SIGNALS) or late
+        elif trainer.step % 10 and trainer.step < total:
+            return False  # asking the others costs as much as a small step
+        else:
+            answer = torch.tensor(float(bool(SIGNALS) or late), device=trainer.device)
+            dist.all_reduce(answer)  # SIGTERM to one process stops all, after the same step
+            heard = answer.item() > 0
+        if heard and late and not SIGNALS:
+            print("time for a checkpoint", flush=True)
+        return heard
+
+    while trainer.epoch < args.epochs:
+        hide = None if RANK == 0 else True  # None: a bar on a terminal, nothing in a log
+        with tqdm(total=total, initial=trainer.step, leave=False, disable=hide) as bar:
+            while trainer.step < total:
+                if told_to_stop():
+                    save(trainer, folder)
+                    return False
+                trainer.train_step()
+                bar.update()
+                if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
+                    save(trainer, folder)
+        trainer.add_row()
+        row = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}"
+        print((row + "  accuracy {test_accuracy:.2%}").format(**trainer.rows[-1]), flush=True)
+        if RANK == 0:
+            write_json(folder / "metrics.jsonl", *trainer.rows)
+            if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
+                save_weights(trainer, folder / "model.pt")
+                show_results(folder)
+        save(trainer, folder)
+    return True
+
+
+def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]) -> int:
+    """Train what `build` puts together, in runs_dir/name; return the exit code."""
+    folder = args.runs_dir / args.name
+    if args.plot:
+        show_results(folder)
+        return 0
+    listen()
+    if args.processes > 1 and WORLD_SIZE == 1:
+        return launch(args.processes)
+    if args.batch_size % WORLD_SIZE:
+        raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if WORLD_SIZE > 1:
+        backend = "nccl" if choose_device(args.device).type == "cuda" else "gloo"
+        place = os.environ.get("RUNS_MEETING", "env://")
+        dist.init_process_group(backend, place, rank=RANK, world_size=WORLD_SIZE)
+    torch.manual_seed(args.seed)
+    trainer = build(args)
+    box = [load_checkpoint(folder, args.resume) if RANK == 0 else None]
+    if WORLD_SIZE > 1:  # only process 0 touches the disk; the others hear it from there
+        dist.broadcast_object_list(box, src=0)
+    finished = resume(trainer, box[0]) if box[0] else False
+    where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
+    if finished:  # and nothing is written
+        print(f"{where}: finished. --epochs N trains it further, another --name trains anew")
+    else:
+        trainer.rows or trainer.add_row()
+        if RANK == 0:
+            write_records(trainer, folder)
+        print(f"{where}, on {trainer.device}", flush=True)
+        finished = train(trainer, folder)
+    code, first, last = 0, trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
+    if not finished:
+        print(f"stopped, saved in {folder}: the same command goes on", flush=True)
+        code = 130 if signal.SIGINT in SIGNALS else EVICTED  # 130: what shells say of Ctrl-C
+    elif args.require_progress and not last < first:  # so that NaN is no progress either
+        print(f"no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
+        code = 1
+    if WORLD_SIZE > 1:
+        dist.barrier()  # nobody leaves before process 0 has written everything
+    return code
+
+
+def resume(trainer: Trainer, state: dict[str, Any]) -> bool:
+    """Go on from a checkpoint; return whether there is nothing left to do."""
+    trainer.restore(state)
+    args, planned = trainer.args, state["epochs"]
+    if trainer.epoch >= args.epochs:
+        return True
+    print(f"resuming from {state['path']}, {trainer.epoch} epochs and {trainer.step} steps")
+    if planned != args.epochs:
+        old = trainer.rates[0] * 0.5 * (1 + math.cos(math.pi * min(trainer.epoch / planned, 1)))
+        new = trainer.learning_rates(trainer.epoch)[0]
+        print(f"NOTE: begun for {planned} epochs, now for {args.epochs}: the learning rate goes on "
+              f"at {new:.2g}, not {old:.2g}, and falls until the new end")  # fmt: skip
+    return False
+
+
+def launch(count: int) -> int:
+    """Start so many processes of this program; all are told of SIGTERM, all return one code."""
+    with tempfile.TemporaryDirectory() as folder:
+        shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        shared["RUNS_MEETING"] = f"file://{folder}/meeting"
+        children = []
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # inherited, until they listen
+        for rank in range(count):
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            argv = [sys.executable, *sys.orig_argv[1:]]
+            children.append(subprocess.Popen(argv, env={**os.environ, **shared, **own}))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        told = failed = 0
+        while None in (codes := [child.poll() for child in children]):
+            if signal.SIGTERM in SIGNALS and not told:  # Ctrl-C of a terminal reaches them itself
+                told = [child.send_signal(signal.SIGTERM) for child in children] and 1
+            if failed := failed or next((c for c in codes if c not in (None, 0, EVICTED, 130)), 0):
+                for child in children:
+                    child.kill()  # the others would wait for it
+            time.sleep(0.05)
+    return failed if failed > 0 else 1 if failed else max(codes)
+
+
+def start(main: Callable[[], int]) -> NoReturn:
+    """Run a program to its exit code, with mistakes of its user in one line."""
+    if RANK > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  one voice is enough
+    try:
+        code = main()
+    except (UserError, OSError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        code = 2 if isinstance(error, UserError) else 1  # 2: it would fail anywhere
+    for number in STOPPING:  # all is written: a late one must not turn this code into another
+        signal.signal(number, signal.SIG_IGN)
+    if WORLD_SIZE > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # taking the process group apart can wait for ever for one that has left
+    sys.exit(code)

@@ -1,0 +1,293 @@
+"""One training as data: the device, a step of it as fast as that is, its state for a checkpoint.
+
+It comes from the template, and an update brings a newer one; what is trained is in main.py.
+"""
+
+import argparse
+import ast
+import hashlib
+import math
+import os
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+FORMAT = "trainer.py checkpoint 1"  # change it when the content of a checkpoint changes
+HERE = Path(__file__).resolve().parent
+# torchrun, or launch() in runs.py, tells each process which of how many it is; alone it is 0 of 1.
+RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
+WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
+OURS = ("runs.py", "trainer.py")  # a newer one of these is no other program
+RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
+Data = tuple[Tensor, Tensor, Tensor, Tensor]  # train images and labels, test images and labels
+Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]  # -> mean loss, scores
+
+
+class UserError(Exception):
+    """Something that the person at the keyboard can put right; the text says how (exit code 2)."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # a GPU for each process, or none for any
+    usable = {
+        "cuda": torch.cuda.is_available() and torch.cuda.device_count() >= here,
+        "mps": torch.backends.mps.is_available() and WORLD_SIZE == 1,  # DDP cannot use Metal
+        "cpu": True,
+    }
+    kind = next(name for name in usable if usable[name]) if wanted == "auto" else wanted
+    if not usable[kind]:
+        raise UserError(f"--device {kind} cannot be used here. Without --device the best is taken")
+    if kind == "cuda":
+        torch.cuda.set_device(LOCAL_RANK)
+    return torch.device(kind, LOCAL_RANK) if kind == "cuda" else torch.device(kind)
+
+
+def choose_precision(wanted: str, device: torch.device, batch_size: int) -> str:
+    """bf16 on GPUs that compute in it, from 512 images a step on: below that its conversions cost
+    more than it saves (measured on an H200). A CPU gains little, and its results would hang on its
+    kind; for Metal nobody has measured it."""
+    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if wanted == "bf16" and not able:
+        raise UserError("--precision bf16 needs an NVIDIA GPU of capability 8.0 or newer")
+    return ("bf16" if able and batch_size >= 512 else "fp32") if wanted == "auto" else wanted
+
+
+class Trainer:
+    """All that changes in training: how a step changes it, how it is saved and restored."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        data: Data,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        step: Step,
+    ) -> None:
+        self.args, self.loss_of = args, step
+        self.device = device = choose_device(args.device)
+        self.identity: dict[str, Any] = {"batch size": args.batch_size, "seed": args.seed}
+        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+        self.identity |= {"network": f"{network} {shapes}", "data": checksum(data)}
+        self.identity |= {"program": program()}
+        self.train_x, self.train_y, self.test_x, self.test_y = (t.to(device) for t in data)
+        self.share = args.batch_size // WORLD_SIZE  # images of a step in this process
+        self.precision = choose_precision(args.precision, device, self.share)
+        bf16 = self.precision == "bf16"
+        self.autocast = torch.autocast("cuda" if bf16 else "cpu", torch.bfloat16, enabled=bf16)
+
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.parallel = DistributedDataParallel(self.network) if WORLD_SIZE > 1 else self.network
+        self.optimizer = optimizer
+        optimizer.load_state_dict(optimizer.state_dict())  # what it keeps goes to the device, too
+        settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+        self.rates = [group.pop("lr") for group in settings]
+        self.identity |= {"lr": self.rates, "optimizer": f"{type(optimizer).__name__} {settings}"}
+        for group in optimizer.param_groups:
+            if group.get("fused", False) is None:  # not decided in main.py
+                group["fused"] = device.type != "mps"
+            if device.type == "cuda":  # what a CUDA graph reads must lie on the GPU
+                group["lr"] = torch.tensor(group["lr"], device=device)
+                group |= {"capturable": True} if "capturable" in group else {}
+
+        torch.manual_seed(args.seed + RANK)  # from here on: dropout differs between processes
+        self.order_rng = torch.Generator().manual_seed(args.seed)  # CPU: one order for all devices
+        self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
+        self.rows: list[dict[str, float]] = []
+        # A graph reads these where they lie: they are written to, never replaced.
+        self.order = torch.empty(-(-len(data[1]) // WORLD_SIZE), dtype=torch.long, device=device)
+        self.start = torch.zeros((), dtype=torch.long, device=device)  # of the batch, in the order
+        self.within = torch.arange(self.share, device=device)
+        self.loss_sum = torch.zeros((), device=device)
+        self.steps_per_epoch = -(-len(self.order) // self.share)
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images
+        self.eager = ""  # why no step is replayed
+        if not args.graph or device.type != "cuda":
+            self.eager = "as asked for" if device.type == "cuda" else "no CUDA"
+        elif WORLD_SIZE > 1:
+            self.eager = "several processes"
+
+    def start_epoch(self) -> None:
+        self.set_order(torch.randperm(len(self.train_y), generator=self.order_rng))
+        self.loss_sum.zero_()
+
+    def learning_rates(self, epoch: int) -> list[float]:
+        """Half a cosine over the epochs that were asked for: from --lr down to nearly nothing."""
+        part = 0.5 * (1 + math.cos(math.pi * min(epoch / self.args.epochs, 1)))
+        return [rate * part for rate in self.rates]
+
+    def set_order(self, order: Tensor) -> None:
+        """Of the images in the epoch that runs, of which so many steps are done."""
+        for group, rate in zip(
+            self.optimizer.param_groups, self.learning_rates(self.epoch), strict=True
+        ):
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+        self.full_order = order
+        # Some images come twice so that all processes have as many: they must step together.
+        order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])
+        self.order.copy_(order[RANK::WORLD_SIZE])
+        self.start.fill_(self.step * self.share)
+
+    def train_step(self) -> None:
+        if self.step == 0:
+            self.start_epoch()
+        size = min(self.share, len(self.order) - self.step * self.share)
+        first = self.epoch == self.step == 0  # not recorded: here the optimizer makes its state
+        if not (self.eager or first or size in self.graphs):
+            self.record(size)
+        if self.eager or first:
+            self.compute(size)
+        else:
+            self.graphs[size].replay()
+        self.step += 1
+
+    def compute(self, size: int) -> None:
+        """One whole step. All of it happens on the device, so that it can be recorded."""
+        chosen = self.order[self.start + self.within[:size]]
+        self.optimizer.zero_grad()
+        with self.autocast:
+            loss, _ = self.loss_of(self.parallel, self.train_x[chosen], self.train_y[chosen])
+        loss.backward()
+        self.optimizer.step()
+        # Summed on the device: loss.item() would make the CPU wait for the GPU at every step.
+        self.loss_sum += loss.detach() * size
+        self.start += size
+
+    def record(self, size: int) -> None:
+        """Record a step of so many images as a CUDA graph, or say why that is not to be had.
+
+        Which steps are replayed depends on their place alone, so a resumed run repeats the numbers
+        of one that was never stopped: therefore nothing may move here, and all is put back.
+        """
+        state = [v for s in self.optimizer.state.values() for v in s.values() if v is not None]
+        if not all(isinstance(value, Tensor) and value.is_cuda for value in state):
+            self.eager = f"{type(self.optimizer).__name__} keeps numbers outside of the GPU"
+            return print(f"WARNING: no CUDA graph, steps are slower: {self.eager}", flush=True)
+        state += [self.loss_sum, self.start, *self.network.state_dict().values()]
+        before, rng = [value.clone() for value in state], torch.cuda.get_rng_state(self.device)
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
+        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
+        stream.wait_stream(torch.cuda.current_stream())
+        try:
+            torch.cuda.set_sync_debug_mode("error")  # found before it can spoil a recording
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # libraries choose their ways and take their memory
+                    self.start.zero_()
+                    self.compute(size)
+            torch.cuda.current_stream().wait_stream(stream)
+            torch.cuda.set_sync_debug_mode("default")
+            with torch.cuda.graph(graph, pool=pool):
+                self.compute(size)
+            self.graphs[size] = graph
+        except RuntimeError as error:
+            self.eager = str(error).splitlines()[0]
+            print(f"WARNING: no CUDA graph, steps are slower: {self.eager}", flush=True)
+            generator = torch.cuda.default_generators[self.device.index]
+            generator.graphsafe_set_state(generator.clone_state())  # it believes it is recorded
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.synchronize(self.device)
+            with torch.no_grad():
+                for value, old in zip(state, before, strict=True):
+                    value.copy_(old)
+            torch.cuda.set_rng_state(rng, self.device)
+
+    def total_loss(self) -> Tensor:
+        total = self.loss_sum.clone()
+        if WORLD_SIZE > 1:
+            dist.all_reduce(total)
+        return total
+
+    def add_row(self) -> None:
+        """At the end of each epoch, and before the first step: where the curves begin."""
+        rate = self.learning_rates(self.epoch)[0]
+        if self.rows:
+            self.epoch, self.step = self.epoch + 1, 0
+            train_loss = self.total_loss().item() / (len(self.order) * WORLD_SIZE)
+        else:
+            some = len(self.test_y)
+            train_loss = self.evaluate(self.train_x[:some], self.train_y[:some])[0]
+        test_loss, accuracy = self.evaluate(self.test_x, self.test_y)
+        row = {"epoch": self.epoch, "step": self.epoch * self.steps_per_epoch}
+        losses = {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
+        self.rows.append(row | losses | {"lr": rate})
+
+    @torch.no_grad()
+    def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Mean loss, and the share of right answers."""
+        self.network.eval()
+        loss, correct = torch.zeros(2, device=self.device)
+        for x, y in zip(images.split(1000), labels.split(1000), strict=True):
+            with self.autocast:
+                batch_loss, scores = self.loss_of(self.network, x, y)
+            loss += batch_loss * len(y)
+            correct += (scores.argmax(1) == y).sum()
+        self.network.train()
+        return loss.item() / len(labels), correct.item() / len(labels)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint. Every process has to call this, because it adds up their losses."""
+        position = {"epoch": self.epoch, "step": self.step, "rows": self.rows}
+        position |= {"epochs": self.args.epochs, "loss_sum": self.total_loss().cpu()}
+        order = self.full_order if self.step else torch.empty(0, dtype=torch.long)
+        rng = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
+        rng["order"] = self.order_rng.get_state()
+        # The settings of the optimizer are main.py's, and those for a graph are the device's.
+        weights = {"network": self.network.state_dict(), "order": order}
+        weights["optimizer"] = self.optimizer.state_dict()["state"]
+        return {"format": FORMAT, "identity": self.identity, "rng": rng} | position | weights
+
+    def restore(self, state: dict[str, Any]) -> None:
+        old, ways = state["identity"], "Take back what was changed, or use another --name"
+        changed = [key for key in self.identity if old.get(key) != self.identity[key]]
+        if self.args.accept_changes and changed == ["program"]:
+            changed = []
+        if changed == ["program"]:
+            files = {*old["program"].items()} ^ {*self.identity["program"].items()}
+            changed = [" and another ".join(sorted({name for name, _ in files}))]
+            ways += ", or --accept-changes if it still computes the same"
+        if changed:
+            raise UserError(
+                f"{self.args.name} was trained with another {', another '.join(changed)}. {ways}, "
+                "or --no-resume to delete its checkpoints and start again"
+            )
+        self.network.load_state_dict(state["network"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
+        self.order_rng.set_state(state["rng"]["order"])
+        if self.step:
+            self.set_order(state["order"])
+        if RANK > 0:  # only process 0's generators are saved: here dropout goes on afresh
+            torch.manual_seed(old["seed"] + RANK + 1000 * (1 + self.epoch))
+            return
+        self.loss_sum.copy_(state["loss_sum"])
+        for kind in {"cpu", self.device.type} & state["rng"].keys():
+            RNG[kind].set_rng_state(state["rng"][kind])
+
+
+def checksum(data: Data) -> int:
+    """Of all images and labels: other data is another training."""
+    total = 0
+    for tensor in data:
+        total = zlib.crc32(tensor.contiguous().view(torch.uint8).numpy(), total)
+    return total
+
+
+def program() -> dict[str, str]:
+    """The project's own modules, with a sum of each that comments do not change."""
+    files = {Path(m.__file__) for m in [*sys.modules.values()] if getattr(m, "__file__", None)}
+    sums = {}
+    for path in files:
+        inside = path.relative_to(HERE).parts if path.is_relative_to(HERE) else (".",)
+        installed = inside[0].startswith(".") or "site-packages" in inside
+        if path.suffix == ".py" and not installed and path.name not in OURS:
+            code = ast.dump(ast.parse(path.read_bytes()))
+            sums["/".join(inside)] = hashlib.sha256(code.encode()).hexdigest()[:16]
+    return dict(sorted(sums.items()))
