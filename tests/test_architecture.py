@@ -49,7 +49,7 @@ LINES = 350
 LONG = {
     "job/reader.py": 362,
     "rules/commands.py": 368,
-    "template/render.py": 474,
+    "template/render.py": 489,
     "update/command.py": 369,
     "update/landing.py": 354,
     "workspace/manifest.py": 435,

@@ -82,32 +82,57 @@ class Terminal:
         return re.sub(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>])", "", self.seen)
 
 
-def test_copiers_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> None:
-    with Terminal("new", "first", "--template", template, "--no-check", cwd=tmp_path) as terminal:
+QUESTIONS = ("CUDA version", "Oldest Python", "Conda channel", "reach an HTCondor worker", "jobs run",
+             "License", "Continuous integration")  # fmt: skip
+
+
+def test_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> None:
+    with Terminal("new", "1st", "--template", template, "--no-check", cwd=tmp_path) as terminal:
+        terminal.wait_for("Ctrl-C is safe")
         terminal.wait_for("Name of the project")
-        terminal.wait_for("first")
-        terminal.type("\x7f" * 5 + "1st\r")
+        terminal.wait_for("st")
+        terminal.type("\x7f" * 2 + "2nd\r")
         terminal.wait_for("start with a letter")
         terminal.type("\x7f" * 3 + "better\r")
         terminal.wait_for("What it is, in one line")
         terminal.type("\r")
         terminal.wait_for("Author")
         terminal.type("Ada\r")
-        for question in ("CUDA version", "Oldest Python", "Conda channel", "reach an HTCondor worker",
-                         "jobs run", "License", "Continuous integration"):  # fmt: skip
+        for question in QUESTIONS:
             terminal.wait_for(question)
             terminal.type("\r")
+        terminal.wait_for("project_name  better")
+        terminal.wait_for("Make it?")
+        terminal.type("\r")
         assert terminal.end() == 0, terminal.plain
-    text = (tmp_path / "first" / "pixi.toml").read_text()
+    text = (tmp_path / "1st" / "pixi.toml").read_text()
     assert 'name = "better"' in text
     assert 'authors = ["Ada"]' in text
+
+
+@pytest.mark.parametrize("agreed", ["y", "n"])
+def test_a_name_is_asked_once(template: Path, tmp_path: Path, agreed: str) -> None:
+    with Terminal("new", "--template", template, "--no-check", cwd=tmp_path) as terminal:
+        terminal.wait_for("Name of the project")
+        terminal.type("cifar10\r")
+        for question in ("What it is, in one line", "Author", *QUESTIONS):
+            terminal.wait_for(question)
+            terminal.type("\r")
+        terminal.wait_for("Make it?")
+        terminal.type(f"{agreed}\r")
+        assert terminal.end() == (0 if agreed == "y" else 130), terminal.plain
+        assert terminal.plain.count("Name of the project") == 1
+    if agreed == "n":
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert 'name = "cifar10"' in (tmp_path / "cifar10" / "pixi.toml").read_text()
 
 
 def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
         with Terminal("new", name, "--template", template, cwd=tmp_path) as terminal:
-            terminal.wait_for("Name of the project")
+            terminal.wait_for("What it is, in one line")
             terminal.type("\x03")
             assert terminal.end() == 130, terminal.plain
             assert "is whole" not in terminal.plain
@@ -125,7 +150,12 @@ def test_the_stages_are_shown_live(template: Path, starter: Starter, tmp_path: P
     assert "━" in terminal.plain  # the bar
     assert "\x1b[32m" in terminal.seen  # green
     for stage in ("render", "manifest", "lock", "install", "train", "rehearse"):
-        assert re.search(rf"passed  {stage} +\d+\.\d s", terminal.plain), terminal.plain
+        rows = re.findall(rf"passed  {stage} +\d+\.\d s", terminal.plain)
+        assert len(rows) == 1, terminal.plain
+    assert re.search(
+        r"p is ready: trained on the CPU to \d\d%, its cluster job rehearsed", terminal.plain
+    )
+    assert "No candidates" not in terminal.plain
     with Terminal("lock", "p", "--check", cwd=tmp_path, NO_COLOR="1") as terminal:
         assert terminal.end() == 3
         assert "\x1b[32m" not in terminal.seen

@@ -20,6 +20,7 @@ from pixi_scaffold.report import (
 )
 from pixi_scaffold.system import layout, program, which
 from pixi_scaffold.template import (
+    Confirm,
     Rendered,
     amend_first_commit,
     check_destination,
@@ -40,6 +41,8 @@ class NewRequest:
     ref: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     ask: bool = False
+    confirm: Confirm | None = None
+    """Is shown the answers while nothing is made yet, and says whether to go on."""
     channel: str | None = None
     """A URL, a name, a folder, or `starter`."""
     engine: str = "auto"
@@ -145,7 +148,14 @@ def _render(request: NewRequest, data: Mapping[str, Any], run: Run) -> Rendered:
         run.step("render", asks=request.ask) as step,
         open_template(request.template, request.ref) as template,
     ):
-        rendered = render(template, request.destination, data, ask=request.ask, git=request.git)
+        rendered = render(
+            template,
+            request.destination,
+            data,
+            ask=request.ask,
+            git=request.git,
+            confirm=request.confirm,
+        )
         detail = rendered.source + (f" at {rendered.commit}" if rendered.commit else "")
         if rendered.repository:
             detail += f"; {rendered.repository}"

@@ -10,13 +10,17 @@ import typer
 
 from pixi_scaffold.cli.options import EngineOption, Json, Verbose, read_answers
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import expanded, program
 
 
 def new(
     destination: Annotated[
-        Path, typer.Argument(help="Folder to make; its name is the default project name.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="Folder to make, named like the project (on a terminal, asked where left out)."
+        ),
+    ] = None,
     template: Annotated[
         str | None,
         typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
@@ -57,18 +61,38 @@ def new(
     from pixi_scaffold.new import new as make
 
     with session_of("new", as_json, verbose=verbose) as session:
+        asks = not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+        if destination is None:
+            destination = _asked_name(asks)
+        folder = _named(expanded(destination))
+        if asks:
+            session.say(
+                f"This makes a PyTorch project in {destination} and proves it on this machine.",
+                "Enter takes the default. Ctrl-C is safe: nothing is made before you agree.",
+            )
         request = NewRequest(
-            destination=_named(expanded(destination)),
+            destination=folder,
             template=template,
             ref=vcs_ref,
             data=read_answers(data or [], data_file),
-            ask=not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty(),
+            ask=asks,
+            confirm=session.confirm_answers if asks else None,
             channel=channel,
             engine=engine,
             check=not no_check,
             git=not no_git,
         )
         session.show(make(request, session.progress))
+
+
+def _asked_name(asks: bool) -> Path:
+    """Ask for the folder; raises UsageError where nobody can be asked."""
+    if not asks:
+        raise UsageError("the project needs a name", f"{program()} new myproject")
+    try:
+        return Path(typer.prompt("Name of the project", default="my-project"))
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
 
 
 def _named(folder: Path) -> Path:

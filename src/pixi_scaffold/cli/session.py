@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -55,6 +55,18 @@ class Session:
         if report.exit_code:
             raise typer.Exit(report.exit_code)
 
+    def say(self, *lines: str) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self.out.write(f"{line}\n")
+        self.out.flush()
+
+    def confirm_answers(self, answers: Mapping[str, Any]) -> bool:
+        """Show what a new project will be, and ask."""
+        width = max((len(name) for name in answers), default=0)
+        self.say("", *(f"  {name:<{width}}  {value}" for name, value in answers.items()))
+        return self._agreed("Make it?")
+
     def confirm(self, plan: Plan, *, dry_run: bool, yes: bool) -> bool:
         """Show what an update would do, and ask."""
         from pixi_scaffold.update import print_plan
@@ -64,14 +76,17 @@ class Session:
             print_plan(plan, self.out)
         if dry_run or yes:
             return yes and not dry_run
-        try:
-            agreed = typer.confirm("\nGo on?", default=True)
-        except typer.Abort as error:
-            print()
-            raise KeyboardInterrupt from error
+        agreed = self._agreed("Go on?")
         if not agreed:
-            print("nothing was changed")
+            self.say("nothing was changed")
         return agreed
+
+    def _agreed(self, question: str) -> bool:
+        try:
+            return typer.confirm(f"\n{question}", default=True)
+        except typer.Abort as error:
+            self.say("")
+            raise KeyboardInterrupt from error
 
     def fail(self, code: int, message: str, hint: str) -> NoReturn:
         """Print what failed and what to do, and end with `code`."""

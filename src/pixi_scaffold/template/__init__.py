@@ -6,12 +6,13 @@ Copier is called here and nowhere else.
 from pixi_scaffold.template.answers import Project, find_projects, parse_answers, read_project
 from pixi_scaffold.template.destination import check_destination
 from pixi_scaffold.template.migrations import FOLDER, migrate_answers, moved, moves, read_migrations
-from pixi_scaffold.template.render import Render, Rendered, Renderer, Renderers, render
+from pixi_scaffold.template.render import Confirm, Render, Rendered, Renderer, Renderers, render
 from pixi_scaffold.template.repository import amend_first_commit, identity
 from pixi_scaffold.template.source import Template, open_template
 from pixi_scaffold.template.versions import is_older, newer, releases, version_of
 
 __all__ = [
+    "Confirm",
     "FOLDER",
     "Project",
     "Render",

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from pixi_scaffold.template.destination import (
     place,
     remove_empty,
 )
-from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.system import GIT_LOCAL, clean_env, run
 from pixi_scaffold.template.repository import start_repository
 from pixi_scaffold.template.source import Template, open_source
@@ -40,6 +40,10 @@ _PROJECT = (
     "is it reachable, and has it that version? if it moved, correct _src_path in the answers file; "
     "if the project is newer than this pixi-scaffold, upgrade it"
 )
+
+
+Confirm = Callable[[Mapping[str, Any]], bool]
+"""Shown the answers to the questions, says whether to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,15 @@ def render(
     *,
     ask: bool,
     git: bool = False,
+    confirm: Confirm | None = None,
 ) -> Rendered:
     """Render `template` to `destination`, which appears only when all of it is there.
 
     data: answers that are not asked. ask: put Copier's questions on the terminal for the rest;
     otherwise the defaults count. git: make it a repository with one commit.
+    confirm: is shown the answers before the project is put in place, and says whether it is to be.
     Raises UsageError for a wrong answer, ScaffoldError for a template that cannot be read or
-    written; KeyboardInterrupt leaves nothing behind.
+    written; KeyboardInterrupt leaves nothing behind, a refusal neither (Interrupted).
     """
     check_destination(destination)
     source = Path(template.source)
@@ -90,6 +96,8 @@ def render(
         folder = staging / destination.name
         copied = _copy(template, folder, data, ask, destination.resolve().name)
         _refuse_unknown(data, copied)
+        if confirm is not None and not confirm(_public(copied.answers)):
+            raise Interrupted("nothing was made", "")
         if not folder.is_dir():
             raise _template_error(template, "it makes no file")
         own = (destination / ".git").exists()
@@ -106,7 +114,7 @@ def render(
         destination,
         str(copied.answers.get("_src_path", template.source)),
         commit,
-        {k: v for k, v in copied.answers.items() if not k.startswith("_")},
+        _public(copied.answers),
         copied.warnings + _update_warning(commit) + _kept_warning(kept),
         "into the git repository that is there; nothing is committed" if own else repository,
         committed,
@@ -129,6 +137,8 @@ def _copy(
     import copier
 
     suggestion = _slug(name) if ask else name
+    if ask and suggestion == name:  # it was typed already
+        data = {"project_name": name, **data}
     with _in_our_words(template, folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # Copier remarks on tags in passing; _update_warning says it in our words.
@@ -427,6 +437,11 @@ def _no_git() -> Iterator[None]:
 
     with local.env(PATH=""):
         yield
+
+
+def _public(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers to the questions, without Copier's own entries."""
+    return {k: v for k, v in answers.items() if not k.startswith("_")}
 
 
 def _answers(path: Path) -> dict[str, Any]:
