@@ -48,7 +48,6 @@ LINES = 350
 
 LONG = {
     "job/reader.py": 362,
-    "rules/commands.py": 368,
     "template/render.py": 489,
     "update/command.py": 369,
     "update/landing.py": 354,

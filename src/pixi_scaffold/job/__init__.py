@@ -16,6 +16,7 @@ from pixi_scaffold.job.meaning import Meaning, meaning
 from pixi_scaffold.job.queue import items_elsewhere
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
+from pixi_scaffold.job.values import expression_advice, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
     parse_runtime,
@@ -45,6 +46,7 @@ __all__ = [
     "attributes",
     "custom_resource",
     "evaluate",
+    "expression_advice",
     "gpu_names",
     "is_command",
     "items_elsewhere",
@@ -56,6 +58,7 @@ __all__ = [
     "read_description",
     "references",
     "refusals",
+    "size_advice",
     "slot_names",
     "specs",
     "split_arguments",

@@ -63,6 +63,13 @@ class Meaning:
         """Return what any command comes to; its value is None where nothing is set."""
         return self.fields.get(canonical(name), Field(None))
 
+    def number(self, name: str) -> int | None:
+        """Return what a command comes to as a whole number; None where it is none or not known."""
+        found = self.of(name)
+        if isinstance(found.value, bool) or found.unknown or not found.said:
+            return None
+        return found.value if isinstance(found.value, int) else as_integer(found.text)
+
 
 def meaning(job: Job, proc: int | None = None) -> Meaning:
     """Return what job number `proc` of a queue statement means (default: the one that is meant)."""

@@ -39,8 +39,9 @@ _KEYS = re.compile(r"(?:s3|aws|gs)_(?:secret_)?access_key(?:_id)?_file$")
 class Refusal:
     """Something that condor_submit stops at.
 
-    kind: the type of the value (data/commands.toml), `missing`, or `together` for commands that
-    exclude each other. versions: which releases of HTCondor refuse it (`before 25.10`); empty: all.
+    kind: the type of the value (data/commands.toml), what is missing (`executable`, `image`,
+    another command), `transfer`, or `together` (they exclude each other). versions: the releases
+    of HTCondor that refuse it, such as `before 25.10`; empty: all.
     """
 
     kind: str
@@ -105,12 +106,11 @@ def _universe(job: Meaning) -> Iterator[Refusal]:
         message = "docker_image and container_image are set: only one of them can be"
         yield _together(container, message, "keep one of the two")
     elif universe == "docker" and not docker.said:
-        yield Refusal(
-            "missing", "a docker job needs docker_image", "add: docker_image = NAME", said.command
-        )
+        fix = "add: docker_image = NAME"
+        yield Refusal("image", "a docker job needs docker_image", fix, said.command)
     elif universe == "container" and not docker.said and not container.said:
         what = "a container job needs container_image or docker_image"
-        yield Refusal("missing", what, "add: container_image = FILE.sif", said.command)
+        yield Refusal("image", what, "add: container_image = FILE.sif", said.command)
     if may_contain and re.match(r"\"?\s*(instance|library|shub)://", container.text):
         yield Refusal(
             "text",
@@ -171,11 +171,13 @@ def _files_without_transfer(job: Meaning, said: str, fix: str) -> Iterator[Refus
     fields += [job.image] if image is not None and image.travels else []
     for field in fields:
         if field.command is not None and field.said:
-            yield _together(field, f"{field.command.spelled} is set with {said}", fix)
+            yield Refusal(
+                "transfer", f"{field.command.spelled} is set with {said}", fix, field.command
+            )
             break
     executable = job.of("transfer_executable")
     if executable.said and as_switch(executable.text) is not False:
-        yield _together(executable, f"{_line(executable)} with {said}", fix)
+        yield Refusal("transfer", f"{_line(executable)} with {said}", fix, executable.command)
 
 
 def _buckets(job: Meaning) -> Iterator[Refusal]:
@@ -198,7 +200,7 @@ def _executable(job: Meaning) -> Iterator[Refusal]:
     needless = job.shell.said or job.universe.value in ("container", "docker", "")
     if not job.executable.said and not needless:
         yield Refusal(
-            "missing", "no executable is set", "add: executable = FILE", job.executable.command
+            "executable", "no executable is set", "add: executable = FILE", job.executable.command
         )
     for one in ("arguments", "environment"):
         allowed = job.of(f"allow_{one}_v1")

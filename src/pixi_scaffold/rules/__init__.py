@@ -13,6 +13,7 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
     gpu_support,
     reading,
     travel,
+    values,
     worker,
 )
 from pixi_scaffold.rules.files import not_yet_made

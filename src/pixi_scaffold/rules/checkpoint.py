@@ -157,16 +157,11 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
     Source: the condor_submit manual, container universe.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    universe, image = subject.job.command("universe"), subject.job.command("container_image")
-    docker = subject.job.command("docker_image")
-    if subject.universe == "container" and image is None and docker is None:
-        if universe is not None:
-            yield at(
-                universe, "universe = container without container_image", "add container_image"
-            )
-        return
-    if subject.universe == "docker" and docker is None and universe is not None:
-        yield at(universe, "universe = docker without docker_image", "add docker_image")
+    image, docker = subject.job.command("container_image"), subject.job.command("docker_image")
+    for refusal in subject.refusals:
+        if refusal.kind == "image" and refusal.command is not None:
+            yield at(refusal.command, refusal.message, refusal.fix)
+            return
     for setting in (image, docker):
         text = subject.job.text(setting.name) or "" if setting is not None else "x"
         if setting is not None and not text.removeprefix("docker://").strip("/ "):

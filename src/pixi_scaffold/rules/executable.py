@@ -25,9 +25,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     """
     command = subject.job.command("executable")
     if command is None:
-        image = subject.universe in ("docker", "container", "vm", "grid")
-        image = image or subject.job.command("shell") is not None  # it runs in /bin/sh
-        if subject.description.queues and not image:
+        if any(refusal.kind == "executable" for refusal in subject.refusals):
             yield Found(
                 subject.description.path,
                 subject.job.queue.line,
@@ -41,6 +39,8 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         return
     if path.is_dir():
         yield at(command, f"{subject.shown(path)} is a folder", "name a file")
+    elif path.exists() and path.stat().st_size == 0:
+        yield at(command, f"{subject.shown(path)} is empty", "write it, or name another file")
     elif not path.exists():
         maker = made_by(subject, subject.job.text("executable") or "")
         yield at(

@@ -11,11 +11,22 @@ from pixi_scaffold.job import (
     ExpressionError,
     Reference,
     attributes,
+    custom_resource,
     gpu_names,
     job_names,
     slot_names,
 )
-from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule
+from pixi_scaffold.rules.commands import near_request
+from pixi_scaffold.rules.finding import (
+    Edit,
+    Found,
+    Severity,
+    at,
+    commented,
+    line_of,
+    replaced,
+    rule,
+)
 from pixi_scaffold.rules.subject import Subject
 
 _NAMES = """
@@ -38,24 +49,12 @@ def bad_expression(subject: Subject) -> Iterator[Found]:
     Source: the ClassAd language, https://htcondor.readthedocs.io/en/latest/classads/
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    for command, text in _expressions(subject):
-        try:
-            attributes(text)
-        except ExpressionError as error:
-            yield at(
-                command,
-                f"{command.spelled} does not parse: {error}",
-                _advice(text),
-            )
-
-
-def _advice(text: str) -> str:
-    """Return what is most likely meant instead."""
-    if re.search(r"(?<![=!<>?])=(?![=?!])", text):
-        return "to compare, write == (or =?= where the attribute may be missing)"
-    if re.search(r"\b(?:and|or|not)\b", text, re.IGNORECASE):
-        return "write && for and, || for or, ! for not"
-    return "close the parentheses and quotes; strings stand in double quotes"
+    for refusal in subject.refusals:
+        command = refusal.command
+        if refusal.kind != "expression" or command is None or commented(command):
+            continue
+        if not (custom_resource(command.name) and near_request(command.name)):  # PS102 says it
+            yield at(command, refusal.message, refusal.fix)
 
 
 @rule("PS106", Severity.WARNING)

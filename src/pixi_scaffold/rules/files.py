@@ -193,13 +193,9 @@ def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
     Source: the condor_submit manual.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    command = subject.where("transfer_input_files", "transfer_output_files")
-    if not subject.transfers and command is not None:
-        yield at(
-            command,
-            f"{command.spelled} with should_transfer_files = NO",
-            "should_transfer_files = YES",
-        )
+    for refusal in subject.refusals:
+        if refusal.kind == "transfer" and refusal.command is not None:
+            yield at(refusal.command, refusal.message, refusal.fix)
 
 
 @rule("PS212", Severity.WARNING)

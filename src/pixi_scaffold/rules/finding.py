@@ -159,7 +159,15 @@ def at(
 
 def commented(command: Command) -> bool:
     """Whether a comment stands behind the value, which is then PS119's alone to report."""
-    return " #" in command.value or "\t#" in command.value
+    found = re.search(r"\s#", command.value)
+    return (
+        found is not None
+        and command.name not in _FREE_TEXT
+        and '"' not in command.value[: found.start()]
+    )
+
+
+_FREE_TEXT = frozenset({"arguments", "arguments2", "environment", "environment2", "description"})
 
 
 def short(text: str) -> str:

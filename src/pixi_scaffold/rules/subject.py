@@ -12,7 +12,16 @@ from pathlib import Path, PurePosixPath
 
 from packaging.version import InvalidVersion, Version
 
-from pixi_scaffold.job import Command, Description, Job, Queue, references
+from pixi_scaffold.job import (
+    Command,
+    Description,
+    Job,
+    Meaning,
+    Queue,
+    Refusal,
+    meaning,
+    refusals,
+)
 from pixi_scaffold.system import exists, read_regular
 
 TEXT_LIMIT = 4 << 20
@@ -150,40 +159,42 @@ class Subject:
         return next((q for q in self.description.queues if q.line == line), self.job.queue)
 
     @cached_property
+    def meaning(self) -> Meaning:
+        """What the job means to condor_submit."""
+        return meaning(self.job)
+
+    @cached_property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What condor_submit refuses in it, files apart."""
+        return tuple(refusals(self.meaning))
+
+    @property
     def start(self) -> Path:
         """Where the job's file names start: initialdir, or where it is submitted."""
-        return self.job.folder / (self.job.text("initialdir") or "")
+        return self.meaning.folder.value
 
-    @cached_property
+    @property
     def universe(self) -> str:
-        """The universe in lower case; a container image alone makes it `container`."""
-        said = (self.job.text("universe") or "").lower()
-        if said:
-            return {"5": "vanilla", "7": "scheduler", "12": "local"}.get(said, said)
-        if self.job.command("container_image"):
-            return "container"
-        return "docker" if self.job.command("docker_image") else "vanilla"
+        """The universe; a container image makes a vanilla job `container`."""
+        return self.meaning.universe.value
 
-    @cached_property
+    @property
     def transfers(self) -> bool:
         """Whether HTCondor copies files to the worker."""
-        said = (self.job.text("should_transfer_files") or "IF_NEEDED").upper()
-        return said not in ("NO", "FALSE", "NEVER")
+        return self.meaning.transfers.value != "no"
 
     @cached_property
     def executable(self) -> Path | None:
         """The executable as a file of this machine; None when it is one of the worker's."""
-        name = self.job.text("executable")
+        name = self.meaning.executable.value
         if not name or is_url(name) or "$" in name:
             return None
-        if not self.job.flag("transfer_executable", True):
-            return None
-        return self.job.folder / name
+        return self.job.folder / name if self.meaning.transfers_executable.value else None
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[str, ...]:
-        """What transfer_input_files names for the first job, URLs too."""
-        return self.job.list("transfer_input_files")
+        """What transfer_input_files names, URLs too."""
+        return self.meaning.inputs.value
 
     @cached_property
     def input_files(self) -> tuple[Path, ...]:
@@ -194,7 +205,7 @@ class Subject:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """The container image, where it is a file."""
-        name = self.job.text("container_image") or ""
+        name = self.meaning.of("container_image").text
         return (name,) if name and not is_url(name) else ()
 
     @cached_property
@@ -253,14 +264,14 @@ class Subject:
         """The environments of the workspace that the job's scripts or arguments name."""
         lines = [line for script in self.scripts for _, line in script.code]
         command = self.executable.name if self.executable else ""
-        lines.append(f"{command} {self.job.text('arguments') or ''}")
+        lines.append(f"{command} {self.meaning.arguments.text}")
         found = (_ENVIRONMENT.findall(line) for line in lines if "pixi" in line)
         return tuple(dict.fromkeys(a or b for names in found for a, b in names))
 
     @cached_property
     def brings_unseen(self) -> bool:
         """Whether code may come along that cannot be looked at: an image, an archive, a URL."""
-        names = [*self.inputs, self.job.text("executable") or ""]
+        names = [*self.inputs, self.meaning.executable.value]
         packed = any(is_url(n) or n.endswith(_ARCHIVES) or "$" in n for n in names)
         image = self.universe in ("container", "docker") or self.job.command("my.singularityimage")
         folder = any((self.start / n).is_dir() for n in self.inputs)
@@ -272,7 +283,7 @@ class Subject:
     @cached_property
     def gpus(self) -> bool:
         """Whether the job asks for a GPU."""
-        return (self.job.text("request_gpus") or "0") not in ("0", "undefined")
+        return self.meaning.requests.gpus.value not in (None, 0)
 
     def where(self, *names: str) -> Command | None:
         """Return the first of these commands that is set."""
@@ -284,25 +295,6 @@ class Subject:
             return path.relative_to(self.job.folder).as_posix()
         except ValueError:
             return os.path.relpath(path, self.job.folder)
-
-
-def used_macros(subject: Subject) -> frozenset[str]:
-    """Return the names (lower case) that the file mentions as macros or in `if defined`."""
-    description = subject.description
-    files = (description.lines, *description.included.values())
-    return frozenset().union(*map(_macros_in, files))
-
-
-@lru_cache(maxsize=16)
-def _macros_in(lines: tuple[str, ...]) -> frozenset[str]:
-    """Return the names that one file mentions; every job of a description asks."""
-    found: set[str] = set()
-    for text in lines:
-        if "$" in text:
-            found |= references(text)
-        if "defined" in text.lower():
-            found |= {word.lower() for word in re.findall(r"defined\s+(\S+)", text, re.IGNORECASE)}
-    return frozenset(found)
 
 
 def is_elsewhere(path: Path) -> bool:

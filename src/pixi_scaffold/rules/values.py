@@ -1,0 +1,225 @@
+"""Rules on the values of commands: what condor_submit refuses, and what it takes without a word."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixi_scaffold.job import CommandSpec, Field, Refusal, size_advice, specs
+from pixi_scaffold.rules.expressions import is_expression
+from pixi_scaffold.rules.finding import (
+    Edit,
+    Found,
+    Severity,
+    at,
+    commented,
+    line_of,
+    replaced,
+    rule,
+)
+from pixi_scaffold.rules.subject import Subject, is_elsewhere, read_bytes
+
+_SMALL = 100 << 20
+_NO = frozenset({"no", "n", "0", "never", "off"})
+
+
+def _refused(subject: Subject, *kinds: str) -> Iterator[Refusal]:
+    """Yield the refusals of these kinds, but for a comment behind a value, which is PS119's."""
+    for refusal in subject.refusals:
+        if refusal.kind in kinds and not (refusal.command and commented(refusal.command)):
+            yield refusal
+
+
+def _found(subject: Subject, refusal: Refusal, edits: tuple[Edit, ...] = ()) -> Found:
+    """Return the finding; a warning where only some releases of HTCondor refuse it."""
+    severity = Severity.WARNING if refusal.versions else Severity.ERROR
+    message = refusal.message
+    if refusal.versions and "HTCondor" not in message:
+        message += f" (HTCondor {refusal.versions} refuses it)"
+    if refusal.command is None:
+        path, line = subject.description.path, subject.job.queue.line
+        return Found(path, line, message, refusal.fix, edits, severity)
+    return at(refusal.command, message, refusal.fix, edits, severity)
+
+
+def _set(subject: Subject) -> Iterator[tuple[CommandSpec, Field[object]]]:
+    """Yield the commands of the table that are set to something known, and not refused."""
+    for name, field in subject.meaning.fields.items():
+        known = name in specs() and field.said and not field.unknown and not field.refused
+        if known and field.command is not None and not commented(field.command):
+            yield specs()[name], field
+
+
+@rule("PS103")
+def bad_size(subject: Subject) -> Iterator[Found]:
+    """A size that HTCondor cannot read.
+
+    Why: a size is a number and K, M, G or T, with or without a B. condor_submit refuses anything
+    else, but for an expression; one of words that nobody defines is undefined, and no machine ever
+    matches. Several sizes (for retries) are of HTCondor 25.10.
+    Fix: write `4GB` (units of 1024; GiB is not known).
+    Source: metric_units.cpp, parse_int64_bytes.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for refusal in _refused(subject, "size"):
+        yield _found(subject, refusal, _better_size(subject, refusal))
+    for spec, field in _set(subject):
+        command, value = field.command, field.value
+        if spec.type != "size" or command is None:
+            continue
+        shown = f"{command.spelled} = {field.text}"
+        if isinstance(value, int) and value <= 0:
+            what, fix = f"{shown} asks for nothing", "write a number and a unit, such as 4GB"
+            yield at(command, what, fix, severity=Severity.WARNING)
+        elif isinstance(value, str) and not _comes_to_something(value, subject):
+            what = f"{shown} is no size, but an expression that is undefined"
+            refusal = Refusal("size", "", "", command)
+            edits = _better_size(subject, refusal)
+            yield at(command, what, size_advice(field.text), edits, Severity.WARNING)
+
+
+def _comes_to_something(value: str, subject: Subject) -> bool:
+    """Whether an expression may be a number: no text, and no word that nobody defines."""
+    return value.lower() == "undefined" or (
+        not value.startswith('"') and is_expression(value, subject)
+    )
+
+
+def _better_size(subject: Subject, refusal: Refusal) -> tuple[Edit, ...]:
+    """Return the edit that writes `30G B` or `4 GiB` as it was meant."""
+    command = refusal.command
+    if command is None or command.line != command.last:
+        return ()
+    better = re.fullmatch(r"write (\S+B)", size_advice(command.value))
+    line, text = line_of(subject.description, command), command.value.strip()
+    return replaced(command, line.replace(text, better[1])) if better and text in line else ()
+
+
+@rule("PS104", Severity.WARNING)
+def size_without_unit(subject: Subject) -> Iterator[Found]:
+    """A size without a unit that is very small.
+
+    Why: request_memory counts MiB, request_disk KiB. `request_memory = 4` asks for 4 MiB, and the
+    job is held as soon as it starts.
+    Fix: write the unit: `4GB`.
+    Source: the condor_submit manual, request_memory and request_disk.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for spec, field in _set(subject):
+        if not spec.name.startswith("request_") or spec.type != "size" or field.command is None:
+            continue
+        text = field.text
+        if text.isdecimal() and 0 < int(text) * spec.unit < _SMALL:
+            words = "MiB" if spec.unit == 1 << 20 else "KiB"
+            message = f"{field.command.spelled} = {text} asks for {text} {words}"
+            yield at(field.command, message, f"write {text}GB")
+
+
+@rule("PS113")
+def bad_number(subject: Subject) -> Iterator[Found]:
+    """A value that is not the number it must be.
+
+    Why: condor_submit refuses it, or takes it as it is: minus one CPU, or a GPU of capability
+    `seven`, which no machine has.
+    Fix: write a number in the range.
+    Source: the condor_submit manual; submit_utils.cpp, submit_param_long_exists.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for refusal in _refused(subject, "integer", "version"):
+        yield _found(subject, refusal)
+    asks = subject.meaning.requests.gpus.said
+    for spec, field in _set(subject):
+        if field.command is None or (spec.name.startswith("gpus_") and not asks):
+            continue
+        shown, value = f"{field.command.spelled} = {field.text}", field.value
+        if spec.low is None and spec.high is None:
+            continue
+        number = subject.meaning.number(spec.name)
+        if number is None:
+            if isinstance(value, str) and not _comes_to_something(value, subject):
+                yield at(
+                    field.command, f"{shown} is no number, but an expression that is undefined",
+                    "write a number", severity=Severity.WARNING,
+                )  # fmt: skip
+        elif not (spec.low or 0) <= number <= (number if spec.high is None else spec.high):
+            limits = f"at least {spec.low or 0}" + (f", at most {spec.high}" if spec.high else "")
+            yield at(field.command, f"{shown} is out of range", limits, severity=Severity.WARNING)
+
+
+@rule("PS114")
+def bad_choice(subject: Subject) -> Iterator[Found]:
+    """A value that is not one of those allowed.
+
+    Why: condor_submit refuses it. Most switches take true, false and expressions, and refuse `yes`
+    and `no`; transfer_executable is false only for a word that begins with f, and getenv takes any
+    other word for the name of a variable.
+    Fix: use one of the values that the message lists.
+    Source: the condor_submit manual; submit_utils.cpp, submit_param_bool.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for refusal in _refused(subject, "choice", "switch", "signal"):
+        yield _found(subject, _with_near_word(refusal))
+    executable = subject.meaning.of("transfer_executable")
+    if executable.command is not None and executable.text.lower() in (
+        "no",
+        "n",
+        "0",
+        "never",
+        "off",
+    ):
+        what = f"{executable.command.spelled} = {executable.text} transfers it"
+        fix = "write false: only a word that begins with f is"
+        yield at(executable.command, what, fix, severity=Severity.WARNING)
+    getenv = subject.meaning.getenv
+    if getenv.command is not None and getenv.text.lower() in ("yes", "y", "t", "no", "n", "f"):
+        what = f"{getenv.command.spelled} = {getenv.text} takes only a variable of that name"
+        yield at(getenv.command, what, "write true or false", severity=Severity.WARNING)
+
+
+def _with_near_word(refusal: Refusal) -> Refusal:
+    """Return a refusal whose fix names the word that was meant, where one is near."""
+    if refusal.kind != "choice" or refusal.command is None:
+        return refusal
+    words = refusal.fix.split(", ")
+    near = difflib.get_close_matches(refusal.command.value.strip().upper(), words, n=1)
+    fix = f"did you mean {near[0]}?" if near else f"one of: {refusal.fix.lower()}"
+    return Refusal(refusal.kind, refusal.message, fix, refusal.command, refusal.versions)
+
+
+@rule("PS115")
+def bad_quoting(subject: Subject) -> Iterator[Found]:
+    """Arguments, environment or remaps that HTCondor cannot take apart.
+
+    Why: condor_submit refuses them, or the job gets other arguments than were meant.
+    Fix: put the whole value into double quotes; inside, single quotes group words and a double
+    quote is doubled.
+    Source: condor_arglist.cpp, env.cpp.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for refusal in _refused(subject, "arguments", "environment", "quoting"):
+        yield _found(subject, refusal)
+
+
+@rule("PS122")
+def refused_together(subject: Subject) -> Iterator[Found]:
+    """Commands that exclude each other, or that miss one they need.
+
+    Why: condor_submit stops: two images, a grid job without its resource, `concurrency_limits` that
+    are no names.
+    Fix: keep one of them, or add what is missing.
+    Source: the Set...() functions of submit_utils.cpp, HTCondor 25.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for refusal in _refused(subject, "together", "missing", "text", "files"):
+        yield _found(subject, refusal)
+    proxy = subject.meaning.of("x509userproxy")
+    if proxy.command is not None and proxy.said and not proxy.unknown:
+        path = subject.start / proxy.text
+        data = read_bytes(path)
+        made_later = data is None and Path(proxy.text).is_absolute()  # by voms-proxy-init, there
+        if b"-----BEGIN CERTIFICATE-----" not in (data or b"") and not is_elsewhere(path):
+            what = f"{proxy.command.spelled} = {proxy.text}: there is no proxy in that file"
+            severity = Severity.WARNING if made_later else Severity.ERROR
+            yield at(proxy.command, what, "make it first: voms-proxy-init", severity=severity)
