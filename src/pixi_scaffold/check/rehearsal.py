@@ -73,5 +73,9 @@ class _Inside:
         """Pass it on as what is being done."""
         self.progress.update(text)
 
+    def agree(self, question: str) -> bool:
+        """Ask it."""
+        return self.progress.agree(question)
+
     def finish(self, result: Result) -> None:
         """Say nothing: the stage ends by itself."""

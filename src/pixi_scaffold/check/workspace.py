@@ -225,6 +225,8 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
         f"loss {training.first_loss:.3f} to {training.last_loss:.3f} on {training.device}, "
         f"PyTorch {training.torch}"
     )
+    if "+cu" in training.torch and training.device == "cpu":
+        detail += " (a CUDA build, on the CPU)"
     return Done(detail, Trained(training, str(where)))
 
 

@@ -60,7 +60,7 @@ def new(
     from pixi_scaffold.new import NewRequest
     from pixi_scaffold.new import new as make
 
-    with session_of("new", as_json, verbose=verbose) as session:
+    with session_of("new", as_json, verbose=verbose, asks=not defaults) as session:
         asks = not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
         if destination is None:
             destination = _asked_name(asks)

@@ -22,14 +22,15 @@ class Session:
     """One command's output: where progress goes and how its report is shown."""
 
     def __init__(
-        self, command: str, as_json: bool, output: str = "text", *, verbose: bool = False
+        self, command: str, as_json: bool, output: str, *, verbose: bool, asks: bool
     ) -> None:
         from pixi_scaffold.report import out_and_err, progress_for
 
         self.command, self.as_json, self.output = command, as_json, output
         self.verbose = verbose
         self.out, self.err = out_and_err()
-        self.display = progress_for(self.err if as_json or output != "text" else self.out)
+        where = self.err if as_json or output != "text" else self.out
+        self.display = progress_for(where, asks=asks and not as_json)
 
     @property
     def progress(self) -> Progress:
@@ -105,10 +106,18 @@ class Session:
 
 @contextmanager
 def session_of(
-    command: str, as_json: bool, output: str = "text", *, verbose: bool = False
+    command: str,
+    as_json: bool,
+    output: str = "text",
+    *,
+    verbose: bool = False,
+    asks: bool = True,
 ) -> Iterator[Session]:
-    """Run a command's body; every way out of it has a message and a documented exit code."""
-    session = Session(command, as_json, output, verbose=verbose)
+    """Run a command's body; every way out of it has a message and a documented exit code.
+
+    asks: whether long work may put questions to the user.
+    """
+    session = Session(command, as_json, output, verbose=verbose, asks=asks)
     try:
         yield session
     except ScaffoldError as error:

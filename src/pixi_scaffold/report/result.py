@@ -195,6 +195,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say something that should stay readable (a warning, a fallback)."""
 
+    def agree(self, question: str) -> bool:
+        """Ask on a terminal, Enter is yes; elsewhere the answer is yes."""
+
     def finish(self, result: Result) -> None:
         """Step ended so."""
 
@@ -210,6 +213,10 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+    def agree(self, question: str) -> bool:  # noqa: ARG002
+        """Go on."""
+        return True
 
     def finish(self, result: Result) -> None:
         """Say nothing."""

@@ -123,6 +123,9 @@ class PlainProgress:
         self.stream.write(f"{text}\n")
         self.stream.flush()
 
+    def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is there to be asked
+        return True
+
     def finish(self, result: Result) -> None:
         self.told.append(result)
         self.note(f"{result.name}: {result.status} in {result.seconds:.1f} s: {result.detail}")
@@ -132,9 +135,12 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A spinner and a bar for the step that runs; finished steps stay as lines above it."""
+    """A spinner and a bar for the step that runs; finished steps stay as lines above it.
 
-    def __init__(self, stream: TextIO) -> None:
+    asks: whether a question is put to the user.
+    """
+
+    def __init__(self, stream: TextIO, *, asks: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -147,17 +153,22 @@ class LiveProgress:
             TextColumn("{task.description}", markup=False),
             console=self.console,
         )
+        self.asks = asks and sys.stdin is not None and sys.stdin.isatty()
         self.live: Live | None = None
         self.told: list[Result] = []
         self.task = self.bars.add_task("", stage="", total=None, visible=False)
 
     def start(self, name: str) -> None:
+        self.draw()
+        self.bars.reset(self.task, total=None, description="", stage=f"{name:<9}", visible=True)
+
+    def draw(self) -> None:
+        """Begin to draw, where that has not begun."""
         if self.live is None:
             from rich.live import Live
 
             self.live = Live(self.bars, console=self.console, transient=True)
             self.live.start()
-        self.bars.reset(self.task, total=None, description="", stage=f"{name:<9}", visible=True)
 
     def update(self, text: str, fraction: float | None = None) -> None:
         room = max(self.console.width - 52, 10)
@@ -168,6 +179,17 @@ class LiveProgress:
         from rich.text import Text
 
         self.console.print(Text(text, style="yellow"))
+
+    def agree(self, question: str) -> bool:
+        if not self.asks:
+            return True
+        self.close()
+        try:
+            answer = self.console.input(f"{question} \\[Y/n]: ").strip().lower()
+        except EOFError as error:  # Ctrl-D
+            raise KeyboardInterrupt from error
+        self.draw()
+        return answer in ("", "y", "yes")
 
     def finish(self, result: Result) -> None:
         from rich.text import Text
@@ -185,9 +207,9 @@ class LiveProgress:
             self.live = None
 
 
-def progress_for(stream: TextIO) -> LiveProgress | PlainProgress:
-    """Return what suits the stream."""
-    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+def progress_for(stream: TextIO, *, asks: bool = True) -> LiveProgress | PlainProgress:
+    """Return what suits the stream; asks: whether it may put questions to the user."""
+    return LiveProgress(stream, asks=asks) if stream.isatty() else PlainProgress(stream)
 
 
 def out_and_err() -> tuple[TextIO, TextIO]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import multiprocessing
 import shlex
@@ -17,27 +16,32 @@ import signal
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
-from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.report import Progress
 from pixi_scaffold.starter.interpreter import base_executable, pack_interpreter
-from pixi_scaffold.starter.wheel import convert
-from pixi_scaffold.system import clean_env, cores, run, which
+from pixi_scaffold.starter.pins import check_python, pins
+from pixi_scaffold.starter.wheel import convert, read_distribution, unknown_extras
+from pixi_scaffold.starter.wheels import WheelSet, choose, download_bytes, fetch, missing
+from pixi_scaffold.system import cores
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when a channel built by an older version must not be used any more."""
 
-TORCH = "2.13.0"
-_TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _MARK = "starter.json"
+_SELECTION = "wheels.json"
+_ON_DISK = 3.9
+"""Bytes on disk for one of PyTorch's CUDA wheels: itself, its package, and what is in it once."""
+_ON_DISK_WITHOUT = 2_000_000_000
+"""The same for all wheels where none is of CUDA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +56,6 @@ class Starter:
     def url(self) -> str:
         """The channel as a URL."""
         return self.folder.absolute().as_uri()
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A wheel that pip chose: the requirement that names it, and the digest of the index."""
-
-    name: str
-    version: str
-    sha256: str
-
-
-def pins() -> tuple[str, ...]:
-    """Return the requirements that the channel is made of, PyTorch last."""
-    text = (importlib.resources.files("pixi_scaffold.starter") / "starter.txt").read_text(
-        encoding="utf-8"
-    )
-    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    # On Linux, plain `torch` is the CUDA build with gigabytes of libraries.
-    torch = f"torch=={TORCH}+cpu" if sys.platform == "linux" else f"torch=={TORCH}"
-    return (*filter(None, lines), torch)
 
 
 def starter_key() -> str:
@@ -159,34 +143,104 @@ def _copy(cached: Path, folder: Path) -> Starter:
 
 
 def _build(cached: Path, progress: Progress) -> None:
-    """Build in a folder beside the cache and move it in place when it is whole."""
-    from rattler import Subdir
+    """Build in a folder beside the cache and move it in place when it is whole.
 
-    subdir = str(Subdir.current())
+    The folder has a name of its own: a build that was stopped goes on from there.
+    """
+    check_python()
+    work = cached.parent / f".building-{cached.name}"
+    wheels = cached.parent.parent / "wheels"
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".building-") as temporary:
-            work = Path(temporary)
-            wheels = _download(work / "wheels", progress)
+        with _alone(work.with_suffix(".lock"), progress):
+            if _read(cached) is not None:  # somebody else was building it
+                return
+            work.mkdir(exist_ok=True)
+            chosen = _choice(work, wheels, progress)
             new = work / "channel"
-            count = _convert_all(wheels, new / subdir, subdir, progress)
-            progress.update("indexing")
-            (new / "noarch").mkdir()
-            asyncio.run(_index(new))
-            facts = {"key": starter_key(), "subdir": subdir, "packages": count, "pins": pins()}
-            (new / _MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            if cached.exists() and _read(cached) is None:
-                cached.rename(work / "damaged")
             try:
-                new.rename(cached)
-            except OSError:  # another process was first
-                if _read(cached) is None:
-                    raise
+                count = _convert_all(chosen, wheels, new / _subdir(), progress)
+            except ScaffoldError:
+                (work / _SELECTION).unlink(missing_ok=True)  # the next build asks again
+                raise
+            progress.update("indexing")
+            (new / "noarch").mkdir(exist_ok=True)
+            asyncio.run(_index(new))
+            facts = {"key": starter_key(), "subdir": _subdir(), "packages": count, "pins": pins()}
+            (new / _MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            if cached.exists():
+                cached.rename(work / "damaged")
+            new.rename(cached)
+            shutil.rmtree(work)
     except OSError as error:
         raise ScaffoldError(
             f"cannot build the starter channel in {cached.parent}: {error}",
-            "free some space (it needs 2 GB), or set XDG_CACHE_HOME to a folder that has it",
+            "free some space, or set XDG_CACHE_HOME to a folder that has it",
         ) from error
+
+
+def _subdir() -> str:
+    from rattler import Subdir
+
+    return str(Subdir.current())
+
+
+@contextmanager
+def _alone(lock: Path, progress: Progress) -> Iterator[None]:
+    """Keep other builds waiting, as long as this process lives."""
+    import fcntl
+
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.update("waiting for another process that builds it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _choice(work: Path, wheels: Path, progress: Progress) -> WheelSet:
+    """Return the wheels: those that a stopped build had chosen, or as pip says now.
+
+    Raises Skipped when the user does not want so large a download, ScaffoldError when the disk is
+    too small for it.
+    """
+    try:
+        chosen = WheelSet.from_json((work / _SELECTION).read_text(encoding="utf-8"))
+        agreed = True
+    except (OSError, ValueError, KeyError, TypeError):
+        chosen, agreed = choose(wheels, progress), False
+    if wanted := missing(chosen, wheels):
+        _prepare_for(chosen, download_bytes(wanted), work, agreed, progress)
+    (work / _SELECTION).write_text(chosen.to_json(), encoding="utf-8")
+    return chosen
+
+
+def _prepare_for(chosen: WheelSet, size: int, work: Path, agreed: bool, progress: Progress) -> None:
+    """Say what a download of `size` bytes means, see that the disk is large enough, and ask."""
+    large = bool(chosen.no_cpu_build)
+    needed = int(size * _ON_DISK) if large else _ON_DISK_WITHOUT
+    if large:
+        progress.note(
+            f"{chosen.no_cpu_build}, so PyTorch comes with its CUDA libraries: {_gb(size)} to "
+            f"download, {_gb(needed)} on disk; without a GPU it trains on the CPU"
+        )
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise ScaffoldError(
+            f"the starter channel needs {_gb(needed)} on the disk of {work.parent}, which has "
+            f"{_gb(free)} free; nothing was downloaded",
+            "free some space, or set XDG_CACHE_HOME to a folder that has it",
+        )
+    if large and not agreed and not progress.agree("Go on?"):
+        raise Skipped(
+            f"{_gb(size)} were not to be downloaded",
+            "where PyTorch's index or conda-forge can be reached it is less",
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 async def _index(folder: Path) -> None:
@@ -196,26 +250,28 @@ async def _index(folder: Path) -> None:
     await index_fs(folder, write_zst=False, write_shards=False)
 
 
-def _convert_all(wheels: list[Path], folder: Path, subdir: str, progress: Progress) -> int:
-    """Pack Python and every wheel, one process a core; return how many packages there are."""
-    sizes = {wheel.name.partition("-")[0]: wheel.stat().st_size for wheel in wheels}
-    total, done = sum(sizes.values()), 0
+def _convert_all(chosen: WheelSet, kept: Path, folder: Path, progress: Progress) -> int:
+    """Pack Python and every wheel, one process a core, while others are still fetched.
+
+    Returns how many packages there are. Those that a stopped build left are taken; others are
+    removed.
+    """
     pool = ProcessPoolExecutor(
         max_workers=cores(),
         mp_context=multiprocessing.get_context("spawn"),  # threads of rattler may be running
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends them without a traceback
     )
+    subdir = folder.name
     try:
-        jobs = {pool.submit(pack_interpreter, folder, subdir): "python"}
-        # The largest first, so that no core waits for it at the end.
-        for wheel in sorted(wheels, key=lambda w: -w.stat().st_size):
-            jobs[pool.submit(convert, wheel, folder, subdir)] = wheel.name.partition("-")[0]
-        progress.update("packing", 0.0)
+        jobs = {pool.submit(pack_interpreter, folder, subdir): base_executable()}
+        for wheel, others in _ready(fetch(chosen, kept, progress)):
+            jobs[pool.submit(convert, wheel, folder, subdir, others)] = wheel
+        packages = set()
         for job in as_completed(jobs):
-            job.result()
-            done += sizes.get(jobs[job], 0)
-            progress.update(f"packed {jobs[job]}", done / total)
+            with _fetched_again(jobs[job]):
+                packages.add(job.result())
+            progress.update(f"packed {jobs[job].name.partition('-')[0]}", len(packages) / len(jobs))
     except BrokenProcessPool as error:
         raise ScaffoldError(
             "packing was ended from outside (too little memory?)", "try again"
@@ -226,114 +282,31 @@ def _convert_all(wheels: list[Path], folder: Path, subdir: str, progress: Progre
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-    return len(jobs)
+    for stale in set(folder.glob("*.conda")) - packages:
+        stale.unlink()
+    return len(packages)
 
 
-def _download(folder: Path, progress: Progress) -> list[Path]:
-    """Let pip choose the wheels, then fetch them by the digests that came with their links.
-
-    Raises ScaffoldError with pip's words.
-    """
-    folder.mkdir(parents=True)
-    pip = _pip()
-    progress.update("choosing wheels")
-    wheels, options = _resolve(pip, folder, progress)
-    locked = folder / "wheels.txt"
-    locked.write_text(
-        "".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels),
-        encoding="utf-8",
-    )
-    argv = [*pip, "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    done = run(
-        [*argv, *options, "--progress-bar", "off", "--dest", folder, "--requirement", locked],
-        env=_pip_env(folder),
-        on_line=_tell(progress),
-    )
-    if done.code != 0:
-        raise _pip_error("downloading the wheels", done.output)
-    found = sorted(folder.glob("*.whl"))
-    if len(found) != len(wheels):
-        raise ScaffoldError(f"pip fetched {len(found)} of {len(wheels)} wheels", "try again")
-    return found
+@contextmanager
+def _fetched_again(wheel: Path) -> Iterator[None]:
+    """Remove a kept wheel that is damaged, so that the next build has it fetched again."""
+    try:
+        yield
+    except ScaffoldError:
+        if wheel.suffix == ".whl":
+            wheel.unlink(missing_ok=True)
+        raise
 
 
-def _resolve(
-    pip: list[str], folder: Path, progress: Progress
-) -> tuple[list[Wheel], tuple[str, ...]]:
-    """Ask pip for the whole set; return it with the index options that gave it."""
-    output = ""
-    for options in ((), ("--extra-index-url", _TORCH_CPU_INDEX)):
-        report = folder / "report.json"
-        argv = [*pip, "install", "--dry-run", "--ignore-installed", "--only-binary", ":all:"]
-        done = run(
-            [*argv, *options, "--progress-bar", "off", "--report", report, *pins()],
-            env=_pip_env(folder),
-            on_line=_tell(progress),
-        )
-        if done.code == 0:
-            return _wheels(json.loads(report.read_text(encoding="utf-8"))), options
-        output = done.output
-    raise _pip_error("choosing the wheels", output)
-
-
-def _pip_env(folder: Path) -> dict[str, str]:
-    """Put pip's temporary files where they are removed in any case: it leaves them on Ctrl-C."""
-    temporary = folder.parent / "pip"
-    temporary.mkdir(exist_ok=True)
-    return clean_env({"TMPDIR": str(temporary)})
-
-
-def _wheels(report: dict[str, Any]) -> list[Wheel]:
-    found = []
-    for item in report["install"]:
-        metadata, download = item["metadata"], item["download_info"]
-        archive = download.get("archive_info", {})
-        # pip before 23.1 has only the older key for a wheel from a folder (--find-links).
-        digest = archive.get("hashes", {}).get("sha256") or _legacy(archive.get("hash", ""))
-        if not digest:
-            raise ScaffoldError(
-                f"the index gives no sha256 for {metadata['name']}",
-                "use an index that does, or a newer pip: python -m pip install --upgrade pip",
-            )
-        found.append(Wheel(metadata["name"], metadata["version"], digest))
-    return found
-
-
-def _legacy(text: str) -> str:
-    return text.removeprefix("sha256=") if text.startswith("sha256=") else ""
-
-
-def _tell(progress: Progress) -> Callable[[str], None]:
-    def tell(line: str) -> None:
-        words = line.split()
-        if words[:1] in (["Collecting"], ["Downloading"]) and len(words) > 1:
-            progress.update(f"{words[0].lower()} {words[1]}")
-
-    return tell
-
-
-def _pip() -> list[str]:
-    """Return how to run a pip for this interpreter: its own, or another one's by `--python`."""
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
-    for program in ("pip3", "pip"):
-        if path := which(program):
-            return [path, "--python", sys.executable]
-    base = base_executable()
-    if run([base, "-m", "pip", "--version"], timeout=60).code == 0:
-        return [str(base), "-m", "pip", "--python", sys.executable]
-    raise ScaffoldError(
-        "the starter channel is made from PyPI wheels, and there is no pip here to fetch them",
-        "install it beside pixi-scaffold: uv tool install --with pip pixi-scaffold",
-    )
-
-
-def _pip_error(what: str, output: str) -> ScaffoldError:
-    lines = [line.strip() for line in output.splitlines()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    other = [line for line in lines if line and not line.startswith(("WARNING", "[notice]"))]
-    first, *more = errors or other[-6:] or ["pip said nothing"]
-    return ScaffoldError(
-        "\n".join((f"{what} for the starter channel failed: {first}", *more)),
-        "check the network, and what pip is told: python -m pip config list",
-    )
+def _ready(wheels: Iterable[Path]) -> Iterator[tuple[Path, Mapping[str, Sequence[str]]]]:
+    """Yield each wheel once those are here that it wants with extras, with their Requires-Dist."""
+    here: dict[str, Sequence[str]] = {}
+    waiting: dict[Path, Sequence[str]] = {}
+    for wheel in wheels:
+        with _fetched_again(wheel):
+            own = read_distribution(wheel)
+        here[own.name] = waiting[wheel] = own.requires
+        for path in [p for p, requires in waiting.items() if not unknown_extras(requires, here)]:
+            yield path, dict(here)
+            del waiting[path]
+    yield from ((path, here) for path in waiting)

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import marshal
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from pixi_scaffold.system import replacing
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -37,16 +40,15 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a package: where it goes, its content, its mode.
-
-    link: the target, for a symbolic link. sha256: hex digest, needed for a Stream.
-    """
+    """One file of a package: where it goes, its content, its mode."""
 
     path: str
     data: bytes | Stream = b""
     mode: int = 0o644
     link: str = ""
+    """The target, for a symbolic link."""
     sha256: str = ""
+    """Hex digest, where it is known; without it the content is digested."""
 
 
 def write_package(
@@ -55,26 +57,27 @@ def write_package(
     entries: Iterable[Entry],
     level: int = 1,
 ) -> Path:
-    """Write `folder/NAME-VERSION-BUILD.conda` and return its path.
+    """Write `folder/NAME-VERSION-BUILD.conda` and return its path; one that is there is kept.
 
     index: the content of info/index.json. level: of zstd; 1 packs PyTorch in seconds.
     """
     stem = f"{index['name']}-{index['version']}-{index['build']}"
+    target = folder / f"{stem}.conda"
+    if target.exists():
+        return target
     folder.mkdir(parents=True, exist_ok=True)
     payload = folder / f".{stem}.tar.zst"
     try:
         with zstd.open(payload, "wb", level=level) as out:
             paths = _write_tar(out, entries)
-        target = folder / f"{stem}.conda"
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        with replacing(target) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_member("metadata.json"), '{"conda_pkg_format_version": 2}')
             archive.writestr(_member(f"info-{stem}.tar.zst"), _info(index, paths, level))
             with (
                 payload.open("rb") as source,
                 archive.open(_member(f"pkg-{stem}.tar.zst"), "w", force_zip64=True) as member,
             ):
-                while chunk := source.read(_CHUNK):
-                    member.write(chunk)
+                shutil.copyfileobj(source, member, _CHUNK)
     finally:
         payload.unlink(missing_ok=True)
     return target
@@ -100,7 +103,9 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def _write_tar(out: Any, entries: Iterable[Entry]) -> list[dict[str, Any]]:
     paths: list[dict[str, Any]] = []
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.TarFile(
+        fileobj=out, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK
+    ) as tar:
         for entry in entries:
             member = tarfile.TarInfo(entry.path)
             member.mtime, member.mode = MTIME, entry.mode
@@ -110,9 +115,11 @@ def _write_tar(out: Any, entries: Iterable[Entry]) -> list[dict[str, Any]]:
                 paths.append({"_path": entry.path, "path_type": "softlink"})
                 continue
             if isinstance(entry.data, Stream):
-                member.size, digest = entry.data.size, entry.sha256
+                member.size = entry.data.size
                 with entry.data.open() as file:
-                    tar.addfile(member, file)
+                    source = _Digested(file, entry.sha256)
+                    tar.addfile(member, source)  # type: ignore[arg-type]  # it only reads
+                digest = source.hexdigest()
             else:
                 member.size = len(entry.data)
                 digest = entry.sha256 or hashlib.sha256(entry.data).hexdigest()
@@ -124,6 +131,22 @@ def _write_tar(out: Any, entries: Iterable[Entry]) -> list[dict[str, Any]]:
                 "size_in_bytes": member.size,
             })  # fmt: skip
     return paths
+
+
+class _Digested:
+    """Reads a file, and digests what was read when the digest is not known."""
+
+    def __init__(self, file: IO[bytes], known: str) -> None:
+        self.file, self.known, self.sha256 = file, known, hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        if not self.known:
+            self.sha256.update(data)
+        return data
+
+    def hexdigest(self) -> str:
+        return self.known or self.sha256.hexdigest()
 
 
 def _info(index: Mapping[str, Any], paths: list[dict[str, Any]], level: int) -> bytes:

@@ -9,7 +9,10 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
 from typing import Any
@@ -51,44 +54,111 @@ def conda_name(name: str) -> str:
     return CONDA_NAMES.get(normal, normal)
 
 
-def convert(wheel: Path, folder: Path, subdir: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What a wheel says of itself."""
+
+    name: str
+    """Its PyPI name, normalized."""
+    version: str
+    license: str | None
+    requires: tuple[str, ...]
+    """Its Requires-Dist, as they are written."""
+    info: str
+    """The name of its .dist-info folder."""
+
+
+def read_distribution(wheel: Path) -> Distribution:
+    """Return what a wheel says of itself; raises ScaffoldError when the file is not a wheel."""
+    with _opened(wheel) as archive:
+        info = next(
+            n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)
+        ).partition("/")[0]
+        metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
+        return Distribution(
+            canonicalize_name(metadata["Name"]),
+            metadata["Version"],
+            (metadata.get("License-Expression") or "").strip() or None,
+            tuple(metadata.get_all("Requires-Dist") or ()),
+            info,
+        )
+
+
+def convert(
+    wheel: Path, folder: Path, subdir: str, others: Mapping[str, Sequence[str]] | None = None
+) -> Path:
     """Write `wheel` as a conda package of `subdir` into `folder`; return its path.
 
-    Raises ScaffoldError when the file is not a wheel.
+    One that is there already is kept. others: Requires-Dist by name, of the wheels that this one
+    wants with extras. Raises ScaffoldError when the file is not a wheel.
     """
+    own = read_distribution(wheel)
+    name = conda_name(own.name)
+    index: dict[str, Any] = {
+        "name": name,
+        "version": own.version.replace("-", "_"),
+        "build": f"{'cpu_' if name == 'pytorch' else ''}py{PYTHON.replace('.', '')}_0",
+        "build_number": 0,
+        "depends": [_python_range(), *dependencies(own.requires, others)],
+        "license": own.license,
+        "subdir": subdir,
+        "timestamp": 0,
+    }
+    with _opened(wheel) as archive:
+        return write_package(folder, index, _entries(archive, own.info))
+
+
+@contextmanager
+def _opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            info = next(
-                n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)
-            ).partition("/")[0]
-            metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
-            requires = metadata.get_all("Requires-Dist") or []
-            name = conda_name(metadata["Name"])
-            index: dict[str, Any] = {
-                "name": name,
-                "version": metadata["Version"].replace("-", "_"),
-                "build": f"{'cpu_' if name == 'pytorch' else ''}py{PYTHON.replace('.', '')}_0",
-                "build_number": 0,
-                "depends": [_python_range(), *dependencies(requires)],
-                "license": (metadata.get("License-Expression") or "").strip() or None,
-                "subdir": subdir,
-                "timestamp": 0,
-            }
-            return write_package(folder, index, _entries(archive, info))
-    except (zipfile.BadZipFile, StopIteration, KeyError) as error:
-        raise ScaffoldError(f"{wheel.name} is not a wheel: {error}") from error
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, StopIteration, KeyError) as error:
+        raise ScaffoldError(f"{wheel.name} is not a wheel: {error}", "try again") from error
 
 
-def dependencies(requires_dist: list[str]) -> list[str]:
-    """Return conda specs for what a wheel requires here (markers evaluated, extras left out)."""
-    found = []
-    for text in requires_dist:
-        requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+def dependencies(
+    requires_dist: Iterable[str], others: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Return conda specs for what a wheel requires here, markers evaluated.
+
+    A conda package has no extras: what `name[extra]` adds is taken from the Requires-Dist of
+    `name` in `others`, to any depth.
+    """
+    required = _required(requires_dist, others or {})
+    return list(dict.fromkeys(map(_spec, required)))
+
+
+def unknown_extras(
+    requires_dist: Iterable[str], others: Mapping[str, Sequence[str]]
+) -> frozenset[str]:
+    """Return the names that are required with extras, here and directly or not, and not known."""
+    required = _required(requires_dist, others)
+    return frozenset(canonicalize_name(r.name) for r in required if r.extras) - others.keys()
+
+
+def _required(
+    requires_dist: Iterable[str],
+    others: Mapping[str, Sequence[str]],
+    extra: str = "",
+    seen: frozenset[tuple[str, str]] = frozenset(),
+) -> Iterator[Requirement]:
+    """Yield what is required here: without an extra, or only because of it; then its extras'."""
+    for requirement in map(Requirement, requires_dist):
+        marker = requirement.marker
+        plain = marker is None or marker.evaluate({"extra": ""})
+        because = marker is not None and not plain and marker.evaluate({"extra": extra})
+        if not (because if extra else plain):
             continue
-        specifiers = ",".join(sorted(str(s).replace("===", "==") for s in requirement.specifier))
-        found.append(f"{conda_name(requirement.name)} {specifiers}".strip())
-    return found
+        yield requirement
+        name = canonicalize_name(requirement.name)
+        for more in sorted({(name, one) for one in requirement.extras} - seen):
+            yield from _required(others.get(name, ()), others, more[1], seen | {more})
+
+
+def _spec(requirement: Requirement) -> str:
+    ranges = ",".join(sorted(str(s).replace("===", "==") for s in requirement.specifier))
+    return f"{conda_name(requirement.name)} {ranges}".strip()
 
 
 def _python_range() -> str:
@@ -123,7 +193,7 @@ def _entries(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:
         digest = hashes.get(name, "")
         if (member.external_attr >> 16) & 0o111:
             mode = 0o755
-        if member.file_size > _STREAMED and digest:
+        if member.file_size > _STREAMED:
             large = Stream(functools.partial(archive.open, member), member.file_size)
             yield Entry(target, large, mode, sha256=digest)
             continue
