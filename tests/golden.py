@@ -17,7 +17,7 @@ from tests.support.paths import REPOSITORY, copy_template
 
 FOLDER = Path(__file__).with_name("golden")
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "cuda_version": ("12.9", "12.8", "12.6", "13.0"),
+    "cuda_version": ("12.9", "13.0", "12.9 and 13.0"),
     "site": ("generic", "chtc", "ospool", "lxplus"),
     "delivery": ("bootstrap", "pack", "container"),
     "ci": ("github", "gitlab", "none"),
@@ -63,7 +63,13 @@ def name_of(row: dict[str, str]) -> str:
     """Return the name of a variant's file."""
     author = "author" if row["author"] else "nobody"
     mirror = "mirror" if row["channel"].startswith("http") else "conda-forge"
-    parts = [row["delivery"], row["site"], f"cuda{row['cuda_version']}", row["ci"], row["license"]]
+    parts = [
+        row["delivery"],
+        row["site"],
+        f"cuda{row['cuda_version'].replace(' and ', '+')}",
+        row["ci"],
+        row["license"],
+    ]
     return "-".join([*parts, f"py{row['python_min']}", author, mirror])
 
 

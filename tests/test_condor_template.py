@@ -36,7 +36,7 @@ SLOTS = SHARED / "condor" / "slots"
 PROGRAM = ("main.py", "runs.py", "trainer.py")
 DELIVERIES = {"bootstrap": "bootstrap.sh", "pack": "pack.sh", "container": "run.sh"}
 SITES = ["generic", "chtc", "ospool", "lxplus"]
-CUDA = ["12.6", "12.8", "12.9", "13.0"]
+CUDA = ["12.9", "13.0", "12.9 and 13.0"]
 VARIANTS = [(d, s, "12.9") for d in DELIVERIES for s in SITES]
 VARIANTS += [(d, "generic", c) for d in DELIVERIES for c in CUDA if c != "12.9"]
 IDS = ["-".join(v) for v in VARIANTS]

@@ -78,24 +78,26 @@ def test_the_default_project_locks_for_all_three_platforms(default_project: Work
 
 
 @pytest.mark.usefixtures("conda_forge")
-@pytest.mark.parametrize("cuda", ["12.6", "12.8", "12.9", "13.0"])
-def test_every_cuda_answer_solves(template: Path, tmp_path: Path, cuda: str) -> None:
+@pytest.mark.parametrize("answer", ["12.9", "13.0", "12.9 and 13.0"])
+def test_every_cuda_answer_solves(template: Path, tmp_path: Path, answer: str) -> None:
     folder = tmp_path / "myproject"
-    render(Template(str(template)), folder, {"cuda_version": cuda}, ask=False)
+    render(Template(str(template)), folder, {"cuda_version": answer}, ask=False)
     text = (folder / "pixi.toml").read_text()
     assert 'pytorch-gpu = "*"' in text
-    if cuda == "13.0":
-        # The extract has no pytorch-gpu for CUDA 13, and parts of 13.2 and 13.3 only: the answer's
-        # own pin cannot be solved here, so the major version stands for it.
-        text = text.replace('pytorch-gpu = "*"', 'pytorch = { version = "*", build = "cuda*" }')
-        text = text.replace('"13.0.*"', '"13.*"')
+    # The extract has no pytorch-gpu for CUDA 13, and parts of 13.2 and 13.3 only: the answer's
+    # own pin cannot be solved here, so the major version stands for it.
+    stands_for = 'pytorch = { version = "*", build = "cuda*" }\ncuda-version = "13.*"'
+    text = text.replace('pytorch-gpu = "*"\ncuda-version = "13.0.*"', stands_for)
     workspace = parse_manifest(text, folder / "pixi.toml")
     found = lock(workspace)
-    chosen = versions(found, workspace, "linux-64-cuda")
-    assert chosen["cuda-version"].startswith("13." if cuda == "13.0" else f"{cuda} ")
-    assert chosen["pytorch"].split()[1].startswith(f"cuda{cuda.split('.', maxsplit=1)[0]}")
-    [platform] = [p for p in workspace.platforms if p.name == "linux-64-cuda"]
-    assert [str(v) for v in platform.declared] == [f"__cuda={cuda.split('.', maxsplit=1)[0]}.0"]
+    both = answer == "12.9 and 13.0"
+    for cuda in answer.split(" and "):
+        name = f"linux-64-cuda{cuda[:2]}" if both else "linux-64-cuda"
+        chosen = versions(found, workspace, name)
+        assert chosen["cuda-version"].startswith("13." if cuda == "13.0" else f"{cuda} ")
+        assert chosen["pytorch"].split()[1].startswith(f"cuda{cuda[:2]}")
+        [platform] = [p for p in workspace.platforms if p.name == name]
+        assert [str(v) for v in platform.declared] == [f"__cuda={cuda[:2]}.0"]
 
 
 @pytest.mark.usefixtures("conda_forge")

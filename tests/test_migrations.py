@@ -10,7 +10,7 @@ from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File
 from pixi_scaffold.template import migrate_answers, moves, read_migrations
 from tests.conftest import git
-from tests.support.history import release
+from tests.support.history import History, release
 from tests.test_update import commit, make, run, tree
 
 ANSWERS = "template/{{ _copier_conf.answers_file }}.jinja"
@@ -114,6 +114,8 @@ def test_only_the_versions_in_between_count(tmp_path: Path) -> None:
         ("1.1.toml", "[answers", "1.1.toml"),
         ("1.1.toml", "[tasks]\na = 'b'\n", "the tables"),
         ("1.1.toml", "[answers]\na = 1\n", "the tables"),
+        ("1.1.toml", "values = 1\n", "the tables"),
+        ("1.1.toml", "[values]\na = 'b'\n", "the tables"),
         ("1.1.toml", "[files]\na = '../b'\n", "outside the project"),
         ("1.1.toml", "[files]\na = '/etc/b'\n", "outside the project"),
     ],
@@ -135,6 +137,29 @@ def test_renames_in_a_row(tmp_path: Path) -> None:
     one = {"a": File(b"x")}
     assert moves(one, one, both) == {"c": "a"}
     assert moves(one, one | {"c": File(b"mine")}, both) == {"b": "a"}
+
+
+def test_a_choice_that_is_gone_has_one_that_stands_for_it(tmp_path: Path) -> None:
+    (tmp_path / "1.1.toml").write_text('[answers]\nc = "cuda"\n[values.cuda]\n"12.6" = "12.9"\n')
+    migrations = read_migrations([tmp_path / "1.1.toml"], "v1.0", "v1.1")
+    for before in ("c: '12.6'\n", 'cuda: "12.6"\n', "cuda: 12.6\n"):
+        assert migrate_answers(before, migrations) == "cuda: '12.9'\n"
+    for other in ("cuda: '13.0'\n", "python: '12.6'\n", "cuda: '12.60'\n"):
+        assert migrate_answers(other, migrations) == other
+
+
+def test_a_project_with_a_cuda_that_is_no_choice_any_more_updates(
+    history: History, tmp_path: Path
+) -> None:
+    """12.6 was a choice of the template; its own migration makes it 12.9."""
+    project = make(history.folder, tmp_path / "p", history.earlier[-1], cuda_version="12.6")
+    answers = project / ".copier-answers.yml"
+    commits = git(history.folder, "rev-parse", history.earlier[-1])
+    answers.write_text(answers.read_text().replace(history.earlier[-1], commits))
+    commit(project)
+    assert run(project).exit_code == 0
+    assert "cuda_version: '12.9'" in answers.read_text()
+    assert 'cuda-version = "12.9.*"' in (project / "pixi.toml").read_text()
 
 
 def test_the_templates_own_migrations_can_be_read() -> None:

@@ -176,15 +176,15 @@ def test_this_folder_can_be_the_project(template: Path, tmp_path: Path) -> None:
 
 
 def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path) -> None:
-    (tmp_path / "answers.yml").write_text("cuda_version: '12.6'\nauthor: Ann\n_commit: x\n")
+    (tmp_path / "answers.yml").write_text("cuda_version: '12.9'\nauthor: Ann\n_commit: x\n")
     ran = scaffold(
         "new", "p", "--template", template, "--no-check", "--data-file", "answers.yml",
-        "-d", "cuda_version=12.8", "--json", cwd=tmp_path,
+        "-d", "cuda_version=13.0", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert ran.code == 0, ran
-    assert ran.document["answers"]["cuda_version"] == "12.8"
+    assert ran.document["answers"]["cuda_version"] == "13.0"
     assert ran.document["answers"]["author"] == "Ann"
-    assert 'cuda-version = "12.8.*"' in (tmp_path / "p/pixi.toml").read_text()
+    assert 'cuda-version = "13.0.*"' in (tmp_path / "p/pixi.toml").read_text()
 
 
 @pytest.mark.parametrize(

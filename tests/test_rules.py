@@ -546,15 +546,13 @@ def locks(tmp_path_factory: pytest.TempPathFactory, slice_url: str) -> dict[str,
         (folder / "config.toml").write_text(mirror)
         template = template_repository(folder / "t")
         found = {}
-        for cuda in ("12.6", "12.8", "12.9", "13.0"):
+        for cuda in ("12.9", "13.0", "12.9 and 13.0"):
             project = make(template, {"cuda_version": cuda}, folder / cuda / "example")
             path = project / "pixi.toml"
             text = path.read_text()
-            if cuda == "13.0":  # the extract has no pytorch-gpu for it, and other minor versions
-                text = text.replace(
-                    'pytorch-gpu = "*"', 'pytorch = { version = "*", build = "cuda*" }'
-                )
-                text = text.replace('"13.0.*"', '"13.*"')
+            # the extract has no pytorch-gpu for CUDA 13, and other minor versions
+            stands_for = 'pytorch = { version = "*", build = "cuda*" }\ncuda-version = "13.*"'
+            text = text.replace('pytorch-gpu = "*"\ncuda-version = "13.0.*"', stands_for)
             path.write_text(text)
             found[cuda] = (
                 RattlerEngine().lock(read_manifest(path), project / "pixi.lock", Silent()).path
@@ -585,12 +583,15 @@ def test_the_lock_counts_in_every_variant(locks: dict[str, Path]) -> None:
             r.name: r
             for r in locked_rows(read_manifest(path.with_name("pixi.toml")), read_lock(path))
         }
-        assert set(rows) == {"linux-64-cuda", "linux-64-cpu", "osx-arm64"}
-        gpu, cpu = rows["linux-64-cuda"], rows["linux-64-cpu"]
+        both = cuda == "12.9 and 13.0"
+        names = {v: f"linux-64-cuda{v[:2] if both else ''}" for v in cuda.split(" and ")}
+        assert set(rows) == {*names.values(), "linux-64-cpu", "osx-arm64"}
+        cpu = rows["linux-64-cpu"]
         assert cpu.driver is None
-        assert gpu.driver == (int(cuda.split(".")[0]), 0)
-        assert gpu.cuda.split(".")[0] == cuda.split(".")[0]
-        assert gpu.download > 2 * cpu.download > 0
+        for version, name in names.items():
+            assert rows[name].driver == (int(version[:2]), 0)
+            assert rows[name].cuda.startswith(version[:2])
+            assert rows[name].download > 2 * cpu.download > 0
 
 
 # --- suppressing, fixing, a second opinion -----------------------------------------------------------

@@ -39,7 +39,7 @@ def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=12.6")
+            raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=13.0")
         answers[key] = value
     return answers
 

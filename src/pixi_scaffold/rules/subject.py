@@ -79,8 +79,12 @@ class Project:
 
     @property
     def gpu(self) -> Row | None:
-        """The row for a worker with a GPU."""
-        return next((row for row in self.linux if row.driver), None)
+        """The row for a worker with a GPU: of several the one for the oldest driver.
+
+        Any worker that a job may then land on can take that one.
+        """
+        rows = (row for row in self.linux if row.driver)
+        return min(rows, key=lambda row: row.driver or (0, 0), default=None)
 
     @property
     def cpu(self) -> Row | None:

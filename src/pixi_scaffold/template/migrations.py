@@ -21,10 +21,12 @@ FOLDER = "includes/migrations"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What one version renamed: old to new name, of answers and of files."""
+    """What one version renamed: old to new name, of answers, of their values and of files."""
 
     version: str
     answers: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]]
+    """Question (by its new name) -> value that is no choice any more -> the one that stands for it."""
     files: Mapping[str, str]
 
 
@@ -56,10 +58,12 @@ def _read(path: Path) -> Migration:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         tables = {key: document.pop(key, {}) for key in ("answers", "files")}
-        good = not document and all(
-            isinstance(table, dict) and all(isinstance(v, str) and v for v in table.values())
-            for table in tables.values()
-        )
+        values = document.pop("values", {})
+        good = isinstance(values, dict) and not document
+        for table in (*tables.values(), *(values.values() if good else ())):
+            good &= isinstance(table, dict) and all(
+                isinstance(v, str) and v for v in table.values()
+            )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScaffoldError(f"the template's migration {path.name}: {error}", _TELL) from error
     outside = [
@@ -71,19 +75,23 @@ def _read(path: Path) -> Migration:
     if not good or outside:
         why = f"{outside[0]} lies outside the project" if outside else _SHAPE
         raise ScaffoldError(f"the template's migration {path.name}: {why}", _TELL)
-    return Migration(path.stem, tables["answers"], tables["files"])
+    return Migration(path.stem, tables["answers"], values, tables["files"])
 
 
 _TELL = "tell the template's keeper; a plain `copier update` does not read it"
-_SHAPE = "it has the tables [answers] and [files], of old name = new name"
+_SHAPE = "it has the tables [answers], [values.QUESTION] and [files], of old name = new name"
 
 
 def migrate_answers(text: str, migrations: Iterable[Migration]) -> str:
-    """Return an answers file's text with the answers renamed."""
+    """Return an answers file's text with the answers and their values renamed."""
     for migration in migrations:
         for old, new in migration.answers.items():
             if not re.search(rf"(?m)^{re.escape(new)}:", text):
                 text = re.sub(rf"(?m)^{re.escape(old)}:", f"{new}:", text)
+        for question, values in migration.values.items():
+            for old, new in values.items():
+                line = rf"(?m)^({re.escape(question)}: *)(['\"]?){re.escape(old)}\2 *$"
+                text = re.sub(line, lambda m, new=new: f"{m[1]}'{new}'", text)
     return text
 
 
