@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +103,27 @@ def first_line_of_main(text: str) -> Edit:
     return edit
 
 
+def in_git() -> Edit:
+    """Put what is there so far under git."""
+
+    def edit(project: Path) -> None:
+        quiet = ["git", "-C", str(project), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+            subprocess.run([*quiet, *words], check=True)
+
+    return edit
+
+
+def sparse(name: str, size: int) -> Edit:
+    """Make a large file that takes no room."""
+
+    def edit(project: Path) -> None:
+        with (project / name).open("wb") as opened:
+            opened.truncate(size)
+
+    return edit
+
+
 def in_plain(old: str, new: str) -> Edit:
     """Replace a piece of the description that has no Pixi project around it."""
     return _replace("job.sub", old, new)
@@ -149,7 +172,7 @@ DEFECTS = [
     Defect("PS109", "a bad if", sub("request_gpus = 1\n", "request_gpus = 1\nif 1 < 2 and more\nendif\n")),
     Defect("PS110", "a comment inside a continued line", sub("request_gpus = 1\n", "request_gpus = 1\nrank = Memory + \\\n# the more, the better: 0\n\n")),
     Defect("PS110", "an if without its end", sub("\nqueue\n", "\nif true\nqueue\n")),
-    Defect("PS111", "an undefined macro", sub("--lr $(lr)", "--lr $(lr) --width $(width)")),
+    Defect("PS111", "an undefined macro", sub("--lr $(lr)", "--lr $(lr) --name x$(width)")),
     Defect("PS112", "a command after queue", sub("\nqueue\n", "\nqueue\npriority = 10\n")),
     Defect("PS113", "minus one CPU", sub("request_cpus = 1", "request_cpus = -1")),
     Defect("PS113", "a capability in words", sub("gpus_minimum_capability = 7.5", "gpus_minimum_capability = seven")),
@@ -181,12 +204,12 @@ DEFECTS = [
     Defect("PS207", "an input above the project", both(sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, ../secrets.txt\n"), file("../secrets.txt", "x"))),
     Defect("PS208", "no folder for the log", lambda project: shutil.rmtree(project / "logs"), fixed=True),
     Defect("PS209", "a module that stays here", both(file("model.py", "LAYERS = 3\n"), first_line_of_main("import model\n")), fixed=True),
-    Defect("PS209", "a file that the script reads", both(file("settings.yaml", "a: 1\n"), script(GOOD_SCRIPT.replace('main.py "$@"', 'main.py --settings settings.yaml "$@" || exit 85'))), fixed=True),
-    Defect("PS210", "a file under its old path", both(file("data/train.csv", "1\n"), sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, data/train.csv\n"), sub("--data digits --name", "--data data/train.csv --name"))),
+    Defect("PS209", "a file that the script reads", both(file("settings.yaml", "a: 1\n"), script(GOOD_SCRIPT.replace('main.py "$@"', 'main.py --name settings.yaml "$@" || exit 85'))), fixed=True),
+    Defect("PS210", "a file under its old path", both(file("data/train.csv", "1\n"), sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, data/train.csv\n"), sub("arguments = \"--name", "arguments = \"--data-dir data/train.csv --name"))),
     Defect("PS210", "two files of one name", both(file("data/main.py", "1\n"), sub("pixi.toml, pixi.lock\n", "pixi.toml, pixi.lock, data/main.py\n"))),
     Defect("PS212", "two jobs, one output", both(sub("\nqueue\n", "\nqueue 2\n"), sub("output = logs/$(Cluster)-$(Process).out", "output = logs/$(Cluster).out"))),
-    Defect("PS301", "a space behind the backslash", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py \\ \n  --exit 85 "$@"')), fixed=True),
-    Defect("PS301", "a comment between continued lines", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py --exit 85 \\\n# all of them\n"$@"'))),
+    Defect("PS301", "a space behind the backslash", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py \\ \n  --seed 85 "$@"')), fixed=True),
+    Defect("PS301", "a comment between continued lines", script(GOOD_SCRIPT.replace('python main.py "$@"', 'python main.py --seed 85 \\\n# all of them\n"$@"'))),
     Defect("PS302", "the pipe's exit code", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -eu # 85").replace('"$@"', '"$@" | tee log.txt'))),
     Defect("PS302", "|| true", script(GOOD_SCRIPT.replace('"$@"', '"$@" || true # 85'))),
     Defect("PS302", "a command after the training", script(GOOD_SCRIPT.replace("set -euo pipefail", "set -u # 85") + "echo finished\n")),
@@ -274,6 +297,36 @@ DEFECTS = [
     Defect("PS404", "checkpoints without a transfer", both(in_plain("transfer_input_files = in.txt\n", ""), in_plain("should_transfer_files = YES", "should_transfer_files = NO\ncheckpoint_exit_code = 85\ntransfer_checkpoint_files = in.txt")), delivery="plain"),
     Defect("PS405", "a placeholder for the account", in_plain("queue", "accounting_group = YOUR_GROUP\nqueue"), delivery="plain"),
     Defect("PS406", "docker without an image", in_plain("executable", "universe = docker\nexecutable"), delivery="plain"),
+    Defect("PS121", "a heading of the variables' names", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "seed, lr\n0, 0.1\n1, 0.1\n"))),
+    Defect("PS121", "a heading over numbers", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "Seed number, rate\n0, 0.1\n1, 0.1\n"))),
+    Defect("PS127", "the capability by its old name", sub("request_gpus = 1\n", "request_gpus = 1\nrequirements = CUDACapability >= 7.5\n")),
+    Defect("PS127", "a GPU by its old number", sub("request_gpus = 1\n", 'request_gpus = 1\nrequirements = TARGET.CUDA0DriverVersion >= 12.0\n')),
+    Defect("PS123", "a semicolon in quotes", in_plain("queue", 'environment = "A=1;B=2"\nqueue'), delivery="plain"),
+    Defect("PS124", "a GPU without memory", sub("request_memory = 8GB\n", "")),
+    Defect("PS125", "the whole environment", in_plain("queue", "getenv = True\nqueue"), delivery="plain"),
+    Defect("PS126", "a key by its name", in_plain("queue", 'environment = "WANDB_API_KEY=0123456789abcdef"\nqueue'), delivery="plain"),
+    Defect("PS126", "a token by its form", in_plain("queue", f'arguments = "--hub hf_{"a1B2c3D4" * 4}"\nqueue'), delivery="plain"),
+    Defect("PS213", "an input that git ignores", both(file(".gitignore", "*.csv\n"), file("data.csv", "1\n"), in_plain("in.txt\n", "in.txt, data.csv\n"), in_git()), delivery="plain"),
+    Defect("PS213", "an input that nobody added", both(in_git(), file("data.csv", "1\n"), in_plain("in.txt\n", "in.txt, data.csv\n")), delivery="plain"),
+    Defect("PS213", "a folder that git ignores", both(file(".gitignore", "/data/\n"), file("data/a.csv", "1\n"), in_plain("in.txt\n", "in.txt, data\n"), in_git()), delivery="plain"),
+    Defect("PS213", "a worker script that nobody added", both(in_git(), file("job.sh", "#!/bin/sh\ncat in.txt\n"), lambda project: (project / "job.sh").chmod(0o755), in_plain("executable = run.sh", "executable = job.sh")), delivery="plain"),
+    Defect("PS214", "a remap of the path", both(file("run.sh", "#!/bin/sh\nmkdir results\ncp in.txt results/x.json\n"), in_plain("queue", 'transfer_output_files = results/x.json\ntransfer_output_remaps = "results/x.json = out.json"\nqueue')), delivery="plain"),
+    Defect("PS215", "4 GB through the access point", both(sparse("in.bin", 4_000_000_000), in_plain("in.txt\n", "in.txt, in.bin\n")), delivery="plain"),
+    Defect("PS215", "300 GB in pieces", both(sparse("in.bin", 300_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"), in_plain("queue", "queue 1000"), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
+    Defect("PS216", "one file of all jobs", both(file("run.sh", "#!/bin/sh\ncp in.txt model.pt\n"), in_plain("queue", "transfer_output_files = model.pt\nqueue 3"), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
+    Defect("PS216", "one name for all runs", both(sub("name = job-$(Cluster)-$(Process)", "name = run1"), sub("\nqueue\n", "\nqueue seed in (1 2 3)\n"))),
+    Defect("PS217", "60 MB in git", both(sparse("in.bin", 60_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"), in_git()), delivery="plain"),
+    Defect("PS218", "a choice that there is not", sub("arguments = \"", "arguments = \"--data cifar10 ")),
+    Defect("PS218", "an option that there is not", sub("--lr $(lr)", "--learning-rate $(lr)")),
+    Defect("PS218", "no number", sub("lr = 0.004", "lr = fast")),
+    Defect("PS219", "a program under its old name", script(GOOD_SCRIPT.replace("main.py", "train.py") + "# 85\n")),
+    Defect("PS308", "conda without its hook", script(GOOD_SCRIPT.replace("mkdir -p runs", "conda activate work # 85"))),
+    Defect("PS309", "two versions of a program", first_line_of_main("<<<<<<< HEAD\nA = 1\n=======\nA = 2\n>>>>>>> theirs\n")),
+    Defect("PS109", "two versions of a description", sub("request_gpus = 1\n", "<<<<<<< HEAD\nrequest_gpus = 1\n=======\nrequest_gpus = 2\n>>>>>>> theirs\n")),
+    Defect("PS310", "Slurm's lines", script(GOOD_SCRIPT.replace("set -euo", "#SBATCH --gres=gpu:1\nset -euo").replace("mkdir -p runs", "mkdir -p runs # 85"))),
+    Defect("PS405", "a placeholder in the arguments", in_plain("queue", "arguments = --data <path_to_data>\nqueue"), delivery="plain"),
+    Defect("PS405", "a placeholder in a remap", both(file("run.sh", "#!/bin/sh\ncp in.txt x\n"), in_plain("queue", 'transfer_output_files = x\ntransfer_output_remaps = "x = /staging/YOUR_NETID/x"\nqueue')), delivery="plain"),
+    Defect("PS510", "a package that is not locked", first_line_of_main("import polars\n")),
 ]  # fmt: skip
 
 PLAIN = {
@@ -355,6 +408,8 @@ def job(*edits: Edit, run: str = "") -> Edit:
     return both(*edits, *([file("run.sh", run)] if run else []))
 
 
+WITH_T = both(in_plain("in.txt\n", "in.txt, t.py\n"), file("t.py", "1\n"))
+
 GOOD = {
     "memory that grows": job(in_plain("= 1GB\nrequest_disk", "= ifthenelse(MemoryUsage =!= undefined, MAX({MemoryUsage * 3/2, 2048}), 2048)\nrequest_disk")),
     "other words for yes": job(in_plain("should_transfer_files = YES", "should_transfer_files = true\nwhen_to_transfer_output = ALWAYS")),
@@ -367,10 +422,10 @@ GOOD = {
     "a result that came home": job(file("result.csv", "1\n"), in_plain("queue", "arguments = --out result.csv\nqueue")),
     "talk of a file": job(file("README.md", "1\n"), run='#!/bin/bash\necho "see README.md"\ncat in.txt\n'),
     "an output by number": job(in_plain("queue", "transfer_output_files = model_$(Process).pt\nqueue")),
-    "the pipe's own status": job(run="#!/bin/bash\npython t.py | tee l.txt\nrc=${PIPESTATUS[0]}\nls\nexit $rc\n"),
-    "exit at once": job(run="#!/bin/bash\npython t.py || exit $?\nls\n"),
-    "a function": job(run='#!/bin/bash\nmain() {\n  python t.py "$@"\n}\nmain "$@"\n'),
-    "a case for each code": job(run="#!/bin/bash\npython t.py\ncase $? in\n 85) exit 85;;\n 0) exit 0;;\n *) exit 1;;\nesac\n"),
+    "the pipe's own status": job(WITH_T, run="#!/bin/bash\npython t.py | tee l.txt\nrc=${PIPESTATUS[0]}\nls\nexit $rc\n"),
+    "exit at once": job(WITH_T, run="#!/bin/bash\npython t.py || exit $?\nls\n"),
+    "a function": job(WITH_T, run='#!/bin/bash\nmain() {\n  python t.py "$@"\n}\nmain "$@"\n'),
+    "a case for each code": job(WITH_T, run="#!/bin/bash\npython t.py\ncase $? in\n 85) exit 85;;\n 0) exit 0;;\n *) exit 1;;\nesac\n"),
     "an interpreter of the image": job(in_plain("executable", "container_image = docker://a/b:1\nexecutable"), run="#!/opt/conda/bin/python\nprint(open('in.txt').read())\n"),
     "code in the image": job(in_plain("executable", "docker_image = a/b:1\nuniverse = docker\nexecutable"), in_plain("queue", "checkpoint_exit_code = 85\ntransfer_checkpoint_files = ck\nqueue"), run="#!/bin/sh\nexec python -m mypkg.train\n"),
     "attributes of the OSPool": job(in_plain("queue", "requirements = HAS_SINGULARITY == True && HasCHTCStaging\nqueue")),
@@ -633,7 +688,11 @@ def test_a_fix_changes_its_line_only(good: dict[str, Path], tmp_path: Path) -> N
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_a_rules_page_says_why_how_and_where_from(rule: Rule) -> None:
     assert rule.title
-    for heading in ("Why: ", "Fix: ", "Source: "):
+    for heading in ("Why: ", "Fix: ", "Source: ", "Seen: "):
         assert f"\n{heading}" in rule.page, heading
+    seen = rule.page.split("\nSeen: ")[1]
+    assert re.search(r"\d|no version of HTCondor|no HTCondor", seen), (
+        "which versions it was seen on"
+    )
     assert rule.severity in Severity
     assert 40 < len(rule.why) < 400, rule.why

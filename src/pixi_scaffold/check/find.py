@@ -16,6 +16,7 @@ OTHER_SUFFIXES = (".cmd", ".job", ".sub.txt")
 """What else they are named by; other kinds of files have these names, too."""
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
 _FIRST_BYTES = 64 << 10
+_LEVELS = 6
 
 
 def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
@@ -65,9 +66,9 @@ def read_where_submitted(
     """Read a description as from the folder in which condor_submit would be run.
 
     That is the one given; otherwise the first of: the project's, the one that is checked, the
-    description's own, the current one, in which its executable is found and most of its inputs;
-    otherwise the project's or its own. An absolute executable says nothing about the folder.
-    Raises OSError when it cannot be read.
+    description's own, those above it in its repository, the current one, in which its executable is
+    found and most of its inputs; otherwise the project's or its own. An absolute executable says
+    nothing about the folder. Raises OSError when it cannot be read.
     """
     path = path.absolute()
     if given is not None:
@@ -76,13 +77,20 @@ def read_where_submitted(
     first = read_description(path, real(root) if root else own)
     above = [real(folder) for folder in (root, checked) if folder is not None]
     best, seen = first, _seen(first)
-    for folder in dict.fromkeys([*above, own, Path.cwd()]):
+    for folder in dict.fromkeys([*above, own, *_above(own), Path.cwd()]):
         if folder == first.folder or seen == _all(best.jobs[0]):
             continue
         other = read_description(path, folder)
         if _seen(other) > seen:
             best, seen = other, _seen(other)
     return best
+
+
+def _above(own: Path) -> list[Path]:
+    """Return the folders above one, up to the top of its repository."""
+    folders = list(own.parents[:_LEVELS])
+    top = next((n for n, f in enumerate((own, *folders)) if exists(f / ".git")), 0)
+    return folders[:top]
 
 
 def _names(job: Job) -> tuple[str, tuple[str, ...]]:

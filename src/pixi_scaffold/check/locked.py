@@ -117,6 +117,7 @@ def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
         versions.get("cuda-version", ""),
         versions.get("libcudnn") or versions.get("cudnn", ""),
         versions.get("pytorch", ""),
+        frozenset(versions),
     )
 
 

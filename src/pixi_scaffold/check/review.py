@@ -181,6 +181,9 @@ def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
     for subject in subjects:
         names = [(subject.start, name) for name in (*subject.inputs, *subject.images)]
         names.append((subject.job.folder, subject.job.text("executable") or ""))
+        places = (subject.job.text(name) or "" for name in ("log", "output", "error"))
+        names += [(subject.start, os.path.dirname(name)) for name in places]  # noqa: PTH120
+        names.append((subject.job.folder, subject.job.text("initialdir") or ""))
         for start, name in names:
             if name and not is_url(name) and "$" not in name and not Path(name).is_absolute():
                 yield Path(os.path.normpath(start / name))

@@ -7,15 +7,8 @@ from collections.abc import Iterator
 
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.leftovers import PLACEHOLDER
 from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
-
-_PLACEHOLDER = re.compile(
-    r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>"
-    r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org)\w*"
-    r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
-    r"|path/to/|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
-    re.IGNORECASE,
-)
 
 
 @rule("PS401", Severity.WARNING)
@@ -129,24 +122,6 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
         yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
 
 
-@rule("PS405")
-def placeholder(subject: Subject) -> Iterator[Found]:
-    """A placeholder that nobody replaced.
-
-    Why: a job with the image `docker://username/image:tag` is idle for ever, or held.
-    Fix: put your own name in its place.
-    Source: published examples.
-    """
-    names = ("container_image", "docker_image", "my.singularityimage", "transfer_input_files",
-             "executable", "accounting_group", "my.projectname", "output_destination")  # fmt: skip
-    for name in names:
-        command, text = subject.job.command(name), subject.job.text(name) or ""
-        found = _PLACEHOLDER.search(text)
-        if command is not None and found is not None:
-            what = f"{command.spelled} has a placeholder: {found[0]}"
-            yield at(command, what, "put the real name in its place")
-
-
 @rule("PS406")
 def universe_and_image(subject: Subject) -> Iterator[Found]:
     """A container universe without an image, or an image that is not there.
@@ -168,7 +143,7 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
             yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")
             return
     name = subject.job.text("container_image") or ""
-    if image is None or not name or "$" in name or _PLACEHOLDER.search(name):
+    if image is None or not name or "$" in name or PLACEHOLDER.search(name):
         return
     if is_url(name) or name.startswith("/"):
         return
@@ -195,7 +170,7 @@ def image_without_tag(subject: Subject) -> Iterator[Found]:
         command, text = subject.job.command(name), subject.job.text(name) or ""
         bare = text.removeprefix("docker://")
         docker = name == "docker_image" or text.startswith("docker://")
-        if command is None or not docker or not bare or "$" in text or _PLACEHOLDER.search(text):
+        if command is None or not docker or not bare or "$" in text or PLACEHOLDER.search(text):
             continue
         last = bare.rpartition("/")[2]
         if "@" not in bare and (":" not in last or last.endswith(":latest")):

@@ -13,6 +13,7 @@ from pixi_scaffold.job import (
     references,
     specs,
 )
+from pixi_scaffold.rules.elsewhere import command_elsewhere
 from pixi_scaffold.rules.finding import (
     Edit,
     Found,
@@ -102,10 +103,12 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             yield at(
                 command,
                 f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",
-                "remove the line, or write +NAME for an attribute of the job",
+                f"HTCondor's own is: {own}" if (own := command_elsewhere(name)) else _UNUSED,
+                about=command.spelled,
             )
 
 
+_UNUSED = "remove the line, or write +NAME for an attribute of the job"
 _REFUSED = frozenset({"request_cpu", "request_gpu"})
 """The only misspelt requests that condor_submit warns of (a dry run of 25.14)."""
 

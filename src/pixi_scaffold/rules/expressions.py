@@ -27,6 +27,7 @@ from pixi_scaffold.rules.finding import (
     replaced,
     rule,
 )
+from pixi_scaffold.rules.pools import OLD_GPU
 from pixi_scaffold.rules.subject import Subject
 
 _NAMES = """
@@ -81,8 +82,8 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
         scope = gpu_names() if command.name == "require_gpus" else slot
         known = {**scope, **job_names()}
         for reference in named:
-            if _known(reference, known, own, subject):
-                continue
+            if _known(reference, known, own, subject) or OLD_GPU.search(reference.name):
+                continue  # PS127 speaks of the old names
             if _compared_as_text(reference.name, text):
                 yield at(
                     command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -150,7 +151,9 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
     if start is not None and not subject.start.is_dir():
         shown = subject.job.text("initialdir")
         if "$" not in (shown or "") and not is_elsewhere(subject.start):
-            yield at(start, f"there is no folder {shown}", "correct initialdir, or make the folder")
+            severity = Severity.WARNING if made_by(subject, "") else None
+            fix = "correct initialdir, or make the folder"
+            yield at(start, f"there is no folder {shown}", fix, severity=severity)
         return
     for name in ("log", "output", "error"):
         command, text = subject.job.command(name), subject.job.text(name)
@@ -160,6 +163,8 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
         if folder.is_dir():
             continue
         severity, result = _without_folder(subject, name)
+        if severity is Severity.ERROR and made_by(subject, os.path.relpath(folder, subject.start)):
+            severity = Severity.WARNING
         shown = subject.shown(folder)
         edits = (Edit(folder, whole="folder"),)
         what = f"there is no folder {shown}{result}"

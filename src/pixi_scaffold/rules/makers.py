@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pixi_scaffold.rules.subject import Subject, read_bytes
 
@@ -22,8 +23,8 @@ def made_by(subject: Subject, item: str) -> str:
     clone never has it; a DAG in which this job has a parent; a script, Makefile or README beside
     the job that names it; a source file of the same name.
     """
-    path = subject.start / item
-    name = PurePosixPath(item.rstrip("/")).name
+    path = Path(os.path.normpath(subject.start / item))
+    name = path.name
     if subject.kept.get(path) == "ignored":
         return "git ignores it, so it is made or brought here by other means"
     for dag, children in _dags(*_state(subject.description.path.parent)):

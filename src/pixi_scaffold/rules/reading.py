@@ -228,5 +228,12 @@ def _heading(queue: Queue) -> str:
     return queue.items[0] if named or (words and numbers) else ""
 
 
+def odd_row(queue: Queue, row: int) -> bool:
+    """Whether a row of a queue statement is what PS121 speaks of: no job that somebody meant."""
+    text = (queue.items or ("",))[row]
+    empty = not text.strip() or text.startswith("#") or "" in queue.values(text).values()
+    return empty or (row == 0 and bool(_heading(queue)))
+
+
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", text.strip("\"'")) is not None

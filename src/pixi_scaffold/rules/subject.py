@@ -53,6 +53,8 @@ class Row:
     cuda: str = ""
     cudnn: str = ""
     pytorch: str = ""
+    names: frozenset[str] = frozenset()
+    """Of the packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,8 @@ class Subject:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What transfer_input_files names, URLs too."""
-        return self.meaning.inputs.value
+        """What travels to the job, URLs too; transfer_common_input once a machine (25.14)."""
+        return (*self.meaning.inputs.value, *self.meaning.common_inputs.value)
 
     @cached_property
     def input_files(self) -> tuple[Path, ...]:

@@ -19,9 +19,9 @@ from pixi_scaffold.rules.sure import transfers_for_sure
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
 _PACKS = re.compile(r"\s*(?:tar\s+-?\w*c|zip\b|gzip\b|bzip2\b|xz\b|zstd\b|mv\b|rm\b)")
-_ELSEWHERE = re.compile(
+FILES_APPEAR = re.compile(
     r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?[\w./~]"
-    r"|git\s+clone|unzip\b|tar\s+\S*x|conda-unpack)"
+    r"|git\s+clone|unzip\b|tar\s+\S*x(?!.*\s-C\s+[\"']?[^.\s])|conda-unpack)"
 )
 _OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)[\w-]*$|-o$", re.I)
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
@@ -148,10 +148,10 @@ def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
 
     That is where the script changes to a folder by name, or unpacks or clones something.
     """
-    made = _made_by(script)
+    made = made_by_script(script)
     found: list[tuple[int, frozenset[str]]] = []
     for number, line in script.code:
-        if _ELSEWHERE.search(line):
+        if FILES_APPEAR.search(line):
             break
         if not _TALK.match(line) and not _PACKS.match(line):
             words = frozenset(w for w in _words(line) if _top(w) not in made)
@@ -175,7 +175,7 @@ def _top(word: str) -> str:
     return PurePosixPath(word).parts[0] if word else ""
 
 
-def _made_by(script: Script) -> set[str]:
+def made_by_script(script: Script) -> set[str]:
     """Return the first parts of paths that the script makes itself: mkdir, redirections, -o."""
     made: set[str] = set()
     for _, line in script.code:

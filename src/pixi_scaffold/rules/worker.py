@@ -205,3 +205,31 @@ def pretends_a_driver(subject: Subject) -> Iterator[Found]:
         command = subject.job.command(name)
         if command is not None and "CONDA_OVERRIDE_CUDA" in command.value:
             yield Found(command.file, command.line, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
+
+
+_ACTIVATES = re.compile(r"^\s*(?:conda|mamba|micromamba)\s+activate\b")
+_HOOK = re.compile(
+    r"conda\.sh|shell\.bash\s+hook|shell\s+hook|shell\.posix\s+hook|conda\s+init|\.bashrc|bash_profile"
+    r"|(?:source|\.)\s+\S*(?:profile|activate|setup|env)\w*|module\s+load|^#!.*\s-\w*[il]"
+)
+
+
+@rule("PS308", Severity.WARNING)
+def activates_without_hook(subject: Subject) -> Iterator[Found]:
+    """`conda activate` in a script that does not set up conda.
+
+    Why: `conda activate` is a shell function that ~/.bashrc defines for people. A script has none:
+    "conda: command not found", or "Run 'conda init' before 'conda activate'".
+    Fix: `. CONDA/etc/profile.d/conda.sh` first, or `eval "$(conda shell.bash hook)"`.
+    Source: conda/conda issue 8536.
+    Seen: conda 24 and 25; no version of HTCondor matters.
+    """
+    for script in subject.scripts:
+        for number, line in ((1, script.lines[0]), *script.code):
+            if _HOOK.search(line):
+                break
+            if found := _ACTIVATES.match(line):
+                what = f"{found[0].strip()} needs a function that this script does not define"
+                fix = '. CONDA/etc/profile.d/conda.sh first, or eval "$(conda shell.bash hook)"'
+                yield Found(script.path, number, what, fix, about=line.strip())
+                break

@@ -1,0 +1,88 @@
+"""Rules on what was left behind by accident: placeholders, conflict markers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.subject import Subject, read_bytes
+
+PLACEHOLDER = re.compile(
+    r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>|(?<![A-Za-z])__[A-Z][A-Z_]+__"
+    r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org|data|path|file)\w*"
+    r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
+    r"|path[/_]to[/_]|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
+    re.IGNORECASE,
+)
+_NAMES = (
+    "container_image", "docker_image", "my.singularityimage", "transfer_input_files", "executable",
+    "accounting_group", "my.projectname", "output_destination", "arguments",
+    "transfer_output_files",
+    "transfer_output_remaps", "environment", "initialdir", "log", "output", "error", "notify_user",
+)  # fmt: skip
+_FREE = frozenset({"arguments", "environment"})
+_NEVER = re.compile(r"[<>]|__[A-Z]")
+"""What no name of an image has."""
+
+
+@rule("PS405", Severity.WARNING)
+def placeholder(subject: Subject) -> Iterator[Found]:
+    """A placeholder that nobody replaced.
+
+    Why: a job with the image `docker://username/image:tag` is idle for ever, or held; one with a
+    path to `<data>` finds nothing there.
+    Fix: put your own name in its place.
+    Source: published examples.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    for name in _NAMES:
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        if command is None:
+            continue
+        for found in PLACEHOLDER.finditer(text):
+            if name in _FREE and not re.search(r"[<_/]|CHANGE|REPLACE|YOUR", found[0], re.I):
+                continue  # `--mode netid`, `TODO` in a text: words that a program may take
+            what = f"{command.spelled} has a placeholder: {found[0]}"
+            image = name.endswith("_image") and _NEVER.search(found[0]) is not None
+            severity = Severity.ERROR if image else None
+            yield at(command, what, "put the real name in its place", (), severity, found[0])
+            break
+
+
+_MARKER = re.compile(rb"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+
+
+@rule("PS309")
+def conflict_markers(subject: Subject) -> Iterator[Found]:
+    """Conflict markers of git in a file that travels.
+
+    Why: two versions of some lines stand in the file, with `<<<<<<<` before and `>>>>>>>` after
+    them. Neither the shell nor Python can read that.
+    Fix: keep one version, and remove the markers.
+    Source: git merge, "HOW CONFLICTS ARE PRESENTED".
+    Seen: bash 5.2 and Python 3.11 refuse such a file.
+    """
+    paths = [p for p in (subject.executable, *subject.input_files) if p is not None and p.is_file()]
+    for path in dict.fromkeys(paths):
+        if path.suffix not in (
+            ".sh",
+            ".bash",
+            ".py",
+            ".toml",
+            ".lock",
+            ".yaml",
+            ".yml",
+            ".json",
+            "",
+        ):
+            continue
+        data = read_bytes(path) or b""
+        marks = [m.group() for m in _MARKER.finditer(data)]
+        if b"<<<<<<< " in marks and b"=======" in marks and b">>>>>>> " in marks:
+            number = data[: data.index(b"<<<<<<< ")].count(b"\n") + 1
+            sure = path == subject.executable or path.suffix == ".py"
+            yield Found(
+                path, number, "conflict markers of git stand in the file", "keep one version",
+                severity=None if sure else Severity.WARNING, about="<<<<<<<",
+            )  # fmt: skip

@@ -1,0 +1,166 @@
+"""Rules on how the inputs get to the worker: kept by git, how large, under which remap."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.rules.files import leaves, to_be_made
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.subject import Subject, is_url
+
+_GB = 10**9
+_FILE_LIMIT = 1 * _GB
+"""Bytes of one input that pools take over the access point. Sources: the guides of CHTC and the
+OSPool (1 GB, more by OSDF or /staging)."""
+_TRAFFIC_LIMIT = 100 * _GB
+"""Bytes that all jobs of a statement together pull through the access point before it is said."""
+_COMMITTED_LIMIT = 50_000_000
+"""Bytes from which GitHub warns of a file; from 100 MB on it refuses the push."""
+_MOST_FILES = 2000
+
+
+@rule("PS213", Severity.WARNING)
+def not_kept_by_git(subject: Subject) -> Iterator[Found]:
+    """An input that a clone of the repository does not have.
+
+    Why: git ignores the file, or nobody added it. Everything works here, and on the access point,
+    in a clone, the job is held (13/2): the commonest way to lose a day.
+    Fix: add it to git if it is small and yours to share; otherwise copy it there by hand, or name a
+    URL that every worker reads.
+    Source: git check-ignore, git ls-files.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    command = subject.where("transfer_input_files", "transfer_common_input", "container_image")
+    for item in (*subject.inputs, *subject.images):
+        path = Path(os.path.normpath(subject.start / item))
+        state = subject.kept.get(path, "tracked")
+        if command is None or is_url(item) or leaves(item) or state == "tracked":
+            continue
+        if not path.exists():
+            continue  # PS205 says so, or it is listed as still to be made
+        maker = to_be_made(subject, item)
+        if maker and state == "ignored":
+            what = f"git ignores {item}, so a clone on the access point does not have it"
+            fix = f"copy it there, or make it there: {maker}"
+            yield at(command, what, fix, severity=Severity.NOTE, about=item)
+        elif state == "ignored":
+            what = f"git ignores {item}: a clone on the access point does not have it, and the job "
+            fix = (
+                f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL in its place"
+            )
+            yield at(command, f"{what}is held", fix, about=item)
+        else:
+            what = f"{item} is not in git: a clone on the access point does not have it"
+            yield at(command, what, f"git add {item}, and commit", about=item)
+    first, name = subject.job.command("executable"), subject.job.text("executable") or ""
+    if first is not None and not leaves(name) and subject.executable is not None:
+        path = Path(os.path.normpath(subject.executable))
+        if path.exists() and subject.kept.get(path, "tracked") != "tracked":
+            what = f"{name} is not in git: a clone on the access point does not have it"
+            yield at(first, what, f"git add {name}, and commit")
+
+
+@rule("PS214", Severity.WARNING)
+def remap_without_effect(subject: Subject) -> Iterator[Found]:
+    """A remap that never applies.
+
+    Why: what comes back is named by its last part: `results/x.json` arrives as `x.json`. A remap of
+    another name moves nothing, without a word.
+    Fix: write the last part on the left: `x.json = outputs/x.json`.
+    Source: the condor_submit manual, transfer_output_remaps.
+    Seen: HTCondor 25.14.1, on a pool.
+    """
+    command = subject.job.command("transfer_output_remaps")
+    text = (subject.job.text("transfer_output_remaps") or "").strip('" ')
+    if command is None or "$" in text or subject.job.flag("preserve_relative_paths", False):
+        return
+    outputs = subject.job.list("transfer_output_files")
+    if any("$" in output for output in outputs):
+        return
+    last = {PurePosixPath(output.rstrip("/")).name for output in outputs}
+    folders = {PurePosixPath(o.rstrip("/")).name for o in outputs if not PurePosixPath(o).suffix}
+    for pair in re.split(r"(?<!\\);", text):
+        name = pair.partition("=")[0].strip()
+        top = PurePosixPath(name).parts[0] if name else ""
+        standard = {subject.job.text("output"), subject.job.text("error"), "_condor_stdout"}
+        if not name or name in last | standard | {"_condor_stderr"} or top in folders:
+            continue
+        if not outputs and "/" not in name:
+            continue  # whatever the job makes at the top may have that name
+        right = PurePosixPath(name.rstrip("/")).name
+        fix = f"write {right} = ..." if right != name else "name a file of transfer_output_files"
+        what = f"the remap of {name} never applies: "
+        arrives = f"it comes back as {right}" if "/" in name else "no output has that name"
+        yield at(command, what + arrives, fix, about=name)
+
+
+@rule("PS215", Severity.WARNING)
+def heavy_inputs(subject: Subject) -> Iterator[Found]:
+    """Large inputs, times the jobs.
+
+    Why: every job pulls every input through the access point. Pools limit single files (1 GB at
+    CHTC and the OSPool), and a thousand jobs with a large one stop the others' transfers.
+    Fix: put large files where workers read them (OSDF, /staging, a web server), name the URL; or
+    transfer_common_input, which moves it once a machine (HTCondor 25.14 and newer).
+    Source: https://chtc.cs.wisc.edu/uw-research-computing/file-avail-largedata;
+    https://portal.osg-htc.org/documentation/htc_workloads/managing_data/overview/
+    Seen: HTCondor 25.14.1, on a pool: 4 jobs of 60 MB moved 240 MB, with transfer_common_input 60.
+    """
+    command = subject.job.command("transfer_input_files")
+    if command is None or not subject.transfers or subject.job.proc:
+        return
+    sizes = {
+        item: _size(subject.start / item)
+        for item in subject.job.list("transfer_input_files")
+        if not is_url(item) and "$" not in item
+    }
+    jobs, total = max(subject.queue.total, 1), sum(sizes.values())
+    large = max(sizes, key=lambda item: sizes[item], default="")
+    if large and sizes[large] > _FILE_LIMIT:
+        what = f"{large} has {_words(sizes[large])}: many pools take files up to 1 GB this way"
+        if jobs > 1:
+            what += f", and {jobs} jobs pull {_words(jobs * total)} through the access point"
+        yield at(command, what, "put it where workers read it, and name the URL", about=large)
+    elif jobs > 1 and jobs * total > _TRAFFIC_LIMIT:
+        what = f"{jobs} jobs pull {_words(jobs * total)} through the access point"
+        fix = "transfer_common_input (25.14), or put large files where workers read them"
+        yield at(command, what, fix, about=large)
+
+
+@rule("PS217", Severity.WARNING)
+def large_and_committed(subject: Subject) -> Iterator[Found]:
+    """A large file in the repository.
+
+    Why: GitHub warns from 50 MB on and refuses a push with a file of 100 MB; every clone carries it
+    for good, also when a later commit removes it.
+    Fix: git rm --cached it, and let git ignore it; keep data where the job can fetch it.
+    Source: https://docs.github.com/repositories/working-with-files/managing-large-files
+    Seen: no version of HTCondor matters.
+    """
+    for item in subject.inputs:
+        path = Path(os.path.normpath(subject.start / item))
+        if is_url(item) or subject.kept.get(path) != "tracked" or not path.is_file():
+            continue
+        size = path.stat().st_size
+        command = subject.where("transfer_input_files", "transfer_common_input")
+        if size >= _COMMITTED_LIMIT and command is not None:
+            what = f"{item} has {_words(size)} and is in git"
+            yield at(command, what, f"git rm --cached {item}, and ignore it", about=item)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of the first files of a folder."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_size
+        files = (p for p, _ in zip(path.rglob("*"), range(_MOST_FILES), strict=False))
+        return sum(p.stat().st_size for p in files if p.is_file())
+    except OSError:
+        return 0
+
+
+def _words(size: int) -> str:
+    return f"{size / _GB:.1f} GB" if size >= _GB // 10 else f"{size / 10**6:.0f} MB"

@@ -1,0 +1,236 @@
+"""What a program's own argparse says of some arguments, without running the program."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from pixi_scaffold.rules.programs import parsed
+
+_TYPES = {"int": int, "float": float, "str": str, "Path": str}
+_ACTIONS = frozenset(
+    {"store", "store_true", "store_false", "store_const", "append", "append_const", "count"}
+)
+_OTHER_WAYS = ("add_subparsers", "parse_known_args", "parse_known_intermixed_args", "set_defaults")
+
+
+class _RefusedError(Exception):
+    """argparse would end the program: its words."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises in place of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _RefusedError(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise _RefusedError(message or "") if status else _DoneError
+
+
+class _DoneError(Exception):
+    """The arguments ask for help, or the version."""
+
+
+Beside = Callable[[str], bytes | None]
+"""Gives the source of a module that lies beside the program; None for another one."""
+
+
+def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
+    """Return why a program's argparse refuses some words; empty when it takes them.
+
+    Empty, too, for a program that cannot be understood: one without exactly one plain
+    ArgumentParser, with subcommands, or with arguments whose names are worked out.
+    """
+    try:
+        parser = _parser(source, beside)
+        parser.parse_args(list(words))
+    except _RefusedError as error:
+        return str(error)
+    except (_UnknownError, _DoneError, TypeError, ValueError, argparse.ArgumentError):
+        return ""
+    return ""
+
+
+def _parser(source: bytes, beside: Beside) -> _Parser:
+    """Return a parser with the program's arguments; raises _UnknownError."""
+    main = _Source(source)
+    made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
+    if len(made) != 1 or made[0].args or not _plain(made[0]):
+        raise _UnknownError
+    abbreviates = not any(
+        k.arg == "allow_abbrev" and getattr(k.value, "value", True) is False
+        for k in made[0].keywords
+    )
+    parser = _Parser(prog="program", allow_abbrev=abbreviates)
+    for one in (main, *_handed_to(main, made[0], beside)):
+        for call in one.added():
+            names, settings = _argument(call, one)
+            parser.add_argument(*names, **settings)
+    return parser
+
+
+def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Source]:
+    """Yield the modules beside the program that get its parser, to add arguments of their own."""
+    own = {
+        target.id
+        for node in ast.walk(main.tree)
+        if isinstance(node, ast.Assign) and node.value is made
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    modules = dict.fromkeys(
+        call.func
+        for call in main.calls
+        if any(isinstance(arg, ast.Name) and arg.id in own for arg in call.args)
+    )
+    for function in modules:
+        if isinstance(function, ast.Name) and function.id in main.functions:
+            continue  # its calls are among the program's own
+        name = main.imported.get(getattr(function, "id", ""), "")
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            name = function.value.id
+        source = beside(name) if name else None
+        if source is None:
+            raise _UnknownError
+        yield _Source(source)
+
+
+class _Source:
+    """One module: its calls, and the short names that it gives to others' functions."""
+
+    def __init__(self, source: bytes) -> None:
+        tree = parsed(source)
+        if tree is None or any(name.encode() in source for name in _OTHER_WAYS):
+            raise _UnknownError
+        self.tree = tree
+        self.calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        self.constants = _constants(tree)
+        self.functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        self.imported = {
+            alias.asname or alias.name: node.module or ""
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        self.short = dict(_short_names(tree))
+
+    def name(self, node: ast.expr) -> str:
+        """Return the last name of `a.b.c`, or what a short name stands for."""
+        name = _name(node)
+        return self.short.get(name, name)
+
+    def added(self) -> list[ast.Call]:
+        """Return the add_argument calls; raises _UnknownError when it is used in other ways."""
+        found = [call for call in self.calls if self.name(call.func) == "add_argument"]
+        used = sum(
+            isinstance(n, ast.Attribute) and n.attr == "add_argument" for n in ast.walk(self.tree)
+        )
+        direct = sum(_name(call.func) == "add_argument" for call in found)
+        if used != direct + sum(name == "add_argument" for name in self.short.values()):
+            raise _UnknownError
+        return found
+
+
+def _short_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield what `add = parser.add_argument` and `a, b = x.c, y.d` make shorter."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign):
+            continue
+        target, value = node.targets[0], node.value
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(target.elts, value.elts, strict=False))
+        for left, right in pairs:
+            if isinstance(left, ast.Name) and isinstance(right, ast.Attribute):
+                yield left.id, right.attr
+
+
+class _UnknownError(Exception):
+    """An argument is declared in a way that is not understood here."""
+
+
+def _plain(made: ast.Call) -> bool:
+    return all(
+        k.arg in ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")
+        for k in made.keywords
+    )
+
+
+def _argument(call: ast.Call, source: _Source) -> tuple[list[str], dict[str, Any]]:
+    """Return names and settings of an add_argument call, those that decide what is taken."""
+    names = []
+    for node in call.args:
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            raise _UnknownError
+        names.append(node.value)
+    settings: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise _UnknownError
+        if keyword.arg in ("nargs", "required", "dest", "const"):
+            settings[keyword.arg] = _value(keyword.value, source.constants, needed=True)
+        elif keyword.arg == "action":
+            settings["action"] = _action(keyword.value, source)
+        elif keyword.arg == "type":
+            settings["type"] = _TYPES.get(_name(keyword.value), str)
+        elif keyword.arg == "choices":
+            choices = _value(keyword.value, source.constants, needed=False)
+            if choices is not None:
+                settings["choices"] = list(choices)
+    if "choices" in settings and "type" not in settings:
+        settings["choices"] = [str(choice) for choice in settings["choices"]]
+    if str(settings.get("action", "")).startswith(("store_", "count")):
+        settings.pop("type", None)
+    return names, settings
+
+
+def _action(node: ast.expr, source: _Source) -> Any:
+    if source.name(node) == "BooleanOptionalAction":
+        return argparse.BooleanOptionalAction
+    if isinstance(node, ast.Constant) and node.value in _ACTIONS:
+        return node.value
+    raise _UnknownError
+
+
+def _value(node: ast.expr, constants: dict[str, Any], *, needed: bool) -> Any:
+    """Return a constant, also one that a module gives a name; raises _UnknownError if needed."""
+    if isinstance(node, ast.Call) and _name(node.func) in ("list", "sorted", "tuple") and node.args:
+        node = node.args[0]
+    if isinstance(node, ast.Call) and _name(node.func) == "keys":
+        node = node.func.value if isinstance(node.func, ast.Attribute) else node
+    if isinstance(node, ast.Name) and node.id in constants:
+        return constants[node.id]
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        if needed:
+            raise _UnknownError from None
+        return None
+
+
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    """Return the module's names that are given a literal, or a table with literal keys, once."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        target = node.targets[0]
+        if not isinstance(target, ast.Name):
+            continue
+        value: ast.expr = node.value
+        if isinstance(value, ast.Dict):
+            keys = [k for k in value.keys if k is not None]
+            value = ast.List(elts=list(keys)) if len(keys) == len(value.keys) else value
+        try:
+            found[target.id] = ast.literal_eval(value)
+        except (ValueError, TypeError, SyntaxError):
+            found.pop(target.id, None)
+    return found
+
+
+def _name(node: ast.expr) -> str:
+    """Return the last name of `a.b.c`."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

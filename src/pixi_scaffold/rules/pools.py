@@ -1,0 +1,132 @@
+"""Rules on what pools do not all have or allow: old attributes, getenv, small defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.subject import Subject
+
+_NEW_NAMES = {
+    "capability": ("GPUs_Capability", "gpus_minimum_capability = 7.5"),
+    "driverversion": ("GPUs_DriverVersion", "gpus_minimum_runtime = 12.0"),
+    "runtimeversion": ("GPUs_DriverVersion", "gpus_minimum_runtime = 12.0"),
+    "maxsupportedversion": ("GPUs_MaxSupportedVersion", "gpus_minimum_runtime = 12.0"),
+    "globalmemorymb": ("GPUs_GlobalMemoryMb", "gpus_minimum_memory = 8GB"),
+    "devicename": ("GPUs_DeviceName", 'require_gpus = DeviceName == "..."'),
+}
+OLD_GPU = re.compile(
+    r"(?<![\w.])(?:TARGET\.|MY\.)?(CUDA\d*(Capability|DriverVersion|RuntimeVersion"
+    r"|MaxSupportedVersion|GlobalMemoryMb|DeviceName|ClockMhz|ComputeUnits|CoresPerCU|ECCEnabled))\b",
+    re.IGNORECASE,
+)
+
+
+@rule("PS127", Severity.WARNING)
+def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
+    """GPU attributes that slots no longer have.
+
+    Why: CUDACapability, CUDADriverVersion and their kin are in no slot of HTCondor 10 and newer,
+    unless a pool adds them. A condition on them is never true: the job is idle for ever.
+    Fix: gpus_minimum_capability, gpus_minimum_memory, gpus_minimum_runtime; in requirements the
+    names begin with `GPUs_`.
+    Source: the HTCondor manual, GPUs; condor_gpu_discovery.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: no slot matches.
+    """
+    for name in ("requirements", "rank"):
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        if command is None:
+            continue
+        for found in OLD_GPU.finditer(text):
+            if found[1].lower() in subject.attributes:
+                continue  # the slots that were given have it
+            new, better = _NEW_NAMES.get(found[2].lower(), (f"GPUs_{found[2]}", ""))
+            what = f"{command.spelled} names {found[1]}, which slots have not had since HTCondor 10"
+            fix = f"write {new}" + (f", or better: {better}" if better else "")
+            yield at(command, what, fix, about=found[1])
+
+
+@rule("PS123", Severity.WARNING)
+def semicolon_in_environment(subject: Subject) -> Iterator[Found]:
+    """A semicolon inside a quoted environment.
+
+    Why: in double quotes the variables part at spaces. A semicolon parts them only in the old
+    form, without the quotes; here it becomes a part of the value, with all that follows it.
+    Fix: `environment = "A=1 B=2"`.
+    Source: the condor_submit manual, environment; env.cpp.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    command, text = subject.job.command("environment"), subject.job.text("environment") or ""
+    if command is None or not text.startswith('"'):
+        return
+    found = re.search(r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", re.sub(r"'[^']*'", "''", text))
+    if found is not None:
+        what = f"{command.spelled}: the semicolon does not part variables inside double quotes"
+        yield at(command, what, "put a space in its place", about=found[0])
+
+
+@rule("PS124", Severity.WARNING)
+def gpu_without_memory(subject: Subject) -> Iterator[Found]:
+    """A GPU is asked for, and no memory.
+
+    Why: where request_memory is not set the pool's default counts, which is 128 MB where nobody
+    changed it. Importing PyTorch takes several times as much, and the job is held or killed.
+    Fix: request_memory = 8GB.
+    Source: JOB_DEFAULT_REQUESTMEMORY in the HTCondor manual.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    command = subject.job.command("request_gpus")
+    asked = any(name.startswith(("request_mem", "requestmem")) for name in subject.job.commands)
+    if command is not None and subject.gpus and not asked:
+        what = f"{command.spelled} without request_memory: HTCondor's default is 128 MB"
+        yield at(command, what, "add: request_memory = 8GB")
+
+
+@rule("PS125", Severity.WARNING)
+def whole_environment(subject: Subject) -> Iterator[Found]:
+    """The whole environment of the access point goes along.
+
+    Why: some pools refuse `getenv = true` (SUBMIT_ALLOW_GETENV = false, as at LIGO). Elsewhere
+    PATH, PYTHONPATH and LD_LIBRARY_PATH of the access point point to what a worker does not have.
+    Fix: name what the job needs: `getenv = HTTP_PROXY, WANDB_*`, or set it with `environment`.
+    Source: the condor_submit manual, getenv; SUBMIT_ALLOW_GETENV.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run with that setting.
+    """
+    command = subject.job.command("getenv")
+    if command is not None and (subject.job.text("getenv") or "").lower() in ("true", "1"):
+        what = f"{command.spelled} = {command.value.strip()}: some pools refuse it"
+        yield at(command, what, "name the variables: getenv = NAME, PREFIX_*")
+
+
+_SECRET_NAMES = re.compile(
+    r"([A-Za-z0-9_]*(?:API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_?KEY)[A-Za-z0-9_]*)"
+    r"\s*=\s*([^\s\"';,]{8,})",
+    re.IGNORECASE,
+)
+_SECRETS = re.compile(
+    r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|hf_[A-Za-z0-9]{25,}|sk-[\w-]{20,}"
+    r"|AKIA[0-9A-Z]{16}|glpat-[\w-]{18,}|xox[abp]-[\w-]{10,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})"
+)
+
+
+@rule("PS126", Severity.WARNING)
+def secret_in_the_description(subject: Subject) -> Iterator[Found]:
+    """A secret in the description.
+
+    Why: everybody on the access point reads a job's environment and arguments with condor_q, they
+    stay in the history, and the file is in the repository.
+    Fix: put it into a file that only you may read and git ignores, and transfer that file; or
+    `getenv = NAME` hides it at least from the repository. Then make a new one: this one is known.
+    Source: the HTCondor manual, condor_q -long.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: condor_q shows it.
+    """
+    for name in ("environment", "environment2", "arguments", "arguments2"):
+        command, text = subject.job.command(name), subject.job.text(name) or ""
+        if command is None:
+            continue
+        named = [m[1] for m in _SECRET_NAMES.finditer(text) if not re.search(r"[$<>/]", m[2])]
+        if named or _SECRETS.search(text):
+            what = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")
+            fix = "transfer a file that only you may read, and make a new secret"
+            yield at(command, what, fix, about=named[0] if named else "")

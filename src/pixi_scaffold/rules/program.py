@@ -1,0 +1,193 @@
+"""Rules on the program that a job runs: is it there, does it take these options, can it import."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.job import QuotingError, split_arguments
+from pixi_scaffold.rules.exit_code import joined
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.options import refusal
+from pixi_scaffold.rules.programs import imported
+from pixi_scaffold.rules.reading import odd_row
+from pixi_scaffold.rules.subject import Script, Subject, read_bytes
+from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
+
+_RUN = re.compile(
+    r"(?:^|[;&|]\s*|\b(?:then|do|else|exec|time|if|!)\s+)(?:\w+=\S*\s+)*(?:exec\s+|time\s+)?[\"']?"
+    r"(?:[\w./${}-]*/)?(python[0-9.]*|torchrun|bash|sh|Rscript|julia|perl)[\"']?\s+"
+    r"((?:-[uOBsSE]+\s+)*)[\"']?([A-Za-z0-9_./-]+\.(?:py|sh|R|r|jl|pl))[\"']?(?=\s|$|[;&|)])(.*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A line of a worker script that runs a program: where, which, and with what behind it."""
+
+    script: Script
+    line: int
+    program: str
+    rest: str
+
+
+def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_Start]:
+    """Yield what the executable runs, up to where files come into being that are not known here.
+
+    beyond: what it runs after that, too.
+    """
+    script = subject.worker
+    for number, line in joined(script) if script is not None else ():
+        if script is None or (FILES_APPEAR.search(line) and not beyond):
+            return
+        if found := _RUN.search(re.split(r"\s#", line)[0]):
+            yield _Start(script, number, found[3].removeprefix("./"), found[4])
+
+
+@rule("PS219")
+def program_is_missing(subject: Subject) -> Iterator[Found]:
+    """The worker script runs a program that does not arrive.
+
+    Why: the file is neither transferred nor here, and nothing in the script makes it: renamed, and
+    forgotten in this place. The interpreter ends with "can't open file".
+    Fix: correct the name, or add the file to transfer_input_files.
+    Source: the condor_submit manual, transfer_input_files.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    if not subject.transfers or subject.brings_unseen:
+        return
+    for start in _starts(subject):
+        name = start.program
+        top = PurePosixPath(name).parts[0]
+        known = (
+            name.startswith("/") or top in subject.arrives or top in made_by_script(start.script)
+        )
+        if known or (subject.start / name).exists():  # PS209 speaks of one that is here
+            continue
+        near = _nearest(subject, name)
+        what = f"the script runs {name}, which is not transferred and not here"
+        fix = f"did you mean {near}?" if near else f"correct the name, or transfer {name}"
+        severity = None if transfers_for_sure(subject) else Severity.WARNING
+        yield Found(start.script.path, start.line, what, fix, severity=severity, about=name)
+
+
+def _nearest(subject: Subject, name: str) -> str:
+    """Return the one file of the same kind that arrives; empty where there are several or none."""
+    suffix = PurePosixPath(name).suffix
+    own = subject.executable.name if subject.executable else ""
+    same = sorted(n for n in subject.arrives if n.endswith(suffix) and n != own)
+    return same[0] if len(same) == 1 else ""
+
+
+@rule("PS218")
+def option_is_refused(subject: Subject) -> Iterator[Found]:
+    """Options that the program's own argparse refuses.
+
+    Why: the program ends at once with exit code 2 and a line of usage, after the wait in the queue.
+    Fix: correct the option, or its value; `python main.py --help` lists them.
+    Source: the program's add_argument calls, given to Python's argparse.
+    Seen: Python 3.11; no version of HTCondor matters.
+    """
+    command = subject.job.command("arguments")
+    text = subject.job.text("arguments") or ""
+    queue = subject.queue
+    row = subject.job.proc // max(queue.count, 1)
+    if "$" in text or (queue.items and odd_row(queue, row)):
+        return
+    try:
+        words = split_arguments(text)
+    except QuotingError:
+        return  # PS115 says so
+    for source, before in _programs(subject):
+        problem = refusal(read_bytes(source) or b"", [*before, *words], partial(_beside, source))
+        place = command or subject.job.command("executable")
+        if problem and place is not None:
+            what = f"{source.name} refuses these arguments: {problem}"
+            fix = f"python {source.name} --help lists what it takes"
+            word = next((w for w in problem.split() if w.startswith("-")), "")
+            yield at(place, what, fix, about=word.rstrip(":,"))
+
+
+def _beside(program: Path, module: str) -> bytes | None:
+    """Return the source of a module in the program's folder."""
+    path = program.with_name(f"{module}.py")
+    return read_bytes(path) if path.is_file() else None
+
+
+def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the Python programs that get the job's arguments, with the words before these."""
+    path = subject.executable
+    if path is not None and path.suffix == ".py" and path.is_file():
+        yield path, []
+    for start in _starts(subject, beyond=True):
+        found = re.fullmatch(r'\s*([^$`|;&<>()]*?)\s*"?\$@"?\s*(?:\|\|.*|&?\s*)', start.rest)
+        source = next((p for p in subject.input_files if p.name == Path(start.program).name), None)
+        if found and source is not None and source.suffix == ".py" and source.is_file():
+            yield source, found[1].replace('"', "").replace("'", "").split()
+
+
+_PROVIDED = {
+    "PIL": "pillow", "cv2": "opencv", "sklearn": "scikit-learn", "skimage": "scikit-image",
+    "yaml": "pyyaml", "torch": "pytorch", "bs4": "beautifulsoup4", "dateutil": "python-dateutil",
+    "OpenSSL": "pyopenssl", "serial": "pyserial", "git": "gitpython", "dotenv": "python-dotenv",
+    "Bio": "biopython", "google": "protobuf", "mpl_toolkits": "matplotlib-base",
+    "pylab": "matplotlib-base",
+    "pkg_resources": "setuptools", "attr": "attrs", "zmq": "pyzmq", "jwt": "pyjwt", "usb": "pyusb",
+    "ruamel": "ruamel.yaml", "lightning_fabric": "lightning", "pytorch_lightning": "lightning",
+    "tensorboard": "tensorboard", "osgeo": "gdal", "umap": "umap-learn",
+    "htcondor": "python-htcondor",
+    "tables": "pytables", "functorch": "pytorch", "caffe2": "pytorch", "torchgen": "pytorch",
+}  # fmt: skip
+"""Imports whose conda package has another name. Source: conda-forge's recipes."""
+
+
+@rule("PS510", Severity.WARNING)
+def environment_lacks_import(subject: Subject) -> Iterator[Found]:
+    """An import that no locked package provides.
+
+    Why: the environment that travels is the one of pixi.lock; what was installed here by hand does
+    not come along. The program ends with ModuleNotFoundError.
+    Fix: pixi add NAME, then lock again.
+    Source: the packages in pixi.lock; conda-forge's names.
+    Seen: Pixi 0.77; no version of HTCondor matters.
+    """
+    project = subject.project
+    row = (project.gpu if subject.gpus else project.cpu) if project is not None else None
+    if row is None or not row.names or subject.delivery not in ("bootstrap", "pack"):
+        return
+    names = row.names | {p.split()[0].lower() for v in project.foreign.values() for p in v}  # type: ignore[union-attr]
+    paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
+    for path in paths:
+        if path.suffix != ".py" or not path.is_file():
+            continue
+        for found in imported(read_bytes(path) or b""):
+            if not found.at_once or _has(found.name, names, subject, path):
+                continue
+            package = _PROVIDED.get(found.name, found.name.lower().replace("_", "-"))
+            what = f"no package that is locked for {row.name} provides {found.name}"
+            yield Found(path, found.line, what, f"pixi add {package}", about=found.name)
+
+
+def _has(module: str, names: frozenset[str] | set[str], subject: Subject, path: Path) -> bool:
+    """Whether a module belongs to Python, travels with the job, or comes with some package."""
+    if module in sys.stdlib_module_names or module.startswith("_"):
+        return True
+    if f"{module}.py" in subject.arrives or module in subject.arrives:
+        return True
+    if path.with_name(f"{module}.py").is_file() or path.with_name(module).is_dir():
+        return True  # PS209 speaks of it
+    bare = module.lower().replace("_", "-")
+    wanted = {_PROVIDED.get(module, bare), bare}
+    return any(
+        name == want
+        or name.startswith(f"{want}-")
+        or name.endswith(f"-{want}")
+        or f"py{want}" == name
+        for name in names
+        for want in wanted
+    )
