@@ -59,7 +59,7 @@ def test_a_good_project_passes_every_stage(project: Path) -> None:
 
 
 def test_a_finding_has_all_that_is_needed_to_act_on_it(project: Path) -> None:
-    change(project / "htcondor/train.sub", "main.py, pixi.toml, pixi.lock", "main.py, pixi.toml")
+    change(project / "htcondor/train.sub", "pixi.toml, pixi.lock", "pixi.toml")
     ran = scaffold("check", "--json", cwd=project)
     assert ran.code == 3
     assert stages(ran)["submit"] == "failed"
@@ -124,7 +124,7 @@ def test_strict_counts_what_was_skipped(project: Path) -> None:
     change(path, ", pixi.lock\n", "\n")
     ran = scaffold("check", "--only", "submit", "--json", cwd=project)
     assert [s["what"] for s in ran.document["skipped"]] == ["rules against the lock"]
-    change(path, "main.py, pixi.toml\n", "main.py, pixi.toml, pixi.lock\n")
+    change(path, "pixi.toml\n", "pixi.toml, pixi.lock\n")
     assert scaffold("check", "--only", "submit", cwd=project).code == 0
     strict = scaffold("check", "--only", "submit", "--strict", cwd=project)
     assert strict.code == 3
