@@ -162,10 +162,10 @@ def test_a_workspace_of_others_that_only_pixi_can_judge(project: Path) -> None:
         project / "htcondor/train.sub", "gpus_minimum_runtime = 12.0", "gpus_minimum_runtime = 11.8"
     )
     ran = scaffold("check", "--json", cwd=project)
-    assert stages(ran)["lock"] == "skipped"
-    skipped = {s["what"]: s for s in ran.document["skipped"]}
-    assert "pypi" in skipped["lock"]["why"]
-    assert skipped["lock"]["command"].endswith("pixi lock --check")
+    [lock] = [s for s in ran.document["results"] if s["name"] == "lock"]
+    assert lock["status"] == "failed"  # Pixi: missing purls
+    assert "purls" in lock["lines"][0]
+    assert lock["hint"].endswith("pixi lock")
     assert [f["rule"] for f in ran.document["findings"]] == ["PS502"], (
         "the lock is read all the same"
     )

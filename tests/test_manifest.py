@@ -123,9 +123,12 @@ low = ["low"]
     assert [e.name for e in workspace.environments] == ["default", "ab", "inline", "low"]
 
 
-def test_a_bare_subdir_allows_all_its_platforms_unless_one_is_named() -> None:
+def test_a_bare_subdir_serves_only_where_it_is_declared() -> None:
+    """Pixi: feature 'wide' references platform 'linux-64' which is not declared."""
+    with pytest.raises(ManifestError, match="wide names the platform linux-64, which is not one"):
+        parse(HEAD + '[feature.wide]\nplatforms = ["linux-64"]\n')
     workspace = parse(
-        HEAD
+        HEAD.replace('"osx-arm64"', '"linux-64"')
         + """
 [feature.wide]
 platforms = ["linux-64"]
@@ -141,7 +144,7 @@ both = ["wide", "narrow"]
         found = workspace.environment_platforms(workspace.environment(environment))
         return [p.name for p in found]
 
-    assert names("wide") == ["gpu", "cpu"]
+    assert names("wide") == ["linux-64"]
     assert names("both") == ["gpu"]
 
 
@@ -195,7 +198,7 @@ scripts = ["setup.sh"]
 [tasks]
 plain = "python main.py"
 full = { cmd = ["python", "x.py"], cwd = "sub", env = { B = "2" }, description = "d" }
-alias = ["plain", "full"]
+alias = [{ task = "plain" }, { task = "full" }]
 fancy = { cmd = "echo {{ a }}", args = ["a"], depends-on = ["plain"] }
 [target.gpu.tasks]
 plain = "python gpu.py"
@@ -213,47 +216,61 @@ plain = "python gpu.py"
     assert tasks["fancy"].unsupported == ("args",)
 
 
+SOURCES = HEAD.replace('name = "x"', 'name = "x"\npreview = ["pixi-build"]')
+
+
 @pytest.mark.parametrize(
     ("addition", "name"),
     [
-        ('[pypi-dependencies]\nx = "*"', "pypi-dependencies"),
-        ('[feature.f.pypi-dependencies]\nx = "*"', "feature.f.pypi-dependencies"),
-        ('[target.linux.pypi-dependencies]\nx = "*"', "target.linux.pypi-dependencies"),
         ('[dependencies]\nx = { path = "." }', "dependencies.x.path"),
-        ('[dependencies]\nx = { git = "u" }', "dependencies.x.git"),
-        ('[dependencies]\nx = { version = "1", extras = ["a"] }', "dependencies.x.extras"),
-        ('[dependencies]\nx = { version = "1", subdir = "noarch" }', "dependencies.x.subdir"),
-        ('[system-requirements]\ncuda = "12"', "system-requirements"),
+        ('[dependencies]\nx = { git = "https://x.org/x" }', "dependencies.x.git"),
         ("[dev]\nx = { path = '.' }", "dev"),
         ("[package]\nname = 'x'", "package"),
-        ("[something-new]\na = 1", "something-new"),
         (
-            "[feature.f]\nchannels = [{ channel = 'x', exclude-newer = '2020-01-01' }]",
-            "feature.f.channels.exclude-newer",
+            '[feature.f.dependencies]\nx = { version = "*", when = { package = "y" } }',
+            "feature.f.dependencies.x.when",
         ),
     ],
 )
 def test_what_only_pixi_can_do_is_named(addition: str, name: str) -> None:
-    assert parse(HEAD + addition).unsupported == (name,)
+    assert parse(SOURCES + addition).unsupported == (name,)
 
 
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
-        ('preview = ["pixi-build"]', "workspace.preview"),
-        ('channel-priority = "disabled"', "workspace.channel-priority"),
-        ('solve-strategy = "lowest"', "workspace.solve-strategy"),
-        ('exclude-newer = "2026-01-01"', "workspace.exclude-newer"),
-        ("conda-pypi-map = {}", "workspace.conda-pypi-map"),
-    ],
-)
-def test_workspace_options_that_only_pixi_honours(line: str, name: str) -> None:
-    assert parse(HEAD.replace('name = "x"', f'name = "x"\n{line}')).unsupported == (name,)
+def test_what_is_asked_of_pypi_is_known() -> None:
+    addition = '[target.linux.pypi-dependencies]\nrequests = "*"\n'
+    workspace = parse(HEAD + addition)
+    default = workspace.environment("default")
+    asked = {p.name: workspace.pypi(default, p) for p in workspace.platforms}
+    assert asked == {"gpu": ("requests",), "cpu": ("requests",), "osx-arm64": ()}
+
+
+def test_options_of_the_solver_are_read() -> None:
+    text = HEAD.replace(
+        'name = "x"',
+        'channel-priority = "disabled"\nsolve-strategy = "lowest"\nexclude-newer = "2026-01-01"',
+    )
+    workspace = parse(text)
+    features = workspace.group_features(workspace.environment("default"))
+    assert workspace.channel_priority(features) == "disabled"
+    assert workspace.solve_strategy(features) == "lowest"
+    assert workspace.exclude_newer == "2026-01-01"
+
+
+def test_system_requirements_become_platforms() -> None:
+    head = '[workspace]\nchannels = []\nplatforms = ["linux-64", "osx-arm64"]\n'
+    workspace = parse(head + '[system-requirements]\ncuda = "12"\nlibc = "2.31"\n')
+    names = [p.name for p in workspace.platforms]
+    assert names == ["linux-64-cuda-12-glibc-2-31", "osx-arm64"]
+    with pytest.raises(ManifestError, match=r"pixi\.toml:5.*names of their own"):
+        parse(HEAD + '[system-requirements]\ncuda = "12"\n')
 
 
 def test_default_options_are_accepted() -> None:
     text = HEAD.replace('name = "x"', 'channel-priority = "strict"\nsolve-strategy = "highest"')
     assert parse(text).unsupported == ()
+
+
+ONLY = "[workspace]\nchannels = []\nplatforms = "
 
 
 @pytest.mark.parametrize(
@@ -263,37 +280,38 @@ def test_default_options_are_accepted() -> None:
         ("a = 1\nb = = 2\n", "/w/pixi.toml:2:"),
         (HEAD + "[dependencies]\nx = '1'\nx = '2'\n", "x"),
         ("[dependencies]\n", r"no \[workspace\] table"),
-        ("[workspace]\nplatforms = []\n", "at least one platform"),
-        ('[workspace]\nplatforms = ["linux-65"]\n', "linux-65"),
-        ('[workspace]\nplatforms = ["linux-64", "linux-64"]\n', "listed twice"),
-        (
-            '[workspace]\nplatforms = ["linux-64", { name = "a", platform = "linux-64" }]\n',
-            "linux-64 and a are the same machine",
-        ),
-        ('[workspace]\nplatforms = [{ name = "1a", platform = "linux-64" }]\n', "1a"),
-        ('[workspace]\nplatforms = [{ name = "unix", platform = "linux-64" }]\n', "unix"),
-        ('[workspace]\nplatforms = [{ name = "a", platform = "linux-64", cud = "1" }]\n', "cud"),
-        ('[workspace]\nplatforms = [{ name = "a", platform = "linux-64", cuda = 12 }]\n', "quotes"),
+        (ONLY + '["linux-65"]\n', "linux-65"),
+        (ONLY + '["linux-64", "linux-64"]\n', "listed twice"),
+        (ONLY + '[{ name = "1a", platform = "linux-64" }]\n', "1a"),
+        (ONLY + '[{ name = "unix", platform = "linux-64" }]\n', "unix"),
+        (ONLY + '[{ name = "a", platform = "linux-64", cud = "1" }]\n', "cud.*did you mean 'cuda'"),
+        (ONLY + '[{ name = "a", platform = "linux-64", cuda = 12 }]\n', "a string .version. or a"),
         (HEAD + '[environments]\na = ["nope"]\n', "no feature 'nope'"),
-        (HEAD + "[environments]\na = {}\n", "empty table"),
+        (HEAD + "[environments]\na = {}\n", "features is missing"),
         (HEAD + '[feature.f]\nplatforms = ["win-64"]\n', "win-64"),
         (HEAD + "dependencies = 3\n", "expected a table"),
         (HEAD + "[dependencies]\n'foo bar' = '*'\n", "foo bar"),
-        (HEAD + "[tasks]\na = { cmd = ['echo', 1] }\n", "list of strings"),
-        (HEAD + "[tasks]\na = { cmd = 3 }\n", "expected a command"),
-        (HEAD.replace('"conda-forge"', '"~nobody-of-that-name/x"'), "not a folder"),
+        (HEAD + "[tasks]\na = { cmd = ['echo', 1] }\n", "expected a string, found 1"),
+        (HEAD + "[tasks]\na = { cmd = 3 }\n", "expected a string or a list, found 3"),
+        (HEAD.replace('"conda-forge"', '"~nobody-of-that-name/x"'), "is no folder"),
         ("x = " + "[" * 5000, "nested too deeply|not valid TOML"),
-        (HEAD + "[target.'if(x)'.dependencies]\nx = '*'\n", "not a platform"),
+        (HEAD + "[target.'if(x)'.dependencies]\nx = '*'\n", "a family"),
         (HEAD.replace('"12.0"', '{ driver = "12", bogus = "1" }'), "bogus"),
-        (HEAD.replace('"conda-forge"', '{ channel = "x", priority = "y" }'), "priority of x"),
-        (HEAD + "[dependencies]\nx = 3\n", "dependencies.x: expected a table, found 3"),
-        (HEAD + "[tasks]\na = { env = { A = '1' } }\n", "a task needs cmd or depends-on"),
-        (HEAD.replace("channels", "chanels"), "unknown key 'chanels'; did you mean 'channels'"),
+        (
+            HEAD.replace('"conda-forge"', '{ channel = "x", priority = "y" }'),
+            "priority: expected a whole number",
+        ),
+        (
+            HEAD + "[dependencies]\nx = 3\n",
+            "pixi.toml:11: dependencies.x: expected a string .*found 3",
+        ),
+        (HEAD + "[tasks]\na = { env = { A = '1' } }\n", "tasks.a.env: unknown key.*depends-on"),
+        (HEAD.replace("channels", "chanels"), "chanels: unknown key; did you mean 'channels'"),
         (
             HEAD + "[dependecies]\nx = '*'\n",
-            "unknown key 'dependecies'; did you mean 'dependencies'",
+            "dependecies: unknown key; did you mean 'dependencies'",
         ),
-        ("[workspace]\nplatforms = ['linux-64']\n", "names no channels"),
+        ("[workspace]\nplatforms = ['linux-64']\n", "channels is missing"),
         (HEAD + "[dependencies]\nx.workspace = true\n", "workspace.dependencies"),
     ],
 )
@@ -307,9 +325,11 @@ def test_a_wrong_manifest_is_refused_with_the_place(text: str, message: str) -> 
 def test_finding_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"no pixi\.toml"):
         find_manifest(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[tool.pixi.workspace]\n")
-    with pytest.raises(ManifestError, match=r"tool\.pixi"):
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n")
+    with pytest.raises(ManifestError, match=r"no pixi\.toml"):
         find_manifest(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.pixi.workspace]\n")
+    assert find_manifest(tmp_path) == tmp_path / "pyproject.toml"
     (tmp_path / "pixi.toml").write_text(HEAD)
     assert find_manifest(tmp_path) == tmp_path / "pixi.toml"
     assert read_manifest(find_manifest(tmp_path / "pixi.toml")).name == "x"

@@ -15,7 +15,16 @@ from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, r
 from pixi_scaffold.check.verdict import Judged, verdict
 from pixi_scaffold.errors import ManifestError, UsageError
 from pixi_scaffold.job import TYPICAL
-from pixi_scaffold.report import Progress, Report, Run, Verdict, go_to, versions, write_receipt
+from pixi_scaffold.report import (
+    Progress,
+    Report,
+    Run,
+    Status,
+    Verdict,
+    go_to,
+    versions,
+    write_receipt,
+)
 from pixi_scaffold.system import NOT_REGULAR, exists, is_folder, program, unreadable, which
 from pixi_scaffold.workspace import find_manifest
 
@@ -124,7 +133,16 @@ def check(request: CheckRequest, progress: Progress) -> Report:
         report = _check_folder(request, progress)
     else:
         report = _check_files(request, progress)
-    return replace(report, incomplete=request.strict and _lacks(report, request))
+    lacking = _untrained(report, request) or (request.strict and _lacks(report, request))
+    return replace(report, incomplete=lacking)
+
+
+def _untrained(report: Report, request: CheckRequest) -> bool:
+    """Whether a training or a rehearsal that was asked for did not happen."""
+    asked = {TRAIN.name} if request.train or request.rehearse else set()
+    asked |= {REHEARSE.name} if request.rehearse else set()
+    skipped = {r.name for r in report.results if r.status is Status.SKIPPED}
+    return bool(asked & skipped - set(request.skip))
 
 
 def _lacks(report: Report, request: CheckRequest) -> bool:
@@ -197,6 +215,10 @@ def _report(
     chosen = _chosen(request, stages)
     outcomes = run_stages(chosen, context, run, frozenset(request.skip))
     then = next_commands(context.root, outcomes) if INSTALL in stages else ()
+    if INSTALL in stages and outcomes.of(TRAIN) is None:  # not again the command just given
+        names = (LOCK.name, INSTALL.name, TRAIN.name)
+        skipped = [r for r in run.results if r.status is Status.SKIPPED and r.name in names]
+        then = tuple(dict.fromkeys(r.hint for r in skipped if r.hint))
     return Report("check", run.results, CheckFacts(outcomes, no_workspace), then)
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import ManifestError, ScaffoldError
-from pixi_scaffold.lock import Lock, read_lock
+from pixi_scaffold.lock import Lock, Package, read_lock
 from pixi_scaffold.rules import Project, Row, Subject
 from pixi_scaffold.system import is_file, real
-from pixi_scaffold.workspace import DEFAULT, Workspace, read_manifest
-
-if TYPE_CHECKING:
-    from rattler import RepoDataRecord
+from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest
 
 
 @dataclass(slots=True)
@@ -27,17 +23,13 @@ class Surroundings:
     def project(self, path: Path) -> Project | None:
         """Return the Pixi workspace that a submit file lies in; None when there is none."""
         for folder in (own := own_folder(path), *own.parents):
-            manifest = folder / "pixi.toml"
-            if manifest in self.projects:
-                return self.projects[manifest]
-            if is_file(manifest):
+            try:
+                manifest = find_manifest(folder)
+            except ManifestError:
+                continue
+            if manifest not in self.projects:
                 self.projects[manifest] = self._read(manifest)
-                return self.projects[manifest]
-            other = folder / "pyproject.toml"
-            if is_file(folder / "pixi.lock") and is_file(other):
-                what = f"rules against the lock of {folder.name}"
-                self.problems[what] = f"its workspace is in {other.name}, which only Pixi reads"
-                return None
+            return self.projects[manifest]
         return None
 
     def _read(self, manifest: Path) -> Project:
@@ -58,7 +50,7 @@ class Surroundings:
             self.problems["rules against the lock"] = error.message.splitlines()[0]
             return project
         rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
-        foreign = {name: found.foreign for name, found in lock.environments.items()}
+        foreign = {name: lock.foreign(name) for name in lock.environments}
         return replace(
             project,
             lock_format=lock.format,
@@ -84,20 +76,16 @@ def rows_for(subject: Subject, project: Project) -> tuple[tuple[Row, ...], str]:
 
 def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
     """Yield the platforms of a locked environment, in the manifest's order."""
-    environment = lock.environments.get(name)
-    if environment is None:
-        return
-    names = {platform.identity: platform.name for platform in workspace.platforms}
-    order = {identity: number for number, identity in enumerate(names)}
-    for identity, records in sorted(
-        environment.records.items(), key=lambda item: order.get(item[0], len(order))
+    order = [platform.name for platform in workspace.platforms]
+    for platform, subdir, packages in sorted(
+        lock.aligned(workspace).rows(name),
+        key=lambda row: order.index(row[0]) if row[0] in order else len(order),
     ):
-        if records:
-            yield _row(names.get(identity, identity[0]), identity[0], records)
+        yield _row(platform, subdir, packages)
 
 
-def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
-    versions = {record.name.normalized: str(record.version) for record in records}
+def _row(name: str, subdir: str, records: Sequence[Package]) -> Row:
+    versions = {record.name: record.version for record in records}
     needs = any(d.split()[0] == "__cuda" for record in records for d in record.depends)
     driver: tuple[int, int] | None = (0, 0) if needs else None
     for record in records:
@@ -112,7 +100,7 @@ def _row(name: str, subdir: str, records: Sequence[RepoDataRecord]) -> Row:
         name,
         subdir,
         len(records),
-        sum(record.size or 0 for record in records),
+        sum(int(record.fields.get("size") or 0) for record in records),
         driver if uses_cuda else None,
         versions.get("cuda-version", ""),
         versions.get("libcudnn") or versions.get("cudnn", ""),

@@ -15,12 +15,15 @@ from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped,
 from pixi_scaffold.lock import (
     TIMEOUT,
     Choice,
+    capped,
     channel_url,
     check_specs,
     choose,
+    compare,
+    pixi_command,
     read_lock,
+    relock_hint,
     unreachable,
-    unsatisfied,
 )
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import layout, program
@@ -94,10 +97,14 @@ class Trained:
 
 
 def manifest(context: Context) -> Done[Workspace]:
-    """Read pixi.toml."""
+    """Read the manifest, and say what Pixi would warn of."""
     workspace = read_manifest(find_manifest(context.root))
     check_specs(workspace)
-    return Done(", ".join(p.name for p in workspace.platforms), workspace)
+    detail = ", ".join(p.name for p in workspace.platforms) or "no platforms"
+    if count := len(workspace.warnings):
+        detail += f"; {count} warning{'s' if count > 1 else ''}"
+    lines = capped([f"warning: {warning.text}" for warning in workspace.warnings])
+    return Done(detail, workspace, lines=lines)
 
 
 def lock(context: Context, workspace: Workspace) -> Done[LockProof]:
@@ -118,7 +125,7 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
     try:
         locked = choice.engine.lock(workspace, path, context.progress, channels=channels)
     except LockError as error:
-        if stand_in is not None and "no solution" in error.message:
+        if stand_in is not None and "no lock was written" in error.message:
             raise LockError(
                 error.message,
                 f"the stand-in channel has less than conda-forge; with it: {program()} lock",
@@ -166,22 +173,21 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
     """Compare pixi.lock with pixi.toml, without network."""
     context.progress.update("comparing pixi.lock with pixi.toml")
     path = workspace.lock_file
-    hint = in_folder(context.root, f"{program()} lock")
+    hint = relock_hint(workspace)
     if not path.is_file():
         offline = f"; where {' and '.join(workspace.channels)} cannot be reached: "
         prove = in_folder(context.root, f"{program()} check --train")
         raise CheckFailed(f"there is no {path.name}", hint + offline + prove)
     locked = read_lock(path)
     try:
-        problems = unsatisfied(workspace, locked)
-    except UnsupportedError as error:  # PyPI packages, sources: somebody else's workspace
-        what = " ".join(error.message.split())
-        raise Skipped(what, in_folder(context.root, "pixi lock --check")) from error
-    if problems:
-        raise CheckFailed("\n".join((f"{path.name} is not current", *problems)), hint)
+        found = compare(workspace, locked)
+    except UnsupportedError as error:  # packages from source: somebody else's workspace
+        raise Skipped(" ".join(error.message.split()), error.hint) from error
+    if found.problems:
+        raise CheckFailed("\n".join((f"{path.name} is not current", *capped(found.problems))), hint)
     names = tuple(p.name for p in workspace.platforms)
     detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
-    return Done(detail, LockProof(path, path.name, _sha256(path), names))
+    return Done(detail, LockProof(path, path.name, _sha256(path), names), lines=tuple(found.notes))
 
 
 def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[Installed]:
@@ -189,6 +195,9 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
     from pixi_scaffold import environment
 
     locked = read_lock(proof.path)
+    if names := locked.foreign(ENVIRONMENT):
+        what = f"only Pixi installs {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        raise Skipped(f"{what}: they are no conda packages", pixi_command("pixi install --locked"))
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
     home = context.root / (layout.STARTER if proof.starter else layout.PIXI)
     prefix = home / "envs" / ENVIRONMENT

@@ -4,10 +4,14 @@ Also which channels answer.
 """
 
 from pixi_scaffold.lock.channel import read_channel
-from pixi_scaffold.lock.command import check_lock, relock
+from pixi_scaffold.lock.channels import channel_url
+from pixi_scaffold.lock.command import capped, check_lock, relock, relock_hint
+from pixi_scaffold.lock.current import compare, unsatisfied
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
-from pixi_scaffold.lock.file import Lock, channel_url, check_specs, read_lock, unsatisfied
+from pixi_scaffold.lock.file import Lock, read_lock
+from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.reach import TIMEOUT, unreachable
+from pixi_scaffold.lock.specs import check_specs, pixi_command
 
 __all__ = [
     "ENGINES",
@@ -16,13 +20,18 @@ __all__ = [
     "Engine",
     "Lock",
     "Locked",
+    "Package",
+    "capped",
     "channel_url",
     "check_lock",
     "check_specs",
     "choose",
+    "compare",
+    "pixi_command",
     "read_channel",
     "read_lock",
     "relock",
+    "relock_hint",
     "unreachable",
     "unsatisfied",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
-from pixi_scaffold.lock.file import channel_url
+from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.system import expanded, has_credentials, program
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import ChannelError
+from pixi_scaffold.lock.channels import all_channels
+from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.engine import Choice, Locked, choose
-from pixi_scaffold.lock.file import channel_url, read_lock, refuse_unsupported, unsatisfied
+from pixi_scaffold.lock.explain import unreachable_error
+from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.reach import unreachable
+from pixi_scaffold.lock.specs import pixi_command, refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
@@ -53,16 +57,10 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
 
 def _ask_channels(workspace: Workspace) -> None:
     """Raise ChannelError when a channel does not answer."""
-    channels = {
-        channel_url(c) for e in workspace.environments for c in workspace.environment_channels(e)
-    }
-    problem = unreachable(sorted(channels), PATIENCE)
+    problem = unreachable(all_channels(workspace), PATIENCE)
     if problem:
         prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
-        raise ChannelError(
-            f"the channel does not answer: {problem}",
-            f"check the network, then again; to train meanwhile: {prove}",
-        )
+        raise unreachable_error(problem, prove)
 
 
 def check_lock(folder: Path) -> Report:
@@ -73,13 +71,27 @@ def check_lock(folder: Path) -> Report:
     run = Run(Silent())
     with run.step("lock") as step:
         workspace = read_manifest(find_manifest(folder))
-        if workspace.lock_file.is_file():
-            problems = unsatisfied(workspace, read_lock(workspace.lock_file))
+        hint = relock_hint(workspace)
+        if not workspace.lock_file.is_file():
+            step.failed("pixi.lock is not current", (f"there is no {workspace.lock_file}",), hint)
         else:
-            problems = [f"there is no {workspace.lock_file}"]
-        if problems:
-            hint = in_folder(workspace.root, f"{program()} lock")
-            step.failed("pixi.lock is not current", tuple(problems), hint)
-        else:
-            step.passed("pixi.lock is current")
+            found = compare(workspace, read_lock(workspace.lock_file))
+            if found.problems:
+                step.failed("pixi.lock is not current", capped(found.problems), hint)
+            else:
+                step.passed("; ".join(("pixi.lock is current", *found.notes)))
     return Report("lock", run.results)
+
+
+def relock_hint(workspace: Workspace) -> str:
+    """Return the command that makes a current lock of a workspace."""
+    if workspace.asks_pypi or workspace.unsupported:
+        return in_folder(workspace.root, pixi_command("pixi lock"))
+    return in_folder(workspace.root, f"{program()} lock")
+
+
+def capped(lines: Sequence[str], limit: int = 30) -> tuple[str, ...]:
+    """Return the lines, at most `limit` of them, and how many more there are."""
+    if len(lines) <= limit:
+        return tuple(lines)
+    return (*lines[:limit], f"and {len(lines) - limit} more")

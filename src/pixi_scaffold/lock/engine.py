@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import run, which
-from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace import Workspace, satisfies
 
 ENGINES = ("auto", "pixi", "rattler")
 
@@ -98,17 +98,6 @@ def _pixi_problem(workspace: Workspace, own_channels: bool) -> str | None:
         version = None
     if version is None:
         return f"{program} --version failed: {done.output.strip()[:80] or done.code}"
-    if workspace.requires_pixi and not _satisfies(str(version), workspace.requires_pixi):
+    if workspace.requires_pixi and not satisfies(str(version), workspace.requires_pixi):
         return f"pixi {version} is on PATH, the manifest requires {workspace.requires_pixi}"
     return None
-
-
-def _satisfies(version: str, wanted: str) -> bool:
-    """Whether a version lies in a conda version range; an unreadable range counts as no."""
-    from rattler import Version as CondaVersion
-    from rattler import VersionSpec
-
-    try:
-        return VersionSpec(wanted).matches(CondaVersion(version))
-    except Exception:  # several kinds, no common base
-        return False

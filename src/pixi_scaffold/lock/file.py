@@ -1,73 +1,191 @@
-"""Read a lock file, any format that the library knows, and say where it and a manifest part."""
+"""A lock file: read it, any format that the library knows, and find the packages of a platform."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-import yaml
-
-from pixi_scaffold.errors import LockError, UnsupportedError
-from pixi_scaffold.system import program
-from pixi_scaffold.workspace import (
-    Environment,
-    Platform,
-    VirtualPackage,
-    Workspace,
-    platform_identity,
+from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock.layout import (
+    Layout,
+    LayoutError,
+    LockedEnvironment,
+    Package,
+    PlatformRow,
+    read_layout,
 )
+from pixi_scaffold.system import program
+from pixi_scaffold.workspace import Platform, Workspace, loose_identity, platform_identity
 
 if TYPE_CHECKING:
-    from rattler import MatchSpec, PackageRecord, RepoDataRecord
+    from rattler import RepoDataRecord
 
 FORMAT = 7
 """The newest lock format that is read, and the one that is written (Pixi 0.68 and newer)."""
 
-Identity = tuple[str, tuple[str, ...]]
-"""What a platform is matched by: subdir and the virtual packages that are not Pixi's defaults."""
 
-
-@dataclass(frozen=True, slots=True)
-class LockedEnvironment:
-    """One environment of a lock: channel URLs by priority, conda records by platform.
-
-    foreign: packages that are not conda packages from a channel (PyPI, built from source).
-    options: solve options that are not the defaults.
-    """
-
-    channels: tuple[str, ...]
-    records: Mapping[Identity, tuple[RepoDataRecord, ...]]
-    foreign: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+class NewerLockError(LockError):
+    """The lock has a format that this version does not read, and must not overwrite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock file as read: its format and its environments."""
+    """A lock file as read. format: what the file has, whatever it was read through.
+
+    names: the workspace's names for platforms that the lock calls otherwise; None before `aligned`.
+    """
 
     path: Path
     format: int
-    environments: Mapping[str, LockedEnvironment]
+    layout: Layout
+    names: Mapping[str, str] | None = None
+
+    @property
+    def environments(self) -> Mapping[str, LockedEnvironment]:
+        """What is locked, by the name of the environment."""
+        return self.layout.environments
+
+    def aligned(self, workspace: Workspace) -> Lock:
+        """Return the lock with the platforms under the names that `workspace` has for them.
+
+        Pixi matches them by what they are, where that is only one of the workspace's
+        (crates/pixi_core, platform_rename.rs).
+        """
+        known = {platform.name for platform in workspace.platforms}
+        taken = {row.name for row in self.layout.platforms}
+        names = {}
+        for row in self.layout.platforms:
+            kind = loose_identity(row.subdir, row.virtual_packages)
+            same = [p for p in workspace.platforms if _loosely(p) == kind]
+            if len(same) == 1 and row.name not in known and same[0].name not in taken:
+                names[row.name] = same[0].name
+        # Two rows under one name cannot be had: Pixi then leaves all names as they are.
+        return replace(self, names=names if len({*names.values()}) == len(names) else {})
+
+    def name(self, row: PlatformRow) -> str:
+        """Return the workspace's name for a platform of the lock."""
+        return (self.names or {}).get(row.name, row.name)
+
+    def row(self, platform: Platform) -> PlatformRow | None:
+        """Return the platform of the lock that serves this one of a workspace, or None.
+
+        By its name; then the row of its bare subdir, if that records no virtual packages or all
+        that this one declares (crates/pixi_core, resolve_lock_platform_for). Before `aligned`, what
+        a platform is counts first.
+        """
+        rows = self.layout.platforms
+        if self.names is None:
+            kind = platform.identity
+            same = [r for r in rows if platform_identity(r.subdir, r.virtual_packages) == kind]
+            named = [r for r in same if r.name in (platform.name, platform.subdir)]
+            if same:
+                return (named or same)[0]
+        for row in rows:
+            if self.name(row) == platform.name:
+                return row
+        declared = {str(package) for package in platform.virtual_packages}
+        for row in rows:
+            trusted = not row.virtual_packages or declared <= set(row.virtual_packages)
+            if self.name(row) == platform.subdir and trusted:
+                return row
+        return None
+
+    def urls(self, environment: str, platform: Platform) -> tuple[tuple[str, str], ...] | None:
+        """Return (kind, URL) of the packages of one environment; None when it has no row."""
+        found, row = self.environments.get(environment), self.row(platform)
+        return None if found is None or row is None else found.rows.get(row.name)
+
+    def packages(self, environment: str, platform: Platform) -> tuple[Package, ...] | None:
+        """Return the conda packages of one environment; None when it has no row.
+
+        Raises LockError when the lock is damaged.
+        """
+        urls = self.urls(environment, platform)
+        if urls is None:
+            return None
+        try:
+            return tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
+        except (LayoutError, ValueError) as error:
+            raise damaged(self.path, error) from error
 
     def records(self, environment: str, platform: Platform) -> tuple[RepoDataRecord, ...] | None:
-        """Return the packages of one environment on one platform; None when it has no row."""
+        """Return the conda packages as the library installs them; None when there is no row."""
+        urls = self.urls(environment, platform)
+        return None if urls is None else self.as_records(u for kind, u in urls if kind == "conda")
+
+    def as_records(self, urls: Iterable[str]) -> tuple[RepoDataRecord, ...]:
+        """Return the conda packages at `urls` as the library has them, in their order."""
+        from rattler import LockFile
+        from rattler.lock import CondaLockedBinaryPackage
+
+        wanted = list(urls)
+        text = subset(self.layout, wanted)
+        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
+            path = Path(folder) / "pixi.lock"
+            path.write_text(text, encoding="utf-8")
+            try:
+                environment = LockFile.from_path(path).environment("default")
+            except Exception as error:  # the library has several, without a common base
+                raise damaged(self.path, error) from error
+        packages = [] if environment is None else environment.packages(environment.platforms()[0])
+        found = {
+            package.location: package.repo_data_record()
+            for package in packages or []
+            if isinstance(package, CondaLockedBinaryPackage)
+        }
+        return tuple(found[url] for url in wanted)
+
+    def as_format_7(self) -> Lock:
+        """Return the same with every package written as format 7 does."""
+        layout = self.layout
+        if layout.format == FORMAT:
+            return self
+        return replace(self, layout=_by_library(layout.text, self.path))
+
+    def rows(self, environment: str) -> Iterator[tuple[str, str, tuple[Package, ...]]]:
+        """Yield name, subdir and conda packages of each platform of an environment that has any."""
         found = self.environments.get(environment)
-        return None if found is None else found.records.get(platform.identity)
+        for row in self.layout.platforms:
+            urls = found.rows.get(row.name, ()) if found else ()
+            packages = tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
+            if packages:
+                yield self.name(row), row.subdir, packages
+
+    def foreign(self, environment: str) -> tuple[str, ...]:
+        """Return the names of an environment's packages that are from PyPI or built from source."""
+        found = self.environments.get(environment)
+        urls = [p for row in found.rows.values() for p in row] if found else []
+        return tuple(
+            dict.fromkeys(self.layout.package(url).name for kind, url in urls if kind != "conda")
+        )
 
     @property
     def package_count(self) -> int:
         """How many different packages the lock names."""
-        return len(
-            {
-                record.url
-                for environment in self.environments.values()
-                for records in environment.records.values()
-                for record in records
-            }
-        )
+        return len(self.layout.blocks)
+
+
+def _loosely(platform: Platform) -> tuple[str, tuple[str, ...]]:
+    return loose_identity(platform.subdir, [str(p) for p in platform.virtual_packages])
+
+
+def subset(layout: Layout, urls: list[str]) -> str:
+    """Return a lock with these conda packages only, in one environment on one platform (pure)."""
+    version = f"version: {layout.format}\n"
+    platforms = "platforms:\n- name: linux-64\n" if layout.format == FORMAT else ""
+    rows = "".join(f"      - conda: {url}\n" for url in urls)
+    blocks = "".join(layout.block(url) for url in dict.fromkeys(urls))
+    return (
+        f"{version}{platforms}environments:\n  default:\n    channels: []\n    packages:\n"
+        f"      linux-64:\n{rows}packages:\n{blocks}"
+        if urls
+        else f"{version}{platforms}environments: {{}}\npackages: []\n"
+    )
 
 
 def read_lock(path: Path) -> Lock:
@@ -75,260 +193,77 @@ def read_lock(path: Path) -> Lock:
 
     Raises LockError when it is missing, damaged, or of a format newer than FORMAT.
     """
-    from rattler import LockFile
-    from rattler.lock import CondaLockedBinaryPackage
-
     if path.exists() and not path.is_file():
         raise LockError(f"{path} is not a file", f"move it away, then: {program()} lock")
     if not path.is_file():
         raise LockError(f"there is no {path}", f"make it: {program()} lock")
     try:
-        number = lock_format(path)
-        if number > FORMAT:
-            raise LockError(
-                f"{path} has lock format {number}, newer than format {FORMAT} that this version "
-                "of pixi-scaffold reads",
-                "upgrade pixi-scaffold: uv tool upgrade pixi-scaffold (or pipx, pip)",
-            )
-        file = LockFile.from_path(path)
-    except LockError:
-        raise
-    except Exception as error:  # the library has several, without a common base
-        raise LockError(
-            f"cannot read {path}: {error}", f"make it anew: {program()} lock --upgrade"
-        ) from error
-    options = _options(path)
-    environments: dict[str, LockedEnvironment] = {}
-    for name, environment in file.environments():
-        records: dict[Identity, tuple[RepoDataRecord, ...]] = {}
-        foreign: list[str] = []
-        for platform in environment.platforms():
-            packages = environment.packages(platform) or []
-            identity = platform_identity(str(platform.subdir), platform.virtual_packages)
-            records[identity] = tuple(
-                p.repo_data_record() for p in packages if isinstance(p, CondaLockedBinaryPackage)
-            )
-            foreign += [p.name for p in packages if not isinstance(p, CondaLockedBinaryPackage)]
-        channels = tuple(_slash(str(c)) for c in environment.channels())
-        environments[name] = LockedEnvironment(
-            channels, records, tuple(dict.fromkeys(foreign)), options.get(name, ())
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise damaged(path, error) from error
+    return parse_lock(text.replace("\r\n", "\n"), path)
+
+
+def parse_lock(text: str, path: Path) -> Lock:
+    """Read the text of a lock; `path` is where it came from. Raises LockError."""
+    number = lock_format(text, path)
+    if number > FORMAT:
+        raise NewerLockError(
+            f"{path} has lock format {number}, newer than format {FORMAT} that this version "
+            "of pixi-scaffold reads",
+            "upgrade pixi-scaffold: uv tool upgrade pixi-scaffold (or pipx, pip)",
         )
-    return Lock(path, number, environments)
-
-
-def _options(path: Path) -> dict[str, tuple[str, ...]]:
-    """Return each environment's solve options that are not Pixi's defaults.
-
-    py-rattler does not show them, so only the head of the file is read, as YAML.
-    """
-    head: list[str] = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("packages:"):
-                break
-            if not line.lstrip().startswith(("- conda:", "- pypi:", "- source:")):
-                head.append(line)
     try:
-        environments = (_read_yaml("".join(head)) or {}).get("environments") or {}
-    except (yaml.YAMLError, AttributeError):
-        return {}
-    defaults = {
-        "strategy": "highest",
-        "channel-priority": "strict",
-        "pypi-prerelease-mode": "if-necessary-or-explicit",
-    }
-    found = {}
-    for name, environment in environments.items():
-        options = (environment or {}).get("options") or {}
-        found[name] = tuple(f"{k}: {v}" for k, v in options.items() if defaults.get(k) != v)
-    return found
+        return Lock(path, number, read_layout(text))
+    except LayoutError:
+        return Lock(path, number, _by_library(text, path))
 
 
-def _read_yaml(text: str) -> Any:
-    """Read YAML by the parser in C where PyYAML has it: ten times as fast."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+def _by_library(text: str, path: Path) -> Layout:
+    """Have the library write the lock as format 7, and read that."""
+    from rattler import LockFile
+
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
+        copy = Path(folder) / "pixi.lock"
+        copy.write_text(text, encoding="utf-8")
+        try:
+            LockFile.from_path(copy).to_path(copy)
+            return read_layout(copy.read_text(encoding="utf-8"))
+        except Exception as error:  # the library has several, without a common base
+            raise damaged(path, error) from error
 
 
-def lock_format(path: Path) -> int:
+def from_records(records: Mapping[str, RepoDataRecord]) -> dict[str, str]:
+    """Return the lines that the library writes for each record, by where it is."""
+    from rattler import LockChannel, LockFile, LockPlatform
+
+    platform = LockPlatform("linux-64")
+    file = LockFile([platform])
+    file.set_channels("default", [LockChannel("https://conda.anaconda.org/conda-forge/")])
+    for record in records.values():
+        file.add_conda_package("default", platform, record)
+    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
+        path = Path(folder) / "pixi.lock"
+        file.to_path(path)
+        layout = read_layout(path.read_text(encoding="utf-8"))
+    return {place: layout.block(place) for place in layout.blocks}
+
+
+def location(url: str) -> str:
+    """Return where a package is as a lock has it: a URL, or a path on this machine."""
+    return unquote(urlsplit(url).path) if url.startswith("file:") else url
+
+
+def damaged(path: Path, error: Exception) -> LockError:
+    """Return the error for a lock that cannot be read."""
+    return LockError(f"cannot read {path}: {error}", f"make a new one: {program()} lock --upgrade")
+
+
+def lock_format(text: str, path: Path) -> int:
     """Return the number in the `version:` line; raises LockError when there is none."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if found := re.match(r"version:\s*(\d+)\s*$", line):
-                return int(found[1])
+    if found := re.search(r"^version:[ \t]*(\d+)[ \t]*$", text, re.MULTILINE):
+        return int(found[1])
     raise LockError(
         f"{path} is not a Pixi lock file: it has no version line",
-        f"make it anew: {program()} lock --upgrade",
+        f"make a new one: {program()} lock --upgrade",
     )
-
-
-def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
-    """Return why `lock` no longer serves the manifest, one line each; empty when it does.
-
-    Needs no network: what Pixi compares when it decides to solve anew (docs, lock compatibility).
-    Raises UnsupportedError when the manifest needs Pixi itself to judge.
-    """
-    refuse_unsupported(workspace)
-    check_specs(workspace)
-    problems: list[str] = []
-    wanted = {e.name for e in workspace.environments}
-    for name in lock.environments:
-        if name not in wanted:
-            problems.append(f"environment {name} is locked, but not in the manifest")
-    for environment in workspace.environments:
-        locked = lock.environments.get(environment.name)
-        if locked is None:
-            problems.append(f"environment {environment.name} is not locked")
-            continue
-        channels = tuple(channel_url(c) for c in workspace.environment_channels(environment))
-        if channels != locked.channels:
-            problems.append(
-                f"environment {environment.name} is locked from {', '.join(locked.channels)}; "
-                f"the manifest says {', '.join(channels)}"
-            )
-        problems += [f"{environment.name}: solved with {option}" for option in locked.options]
-        problems += [
-            f"{environment.name}: {name} is locked, but it is no conda package of a channel"
-            for name in locked.foreign
-        ]
-        problems += _environment_problems(workspace, environment, locked)
-    return problems
-
-
-def _environment_problems(
-    workspace: Workspace, environment: Environment, locked: LockedEnvironment
-) -> Iterator[str]:
-    platforms = workspace.environment_platforms(environment)
-    known = {p.identity for p in platforms}
-    for subdir, extra in locked.records:
-        if locked.records[subdir, extra] and (subdir, extra) not in known:
-            what = f"{subdir} with {', '.join(extra)}" if extra else subdir
-            yield f"{environment.name}: {what} is locked, but not one of its platforms"
-    for platform in platforms:
-        where = f"{environment.name} on {platform.name}"
-        records = locked.records.get(platform.identity)
-        if records is None and workspace.requirements(environment, platform):
-            yield f"{where}: not locked"
-            continue
-        # Without requirements there is nothing to lock, and Pixi accepts a missing row.
-        for problem in _platform_problems(workspace, environment, platform, records or ()):
-            yield f"{where}: {problem}"
-        for record in records or ():
-            if not record.url.startswith(locked.channels):
-                yield f"{where}: {record.name.normalized} is locked from {record.url}"
-
-
-def _platform_problems(
-    workspace: Workspace,
-    environment: Environment,
-    platform: Platform,
-    records: tuple[RepoDataRecord, ...],
-) -> Iterator[str]:
-    from rattler import MatchSpec
-
-    have: dict[str, PackageRecord] = {r.name.normalized: r for r in records}
-    have |= {p.name: virtual_record(p, platform.subdir) for p in platform.virtual_packages}
-    reached: set[str] = set()
-    todo = [(str(r), "the manifest") for r in workspace.requirements(environment, platform)]
-    while todo:
-        text, origin = todo.pop()
-        spec = MatchSpec(text)
-        name = spec.name.normalized
-        record = have.get(name)
-        if record is None:
-            yield f"{origin} asks for {spec}, which is not locked"
-        elif not record.matches(spec) or not from_channel(record, spec):
-            yield f"{origin} asks for {spec}, but {name} {record.version} is locked"
-        if record is not None and name not in reached:
-            reached.add(name)
-            todo += [(dependency, name) for dependency in record.depends]
-    for constraint in workspace.constraints(environment, platform):
-        record = have.get(constraint.name)
-        if record is not None and not record.matches(MatchSpec(str(constraint))):
-            yield f"the manifest allows only {constraint}, but {record.version} is locked"
-    for name in sorted(set(have) - reached):
-        if not name.startswith("__"):
-            yield f"{name} is locked, but nothing asks for it"
-
-
-def from_channel(record: PackageRecord, spec: MatchSpec) -> bool:
-    """Whether the record is from the channel that a spec names; `matches` does not look."""
-    if spec.channel is None:
-        return True
-    return str(getattr(record, "url", "")).startswith(_slash(spec.channel.base_url))
-
-
-def check_specs(workspace: Workspace) -> None:
-    """Raise LockError naming the first requirement or virtual package that is not valid."""
-    from rattler import MatchSpec
-
-    for platform in workspace.platforms:
-        for package in platform.declared:
-            try:
-                virtual_record(package, platform.subdir)
-                if package.name == "__archspec" and not package.build:
-                    raise ValueError("an archspec needs a name")
-            except Exception as error:  # several kinds, no common base
-                raise LockError(
-                    f"the platform {platform.name} declares {package.name} {package.version!r}, "
-                    f"which is not valid: {error}",
-                    f"correct it in {workspace.manifest}",
-                ) from error
-    for environment in workspace.environments:
-        for platform in workspace.environment_platforms(environment):
-            wanted = workspace.requirements(environment, platform)
-            for spec in (*wanted, *workspace.constraints(environment, platform)):
-                try:
-                    MatchSpec(str(spec))
-                except Exception as error:  # several kinds, no common base
-                    raise LockError(
-                        f"{environment.name} on {platform.name}: {spec} is not a valid "
-                        f"requirement: {error}",
-                        f"correct it in {workspace.manifest}",
-                    ) from error
-
-
-def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:
-    """Return a virtual package as a record that a match spec can be held against."""
-    from rattler import BuildString, PackageRecord
-
-    version, build = package.for_solver
-    return PackageRecord(
-        name=package.name,
-        version=version,
-        build=BuildString(build),
-        build_number=0,
-        subdir=subdir,
-        arch=None,
-        platform=None,
-    )
-
-
-def channel_url(channel: str) -> str:
-    """Return the URL of a channel name, path or URL, with a slash at the end.
-
-    Raises LockError when it is none of them.
-    """
-    from rattler import Channel
-    from rattler.exceptions import InvalidChannelError
-
-    try:
-        return _slash(Channel(channel).base_url)
-    except (InvalidChannelError, ValueError) as error:
-        raise LockError(
-            f"{channel!r} is not a conda channel: {error}",
-            "use a name (conda-forge), an https URL, or a folder",
-        ) from error
-
-
-def refuse_unsupported(workspace: Workspace) -> None:
-    """Raise UnsupportedError naming everything in the manifest that only Pixi can handle."""
-    if workspace.unsupported:
-        names = "\n".join(f"  {name}" for name in workspace.unsupported)
-        raise UnsupportedError(
-            f"{workspace.manifest} uses what only Pixi itself can lock:\n{names}",
-            "install Pixi (https://pixi.sh), then: pixi lock",
-        )
-
-
-def _slash(url: str) -> str:
-    return url if url.endswith("/") else url + "/"

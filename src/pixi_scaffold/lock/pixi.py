@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from pixi_scaffold.errors import LockError, UsageError
+from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.engine import Locked
+from pixi_scaffold.lock.explain import FailedSolve, blames_network, unreachable_error, unsolvable
 from pixi_scaffold.lock.file import read_lock
-from pixi_scaffold.report import Progress
-from pixi_scaffold.system import run
+from pixi_scaffold.lock.reach import unreachable
+from pixi_scaffold.report import Progress, in_folder
+from pixi_scaffold.system import program, run
 from pixi_scaffold.workspace import Workspace
 
 
@@ -46,7 +50,7 @@ class PixiEngine:
             raise
         if done.code != 0:
             _restore(path, before)
-            raise LockError(f"pixi {verb} failed:\n{done.output.strip()}")
+            raise explained(workspace, verb, done.output)
         lock = read_lock(path)
         return Locked(
             path,
@@ -54,6 +58,24 @@ class PixiEngine:
             packages=lock.package_count,
             platforms=tuple(p.name for p in workspace.platforms),
         )
+
+
+def explained(workspace: Workspace, verb: str, output: str) -> LockError:
+    """Return the error for what Pixi said, in the words of the other engine, Pixi's underneath."""
+    if blames_network(output):
+        why = unreachable(all_channels(workspace)) or "Pixi could not fetch from it"
+        prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
+        return unreachable_error(why, prove, output)
+    if "Cannot solve the request" in output or "No candidates were found" in output:
+        found = re.search(r"environment '([^']+)'.*platform '([^']+)'", output)
+        environment, platform = found.groups() if found else ("the workspace", "one platform")
+        at = output.find("Cannot solve the request")
+        why = output[at if at >= 0 else output.find("No candidates") :].strip()
+        return unsolvable(workspace, [FailedSolve(environment, platform, why)], output=output)
+    return LockError(
+        f"pixi {verb} failed:\n{output.strip()}",
+        f"correct what it names; without Pixi: {program()} lock --engine rattler",
+    )
 
 
 def _restore(path: Path, before: bytes | None) -> None:

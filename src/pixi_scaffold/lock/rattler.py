@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock.channels import channel_url
+from pixi_scaffold.lock.current import LockComparison, compare, cutoffs
 from pixi_scaffold.lock.engine import Locked
-from pixi_scaffold.lock.file import (
-    FORMAT,
-    Lock,
-    channel_url,
-    check_specs,
-    from_channel,
-    lock_format,
-    read_lock,
-    refuse_unsupported,
-)
+from pixi_scaffold.lock.explain import FailedSolve, unsolvable
+from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
+from pixi_scaffold.lock.gateway import gateway
+from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
 from pixi_scaffold.report import Progress
-from pixi_scaffold.workspace import Environment, Platform, VirtualPackage, Workspace
+from pixi_scaffold.system import replacing
+from pixi_scaffold.workspace import Environment, Platform, Requirement, VirtualPackage, Workspace
 
 if TYPE_CHECKING:
     from rattler import Gateway, GenericVirtualPackage, RepoDataRecord
@@ -36,8 +33,11 @@ class Problem:
     environments: tuple[Environment, ...]
     platform: Platform
     channels: tuple[str, ...]
-    specs: tuple[str, ...]
-    constraints: tuple[str, ...]
+    specs: tuple[Requirement, ...]
+    constraints: tuple[Requirement, ...]
+    strategy: str = "highest"
+    priority: str = "strict"
+    exclude_newer: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -45,30 +45,41 @@ class Problem:
         return f"{', '.join(e.name for e in self.environments)} on {self.platform.name}"
 
 
-def problems(workspace: Workspace, channels: Sequence[str] | None = None) -> tuple[Problem, ...]:
+def problems(
+    workspace: Workspace, channels: Sequence[str] | None = None, now: datetime | None = None
+) -> tuple[Problem, ...]:
     """Return every solve that the manifest asks for; pure.
 
-    channels: URLs in place of the manifest's.
+    channels: URLs in place of the manifest's. now: where durations in exclude-newer count from.
+    Raises LockError when an environment has two channel priorities.
     """
-    groups: dict[str, list[Environment]] = {}
-    for environment in workspace.environments:
-        key = f"group {environment.solve_group}" if environment.solve_group else environment.name
-        groups.setdefault(key, []).append(environment)
+    moment = now or datetime.now(UTC)
     found = []
-    for members in groups.values():
+    for members in dict.fromkeys(workspace.group(e) for e in workspace.environments):
+        features = workspace.group_features(members[0])
+        priority = workspace.channel_priority(features)
+        if priority is None:
+            raise LockError(
+                f"{', '.join(e.name for e in members)}: its features have several channel "
+                "priorities",
+                f"name one channel-priority in {workspace.manifest}",
+            )
+        urls = dict.fromkeys(
+            channel_url(c) for c in channels or workspace.environment_channels(members[0])
+        )
+        whole = Environment("", tuple(f.name for f in features))
+        general, _, _ = cutoffs(workspace, members[0], moment)
         for platform in workspace.platforms:
             here = tuple(e for e in members if platform in workspace.environment_platforms(e))
-            if not here:
-                continue
-            urls: dict[str, None] = {}
-            specs: dict[str, None] = {}
-            limits: dict[str, None] = {}
-            for environment in here:
-                for channel in channels or workspace.environment_channels(environment):
-                    urls[channel_url(channel)] = None
-                specs |= dict.fromkeys(map(str, workspace.requirements(environment, platform)))
-                limits |= dict.fromkeys(map(str, workspace.constraints(environment, platform)))
-            found.append(Problem(here, platform, tuple(urls), tuple(specs), tuple(limits)))
+            if here:
+                found.append(
+                    Problem(
+                        here, platform, tuple(urls),
+                        workspace.requirements(whole, platform),
+                        workspace.constraints(whole, platform),
+                        workspace.solve_strategy(features), priority, general,
+                    )
+                )  # fmt: skip
     return tuple(found)
 
 
@@ -91,54 +102,115 @@ class RattlerEngine:
         check_specs(workspace)
         path = path.resolve()  # through a symbolic link, which stays
         old = _old_lock(path, upgrade)
-        todo = problems(workspace, channels)
-        answers = asyncio.run(_solve_all(todo, old, progress))
-        solved: dict[tuple[str, str], tuple[RepoDataRecord, ...]] = {}
-        skipped: list[tuple[str, str]] = []
-        failures: list[str] = []
-        for problem, answer in zip(todo, answers, strict=True):
-            if isinstance(answer, str):
-                if channels is None:
-                    failures.append(f"{problem.title}:\n{_indent(answer)}")
-                else:
-                    skipped.append((problem.title, answer))
-                continue
-            for environment in problem.environments:
-                own = workspace.requirements(environment, problem.platform)
-                kept = _closure((r.name for r in own), answer)
-                if kept:  # Pixi accepts a missing row where nothing is required
-                    solved[environment.name, problem.platform.name] = kept
-        if failures or (skipped and not solved):
-            raise LockError(
-                "no lock was written: the solver found no solution for\n"
-                + "\n".join(failures or [f"{t}:\n{_indent(w)}" for t, w in skipped]),
-                f"loosen one of these requirements in {workspace.manifest}",
-            )
-        changed = _write(workspace, path, solved, channels)
-        names = {name for _, name in solved}
+        solving = Solving(workspace, old, channels)
+        answers = asyncio.run(_solve_all(solving, progress))
+        contents, skipped = solving.contents(answers)
+        text = render_lock(workspace, contents)
+        changed = _write(path, text)
+        names = {name for (_, name), row in contents.rows.items() if row}
         return Locked(
             path,
             changed,
-            packages=len({r.url for records in solved.values() for r in records}),
+            packages=len({p for row in contents.rows.values() for p in row}),
             platforms=tuple(p.name for p in workspace.platforms if p.name in names),
             skipped=tuple(skipped),
         )
 
 
-def gateway() -> Gateway:
-    """Return the source of repodata, set up by the files that Pixi reads.
+class Solving:
+    """What is to be solved for a workspace, what of its old lock stays, and what comes of it."""
 
-    Mirrors, proxies, TLS and credentials; raises LockError when one of the files is broken.
-    """
-    from rattler import Config, Gateway
+    def __init__(
+        self, workspace: Workspace, old: Lock | None, channels: Sequence[str] | None = None
+    ) -> None:
+        self.workspace = workspace
+        self.channels = channels
+        self.old = old and old.as_format_7().aligned(workspace)
+        self.found: LockComparison | None = None
+        if self.old and channels is None:
+            self.found = compare(workspace, self.old)
+        every = problems(workspace, channels)
+        self.todo = tuple(problem for problem in every if self._is_outdated(problem))
+        self.done = tuple(problem for problem in every if not self._is_outdated(problem))
+        self.hints = self._hints()
+        self.known: frozenset[str] = frozenset()  # the names that the channels have, once asked
 
-    try:
-        return Gateway.from_config(Config.load_from_default_locations("pixi"))
-    except Exception as error:  # several kinds, no common base
-        raise LockError(
-            f"the Pixi configuration cannot be used: {error}",
-            "correct it, see: pixi config list",
-        ) from error
+    def _is_outdated(self, problem: Problem) -> bool:
+        if self.found is None:
+            return True
+        pairs = {(e.name, problem.platform.name) for e in problem.environments}
+        return bool(pairs & self.found.outdated)
+
+    def _hints(self) -> dict[str, RepoDataRecord]:
+        """Return the old records that solves may keep, by URL."""
+        if self.old is None:
+            return {}
+        wanted = dict.fromkeys(url for problem in self.todo for url in self._locked(problem))
+        return dict(zip(wanted, self.old.as_records(wanted), strict=True)) if wanted else {}
+
+    def _locked(self, problem: Problem) -> list[str]:
+        if self.old is None:
+            return []
+        if self.found and {e.name for e in problem.environments} & self.found.discarded:
+            return []
+        group = self.workspace.group(problem.environments[0])
+        rows = [self.old.urls(e.name, problem.platform) or () for e in group]
+        urls = dict.fromkeys(url for row in rows for kind, url in row if kind == "conda")
+        # Records of stand-in channels are no hint for the manifest's own, and the other way round.
+        channels = tuple(location(channel) for channel in problem.channels)
+        return [url for url in urls if url.startswith(channels)]
+
+    def kept(self, problem: Problem) -> list[RepoDataRecord]:
+        """Return the records that the solver prefers: the newest where a group has several."""
+        best: dict[str, RepoDataRecord] = {}
+        for url in self._locked(problem):
+            record = self.hints[url]
+            name = record.name.normalized
+            if name not in best or best[name].version < record.version:
+                best[name] = record
+        return list(best.values())
+
+    def contents(
+        self, answers: Sequence[tuple[RepoDataRecord, ...] | str]
+    ) -> tuple[Contents, list[tuple[str, str]]]:
+        """Return what the new lock has, and what the stand-in channels could not serve.
+
+        Raises LockError when there is no solution.
+        """
+        failed = [(p, a) for p, a in zip(self.todo, answers, strict=True) if isinstance(a, str)]
+        if failed and (self.channels is None or len(failed) == len(self.todo)):
+            failures = [
+                FailedSolve(", ".join(e.name for e in p.environments), p.platform.name, why)
+                for p, why in failed
+            ]
+            raise unsolvable(self.workspace, failures, self.known)
+        solved = {
+            problem: answer
+            for problem, answer in zip(self.todo, answers, strict=True)
+            if not isinstance(answer, str)
+        }
+        rows: dict[tuple[str, str], Sequence[tuple[str, str]]] = {}
+        blocks: dict[str, str] = {}
+        for problem in self.done:
+            for environment in problem.environments:
+                if self.old is None:
+                    continue
+                there = self.old.urls(environment.name, problem.platform) or ()
+                rows[environment.name, problem.platform.name] = there
+                blocks |= {url: self.old.layout.block(url) for _, url in there}
+        for problem, records in solved.items():
+            for environment in problem.environments:
+                own = self.workspace.requirements(environment, problem.platform)
+                kept = _closure((r.name for r in own), records)
+                rows[environment.name, problem.platform.name] = [
+                    ("conda", location(record.url)) for record in kept
+                ]
+        blocks |= from_records({r.url: r for answer in solved.values() for r in answer})
+        platforms = None
+        if self.channels is not None:
+            platforms = frozenset(name for (_, name), row in rows.items() if row)
+        skipped = [(problem.title, why) for problem, why in failed]
+        return Contents(rows, blocks, self.channels, platforms), skipped
 
 
 def _old_lock(path: Path, upgrade: bool) -> Lock | None:
@@ -148,57 +220,73 @@ def _old_lock(path: Path, upgrade: bool) -> Lock | None:
     if not upgrade:
         return read_lock(path)
     try:
-        number = lock_format(path)
+        read_lock(path)
+    except NewerLockError:
+        raise
     except LockError:  # damaged: that is what an upgrade is for
-        return None
-    return read_lock(path) if number > FORMAT else None  # raises with the reason
+        pass
+    return None
 
 
 async def _solve_all(
-    todo: Sequence[Problem], old: Lock | None, progress: Progress
+    solving: Solving, progress: Progress
 ) -> list[tuple[RepoDataRecord, ...] | str]:
     """Solve concurrently; an unsolvable problem gives the solver's explanation in its place."""
+    if not solving.todo:
+        return []
     source = gateway()
     done = 0
 
     async def one(problem: Problem) -> tuple[RepoDataRecord, ...] | str:
         nonlocal done
-        answer = await _solve(problem, source, old)
+        answer = await solve_one(problem, source, solving.kept(problem))
         done += 1
-        progress.update(f"solved {problem.title}", done / len(todo))
+        progress.update(f"solved {problem.title}", done / len(solving.todo))
         return answer
 
-    progress.update(f"solving {len(todo)} combinations of environment and platform", 0.0)
-    return await asyncio.gather(*(one(problem) for problem in todo))
+    progress.update(f"solving {len(solving.todo)} combinations of environment and platform", 0.0)
+    answers = await asyncio.gather(*(one(problem) for problem in solving.todo))
+    if any(isinstance(answer, str) and "No candidates were found" in answer for answer in answers):
+        solving.known = await names(solving.todo, source)
+    return answers
 
 
-async def _solve(
-    problem: Problem, source: Gateway, old: Lock | None
+async def names(todo: Sequence[Problem], source: Gateway) -> frozenset[str]:
+    """Return the names of all packages in the channels of some solves."""
+    channels = list(dict.fromkeys(url for problem in todo for url in problem.channels))
+    subdirs = [*dict.fromkeys(problem.platform.subdir for problem in todo), "noarch"]
+    found = await source.names(channels, subdirs)  # type: ignore[arg-type]
+    return frozenset(name.normalized for name in found)
+
+
+async def solve_one(
+    problem: Problem, source: Gateway, kept: Sequence[RepoDataRecord]
 ) -> tuple[RepoDataRecord, ...] | str:
-    from rattler import Channel, MatchSpec, solve
+    """Solve one problem; an unsolvable one gives the solver's explanation.
+
+    Raises LockError when a channel cannot be read.
+    """
+    from rattler import Channel, ChannelPriority, MatchSpec, solve
     from rattler.exceptions import SolverError
 
-    specs: dict[str, list[MatchSpec]] = {}
-    for spec in map(MatchSpec, problem.specs):
-        specs.setdefault(spec.name.normalized, []).append(spec)
-    locked: dict[str, RepoDataRecord] = {}
-    for environment in problem.environments:
-        for record in (old and old.records(environment.name, problem.platform)) or ():
-            # One from a channel that is gone would be kept without being looked for.
-            wanted = specs.get(record.name.normalized, ())
-            if record.url.startswith(problem.channels) and all(
-                from_channel(record, spec) for spec in wanted
-            ):
-                locked.setdefault(record.name.normalized, record)
+    priorities: Mapping[str, ChannelPriority] = {
+        "strict": ChannelPriority.Strict,
+        "flexible": ChannelPriority.Flexible,
+        "disabled": ChannelPriority.Disabled,
+    }
     try:
         records = await solve(
             [Channel(url) for url in problem.channels],
-            problem.specs,
+            [MatchSpec(str(spec)) for spec in problem.specs],
             gateway=source,
             platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
             virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
-            locked_packages=list(locked.values()),
-            constraints=problem.constraints,
+            locked_packages=list(kept),
+            constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
+            strategy=problem.strategy,  # type: ignore[arg-type]
+            channel_priority=priorities[problem.priority],
+            exclude_newer=problem.exclude_newer,
+            timestamp_policy="allow-missing",
         )
     except SolverError as error:
         return str(error).strip()
@@ -234,44 +322,11 @@ def _closure(names: Iterable[str], records: Sequence[RepoDataRecord]) -> tuple[R
     return tuple(r for r in records if r.name.normalized in reached)
 
 
-def _write(
-    workspace: Workspace,
-    path: Path,
-    solved: dict[tuple[str, str], tuple[RepoDataRecord, ...]],
-    channels: Sequence[str] | None,
-) -> bool:
+def _write(path: Path, text: str) -> bool:
     """Write the lock beside `path` and swap it in; return whether its bytes changed."""
-    from rattler import LockChannel, LockFile, LockPlatform, Subdir
-
-    names = {name for _, name in solved}
-    platforms = {
-        p.name: LockPlatform(p.name, Subdir(p.subdir), [str(v) for v in p.virtual_packages])
-        for p in workspace.platforms
-        if p.name in names or channels is None
-    }
-    file = LockFile(list(platforms.values()))
-    for environment in workspace.environments:
-        urls = channels or workspace.environment_channels(environment)
-        file.set_channels(environment.name, [LockChannel(channel_url(c)) for c in urls])
-    for (environment_name, platform_name), records in solved.items():
-        for record in records:
-            file.add_conda_package(environment_name, platforms[platform_name], record)
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        file.to_path(temporary)
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        new = temporary.read_bytes()
-        if path.exists() and path.read_bytes() == new:
-            return False
-        temporary.replace(path)
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    new = text.encode()
+    if path.exists() and path.read_bytes() == new:
+        return False
+    with replacing(path) as new_file:
+        new_file.write_bytes(new)
+    return True

@@ -69,7 +69,9 @@ def print_report(
                 say(f"  {line}", "")
     if report.incomplete:
         say("", "")
-        print_error("--strict: what was skipped counts as a failure", (), "", stream)
+        print_error(
+            "what was asked for and skipped counts as a failure (--train, --strict)", (), "", stream
+        )
     if report.next_commands:
         say("", "")
         say("next", "bold")

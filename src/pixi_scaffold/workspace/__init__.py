@@ -3,28 +3,44 @@
 Reads and merges manifests; what is locked or installed is not known here.
 """
 
-from pixi_scaffold.workspace.manifest import find_manifest, read_manifest
+from pixi_scaffold.workspace.manifest import find_manifest, parse_manifest, read_manifest
 from pixi_scaffold.workspace.merge import merge_manifest, merged_data
 from pixi_scaffold.workspace.model import (
     DEFAULT,
     Environment,
-    Platform,
+    ManifestWarning,
+    Requirement,
     Task,
-    VirtualPackage,
     Workspace,
+    by_priority,
+)
+from pixi_scaffold.workspace.place import mentions
+from pixi_scaffold.workspace.platform import (
+    Platform,
+    VirtualPackage,
+    loose_identity,
     platform_identity,
 )
+from pixi_scaffold.workspace.values import cutoff, satisfies
 
 __all__ = [
     "DEFAULT",
     "Environment",
+    "ManifestWarning",
     "Platform",
+    "Requirement",
     "Task",
     "VirtualPackage",
     "Workspace",
+    "by_priority",
+    "cutoff",
     "find_manifest",
+    "loose_identity",
+    "mentions",
     "merge_manifest",
     "merged_data",
+    "parse_manifest",
     "platform_identity",
     "read_manifest",
+    "satisfies",
 ]

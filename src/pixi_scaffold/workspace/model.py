@@ -7,90 +7,15 @@ docs/explanation/lock-compatibility.md has them in words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ManifestError
+from pixi_scaffold.workspace.platform import UNIX, Platform, VirtualPackage, derived_name, united
 
 DEFAULT = "default"
 """The name of the default feature and of the default environment."""
-
-_UNIX = ("linux", "osx", "emscripten")
-_ARCHSPEC = {
-    "64": "x86_64", "32": "x86", "aarch64": "aarch64", "arm64": "m1", "ppc64le": "ppc64le",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualPackage:
-    """A property of a machine that packages can depend on, such as `__cuda` 12.0.
-
-    build is empty unless the manifest or Pixi's default names one.
-    """
-
-    name: str
-    version: str
-    build: str = ""
-
-    def __str__(self) -> str:
-        """Return the text that a lock file has: `__cuda=12.0`, `__unix=0=0`."""
-        return "=".join(part for part in (self.name, self.version, self.build) if part)
-
-    @property
-    def for_solver(self) -> tuple[str, str]:
-        """Return version and build as a solver sees them (rattler_virtual_packages).
-
-        In a lock, `__archspec` has version 0; for a solver it is 1.
-        """
-        return "1" if self.name == "__archspec" else self.version, self.build or "0"
-
-
-def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
-    """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""
-    family, _, arch = subdir.partition("-")
-    found: list[VirtualPackage] = []
-    if family in _UNIX:
-        found.append(VirtualPackage("__unix", "0", "0"))
-    if family == "linux":
-        found += [VirtualPackage("__linux", "4.18"), VirtualPackage("__glibc", "2.28")]
-    if family == "osx":
-        found.append(VirtualPackage("__osx", "13.0"))
-    if family == "win":
-        found.append(VirtualPackage("__win", "10.0"))
-    if spec := _ARCHSPEC.get(arch if (family, arch) != ("win", "arm64") else "aarch64"):
-        found.append(VirtualPackage("__archspec", "0", spec))
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """A machine that the workspace supports: a conda subdir and what is declared beyond it."""
-
-    name: str
-    subdir: str
-    declared: tuple[VirtualPackage, ...] = ()
-
-    @property
-    def virtual_packages(self) -> tuple[VirtualPackage, ...]:
-        """Everything that a solve may count on: a declared one replaces Pixi's default."""
-        names = {p.name for p in self.declared}
-        defaults = default_virtual_packages(self.subdir)
-        return self.declared + tuple(p for p in defaults if p.name not in names)
-
-    @property
-    def identity(self) -> tuple[str, tuple[str, ...]]:
-        """What a lock file's platform is matched by: subdir and the non-default packages."""
-        return platform_identity(self.subdir, (str(p) for p in self.virtual_packages))
-
-
-def platform_identity(subdir: str, virtual_packages: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return subdir and the sorted virtual packages that are not Pixi's defaults for it.
-
-    The name of a platform does not count: Pixi writes aliases (p1, p2) into lock files.
-    """
-    defaults = {str(p) for p in default_virtual_packages(subdir)}
-    return subdir, tuple(sorted(set(virtual_packages) - defaults))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +30,9 @@ class Requirement:
         kept = [(k, v) for k, v in self.fields if (k, v) != ("version", "*")]
         if not kept:
             return self.name
-        inner = ", ".join(f'{key}="{value}"' for key, value in kept)
+        inner = ", ".join(
+            f"{key}={value}" if value.startswith("[") else f'{key}="{value}"' for key, value in kept
+        )
         return f"{self.name}[{inner}]"
 
 
@@ -135,6 +62,8 @@ class Target:
     tasks: tuple[Task, ...] = ()
     activation_env: tuple[tuple[str, str], ...] = ()
     activation_scripts: tuple[str, ...] = ()
+    pypi: tuple[str, ...] = ()
+    """The names of the packages that it asks PyPI for."""
 
     def matches(self, platform: Platform) -> bool:
         """Whether this target speaks for `platform` (a family, a subdir, a name or a glob)."""
@@ -143,7 +72,7 @@ class Target:
             case None:
                 return True
             case "unix":
-                return family in _UNIX
+                return family in UNIX
             case "linux" | "win":
                 return family == self.selector
             case "osx" | "macos":
@@ -156,23 +85,31 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ChannelEntry:
-    """A channel as a manifest lists it: a name, a URL or a file URL, and its priority."""
+    """A channel as a manifest lists it: a name, a URL or a file URL, and its priority.
+
+    exclude_newer: as the manifest writes it; empty where it does not.
+    """
 
     name: str
     priority: int = 0
+    exclude_newer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A named set of requirements; channels and platforms are None where it does not say.
+    """A named set of requirements; None where it does not say.
 
     platforms: names of platforms, or bare subdirs for all of that subdir.
+    system: the virtual packages of its [system-requirements].
     """
 
     name: str
     targets: tuple[Target, ...] = ()
     channels: tuple[ChannelEntry, ...] | None = None
     platforms: tuple[str, ...] | None = None
+    channel_priority: str | None = None
+    solve_strategy: str | None = None
+    system: tuple[VirtualPackage, ...] = ()
 
     def allows(self, platform: Platform) -> bool:
         """Whether the feature can be used on `platform`."""
@@ -190,8 +127,24 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestWarning:
+    """What Pixi accepts and warns of.
+
+    kind: ambiguous version, dead selector, deprecated, twin platforms or unused feature.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
-    """A parsed manifest. unsupported: what in it only Pixi itself can handle, by name."""
+    """A parsed manifest.
+
+    platforms: after [system-requirements] became platforms, and with those that environments are
+    composed of. composed: every declared platform was a bare subdir, so that features match a
+    platform by subdir and not by name. unsupported: what only Pixi itself can lock, by name.
+    """
 
     manifest: Path
     name: str
@@ -200,7 +153,11 @@ class Workspace:
     features: Mapping[str, Feature]
     environments: tuple[Environment, ...]
     requires_pixi: str = ""
+    composed: bool = False
+    exclude_newer: str = ""
+    exclude_newer_packages: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
+    warnings: tuple[ManifestWarning, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -217,6 +174,13 @@ class Workspace:
         """Where Pixi keeps this workspace's lock."""
         return self.root / "pixi.lock"
 
+    @property
+    def asks_pypi(self) -> bool:
+        """Whether an environment wants packages from PyPI."""
+        return any(
+            self.pypi(e, p) for e in self.environments for p in self.environment_platforms(e)
+        )
+
     def environment(self, name: str) -> Environment:
         """Return the environment; raises ManifestError with the names that there are."""
         for environment in self.environments:
@@ -225,13 +189,27 @@ class Workspace:
         known = ", ".join(e.name for e in self.environments)
         raise ManifestError(f"{self.manifest} has no environment {name!r}", f"it has: {known}")
 
+    def group(self, environment: Environment) -> tuple[Environment, ...]:
+        """Return the environments that are solved together with this one, itself among them."""
+        if environment.solve_group is None:
+            return (environment,)
+        return tuple(e for e in self.environments if e.solve_group == environment.solve_group)
+
+    def group_features(self, environment: Environment) -> tuple[Feature, ...]:
+        """Return the features of all environments of its solve group, in order, each once."""
+        names = dict.fromkeys(name for e in self.group(environment) for name in e.features)
+        return tuple(self.features[name] for name in names)
+
     def environment_platforms(self, environment: Environment) -> tuple[Platform, ...]:
         """Return the platforms that every feature of the environment allows, in manifest order.
 
-        A bare subdir only widens: where a feature names a platform exactly, no other one of that
-        subdir remains (prefix-dev/pixi issue 6493).
+        Composed: one platform a subdir. Otherwise a bare subdir only widens: where a feature names
+        a platform exactly, no other one of that subdir remains (prefix-dev/pixi issue 6493).
         """
         features = [self.features[name] for name in environment.features]
+        if self.composed:
+            chosen = {name for name, _, _ in compositions(features, self.platforms)}
+            return tuple(p for p in self.platforms if p.name in chosen)
         exact = {name for feature in features for name in feature.platforms or ()}
         narrowed = {p.subdir for p in self.platforms if p.name in exact}
         return tuple(
@@ -241,13 +219,35 @@ class Workspace:
             and (p.name in exact or p.subdir not in narrowed)
         )
 
+    def speaks_for(self, feature: Feature, platform: Platform) -> bool:
+        """Whether a feature of an environment adds to what that needs on `platform`."""
+        if not self.composed:
+            return feature.allows(platform)
+        return platform.subdir in feature_subdirs(feature, self.platforms)
+
     def environment_channels(self, environment: Environment) -> tuple[str, ...]:
-        """Return the channels by priority, then in the order of its features, default last."""
-        found: dict[ChannelEntry, None] = {}
-        for feature in environment.features:
-            own = self.features[feature].channels
-            found |= dict.fromkeys(self.channel_entries if own is None else own)
-        return by_priority(found)
+        """Return the channels of its whole solve group by priority, then in order of features.
+
+        Pixi's GroupedEnvironment::channels (crates/pixi_manifest, features_ext.rs).
+        """
+        return by_priority(self.environment_channel_entries(environment))
+
+    def environment_channel_entries(self, environment: Environment) -> tuple[ChannelEntry, ...]:
+        """Return what `environment_channels` sorts."""
+        return tuple(
+            entry
+            for feature in self.group_features(environment)
+            for entry in (self.channel_entries if feature.channels is None else feature.channels)
+        )
+
+    def solve_strategy(self, features: Iterable[Feature]) -> str:
+        """Return the first strategy that one of `features` names; highest without any."""
+        return next((f.solve_strategy for f in features if f.solve_strategy), "highest")
+
+    def channel_priority(self, features: Iterable[Feature]) -> str | None:
+        """Return the one priority that `features` name; None when they name several."""
+        named = {f.channel_priority for f in features if f.channel_priority}
+        return None if len(named) > 1 else next(iter(named), "strict")
 
     def requirements(self, environment: Environment, platform: Platform) -> tuple[Requirement, ...]:
         """Return every spec that must hold: features add up, targets inside one replace."""
@@ -257,13 +257,30 @@ class Workspace:
         """Return the specs that bind only packages which something else brings in."""
         return self._collect(environment, platform, "constraints")
 
+    def pypi(self, environment: Environment, platform: Platform) -> tuple[str, ...]:
+        """Return the names of the packages that are asked of PyPI."""
+        return tuple(
+            dict.fromkeys(
+                name for target in self._targets(environment, platform) for name in target.pypi
+            )
+        )
+
+    def _targets(self, environment: Environment, platform: Platform) -> Iterator[Target]:
+        for name in environment.features:
+            feature = self.features[name]
+            if self.speaks_for(feature, platform):
+                yield from (t for t in feature.targets if t.matches(platform))
+
     def _collect(
         self, environment: Environment, platform: Platform, what: str
     ) -> tuple[Requirement, ...]:
         found: dict[Requirement, None] = {}
-        for feature in environment.features:
+        for name in environment.features:
+            feature = self.features[name]
+            if not self.speaks_for(feature, platform):
+                continue
             by_name: dict[str, Requirement] = {}
-            for target in self.features[feature].targets:
+            for target in feature.targets:
                 if target.matches(platform):
                     by_name |= {r.name: r for r in getattr(target, what)}
             found |= dict.fromkeys(by_name.values())
@@ -290,6 +307,34 @@ class Workspace:
                     env |= dict(target.activation_env)
                     scripts |= dict.fromkeys(target.activation_scripts)
         return env, tuple(scripts)
+
+
+def feature_subdirs(feature: Feature, platforms: Sequence[Platform]) -> set[str]:
+    """Return the subdirs that a feature covers where platforms are composed."""
+    names = feature.platforms
+    return {p.subdir for p in platforms if names is None or p.name in names}
+
+
+def compositions(
+    features: Sequence[Feature], platforms: Sequence[Platform]
+) -> Iterator[tuple[str, str, tuple[Platform, ...]]]:
+    """Yield (name, subdir, pinned) of the one platform a subdir that `features` make together.
+
+    pinned: the platforms that the features name. Several give one with the virtual packages of all
+    (crates/pixi_manifest/src/platform_composition.rs).
+    """
+    for subdir in dict.fromkeys(p.subdir for p in platforms):
+        if not all(subdir in feature_subdirs(f, platforms) for f in features):
+            continue
+        names = dict.fromkeys(name for f in features for name in f.platforms or ())
+        pinned = tuple(p for name in names for p in platforms if p.name == name)
+        pinned = tuple(p for p in pinned if p.subdir == subdir)
+        if len(pinned) == 1:
+            yield pinned[0].name, subdir, pinned
+        elif not pinned:
+            yield subdir, subdir, ()
+        else:
+            yield derived_name(subdir, united(pinned)), subdir, pinned
 
 
 def by_priority(entries: Iterable[ChannelEntry]) -> tuple[str, ...]:

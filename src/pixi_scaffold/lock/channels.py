@@ -1,0 +1,34 @@
+"""Channels as URLs."""
+
+from __future__ import annotations
+
+import re
+
+from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock.layout import slash
+from pixi_scaffold.workspace import Workspace
+
+
+def channel_url(channel: str) -> str:
+    """Return the URL of a channel name, path or URL, with a slash at the end.
+
+    Raises LockError when it is none of them.
+    """
+    if re.fullmatch(r"[a-z0-9-]+", channel):
+        return f"https://conda.anaconda.org/{channel}/"
+    from rattler import Channel
+    from rattler.exceptions import InvalidChannelError
+
+    try:
+        return slash(Channel(channel).base_url)
+    except (InvalidChannelError, ValueError) as error:
+        raise LockError(
+            f"{channel!r} is not a conda channel: {error}",
+            "use a name (conda-forge), an https URL, or a folder",
+        ) from error
+
+
+def all_channels(workspace: Workspace) -> list[str]:
+    """Return the URLs of the channels of all environments."""
+    names = {c for e in workspace.environments for c in workspace.environment_channels(e)}
+    return sorted({channel_url(name) for name in names})

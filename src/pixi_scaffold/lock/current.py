@@ -1,0 +1,254 @@
+"""Say where a lock and its manifest part, by Pixi's rules (pure; needs no network).
+
+crates/pixi_core/src/lock_file: outdated.rs and satisfiability/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pixi_scaffold.lock.channels import channel_url
+from pixi_scaffold.lock.file import FORMAT, Lock
+from pixi_scaffold.lock.layout import LockedEnvironment, Package, slash
+from pixi_scaffold.lock.matching import Matcher
+from pixi_scaffold.lock.specs import check_specs, refuse_sources
+from pixi_scaffold.workspace import (
+    Environment,
+    Platform,
+    Workspace,
+    cutoff,
+    platform_identity,
+)
+
+STRATEGY = {
+    "highest": "highest",
+    "lowest": "lowest-version",
+    "lowest-direct": "lowest-version-direct",
+}
+"""A strategy's name in a manifest and in a lock."""
+
+
+@dataclass(slots=True)
+class LockComparison:
+    """How a lock and a manifest compare.
+
+    problems: why the lock is not current, one line each. notes: what is worth saying of a lock that
+    is. outdated: (environment, platform) pairs to be solved anew. discarded: environments of which
+    no version is kept then.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outdated: set[tuple[str, str]] = field(default_factory=set)
+    discarded: set[str] = field(default_factory=set)
+
+
+def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
+    """Return why `lock` no longer serves the manifest, one line each; empty when it does.
+
+    Raises UnsupportedError when the manifest needs Pixi itself to judge.
+    """
+    return compare(workspace, lock).problems
+
+
+def compare(workspace: Workspace, lock: Lock, now: datetime | None = None) -> LockComparison:
+    """Compare a lock with its manifest.
+
+    now: the moment that durations in exclude-newer count from. Raises UnsupportedError and
+    LockError, when the manifest needs Pixi itself to judge or the lock is damaged.
+    """
+    refuse_sources(workspace)
+    check_specs(workspace)
+    return _Comparing(workspace, lock.aligned(workspace), now or datetime.now(UTC)).result()
+
+
+@dataclass(slots=True)
+class _Comparing:
+    """One comparison: parsed specs and records are shared by all its rows."""
+
+    workspace: Workspace
+    lock: Lock
+    now: datetime
+    matcher: Matcher = field(default_factory=Matcher)
+    found: LockComparison = field(default_factory=LockComparison)
+    pypi: int = 0
+
+    def result(self) -> LockComparison:
+        found, wanted = self.found, {e.name for e in self.workspace.environments}
+        for name in self.lock.environments:
+            if name not in wanted:
+                found.problems.append(f"environment {name} is locked, but not in the manifest")
+        for environment in self.workspace.environments:
+            self.environment(environment)
+        self.spread_over_groups()
+        self.inconsistent_groups()
+        if self.pypi:
+            found.notes.append(
+                f"not compared: {self.pypi} packages from PyPI; only Pixi judges those"
+            )
+        if self.lock.format < FORMAT:
+            found.notes.append(
+                f"pixi.lock has format {self.lock.format}: Pixi rewrites it as {FORMAT} when it can"
+            )
+        return found
+
+    def environment(self, environment: Environment) -> None:
+        found, name = self.found, environment.name
+        platforms = self.workspace.environment_platforms(environment)
+        locked = self.lock.environments.get(name)
+        if locked is None:
+            found.problems.append(f"environment {name} is not locked")
+            found.outdated |= {(name, p.name) for p in platforms}
+            return
+        if problem := self.environment_problem(environment, locked, platforms):
+            text, discard = problem
+            found.problems.append(text)
+            found.outdated |= {(name, p.name) for p in platforms}
+            if discard:
+                found.discarded.add(name)
+                return
+        for platform in platforms:
+            problems = list(self.platform_problems(environment, platform))
+            if problems:
+                found.problems += [f"{name} on {platform.name}: {text}" for text in problems]
+                found.outdated.add((name, platform.name))
+
+    def environment_problem(
+        self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
+    ) -> tuple[str, bool] | None:
+        """Return the first thing that makes all of an environment stale; whether nothing stays."""
+        workspace, name = self.workspace, environment.name
+        channels = tuple(channel_url(c) for c in workspace.environment_channels(environment))
+        if channels != locked.channels:
+            return (
+                f"environment {name} is locked from {', '.join(locked.channels) or 'no channel'}; "
+                f"the manifest says {', '.join(channels) or 'none'}",
+                channels[: len(locked.channels)] != locked.channels,
+            )
+        if problem := self.row_problem(environment, locked, platforms):
+            return problem
+        features = [workspace.features[f] for f in environment.features]
+        strategy = STRATEGY[workspace.solve_strategy(features)]
+        priority = workspace.channel_priority(features) or "strict"
+        for key, wanted, default in (
+            ("strategy", strategy, "highest"),
+            ("channel-priority", priority, "strict"),
+        ):
+            if (have := locked.options.get(key, default)) != wanted:
+                return f"{name}: solved with {key} {have}; the manifest says {wanted}", True
+        return self.newer_problem(environment, locked)
+
+    def row_problem(
+        self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
+    ) -> tuple[str, bool] | None:
+        """Return which platform of the lock is none of the environment's, or another machine."""
+        subdirs = {p.subdir for p in platforms}
+        named = {p.name: p for p in platforms}
+        rows = [row for row in self.lock.layout.platforms if row.name in locked.rows]
+        for row in rows:
+            name = self.lock.name(row)
+            if row.subdir not in subdirs and name not in named:
+                return f"{environment.name}: {name} is locked, but not one of its platforms", False
+        for row in rows:
+            platform = named.get(self.lock.name(row))
+            identity = platform_identity(row.subdir, row.virtual_packages)
+            if platform and platform.identity != identity:
+                return f"{environment.name}: {platform.name} is locked as another machine", True
+        return None
+
+    def newer_problem(
+        self, environment: Environment, locked: LockedEnvironment
+    ) -> tuple[str, bool] | None:
+        """Return why packages of an environment are newer than exclude-newer allows."""
+        general, channels, packages = cutoffs(self.workspace, environment, self.now)
+        if general is None and not channels and not packages:
+            return None
+        for url in dict.fromkeys(
+            u for row in locked.rows.values() for kind, u in row if kind == "conda"
+        ):
+            package = self.lock.layout.package(url)
+            channel = next((c for c in channels if url.startswith(c)), "")
+            limit = packages.get(package.name, channels.get(channel, general))
+            stamp = package.fields.get("timestamp", "")
+            if limit and stamp.isdigit() and int(stamp) > limit.timestamp() * 1000:
+                return (
+                    f"{environment.name}: {package.name} is newer than exclude-newer allows",
+                    True,
+                )
+        return None
+
+    def platform_problems(self, environment: Environment, platform: Platform) -> Iterator[str]:
+        urls = self.lock.urls(environment.name, platform) or ()
+        packages = self.lock.packages(environment.name, platform) or ()
+        wanted = self.workspace.pypi(environment, platform)
+        self.pypi += sum(kind == "pypi" for kind, _ in urls)
+        specs = self.workspace.requirements(environment, platform)
+        if not urls and not specs and not wanted:
+            return
+        if not urls and self.lock.urls(environment.name, platform) is None:
+            yield "not locked"
+            return
+        if any(kind not in ("conda", "pypi") for kind, _ in urls):
+            yield "a package that is built from source is locked"
+            return
+        if wanted and any(not package.has_purls for package in packages):
+            yield "its packages do not say what they provide of PyPI (purls)"
+        if not wanted and any(kind == "pypi" for kind, _ in urls):
+            yield "packages from PyPI are locked, but nothing asks for any"
+        constraints = self.workspace.constraints(environment, platform)
+        yield from self.matcher.problems(platform, packages, specs, constraints)
+
+    def spread_over_groups(self) -> None:
+        """Where one environment of a solve group is outdated, all of the group are."""
+        for environment in self.workspace.environments:
+            others = self.workspace.group(environment)
+            stale = {p for name, p in self.found.outdated if name in {e.name for e in others}}
+            platforms = {p.name for p in self.workspace.environment_platforms(environment)}
+            self.found.outdated |= {(environment.name, p) for p in stale & platforms}
+
+    def inconsistent_groups(self) -> None:
+        """Find packages that two environments of a solve group have in different builds."""
+        for name in dict.fromkeys(e.solve_group for e in self.workspace.environments):
+            members = [e for e in self.workspace.environments if e.solve_group == name]
+            if name is None or len(members) < 2:
+                continue
+            for platform in self.workspace.platforms:
+                listed = [e for e in members if platform in self.workspace.environment_platforms(e)]
+                self.inconsistent(name, platform, listed)
+
+    def inconsistent(self, group: str, platform: Platform, members: list[Environment]) -> None:
+        have: dict[str, str] = {}
+        for environment in members:
+            if (environment.name, platform.name) in self.found.outdated:
+                return
+            for kind, url in self.lock.urls(environment.name, platform) or ():
+                if kind != "conda":
+                    continue
+                name = self.lock.layout.package(url).name
+                if have.setdefault(name, url) != url:
+                    self.found.problems.append(
+                        f"{name} differs inside solve group {group} on {platform.name}"
+                    )
+                    self.found.outdated |= {(e.name, platform.name) for e in members}
+                    return
+
+
+def cutoffs(
+    workspace: Workspace, environment: Environment, now: datetime
+) -> tuple[datetime | None, dict[str, datetime], dict[str, datetime]]:
+    """Return the moments of exclude-newer: for all, by channel, by package."""
+    general = cutoff(workspace.exclude_newer, now) if workspace.exclude_newer else None
+    channels = {
+        slash(channel_url(entry.name)): cutoff(entry.exclude_newer, now)
+        for entry in workspace.environment_channel_entries(environment)
+        if entry.exclude_newer
+    }
+    packages = {n.lower(): cutoff(text, now) for n, text in workspace.exclude_newer_packages}
+    return general, channels, packages
+
+
+def hosts(packages: Iterable[Package], channels: tuple[str, ...]) -> list[str]:
+    """Return the packages that come from none of `channels`: worth a note, not a difference."""
+    return [p.name for p in packages if not p.url.startswith(channels)]

@@ -1,0 +1,106 @@
+"""Say why there is no lock, for people: the same words whichever engine tried (pure)."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pixi_scaffold.errors import ChannelError, LockError
+from pixi_scaffold.workspace import Workspace, mentions
+
+_MISSING = re.compile(r"No candidates were found for ([\w.-]+) ?(.*?)\.?$", re.MULTILINE)
+_NAMED = re.compile(r"^(?:Cannot solve the request because of: |[│ ]*[├└]─ )?([\w.-]+) (\S+)")
+_CONSTRAINT = re.compile(r"the constraint ([\w.-]+) ")
+_NETWORK = re.compile(
+    r"error sending request|coalesced request|[Cc]onnection (refused|reset)|timed out|dns error"
+    r"|failed to lookup|tls handshake|operation was canceled"
+)
+LINES = 24
+"""What is shown of a solver's explanation."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSolve:
+    """A solve without a solution: for whom, on which platform, and the solver's words."""
+
+    environments: str
+    platform: str
+    why: str
+
+
+def unsolvable(
+    workspace: Workspace,
+    failures: Sequence[FailedSolve],
+    known: Iterable[str] = (),
+    output: str = "",
+) -> LockError:
+    """Return the error for solves without a solution.
+
+    known: the names that the channels have. output: what another program said, put underneath.
+    """
+    names = {name.lower() for name in known}
+    missing: dict[str, dict[str, None]] = {}
+    others: dict[str, dict[str, None]] = {}
+    for failure in failures:
+        found = _MISSING.search(failure.why)
+        if found and (not names or found[1].lower() not in names):
+            missing.setdefault(found[1].lower(), {})[failure.platform] = None
+        else:
+            place = f"{failure.environments} on {failure.platform}"
+            others.setdefault(failure.why, {})[place] = None
+    channels = " and ".join(workspace.channels) or "no channel"
+    lines = ["no lock was written"]
+    culprits = []
+    for name, platforms in missing.items():
+        near = difflib.get_close_matches(name, names, 3, 0.7)
+        meant = f": {' or '.join(near)}?" if near else ""
+        lines.append(f"no package {name} in {channels}{meant} (on {', '.join(platforms)})")
+        culprits.append(name)
+    for why, places in others.items():
+        lines.append(f"the solver found no solution for {', '.join(places)}:")
+        lines += [f"  {line}" for line in _short(why)]
+        culprits += _culprits(why)
+    if output:
+        lines += ["what Pixi said:", *(f"  {line}" for line in _short(output))]
+    return LockError("\n".join(lines), _line_to_change(workspace, culprits))
+
+
+def _short(text: str) -> list[str]:
+    lines = text.strip().splitlines()
+    if len(lines) <= LINES:
+        return lines
+    return [*lines[:LINES], f"... and {len(lines) - LINES} more lines like these"]
+
+
+def _culprits(why: str) -> list[str]:
+    """Return the packages that an explanation is about, the most likely culprit first."""
+    constrained = _CONSTRAINT.findall(why)
+    named = []
+    for line in why.splitlines():
+        if not line.startswith(("│", " ")) and (found := _NAMED.match(line)):
+            named.append((found[2] == "*", found[1]))
+    missing = [found[1] for found in _MISSING.finditer(why)]
+    return list(dict.fromkeys([*missing, *constrained, *(name for _, name in sorted(named))]))
+
+
+def _line_to_change(workspace: Workspace, culprits: Iterable[str]) -> str:
+    for name in culprits:
+        for number, line in mentions(workspace.manifest, name):
+            return f"change line {number} of {workspace.manifest.name}: {line}"
+    return f"loosen a requirement in {workspace.manifest}"
+
+
+def unreachable_error(why: str, prove: str, output: str = "") -> ChannelError:
+    """Return the error for a channel that does not answer; `prove` trains without it."""
+    said = "".join(f"\n  {line}" for line in _short(output))
+    return ChannelError(
+        f"the channel does not answer: {why}" + (f"\nwhat Pixi said:{said}" if said else ""),
+        f"check the network, then again; to train meanwhile: {prove}",
+    )
+
+
+def blames_network(text: str) -> bool:
+    """Whether a program's output is about a network that fails."""
+    return bool(_NETWORK.search(text))

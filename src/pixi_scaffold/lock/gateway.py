@@ -1,0 +1,49 @@
+"""Where repodata comes from and is kept: the places that Pixi's configuration names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from pixi_scaffold.errors import LockError
+
+if TYPE_CHECKING:
+    from rattler import Config, Gateway
+
+
+def config() -> Config:
+    """Return what the configuration files of Pixi say; raises LockError when one is broken."""
+    from rattler import Config
+
+    try:
+        return Config.load_from_default_locations("pixi")
+    except Exception as error:  # several kinds, no common base
+        raise LockError(
+            f"the Pixi configuration cannot be used: {error}",
+            "correct it, see: pixi config list",
+        ) from error
+
+
+def cache_folder() -> Path:
+    """Return the cache that Pixi uses, with its `repodata` and `pkgs`.
+
+    PIXI_CACHE_DIR, then RATTLER_CACHE_DIR, then the default (crates/pixi_config, get_cache_dir).
+    """
+    for name in ("PIXI_CACHE_DIR", "RATTLER_CACHE_DIR"):
+        if value := os.environ.get(name):
+            return Path(value)
+    pixi = Path(platformdirs.user_cache_path()) / "pixi"
+    return pixi if pixi.is_dir() else Path(platformdirs.user_cache_path()) / "rattler" / "cache"
+
+
+def gateway() -> Gateway:
+    """Return the source of repodata, set up by the files that Pixi reads.
+
+    Mirrors, proxies, TLS and credentials; raises LockError when one of the files is broken.
+    """
+    from rattler import Gateway
+
+    return Gateway.from_config(config(), cache_dir=cache_folder() / "repodata")

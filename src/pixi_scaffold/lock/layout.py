@@ -1,0 +1,286 @@
+"""A lock file as text: the layout in which Pixi writes format 6 and 7, read line by line (pure).
+
+A YAML reader needs seconds and a gigabyte for the large ones. What does not look as expected raises
+LayoutError, and the library then reads the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+_HEAD = re.compile(r"version:\s*(\d+)\s*\n")
+_PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
+_ROW = re.compile(r"      - (conda|pypi|conda_source|source): (\S.*)")
+_SCALAR = re.compile(r"[^\s'\"&*!|>%@`{\[#,?:-][^'\"#\\]*|__\S*")
+
+
+class LayoutError(ValueError):
+    """The text is not laid out as Pixi does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformRow:
+    """A platform as a lock names it. virtual_packages: as written, such as `__cuda=12.0`."""
+
+    name: str
+    subdir: str
+    virtual_packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockedEnvironment:
+    """One environment of a lock.
+
+    channels: URLs with a slash at the end, by priority. options: solve options that are written.
+    rows: (kind, URL) of each package by the platform's name in the lock.
+    """
+
+    channels: tuple[str, ...]
+    options: Mapping[str, str]
+    rows: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a lock says of one conda package, as far as a comparison needs it."""
+
+    url: str
+    name: str
+    version: str
+    build: str
+    build_number: int
+    depends: tuple[str, ...]
+    constrains: tuple[str, ...]
+    extra_depends: Mapping[str, tuple[str, ...]]
+    fields: Mapping[str, str]
+    """Every other key with one value, such as sha256, timestamp and license."""
+
+    @property
+    def has_purls(self) -> bool:
+        """Whether it says which packages of PyPI it provides, be it none."""
+        return "purls" in self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The parts of a lock's text. blocks: where in the text each package stands, by URL."""
+
+    text: str
+    format: int
+    platforms: tuple[PlatformRow, ...]
+    environments: Mapping[str, LockedEnvironment]
+    blocks: Mapping[str, tuple[int, int]]
+
+    def block(self, url: str) -> str:
+        """Return the lines of one package, the last line end included."""
+        start, end = self.blocks[url]
+        return self.text[start:end]
+
+    def package(self, url: str) -> Package:
+        """Return what the lock says of a conda package; raises LayoutError."""
+        return read_package(url, self.block(url))
+
+
+def read_layout(text: str) -> Layout:
+    """Take the text of a lock of format 6 or 7 apart; raises LayoutError."""
+    head = _HEAD.match(text)
+    if not head or int(head[1]) not in (6, 7):
+        raise LayoutError("no format 6 or 7")
+    start = text.find("\npackages:")
+    if start < 0:
+        raise LayoutError("no packages")
+    lines = text[head.end() : start].split("\n")
+    split = lines.index("environments:") if "environments:" in lines else -1
+    if split < 0 and "environments: {}" not in lines:
+        raise LayoutError("no environments")
+    environments = dict(_environments(lines[split + 1 :])) if split >= 0 else {}
+    platforms = tuple(_platforms(lines[:split] if split >= 0 else []))
+    if int(head[1]) == 6:
+        names = {name for e in environments.values() for name in e.rows}
+        platforms = tuple(PlatformRow(name, name) for name in sorted(names))
+    blocks = dict(_blocks(text, start + 1))
+    for environment in environments.values():
+        for row in environment.rows.values():
+            if any(url not in blocks for _, url in row):
+                raise LayoutError("a row names a package that is not there")
+    return Layout(text, int(head[1]), platforms, environments, blocks)
+
+
+def _platforms(lines: list[str]) -> Iterator[PlatformRow]:
+    name, subdir = "", ""
+    packages: list[str] = []
+    for line in [*lines[1:], "- name: "]:
+        _, _, value = line.strip().partition(": ")
+        if line.startswith("- name: "):
+            if name:
+                yield PlatformRow(name, subdir or name, tuple(packages))
+            name, subdir, packages = _plain(value) if value else "", "", []
+        elif line.startswith("  subdir: "):
+            subdir = _plain(value)
+        elif line.startswith("  - "):
+            packages.append(_plain(line[4:]))
+        elif line != "  virtual-packages:" and line:
+            raise LayoutError(line)
+    if lines and lines[0] not in ("platforms:", "platforms: []"):
+        raise LayoutError(lines[0])
+
+
+def _environments(lines: list[str]) -> Iterator[tuple[str, LockedEnvironment]]:
+    reading: _EnvironmentLines | None = None
+    for line in lines:
+        if line.startswith("  ") and not line.startswith("   "):
+            if reading:
+                yield reading.done()
+            reading = _EnvironmentLines(_plain(line[2:].removesuffix(":")))
+        elif reading is None:
+            raise LayoutError(line)
+        else:
+            reading.take(line)
+    if reading:
+        yield reading.done()
+
+
+class _EnvironmentLines:
+    """Takes the lines of one environment."""
+
+    parts = ("channels", "options", "packages", "indexes", "find-links")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.part = ""
+        self.row: list[tuple[str, str]] | None = None
+        self.channels: list[str] = []
+        self.options: dict[str, str] = {}
+        self.rows: dict[str, list[tuple[str, str]]] = {}
+
+    def done(self) -> tuple[str, LockedEnvironment]:
+        rows = {name: tuple(row) for name, row in self.rows.items()}
+        return self.name, LockedEnvironment(tuple(self.channels), self.options, rows)
+
+    def take(self, line: str) -> None:
+        if line.startswith("      - "):
+            found = _ROW.fullmatch(line)
+            if not found or self.row is None:
+                raise LayoutError(line)
+            self.row.append((found[1], found[2]))
+        elif line.startswith("      "):
+            self.inner(line[6:])
+        elif line.startswith("    - "):
+            self.entry(line[6:])
+        elif line.startswith("    "):
+            self.part, _, value = line[4:].partition(":")
+            self.row = None
+            if self.part not in self.parts or value.strip() not in ("", "{}", "[]"):
+                raise LayoutError(line)
+        else:
+            raise LayoutError(line)
+
+    def inner(self, text: str) -> None:
+        key, separator, value = text.partition(":")
+        if self.part == "options" and separator:
+            self.options[key] = _plain(value.strip())
+        elif self.part == "packages" and separator and value in ("", " []"):
+            self.row = self.rows.setdefault(_plain(key), [])
+        else:
+            raise LayoutError(text)
+
+    def entry(self, text: str) -> None:
+        if self.part == "channels":
+            kind, _, value = text.partition(": ")
+            if kind != "url":
+                raise LayoutError(text)
+            self.channels.append(slash(_plain(value)))
+        elif self.part not in ("indexes", "find-links"):
+            raise LayoutError(text)
+
+
+def _blocks(text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    before: tuple[str, int] | None = None
+    for found in _PACKAGE.finditer(text, start):
+        if before:
+            yield before[0], (before[1], found.start())
+        before = found[2], found.start()
+    if before:
+        yield before[0], (before[1], len(text))
+
+
+def _plain(text: str) -> str:
+    """Return a scalar of YAML; raises LayoutError for what is not one."""
+    if _SCALAR.fullmatch(text):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LayoutError(text) from error
+    if not isinstance(value, str):
+        raise LayoutError(text)
+    return value
+
+
+def read_package(url: str, block: str) -> Package:
+    """Return what a block says; raises LayoutError."""
+    fields: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    key = ""
+    for line in block.split("\n")[1:]:
+        if line.startswith("  - "):
+            lists.setdefault(key, []).append(line[4:])
+        elif line[:2] == "  " and line[2:3] not in (" ", ""):
+            key, _, value = line[2:].partition(":")
+            fields[key] = value.strip()
+        elif line and not line.startswith("   "):
+            raise LayoutError(line)
+    extra = fields.get("extra_depends") is not None
+    name, version, build = _from_name(url)
+    return Package(
+        url,
+        _field(fields, "name", name).lower(),
+        _field(fields, "version", version),
+        _field(fields, "build", build),
+        int(fields.get("build_number") or _build_number(build)),
+        tuple(map(_text, lists.get("depends", ()))),
+        tuple(map(_text, lists.get("constrains", ()))),
+        _extra(block) if extra else {},
+        fields,
+    )
+
+
+def _text(value: str) -> str:
+    """Return an entry of a list, of which only a quote in front matters here."""
+    return value if value[:1] not in ("'", '"') else _plain(value)
+
+
+def _field(fields: Mapping[str, str], key: str, default: str) -> str:
+    value = fields.get(key)
+    return default if value is None else _text(value)
+
+
+def _extra(block: str) -> dict[str, tuple[str, ...]]:
+    try:
+        [data] = yaml.safe_load(block)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise LayoutError("a package that cannot be read") from error
+    found: dict[str, Any] = data.get("extra_depends") or {}
+    return {str(name): tuple(map(str, entries)) for name, entries in found.items()}
+
+
+def _from_name(url: str) -> tuple[str, str, str]:
+    """Return name, version and build as the name of an archive has them."""
+    stem = url.rsplit("/", 1)[-1].removesuffix(".conda").removesuffix(".tar.bz2")
+    parts = stem.rsplit("-", 2)
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else (stem, "", "")
+
+
+def _build_number(build: str) -> str:
+    digits = re.search(r"(?:^|_)(\d+)$", build)
+    return digits[1] if digits else "0"
+
+
+def slash(url: str) -> str:
+    """Return a channel's URL with one slash at the end."""
+    return url if url.endswith("/") else url + "/"

@@ -1,0 +1,105 @@
+"""What a manifest requires, as the library takes it; what only Pixi can lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pixi_scaffold.errors import LockError, UnsupportedError
+from pixi_scaffold.system import which
+from pixi_scaffold.workspace import Platform, Requirement, VirtualPackage, Workspace
+
+if TYPE_CHECKING:
+    from rattler import MatchSpec, PackageRecord
+
+
+def check_specs(workspace: Workspace) -> None:
+    """Raise LockError naming the first requirement that the library cannot read."""
+    for environment in workspace.environments:
+        for platform in workspace.environment_platforms(environment):
+            wanted = workspace.requirements(environment, platform)
+            for spec in (*wanted, *workspace.constraints(environment, platform)):
+                if _is_plain(spec):
+                    continue
+                try:
+                    match_spec(spec)
+                except Exception as error:  # several kinds, no common base
+                    raise LockError(
+                        f"{environment.name} on {platform.name}: {spec} is not a valid "
+                        f"requirement: {error}",
+                        f"correct it in {workspace.manifest}",
+                    ) from error
+
+
+def _is_plain(requirement: Requirement) -> bool:
+    """Whether it has a version only, which was checked when the manifest was read."""
+    return all(key == "version" for key, _ in requirement.fields)
+
+
+def match_spec(requirement: Requirement) -> MatchSpec:
+    """Return a requirement as the library's spec."""
+    from rattler import MatchSpec
+
+    return MatchSpec(str(requirement))
+
+
+def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:
+    """Return a virtual package as a record that a match spec can be held against."""
+    from rattler import BuildString, PackageRecord
+
+    version, build = package.for_solver
+    return PackageRecord(
+        name=package.name,
+        version=version,
+        build=BuildString(build),
+        build_number=0,
+        subdir=subdir,
+        arch=None,
+        platform=None,
+    )
+
+
+def refuse_sources(workspace: Workspace) -> None:
+    """Raise UnsupportedError naming what in the manifest only Pixi can judge."""
+    _refuse(workspace, workspace.unsupported, "judge")
+
+
+def refuse_unsupported(workspace: Workspace) -> None:
+    """Raise UnsupportedError naming everything in the manifest that only Pixi can lock."""
+    pypi = {
+        f"{name} (PyPI)"
+        for environment in workspace.environments
+        for platform in workspace.environment_platforms(environment)
+        for name in workspace.pypi(environment, platform)
+    }
+    channels = [
+        f"channel {entry.name}: exclude-newer"
+        for environment in workspace.environments
+        for entry in workspace.environment_channel_entries(environment)
+        if entry.exclude_newer
+    ]
+    packages = [f"exclude-newer.{name}" for name, _ in workspace.exclude_newer_packages]
+    names = (*workspace.unsupported, *dict.fromkeys(channels), *packages, *sorted(pypi))
+    _refuse(workspace, names, "lock")
+
+
+def _refuse(workspace: Workspace, names: Iterable[str], verb: str) -> None:
+    listed = list(names)
+    if listed:
+        lines = "\n".join(f"  {name}" for name in listed[:20])
+        more = f"\n  and {len(listed) - 20} more" if len(listed) > 20 else ""
+        command = "pixi lock --check --dry-run" if verb == "judge" else "pixi lock"
+        raise UnsupportedError(
+            f"{workspace.manifest} uses what only Pixi itself can {verb}:\n{lines}{more}",
+            pixi_command(command),
+        )
+
+
+def pixi_command(command: str) -> str:
+    """Return a command of Pixi's as a hint, which says how to get Pixi where it is not."""
+    return command if which("pixi") else f"install Pixi (https://pixi.sh), then: {command}"
+
+
+def platform_records(platform: Platform) -> dict[str, PackageRecord]:
+    """Return the virtual packages of a platform as records, by name."""
+    return {p.name: virtual_record(p, platform.subdir) for p in platform.virtual_packages}

@@ -1,0 +1,234 @@
+"""Read one entry of a manifest: a platform, a channel, a requirement, a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.workspace.grammar import GrammarError, Key, shown
+from pixi_scaffold.workspace.model import ChannelEntry, Requirement, Task
+from pixi_scaffold.workspace.platform import Platform, VirtualPackage, derived_name
+from pixi_scaffold.workspace.values import (
+    SUBDIR,
+    BadValueError,
+    check_archspec,
+    check_platform_name,
+    check_version,
+    version_spec,
+)
+
+_VIRTUAL_KEYS = {
+    "archspec": "__archspec", "glibc": "__glibc", "linux": "__linux", "macos": "__osx",
+    "osx": "__osx", "windows": "__win",
+}  # fmt: skip  # in the order in which Pixi writes them (toml/platform.rs)
+_SPEC_KEYS = {
+    "version": "version", "build": "build", "build-number": "build_number", "channel": "channel",
+    "md5": "md5", "sha256": "sha256", "license": "license", "subdir": "subdir",
+    "extras": "extras", "flags": "flags", "when": "when",
+}  # fmt: skip
+_IGNORED = ("file-name", "license-family")
+"""What neither Pixi's solver nor its comparison looks at."""
+_GIT_KEYS = ("branch", "rev", "tag", "lfs")
+_ARCHIVE = (".conda", ".tar.bz2")
+
+
+def read_platform(entry: Any, key: Key) -> Platform:
+    """Return a platform as the workspace lists it; raises GrammarError."""
+    if isinstance(entry, str):
+        if not SUBDIR.fullmatch(entry):
+            raise GrammarError(key, f"{entry!r} is not a conda platform such as linux-64")
+        return Platform(entry, entry)
+    subdir = entry.get("platform", entry.get("name"))
+    if subdir is None:
+        raise GrammarError(key, "an entry needs platform, such as linux-64")
+    if not SUBDIR.fullmatch(subdir):
+        raise GrammarError(key, f"{subdir!r} is not a conda platform such as linux-64")
+    declared = tuple(_virtual_packages(entry, key))
+    name = entry.get("name", derived_name(subdir, declared))
+    try:
+        check_platform_name(name)
+    except BadValueError as error:
+        raise GrammarError(key, f"{name!r} is not {error}") from error
+    if name == subdir and declared:
+        raise GrammarError(
+            key, f"{name!r} declares virtual packages: give it a name of its own, or drop them"
+        )
+    return Platform(name, subdir, declared)
+
+
+def _virtual_packages(entry: Mapping[str, Any], key: Key) -> Iterator[VirtualPackage]:
+    cuda = entry.get("cuda")
+    names = []
+    if isinstance(cuda, dict):
+        yield VirtualPackage("__cuda", cuda["driver"])
+        names.append("__cuda")
+        if "arch" in cuda:
+            yield VirtualPackage("__cuda_arch", cuda["arch"])
+            names.append("__cuda_arch")
+    elif cuda is not None:
+        yield VirtualPackage("__cuda", cuda)
+        names.append("__cuda")
+    for friendly, name in _VIRTUAL_KEYS.items():
+        if friendly in entry:
+            if name in names:
+                raise GrammarError(key, "osx and macos are the same; set one of them")
+            names.append(name)
+            value = entry[friendly]
+            yield VirtualPackage(name, *(("0", value) if friendly == "archspec" else (value,)))
+    for raw in sorted(k for k in entry if k.startswith("__")):
+        if raw.lower() in names:
+            raise GrammarError(key, f"{raw} is declared twice")
+        version, _, build = entry[raw].partition("=")
+        try:
+            check_version(version)
+            if raw == "__archspec" and build not in ("", "0"):
+                check_archspec(build)
+        except BadValueError as error:
+            raise GrammarError((*key, raw), f"{entry[raw]!r} is not {error}") from error
+        names.append(raw.lower())
+        yield VirtualPackage(raw.lower(), version, build)
+    if "__cuda_arch" in names and "__cuda" not in names:
+        raise GrammarError(key, "__cuda_arch needs __cuda beside it")
+
+
+def read_channel_entry(entry: Any, root: Path) -> ChannelEntry:
+    """Return a channel; a folder is seen from `root`. Raises GrammarError."""
+    table: Mapping[str, Any] = {"channel": entry} if isinstance(entry, str) else entry
+    name = table["channel"]
+    if name.startswith(("./", "../", "/", "~")):
+        try:
+            name = (root / Path(name).expanduser()).resolve().as_uri()
+        except (RuntimeError, ValueError) as error:
+            raise GrammarError(
+                ("workspace", "channels"), f"{name!r} is no folder: {error}"
+            ) from error
+    return ChannelEntry(name, table.get("priority", 0), table.get("exclude-newer", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequirement:
+    """A requirement as read. unsupported: the keys that only Pixi can follow."""
+
+    requirement: Requirement
+    ambiguous: bool = False
+    unsupported: tuple[str, ...] = ()
+
+
+def read_requirement(
+    name: str, spec: Any, key: Key, pool: Mapping[str, Any], *, builds: bool
+) -> ReadRequirement:
+    """Return one entry of a table of dependencies.
+
+    pool: [workspace.dependencies]. builds: whether packages may be built from source here.
+    Raises GrammarError.
+    """
+    if isinstance(spec, dict) and "workspace" in spec:
+        spec = _inherited(name, spec, key, pool)
+    table = {"version": spec} if isinstance(spec, str) else spec
+    _check_together(table, key, builds=builds)
+    fields, unsupported, ambiguous = [], [], False
+    for one, value in table.items():
+        if one == "version":
+            text, ambiguous = version_spec(value)
+            fields.append((one, text))
+        elif one in _SPEC_KEYS and not isinstance(value, dict):
+            text = f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+            fields.append((_SPEC_KEYS[one], text))
+        elif one not in _IGNORED:
+            unsupported.append(one)
+    return ReadRequirement(Requirement(name.lower(), tuple(fields)), ambiguous, tuple(unsupported))
+
+
+def _inherited(name: str, spec: dict[str, Any], key: Key, pool: Mapping[str, Any]) -> Any:
+    for owned in ("version", "path", "git", "url"):
+        if owned in spec:
+            raise GrammarError(key, f"{owned} does not go with workspace = true")
+    if name.lower() not in pool:
+        raise GrammarError(key, "it is not in [workspace.dependencies]")
+    shared = pool[name.lower()]
+    own = {k: v for k, v in spec.items() if k != "workspace"}
+    if not own:
+        return shared
+    return ({"version": shared} if isinstance(shared, str) else shared) | own
+
+
+def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None:
+    """Raise GrammarError where keys of a spec do not go together (pixi_spec, toml.rs)."""
+    places = [one for one in ("url", "git", "path") if one in table]
+    if len(places) > 1:
+        raise GrammarError(key, f"only one of {', '.join(places)}")
+    _check_git(table, key)
+    if not places:
+        if not set(table) - {"license-family", "subdirectory", "package"}:
+            raise GrammarError(key, f"found {shown(dict(table))}: say a version, or * for any")
+        return
+    if odd := [k for k in ("channel", "file-name", "license-family") if k in table]:
+        raise GrammarError(key, f"{odd[0]} does not go with {places[0]}")
+    if places[0] != "git" and table[places[0]].endswith(_ARCHIVE):
+        if odd := [k for k in table if k not in (places[0], "md5", "sha256")]:
+            raise GrammarError(key, f"{odd[0]} does not go with the archive of one package")
+    elif "constraints" in key or not builds:
+        raise GrammarError(
+            key,
+            "a package that is built from source is no constraint"
+            if "constraints" in key
+            else 'a package that is built from source needs preview = ["pixi-build"]',
+        )
+
+
+def _check_git(table: Mapping[str, Any], key: Key) -> None:
+    if "git" not in table and (alone := [k for k in _GIT_KEYS if k in table]):
+        raise GrammarError(key, f"{alone[0]} goes only with git")
+    if len([k for k in ("branch", "rev", "tag") if k in table]) > 1:
+        raise GrammarError(key, "only one of branch, rev, tag")
+
+
+def read_pypi_names(table: Mapping[str, Any], key: Key) -> tuple[str, ...]:
+    """Return the packages that a table asks PyPI for; raises GrammarError."""
+    for name, spec in table.items():
+        if isinstance(spec, str):
+            continue
+        places = [one for one in ("url", "path", "git", "index") if one in spec]
+        if len(places) > 1:
+            raise GrammarError((*key, name), f"only one of {', '.join(places)}")
+        if "version" in spec and places and places != ["index"]:
+            raise GrammarError((*key, name), f"version does not go with {places[0]}")
+        _check_git(spec, (*key, name))
+    return tuple(table)
+
+
+def read_task(name: str, value: Any, key: Key) -> Task:
+    """Return a task; raises GrammarError."""
+    if isinstance(value, str):
+        return Task(name, value)
+    if isinstance(value, list):  # an alias: a list of other tasks
+        return Task(name, "", depends_on=tuple(one["task"] for one in value))
+    _check_arguments(value.get("args", []), (*key, "args"))
+    cmd = value.get("cmd", "")
+    if "depends-on" in value and "depends_on" in value:
+        raise GrammarError((*key, "depends_on"), "unknown key beside depends-on, its newer name")
+    depends = value.get("depends-on", value.get("depends_on", []))
+    others = [depends] if isinstance(depends, str) else depends
+    return Task(
+        name,
+        cmd if isinstance(cmd, str) else " ".join(cmd),
+        cwd=value.get("cwd", ""),
+        env=tuple(value.get("env", {}).items()),
+        description=value.get("description", ""),
+        depends_on=tuple(one if isinstance(one, str) else one["task"] for one in others),
+        unsupported=tuple(k for k in value if k in ("args", "clean-env", "default-environment")),
+    )
+
+
+def _check_arguments(arguments: list[Any], key: Key) -> None:
+    optional = False
+    for argument in arguments:
+        table = {"arg": argument} if isinstance(argument, str) else argument
+        default, choices = table.get("default"), table.get("choices")
+        if default is not None and choices is not None and default not in choices:
+            raise GrammarError(key, f"the default {default!r} is not one of {', '.join(choices)}")
+        optional = optional or default is not None
+        if optional and default is None:
+            raise GrammarError(key, f"{table['arg']} needs a default, as one before it has one")

@@ -1,0 +1,59 @@
+"""Where a key of a TOML text stands: the line, for a message."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+_HEADER = re.compile(rf"\s*\[\s*({_KEYS})\s*\]\s*(#.*)?")
+_ENTRY = re.compile(rf"\s*({_KEYS})\s*=")
+
+
+def line_of(text: str, key: tuple[str, ...]) -> int | None:
+    """Return the line (from 1) that defines `key`, or the innermost table around it.
+
+    None when no part of it is in the text.
+    """
+    best, found = 0, None
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            table = here = _split(header[1])
+        elif entry := _ENTRY.match(line):
+            here = (*table, *_split(entry[1]))
+        else:
+            continue
+        if best < len(here) and key[: len(here)] == here:
+            best, found = len(here), number
+    return found
+
+
+def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, its text) wherever a manifest requires or constrains `package`."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            table = _split(header[1])
+        elif entry := _ENTRY.match(line):
+            *path, name = (*table, *_split(entry[1]))
+            of_packages = any(p.endswith("dependencies") or p == "constraints" for p in path)
+            if name.lower() == package and of_packages:
+                yield number, line.strip()
+
+
+def _split(keys: str) -> tuple[str, ...]:
+    """Return the parts of a dotted key."""
+    try:
+        table: Any = tomllib.loads(f"{keys} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    parts = []
+    while isinstance(table, dict):
+        [(name, table)] = table.items()
+        parts.append(name)
+    return tuple(parts)

@@ -1,0 +1,123 @@
+"""pyproject.toml as a manifest: [tool.pixi], with what [project] and the groups add to it (pure).
+
+crates/pixi_manifest/src/pyproject.rs.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pixi_scaffold.workspace.grammar import GrammarError, Key
+from pixi_scaffold.workspace.values import BadValueError, version_spec
+
+TOOL: Key = ("tool", "pixi")
+"""Where pyproject.toml keeps the manifest."""
+
+
+def has_workspace(text: str) -> bool:
+    """Whether a pyproject.toml holds a Pixi workspace; one that cannot be read may."""
+    try:
+        return bool(_table(tomllib.loads(text), *TOOL))
+    except tomllib.TOMLDecodeError:
+        return "[tool.pixi" in text
+
+
+def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the manifest that a pyproject.toml amounts to, and the features that it implies.
+
+    Extras and dependency groups are features with PyPI packages. Raises GrammarError.
+    """
+    if not isinstance(_table(document, "tool").get("pixi"), dict):
+        raise GrammarError((), "it has no [tool.pixi] table")
+    pixi = copy.deepcopy(_table(document, *TOOL))
+    project = _table(document, "project")
+    head = next((pixi[h] for h in ("workspace", "project") if isinstance(pixi.get(h), dict)), None)
+    if head is None:
+        return pixi, frozenset()
+    if isinstance(project.get("name"), str):
+        head.setdefault("name", project["name"])
+    dependencies = pixi.setdefault("dependencies", {})
+    if isinstance(dependencies, dict) and "python" not in dependencies:
+        dependencies["python"] = _python(project)
+    groups = _groups(document)
+    features = pixi.setdefault("feature", {}) if groups else {}
+    implied = frozenset(groups) - set(features)
+    for name, requirements in groups.items():
+        _add(features.setdefault(name, {}), requirements)
+    _add(pixi, _requirements(project.get("dependencies", []), ("project", "dependencies")))
+    return pixi, implied
+
+
+def _python(project: Mapping[str, Any]) -> str:
+    wanted = project.get("requires-python", "*")
+    key = ("project", "requires-python")
+    if not isinstance(wanted, str):
+        raise GrammarError(key, "expected a string")
+    try:
+        # What PEP 440 calls ==3.12 is conda's 3.12, without a warning.
+        return version_spec(re.sub(r"\s", "", wanted).removeprefix("==") or "*")[0]
+    except BadValueError as error:
+        raise GrammarError(key, f"{wanted!r} is not {error}") from error
+
+
+def _groups(document: Mapping[str, Any]) -> dict[str, list[Requirement]]:
+    """Return the requirements of each extra and dependency group, with those that one includes."""
+    found: dict[str, list[Requirement]] = {}
+    for name, entries in _table(document, "project", "optional-dependencies").items():
+        key = ("project", "optional-dependencies", name)
+        found[name] = _requirements(entries, key)
+    raw = _table(document, "dependency-groups")
+    for name in raw:
+        found.setdefault(name, []).extend(_group(name, raw, ()))
+    return found
+
+
+def _group(name: str, raw: Mapping[str, Any], inside: tuple[str, ...]) -> list[Requirement]:
+    key = ("dependency-groups", name)
+    if name in inside:
+        raise GrammarError(key, f"it includes itself: {' -> '.join((*inside, name))}")
+    entries = raw.get(name)
+    if not isinstance(entries, list):
+        raise GrammarError(key, f"there is no dependency group {name!r}")
+    found: list[Requirement] = []
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get("include-group"), str):
+            found += _group(entry["include-group"], raw, (*inside, name))
+        else:
+            found += _requirements([entry], key)
+    return found
+
+
+def _requirements(entries: Any, key: Key) -> list[Requirement]:
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise GrammarError(key, "expected a list of strings")
+    try:
+        return [Requirement(entry) for entry in entries]
+    except InvalidRequirement as error:
+        raise GrammarError(key, str(error)) from error
+
+
+def _add(table: Any, requirements: list[Requirement]) -> None:
+    """Add PyPI packages to a feature; what it says of one of them itself stays."""
+    if not isinstance(table, dict) or not requirements:
+        return
+    own = table.setdefault("pypi-dependencies", {})
+    if isinstance(own, dict):
+        named = {re.sub(r"[-_.]+", "-", name).lower() for name in own}
+        for requirement in requirements:
+            if re.sub(r"[-_.]+", "-", requirement.name).lower() not in named:
+                own.setdefault(requirement.name, "*")
+
+
+def _table(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return an inner table; empty where it is not there."""
+    found: Any = document
+    for key in keys:
+        found = found.get(key, {}) if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,262 @@
+"""Make a Workspace of the data of a manifest, which is held against the grammar first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.workspace import system
+from pixi_scaffold.workspace.entries import (
+    read_channel_entry,
+    read_platform,
+    read_pypi_names,
+    read_requirement,
+    read_task,
+)
+from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
+from pixi_scaffold.workspace.model import (
+    DEFAULT,
+    ChannelEntry,
+    Environment,
+    Feature,
+    ManifestWarning,
+    Requirement,
+    Target,
+    Task,
+    Workspace,
+)
+from pixi_scaffold.workspace.platform import Platform, loose_identity
+
+_DEPENDENCIES = ("dependencies", "host-dependencies", "build-dependencies")
+_ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
+
+
+def read_workspace(
+    document: dict[str, Any], path: Path, implied: frozenset[str] = frozenset()
+) -> Workspace:
+    """Return the workspace; `path` is the manifest's.
+
+    implied: features that nobody wrote down, so that an unused one is no mistake.
+    Raises GrammarError.
+    """
+    return _Reader(path, implied).workspace(document)
+
+
+@dataclass
+class _Reader:
+    """One reading of one manifest: collects warnings, and what only Pixi can lock."""
+
+    path: Path
+    implied: frozenset[str] = frozenset()
+    unsupported: list[str] = field(default_factory=list)
+    warnings: dict[ManifestWarning, None] = field(default_factory=dict)
+    pool: Mapping[str, Any] = field(default_factory=dict)
+    builds: bool = False
+    system: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def warn(self, kind: str, text: str) -> None:
+        self.warnings[ManifestWarning(kind, text)] = None
+
+    def workspace(self, doc: dict[str, Any]) -> Workspace:
+        head = self.check(doc)
+        table = doc[head]
+        self.pool = {name.lower(): spec for name, spec in table.get("dependencies", {}).items()}
+        platforms = self.platforms(table.get("platforms", []), (head, "platforms"))
+        features = {DEFAULT: self.feature(DEFAULT, doc, ())}
+        features[DEFAULT] = replace(
+            features[DEFAULT],
+            channel_priority=table.get("channel-priority"),
+            solve_strategy=table.get("solve-strategy"),
+        )
+        for name, own in doc.get("feature", {}).items():
+            if name == DEFAULT:
+                raise GrammarError(("feature", name), "the default feature is the top of the file")
+            features[name] = self.feature(name, own, ("feature", name))
+        environments = tuple(self.environments(doc.get("environments", {}), features))
+        self.note_unused(doc, environments)
+        self.note_dead_selectors(features, platforms)
+        asking = frozenset(name for name, wanted in self.system.items() if wanted)
+        try:
+            settled, features = system.settle(platforms, features, environments, asking)
+        except system.PlatformError as error:
+            raise GrammarError((head, "platforms"), str(error)) from error
+        self.note_twins(settled)
+        return Workspace(
+            manifest=self.path,
+            name=str(table.get("name", self.path.parent.name)),
+            channel_entries=self.channels(table["channels"]),
+            platforms=settled,
+            features=features,
+            environments=environments,
+            requires_pixi=table.get("requires-pixi", ""),
+            composed=all(p.is_bare for p in platforms),
+            exclude_newer=table.get("exclude-newer", ""),
+            exclude_newer_packages=tuple(doc.get("exclude-newer", {}).items()),
+            unsupported=tuple(dict.fromkeys(self.unsupported)),
+            warnings=tuple(self.warnings),
+        )
+
+    def check(self, doc: dict[str, Any]) -> str:
+        """Hold the document against the grammar; return the name of its head table."""
+        if "workspace" not in doc and "project" not in doc:
+            raise GrammarError((), "it has no [workspace] table")
+        check_table(doc, "manifest", (), self.path.parent)
+        head = "workspace" if "workspace" in doc else "project"
+        if "project" in doc:
+            if head == "workspace":
+                raise GrammarError(("project",), "unknown key beside [workspace], its newer name")
+            self.warn("deprecated", "[project] is called [workspace] now")
+        preview = doc[head].get("preview", [])
+        # `false` counts, too: Pixi asks only whether it is a boolean (toml/preview.rs).
+        self.builds = isinstance(preview, bool) or "pixi-build" in preview
+        if "package" in doc:
+            if not self.builds:
+                raise GrammarError(
+                    ("package",), 'allowed only with preview = ["pixi-build"] in [workspace]'
+                )
+            self.unsupported.append("package")
+        if doc[head].get("conda-pypi-map") == {}:
+            self.warn("deprecated", f"{head}.conda-pypi-map: write false in place of {{}}")
+        return head
+
+    def platforms(self, entries: list[Any], key: Key) -> tuple[Platform, ...]:
+        found = tuple(read_platform(entry, key) for entry in entries)
+        names = [p.name for p in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise GrammarError(key, f"{name} is listed twice")
+        return found
+
+    def channels(self, entries: list[Any]) -> tuple[ChannelEntry, ...]:
+        return tuple(read_channel_entry(entry, self.path.parent) for entry in entries)
+
+    def feature(self, name: str, table: Mapping[str, Any], key: Key) -> Feature:
+        targets = {"": self.target(None, table, key)}
+        for selector, value in table.get("target", {}).items():
+            # macos is another word for osx; of two tables for one selector the later one stays.
+            plain = "osx" if selector == "macos" else selector
+            targets.pop(plain, None)
+            targets[plain] = self.target(plain, value, (*key, "target", selector))
+        wanted = table.get("system-requirements", {})
+        self.system[name] = wanted
+        if wanted:
+            where = ".".join((*key, "system-requirements"))
+            self.warn("deprecated", f"[{where}] is deprecated: declare it on a platform")
+        own = name != DEFAULT  # the default feature's are the workspace's
+        return Feature(
+            name,
+            tuple(targets.values()),
+            self.channels(table["channels"]) if own and "channels" in table else None,
+            tuple(table["platforms"]) if own and "platforms" in table else None,
+            table.get("channel-priority") if own else None,
+            table.get("solve-strategy") if own else None,
+            system.requirements(wanted),
+        )
+
+    def target(self, selector: str | None, table: Mapping[str, Any], key: Key) -> Target:
+        specs: dict[str, Requirement] = {}
+        for name in _DEPENDENCIES:  # what is said for building replaces what is said for running
+            if name in table and name != "dependencies" and selector is None:
+                self.warn("deprecated", f"[{'.'.join((*key, name))}] belongs into [dependencies]")
+            for requirement in self.requirements(table.get(name, {}), (*key, name)):
+                specs[requirement.name] = requirement
+        if table.get("dev"):
+            self.unsupported.append(".".join((*key, "dev")))
+        activation = table.get("activation", {})
+        return Target(
+            selector,
+            tuple(specs.values()),
+            tuple(self.requirements(table.get("constraints", {}), (*key, "constraints"))),
+            tuple(self.tasks(table.get("tasks", {}), (*key, "tasks"))),
+            tuple(activation.get("env", {}).items()),
+            tuple(activation.get("scripts", [])),
+            read_pypi_names(table.get("pypi-dependencies", {}), (*key, "pypi-dependencies")),
+        )
+
+    def requirements(self, table: Mapping[str, Any], key: Key) -> Iterator[Requirement]:
+        for name, spec in table.items():
+            here = (*key, name)
+            found = read_requirement(name, spec, here, self.pool, builds=self.builds)
+            if found.ambiguous:
+                version = dict(found.requirement.fields)["version"]
+                self.warn(
+                    "ambiguous version",
+                    f"{'.'.join(here)}: a bare version means {version}; did you mean "
+                    f"{version.lstrip('=')}.*?",
+                )
+            self.unsupported += [".".join((*here, k)) for k in found.unsupported]
+            yield found.requirement
+
+    def tasks(self, table: Mapping[str, Any], key: Key) -> Iterator[Task]:
+        for name, value in table.items():
+            if isinstance(value, dict) and "depends_on" in value:
+                self.warn("deprecated", f"{'.'.join((*key, name))}: depends_on is depends-on now")
+            yield read_task(name, value, (*key, name))
+
+    def environments(
+        self, table: Mapping[str, Any], features: dict[str, Feature]
+    ) -> Iterator[Environment]:
+        if DEFAULT not in table:
+            yield Environment(DEFAULT, (DEFAULT,))
+        for name, entry in table.items():
+            yield self.environment(name, entry, features)
+
+    def environment(self, name: str, entry: Any, features: dict[str, Feature]) -> Environment:
+        key = ("environments", name)
+        table: dict[str, Any] = {"features": entry} if isinstance(entry, list) else entry
+        own = {k: v for k, v in table.items() if k not in _ENVIRONMENT_KEYS}
+        says_nothing = all(k in ("target", "tasks") and not value for k, value in own.items())
+        if "features" not in table and "solve-group" not in table and says_nothing:
+            raise GrammarError(key, "features is missing; write [] for none but the default one")
+        names = tuple(table.get("features", ()))
+        for feature in names:
+            if feature not in features:
+                raise GrammarError((*key, "features"), f"there is no feature {feature!r}")
+            if names.count(feature) > 1:
+                raise GrammarError((*key, "features"), f"feature {feature} is there twice")
+        plain = not table.get("no-default-feature", False)
+        inline: tuple[str, ...] = ()
+        if own:  # Pixi treats it as a hidden feature in front of the others
+            hidden = f"<environments.{name}>"
+            features[hidden] = self.feature(hidden, own, key)
+            inline = (hidden,)
+        chosen = inline + tuple(f for f in names if f != DEFAULT or not plain)
+        chosen += (DEFAULT,) if plain else ()
+        if why := system.conflict(self.system.get(f, {}) for f in chosen):
+            raise GrammarError(key, why)
+        return Environment(name, chosen, table.get("solve-group"))
+
+    def note_unused(self, doc: Mapping[str, Any], environments: tuple[Environment, ...]) -> None:
+        used = {name for environment in environments for name in environment.features}
+        for name in doc.get("feature", {}):
+            if name not in used | self.implied:
+                self.warn("unused feature", f"no environment uses the feature {name}")
+
+    def note_dead_selectors(
+        self, features: Mapping[str, Feature], platforms: tuple[Platform, ...]
+    ) -> None:
+        for feature in features.values():
+            for target in feature.targets[1:]:
+                matched = [p for p in platforms if target.matches(p)]
+                own = feature.platforms
+                if not matched or (own is not None and all(p.name not in own for p in matched)):
+                    where = "" if feature.name == DEFAULT else f"feature {feature.name}: "
+                    self.warn(
+                        "dead selector",
+                        f"{where}target {target.selector} matches none of the platforms",
+                    )
+
+    def note_twins(self, platforms: tuple[Platform, ...]) -> None:
+        """Warn of two platforms that differ only in how one version is written."""
+        seen: dict[tuple[str, tuple[str, ...]], Platform] = {}
+        for platform in platforms:
+            words = [str(p) for p in platform.virtual_packages]
+            twin = seen.setdefault(loose_identity(platform.subdir, words), platform)
+            if twin.identity != platform.identity:
+                self.warn(
+                    "twin platforms",
+                    f"{twin.name} and {platform.name} differ only in how a version is written; "
+                    "Pixi calls its own lock of both stale at once: write it alike",
+                )

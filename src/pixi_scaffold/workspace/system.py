@@ -1,0 +1,166 @@
+"""[system-requirements], which Pixi turns into platforms (pure).
+
+crates/pixi_manifest/src/toml/manifest.rs, migrate_system_requirements_to_platforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pixi_scaffold.workspace.model import Environment, Feature, compositions
+from pixi_scaffold.workspace.platform import (
+    Platform,
+    VirtualPackage,
+    derived_name,
+    united,
+)
+from pixi_scaffold.workspace.values import SUBDIR
+
+
+class PlatformError(ValueError):
+    """The platforms of the manifest do not go together; the text says why."""
+
+
+def requirements(table: Mapping[str, Any]) -> tuple[VirtualPackage, ...]:
+    """Return the virtual packages of a [system-requirements] table; archspec counts no longer."""
+    found = []
+    for key, name in (("linux", "__linux"), ("cuda", "__cuda"), ("macos", "__osx")):
+        if key in table:
+            found.append(VirtualPackage(name, table[key]))
+    if isinstance(libc := table.get("libc"), str):
+        found.append(VirtualPackage("__glibc", libc))
+    elif libc:
+        found.append(VirtualPackage(f"__{libc.get('family', 'glibc')}", libc["version"]))
+    return tuple(found)
+
+
+def _applies(package: VirtualPackage, subdir: str) -> bool:
+    family = subdir.partition("-")[0]
+    if package.name in ("__linux", "__glibc", "__musl", "__eglibc"):
+        return family == "linux"
+    if package.name == "__osx":
+        return family == "osx"
+    return package.name != "__cuda" or family != "osx"
+
+
+def settle(
+    declared: tuple[Platform, ...],
+    features: Mapping[str, Feature],
+    environments: Sequence[Environment],
+    asking: frozenset[str],
+) -> tuple[tuple[Platform, ...], dict[str, Feature]]:
+    """Return the workspace's platforms, and the features with the platforms that they use.
+
+    asking: the names of the features that have [system-requirements]. Raises PlatformError.
+    """
+    simple = all(platform.is_bare for platform in declared)
+    originals = list(declared)
+    if simple:
+        _add_referenced(originals, features.values())
+    if not asking:
+        for feature in features.values():
+            _check_references(feature, originals)
+        found, changed = originals, dict(features)
+    else:
+        if not simple:
+            raise PlatformError(
+                "[system-requirements] beside platforms with names of their own: declare what is "
+                'required on the platforms, such as { platform = "linux-64", cuda = "12.0" }'
+            )
+        found, changed = _migrated(originals, features, asking)
+    if simple:
+        _add_composed(found, changed, environments)
+    return tuple(found), changed
+
+
+def _add_referenced(platforms: list[Platform], features: Iterable[Feature]) -> None:
+    """Add each subdir that a feature names and the workspace does not list."""
+    for feature in features:
+        for name in feature.platforms or ():
+            if any(p.name == name for p in platforms):
+                continue
+            if not SUBDIR.fullmatch(name):
+                raise _undeclared(feature, name, platforms)
+            platforms.append(Platform(name, name))
+
+
+def _check_references(feature: Feature, platforms: Sequence[Platform]) -> None:
+    for name in feature.platforms or ():
+        if all(p.name != name for p in platforms):
+            raise _undeclared(feature, name, platforms)
+
+
+def _undeclared(feature: Feature, name: str, platforms: Sequence[Platform]) -> PlatformError:
+    names = ", ".join(p.name for p in platforms) or "none"
+    return PlatformError(
+        f"feature {feature.name} names the platform {name}, which is not one of the "
+        f"workspace's platforms: {names}"
+    )
+
+
+def _migrated(
+    originals: Sequence[Platform], features: Mapping[str, Feature], asking: frozenset[str]
+) -> tuple[list[Platform], dict[str, Feature]]:
+    found: list[Platform] = []
+    changed: dict[str, Feature] = {}
+
+    def add(platform: Platform) -> None:
+        if all(p.name != platform.name for p in found):
+            found.append(platform)
+
+    for name, feature in features.items():
+        changed[name] = feature
+        if name not in asking:
+            _check_references(feature, originals)
+            for wanted in feature.platforms or ():
+                add(next(p for p in originals if p.name == wanted))
+            continue
+        subdirs = [p.subdir for p in originals] if feature.platforms is None else feature.platforms
+        names = []
+        for subdir in subdirs:
+            platform = _required(subdir, feature)
+            add(platform)
+            names.append(platform.name)
+        changed[name] = replace(feature, platforms=tuple(dict.fromkeys(names)))
+    covered = {p.subdir for p in found}
+    found += [p for p in originals if p.subdir not in covered]
+    return found, changed
+
+
+def _required(subdir: str, feature: Feature) -> Platform:
+    """Return the platform that a feature's system requirements make of a subdir."""
+    declared = tuple(p for p in feature.system if _applies(p, subdir))
+    name = derived_name(subdir, declared)
+    return Platform(subdir, subdir) if name == subdir else Platform(name, subdir, declared)
+
+
+def _add_composed(
+    platforms: list[Platform], features: Mapping[str, Feature], environments: Sequence[Environment]
+) -> None:
+    """Add the platforms that environments and solve groups put together from several."""
+    groups: dict[str, dict[str, None]] = {}
+    for environment in environments:
+        if environment.solve_group is not None:
+            groups.setdefault(environment.solve_group, {}).update(
+                dict.fromkeys(environment.features)
+            )
+    declared = tuple(platforms)
+    for names in [e.features for e in environments] + [tuple(g) for g in groups.values()]:
+        for name, subdir, pinned in compositions([features[n] for n in names], declared):
+            if all(p.name != name for p in platforms):
+                packages = united(pinned) if len(pinned) > 1 else ()
+                platforms.append(Platform(name, subdir, packages))
+
+
+def conflict(tables: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return why several [system-requirements] tables cannot hold together, or None."""
+    found = list(tables)
+    libcs = [table["libc"] for table in found if "libc" in table]
+    families = {"glibc" if isinstance(libc, str) else libc.get("family", "glibc") for libc in libcs}
+    archspecs = {table["archspec"] for table in found if "archspec" in table}
+    for what, names in (("families of libc", families), ("archspecs", archspecs)):
+        if len(names) > 1:
+            return f"its features require two {what}: {' and '.join(sorted(names))}"
+    return None
