@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 # A user's Python keeps its bytecode. Without it each command would compile its sources anew, and each
 # training those of PyTorch: seconds that nobody pays, and files that a test would never see.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.pop("PYTHONUNBUFFERED", None)  # nor does it write line by line into a file or a pipe
+
+# `make test &` starts with SIGINT ignored, nohup with SIGHUP, and children inherit that; a handler
+# of ours is not inherited: they start with signals at their defaults, as from a terminal.
+for _signal, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, lambda *_: None),
+):
+    if signal.getsignal(_signal) == signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 # In continuous integration a commit gets one answer; elsewhere every run looks at new examples.
 settings.register_profile("ci", derandomize=True)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,24 +149,23 @@ def test_the_next_command_names_the_folder(tmp_path: Path) -> None:
         assert "next: cd w && " in ran.out
 
 
-def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["lock", "--check", "--json"]])
+def test_a_full_disk_behind_stdout(tmp_path: Path, args: list[str], unbuffered: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full (Linux)")
-    for args in (["--help"], ["--version"], ["lock", "--check", "--json"]):
-        with Path("/dev/full").open("w") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "pixi_scaffold", *args],
-                cwd=tmp_path,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pixi_scaffold", *args],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
 
 
 def test_a_channel_without_a_proof(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import clean_env, run, started
+from tests.support.paths import REPOSITORY
 
 
 def test_output_and_code_come_back(tmp_path: Path) -> None:
@@ -50,13 +51,13 @@ def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_ctrl_c_ends_what_the_program_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code = (
-        "from pixi_scaffold.process import run\n"
+        "from pixi_scaffold.system import run\n"
         f"run(['sh', '-c', 'sleep 60 & echo $! > {pid}; wait'], on_line=print)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     _wait_for(lambda: pid.exists() and pid.read_text().strip() != "")
     parent.send_signal(signal.SIGINT)
-    parent.wait(20)
+    parent.wait(120)
     child = int(pid.read_text())
     _wait_for(lambda: not _runs(child))
 
@@ -68,7 +69,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _wait_for(condition: object, timeout: float = 20) -> None:
+def _wait_for(condition: object, timeout: float = 120) -> None:
     end = time.monotonic() + timeout
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen"
@@ -97,3 +98,26 @@ def test_a_child_is_talked_to_in_lines_and_does_not_outlive_the_block() -> None:
         assert child.lines(0) == []
         pid = child.pid
     assert not Path(f"/proc/{pid}").exists()
+
+
+IN_THE_BACKGROUND = """
+import signal, subprocess
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+import tests.conftest
+subprocess.run(["grep", "SigIgn", "/proc/self/status"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_tests_in_the_background_start_programs_as_tests_in_front_do() -> None:
+    """The judge is the kernel: which signals does a child ignore?"""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_BACKGROUND],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ignored = int(done.stdout.split()[1], 16)
+    assert not ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGHUP - 1))

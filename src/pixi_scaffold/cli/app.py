@@ -68,7 +68,7 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # SIGHUP: the terminal was closed; Windows has none
             signal.signal(getattr(signal, name), _on_term)
-    code = EXIT_FAILED
+    code, lost = EXIT_FAILED, None
     try:
         run()
         code = 0
@@ -76,14 +76,19 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:  # before a command began
         code = EXIT_INTERRUPTED
-    except OSError as error:  # stdout is full or gone: nothing more can be said there
+    except OSError as error:
+        lost = error
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has enough
+        code = code or EXIT_FAILED
+    except OSError as error:  # a buffered stdout says only now that it is full
+        lost = error
+    if lost is not None:
+        code = EXIT_FAILED
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"error: cannot write the output: {error.strerror}\n")
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            code = code or EXIT_FAILED
+            sys.stderr.write(f"error: cannot write the output: {lost.strerror}\n")
+            sys.stderr.flush()
     # rattler's threads outlive a failed solve, and can crash the interpreter while it shuts down
     # (seen with 0.28: SIGSEGV or SIGABRT in 8 of 45 runs). Nothing is left to be done here.
     os._exit(code)
