@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Setting, Walls, hidden, read_plan, rehearse_job
-from pixi_scaffold.rehearsal.attempts import Eviction
+from pixi_scaffold.rehearsal import Eviction, Setting, Walls, hidden, read_plan, rehearse_job
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.surroundings import Slot
 from tests.support.jobs import CASES, Case, Said, contents, on_a_pool

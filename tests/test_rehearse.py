@@ -21,6 +21,7 @@ from pixi_scaffold.rehearsal import command as rehearse
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold
+from tests.support.server import closed, serve
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are a thing of Linux")
 
@@ -143,11 +144,11 @@ def test_a_missing_script_of_python_is_named_too(job: Job) -> None:
 
 def test_whether_htcondor_tries_again_is_told(job: Job) -> None:
     job.write("exit 2", "max_retries = 3")
-    assert "tries it again (max_retries = 3)" in " ".join(job.rehearse(code=3).out.split())
+    assert "started it 4 times (max_retries = 3)" in " ".join(job.rehearse(code=3).out.split())
     job.write("exit 2", "max_retries = 3\nretry_until = ExitCode =?= 2")
     assert "does not try it again" in " ".join(job.rehearse(code=3).out.split())
     job.write("exit 2", "max_retries = 3\nretry_until = ExitCode > 1")
-    assert "unless ExitCode > 1" in " ".join(job.rehearse(code=3).out.split())
+    assert "does not try it again" in " ".join(job.rehearse(code=3).out.split())
 
 
 def test_from_a_folder_inside_the_way_back_is_told(job: Job) -> None:
@@ -616,7 +617,7 @@ def test_success_is_what_the_description_says(job: Job) -> None:
     job.write("exit 0", "success_exit_code = 3")
     out = " ".join(job.rehearse(code=3).out.split())
     assert "ended with exit code 0 (success_exit_code = 3)" in out
-    assert "tries it again (max_retries = 2)" in out
+    assert "started it 3 times (max_retries = 2 by default)" in out
 
 
 def test_what_is_not_rehearsed_here(job: Job) -> None:
@@ -640,12 +641,16 @@ def test_an_image_that_is_not_built(job: Job) -> None:
     (job.folder / "htcondor" / "a.def").touch()
     hint = "apptainer build a.sif htcondor/a.def"
     assert hint in " ".join(job.rehearse(code=3).out.split())
-    wanted = rehearse.Request(job.folder, Path("job.sub"), image_later=True)
-    report = rehearse.rehearse_here(wanted, Silent())
-    assert report.exit_code == 0
-    assert any("a.sif is not built yet" in note for note in report.facts["jobs"][0]["notes"])
     (job.folder / "a.sif").touch()
-    job.rehearse()
+    assert "runs in the image a.sif, which is not run here" in job.rehearse(code=1).err
+    job.write("echo $PIXI_SCAFFOLD_ENV", "universe = container\ncontainer_image = b.sif")
+    prefix = job.folder / "env"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "python").symlink_to(sys.executable)
+    wanted = rehearse.Request(job.folder, Path("job.sub"), environment=prefix, image_later=True)
+    report = rehearse.rehearse_here(wanted, Silent())
+    assert report.exit_code == 0, "a worker script runs in what is staged"
+    assert any("b.sif is not built yet" in note for note in report.facts["jobs"][0]["notes"])
 
 
 def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
@@ -831,19 +836,38 @@ def test_random_is_within_the_run(job: Job) -> None:
     assert found["attempts"][0]["seconds"] < 1.2
 
 
-def test_urls_are_told_and_not_fetched(job: Job) -> None:
+def test_urls_are_skipped_by_name_or_have_a_stand_in(job: Job) -> None:
     job.write(
         "ls; echo 1 > f",
         "transfer_input_files = osdf:///a/b.tar\ntransfer_output_files = f\n"
         "output_destination = s3://bucket/",
     )
-    found = job.found()
-    assert any("osdf:///a/b.tar" in note and "not fetched" in note for note in found["notes"])
+    error = job.rehearse(code=1).err
+    assert "osdf:///a/b.tar is not fetched here" in error
+    assert "--input osdf:///a/b.tar=FILE" in error
+    (job.folder / "mine.tar").write_text("stand-in")
+    found = job.found("--input", "osdf:///a/b.tar=mine.tar")
     assert any("s3://bucket/ is not sent" in note for note in found["notes"])
     assert job.text("destination/f") == "1\n"
-    assert "b.tar" not in job.text()
+    assert "b.tar" in job.text().split()
+    assert job.rehearse("--input", "osdf:///a/b.tar", code=2).err
     job.write("echo 1 > f", 'transfer_output_files = f\ntransfer_output_remaps = "f=s3://b/f"')
     assert any(note.startswith("f goes to a URL") for note in job.found()["notes"])
+
+
+def test_urls_of_the_web_are_fetched_with_the_network(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "f.txt").write_text("of the server\n")
+    with serve(tmp_path) as url:
+        job.write("ls; cat f.txt", f"transfer_input_files = {url}/f.txt?x=1")
+        assert f"{url}/f.txt?x=1 is not fetched here" in job.rehearse(code=1).err
+        job.rehearse("--network")
+        assert "f.txt" in job.text().split()
+        assert "of the server\n" in job.text()
+        job.write("ls", f"transfer_input_files = {url}/nope")
+        found = job.found("--network", code=3)
+        assert (found["hold"]["code"], found["hold"]["subcode"]) == (13, 256)
+    job.write("ls", f"transfer_input_files = {closed()}/f.txt")
+    assert "cannot be fetched here" in job.rehearse("--network", code=1).err
 
 
 def test_added_variables_and_arguments_are_told(job: Job) -> None:

@@ -19,10 +19,10 @@ SKIPPED = {"docker-image": "image", "http-input": "http://127.0.0.1:8765/data/f.
 """Case -> what the report names, where a pool has something that this machine has not."""
 
 NOT_YET = {
-    "dirname", "docker-image", "env-undefined", "file-url-in", "from-blank-lines",
-    "getenv-lower", "getenv-newline", "hold-true", "http-input", "include-pipe", "input-dot",
-    "match-default-dir", "match-dir-transfer", "match-dotfiles", "max-input-mb", "myattr-case",
-    "on-exit-hold", "periodic-hold", "random-int", "remap-eq-escape", "slice-row", "stdout-remap",
+    "env-undefined", "from-blank-lines",
+    "getenv-lower", "getenv-newline", "include-pipe",
+    "match-default-dir", "match-dir-transfer", "match-dotfiles", "myattr-case",
+    "remap-eq-escape", "slice-row",
     "submit-var-default", "substr", "x509-missing",
     "00.sub", "01.sub", "02.sub", "03.sub", "04.sub", "05.sub", "06.sub", "07.sub",
 }  # fmt: skip
@@ -32,7 +32,8 @@ NOT_YET = {
 def cases(paths: Iterable[Path]) -> list[Any]:
     """Each with its name; those that are known to end otherwise are marked."""
     return [
-        pytest.param(p, id=p.name, marks=[pytest.mark.xfail] * (p.name in NOT_YET)) for p in paths
+        pytest.param(p, id=p.name, marks=[pytest.mark.xfail(strict=False)] * (p.name in NOT_YET))
+        for p in paths
     ]
 
 
@@ -45,6 +46,8 @@ def _cases() -> None:
 def lay_out(case: Path, folder: Path) -> None:
     """Copy a case into a folder of one's own: where the cases lie they may be read-only."""
     shutil.copytree(case, folder, symlinks=True, ignore=shutil.ignore_patterns("case.json"))
+    if case.name == "max-input-mb" and not (folder / "a").exists():
+        (folder / "a").write_bytes(bytes(3 << 20))  # the case leaves out its large input
     for path in (folder, *folder.rglob("*")):
         path.chmod(path.stat().st_mode | 0o200)
 

@@ -59,6 +59,10 @@ def rehearse(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Add to the job's environment."),
     ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="URL=FILE", help="A file in place of an input at a URL."),
+    ] = None,
     more_arguments: Annotated[
         str, typer.Option(metavar="WORDS", help="Add to the job's arguments, to shorten it.")
     ] = "",
@@ -98,9 +102,21 @@ def rehearse(
             show=tuple(expanded(path) for path in show or []),
             variables=dict(read_pair("--set", pair) for pair in variables or []),
             more_arguments=more_arguments,
+            stand_ins=dict(_stand_in(pair) for pair in inputs or []),
             limits=Limits(timeout, grace),
             scratch=scratch,
             keep=keep,
             fix=fix,
         )
         session.show(run(request, session.progress))
+
+
+def _stand_in(pair: str) -> tuple[str, Path]:
+    """Return the URL and the file of --input; the URL may have a `=`, too."""
+    url, separator, name = pair.rpartition("=")
+    path = expanded(Path(name)).absolute()
+    if not separator or "://" not in url:
+        raise UsageError(f"--input {pair}: no URL=FILE", "--input osdf:///a/b.tar=b.tar")
+    if not path.exists():
+        raise UsageError(f"--input {pair}: {name} is not there", "name a file of this machine")
+    return url, path

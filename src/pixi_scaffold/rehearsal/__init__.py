@@ -1,10 +1,11 @@
 """Run jobs of a submit description here as an HTCondor worker would, and say how they ended."""
 
-from pixi_scaffold.rehearsal.attempts import Eviction, Limits, Setting, rehearse_job
+from pixi_scaffold.rehearsal.attempts import rehearse_job
 from pixi_scaffold.rehearsal.command import DESCRIPTION, Request, rehearse, rehearse_here
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan, read_plan
+from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 
 __all__ = [
     "DESCRIPTION",

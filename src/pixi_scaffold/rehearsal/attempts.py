@@ -7,73 +7,49 @@ hard one, or when the time to leave is over, what the last checkpoint kept is al
 
 from __future__ import annotations
 
-import os
-import re
-import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.rehearsal.isolation import Start, Walls
+from pixi_scaffold.job import meaning
+from pixi_scaffold.rehearsal.holds import (
+    CHECKPOINT,
+    EXECUTE_DURATION,
+    INPUT,
+    JOB_DURATION,
+    OUTPUT,
+    last_lines,
+    not_executed,
+    overdue,
+    transfer_hold,
+)
+from pixi_scaffold.rehearsal.isolation import Start
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.policy import (
+    INPUT_SIZE,
+    OUTPUT_SIZE,
+    Policy,
+    at_the_end,
+    read_policy,
+    too_much,
+    while_it_runs,
+)
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, run_once
-from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox, end_of, first_line
-from pixi_scaffold.rehearsal.surroundings import Slot, environment, write_ads
+from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
+from pixi_scaffold.rehearsal.setting import Setting
+from pixi_scaffold.rehearsal.surroundings import environment, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace
 
 MACHINE_GRACE = 600.0
 """Seconds to leave, whatever the job asks for (MachineMaxVacateTime's default)."""
-TAIL, WIDTH = 10, 300
-"""Lines of a log that are shown, and characters of each."""
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
-INPUT, OUTPUT, EXECUTE, CHECKPOINT, JOB_DURATION, EXECUTE_DURATION = 13, 12, 6, 36, 46, 47
-"""HoldReasonCodes: condor_holdcodes.h."""
-
-
-@dataclass(frozen=True, slots=True)
-class Eviction:
-    """When the job is thrown off: seconds after its first start; hard: without a signal."""
-
-    after: float
-    hard: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """timeout: seconds for all attempts together. grace: the most that a machine gives to leave."""
-
-    timeout: float | None = None
-    grace: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Where and how a job is rehearsed.
-
-    results: folder for what comes back. scratch: where sandboxes are made. added: environment
-    variables that a worker would not have. stand_ins: files in place of inputs, None where one is
-    left out. notes: what else is different, in words. cancel: set from another thread, it ends
-    the job.
-    """
-
-    results: Path
-    scratch: Path | None = None
-    walls: Walls = field(default_factory=Walls)
-    slot: Slot = field(default_factory=Slot)
-    added: Mapping[str, str] = field(default_factory=dict)
-    stand_ins: Mapping[str, Path | None] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    eviction: Eviction | None = None
-    keep: bool = False
-    notes: tuple[str, ...] = ()
-    cancel: threading.Event = field(default_factory=threading.Event)
+ENDLESS = 10
+"""So often a job is started that on_exit_remove never lets go; a pool would not stop."""
 
 
 def rehearse_job(plan: Plan, setting: Setting, tell: Tell = lambda _: None) -> Outcome:
@@ -125,6 +101,16 @@ class _Rehearsal:
     sandboxes: int = 0
     sandbox_began: float = 0.0
     allowed_by: int = 0  # the code of the hold when the time of a run is over
+    policy: Policy = field(init=False)
+    meter: Meter | None = None
+    verdict: Hold | str | None = None  # what its periodic expressions decided
+    completions: int = 0
+    starts: int = 0
+    started: int = 0  # when the last run began, in seconds
+
+    def __post_init__(self) -> None:
+        self.policy = read_policy(meaning(self.plan.job, self.plan.proc))
+        self.notes.update(dict.fromkeys((*self.setting.notes, *self.policy.notes)))
 
     @property
     def spool(self) -> Path:
@@ -132,10 +118,12 @@ class _Rehearsal:
         return self.place / "spool"
 
     def run(self) -> Outcome:
-        self.notes.update(dict.fromkeys(self.setting.notes))
         if self.setting.results.exists():
             remove(self.setting.results)
         self.setting.results.mkdir(parents=True)
+        if verdict := self.policy.before():
+            sandbox = Sandbox(self.plan, self.place / "none")
+            return self._decided(sandbox, Ran(ended="not-started"), verdict)
         while True:
             self.sandboxes += 1
             outcome = self._in_one_sandbox()
@@ -145,13 +133,15 @@ class _Rehearsal:
     def _in_one_sandbox(self) -> Outcome | None:
         """Run the job in a new sandbox; None when it was evicted from it."""
         self.sandbox_began = time.monotonic()
-        sandbox = Sandbox(self.plan, self.place / f"sandbox-{self.sandboxes}", self.clock.go_on)
+        root = self.place / f"sandbox-{self.sandboxes}"
+        sandbox = Sandbox(self.plan, root, self.clock.go_on, self.setting.urls)
         sent = sandbox.fill(self.spool, self.setting.stand_ins)
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size)
-        for url in sent.urls:
-            self.notes[f"{url} is at a URL: not fetched here, the job finds no such file"] = None
         if sent.failures:
-            hold = _hold(INPUT, sent, "input", self.place)
+            hold = transfer_hold(INPUT, sent, "input", self.place)
+            return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
+        if self.policy.max_input is not None and sent.size > self.policy.max_input:
+            hold = too_much(INPUT_SIZE, sent.size, self.policy.max_input)
             return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
         write_ads(self.plan, sandbox.scratch, self.setting.slot, self.sandboxes - 1)
         for _ in range(CHECKPOINTS):
@@ -161,22 +151,15 @@ class _Rehearsal:
                 self._evicted(sandbox, ran)
                 return None
             outcome = self._ended(sandbox, ran)
-            if outcome is not None:
+            if outcome is not None or ran.ended != "checkpoint":
                 return outcome
         return self._outcome(sandbox, ran, "stopped")
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
-        """Return the outcome after a run; None when that was a checkpoint."""
-        if ran.error:
-            what = f"Failed to execute {self.plan.executable.name}: {_exec_error(ran, sandbox)}"
-            self._note(ran)
-            return self._outcome(sandbox, ran, "held", Hold(EXECUTE, ran.error, what))
-        if ran.ended == "overdue":
-            self._note(ran)
-            return self._outcome(sandbox, ran, "held", self._overdue())
+        """Return the outcome after a run; None after a checkpoint, and where it is tried again."""
         if ran.ended != "exited":
             self._note(ran)
-            return self._outcome(sandbox, ran, "stopped")
+            return self._decided(sandbox, ran, self._stopped(sandbox, ran))
         if self.plan.checkpoint_code is None or ran.code != self.plan.checkpoint_code:
             return self._finished(sandbox, ran)
         sent = sandbox.keep(self.spool, checkpoint=True)
@@ -188,7 +171,18 @@ class _Rehearsal:
         self.tell(f"checkpoint after {ran.seconds:.1f} s: kept {len(sent.names)} files")
         return None
 
-    def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome:
+    def _stopped(self, sandbox: Sandbox, ran: Ran) -> Hold | str | None:
+        """Return why a run did not come to its own end: what decided, `again` for a limit here."""
+        if ran.error:
+            return not_executed(ran.error, sandbox)
+        if ran.ended == "overdue":
+            plan, code = self.plan, self.allowed_by
+            return overdue(
+                code, plan.job_duration if code == JOB_DURATION else plan.execute_duration
+            )
+        return self.verdict if ran.ended == "policy" else "again"
+
+    def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         self._note(ran)
         plan = self.plan
         failed = plan.when == "ON_SUCCESS" and plan.said_success not in (None, ran.code)
@@ -200,9 +194,40 @@ class _Rehearsal:
             what = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
             self.notes[what] = None
         if sent.failures:
-            hold = _hold(OUTPUT, sent, "output", self.place)
+            hold = transfer_hold(OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
-        return self._outcome(sandbox, ran, "completed")
+        if self.policy.max_output is not None and sent.size > self.policy.max_output:
+            hold = too_much(OUTPUT_SIZE, sent.size, self.policy.max_output)
+            return self._outcome(sandbox, ran, "held", hold)
+        self.completions += 1
+        now = self._attributes() | at_the_end(ran.code, ran.signal)
+        verdict = self.policy.at_exit(now, self.completions)
+        if verdict == "again" and self.completions < max(ENDLESS, self.policy.retries + 1):
+            self.tell("HTCondor starts it again, in a new sandbox")
+            self._leave(sandbox)
+            return None
+        return self._decided(sandbox, ran, verdict)
+
+    def _decided(self, sandbox: Sandbox, ran: Ran, verdict: Hold | str | None) -> Outcome:
+        """Return the outcome of a job about which its own expressions decided."""
+        if isinstance(verdict, Hold):
+            return self._outcome(sandbox, ran, "held", verdict)
+        states = {"removed": "removed", "again": "stopped", None: "completed"}
+        return self._outcome(sandbox, ran, states[verdict])
+
+    def _attributes(self) -> dict[str, str]:
+        meter = self.meter
+        used = replace(self.usage, memory=meter.memory, disk=meter.disk) if meter else self.usage
+        return while_it_runs(self.starts, self.completions, self.started, used)
+
+    def _judge(self) -> bool:
+        """Whether an expression of the job ends it now."""
+        self.verdict = self.policy.periodic(self._attributes())
+        return self.verdict is not None
+
+    def _leave(self, sandbox: Sandbox) -> None:
+        if not self.setting.keep:
+            remove(sandbox.root)
 
     def _evicted(self, sandbox: Sandbox, ran: Ran) -> None:
         """Keep what HTCondor keeps of a job that is thrown off."""
@@ -214,8 +239,7 @@ class _Rehearsal:
             note = f"nothing was kept: {sent.failures[0]}" if sent.failures else ""
             self._note(ran, None if sent.failures else sent, note)
         self.tell(f"evicted after {ran.seconds:.1f} s; starting again in a new sandbox")
-        if not self.setting.keep:
-            remove(sandbox.root)
+        self._leave(sandbox)
 
     def _note(self, ran: Ran, sent: Sent | None = None, note: str = "") -> None:
         kept = tuple(sorted(set(sent.names))) if sent else ()
@@ -236,18 +260,12 @@ class _Rehearsal:
             limits.append((max(self.plan.job_duration - spent, 0.0), JOB_DURATION))
         return min(limits, default=None)
 
-    def _overdue(self) -> Hold:
-        plan, code = self.plan, self.allowed_by
-        what = "job" if code == JOB_DURATION else "execute"
-        seconds = int((plan.job_duration if what == "job" else plan.execute_duration) or 0)
-        time_ = f"{seconds // 60:02}:{seconds % 60:02}"
-        return Hold(code, 0, f"The job exceeded allowed {what} duration of {time_}")
-
     def _once(self, sandbox: Sandbox) -> Ran:
         """Run the executable once, watch it, and evict it when it is time."""
         plan, setting = self.plan, self.setting
         private = (sandbox.root / "tmp", sandbox.root / "var-tmp")
         meter = Meter(sandbox.scratch, self.usage.memory, self.usage.disk, private)
+        self.meter = meter
         own = environment(plan, sandbox.scratch, setting.slot) | dict(setting.added)
         program = (
             str(sandbox.scratch / plan.executable.name)
@@ -263,11 +281,15 @@ class _Rehearsal:
             stderr=self._stderr(sandbox),
         )
         self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
+        self.clock.judge = self._judge if self.policy.watches else None
+        self.started = int(time.time())
+        self.starts = self.sandboxes
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
         self.isolated, self.hidden = ran.isolated, ran.hidden
         self.isolated_by = ran.isolated_by
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
-        self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk)
+        gpu = meter.gpu or self.usage.gpu
+        self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk, gpu=gpu)
         return ran
 
     def _stderr(self, sandbox: Sandbox) -> Path | None:
@@ -278,7 +300,7 @@ class _Rehearsal:
     def _outcome(self, sandbox: Sandbox, ran: Ran, state: str, hold: Hold | None = None) -> Outcome:
         results = self.setting.results
         lines = {
-            what: _last_lines(sandbox.scratch / name)
+            what: last_lines(sandbox.scratch / name)
             for what, name in (("output", STDOUT), ("error", STDERR))
         }
         brought = tuple(
@@ -303,35 +325,3 @@ class _Rehearsal:
             notes=tuple(self.notes),
             sandbox=sandbox.scratch if self.setting.keep else None,
         )
-
-
-def _hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
-    first = sent.failures[0]
-    where = str(first).replace(f"{place}/", "", 1)
-    where = re.sub(r"^(\w+ \w+ file )sandbox-\d+/scratch/", r"\1", where)
-    reason = f"Transfer {what} files failure: {where}"
-    if first.number == 21 and first.reading:
-        reason += " - Transfer of symlinks to directories is not supported."
-    if len(sent.failures) > 1:
-        others = (f"{f.path.name} ({os.strerror(f.number)})" for f in sent.failures[1:])
-        reason += f"; also: {', '.join(others)}"
-    return Hold(code, first.number, reason)
-
-
-def _exec_error(ran: Ran, sandbox: Sandbox) -> str:
-    """Return why it was not executed, with the interpreter that is not there."""
-    words = os.strerror(ran.error)
-    first = first_line(sandbox.scratch / sandbox.plan.executable.name)
-    if first.startswith(b"#!") and first.endswith(b"\r\n"):
-        words += " (it has Windows line ends (CRLF))"
-    elif first.startswith(b"#!") and ran.error == 2:
-        words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
-    elif ran.error == 8:
-        words += " (a script needs a first line such as #!/bin/bash)"
-    return words
-
-
-def _last_lines(path: Path) -> tuple[str, ...]:
-    text = end_of(path, 8192).decode("utf-8", errors="replace")
-    lines = text.replace("\r", "\n").splitlines()[-TAIL:]
-    return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)

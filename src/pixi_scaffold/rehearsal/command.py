@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
-from pixi_scaffold.job import Description, Job, items_elsewhere, read_description
+from pixi_scaffold.job import Description, Job, items_elsewhere, meaning, read_description
 from pixi_scaffold.rehearsal.advice import write
-from pixi_scaffold.rehearsal.attempts import Eviction, Limits, Setting, rehearse_job
+from pixi_scaffold.rehearsal.attempts import rehearse_job
 from pixi_scaffold.rehearsal.comparison import Comparison, compare
 from pixi_scaffold.rehearsal.delivery import (
     ALLOW_CPU,
@@ -31,7 +31,10 @@ from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.rehearsal.plan import Plan, read_plan
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
+from pixi_scaffold.rehearsal.transfer import is_url
+from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.report import Progress, Report, in_folder
 from pixi_scaffold.system import program, which
 
@@ -68,6 +71,8 @@ class Request:
     keep: bool = False
     fix: bool = False
     image_later: bool = False
+    stand_ins: Mapping[str, Path] = field(default_factory=dict)
+    """Files in place of inputs that are at URLs."""
 
 
 def rehearse(request: Request, progress: Progress) -> Report:
@@ -179,12 +184,19 @@ class _Shared:
 def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) -> Rehearsed:
     request = shared.request
     plan = _adjusted(read_plan(job, number), request)
+    Urls(request.network, request.stand_ins).require([n for n in plan.inputs if is_url(n)])
     root = workspace_root(plan.job.folder)
     real = bool(shared.gpus.all)
     delivery = deliver(
         plan, root, environment=request.environment, network=request.network, gpu=real
     )
     image = missing_image(plan)
+    runs_in = meaning(plan.job, number).image.value
+    if runs_in is not None and delivery.kind == "none" and (not image or request.image_later):
+        raise Skipped(
+            f"job {number} runs in the image {runs_in.source}, which is not run here",
+            "run its command in the image by hand, or let a worker script stage an environment",
+        )
     if image and request.image_later:
         delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
     elif image:
@@ -277,6 +289,7 @@ def _setting(
         slot=Slot(gpus=gpus),
         added=added,
         stand_ins=delivery.stand_ins,
+        urls=Urls(request.network, request.stand_ins),
         limits=request.limits,
         keep=request.keep,
         notes=tuple(notes),

@@ -147,7 +147,7 @@ def _archive(plan: Plan) -> Path:
 
 
 def _stage(found: Delivery, prefix: Path, why: str) -> None:
-    prefix = prefix.absolute()
+    prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  without `..`: that is not there for a job
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):
         raise ScaffoldError(f"{prefix} is no environment: it has no bin/python")

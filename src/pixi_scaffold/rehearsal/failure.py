@@ -4,42 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import signal
 from pathlib import Path
 
-from pixi_scaffold.rehearsal.delivery import ARCHIVE, LOCK
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.forgotten import forgotten
+from pixi_scaffold.rehearsal.holds import (
+    CHECKPOINT,
+    EXECUTE,
+    EXECUTE_DURATION,
+    INPUT,
+    JOB_DURATION,
+    OUTPUT,
+)
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.system import program
 
-DEFAULT_RETRIES = "2"
-"""Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""
+_HINTS = {
+    EXECUTE: "correct the executable",
+    CHECKPOINT: "correct transfer_checkpoint_files, or let the job write them before it leaves",
+    POLICY: "correct that expression, or let the job not come to it",
+    BY_THE_USER: "rehearse what it does once it is released: --append hold=false",
+    INPUT_SIZE: "transfer less, or raise max_transfer_input_mb",
+    OUTPUT_SIZE: "transfer less, or raise max_transfer_output_mb",
+    JOB_DURATION: "give it more time in the description, or let it do less in one run",
+    EXECUTE_DURATION: "give it more time in the description, or let it do less in one run",
+}
+"""What to do about a hold, by its code."""
 
 
 def failure(done: Rehearsed) -> tuple[str, str]:
     """Return why the job failed, and a hint."""
     outcome = done.outcome
     ended = outcome.attempts[-1].ended if outcome.attempts else ""
+    if outcome.state == "removed":
+        remove = done.plan.job.text("periodic_remove", done.plan.proc)
+        return (
+            f"HTCondor would remove the job: periodic_remove = {remove}",
+            "correct that expression",
+        )
     if outcome.state == "stopped":
         full = "stopped: it had nearly filled the disk of this machine"
         why = {
             "timeout": ("it did not end within the time of --timeout", "give it more: --timeout"),
             "disk": (full, "put the sandbox on a larger disk: --scratch FOLDER"),
+            "exited": (
+                f"HTCondor starts it again and again ({ending(outcome.code, outcome.signal)}): "
+                f"on_exit_remove = {done.plan.job.text('on_exit_remove', done.plan.proc)}",
+                "let that expression become true, such as after some NumJobStarts",
+            ),
         }
         loop = (
             "it saves checkpoint after checkpoint and does not end",
             "let it end: look at its log",
         )
         return why.get(ended, loop)
-    if outcome.hold is not None and outcome.hold.code not in (12, 13):
-        hint = "correct the executable or the checkpoint's files"
-        if ended == "overdue":
-            hint = "give it more time in the description, or let it do less in one run"
-        return hold_words(outcome), _mend_ends(done.plan) or hint
+    if outcome.hold is not None and outcome.hold.code not in (OUTPUT, INPUT):
+        return hold_words(outcome), _mend_ends(done.plan) or _HINTS.get(outcome.hold.code, "")
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
     if outcome.code in (126, 127) and (hint := _mend_ends(done.plan)):
         return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
@@ -56,18 +81,16 @@ def _not_found(done: Rehearsed) -> str:
 
 
 def _retries(done: Rehearsed) -> str:
-    """Return whether HTCondor would try a job that failed again, in words."""
-    job, code = done.plan.job, done.outcome.code
-    until = (job.text("retry_until") or "").strip()
-    said = until or done.plan.said_success is not None
-    retries = job.text("max_retries") or (DEFAULT_RETRIES if said else "0")
-    if retries == "0":
-        return ""
-    stops = re.fullmatch(r"(?:ExitCode\s*(?:=\?=|==)\s*)?(\d+)", until, re.IGNORECASE)
-    if stops and int(stops[1]) == code:
+    """Return how often HTCondor started a job that failed, in words."""
+    job, starts = done.plan.job, {a.sandbox for a in done.outcome.attempts if a.ended == "exited"}
+    until, retries = job.text("retry_until") or "", job.text("max_retries")
+    if len(starts) > 1:
+        return (
+            f"; HTCondor started it {len(starts)} times (max_retries = {retries or '2 by default'})"
+        )
+    if until and retries != "0":
         return f"; HTCondor does not try it again (retry_until = {until})"
-    unless = f", unless {until}" if until and not stops else ""
-    return f"; HTCondor tries it again (max_retries = {retries}{unless})"
+    return ""
 
 
 def input_hint(done: Rehearsed) -> str:
@@ -116,6 +139,18 @@ def leaving(attempt: Attempt) -> str:
     if attempt.code == 128 + signal.SIGTERM or attempt.signal == signal.SIGTERM:
         words += ": SIGTERM came before the training could save"
     return words
+
+
+def why_on_the_cpu(done: Rehearsed) -> str:
+    """Return why a job did not use the GPU that it asks for and that is there, as far as known."""
+    if ALLOW_CPU in done.delivery.env:
+        return "the environment that is staged is for the CPU"
+    if "processes" not in done.outcome.isolated and done.outcome.isolated:
+        return "CUDA cannot write to its own /proc, which cannot be mounted here: --no-isolation"
+    return (
+        "no process of the job opened it: its PyTorch may be one for the CPU, or CUDA failed (its "
+        f"log lies in {here(done.outcome.results)})"
+    )
 
 
 def _mend_ends(plan: Plan) -> str:

@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
-from pixi_scaffold.rehearsal.failure import failure, here, hold_words, input_hint, leaving
+from pixi_scaffold.rehearsal.failure import (
+    ending,
+    failure,
+    here,
+    hold_words,
+    input_hint,
+    leaving,
+    why_on_the_cpu,
+)
+from pixi_scaffold.rehearsal.holds import INPUT, OUTPUT
 from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
@@ -21,7 +30,8 @@ MEASURABLE = 0.2
 
 def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     """Return the rows: of one job in detail, of several a row each; then what they took."""
-    rows = _one(done[0]) if len(done) == 1 else [_row(d) for d in done]
+    rows = _one(done[0]) if len(done) == 1 else _rows(done)
+    rows += _device(done)
     if len(done) > 1:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
@@ -34,6 +44,17 @@ def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     if changed:
         rows.append(Result("fix", Status.PASSED, detail="; ".join(changed)))
     return tuple(rows)
+
+
+def _device(done: list[Rehearsed]) -> list[Result]:
+    """Return on what the jobs ran; a warning when that is not what they ask for."""
+    ran = [d for d in done if d.outcome.attempts and d.plan.gpus]
+    if not ran or any(d.outcome.usage.gpu for d in ran):
+        return [Result("device", Status.PASSED, detail="a GPU of this machine")] if ran else []
+    if not ran[0].real_gpu:
+        return [Result("device", Status.PASSED, detail="the CPU: this machine has no GPU")]
+    detail = "the CPU, although the job asks for a GPU and this machine has one: "
+    return [Result("device", Status.SKIPPED, detail=detail + why_on_the_cpu(ran[0]))]
 
 
 def advice_for(done: list[Rehearsed]) -> list[Advice]:
@@ -97,9 +118,11 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
 
 def _one(done: Rehearsed) -> list[Result]:
     outcome = done.outcome
+    if not outcome.attempts and (outcome.hold is None or outcome.hold.code != INPUT):
+        return [_job(done)]  # it was not started
     rows = [_sandbox(done)]
     if not outcome.attempts or outcome.attempts[-1].ended == "not-started":
-        if outcome.hold is not None and outcome.hold.code != 13:
+        if outcome.hold is not None and outcome.hold.code != INPUT:
             rows.append(_job(done))
         return rows
     several = len(outcome.attempts) > 1
@@ -113,7 +136,7 @@ def _one(done: Rehearsed) -> list[Result]:
 
 def _sandbox(done: Rehearsed) -> Result:
     outcome = done.outcome
-    if outcome.hold is not None and outcome.hold.code == 13:
+    if outcome.hold is not None and outcome.hold.code == INPUT:
         hint = input_hint(done)
         return Result("inputs", Status.FAILED, detail=hold_words(outcome), hint=hint)
     detail = f"{amount(outcome.usage.bytes_in)} copied; {_walls(done)}"
@@ -147,12 +170,13 @@ def _attempt(number: int, attempt: Attempt) -> Result:
         "checkpoint": f"checkpoint (exit code {attempt.code})",
         "evicted": f"evicted; it left with {leaving(attempt)}",
         "killed": "killed; HTCondor keeps nothing of this attempt",
+        "exited": f"{leaving(attempt)}; HTCondor starts it again",
     }[attempt.ended]
     detail = f"sandbox {attempt.sandbox}: {how}"
     only_logs = bool(attempt.kept) and all(n.startswith("_condor_") for n in attempt.kept)
     if attempt.ended == "evicted" and only_logs:
         detail += "; nothing but the logs was kept: evict it later, with --evict-after SECONDS"
-    elif attempt.ended != "killed":
+    elif attempt.ended not in ("killed", "exited"):
         kept = f"kept {len(attempt.kept)} files: {_some(attempt.kept)}"
         detail += f"; {kept}" if attempt.kept else f"; {attempt.note or 'nothing was kept'}"
     return Result(f"attempt {number}", Status.PASSED, attempt.seconds, detail)
@@ -171,7 +195,7 @@ def _job(done: Rehearsed, number: int = 0) -> Result:
     left = outcome.attempts[-1].left if outcome.attempts else 0
     many = "1 process was" if left == 1 else f"{left} processes were"
     also = f"; {many} left behind and killed" if left else ""
-    if done.passed or (done.succeeded and outcome.hold is not None and outcome.hold.code == 12):
+    if done.passed or (done.succeeded and outcome.hold is not None and outcome.hold.code == OUTPUT):
         return Result(name, Status.PASSED, seconds, f"exit code {outcome.code}{also}")
     detail, hint = failure(done)
     return Result(name, Status.FAILED, seconds, detail + also, hint, _last_lines(outcome))
@@ -187,7 +211,7 @@ def _last_lines(outcome: Outcome) -> tuple[str, ...]:
 
 def _outputs(done: Rehearsed) -> list[Result]:
     outcome = done.outcome
-    if outcome.hold is not None and outcome.hold.code == 12:
+    if outcome.hold is not None and outcome.hold.code == OUTPUT:
         hint = "let the job write it also when it fails, or correct transfer_output_files"
         lines = _last_lines(outcome) if done.succeeded else ()
         return [Result("outputs", Status.FAILED, 0, hold_words(outcome), hint, lines)]
@@ -218,6 +242,27 @@ def _metrics(done: Rehearsed) -> Result:
     return Result("metrics", status, 0, done.compared.words(), "", done.compared.different[1:5])
 
 
+ROWS = 20
+"""So many jobs have a row each; of more, those that passed are one row together."""
+
+
+def _rows(done: list[Rehearsed]) -> list[Result]:
+    """Return a row a job; many that passed are one."""
+    rows = [_row(d) for d in done]
+    passed = [r for r in rows if r.status is Status.PASSED]
+    if len(done) <= ROWS or not passed:
+        return rows
+    seconds = sum(r.seconds for r in passed)
+    files = sum(len(d.outcome.brought) for d in done if d.passed)
+    memory = amount(max(d.outcome.usage.memory for d in done))
+    code = done[0].plan.success
+    detail = (
+        f"{len(passed)} of {len(done)} jobs: exit code {code}, {files} files back, {memory} at most"
+    )
+    together = Result("jobs", Status.PASSED, seconds, detail)
+    return [together, *(r for r in rows if r.status is not Status.PASSED)]
+
+
 def _row(done: Rehearsed) -> Result:
     outcome = done.outcome
     seconds = outcome.usage.seconds
@@ -231,7 +276,8 @@ def _row(done: Rehearsed) -> Result:
         return Result(f"job {outcome.proc}", status, seconds, detail)
     detail, hint = failure(done)
     if outcome.hold is not None:
-        detail = hold_words(outcome)
+        ran = f"{ending(outcome.code, outcome.signal)}; " if outcome.attempts else ""
+        detail = ran + hold_words(outcome)
     lines = _last_lines(outcome)
     return Result(f"job {outcome.proc}", Status.FAILED, seconds, detail, hint, lines)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pixi_scaffold.system import run
 
 MEMORY_EVERY = 0.1
 """Seconds between two looks at the processes."""
+GPU_EVERY = 0.5
+"""Seconds between two looks at whether the job uses a GPU."""
 DISK_SHARE = 20
 """A look at the sandbox may cost one part in so many of the time."""
 RESERVE = 64 << 20
@@ -34,6 +37,9 @@ class Meter:
     memory: int = 0
     disk: int = 0
     more: tuple[Path, ...] = ()
+    gpu: bool = False
+    """Whether a process of the job was seen with a GPU mapped into its memory."""
+    _next_gpu: float = 0.0
     _next_memory: float = 0.0
     _next_disk: float = 0.0
 
@@ -46,6 +52,9 @@ class Meter:
             self._next_memory = now + max(MEMORY_EVERY, 10 * spent)
         if now >= self._next_disk:
             self.look_at_disk()
+        if not self.gpu and now >= self._next_gpu:
+            self.gpu = any(_maps_a_gpu(process) for process in _all_below(pid))
+            self._next_gpu = time.monotonic() + GPU_EVERY
 
     def look_at_disk(self) -> None:
         """Add up the sandbox now."""
@@ -100,6 +109,22 @@ def _children(pid: int) -> list[int]:
                 text = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
                 found += [int(word) for word in text.split()]
     return found
+
+
+def _all_below(pid: int) -> Iterator[int]:
+    """Yield every process that one has started, directly or not."""
+    waiting = _children(pid)
+    while waiting:
+        yield (found := waiting.pop())
+        waiting += _children(found)
+
+
+def _maps_a_gpu(pid: int) -> bool:
+    """Whether CUDA or ROCm work in a process; nvidia-smi alone maps nothing."""
+    with contextlib.suppress(OSError):
+        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+        return "/dev/nvidia" in maps or "/dev/kfd" in maps
+    return False
 
 
 def _in_shared_memory(pid: int) -> int:

@@ -22,7 +22,8 @@ class Attempt:
     """One run of the executable.
 
     sandbox: number of the sandbox that it ran in, from 1. ended: exited, checkpoint, evicted,
-    killed (did not leave in time, or a hard eviction), overdue (allowed_execute_duration), timeout,
+    killed (did not leave in time, or a hard eviction), overdue (allowed_execute_duration), policy
+    (an expression of its own), timeout,
     disk (stopped for this machine's sake), not-started. code or signal: how the process ended.
     kept: what HTCondor keeps of it. left: processes that it left behind, which were killed.
     """
@@ -46,14 +47,16 @@ class Usage:
     bytes_in: int = 0
     bytes_out: int = 0
     seconds: float = 0.0
+    gpu: bool = False
+    """Whether a process of the job used a GPU of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How the job ended.
 
-    state: completed, held, or stopped (a limit of the rehearsal). code, signal: of the last
-    attempt. brought: files that came back, relative to `results`. last_lines: of stdout and
+    state: completed, held, removed, or stopped (a limit of the rehearsal). code, signal: of the
+    last attempt. brought: files that came back, relative to `results`. last_lines: of stdout and
     stderr. added: environment variables that only a rehearsal sets. isolated: what the job was
     kept away from; hidden: folders that were empty for it. notes: what was different from a
     worker, in words.

@@ -34,6 +34,8 @@ class Clock:
     cancel: threading.Event = field(default_factory=threading.Event)
     began: float = 0.0
     allowed: float | None = None
+    judge: Callable[[], bool] | None = None
+    """Asked every second whether the job's own expressions end it."""
 
     def go_on(self) -> None:
         """Raise KeyboardInterrupt when it was cancelled."""
@@ -50,7 +52,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Ran:
-    """How a run ended. ended: exited, evicted, killed, overdue, timeout, disk, or not-started.
+    """How a run ended. ended: exited, evicted, killed, overdue, policy, timeout, disk, not-started.
 
     status: exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the
     largest process, which was a copy of the launcher before it executed the job, of `own` bytes.
@@ -147,6 +149,7 @@ class _Watch:
     ended: str = ""
     kill_at: float | None = None
     due_at: float | None = None
+    judge_at: float = 0.0
 
     def start(self) -> None:
         now = time.monotonic()
@@ -178,6 +181,10 @@ class _Watch:
             self._evict(now)
         elif timeout is not None and now > self.clock.began + timeout:
             self._kill("timeout")
+        elif self.clock.judge is not None and now >= self.judge_at:
+            self.judge_at = now + 1
+            if self.clock.judge():
+                self._ask_to_leave("policy", now)
         elif self.meter.out_of_space():
             self._kill("disk")
 

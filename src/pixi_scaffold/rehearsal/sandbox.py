@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from pixi_scaffold.rehearsal.numbers import RESULTS
 from pixi_scaffold.rehearsal.plan import Plan
 from pixi_scaffold.rehearsal.transfer import (
     Failure,
@@ -31,6 +32,7 @@ from pixi_scaffold.rehearsal.transfer import (
     leads_out,
     send,
 )
+from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.system import exists
 
 STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
@@ -50,6 +52,7 @@ class Sandbox:
     plan: Plan
     root: Path
     stop: Stop = go_on
+    urls: Urls = field(default_factory=Urls)
     catalog: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -69,7 +72,18 @@ class Sandbox:
         taken = [stand_ins.get(name, name) for name in plan.inputs]
         names = [str(name) for name in taken if name is not None]
         names += [plan.stdin] if plan.stdin else []
-        sent = send(names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop)
+        results = plan.job.folder / RESULTS
+        above = results.parent
+        lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
+        sent = send(
+            names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop,
+            without=above if lone else results,
+        )  # fmt: skip
+        for url in sent.urls:
+            size, failed = self.urls.fetch(url, self.scratch, self.stop)
+            sent.size += size
+            sent.failures += [failed] if failed else []
+        self._log_of_events(names)
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
@@ -105,6 +119,14 @@ class Sandbox:
             if name.startswith(path):
                 return f"{real}/{name.removeprefix(path)}"
         return name
+
+    def _log_of_events(self, names: list[str]) -> None:
+        """Make the log that condor_submit makes before anything is sent, in a folder that is."""
+        log = self.plan.job.text("log", self.plan.proc)
+        for name in names if log else []:
+            path = self.plan.iwd / str(log)
+            if name.endswith("/") and path.parent.resolve() == (self.plan.iwd / name).resolve():
+                (self.scratch / path.name).touch()
 
     def _into(self, name: str) -> Path:
         return self.scratch / name
@@ -266,8 +288,10 @@ class _Results:
         logs = {STDOUT: self.plan.stdout, STDERR: self.plan.stderr}
         if name not in logs and is_url(self.plan.destination) and self._folder is None:
             return self.results / KEPT / name
-        named = self._remapped(name) if self._folder is None else str(self._folder / name)
-        target = logs.get(name, named)
+        named = logs.get(name, name)
+        target = self._remapped(named) if self._folder is None else str(self._folder / name)
+        if name in logs and self._folder is not None:
+            target = named
         if is_url(target):
             self.urls.append(name)
             return None

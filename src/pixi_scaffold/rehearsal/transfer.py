@@ -27,10 +27,18 @@ class Failure:
     path: Path
     number: int
     reading: bool = True
+    url: str = ""
 
     def __str__(self) -> str:
+        if self.url:
+            return f"{self.url} cannot be fetched: there is no such file"
         verb = "reading from" if self.reading else "writing to"
-        return f"{verb} file {self.path}: (errno {self.number}) {os.strerror(self.number)}"
+        return f"{verb} file {self.path}: (errno {self.number}) {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Return why, in words."""
+        return "not fetched" if self.url else os.strerror(self.number)
 
 
 @dataclass(slots=True)
@@ -73,14 +81,16 @@ def send(
     preserve: bool,
     stop: Stop = go_on,
     within: tuple[Path, ...] = (),
+    without: Path | None = None,
 ) -> Sent:
     """Copy the named files and folders; relative names start at `base`.
 
     preserve: keep folders in a name (`a/b` arrives as a/b, not as b). within: the folders that a
-    job could write to; what leads out of them is not there. What fails is in the answer
-    and the rest is copied all the same. Raises OSError when this machine's disk is full.
+    job could write to; what leads out of them is not there. without: a folder that is left
+    out. What fails is in the answer and the rest is copied all the same. Raises OSError when this
+    machine's disk is full.
     """
-    sending = _Sending(place, stop, within)
+    sending = _Sending(place, stop, within, without)
     for name in names:
         if is_url(name):
             sending.sent.urls.append(name)
@@ -111,6 +121,7 @@ class _Sending:
     place: Place
     stop: Stop
     within: tuple[Path, ...] = ()
+    without: Path | None = None
     sent: Sent = field(default_factory=Sent)
 
     def fail(self, path: Path, error: OSError, *, reading: bool = True) -> None:
@@ -136,6 +147,8 @@ class _Sending:
 
     def _one(self, path: Path, target: PurePosixPath, top: bool) -> list[_Waiting]:
         """Copy a file, or make a folder; return what is in that."""
+        if path == self.without:
+            return []
         try:
             if (top or path.is_symlink()) and leads_out(path, self.within):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

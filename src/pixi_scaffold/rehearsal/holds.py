@@ -1,0 +1,59 @@
+"""Why HTCondor would put a job on hold, with its codes and in its words (condor_holdcodes.h)."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pixi_scaffold.rehearsal.outcome import Hold
+from pixi_scaffold.rehearsal.sandbox import Sandbox, end_of, first_line
+from pixi_scaffold.rehearsal.transfer import Sent
+
+EXECUTE, OUTPUT, INPUT, CHECKPOINT, JOB_DURATION, EXECUTE_DURATION = 6, 12, 13, 36, 46, 47
+TAIL, WIDTH = 10, 300
+"""Lines of a log that are shown, and characters of each."""
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
+
+
+def transfer_hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
+    """Return the hold of a job whose files could not be transferred."""
+    first = sent.failures[0]
+    where = str(first).replace(f"{place}/", "", 1)
+    where = re.sub(r"^(\w+ \w+ file )sandbox-\d+/scratch/", r"\1", where)
+    reason = f"Transfer {what} files failure: {where}"
+    if first.number == 21 and first.reading:
+        reason += " - Transfer of symlinks to directories is not supported."
+    if len(sent.failures) > 1:
+        others = (f"{f.path.name} ({f.reason})" for f in sent.failures[1:])
+        reason += f"; also: {', '.join(others)}"
+    return Hold(code, first.number, reason)
+
+
+def not_executed(error: int, sandbox: Sandbox) -> Hold:
+    """Return the hold of a job whose executable could not be started, and what it asks for."""
+    name = sandbox.plan.executable.name
+    words = os.strerror(error)
+    first = first_line(sandbox.scratch / name)
+    if first.startswith(b"#!") and first.endswith(b"\r\n"):
+        words += " (it has Windows line ends (CRLF))"
+    elif first.startswith(b"#!") and error == 2:
+        words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
+    elif error == 8:
+        words += " (a script needs a first line such as #!/bin/bash)"
+    return Hold(EXECUTE, error, f"Failed to execute {name}: {words}")
+
+
+def overdue(code: int, seconds: float | None) -> Hold:
+    """Return the hold of a job that ran longer than it allows itself."""
+    what = "job" if code == JOB_DURATION else "execute"
+    whole = int(seconds or 0)
+    time = f"{whole // 60:02}:{whole % 60:02}"
+    return Hold(code, 0, f"The job exceeded allowed {what} duration of {time}")
+
+
+def last_lines(path: Path) -> tuple[str, ...]:
+    """Return the end of a log, without what would do harm to a terminal."""
+    text = end_of(path, 8192).decode("utf-8", errors="replace")
+    lines = text.replace("\r", "\n").splitlines()[-TAIL:]
+    return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)

@@ -1,0 +1,200 @@
+"""What the queue does with a job by its own expressions: hold it, remove it, or start it again.
+
+Source: UserPolicy::AnalyzePolicy of condor_utils/user_job_policy.cpp and SetRetries of
+submit_utils.cpp, HTCondor 25; the tests compare with a pool.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pixi_scaffold.job import ExpressionError, Meaning, NotKnownError, as_integer, evaluate
+from pixi_scaffold.rehearsal.outcome import Hold, Usage
+
+POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
+"""HoldReasonCodes: condor_holdcodes.h."""
+DEFAULT_RETRIES = 2
+"""Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""
+_NOT_EVALUATED = ("periodic_release", "periodic_vacate", "leave_in_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The expressions of one job."""
+
+    expressions: Mapping[str, str]
+    """Commands such as periodic_hold, each with what it says."""
+    submitted_on_hold: bool = False
+    retries: int = 0
+    """How often a job that failed is started again."""
+    success: int = 0
+    retry_until: str = ""
+    max_input: int | None = None
+    """Bytes that may be transferred to the job; None for any number."""
+    max_output: int | None = None
+    ad: Mapping[str, str] = field(default_factory=dict)
+    """The attributes of the job that do not change, names in lower case."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything is to be looked at while the job runs."""
+        return "periodic_hold" in self.expressions or "periodic_remove" in self.expressions
+
+    def before(self) -> Hold | str | None:
+        """Return the hold of a job that was just submitted, `removed`, or None."""
+        if self.submitted_on_hold:
+            return Hold(BY_THE_USER, 0, "submitted on hold at user's request")
+        return self.periodic({"jobstatus": "1", "numjobstarts": "0"})
+
+    def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
+        """Return the same for a job that waits or runs; now: attributes that change."""
+        if self._holds("periodic_hold", now):
+            return self._hold("periodic_hold", "PeriodicHold", now)
+        return "removed" if self._holds("periodic_remove", now) else None
+
+    def at_exit(self, now: Mapping[str, str], completions: int) -> Hold | str | None:
+        """Return what becomes of a job that ended by itself: None when it leaves the queue.
+
+        `removed` by a periodic expression, `again` when it is started again. completions: how
+        often it ended, with this time.
+        """
+        if found := self.periodic(now):
+            return found
+        if self._holds("on_exit_hold", now):
+            return self._hold("on_exit_hold", "OnExitHold", now)
+        return None if self._leaves(now, completions) else "again"
+
+    def _leaves(self, now: Mapping[str, str], completions: int) -> bool:
+        """Whether OnExitRemove is true, as condor_submit makes it of the retries."""
+        own = self.expressions.get("on_exit_remove")
+        if not self.retries and not self.retry_until:
+            return own is None or self._true("on_exit_remove", now) is not False
+        succeeded = as_integer(now.get("exitcode", "")) == self.success
+        if completions > self.retries or succeeded:
+            return True
+        until = self.retry_until and self._value(self.retry_until, now) is True
+        return bool(until) or (own is not None and self._true("on_exit_remove", now) is True)
+
+    def _holds(self, name: str, now: Mapping[str, str]) -> bool:
+        return self._true(name, now) is True
+
+    def _true(self, name: str, now: Mapping[str, str]) -> bool | None:
+        found = self._value(self.expressions.get(name, "false"), now)
+        if isinstance(found, bool | int | float):
+            return bool(found)
+        return None
+
+    def _value(self, text: str, now: Mapping[str, str]) -> object:
+        try:
+            return evaluate(text, {**self.ad, **now}, now=int(time.time()))
+        except (ExpressionError, NotKnownError):
+            return None
+
+    def _hold(self, command: str, attribute: str, now: Mapping[str, str]) -> Hold:
+        said = self.expressions[command]
+        reason = self._value(self.expressions.get(f"{command}_reason", "undefined"), now)
+        code = self._value(self.expressions.get(f"{command}_subcode", "0"), now)
+        default = f"The job attribute {attribute} expression '{said}' evaluated to TRUE"
+        number = int(code) if isinstance(code, int | float) else 0
+        return Hold(POLICY, number, reason if isinstance(reason, str) and reason else default)
+
+
+def while_it_runs(starts: int, completions: int, started: int, usage: Usage) -> dict[str, str]:
+    """Return the attributes of a running job that change, names in lower case.
+
+    started: when the last run began, in seconds.
+    """
+    memory, disk = usage.memory >> 10, usage.disk >> 10
+    return {
+        "jobstatus": "2",
+        "numjobstarts": str(starts),
+        "numshadowstarts": str(starts),
+        "numjobcompletions": str(completions),
+        "enteredcurrentstatus": str(started),
+        "jobcurrentstartdate": str(started),
+        "jobstartdate": str(started),
+        "qdate": str(started),
+        "remotewallclocktime": str(time.time() - started),
+        "imagesize": str(max(memory, 1)),
+        "residentsetsize": str(memory),
+        "memoryusage": str(-(-memory // 1024)),
+        "diskusage": str(disk),
+    }
+
+
+def at_the_end(code: int | None, number: int | None) -> dict[str, str]:
+    """Return the attributes that say how a job ended: by its exit code, or by a signal."""
+    found = {"exitbysignal": str(number is not None).lower()}
+    ends = {"exitcode": code, "exitsignal": number}
+    return found | {name: str(value) for name, value in ends.items() if value is not None}
+
+
+def too_much(code: int, size: int, limit: int) -> Hold:
+    """Return the hold of a job that transfers more than max_transfer_input_mb or _output_mb."""
+    what = "input" if code == INPUT_SIZE else "output"
+    kind = f"MaxTransfer{what.capitalize()}MB"
+    return Hold(code, 0, f"{kind} = {limit >> 20} is exceeded: {size / (1 << 20):.1f} MB of {what}")
+
+
+def read_policy(job: Meaning) -> Policy:
+    """Return what the queue would do with a job; what is not evaluated here is in its notes."""
+    names = [
+        f"{kind}{part}"
+        for kind in ("periodic_hold", "on_exit_hold")
+        for part in ("", "_reason", "_subcode")
+    ]
+    said = {n: job.of(n).text for n in [*names, "periodic_remove", "on_exit_remove"]}
+    expressions = {name: text for name, text in said.items() if text}
+    until = job.of("retry_until").text
+    if re.fullmatch(r"-?\d+", until):
+        until = f"ExitCode =?= {until}"
+    success = job.of("success_exit_code").value
+    default = DEFAULT_RETRIES if until or success is not None else 0
+    asked = job.of("max_retries").value
+    return Policy(
+        expressions=expressions,
+        submitted_on_hold=job.of("hold").value is True,
+        retries=asked if isinstance(asked, int) else default,
+        success=success if isinstance(success, int) else 0,
+        retry_until=until,
+        max_input=_megabytes(job, "max_transfer_input_mb"),
+        max_output=_megabytes(job, "max_transfer_output_mb"),
+        ad=_attributes(job),
+        notes=tuple(_not_evaluated(job, expressions)),
+    )
+
+
+def _attributes(job: Meaning) -> dict[str, str]:
+    requests = job.requests
+    found = {"procid": str(job.proc), "clusterid": "1", "jobuniverse": "5"}
+    for name, value, unit in (
+        ("requestmemory", requests.memory.value, 1 << 20),
+        ("requestdisk", requests.disk.value, 1 << 10),
+        ("requestcpus", requests.cpus.value, 1),
+    ):
+        if isinstance(value, int):
+            found[name] = str(value // unit)
+    return found | {name.lower(): value.text for name, value in job.attributes.items()}
+
+
+def _megabytes(job: Meaning, name: str) -> int | None:
+    number = as_integer(job.of(name).text)
+    return None if number is None or number < 0 else number << 20
+
+
+def _not_evaluated(job: Meaning, expressions: Mapping[str, str]) -> list[str]:
+    notes = [
+        f"{name} = {job.of(name).text} is not evaluated here"
+        for name in _NOT_EVALUATED
+        if job.of(name).text.lower() not in ("", "false")
+    ]
+    for name, text in expressions.items():
+        try:
+            evaluate(text, {}, now=0)
+        except (ExpressionError, NotKnownError) as error:
+            notes.append(f"{name} = {text} is not evaluated here: {error}")
+    return notes

@@ -1,0 +1,78 @@
+"""Inputs at URLs: fetched as a worker's transfer plugins do, or a file that stands in for one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.errors import ScaffoldError, Skipped
+from pixi_scaffold.rehearsal.transfer import CHUNK, Failure, copy
+
+PLUGIN_FAILED = 256
+"""HoldReasonSubCode of an input that a transfer plugin could not get (seen with 25.14)."""
+_WEB = ("http", "https")
+_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """How URLs are had here."""
+
+    network: bool = False
+    given: Mapping[str, Path] = field(default_factory=dict)
+    """Files that stand in for URLs, as named with --input."""
+
+    def require(self, urls: list[str]) -> None:
+        """Raise Skipped, with the names, when some of these cannot be had here."""
+        for url in urls:
+            scheme = url.partition("://")[0].lower()
+            if url in self.given or scheme == "file" or (scheme in _WEB and self.network):
+                continue
+            how = f"--input {url}=FILE, with a file that stands in for it"
+            if scheme in _WEB:
+                how = f"--network, or {how}"
+            raise Skipped(f"{url} is not fetched here", f"rehearse it with {how}")
+
+    def fetch(self, url: str, folder: Path, stop: Callable[[], None]) -> tuple[int, Failure | None]:
+        """Put what a URL holds into a folder; return its bytes, and what failed.
+
+        Raises ScaffoldError when a server does not answer: that is no failure of the job's.
+        """
+        path = url.partition("://")[2].partition("?")[0].partition("#")[0]
+        target = folder / (PurePosixPath(path).name or "index.html")
+        if url in self.given:
+            source = self.given[url]
+        elif url.lower().startswith("file://"):
+            source = Path("/" + path.partition("/")[2])
+        else:
+            return _downloaded(url, target, stop)
+        try:
+            if source.is_dir():
+                shutil.copytree(source, target, dirs_exist_ok=True)
+                return 0, None
+            copy(source, target, stop)
+        except OSError:
+            return 0, Failure(Path(url), PLUGIN_FAILED, url=url)
+        return target.stat().st_size, None
+
+
+def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> tuple[int, Failure | None]:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen  # only a few rehearsals need it
+
+    try:
+        with urlopen(url, timeout=_WAIT) as answer, target.open("wb") as file:  # noqa: S310
+            while chunk := answer.read(min(CHUNK, 1 << 20)):
+                stop()
+                file.write(chunk)
+    except HTTPError:  # there is no such thing
+        return 0, Failure(Path(url), PLUGIN_FAILED, url=url)
+    except (URLError, OSError) as error:
+        why = getattr(error, "reason", None) or error
+        raise ScaffoldError(
+            f"{url} cannot be fetched here: {why}",
+            f"try again, or let a file stand in for it: --input {url}=FILE",
+        ) from error
+    return target.stat().st_size, None
