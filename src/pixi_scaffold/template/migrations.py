@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.errors import ScaffoldError
@@ -91,8 +92,12 @@ def migrate_answers(text: str, migrations: Iterable[Migration]) -> str:
         for question, values in migration.values.items():
             for old, new in values.items():
                 line = rf"(?m)^({re.escape(question)}: *)(['\"]?){re.escape(old)}\2 *$"
-                text = re.sub(line, lambda m, new=new: f"{m[1]}'{new}'", text)
+                text = re.sub(line, partial(_with_value, new), text)
     return text
+
+
+def _with_value(value: str, found: re.Match[str]) -> str:
+    return f"{found[1]}'{value}'"
 
 
 def moves(
