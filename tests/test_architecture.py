@@ -49,8 +49,8 @@ LINES = 350
 LONG = {
     "job/reader.py": 362,
     "template/render.py": 489,
+    "rules/commands.py": 368,
     "update/command.py": 369,
-    "update/landing.py": 354,
 }
 """Modules that are longer today."""
 

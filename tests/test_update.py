@@ -208,7 +208,7 @@ def test_conflicts_stay_inline_as_copier_makes_them(
         "htcondor/bootstrap.sh",
         "htcondor/train.sub",
     ]
-    assert "waits for your hand in 2 files" in failed.detail
+    assert "waits for you to edit 2 files" in failed.detail
     assert "update --continue" in report.next_commands[1]
     found = tree(conflicting)
     for path in ("htcondor/bootstrap.sh", "htcondor/train.sub"):
@@ -404,11 +404,12 @@ def test_a_dirty_tree_is_left_alone(two: tuple[Path, Path]) -> None:
     before = snapshot(project)
     with pytest.raises(ScaffoldError, match="not committed") as caught:
         run(project)
-    assert "notes" in caught.value.message
+    assert "job.cfg" in caught.value.message
     assert "git stash" in caught.value.hint
     assert snapshot(project) == before
-    git(project, "stash", "--include-untracked", "--quiet")
+    git(project, "stash", "--quiet")
     run(project)
+    assert (project / "notes").read_text() == "mine\n"  # in the way of nothing
     assert git(project, "stash", "list") != ""
 
 
@@ -580,8 +581,10 @@ def test_something_of_yours_where_a_file_must_be(two: tuple[Path, Path], tmp_pat
     (tmp_path / "elsewhere").mkdir()
     (project / "folder").symlink_to(tmp_path / "elsewhere")
     commit(project)
-    with pytest.raises(ScaffoldError, match="in its place"):
-        run(project)
+    report = run(project)
+    kept = {file["path"]: file["note"] for file in report.facts["files"]}
+    assert kept["folder/file"] == "folder is a link of yours"
+    assert (project / "folder").is_symlink()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -750,7 +753,7 @@ def test_a_dry_run_touches_nothing(history: History, conflicting: Path) -> None:
     assert sorted(conflicting.rglob(".git/objects/*/*")) == objects
 
 
-@pytest.mark.parametrize("verb", ["update-ref", "read-tree", "symbolic-ref"])
+@pytest.mark.parametrize("verb", ["update-ref", "switch"])
 def test_a_landing_that_fails_in_the_middle_is_undone(
     two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -828,7 +831,7 @@ def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     place = folder / "c" / "htcondor" / "train.sub"
     place.write_text(place.read_text().replace(line, "# my own line", 1))
     commit(folder / "c")
-    (folder / "d" / "x").write_text("dirty")
+    (folder / "d" / "ruff.toml").write_text("dirty")
     before = {name: snapshot(folder / name) for name in "cd"}
     assert scaffold("update", "--all", folder, cwd=tmp_path).code == 2
     ran = scaffold("update", "--all", folder, "--dry-run", "--json", cwd=tmp_path)
@@ -838,7 +841,7 @@ def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     assert ran.code == 3
     status = {result["name"]: result["status"] for result in ran.document["results"]}
     assert status == {"a": "passed", "b": "passed", "c": "failed", "d": "failed"}
-    assert "your hand is needed for htcondor/train.sub" in ran.document["projects"][2]["error"]
+    assert "conflicts in htcondor/train.sub" in ran.document["projects"][2]["error"]
     for name in "cd":
         assert snapshot(folder / name) == before[name]
     assert git(folder / "b", "branch", "--show-current") == f"template/{history.newest}"
@@ -959,21 +962,23 @@ def test_the_templates_own_project_is_locked_again_and_passes_check(
 
 def test_what_was_wrong_with_a_job_before_is_not_the_updates_doing(tmp_path: Path) -> None:
     """A new error in a submit file fails the update's report, and an old one does not."""
-    from pixi_scaffold.report import Steps
-    from pixi_scaffold.update.command import _check_jobs, _job_errors
+    from pixi_scaffold.report import Step
+    from pixi_scaffold.update.prepare import check_jobs, job_errors
 
     (tmp_path / "job.sub").write_text("executable = gone.sh\nqueue\n")
-    before = _job_errors(tmp_path)
+    before = job_errors(tmp_path)
     assert [key[0] for key in before] == ["PS201"]
-    steps = Steps(Silent())
-    _check_jobs(tmp_path, before, steps)
-    assert (steps.results[0].status, steps.results[0].hint) == (Status.PASSED, "")
+    step = Step("jobs")
+    check_jobs(tmp_path, before, step)
+    assert step.result is not None
+    assert (step.result.status, step.result.hint) == (Status.PASSED, "")
     (tmp_path / "job.sub").write_text("executable = gone.sh\nuniverse = vanila\nqueue\n")
-    steps = Steps(Silent())
-    _check_jobs(tmp_path, before, steps)
-    assert steps.results[0].status is Status.FAILED
-    assert any("PS114" in line for line in steps.results[0].lines)
-    assert not any("PS201" in line for line in steps.results[0].lines)
+    step = Step("jobs")
+    check_jobs(tmp_path, before, step)
+    assert step.result is not None
+    assert step.result.status is Status.FAILED
+    assert any("PS114" in line for line in step.result.lines)
+    assert not any("PS201" in line for line in step.result.lines)
 
 
 # Work that nobody but the user has -----------------------------------------------------------------

@@ -66,28 +66,35 @@ class Session:
         """Show what a new project will be, and ask."""
         width = max((len(name) for name in answers), default=0)
         self.say("", *(f"  {name:<{width}}  {value}" for name, value in answers.items()))
-        return self._agreed("Make it?")
+        return self._answer("Make it?", "yn") == "y"
 
     def confirm(self, plan: Plan, *, dry_run: bool, yes: bool) -> bool:
         """Show what an update would do, and ask."""
-        from pixi_scaffold.update import print_plan
+        from pixi_scaffold.update import print_details, print_plan
 
         if not self.as_json:
             self.display.close()
             print_plan(plan, self.out)
         if dry_run or yes:
             return yes and not dry_run
-        agreed = self._agreed("Go on?")
-        if not agreed:
+        self.say("", "d shows the changes in full, and what the template says of them.")
+        while (said := self._answer("Go on?", "ynd")) == "d":
+            print_details(plan, self.out)
+        if said == "n":
             self.say("nothing was changed")
-        return agreed
+        return said == "y"
 
-    def _agreed(self, question: str) -> bool:
+    def _answer(self, question: str, answers: str) -> str:
+        """Return the answer to a question, as one letter; Enter is y."""
+        said = ""
         try:
-            return typer.confirm(f"\n{question}", default=True)
+            while said[:1] not in tuple(answers):
+                said = typer.prompt(f"\n{question} [Y/n]", default="y", show_default=False)
+                said = said.strip().lower()
         except typer.Abort as error:
             self.say("")
             raise KeyboardInterrupt from error
+        return said[0]
 
     def fail(self, code: int, message: str, hint: str) -> NoReturn:
         """Print what failed and what to do, and end with `code`."""

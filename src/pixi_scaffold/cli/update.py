@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +33,15 @@ def update(
     ] = False,
     undo: Annotated[bool, typer.Option("--abort", help="Undo the last update, all of it.")] = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Update each project in FOLDER; needs --yes or --dry-run.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Each project in FOLDER; needs --yes, --dry-run, --continue or --abort.",
+        ),
+    ] = False,
+    push: Annotated[
+        bool,
+        typer.Option("--push", help="Push the branch, and open a request (gh or glab)."),
     ] = False,
     engine: EngineOption = "auto",
     as_json: Json = False,
@@ -43,25 +50,34 @@ def update(
 
     What would happen to each file is shown first; your changes stay.
     """
-    from pixi_scaffold.update import Request, abort_update, continue_update, update_all
+    from pixi_scaffold.update import (
+        Request,
+        abort_all,
+        abort_update,
+        continue_all,
+        continue_update,
+        update_all,
+    )
     from pixi_scaffold.update import update as run
 
     with session_of("update", as_json) as session:
-        if [resume, undo, every, dry_run].count(True) > 1 and not (every and dry_run):
-            raise UsageError("--continue, --abort, --all and --dry-run are each for one thing", "")
+        if [resume, undo, dry_run].count(True) > 1:
+            raise UsageError("--continue, --abort and --dry-run are each for one thing", "")
         terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
         where = expanded(folder)
         if undo:
-            session.show(abort_update(where, session.progress))
+            abort = abort_all if every else abort_update
+            session.show(abort(where, session.progress))
         elif resume:
-            session.show(continue_update(where, engine, session.progress))
+            go_on = continue_all if every else continue_update
+            session.show(go_on(where, engine, session.progress))
         elif not (yes or dry_run or (terminal and not every)):
             raise UsageError("an update asks before it changes anything", "add --yes or --dry-run")
         else:
             answers = read_answers(data or [], None)
-            request = Request(where, to, answers, terminal and not yes, engine)
+            ask = terminal and not yes and not every
+            request = Request(where, to, answers, ask, engine, look_only=dry_run, push=push)
             if every:
-                request = replace(request, ask=False)
                 session.show(update_all(where, request, dry_run, session.progress))
             else:
                 confirm = partial(session.confirm, dry_run=dry_run, yes=yes)

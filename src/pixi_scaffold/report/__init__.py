@@ -19,7 +19,6 @@ from pixi_scaffold.report.result import (
     in_folder,
 )
 from pixi_scaffold.report.run import Run, Step
-from pixi_scaffold.report.steps import Steps
 from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "Silent",
     "Status",
     "Step",
-    "Steps",
     "Verdict",
     "github",
     "go_to",

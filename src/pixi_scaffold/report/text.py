@@ -23,12 +23,20 @@ Say = Callable[[str, str], None]
 """Print one line in a style; a log has no styles."""
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters written out: a terminal would obey some of them."""
+    return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def sayer(stream: TextIO) -> Say:
-    """Return what prints on `stream`, with colours where it is a terminal."""
+    """Return what prints on `stream`, with colours where it is a terminal.
+
+    What is printed can come from a stranger's files, so no control character goes through.
+    """
     if not stream.isatty():
 
         def plain(text: str, _style: str) -> None:
-            stream.write(f"{text}\n")
+            stream.write(f"{printable(text)}\n")
 
         return plain
 
@@ -36,7 +44,7 @@ def sayer(stream: TextIO) -> Say:
     from rich.text import Text
 
     console = Console(file=stream)
-    return lambda text, style: console.print(Text(text, style=style), soft_wrap=True)
+    return lambda text, style: console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def print_report(
@@ -122,7 +130,7 @@ class PlainProgress:
         self.note(f"{self.name}: {percent}{text}")
 
     def note(self, text: str) -> None:
-        self.stream.write(f"{text}\n")
+        self.stream.write(f"{printable(text)}\n")
         self.stream.flush()
 
     def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is there to be asked

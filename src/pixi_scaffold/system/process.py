@@ -100,6 +100,37 @@ def run(
         return Completed(process.wait(), "".join(lines))
 
 
+def read_output(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> bytes:
+    """Run `argv` to its end and return the bytes that it prints, for output that is no text.
+
+    Raises ScaffoldError when it cannot be started or ends with an error.
+    """
+    try:
+        done = subprocess.run(
+            [str(a) for a in argv],
+            cwd=cwd,
+            env=clean_env() if env is None else dict(env),
+            input=stdin,
+            capture_output=True,
+            start_new_session=True,
+            check=False,
+        )
+    except OSError as error:
+        raise ScaffoldError(
+            f"cannot run {argv[0]}: {error.strerror or error}", "install it, or put it on PATH"
+        ) from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise ScaffoldError(f"{Path(str(argv[0])).name} failed: {said}")
+    return done.stdout
+
+
 def _communicate(
     process: subprocess.Popen[str],
     name: str,

@@ -5,15 +5,24 @@ Copier is called here and nowhere else.
 
 from pixi_scaffold.template.answers import Project, find_projects, parse_answers, read_project
 from pixi_scaffold.template.destination import check_destination
-from pixi_scaffold.template.migrations import FOLDER, migrate_answers, moved, moves, read_migrations
-from pixi_scaffold.template.render import Confirm, Render, Rendered, Renderer, Renderers, render
+from pixi_scaffold.template.migrations import (
+    FOLDER,
+    Migration,
+    migrate_answers,
+    moved,
+    moves,
+    read_migrations,
+)
+from pixi_scaffold.template.render import Confirm, Rendered, render
+from pixi_scaffold.template.renderer import Render, Renderer, Renderers
 from pixi_scaffold.template.repository import amend_first_commit, identity
-from pixi_scaffold.template.source import Template, open_template
-from pixi_scaffold.template.versions import is_older, newer, releases, version_of
+from pixi_scaffold.template.source import Template, open_template, portable
+from pixi_scaffold.template.versions import is_older, newer, no_versions, releases, version_of
 
 __all__ = [
     "Confirm",
     "FOLDER",
+    "Migration",
     "Project",
     "Render",
     "Rendered",
@@ -29,10 +38,12 @@ __all__ = [
     "moved",
     "moves",
     "newer",
+    "no_versions",
     "open_template",
     "parse_answers",
     "read_migrations",
     "read_project",
+    "portable",
     "releases",
     "render",
     "version_of",

@@ -12,7 +12,7 @@ import yaml
 from pixi_scaffold.errors import ScaffoldError, UsageError
 
 ANSWERS_FILE = ".copier-answers.yml"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 _REPAIR = "take it back from git: git checkout HEAD -- "
 
 
@@ -29,6 +29,11 @@ class Project:
     source: str
     commit: str
     answers: Mapping[str, Any]
+
+
+def public(answers: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the answers to the questions, without Copier's own entries (_commit and so on)."""
+    return {str(k): v for k, v in answers.items() if not str(k).startswith("_")}
 
 
 def find_answers(folder: Path) -> Path | None:
@@ -95,7 +100,7 @@ def parse_answers(text: str, folder: Path, name: str) -> Project:
             "keep one side (most often the newer _commit), then try again",
         )
     try:
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506  a safe loader
+        document = yaml.load(text, Loader=LOADER)  # noqa: S506  a safe loader
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise ScaffoldError(f"{path} is not valid YAML: {where}", _REPAIR + name) from error
@@ -112,5 +117,4 @@ def parse_answers(text: str, folder: Path, name: str) -> Project:
             "with",
             "was it made from a folder without git? make it anew from a git URL, beside this one",
         )
-    answers = {str(k): v for k, v in document.items() if not str(k).startswith("_")}
-    return Project(folder, name, text, source, str(commit), answers)
+    return Project(folder, name, text, source, str(commit), public(document))

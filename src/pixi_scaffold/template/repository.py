@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import Completed, run
+from pixi_scaffold.system import try_git
 
 
 def start_repository(folder: Path, destination: Path | None = None) -> str:
@@ -16,8 +16,8 @@ def start_repository(folder: Path, destination: Path | None = None) -> str:
     part of that one. Raises ScaffoldError when git fails; the caller removes what is half-made.
     """
     final = destination or folder
-    outer = _git(folder, "rev-parse", "--show-toplevel")
-    if outer.code == 0 and _git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
+    outer = try_git(folder, "rev-parse", "--show-toplevel")
+    if outer.code == 0 and try_git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
     configured = _configured(folder)
     _first_commit(folder, configured)
@@ -33,7 +33,7 @@ def _first_commit(folder: Path, configured: Collection[str]) -> None:
         ("add", "--all"),
         (*_identity(configured), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
     ):
-        done = _git(folder, *args)
+        done = try_git(folder, *args)
         if done.code != 0:
             verb = next(word for word in args if word in ("init", "add", "commit"))
             raise ScaffoldError(
@@ -43,12 +43,12 @@ def _first_commit(folder: Path, configured: Collection[str]) -> None:
 
 def amend_first_commit(folder: Path, names: list[str]) -> bool:
     """Add files to the first commit, when it is still the only one; return whether it was done."""
-    if _git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
+    if try_git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
         return False
-    if _git(folder, "add", "--", *names).code != 0:
+    if try_git(folder, "add", "--", *names).code != 0:
         return False
     amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
-    return _git(folder, *_identity(_configured(folder)), *amend).code == 0
+    return try_git(folder, *_identity(_configured(folder)), *amend).code == 0
 
 
 def _identity(configured: Collection[str]) -> tuple[str, ...]:
@@ -63,20 +63,15 @@ def _identity(configured: Collection[str]) -> tuple[str, ...]:
 def _configured(folder: Path) -> set[str]:
     """Return which of the settings that matter here the user's git has; names in lower case."""
     wanted = r"^(user\.(name|email)|init\.defaultbranch)$"
-    lines = _git(folder, "config", "--name-only", "--get-regexp", wanted).output.splitlines()
+    lines = try_git(folder, "config", "--name-only", "--get-regexp", wanted).output.splitlines()
     return {line.strip().lower() for line in lines}
 
 
 def identity(folder: Path) -> tuple[str, ...]:
     """Return git options that commit elsewhere as who commits in `folder`."""
     wanted = r"^user\.(name|email)$"
-    argv = ["git", "config", "--get-regexp", wanted]
-    done = run(argv, cwd=folder, timeout=60, warnings=False)
+    done = try_git(folder, "config", "--get-regexp", wanted)
     pairs = (line.partition(" ") for line in done.output.splitlines() if done.code == 0)
     found = {key.lower(): value for key, _, value in pairs}
     options = [part for key, value in found.items() for part in ("-c", f"{key}={value}")]
     return (*options, *_identity(found))
-
-
-def _git(folder: Path, *args: str) -> Completed:
-    return run(["git", *args], cwd=folder, timeout=60)

@@ -18,8 +18,9 @@ from pathlib import Path
 import platformdirs
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import expanded, has_credentials, run
+from pixi_scaffold.system import expanded, has_credentials, try_git
 from pixi_scaffold.template.settings import preferred_template
+from pixi_scaffold.template.versions import releases
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
@@ -35,6 +36,8 @@ class Template:
     source: str
     ref: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What to say of it when a project is made."""
 
 
 @contextmanager
@@ -45,14 +48,8 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
     Raises ScaffoldError when the default template's history cannot be found.
     """
     source = source or preferred_template()
-    if source is not None and has_credentials(source):
-        raise UsageError(
-            "the template's URL has a user, a password or a token in it, which the project would "
-            "record",
-            "leave it out: git asks for it, or keeps it (git help credentials)",
-        )
     if source is not None:
-        yield Template(_absolute(source), ref)
+        yield _local(portable(source), ref)
         return
     with _carried() as found:
         if found is None:
@@ -98,8 +95,35 @@ def _carried() -> Iterator[tuple[Path | None, Mapping[str, str]] | None]:
         yield checkout, _rewrite(repository) | {"COPIER_CACHE_DIR": cache}
 
 
-def _absolute(source: str) -> str:
-    """Return a local folder as an absolute path: the project records it, and lies elsewhere."""
+def _local(source: str, ref: str | None) -> Template:
+    """Return the template to make a project from, at a commit where it has no version yet.
+
+    Copier would make a commit of what is not committed in a local folder, and record that: one that
+    exists nowhere.
+    """
+    folder = Path(source)
+    if ref not in (None, "HEAD") or not (folder / ".git").exists():
+        return Template(source, ref)
+    tags = try_git(folder, "tag", "--list").output.split()
+    head = try_git(folder, "rev-parse", "--verify", "HEAD")
+    if head.code or (ref is None and releases(tags)):
+        return Template(source, ref)
+    changed = try_git(folder, "status", "--porcelain").output.strip()
+    note = f"changes in {source} that are not committed are left out: git -C {source} commit --all"
+    return Template(source, head.output.strip(), {}, (note,) if changed else ())
+
+
+def portable(source: str) -> str:
+    """Return a template's source as a project records it: a local folder as an absolute path.
+
+    Raises UsageError for a URL with credentials in it.
+    """
+    if has_credentials(source):
+        raise UsageError(
+            "the template's URL has a user, a password or a token in it, which the project would "
+            "record",
+            "leave it out: git asks for it, or keeps it (git help credentials)",
+        )
     path = expanded(Path(source))
     return str(path.resolve()) if path.exists() else source
 
@@ -147,27 +171,23 @@ def _readable(checkout: Path, spare: Path) -> Path:
         return checkout
     bundle = spare / "checkout.bundle"
     safe = ("-c", f"safe.directory={checkout}")
-    done = run(
-        ["git", *safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags"],
-        cwd=checkout,
-        timeout=120,
-    )
+    argv = (*safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags")
+    done = try_git(checkout, *argv, timeout=120)
     if done.code != 0:
         raise ScaffoldError(f"cannot read the template in {checkout}: {done.output.strip()}")
     return _clone(bundle, spare / "checkout.git")
 
 
 def _clone(bundle: Path, repository: Path) -> Path:
-    done = run(["git", "clone", "--quiet", "--mirror", bundle, repository], timeout=120)
+    done = try_git(None, "clone", "--quiet", "--mirror", bundle, repository, timeout=120)
     if done.code != 0:
         raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
     return repository
 
 
 def _head(checkout: Path) -> str:
-    done = run(
-        ["git", "-c", f"safe.directory={checkout}", "rev-parse", "HEAD"], cwd=checkout, timeout=20
-    )
+    safe = ("-c", f"safe.directory={checkout}")
+    done = try_git(checkout, *safe, "rev-parse", "HEAD", timeout=20)
     if done.code != 0:
         raise ScaffoldError(
             f"the template's checkout {checkout} has no commit: {done.output.strip()}",

@@ -45,3 +45,32 @@ def is_older(ref: str, current: str) -> bool:
     """Whether going to `ref` would be a downgrade; unknown versions never are."""
     to, here = version_of(ref), version_of(current)
     return to is not None and here is not None and to < here
+
+
+def tags_in(listed: str) -> list[str]:
+    """Return the tags in what `git ls-remote --tags --refs` prints."""
+    return re.findall(r"^[0-9a-f]+\trefs/tags/(.+)$", listed, re.M)
+
+
+def no_versions(tags: Iterable[str]) -> list[str]:
+    """Return the tags that are meant as versions, by their digits, and are none (PEP 440)."""
+    return [tag for tag in tags if version_of(tag) is None and re.search(r"\d+\.\d+", tag)]
+
+
+def changes_between(text: str, current: str, target: str) -> str:
+    """Return the sections of a CHANGELOG.md on versions after `current` up to `target`."""
+    here, there = version_of(current), version_of(target)
+    if here is None or there is None:
+        return ""
+    sections = re.split(r"(?m)^(?=#+ )", text)
+    found, wanted = [], False
+    for section in sections:
+        heading = re.match(r"#+ +(?:\[|version )?(v?\d[^\s\]]*)", section, re.I)
+        version = version_of(heading[1]) if heading else None
+        if version is not None:
+            wanted = here < version <= there
+        elif section.startswith(("# ", "## ")):
+            wanted = False  # a title, or what is not released yet
+        if wanted:
+            found.append(section)
+    return "".join(found).strip()

@@ -1,16 +1,21 @@
 """A project and other versions of its template: update, status, drift, a folder of projects."""
 
 from pixi_scaffold.update.command import abort_update, continue_update, update
-from pixi_scaffold.update.many import update_all
+from pixi_scaffold.update.many import abort_all, continue_all, update_all
+from pixi_scaffold.update.move import move_template
 from pixi_scaffold.update.plan import Plan, Request
 from pixi_scaffold.update.status import status_or_heal
-from pixi_scaffold.update.text import print_plan, print_status
+from pixi_scaffold.update.text import print_details, print_plan, print_status
 
 __all__ = [
     "Plan",
     "Request",
+    "abort_all",
     "abort_update",
+    "continue_all",
     "continue_update",
+    "move_template",
+    "print_details",
     "print_plan",
     "print_status",
     "status_or_heal",

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pixi_scaffold import __version__
-from pixi_scaffold.errors import ChannelError, Interrupted, ScaffoldError, UnsupportedError
-from pixi_scaffold.report import Progress, Report, Result, Silent, Status, Steps, go_to
-from pixi_scaffold.system import File, program, read_file
-from pixi_scaffold.template import Project, Renderers, read_project
-from pixi_scaffold.update.landing import (
-    Landing,
-    abort,
-    finish_landing,
-    land,
-    refuse_unfinished,
-    unfinished,
-)
+from pixi_scaffold.errors import Interrupted, ScaffoldError
+from pixi_scaffold.report import Progress, Report, Run, go_to
+from pixi_scaffold.system import File, program, read_blobs, read_file, write_blobs, write_tree
+from pixi_scaffold.template import Project, Renderer, Renderers, read_project
+from pixi_scaffold.update.apply import commit_tree, finish, land
 from pixi_scaffold.update.merge import MANIFEST, Action, Change, has_leftovers
-from pixi_scaffold.update.plan import Plan, Request, choose_target, make_plan, nothing_newer
-from pixi_scaffold.update.shadow import Shadow, open_shadow
-from pixi_scaffold.update.worktree import (
+from pixi_scaffold.update.note import Landing, refuse_unfinished, unfinished
+from pixi_scaffold.update.plan import (
+    Plan,
+    Request,
+    choose_target,
+    make_plan,
+    nothing_newer,
+    why_ask,
+)
+from pixi_scaffold.update.prepare import (
+    LOCK,
+    JobErrors,
+    check_jobs,
+    check_project,
+    job_errors,
+    lock_again,
+    prepare,
+)
+from pixi_scaffold.update.push import push
+from pixi_scaffold.update.repository import (
     Repository,
     check_branch,
+    only_one,
     open_repository,
     refuse_covered,
     refuse_hidden,
     refuse_unclean,
+    refuse_under_way,
+    uncommitted,
 )
-
-if TYPE_CHECKING:
-    from pixi_scaffold.rules import Finding
-
-LOCK = "pixi.lock"
-
+from pixi_scaffold.update.undo import abort
+from pixi_scaffold.update.waiting import branch_folder
 
 Confirm = Callable[[Plan], bool]
 
@@ -54,44 +61,57 @@ def update(
     if renderers is None:
         with Renderers() as own:
             return update(request, confirm, progress, own)
-    steps = Steps(progress)
-    steps.start("template", asks=request.ask)
-    project = read_project(request.folder)
-    repository = open_repository(project.folder)
-    refuse_unfinished(repository)
-    refuse_unclean(repository)
-    renderer = renderers.of(project.source)
-    target = choose_target(renderer, project, request)
-    if target is None:
-        detail = nothing_newer(renderer, project)
-        steps.passed(detail)
-        return Report("update", steps.results, _nothing(project))
-    same = target == project.commit
-    way = f"new answers at {target}" if same else f"{project.commit} to {target}"
-    steps.passed(f"{project.source}: {way}")
-    with open_shadow(repository) as shadow:
-        asks = request.ask and renderer.has_new_questions(target, project.answers)
-        request = replace(request, ask=asks)
-        steps.start("merge", asks=asks)
-        plan = make_plan(request, project, renderer, target, shadow.project)
-        if plan is None:
-            steps.passed(f"already at {project.commit}")
-            return Report("update", steps.results, _nothing(project))
-        if repository.prefix:  # one of several projects in a repository
-            below = re.sub(r"[^\w.-]+", "-", repository.prefix.strip("/")).strip(".-")
-            plan = replace(plan, branch=f"template/{below}/{plan.to}")
-        branch_was = check_branch(repository, plan.branch)
-        _refuse_covered(repository, plan)
-        steps.passed(plan.summary)
-        if not confirm(plan):
-            return Report("update", steps.results, {**plan.facts(), "applied": False})
-        if plan.conflicts and not request.conflicts:
-            names = ", ".join(change.path for change in plan.conflicts)
-            raise ScaffoldError(
-                f"your hand is needed for {names}; nothing was changed",
-                f"{program()} update {project.folder}",
-            )
-        return _apply(request, plan, repository, shadow, branch_was, steps)
+    run = Run(progress)
+    with run.step("template", asks=request.ask) as step:
+        project = read_project(request.folder)
+        repository = open_repository(project.folder)
+        refuse_unfinished(repository)
+        refuse_under_way(repository)
+        refuse_unclean(repository, look_only=request.look_only)
+        renderer = renderers.of(project.source)
+        target = choose_target(renderer, project, request)
+        same = target == project.commit
+        way = f"new answers at {target}" if same else f"{project.commit} to {target}"
+        step.passed(
+            nothing_newer(renderer, project) if target is None else f"{project.source}: {way}"
+        )
+    plan = target and _planned(request, project, repository, renderer, target, run)
+    if not plan:
+        return Report("update", run.results, _nothing(project))
+    branch_was = check_branch(repository, plan.branch)
+    refuse_covered(repository, _created(plan, repository))
+    refuse_hidden(repository.project, _files(plan))
+    if not confirm(plan):
+        return Report("update", run.results, {**plan.facts(), "applied": False})
+    if plan.conflicts and not request.conflicts:
+        names = ", ".join(change.path for change in plan.conflicts)
+        raise ScaffoldError(
+            f"conflicts in {names}; nothing was changed", f"{program()} update {project.folder}"
+        )
+    with only_one(repository):
+        return _apply(request, plan, repository, branch_was, run)
+
+
+def _planned(
+    request: Request,
+    project: Project,
+    repository: Repository,
+    renderer: Renderer,
+    target: str,
+    run: Run,
+) -> Plan | None:
+    """Make the plan, with the questions that the new version has; None when nothing changes."""
+    why = why_ask(request, project, renderer, target) if request.ask else ""
+    if why:
+        run.progress.note(why)
+    with run.step("merge", asks=bool(why)) as step:
+        request = replace(request, ask=bool(why))
+        plan = make_plan(request, project, renderer, target, repository)
+        also = ", with these answers" if request.data else ""
+        step.passed(plan.summary if plan else f"already at {project.commit}{also}")
+    if plan is None:
+        return None
+    return replace(plan, branch=branch_folder(repository.project, repository.top) + plan.to)
 
 
 def _nothing(project: Project) -> dict[str, Any]:
@@ -100,91 +120,135 @@ def _nothing(project: Project) -> dict[str, Any]:
     return {"project": str(project.folder), "template": version, "files": [], "applied": False}
 
 
-def _refuse_covered(repository: Repository, plan: Plan) -> None:
-    created = [
-        repository.prefix + c.path
-        for c in plan.changes
-        if c.file is not None and (c.action is Action.NEW or c.moved_from)
-    ]
-    refuse_covered(repository, created)
-    refuse_hidden(repository.top, [repository.prefix + path for path, _ in _files(plan)])
+def _created(plan: Plan, repository: Repository) -> list[str]:
+    """Return the files that an update adds, below the top."""
+    new = (
+        c for c in plan.changes if c.file is not None and (c.action is Action.NEW or c.moved_from)
+    )
+    return [repository.prefix + change.path for change in new]
+
+
+def _files(plan: Plan) -> dict[str, File | None]:
+    """Return what an update writes, by path in the project."""
+    found: dict[str, File | None] = {}
+    for change in plan.changes:
+        if change.moved_from:
+            found[change.moved_from] = None
+        if change.writes:
+            found[change.path] = change.file
+    return found
 
 
 def _apply(
-    request: Request,
+    request: Request, plan: Plan, repository: Repository, branch_was: str, run: Run
+) -> Report:
+    """Lock and check beside the project, commit, then land."""
+    files = _files(plan)
+    facts: dict[str, Any] = {**plan.facts(), "applied": True, "commit": None}
+    if any(c.path == MANIFEST for c in plan.conflicts):
+        run.skip("lock", f"{MANIFEST} has a conflict")
+    else:
+        files |= prepare(repository, files, request.engine, run)
+    errors_before = {} if plan.conflicts else job_errors(plan.project.folder)
+    with run.step("commit") as step:
+        message = _message(plan, request.data)
+        landing, stages = _committed(plan, repository, branch_was, files, message)
+        land(repository, landing, stages)
+        if plan.conflicts:
+            lines = tuple(f"{c.path}  {c.note}".rstrip() for c in plan.conflicts)
+            count = "1 file" if len(lines) == 1 else f"{len(lines)} files"
+            where = f"on the branch {plan.branch}"
+            step.failed(f"waits for you to edit {count}, {where}", lines, _how_to_resolve(plan))
+            facts["conflicts"] = [c.path for c in plan.conflicts]
+        else:
+            step.passed(_landed(plan, repository, landing))
+            facts["commit"] = landing.commit
+    if not plan.conflicts:
+        _jobs(plan, errors_before, run)
+        if request.push:
+            with run.step("push", catch=True) as step:
+                push(repository, landing, step)
+    return Report("update", run.results, facts, _next(plan, repository, run))
+
+
+def _committed(
     plan: Plan,
     repository: Repository,
-    shadow: Shadow,
     branch_was: str,
-    steps: Steps,
-) -> Report:
-    """Write, lock, check and commit in the shadow, then land."""
-    manifest_before = _toml(shadow.project / MANIFEST)
-    shadow.write(_files(plan))
-    facts: dict[str, Any] = {**plan.facts(), "applied": True, "commit": None}
-    lock_is_open = any(c.path == MANIFEST for c in plan.conflicts)
-    if lock_is_open:
-        steps.skipped("lock", f"{MANIFEST} has a conflict")
-    else:
-        _relock(shadow.project, manifest_before, plan.project.folder, request.engine, steps)
-        if (shadow.project / LOCK).is_file():
-            shadow.add([LOCK])
-        _check(shadow.project, plan.project.folder, request.engine, steps)
-    message = _message(plan, request.data)
-    conflicts = plan.conflicts
-    steps.start("commit")
-    if conflicts:
-        commit, tip = shadow.git("write-tree").strip(), repository.head
-    else:
-        commit = tip = shadow.commit(message)
-    changed = shadow.changed()
-    errors_before = {} if conflicts else _job_errors(plan.project.folder)
+    files: Mapping[str, File | None],
+    message: str,
+) -> tuple[Landing, str]:
+    """Commit what an update makes, on no branch yet; return it and the stages of its conflicts."""
+    top, prefix = repository.top, repository.prefix
+    there = {path: file for path, file in files.items() if file is not None}
+    blobs = write_blobs(top, there)
+    tree = write_tree(top, repository.head, {prefix + path: blobs.get(path) for path in files})
+    commit = commit_tree(repository, tree, repository.head, message)
+    rows = repository.git("diff-tree", "-r", "-z", "--name-status", repository.head, commit)
+    words = rows.split("\0")
+    changed = dict(zip(words[1::2], words[::2], strict=False))
     landing = Landing(
         plan.branch,
         branch_was,
-        tip,
+        commit,
+        repository.head if plan.conflicts else commit,
         repository.branch,
         repository.head,
         tuple(changed),
         tuple(path for path, kind in changed.items() if kind == "A"),
-        tuple(repository.prefix + c.path for c in conflicts),
+        tuple(prefix + c.path for c in plan.conflicts),
         message,
-        prefix=repository.prefix,
+        prefix=prefix,
     )
-    land(repository, shadow, commit, landing, shadow.index_entries(_stages(conflicts)))
-    if conflicts:
-        lines = tuple(f"{c.path}  {c.note}".rstrip() for c in conflicts)
-        files = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
-        detail = f"waits for your hand in {files}, on the branch {plan.branch}"
-        steps.failed(detail, lines, "edit them: each conflict begins with <<<<<<<")
-        facts["conflicts"] = [c.path for c in conflicts]
-    else:
-        steps.passed(f"{commit[:7]} on the branch {plan.branch}")
-        facts["commit"] = commit
-        try:
-            _check_jobs(plan.project.folder, errors_before, steps)
-        except KeyboardInterrupt as stop:
-            raise Interrupted(
-                f"interrupted when the update was done: it is on the branch {plan.branch}",
-                f"to undo it: {program()} update --abort",
-            ) from stop
-        except ScaffoldError as error:
-            steps.failed(error.message, (), error.hint)
-    return Report("update", steps.results, facts, _next(plan, repository, bool(conflicts), steps))
+    return landing, _stages(plan.conflicts, repository)
 
 
-def _files(plan: Plan) -> list[tuple[str, File | None]]:
-    found: list[tuple[str, File | None]] = []
-    for change in plan.changes:
-        if change.moved_from:
-            found.append((change.moved_from, None))
-        if change.writes:
-            found.append((change.path, change.file))
-    return found
+def _stages(conflicts: tuple[Change, ...], repository: Repository) -> str:
+    """Return base, ours and theirs of each conflict, for `git update-index -z --index-info`."""
+    rows = []
+    for change in conflicts:
+        name = repository.prefix + change.path
+        sides = {str(n): side for n, side in enumerate(change.sides, 1) if side is not None}
+        rows.append(f"0 {'0' * len(repository.head)}\t{name}\0")
+        blobs = write_blobs(repository.top, sides)
+        rows += [f"{entry} {stage}\t{name}\0" for stage, entry in blobs.items()]
+    return "".join(rows)
 
 
-def _stages(conflicts: tuple[Change, ...]) -> dict[str, tuple[File | None, ...]]:
-    return {change.path: change.sides for change in conflicts}
+def _landed(plan: Plan, repository: Repository, landing: Landing) -> str:
+    """Return where the update is, and what of the user's came along."""
+    detail = f"{landing.commit[:7]} on the branch {plan.branch}"
+    if own := uncommitted(repository):
+        detail += f"; changes of yours came along, not committed: {', '.join(x[3:] for x in own)}"
+    return detail
+
+
+def _jobs(plan: Plan, errors_before: JobErrors, run: Run) -> None:
+    try:
+        with run.step("jobs", catch=True) as step:
+            check_jobs(plan.project.folder, errors_before, step)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"interrupted when the update was done: it is on the branch {plan.branch}",
+            f"to undo it: {program()} update --abort",
+        ) from stop
+
+
+def _how_to_resolve(plan: Plan) -> str:
+    whole = [c.path for c in plan.conflicts if not _has_lines(c)]
+    lines = [c.path for c in plan.conflicts if _has_lines(c)]
+    words = ["edit them: each conflict begins with <<<<<<<"] if lines else []
+    if whole:
+        names = " ".join(whole)
+        words.append(
+            f"take the template's: git checkout --theirs {names}, or yours: "
+            f"git checkout --ours {names}; then: git add {names}"
+        )
+    return "; ".join(words)
+
+
+def _has_lines(change: Change) -> bool:
+    return all(side is None or side.is_text for side in change.sides)
 
 
 def _message(plan: Plan, data: Mapping[str, Any]) -> str:
@@ -195,119 +259,21 @@ def _message(plan: Plan, data: Mapping[str, Any]) -> str:
     return f"{title}\n\n{plan.project.source}\npixi-scaffold {__version__}"
 
 
-def _next(plan: Plan, repository: Repository, conflicts: bool, steps: Steps) -> tuple[str, ...]:
+def _next(plan: Plan, repository: Repository, run: Run) -> tuple[str, ...]:
     there = go_to(plan.project.folder)
     undo = f"{program()} update --abort   # to undo all of it"
-    if conflicts:
+    if plan.conflicts:
         return (*there, f"{program()} update --continue   # after editing", undo)
-    lock = [
-        f"{r.hint} && git add pixi.lock && git commit -m Lock"
-        for r in steps.results
-        if r.name == "lock" and r.hint
-    ]
-    merge = f"git switch {repository.branch} && git merge {plan.branch}"
-    if repository.branch is None:
-        merge = f"git log --stat -1 {plan.branch}"
-    return (*there, *lock, merge, undo)
+    lock = [r.hint for r in run.results if r.name == "lock" and r.hint]
+    return (*there, *lock, *_merge(repository, repository.branch, plan.branch), undo)
 
 
-def _toml(path: Path) -> object:
-    """Return what a manifest says; its text where it is no TOML, None where it is not there."""
-    try:
-        text = path.read_bytes().decode(errors="replace")
-        return tomllib.loads(text)
-    except OSError:
-        return None
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _relock(root: Path, before: object, shown: Path, engine: str, steps: Steps) -> None:
-    """Make pixi.lock anew when the manifest says something else; a lock is never merged."""
-    if not (root / MANIFEST).is_file() or not (root / LOCK).is_file():
-        if (root / MANIFEST).is_file():
-            steps.skipped("lock", f"the project has no {LOCK}", f"{program()} lock")
-        return
-    after = _toml(root / MANIFEST)
-    if before == after or isinstance(after, str):  # no TOML: the check says it better
-        return
-    from pixi_scaffold.lock import check_lock, relock
-
-    steps.start("lock")
-    try:
-        if not check_lock(root).failed:
-            steps.passed(f"{LOCK} still serves {MANIFEST}")
-            return
-        report = relock(root, engine, False, steps.progress)
-    except (ChannelError, UnsupportedError) as error:
-        why = error.message.replace(str(root), str(shown)).splitlines()[0]
-        command = "pixi lock" if isinstance(error, UnsupportedError) else f"{program()} lock"
-        steps.skipped("lock", f"{LOCK} is not current: {why}", command)
-        return
-    except ScaffoldError as error:
-        error.message = error.message.replace(str(root), str(shown))
-        hint = error.hint.replace(str(root), str(shown))
-        error.hint = f"{hint}; the project is as it was".removeprefix("; ")
-        raise
-    steps.passed(report.results[0].detail)
-
-
-def _check(root: Path, shown: Path, engine: str, steps: Steps) -> None:
-    """Run what `check` runs; a lock that could not be made is said, anything else stops it."""
-    if not (root / MANIFEST).is_file():
-        return
-    from pixi_scaffold.check import CheckRequest, check
-
-    steps.start("check")
-    report = check(CheckRequest((root,), engine=engine, only=("manifest", "lock")), Silent())
-    known = any(r.name == "lock" and r.status is Status.SKIPPED for r in steps.results)
-    failures: list[Result] = []
-    for result in report.failed:
-        lines = tuple(line.replace(str(root), str(shown)) for line in result.lines)
-        detail = result.detail.replace(str(root), str(shown))
-        if result.name == "manifest":
-            raise ScaffoldError(
-                "\n".join((f"the updated project would not pass `check`: {detail}", *lines)),
-                "the project is as it was; correct that first, commit, and try again",
-            )
-        if result.name == "lock" and known and not (root / LOCK).is_file():
-            continue  # there was none before, and that was said
-        hint = f"{program()} lock" if result.name == "lock" else f"{program()} check"
-        failures.append(replace(result, detail=detail, lines=lines, hint=hint))
-    if failures:
-        details = "; ".join(f.detail for f in failures)
-        steps.failed(details, tuple(line for f in failures for line in f.lines), failures[0].hint)
-        return
-    passed = [r.detail for r in report.results if r.status is Status.PASSED]
-    steps.passed("; ".join(passed))
-
-
-def _job_errors(folder: Path) -> dict[tuple[str, str, str], Finding]:
-    """Return what the rules on submit files and worker scripts call errors, by what it is.
-
-    Looked at in the project itself: inputs and images are files that git does not hold.
-    """
-    from pixi_scaffold.check import find_descriptions, review, shown
-    from pixi_scaffold.rules import Severity
-
-    found = review(find_descriptions(folder), Silent()).findings
-    errors = [f for f in found if f.severity is Severity.ERROR]
-    return {(f.rule, shown(f.file, folder), f.message): f for f in errors}
-
-
-def _check_jobs(folder: Path, before: Mapping[tuple[str, str, str], Finding], steps: Steps) -> None:
-    """Say what the update broke in the project's jobs; what was wrong before is not its doing."""
-    from pixi_scaffold.check import finding_lines
-
-    steps.start("jobs")
-    now = _job_errors(folder)
-    new = [finding for key, finding in now.items() if key not in before]
-    if new:
-        count = f"{len(new)} new error{'s' if len(new) > 1 else ''} in submit files"
-        steps.failed(count, tuple(finding_lines(new, folder)), f"{program()} check")
-    else:
-        old = f"; {len(now)} as before: {program()} check" if now else ""
-        steps.passed(f"nothing new in submit files{old}")
+def _merge(repository: Repository, onto: str | None, branch: str) -> tuple[str, ...]:
+    """Return the commands that take a finished update over."""
+    signed = repository.ask("config", "--type=bool", "commit.gpgSign").output.strip() == "true"
+    sign = ("git commit --amend --no-edit -S   # commit.gpgSign is set, and it is not signed",)
+    merge = f"git switch {onto} && git merge {branch}" if onto else f"git log --stat -1 {branch}"
+    return (*(sign if signed else ()), merge)
 
 
 def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
@@ -316,51 +282,76 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
     Raises ScaffoldError while there are conflict markers left, or when the project would not pass
     `check`; then only pixi.lock may be new.
     """
-    steps = Steps(progress)
-    steps.start("merge")
+    run = Run(progress)
     project = read_project(folder)
     repository = open_repository(project.folder)
     landing = unfinished(repository)
-    open_files = [
-        path
-        for path in landing.conflicts
-        if (file := read_file(repository.top, path)) is not None
-        and has_leftovers(path, file.content)
-    ]
-    if open_files:
-        raise ScaffoldError(
-            "\n".join(
-                (
-                    "conflict markers (<<<<<<<, =======, >>>>>>>) are left in:",
-                    *open_files,
-                )
-            ),
-            "edit them, then try again",
-        )
-    steps.passed(f"edited: {', '.join(landing.conflicts)}")
-    lock = project.folder / LOCK
-    before = lock.read_bytes() if lock.is_file() else None
-    try:
-        _relock(project.folder, None, project.folder, engine, steps)
-        _check(project.folder, project.folder, engine, steps)
-    except BaseException:
-        if before is not None:
-            lock.write_bytes(before)
-        raise
-    steps.start("commit")
-    commit = finish_landing(repository, landing, [repository.prefix + LOCK] * lock.is_file())
-    steps.passed(f"{commit[:7]} on the branch {landing.branch}")
+    with only_one(repository):
+        with run.step("merge") as step:
+            _refuse_unresolved(repository, landing)
+            step.passed(f"edited: {', '.join(landing.conflicts)}")
+        lock = project.folder / LOCK
+        before = lock.read_bytes() if lock.is_file() else None
+        try:
+            if before is None and (project.folder / MANIFEST).is_file():
+                run.skip("lock", f"the project has no {LOCK}", f"{program()} lock")
+            elif before is not None:
+                lock_again(project.folder, project.folder, engine, run)
+            check_project(project.folder, project.folder, engine, run)
+        except BaseException:
+            if before is not None:
+                lock.write_bytes(before)
+            raise
+        with run.step("commit") as step:
+            ignored = repository.ask("check-ignore", "-q", str(lock)).code == 0
+            more = (repository.prefix + LOCK,) if lock.is_file() and not ignored else ()
+            commit = finish(repository, landing, more)
+            step.passed(f"{commit[:7]} on the branch {landing.branch}")
     facts = {"project": str(project.folder), "branch": landing.branch, "commit": commit}
     undo = f"{program()} update --abort   # to undo all of it"
-    merge = f"git switch {landing.from_branch or landing.from_commit} && git merge {landing.branch}"
-    return Report("update", steps.results, facts, (*go_to(project.folder), merge, undo))
+    merge = _merge(repository, landing.from_branch or landing.from_commit, landing.branch)
+    return Report("update", run.results, facts, (*go_to(project.folder), *merge, undo))
+
+
+def _refuse_unresolved(repository: Repository, landing: Landing) -> None:
+    """Raise ScaffoldError while a conflict still waits for the user."""
+    marked, whole = [], []
+    sides: dict[tuple[str, str], tuple[str, str]] = {}
+    for row in filter(None, repository.git("ls-files", "-u", "-z").split("\0")):
+        entry, _, path = row.partition("\t")
+        mode, name, stage = entry.split()
+        sides[path, stage] = (mode, name)
+    for path in landing.conflicts:
+        file = read_file(repository.top, path)
+        if file is None:
+            continue  # the user deleted it
+        stages = {stage: sides[path, stage] for stage in "123" if (path, stage) in sides}
+        held = read_blobs(repository.top, stages)
+        if all(side.is_text for side in held.values()):
+            marked += [path] * has_leftovers(path, file.content)
+        elif file == held.get("2"):
+            whole.append(path)
+    if marked:
+        raise ScaffoldError(
+            "\n".join(("conflict markers (<<<<<<<, =======, >>>>>>>) are left in:", *marked)),
+            "edit them, then try again",
+        )
+    if whole:
+        names = " ".join(whole)
+        raise ScaffoldError(
+            "\n".join(("these are no text, so one side has to be taken:", *whole)),
+            f"the template's: git checkout --theirs {names}, or yours: git checkout --ours "
+            f"{names}; then: git add {names}",
+        )
 
 
 def abort_update(folder: Path, progress: Progress) -> Report:
-    """Undo the last update of the project, finished or waiting for a hand."""
-    steps = Steps(progress)
-    steps.start("abort")
-    landing = abort(open_repository(read_project(folder).folder))
-    where = landing.from_branch or landing.from_commit[:12]
-    steps.passed(f"back on {where}; the branch {landing.branch} is gone")
-    return Report("update", steps.results, {"project": str(folder.absolute())})
+    """Undo the last update of the project, finished or with conflicts."""
+    run = Run(progress)
+    with run.step("abort") as step:
+        repository = open_repository(read_project(folder).folder)
+        with only_one(repository):
+            landing = abort(repository)
+        where = landing.from_branch or landing.from_commit[:12]
+        step.passed(f"back on {where}; the branch {landing.branch} is gone")
+    return Report("update", run.results, {"project": str(folder.absolute())})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import in_the_way, read_file, read_tree, run, write_file
+from pixi_scaffold.system import File, in_the_way, read_file, read_tree, try_git, write_file
 from pixi_scaffold.template import Project, Render, Renderer
-from pixi_scaffold.update.worktree import refuse_hidden
+from pixi_scaffold.update.repository import refuse_hidden
 
 _DERIVED = "pixi.lock"
 
@@ -54,17 +54,23 @@ def drift(project: Project, fresh: Render) -> tuple[Drift, ...]:
     there = read_tree(project.folder, fresh.files)
     found = []
     for path, file in fresh.files.items():
-        if there.get(path) != file:
+        if not _as_git_has_it(there.get(path), file):
             owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
             found.append(Drift(path, owner, "changed" if path in there else "missing"))
     own = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
     return (*found, *(Drift(path, Owner.YOURS, "added") for path in own))
 
 
+def _as_git_has_it(here: File | None, file: File) -> bool:
+    """Whether a file is as in the render; git may have written it with line ends as on Windows."""
+    if here is not None and here.has_crlf and not file.has_crlf:
+        here = replace(here, content=here.content.replace(b"\r\n", b"\n"))
+    return here == file
+
+
 def _files(folder: Path) -> list[str]:
     """Return the files that git knows or would take; none without git."""
-    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = run(argv, cwd=folder, timeout=60, warnings=False)
+    done = try_git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return [path for path in done.output.split("\0") if path] if done.code == 0 else []
 
 
@@ -81,8 +87,7 @@ def heal(project: Project, fresh: Render, name: Path) -> str:
         raise ScaffoldError(f"{obstacle} is in the way of {path}", "move it away")
     if read_file(project.folder, path) is not None:
         refuse_hidden(project.folder, [path])
-        argv = ["git", "--literal-pathspecs", "status", "--porcelain", "--ignored", "--", path]
-        done = run(argv, cwd=project.folder, timeout=60, warnings=False)
+        done = try_git(project.folder, "status", "--porcelain", "--ignored", "--", path)
         if done.code != 0:
             raise ScaffoldError(f"git does not hold {path}", f"keep it: mv {path} {path}.mine")
         if done.output:

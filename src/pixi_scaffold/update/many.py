@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import Progress, Report, Result, Silent, Status
+from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
-from pixi_scaffold.update.command import update
+from pixi_scaffold.update.command import abort_update, continue_update, update
 from pixi_scaffold.update.plan import Request
+
+Do = Callable[[Path, Renderers], Report]
 
 
 def update_all(folder: Path, request: Request, dry_run: bool, progress: Progress) -> Report:
-    """Update every project in `folder`; one that needs a hand, or fails, stays as it is.
+    """Update every project in `folder`; one with conflicts, or that fails, stays as it is.
 
     Raises UsageError when there is no project.
     """
+
+    def do(project: Path, renderers: Renderers) -> Report:
+        one = replace(request, folder=project, conflicts=False)
+        return update(one, lambda _: not dry_run, Silent(), renderers)
+
+    return _each(folder, do, dry_run, progress)
+
+
+def continue_all(folder: Path, engine: str, progress: Progress) -> Report:
+    """Go on with every update in `folder` that waits for that."""
+    return _each(folder, lambda p, _: continue_update(p, engine, Silent()), False, progress)
+
+
+def abort_all(folder: Path, progress: Progress) -> Report:
+    """Undo the last update of every project in `folder` that has one."""
+    return _each(folder, lambda project, _: abort_update(project, Silent()), False, progress)
+
+
+def _each(folder: Path, do: Do, dry_run: bool, progress: Progress) -> Report:
     results: list[Result] = []
     found: list[dict[str, Any]] = []
+    following: list[str] = []
     with Renderers() as renderers:
         for project in find_projects([folder]):
             progress.start(project.name)
             began = time.perf_counter()
-            one = replace(request, folder=project, conflicts=False)
             try:
-                report = update(one, lambda _: not dry_run, Silent(), renderers)
+                report = do(project, renderers)
+            except UsageError as error:  # nothing to continue or to undo
+                found.append({"project": str(project), "ok": True, "note": error.message})
+                result = Result(project.name, Status.SKIPPED, 0.0, error.message)
             except ScaffoldError as error:
+                found.append({"project": str(project), "error": error.message, "hint": error.hint})
                 first, *rest = error.message.splitlines()
-                lines, hint = tuple(rest), error.hint
-                status = Status.FAILED
-                found.append({"project": str(project), "error": error.message, "hint": hint})
+                result = Result(project.name, Status.FAILED, 0.0, first, error.hint, tuple(rest))
             else:
-                first, lines, hint = _one_line(report, dry_run)
-                status = Status.FAILED if report.failed else Status.PASSED
+                result = _one_line(report, project.name, dry_run)
                 found.append({**report.facts_by_key(), "ok": not report.failed})
-            seconds = time.perf_counter() - began
-            results.append(Result(project.name, status, seconds, first, hint, lines))
+                following += _one_command(project, report)
+            results.append(replace(result, seconds=time.perf_counter() - began))
             progress.finish(results[-1])
-    return Report("update", tuple(results), {"projects": found})
+    return Report("update", tuple(results), {"projects": found}, tuple(following))
 
 
-def _one_line(report: Report, dry_run: bool) -> tuple[str, tuple[str, ...], str]:
-    """Return what became of one project: in one line, more lines, and the next command."""
+def _one_command(project: Path, report: Report) -> list[str]:
+    """Return what to type for one project, from here, in one line; without what undoes it."""
+    undo = f"{program()} update --abort"
+    steps = [c for c in report.next_commands if not c.startswith(("cd ", undo))]
+    if not steps:
+        return []
+    where = [] if project.resolve() == Path.cwd() else [f"cd {shlex.quote(str(project))}"]
+    line = " && ".join((*where, *steps))
+    return [f"({line})" if where else line]
+
+
+def _one_line(report: Report, name: str, dry_run: bool) -> Result:
+    """Return what became of one project."""
     if report.failed:
         first = report.failed[0]
-        return first.detail, first.lines, first.hint
+        return Result(name, Status.FAILED, 0.0, first.detail, first.hint, first.lines)
     facts = report.facts_by_key()
-    if not facts["files"]:
-        return report.results[-1].detail, (), ""
+    if not facts.get("files"):
+        return Result(name, Status.PASSED, 0.0, report.results[-1].detail)
     versions = f"{facts['template']['from']} to {facts['template']['to']}"
     counts = Counter(str(file["action"]) for file in facts["files"])
     what = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
     where = "would be" if dry_run else f"on the branch {facts['branch']}:"
-    return f"{versions}, {where} {what}", (), ""
+    return Result(name, Status.PASSED, 0.0, f"{versions}, {where} {what}")

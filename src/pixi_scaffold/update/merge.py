@@ -12,12 +12,12 @@ import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import File, Tree, run
+from pixi_scaffold.system import File, Tree, try_git
 from pixi_scaffold.workspace import merge_manifest, merged_data
 
 MANIFEST = "pixi.toml"
@@ -42,18 +42,20 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file of an update: what happens to it, and what will be there (None: nothing).
-
-    note: one line for the user. sides: base, ours and theirs of a conflict. moved_from: where the
-    user's file is now, when a migration moves it.
-    """
+    """One file of an update."""
 
     path: str
     action: Action
     file: File | None
+    """What will be there; None is nothing."""
     note: str = ""
+    """One line for the user."""
     sides: tuple[File | None, File | None, File | None] = (None, None, None)
+    """Base, ours and theirs of a conflict."""
     moved_from: str = ""
+    """Where the user's file is now, when a migration moves it."""
+    before: File | None = None
+    """What the user's commit has."""
 
     @property
     def writes(self) -> bool:
@@ -63,18 +65,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The three trees of an update, and what is special about some of their files.
-
-    seeded: files that are the user's once they are touched. moved: new path to old path; the trees
-    of base and ours have the new one already.
-    """
+    """The three trees of an update, and what is special about some of their files."""
 
     base: Tree
     ours: Tree
     theirs: Tree
     seeded: frozenset[str]
+    """Files that are the user's once they are touched."""
     answers_file: str
     moved: Mapping[str, str]
+    """Files that the template renamed: new path to old path; base and ours have the new one."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Files that the user renamed: the path here to the template's; all trees have the user's."""
 
 
 def merge_trees(sides: Sides) -> tuple[Change, ...]:
@@ -86,8 +88,11 @@ def merge_trees(sides: Sides) -> tuple[Change, ...]:
     for path in sorted({*sides.base, *sides.theirs}):
         old = sides.moved.get(path, "")
         for change in _merge_one(path, sides):
-            note = f"moved from {old}" + (f"; {change.note}" if change.note else "")
-            found.append(replace(change, moved_from=old, note=note) if old else change)
+            why = f"moved from {old}" if old else ""
+            if path in sides.renamed:
+                why = f"you moved it from {sides.renamed[path]}"
+            note = "; ".join(filter(None, (why, change.note)))
+            found.append(replace(change, moved_from=old, note=note))
     return tuple(found)
 
 
@@ -206,8 +211,7 @@ def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes:
         for name, content in (("base", base), ("ours", ours), ("theirs", theirs)):
             (folder / name).write_bytes(content)
         labels = ["-L", "before updating", "-L", "last update", "-L", "after updating"]
-        argv = ["git", "merge-file", *labels, "--", "ours", "base", "theirs"]
-        done = run(argv, cwd=folder, timeout=60)
+        done = try_git(folder, "merge-file", *labels, "--", "ours", "base", "theirs", timeout=60)
         if done.code < 0 or done.code > 127:
             raise ScaffoldError(f"git merge-file failed: {done.output.strip()}")
         return (folder / "ours").read_bytes()

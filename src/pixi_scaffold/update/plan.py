@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import in_the_way, read_tree
+from pixi_scaffold.system import read_blobs
 from pixi_scaffold.template import FOLDER as MIGRATIONS
 from pixi_scaffold.template import (
     Project,
@@ -19,39 +20,60 @@ from pixi_scaffold.template import (
     moved,
     moves,
     newer,
+    no_versions,
     parse_answers,
     read_migrations,
     releases,
     version_of,
 )
 from pixi_scaffold.update.merge import Action, Change, Sides, merge_trees
+from pixi_scaffold.update.policy import declared, follow, follows, set_apart
+from pixi_scaffold.update.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user typed after `update`.
-
-    to: a version; data: answers to change; ask: put new questions on the terminal; conflicts:
-    whether files that need the user's hand may be left in the project.
-    """
+    """What the user typed after `update`."""
 
     folder: Path
     to: str | None = None
+    """A version of the template."""
     data: Mapping[str, Any] = field(default_factory=dict)
+    """Answers to change."""
     ask: bool = False
+    """Whether new questions are put on the terminal."""
     engine: str = "auto"
     conflicts: bool = True
+    """Whether files that need the user may be left in the project."""
+    look_only: bool = False
+    """Whether nothing but the plan is wanted."""
+    push: bool = False
+    """Whether the branch is pushed, and a request to merge it opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnswer:
+    """An answer that an update changes: added, changed or dropped."""
+
+    name: str
+    was: Any
+    now: Any
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an update would do. was, to: versions; branch: where it will be committed."""
+    """What an update would do."""
 
     project: Project
     was: str
     to: str
     branch: str
+    """Where it will be committed."""
     changes: tuple[Change, ...]
+    answers: tuple[NewAnswer, ...] = ()
+    news: Callable[[], str] = str
+    """Returns what the template says of the versions in between."""
 
     @property
     def conflicts(self) -> tuple[Change, ...]:
@@ -79,6 +101,10 @@ class Plan:
                 }
                 for c in self.changes
             ],
+            "answers": [
+                {"name": a.name, "action": a.action, "was": a.was, "now": a.now}
+                for a in self.answers
+            ],
         }
 
 
@@ -102,7 +128,7 @@ def choose_target(renderer: Renderer, project: Project, request: Request) -> str
         return target
     if later := newer(tags, project.commit):
         return later[-1]
-    if not releases(tags, prereleases=True):
+    if not releases(tags, prereleases=True) and not no_versions(tags):
         return "HEAD"
     return project.commit if request.data else None
 
@@ -114,58 +140,93 @@ def nothing_newer(renderer: Renderer, project: Project) -> str:
     if version is not None and version.is_prerelease and version.dev is None:
         newest = f"the newest is {final[-1]}" if final else "there is none yet"
         return f"at the pre-release {project.commit}; no final release is newer ({newest})"
-    return f"already at the newest release, {project.commit}"
+    other = no_versions(renderer.tags())
+    also = f"; tags that are no version (PEP 440), so not counted: {', '.join(other)}"
+    return f"already at the newest release, {project.commit}" + (also if other else "")
+
+
+def why_ask(request: Request, project: Project, renderer: Renderer, target: str) -> str:
+    """Return why the new version has something to ask; empty when it has not."""
+    migrations = read_migrations(renderer.files_in(target, MIGRATIONS), project.commit, target)
+    text = migrate_answers(project.text, migrations)
+    now = parse_answers(text, project.folder, project.answers_file)
+    return renderer.has_questions(target, now, request.data)
 
 
 def make_plan(
-    request: Request, project: Project, renderer: Renderer, target: str, root: Path
+    request: Request, project: Project, renderer: Renderer, target: str, repository: Repository
 ) -> Plan | None:
-    """Render both versions and merge them with the project; None when nothing would change.
+    """Render both versions and merge them with the commit; None when nothing would change.
 
-    root: a copy of the project as git holds it. Raises ScaffoldError when that cannot be done.
+    Raises ScaffoldError when that cannot be done.
     """
-    committed = root / project.answers_file
-    if not committed.is_file():
+    listing = repository.listing(repository.head)
+    if project.answers_file not in listing:
         raise ScaffoldError(
             f"git does not hold {project.answers_file}, so it cannot be updated safely",
             f"git add --force {project.answers_file} && git commit -m 'Record the answers'",
         )
-    text = committed.read_text(encoding="utf-8")
+    names = (project.answers_file, "pixi.toml", "pyproject.toml")
+    own = read_blobs(repository.top, {p: listing[p] for p in names if p in listing})
+    text = own[project.answers_file].content.decode()
     project = parse_answers(text, project.folder, project.answers_file)
     migrations = read_migrations(renderer.files_in(target, MIGRATIONS), project.commit, target)
+    remembered = migrate_answers(project.text, migrations)
     new = renderer.render(
         target,
         request.data,
-        remembered=migrate_answers(project.text, migrations),
+        remembered=remembered,
         answers_file=project.answers_file,
         ask=request.ask,
     )
     if new.commit == project.commit and not request.data:
         return None
-    base = renderer.render(
-        project.commit, project.answers, answers_file=project.answers_file, exclude=new.exclude
-    )
-    paths = {*base.files, *new.files}
-    _refuse_obstacles(root, paths)
-    ours = read_tree(root, paths)
-    to_move = moves(base.files, ours, migrations)
+    base = renderer.render_recorded(project, exclude=new.exclude)
+    apart = set_apart({*base.files, *new.files}, listing, declared(own))
+    known = {path: f for path, f in base.files.items() if path not in apart}
+    user_moves = follows(repository, known, listing, migrations, new.files)
+    known, later, seeded = follow(user_moves, known, new.files, new.seeded)
+    later = {path: file for path, file in later.items() if path not in apart}
+    wanted = {*known, *later, *apart} & set(listing)
+    ours = read_blobs(repository.top, {path: listing[path] for path in wanted})
+    to_move = moves(known, ours, migrations)
     sides = Sides(
-        moved(base.files, to_move),
+        moved(known, to_move),
         moved(ours, to_move),
-        new.files,
-        new.seeded,
+        later,
+        seeded,
         project.answers_file,
         {new_path: old for new_path, old in to_move.items() if old in ours},
+        {move.here: move.old for move in user_moves},
     )
     changes = merge_trees(sides)
-    return Plan(project, project.commit, new.commit, f"template/{new.commit}", changes)
+    left = [
+        Change(path, Action.YOURS, ours.get(path), why)
+        for path, why in apart.items()
+        if new.files.get(path) != base.files.get(path)
+    ]
+    before = moved(ours, to_move)
+    changes = tuple(
+        replace(change, before=before.get(change.path))
+        for change in sorted((*changes, *left), key=lambda change: change.path)
+    )
+    if new.commit == project.commit and not any(change.writes for change in changes):
+        return None
+    old = parse_answers(remembered, project.folder, project.answers_file).answers
+    news = partial(renderer.news, project.commit, target)
+    branch = f"template/{new.commit}"
+    answers = new_answers(old, new.answers)
+    return Plan(project, project.commit, new.commit, branch, changes, answers, news)
 
 
-def _refuse_obstacles(root: Path, paths: set[str]) -> None:
-    for path in sorted(paths):
-        if (obstacle := in_the_way(root, path)) is not None:
-            where = obstacle.relative_to(root)
-            raise ScaffoldError(
-                f"the template has a file {path}, but your {where} is in its place",
-                f"git mv {where} another-name, commit, and try again",
-            )
+def new_answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[NewAnswer, ...]:
+    """Return what an update does to the recorded answers, by name."""
+    found = []
+    for name in sorted({*old, *new}):
+        if name not in new:
+            found.append(NewAnswer(name, old[name], None, "dropped"))
+        elif name not in old:
+            found.append(NewAnswer(name, None, new[name], "added"))
+        elif old[name] != new[name]:
+            found.append(NewAnswer(name, old[name], new[name], "changed"))
+    return tuple(found)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
-from pixi_scaffold.report import Progress, Report, Result, Status, go_to
+from pixi_scaffold.report import Progress, Report, Result, Status, go_to, in_folder
 from pixi_scaffold.system import layout, program
 from pixi_scaffold.template import (
     Project,
@@ -21,11 +21,12 @@ from pixi_scaffold.template import (
     Renderers,
     find_projects,
     newer,
+    no_versions,
     read_project,
     releases,
 )
 from pixi_scaffold.update.drift import Drift, Fresh, Owner, drift, heal
-from pixi_scaffold.update.landing import unfinished_branch
+from pixi_scaffold.update.waiting import Waiting, waiting
 
 _MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
 
@@ -99,15 +100,31 @@ def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
     except ScaffoldError as error:
         facts["error"] = error.message
         facts["todo"].append(error.hint or "correct it")
-    if branch := unfinished_branch(folder):
-        words["template"] += f", an update waits on {branch}"
-        facts["todo"].append(f"{program()} update --continue{_named(folder)}")
+    _waiting(folder, waiting(folder), words, facts)
     words["lock"] = _lock(folder, cache, facts)
     words["proof"] = _receipt(folder, facts)
     state = Status.FAILED if facts["todo"] else Status.PASSED
     detail = "; ".join(word for word in (facts.get("error", ""), *words.values()) if word)
     seconds = time.perf_counter() - began
     return Result(name, state, seconds, detail, " && ".join(facts["todo"])), facts
+
+
+def _waiting(
+    folder: Path, found: Sequence[Waiting], words: dict[str, str], facts: dict[str, Any]
+) -> None:
+    """Add the updates that wait; each is finished before another one is begun."""
+    facts["waiting"] = [asdict(update) for update in found]
+    for update in found:
+        here = folder.resolve().is_relative_to(update.place) if update.place else False
+        if update.conflicts:
+            words["template"] += f", an update waits with conflicts on {update.branch}"
+            command = f"{program()} update --continue{_named(folder)}"
+            there = "" if here else f"cd {shlex.quote(update.place)} && "
+            facts["todo"] = [f"{there}{command}"]
+        else:
+            words["template"] += f", not merged yet: {update.branch}"
+            go = in_folder(folder, f"git merge {update.branch}")
+            facts["todo"] = [f"git switch -   # then: git merge {update.branch}"] if here else [go]
 
 
 def _renderer(project: Project, cache: _Cache) -> Renderer:
@@ -127,10 +144,12 @@ def _version(project: Project, renderer: Renderer, facts: dict[str, Any]) -> str
     final = releases(renderer.tags())
     later = newer(renderer.tags(), project.commit)
     facts |= {"newest": final[-1] if final else None, "behind": len(later)}
+    other = no_versions(renderer.tags())
+    also = f" ({', '.join(other[-3:])}: not a version)" if other else ""
     if not later:
-        return f"{project.commit}, the newest"
+        return f"{project.commit}, the newest{also}"
     facts["todo"].append(f"{program()} update{_named(Path(facts['project']))}")
-    return f"{project.commit}, {len(later)} behind {later[-1]}"
+    return f"{project.commit}, {len(later)} behind {later[-1]}{also}"
 
 
 def _drift(found: tuple[Drift, ...], facts: dict[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from typing import TextIO
 
 from pixi_scaffold.report import Report, print_error, print_report, sayer
-from pixi_scaffold.update.merge import Action
+from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.plan import Plan
 
 _ACTIONS = {
@@ -26,11 +28,46 @@ def print_plan(plan: Plan, stream: TextIO) -> None:
     say("", "")
     say(f"new answers at {plan.to}" if same else f"template {plan.was} to {plan.to}", "bold")
     say("", "")
+    for answer in plan.answers:
+        was, now = answer.was, answer.now
+        words = {"added": f"{now}", "dropped": f"{was}"}.get(answer.action, f"{was} -> {now}")
+        say(f"  answer {answer.action:<9}  {answer.name}: {words}", "cyan")
     order = list(_ACTIONS)
     width = max((len(change.path) for change in plan.changes), default=0)
     for change in sorted(plan.changes, key=lambda c: order.index(c.action)):
         line = f"  {change.action:<16}  {change.path:<{width}}  {change.note}"
         say(line.rstrip(), _ACTIONS[change.action])
+
+
+def print_details(plan: Plan, stream: TextIO) -> None:
+    """Print what the template says of the versions in between, and every change line by line."""
+    say = sayer(stream)
+    if news := plan.news():
+        say("", "")
+        say(f"what the template says of {plan.was} to {plan.to}", "bold")
+        for line in news.splitlines():
+            say(f"  {line}", "")
+    for change in plan.changes:
+        if not change.writes or change.before == change.file:
+            continue
+        say("", "")
+        for line in _diff(change):
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            say(line, "bold" if line[:3] in ("+++", "---") else style)
+
+
+def _diff(change: Change) -> Iterator[str]:
+    """Yield the lines of a unified diff of one file."""
+    old, new = change.before, change.file
+    if any(file is not None and not file.is_text for file in (old, new)):
+        yield f"--- {change.path}: not text, so not shown"
+        return
+    was, now = (
+        [] if file is None else file.content.decode(errors="replace").splitlines()
+        for file in (old, new)
+    )
+    names = (f"a/{change.path}", f"b/{change.path}")
+    yield from difflib.unified_diff(was, now, *names, lineterm="")
 
 
 def print_status(report: Report, stream: TextIO) -> None:

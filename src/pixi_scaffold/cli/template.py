@@ -1,0 +1,41 @@
+"""The template that projects are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.system import expanded
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Where the template of projects lives."
+)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command("move")
+def move(
+    url: Annotated[str, typer.Argument(help="Where the template is now.")],
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Projects, or folders of them (default: this folder)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Record another URL as the template of projects.
+
+    The new place must have the version that each was made from.
+    """
+    from pixi_scaffold.update import move_template
+
+    with session_of("template move", as_json) as session:
+        where = [expanded(folder) for folder in folders or [Path()]]
+        session.show(move_template(url, where, session.progress))

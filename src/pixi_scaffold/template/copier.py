@@ -1,0 +1,153 @@
+"""Call Copier: with the git that a template needs, and with its errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.system import GIT_LOCAL, try_git
+from pixi_scaffold.template.answers import ANSWERS_FILE
+from pixi_scaffold.template.source import Template
+from pixi_scaffold.template.versions import releases, tags_in
+
+
+_NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
+
+
+PROJECT = (
+    "is it reachable? if it moved: pixi-scaffold template move URL; if the project is newer than "
+    "this pixi-scaffold, upgrade it"
+)
+
+
+@contextlib.contextmanager
+def in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator[None]:
+    """Run Copier with the git that `template` needs, and say its errors as ours."""
+    from copier.errors import (
+        CopierAnswersInterrupt,
+        CopierError,
+        InvalidConfigFileError,
+        UnsafeTemplateError,
+        UnsupportedVersionError,
+        UserMessageError,
+    )
+    from plumbum import ProcessExecutionError
+
+    try:
+        with git_env(template.env):
+            yield
+    except CopierAnswersInterrupt as error:
+        raise KeyboardInterrupt from error
+    except UnsafeTemplateError as error:
+        made = hint == PROJECT
+        verb = "update --trust" if made else f"copy --trust {template.source} {folder.name}"
+        raise ScaffoldError(
+            f"the template {template.source} wants to run code (tasks, migrations or extensions), "
+            "which pixi-scaffold does not let it",
+            f"if you trust it: copier {verb}" + ("   # in the project" if made else ""),
+        ) from error
+    except UnsupportedVersionError as error:
+        raise template_error(
+            template, str(error), "upgrade it beside pixi-scaffold: pip install --upgrade copier"
+        ) from error
+    except (InvalidConfigFileError, TypeError) as error:
+        raise template_error(template, f"its copier.yml cannot be read: {error}", hint) from error
+    except (UserMessageError, ValueError) as error:
+        raise _answer_error(error, template, folder, hint) from error
+    except ProcessExecutionError as error:
+        raise template_error(
+            template, (error.stderr or error.stdout or "").strip(), hint
+        ) from error
+    except (CopierError, OSError) as error:
+        raise template_error(template, str(error), hint) from error
+    except ScaffoldError:
+        raise
+    except Exception as error:  # whatever a template's Jinja can raise
+        raise template_error(template, f"{type(error).__name__}: {error}", hint) from error
+
+
+def _answer_error(error: Exception, template: Template, folder: Path, hint: str) -> ScaffoldError:
+    text = str(error).strip()
+    name = slug(folder.name)
+    name = "my-project" if name in ("", folder.name) else name  # that one was refused
+    if "project_name" in text:
+        return UsageError(text, f"choose another folder, or name it: -d project_name={name}")
+    if "Unknown revision" in text and hint == PROJECT:
+        have = releases(_local_tags(template), prereleases=True)[-5:]
+        known = f"it has {', '.join(have)}; " if have else ""
+        return template_error(
+            template,
+            "it has no such version",
+            f"{known}correct _commit in {ANSWERS_FILE} to the one that the project was made from, "
+            "or if the template moved: pixi-scaffold template move URL",
+        )
+    if "Unknown revision" in text or "Local template must be a directory" in text:
+        return template_error(template, text, hint)
+    choice = re.search(r"for '(\w+)': .* is not in \['([^']+)'", text)
+    example = f"{choice[1]}={choice[2]}" if choice else "question=value"
+    return UsageError(text, f"choose another answer: -d {example}")
+
+
+def _local_tags(template: Template) -> list[str]:
+    """Return a template's tags where it answers; none where it does not."""
+    url = template.source
+    done = try_git(None, "ls-remote", "--tags", "--refs", "--", url, env=template.env, timeout=60)
+    return tags_in(done.output) if done.code == 0 else []
+
+
+def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldError:
+    where = template.source + (f" at {template.ref}" if template.ref else "")
+    lines = why.splitlines() or ["no reason given"]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return ScaffoldError(f"cannot use the template {where}: {(fatal or lines[-1:])[0]}", hint)
+
+
+def slug(name: str) -> str:
+    """Return the nearest valid project name, to begin with at the prompt; may be empty."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).lstrip("-_0123456789").rstrip("-_")
+
+
+@contextlib.contextmanager
+def git_env(extra: Mapping[str, str]) -> Iterator[None]:
+    """Give variables to the git that Copier runs: plumbum keeps its own copy of os.environ."""
+    from plumbum import local
+
+    before = os.environ.copy()
+    os.environ.update(extra)
+    try:
+        for name in GIT_LOCAL:
+            os.environ.pop(name, None)
+        with local.env(**extra):
+            for name in GIT_LOCAL:
+                if name in local.env:
+                    del local.env[name]
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def no_git() -> Iterator[None]:
+    """Hide git from Copier while it renders into a folder that is in no repository.
+
+    It would ask, once a file, whether that repository keeps executable bits (2 ms each).
+    """
+    from plumbum import local
+
+    with local.env(PATH=""):
+        yield
+
+
+def unknown_question(unknown: list[str], questions: Collection[str]) -> UsageError:
+    near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return UsageError(
+        f"the template has no question {', '.join(map(repr, unknown))}",
+        f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
+    )
