@@ -8,7 +8,7 @@ export NAME
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: help new test lint format bench docs golden clean
+.PHONY: help new test lint format release bench docs golden clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -27,7 +27,7 @@ lint: ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run .ci/venv.sh bench/on_gpu.sh tests/support/install_condor.sh
+	$(BIN)/shellcheck .ci/run .ci/venv.sh .ci/release.sh bench/on_gpu.sh tests/support/install_condor.sh
 
 format: ## Put the code into shape
 	@.ci/venv.sh $(VENV) dev
@@ -41,6 +41,9 @@ golden: ## Write the golden renders of the template anew (look at the diff)
 docs: ## Write the generated pages of docs/ anew
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python -m tests.reference
+
+release: ## Check that this commit can be a release, and tag it (nothing is pushed)
+	@MAKE="$(MAKE)" .ci/release.sh
 
 bench: ## Measure the speed claims side by side
 	@.ci/venv.sh $(VENV) dev

@@ -18,7 +18,8 @@ from pathlib import Path
 import platformdirs
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import expanded, has_credentials, try_git
+from pixi_scaffold.system import expanded, git, has_credentials, try_git
+from pixi_scaffold.template.releases import tag_releases, untagged_releases
 from pixi_scaffold.template.settings import preferred_template
 from pixi_scaffold.template.versions import releases
 
@@ -87,7 +88,7 @@ def _carried() -> Iterator[tuple[Path | None, Mapping[str, str]] | None]:
         if _BUNDLE.is_file():
             checkout, repository = None, _unbundled(_BUNDLE, Path(cache))
         elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-            repository = _readable(checkout, Path(cache))
+            repository = _with_releases(_readable(checkout, Path(cache)), Path(cache))
         else:
             yield None
             return
@@ -147,18 +148,33 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
     spare: a folder to use where there is no writable cache.
     """
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
-    folder = platformdirs.user_cache_path("pixi-scaffold") / "template"
+    folder = platformdirs.user_cache_path("pixi-scaffold") / "template-releases"
     repository = folder / f"{digest}.git"
     if (repository / "HEAD").is_file():
         return repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            _clone(bundle, Path(temporary) / "repo.git").rename(repository)
+            copy = _clone(bundle, Path(temporary) / "repo.git")
+            tag_releases(copy, untagged_releases(copy))
+            copy.rename(repository)
     except OSError:  # not writable, or another process was first
         if not (repository / "HEAD").is_file():
-            return _clone(bundle, spare / "template.git")
+            copy = _clone(bundle, spare / "template.git")
+            tag_releases(copy, untagged_releases(copy))
+            return copy
     return repository
+
+
+def _with_releases(repository: Path, spare: Path) -> Path:
+    """Return a repository that has a tag for each release: itself, or a copy in `spare`."""
+    missing = untagged_releases(repository)
+    if not missing:
+        return repository
+    copy = spare / "releases.git"
+    git(None, "clone", "--quiet", "--bare", "--shared", repository, copy)
+    tag_releases(copy, missing)
+    return copy
 
 
 def _readable(checkout: Path, spare: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import File, in_the_way, read_file, read_tree, try_git, write_file
 from pixi_scaffold.template import Project, Render, Renderer
+from pixi_scaffold.update.policy import declared, is_declared
 from pixi_scaffold.update.repository import refuse_hidden
 
 _DERIVED = "pixi.lock"
@@ -52,10 +53,12 @@ class Fresh:
 def drift(project: Project, fresh: Render) -> tuple[Drift, ...]:
     """Return every file of the project that is not as in the render; the lock is derived."""
     there = read_tree(project.folder, fresh.files)
+    mine = declared(read_tree(project.folder, ("pixi.toml", "pyproject.toml")))
     found = []
     for path, file in fresh.files.items():
         if not _as_git_has_it(there.get(path), file):
             owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
+            owner = Owner.YOURS if is_declared(path, mine) else owner
             found.append(Drift(path, owner, "changed" if path in there else "missing"))
     own = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
     return (*found, *(Drift(path, Owner.YOURS, "added") for path in own))
