@@ -152,10 +152,10 @@ def test_a_project_with_a_cuda_that_is_no_choice_any_more_updates(
     history: History, tmp_path: Path
 ) -> None:
     """12.6 was a choice of the template; its own migration makes it 12.9."""
-    project = make(history.folder, tmp_path / "p", history.earlier[-1], cuda_version="12.6")
+    old = "v0.4.0"  # when it was one
+    project = make(history.folder, tmp_path / "p", old, cuda_version="12.6")
     answers = project / ".copier-answers.yml"
-    commits = git(history.folder, "rev-parse", history.earlier[-1])
-    answers.write_text(answers.read_text().replace(history.earlier[-1], commits))
+    answers.write_text(answers.read_text().replace(old, git(history.folder, "rev-parse", old)))
     commit(project)
     assert run(project).exit_code == 0
     assert "cuda_version: '12.9'" in answers.read_text()
