@@ -11,9 +11,15 @@ from pixi_scaffold.rules.subject import Script
 _TRAINING = re.compile(
     r"(?:^|(?<=[\s;&|(!]))(?:[\w./${}-]*/)?"
     r"(?:python[0-9.]*|torchrun|accelerate\s+launch|deepspeed|(?:pixi|uv)\s+run|Rscript|julia|mpirun"
-    r"|mpiexec|(?:apptainer|singularity)\s+(?:exec|run))\b"
+    r"|mpiexec|(?:apptainer|singularity)\s+(?:exec|run))(?![\w.])"
     r"(?!\s*(?:-c|-V|--version|-m\s+(?:pip|venv)))"
 )
+_FILES_ONLY = re.compile(
+    r"\s*(?:(?:then|do|else|!|time|sudo)\s+)*(?:\w+=\S*\s+)*(?:tar|cp|mv|rm|ln|ls|mkdir|touch|wget|curl"
+    r"|unzip|gunzip|gzip|cat|chmod|which|command|export|pip3?|du|find|rsync|scp|git|module)\b"
+    r"|.*\b(?:apptainer|singularity)\s+exec\b.*\s(?:tar|cp|mv|ls|mkdir|nvidia-smi)\s"
+)
+"""Commands that move files about, also where a name in them looks like an interpreter."""
 
 
 def continues(line: str) -> bool:
@@ -34,11 +40,31 @@ def joined(script: Script) -> tuple[tuple[int, str], ...]:
         if continues(line):
             parts.append(line[:-1])
             continue
-        found.append((first, "".join([*parts, line])))
+        whole = "".join([*parts, line])
+        if _open(whole):
+            parts = [f"{whole}\n"]
+            continue
+        found.append((first, whole))
         parts = []
     if parts:
         found.append((first, "".join(parts)))
     return tuple(found)
+
+
+def _open(text: str) -> bool:
+    """Whether a quoted text goes on in the next line; after many lines a quote is no such thing."""
+    bare = re.sub(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"", "", text)
+    bare = re.split(r"(?:^|\s)#", bare)[0]
+    return ("'" in bare or '"' in bare) and text.count("\n") < _MOST_QUOTED
+
+
+_MOST_QUOTED = 60
+
+
+def _trains(command: str) -> bool:
+    """Whether a command starts a training."""
+    parts = re.split(r"&&|\|\||[;|(]", _unquoted(command))
+    return any(_TRAINING.search(part) and not _FILES_ONLY.match(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +91,12 @@ def hides_exit_code(script: Script, checkpoint: int | None = None) -> tuple[int,
     commands = [
         (n, part.strip())
         for n, c in joined(script)
-        for part in _parts(re.split(r"\s#", c)[0])
+        for part in _parts(c if "\n" in c else re.split(r"\s#", c)[0])
         if part.strip()
     ]
     at, inside = -1, -1
     for index, (_, command) in enumerate(commands):
-        if _TRAINING.search(_unquoted(command)) and not _is_helper(command):
+        if _trains(command) and not _is_helper(command):
             at = index
         elif checkpoint is not None and _in_condition(command):
             inside = index
