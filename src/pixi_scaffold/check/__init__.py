@@ -2,8 +2,9 @@
 
 from pixi_scaffold.check.command import CheckFacts, check, prove
 from pixi_scaffold.check.find import find_descriptions
-from pixi_scaffold.check.review import finding_lines, review, shown
+from pixi_scaffold.check.review import review
 from pixi_scaffold.check.stages import CheckRequest
+from pixi_scaffold.check.tell import finding_lines, shown
 
 __all__ = [
     "CheckFacts",

@@ -9,16 +9,9 @@ from typing import Any
 
 from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.fix import apply_fixes, unchangeable
-from pixi_scaffold.check.review import (
-    ROWS,
-    Review,
-    at_most,
-    counted,
-    finding_lines,
-    review,
-    shown,
-)
+from pixi_scaffold.check.review import ROWS, Review, review
 from pixi_scaffold.check.stages import Context, Done
+from pixi_scaffold.check.tell import at_most, counted, document, finding_lines, shown
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.job import htcondor as condor
 from pixi_scaffold.job import job_ad
@@ -49,10 +42,7 @@ class Reviewed:
         """Return it as the document has it."""
         facts = {
             "root": str(self.root),
-            "findings": [
-                {**f.to_dict(), "file": shown(f.file, self.root), "more": more}
-                for f, more in at_most(self.review.findings)
-            ],
+            "findings": [document(f, more, self.root) for f, more in at_most(self.review.findings)],
             "silenced": self.review.silenced,
         }
         if self.fixed is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import textwrap
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git
 from pixi_scaffold.check.locked import Surroundings, rows_for
 from pixi_scaffold.check.shellcheck import shell_notes
+from pixi_scaffold.check.tell import shown
 from pixi_scaffold.errors import Skipped
 from pixi_scaffold.job import Description, Job
 from pixi_scaffold.report import Progress
@@ -21,7 +20,6 @@ from pixi_scaffold.rules import (
     RULES,
     Finding,
     Project,
-    Severity,
     ShellNote,
     Subject,
     check_subject,
@@ -34,8 +32,6 @@ from pixi_scaffold.system import NOT_REGULAR, real, special, which
 
 ROWS = 20
 """Rows of one queue statement that are looked at."""
-MOST = 20
-"""Findings of one rule in one file that are listed."""
 PART = "it names no executable and queues nothing: taken for a part that other files include"
 WORKER = "PS3"
 """The rules on worker scripts have ids that begin so."""
@@ -225,62 +221,3 @@ def _with_items(job: Job) -> Job:
         return job
     item = " ".join(f"$$({name})" for name in job.queue.variables)
     return replace(job, queue=replace(job.queue, count=1, items=(item,), item_lines=(0,)))
-
-
-def counted(findings: Iterable[Finding]) -> str:
-    """Return `2 errors, 1 warning`; empty for none."""
-    words = []
-    every = list(findings)
-    for severity in Severity:
-        count = sum(f.severity is severity for f in every)
-        if count:
-            words.append(f"{count} {severity}{'s' if count > 1 else ''}")
-    return ", ".join(words)
-
-
-def at_most(findings: Iterable[Finding], most: int = MOST) -> Iterator[tuple[Finding, int]]:
-    """Yield the first `most` findings of one rule in one file.
-
-    With each comes how many more there are that are left out: 0 for all but the last of them.
-    """
-    every = list(findings)
-    totals = Counter((f.rule, f.file) for f in every)
-    seen: Counter[tuple[str, Path]] = Counter()
-    for finding in every:
-        key = finding.rule, finding.file
-        seen[key] += 1
-        if seen[key] <= most:
-            yield finding, totals[key] - most if seen[key] == most else 0
-
-
-def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
-    """Yield each finding as `file:line: severity id: message`, why it matters, and the fix.
-
-    Why is said once a rule, and of many findings of one rule in one file only MOST.
-    """
-    said: set[str] = set()
-    for finding, more in at_most(findings):
-        place = f"{shown(finding.file, root)}:{finding.line}"
-        yield f"{place}: {finding.severity} {finding.rule}: {finding.message}"
-        if finding.rule not in said:
-            yield from _indented("why: ", RULES[finding.rule].why)
-            said.add(finding.rule)
-        fix = finding.fix + (" (check --fix does it)" if finding.edits else "")
-        yield from _indented("fix: ", fix)
-        if more:
-            file = shown(finding.file, root)
-            yield f"{file}: and {more} more of {finding.rule}, which are not listed"
-
-
-def _indented(label: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text, 96, initial_indent=f"    {label}", subsequent_indent=" " * (4 + len(label))
-    )
-
-
-def shown(path: Path, root: Path) -> str:
-    """Return a path relative to a folder where it lies in it."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return str(path)

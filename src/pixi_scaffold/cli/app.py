@@ -21,6 +21,7 @@ from pixi_scaffold.cli.lock import lock
 from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
 from pixi_scaffold.cli.rehearse import rehearse
+from pixi_scaffold.cli.rule import rule
 from pixi_scaffold.cli.status import status
 from pixi_scaffold.cli.update import update
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
 )
-for command in (new, lock, pack, rehearse, check, update, status, doctor):
+for command in (new, lock, pack, rehearse, check, rule, update, status, doctor):
     app.command()(command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")

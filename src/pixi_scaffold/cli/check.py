@@ -56,8 +56,10 @@ def check(
     ] = None,
     engine: EngineOption = "auto",
     output: Annotated[
-        Literal["text", "github", "sarif"],
-        typer.Option("--format", help="text, GitHub's annotations, or SARIF."),
+        Literal["text", "json", "github", "sarif"],
+        typer.Option(
+            "--output-format", "--format", help="text, json, GitHub's annotations, or SARIF."
+        ),
     ] = "text",
     verbose: Verbose = False,
     as_json: Json = False,
@@ -70,11 +72,12 @@ def check(
     from pixi_scaffold.check import CheckRequest
     from pixi_scaffold.check import check as run
 
-    with session_of("check", as_json, output, verbose=verbose) as session:
+    with session_of("check", as_json or output == "json", output, verbose=verbose) as session:
         if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
-        if as_json and output != "text":
-            raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
+        if as_json and output not in ("text", "json"):
+            what = f"--json and --output-format {output} exclude each other"
+            raise UsageError(what, "use one of them")
         request = CheckRequest(
             tuple(expanded(p) for p in paths or [Path()]),
             train,

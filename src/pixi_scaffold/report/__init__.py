@@ -3,7 +3,7 @@
 Every command ends in one Report; printing it is somebody else's business (cli).
 """
 
-from pixi_scaffold.report.ci import github, sarif
+from pixi_scaffold.report.ci import DOCS, github, sarif
 from pixi_scaffold.report.receipt import versions, write_receipt
 from pixi_scaffold.report.result import (
     SCHEMA_VERSION,
@@ -22,6 +22,7 @@ from pixi_scaffold.report.run import Run, Step
 from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
 
 __all__ = [
+    "DOCS",
     "SCHEMA_VERSION",
     "Facts",
     "NoFacts",

@@ -44,7 +44,10 @@ def github(report: Report) -> str:
     """
     lines = []
     for f in _findings(report):
-        place = f"file={_property(f['file'])},line={max(f['line'], 1)},title={f['rule']}"
+        place = f"file={_property(f['file'])},line={max(f['line'], 1)}"
+        if "column" in f:
+            place += f",col={f['column']},endColumn={f['end_column']}"
+        place += f",title={f['rule']}"
         text = _data(_words(f))
         lines.append(f"::{_LEVELS[f['severity']]} {place}::{text}")
     for result in report.failed:
@@ -68,7 +71,7 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
                 {
                     "physicalLocation": {
                         "artifactLocation": {"uri": quote(f["file"])},
-                        "region": {"startLine": max(f["line"], 1)},
+                        "region": _region(f),
                     }
                 }
             ],
@@ -94,6 +97,14 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
         "runs": [{"tool": {"driver": driver}, "results": results}],
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _region(finding: dict[str, Any]) -> dict[str, int]:
+    """Return the line of a finding, and its columns where they are known."""
+    region = {"startLine": max(finding["line"], 1)}
+    if "column" in finding:
+        region |= {"startColumn": finding["column"], "endColumn": finding["end_column"]}
+    return region
 
 
 def _of_findings(stage: str) -> bool:

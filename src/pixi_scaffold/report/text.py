@@ -5,11 +5,12 @@ rich costs more to import than a small command takes, so only a terminal pays fo
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from pixi_scaffold.report.result import Report, Result, Status, Verdict
@@ -73,8 +74,7 @@ def print_report(
         elif result.lines:
             say("", "")
             say(f"{result.name}: {result.detail}", "bold")
-            for line in result.lines:
-                say(f"  {line}", "")
+            _print_lines(result.lines, stream, say)
     if report.incomplete:
         say("", "")
         print_error(
@@ -102,10 +102,41 @@ def print_error(message: str, lines: tuple[str, ...], hint: str, stream: TextIO)
     """Print what failed and why, and what to do next."""
     say = sayer(stream)
     say(message, "bold red")
-    for line in lines:
-        say(f"  {line}", "")
+    _print_lines(lines, stream, say)
     if hint:
         say(f"next: {hint}", "")
+
+
+_LOUD = re.compile(r"\S+:\d+: (error|warning|note) [A-Z]+\d+: ")
+_COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
+
+
+def _print_lines(lines: Iterable[str], stream: TextIO, say: Say) -> None:
+    """Print what there is to read of a step: wrapped on a terminal, as it is in a log.
+
+    A line that is a finding has its severity's colour; one of a source, with a bar in it, is cut.
+    """
+    width = shutil.get_terminal_size().columns - 2
+    for line in lines:
+        loud = _LOUD.match(line)
+        style = _COLOURS[loud[1]] if loud else ""
+        source = re.match(r" +\d* +\| ", line)
+        if not stream.isatty():
+            parts = [line]
+        elif source:
+            parts, style = [line[:width]], "bold" if line.endswith("^") else "dim"
+        else:
+            label = re.match(r" *(?:[a-z]+: )?", line)
+            indent = 4 if loud else len(label[0]) if label else 0
+            parts = textwrap.wrap(
+                line,
+                max(width, 20),
+                subsequent_indent=" " * indent,
+                break_on_hyphens=False,
+                break_long_words=False,  # a URL that is broken cannot be followed
+            ) or [""]
+        for part in parts:
+            say(f"  {part}", style)
 
 
 class PlainProgress:
