@@ -13,7 +13,8 @@ import yaml
 from pixi_scaffold.errors import LockError, ManifestError, UnsupportedError, UsageError
 from pixi_scaffold.lock import Lock, choose, read_lock, unsatisfied
 from pixi_scaffold.lock.file import FORMAT, lock_format
-from pixi_scaffold.lock.rattler import RattlerEngine, problems
+from pixi_scaffold.lock.rattler import RattlerEngine
+from pixi_scaffold.lock.solve import problems
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
 from pixi_scaffold.template import Template, render

@@ -19,8 +19,9 @@ from pixi_scaffold.errors import LockError, ManifestError
 from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.file import parse_lock
 from pixi_scaffold.lock.gateway import gateway
-from pixi_scaffold.lock.rattler import Solving, solve_one
+from pixi_scaffold.lock.rattler import Solving
 from pixi_scaffold.lock.render import render_lock
+from pixi_scaffold.lock.solve import solve_one
 from pixi_scaffold.workspace import Environment, Workspace, find_manifest, parse_manifest
 from tests.support.paths import SHARED
 from tests.support.server import serve

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError
-from pixi_scaffold.lock import Lock
+from pixi_scaffold.lock import Lock, cache_folder
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import Completed, clean_env, run
 from pixi_scaffold.workspace import Platform, Task, Workspace
@@ -78,6 +78,7 @@ def install(
             rattler_install(
                 list(records),
                 prefix,
+                cache_dir=cache_folder() / "pkgs",
                 platform=_subdir(platform),
                 show_progress=False,
                 reporter=cast("InstallerReporter", reporter),

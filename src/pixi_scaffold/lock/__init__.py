@@ -9,6 +9,7 @@ from pixi_scaffold.lock.command import capped, check_lock, relock, relock_hint
 from pixi_scaffold.lock.current import compare, unsatisfied
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
 from pixi_scaffold.lock.file import Lock, read_lock
+from pixi_scaffold.lock.gateway import cache_folder
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.reach import TIMEOUT, unreachable
 from pixi_scaffold.lock.specs import check_specs, pixi_command
@@ -21,6 +22,7 @@ __all__ = [
     "Lock",
     "Locked",
     "Package",
+    "cache_folder",
     "capped",
     "channel_url",
     "check_lock",

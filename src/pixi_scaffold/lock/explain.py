@@ -54,7 +54,7 @@ def unsolvable(
     lines = ["no lock was written"]
     culprits = []
     for name, platforms in missing.items():
-        near = difflib.get_close_matches(name, names, 3, 0.7)
+        near = difflib.get_close_matches(name, names, 3, 0.8)
         meant = f": {' or '.join(near)}?" if near else ""
         lines.append(f"no package {name} in {channels}{meant} (on {', '.join(platforms)})")
         culprits.append(name)
@@ -87,7 +87,9 @@ def _culprits(why: str) -> list[str]:
 
 def _line_to_change(workspace: Workspace, culprits: Iterable[str]) -> str:
     for name in culprits:
-        for number, line in mentions(workspace.manifest, name):
+        places = sorted(mentions(workspace.manifest, name), key=lambda place: '"*"' in place[1])
+        if places:
+            number, line = places[0]  # one that asks for any version is not to blame
             return f"change line {number} of {workspace.manifest.name}: {line}"
     return f"loosen a requirement in {workspace.manifest}"
 

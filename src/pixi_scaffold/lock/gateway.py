@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,4 +48,17 @@ def gateway() -> Gateway:
     """
     from rattler import Gateway
 
-    return Gateway.from_config(config(), cache_dir=cache_folder() / "repodata")
+    found = config()
+    return Gateway.from_config(found, cache_dir=cache_folder() / _repodata(found.mirrors))
+
+
+def _repodata(mirrors: Mapping[str, Sequence[str]]) -> str:
+    """Return the name of the folder for repodata; the one that Pixi uses without mirrors.
+
+    The library keeps repodata by the channel's own URL. A mirror would be asked whether it has
+    something newer than another mirror once had, and would say no.
+    """
+    if not mirrors:
+        return "repodata"
+    said = repr(sorted((one, list(others)) for one, others in mirrors.items()))
+    return f"repodata-{hashlib.sha256(said.encode()).hexdigest()[:12]}"

@@ -3,84 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
-from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.current import LockComparison, compare, cutoffs
+from pixi_scaffold.lock.current import LockComparison, compare
 from pixi_scaffold.lock.engine import Locked
 from pixi_scaffold.lock.explain import FailedSolve, unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
 from pixi_scaffold.lock.gateway import gateway
 from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.lock.solve import Problem, names, problems, solve_one
 from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import replacing
-from pixi_scaffold.workspace import Environment, Platform, Requirement, VirtualPackage, Workspace
+from pixi_scaffold.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rattler import Gateway, GenericVirtualPackage, RepoDataRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One solve: environments of one solve group (or one alone) on one platform."""
-
-    environments: tuple[Environment, ...]
-    platform: Platform
-    channels: tuple[str, ...]
-    specs: tuple[Requirement, ...]
-    constraints: tuple[Requirement, ...]
-    strategy: str = "highest"
-    priority: str = "strict"
-    exclude_newer: datetime | None = None
-
-    @property
-    def title(self) -> str:
-        """Return what the solve is for, as a message names it."""
-        return f"{', '.join(e.name for e in self.environments)} on {self.platform.name}"
-
-
-def problems(
-    workspace: Workspace, channels: Sequence[str] | None = None, now: datetime | None = None
-) -> tuple[Problem, ...]:
-    """Return every solve that the manifest asks for; pure.
-
-    channels: URLs in place of the manifest's. now: where durations in exclude-newer count from.
-    Raises LockError when an environment has two channel priorities.
-    """
-    moment = now or datetime.now(UTC)
-    found = []
-    for members in dict.fromkeys(workspace.group(e) for e in workspace.environments):
-        features = workspace.group_features(members[0])
-        priority = workspace.channel_priority(features)
-        if priority is None:
-            raise LockError(
-                f"{', '.join(e.name for e in members)}: its features have several channel "
-                "priorities",
-                f"name one channel-priority in {workspace.manifest}",
-            )
-        urls = dict.fromkeys(
-            channel_url(c) for c in channels or workspace.environment_channels(members[0])
-        )
-        whole = Environment("", tuple(f.name for f in features))
-        general, _, _ = cutoffs(workspace, members[0], moment)
-        for platform in workspace.platforms:
-            here = tuple(e for e in members if platform in workspace.environment_platforms(e))
-            if here:
-                found.append(
-                    Problem(
-                        here, platform, tuple(urls),
-                        workspace.requirements(whole, platform),
-                        workspace.constraints(whole, platform),
-                        workspace.solve_strategy(features), priority, general,
-                    )
-                )  # fmt: skip
-    return tuple(found)
+    from rattler import RepoDataRecord
 
 
 class RattlerEngine:
@@ -249,61 +190,6 @@ async def _solve_all(
     if any(isinstance(answer, str) and "No candidates were found" in answer for answer in answers):
         solving.known = await names(solving.todo, source)
     return answers
-
-
-async def names(todo: Sequence[Problem], source: Gateway) -> frozenset[str]:
-    """Return the names of all packages in the channels of some solves."""
-    channels = list(dict.fromkeys(url for problem in todo for url in problem.channels))
-    subdirs = [*dict.fromkeys(problem.platform.subdir for problem in todo), "noarch"]
-    found = await source.names(channels, subdirs)  # type: ignore[arg-type]
-    return frozenset(name.normalized for name in found)
-
-
-async def solve_one(
-    problem: Problem, source: Gateway, kept: Sequence[RepoDataRecord]
-) -> tuple[RepoDataRecord, ...] | str:
-    """Solve one problem; an unsolvable one gives the solver's explanation.
-
-    Raises LockError when a channel cannot be read.
-    """
-    from rattler import Channel, ChannelPriority, MatchSpec, solve
-    from rattler.exceptions import SolverError
-
-    priorities: Mapping[str, ChannelPriority] = {
-        "strict": ChannelPriority.Strict,
-        "flexible": ChannelPriority.Flexible,
-        "disabled": ChannelPriority.Disabled,
-    }
-    try:
-        records = await solve(
-            [Channel(url) for url in problem.channels],
-            [MatchSpec(str(spec)) for spec in problem.specs],
-            gateway=source,
-            platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
-            virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
-            locked_packages=list(kept),
-            constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
-            strategy=problem.strategy,  # type: ignore[arg-type]
-            channel_priority=priorities[problem.priority],
-            exclude_newer=problem.exclude_newer,
-            timestamp_policy="allow-missing",
-        )
-    except SolverError as error:
-        return str(error).strip()
-    except Exception as error:  # fetching: GatewayError and others without a common base
-        raise LockError(
-            f"{problem.title}: the channel failed: {error}",
-            "check the network and the channel, then try again",
-        ) from error
-    return tuple(sorted(records, key=lambda r: r.name.normalized))
-
-
-def _generic(package: VirtualPackage) -> GenericVirtualPackage:
-    from rattler import GenericVirtualPackage, PackageName, Version
-    from rattler.package import BuildString
-
-    version, build = package.for_solver
-    return GenericVirtualPackage(PackageName(package.name), Version(version), BuildString(build))
 
 
 def _closure(names: Iterable[str], records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:

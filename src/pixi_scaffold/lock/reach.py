@@ -93,9 +93,11 @@ def _ask(opener: urllib.request.OpenerDirector, url: str, timeout: float) -> str
         return None if Path(unquote(parts.path)).is_dir() else "there is no such folder"
     if parts.scheme not in ("http", "https"):
         return None  # s3 and oci need credentials to ask; the solve will tell
-    request = urllib.request.Request(url + "noarch/repodata.json.zst", method="HEAD")  # noqa: S310
+    # Not HEAD: some servers answer that and never send anything.
+    request = urllib.request.Request(url + "noarch/repodata.json.zst")  # noqa: S310
     try:
-        opener.open(request, timeout=timeout).close()
+        with opener.open(request, timeout=timeout) as answer:
+            answer.read(1)
     except urllib.error.HTTPError as error:
         # The solve tells about a missing channel or credentials; these say that nobody is there.
         return f"HTTP {error.code} {error.reason}" if error.code in _GONE else None

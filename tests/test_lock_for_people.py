@@ -1,0 +1,196 @@
+"""What a person reads when there is no lock: the cause once, the nearest name, the line to change.
+
+The servers here are doubles of those that cannot be had: slow, lying, broken ones. So is Pixi, whose
+words were copied from a run of the binary.
+"""
+
+from __future__ import annotations
+
+import http.server
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.errors import ChannelError, LockError
+from pixi_scaffold.lock import relock, unreachable
+from pixi_scaffold.lock.pixi import explained
+from pixi_scaffold.lock.rattler import RattlerEngine
+from pixi_scaffold.report import Silent
+from pixi_scaffold.workspace import Workspace, read_manifest
+
+MANIFEST = """[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64", "osx-arm64"]
+[dependencies]
+python = "*"
+"""
+
+
+def workspace(folder: Path, more: str) -> Workspace:
+    (folder / "pixi.toml").write_text(MANIFEST + more)
+    return read_manifest(folder / "pixi.toml")
+
+
+def refusal(found: Workspace) -> LockError:
+    with pytest.raises(LockError) as caught:
+        RattlerEngine().lock(found, found.lock_file, Silent())
+    assert not found.lock_file.exists()
+    return caught.value
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_misspelt_name_is_said_once_with_the_nearest(tmp_path: Path) -> None:
+    error = refusal(workspace(tmp_path, 'scpy = ">=1"\n'))
+    assert "no package scpy in conda-forge: scipy? (on linux-64, osx-arm64)" in error.message
+    assert error.message.count("scpy") == 1
+    assert error.hint == 'change line 6 of pixi.toml: scpy = ">=1"'
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_what_cannot_be_solved_ends_with_the_line_to_change(tmp_path: Path) -> None:
+    error = refusal(workspace(tmp_path, '[constraints]\npython = "<3"\n'))
+    assert error.hint == 'change line 7 of pixi.toml: python = "<3"'
+    error = refusal(workspace(tmp_path, 'pytorch = ">=99"\n'))
+    assert error.hint == 'change line 6 of pixi.toml: pytorch = ">=99"'
+    assert error.message.count("No candidates were found for pytorch") == 1, (
+        "once for both platforms"
+    )
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_a_long_explanation_is_cut(tmp_path: Path) -> None:
+    error = refusal(workspace(tmp_path, '[target.linux.dependencies]\npytorch-gpu = "*"\n'))
+    assert "__cuda" in error.message
+    assert len(error.message.splitlines()) < 40
+    assert "more lines like these" in error.message
+
+
+PIXI_MISSING = """Error:   x failed to solve requirements of environment 'default' for platform 'linux-64'
+  |-> failed to solve the environment
+  `-> Cannot solve the request because of: No candidates were found for scpy *.
+"""
+PIXI_NETWORK = """Error:   x failed to solve requirements of environment 'default' for platform 'linux-64'
+  |-> a coalesced request failed
+  `-> error sending request for url (https://conda.anaconda.org/conda-forge/noarch/repodata.json.zst)
+"""
+
+
+def test_pixi_is_explained_in_the_same_words(tmp_path: Path, offline: None) -> None:
+    found = workspace(tmp_path, 'scpy = "*"\n')
+    error = explained(found, "lock", PIXI_MISSING)
+    assert "no package scpy in conda-forge (on linux-64)" in error.message
+    assert error.hint == 'change line 6 of pixi.toml: scpy = "*"'
+    assert "what Pixi said:\n  Error:" in error.message
+
+    with pytest.raises(ChannelError) as caught:
+        relock(tmp_path, "rattler", False, Silent())
+    error = explained(found, "lock", PIXI_NETWORK)
+    assert error.message.splitlines()[0] == caught.value.message
+    assert error.hint == caught.value.hint
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(get: Callable[[_Answer], None]) -> Iterator[str]:
+    """Answer HEAD with 200, and GET with what `get` does."""
+
+    class Handler(_Answer):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            get(self)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_server_that_answers_and_never_sends(tmp_path: Path) -> None:
+    done = threading.Event()
+    with serving(lambda _: (done.wait(20), None)[1]) as url:
+        assert "no answer within 1 s" in (unreachable([f"{url}/"], 1.0) or "")
+        done.set()
+
+
+def test_a_server_that_sends_garbage(
+    tmp_path: Path, mirror: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
+
+    def garbage(request: _Answer) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "12")
+        request.end_headers()
+        request.wfile.write(b"not repodata")
+
+    with serving(garbage) as url:
+        mirror(url)
+        error = refusal(workspace(tmp_path, ""))
+    assert "sends what is no repodata" in error.message
+    assert "network" not in error.hint
+    assert str(tmp_path / "cache") in error.hint
+
+
+@pytest.mark.usefixtures("conda_forge")
+def test_repodata_is_kept_where_the_user_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PIXI_CACHE_DIR, then RATTLER_CACHE_DIR, then the default (crates/pixi_config)."""
+    home, rattler, pixi = (tmp_path / name for name in ("home", "rattler", "pixi"))
+    for folder in (home, rattler, pixi):
+        folder.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    for name, used in (("PIXI_CACHE_DIR", pixi), ("RATTLER_CACHE_DIR", rattler), (None, home)):
+        monkeypatch.delenv("PIXI_CACHE_DIR", raising=False)
+        if name is None:
+            monkeypatch.delenv("RATTLER_CACHE_DIR", raising=False)
+        else:
+            monkeypatch.setenv("RATTLER_CACHE_DIR", str(rattler))
+            monkeypatch.setenv(name, str(used))
+        found = workspace(tmp_path, "")
+        RattlerEngine().lock(found, found.lock_file, Silent())
+        found.lock_file.unlink()
+        with_files = {
+            f.name for f in (home, rattler, pixi) if any(os.walk(f)) and any(f.rglob("*.*"))
+        }
+        assert used.name in with_files, name
+        if name == "PIXI_CACHE_DIR":
+            assert with_files == {"pixi"}
+
+
+@pytest.mark.usefixtures("mirror")
+def test_another_mirror_has_a_cache_of_its_own(
+    tmp_path: Path,
+    mirror: Callable[[str], None],
+    slice_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A 304 from a mirror is no word about what another mirror once sent."""
+    monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
+    mirror(slice_url)
+    found = workspace(tmp_path, "")
+    RattlerEngine().lock(found, found.lock_file, Silent())
+    found.lock_file.unlink()
+
+    def unchanged(request: _Answer) -> None:
+        is_asked = "If-Modified-Since" in request.headers or "If-None-Match" in request.headers
+        request.send_response(304 if is_asked else 404)
+        request.end_headers()
+
+    with serving(unchanged) as url:
+        mirror(url)
+        refusal(found)
