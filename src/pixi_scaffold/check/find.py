@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixi_scaffold.check.locked import own_folder
-from pixi_scaffold.job import Description, Job, read_description
+from pixi_scaffold.job import Description, Job, Submission, read_description
 from pixi_scaffold.system import exists, is_file, is_folder, real
 
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
@@ -61,26 +61,31 @@ def _queues(path: Path) -> bool:
 
 
 def read_where_submitted(
-    path: Path, given: Path | None, root: Path | None, checked: Path | None = None
+    path: Path,
+    given: Path | None,
+    root: Path | None,
+    checked: Path | None = None,
+    submission: Submission | None = None,
 ) -> Description:
     """Read a description as from the folder in which condor_submit would be run.
 
     That is the one given; otherwise the first of: the project's, the one that is checked, the
     description's own, those above it in its repository, the current one, in which its executable is
     found and most of its inputs; otherwise the project's or its own. An absolute executable says
-    nothing about the folder. Raises OSError when it cannot be read.
+    nothing about the folder. submission: what condor_submit knows besides. Raises OSError when it
+    cannot be read.
     """
     path = path.absolute()
     if given is not None:
-        return read_description(path, real(given.absolute()))
+        return read_description(path, real(given.absolute()), submission)
     own = own_folder(path)
-    first = read_description(path, real(root) if root else own)
+    first = read_description(path, real(root) if root else own, submission)
     above = [real(folder) for folder in (root, checked) if folder is not None]
     best, seen = first, _seen(first)
     for folder in dict.fromkeys([*above, own, *_above(own), Path.cwd()]):
         if folder == first.folder or seen == _all(best.jobs[0]):
             continue
-        other = read_description(path, folder)
+        other = read_description(path, folder, submission)
         if _seen(other) > seen:
             best, seen = other, _seen(other)
     return best

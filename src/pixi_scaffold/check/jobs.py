@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.check.find import find_descriptions
+from pixi_scaffold.check.find import find_dags, find_descriptions
 from pixi_scaffold.check.fix import apply_fixes, unchangeable
 from pixi_scaffold.check.review import ROWS, Review, review
 from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.check.tell import at_most, counted, document, finding_lines, shown
 from pixi_scaffold.errors import ScaffoldError, Skipped
+from pixi_scaffold.job import Submission, job_ad
 from pixi_scaffold.job import htcondor as condor
-from pixi_scaffold.job import job_ad
 from pixi_scaffold.rules import Finding, Severity
 from pixi_scaffold.system import program
 
@@ -68,7 +68,10 @@ def reviewed(context: Context) -> Done[Reviewed]:
     """Run the rules on all submit files, and fix what can be fixed where that is wanted."""
     request, root, paths = context.request, context.root, context.files
     folders: list[OSError] = []
-    every = list(paths) if paths is not None else find_descriptions(root, folders.append)
+    if paths is not None:
+        every = list(paths)
+    else:
+        every = [*find_descriptions(root, folders.append), *find_dags(root)]
     if not every and not folders:
         raise Skipped("no submit file is here", _NAME_ONE)
     attributes = frozenset[str]()
@@ -83,6 +86,7 @@ def reviewed(context: Context) -> Done[Reviewed]:
             folder=request.submit_from,
             checked=checked,
             attributes=attributes,
+            given=Submission(append=request.append),
         )
 
     looked, fixed = look(), None

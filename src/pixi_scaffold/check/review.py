@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixi_scaffold.check.asked import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git
 from pixi_scaffold.check.locked import Surroundings, rows_for
 from pixi_scaffold.check.shellcheck import shell_notes
 from pixi_scaffold.check.tell import shown
 from pixi_scaffold.errors import Skipped
-from pixi_scaffold.job import Description, Job
+from pixi_scaffold.job import Description, Job, Submission
 from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import (
     RULES,
@@ -70,38 +71,50 @@ def review(
     folder: Path | None = None,
     checked: Path | None = None,
     attributes: frozenset[str] = frozenset(),
+    given: Submission | None = None,
 ) -> Review:
     """Run all rules on submit descriptions; one that cannot be read is a finding.
 
-    folder: where condor_submit is run, where it is known. checked: the folder that all of this is
-    about. attributes: names that the pool's slots have (lower case).
+    paths: submit files, and DAGs, of which each node is looked at. folder: where condor_submit is
+    run, where it is known. checked: the folder that all of this is about. attributes: names that
+    the pool's slots have (lower case). given: commands of the command line.
     """
     around = Surroundings()
     subjects: list[Subject] = []
     found: dict[Finding, None] = {}
     parts: set[Path] = set()
-    descriptions: list[tuple[Description, Project | None]] = []
-    for number, path in enumerate(paths):
-        progress.update(f"reading {path.name}", number / max(len(paths), 1))
+    descriptions: list[tuple[Asked, Description, Project | None]] = []
+    nodes: dict[tuple[Path, str], Description] = {}
+    every = list(asked_for(paths, given or Submission(), folder, found=checked is not None))
+    for number, one in enumerate(every):
+        if isinstance(one, tuple):
+            found[_unread(*one)] = None
+            continue
+        path = one.path
+        progress.update(f"reading {path.name}", number / max(len(every), 1))
         project = around.project(path)
         root = project.manifest.parent if project else None
         try:
-            description = read_where_submitted(path, folder, root, checked)
+            description = read_where_submitted(path, one.folder, root, checked, one.submission)
         except OSError as error:
             found[_unread(path, error)] = None
             continue
-        if checked is not None and _is_part(description):
+        if one.node is not None and one.dag is not None:
+            nodes[one.dag, one.node.name] = description
+        elif checked is not None and _is_part(description):
             parts.add(path)
             around.problems[shown(path, checked)] = PART
             continue
-        descriptions.append((description, project))
-    included = {real(file) for description, _ in descriptions for file in description.included}
-    for description, project in descriptions:
+        descriptions.append((one, description, project))
+    included = {real(file) for _, description, _ in descriptions for file in description.included}
+    for one, description, project in descriptions:
         path = description.path
         if checked is not None and real(path) in included:
             parts.add(path)
             continue  # read where it is included
-        subjects += _subjects(description, project, attributes, around)
+        earlier = made_earlier(one, nodes)
+        for subject in _subjects(description, project, attributes, around):
+            subjects.append(replace(subject, earlier=earlier) if earlier else subject)
         if (left := len(description.queues) - len(description.jobs)) > 0:
             what = f"{left} of {len(description.queues)} queue statements of {path.name}"
             around.problems[what] = f"the first {len(description.jobs)} are looked at"

@@ -39,6 +39,8 @@ class CheckRequest:
     """Apply the safe fixes."""
     strict: bool = False
     """A part that was skipped fails the check."""
+    append: tuple[str, ...] = ()
+    """Commands that condor_submit would get with -append."""
 
 
 @dataclass(frozen=True, slots=True)

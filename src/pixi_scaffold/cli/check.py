@@ -15,7 +15,8 @@ from pixi_scaffold.system import expanded
 
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="A workspace, or submit files (default: here).")
+        list[Path] | None,
+        typer.Argument(help="A workspace, or submit files, DAGs (default: here)."),
     ] = None,
     train: Annotated[
         bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
@@ -46,6 +47,15 @@ def check(
         typer.Option(
             "--from",
             help="Folder where condor_submit is run (default: where the executable is found).",
+        ),
+    ] = None,
+    append: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--append",
+            "-a",
+            help="A command as condor_submit -append takes it (repeat for more).",
+            metavar="NAME=VALUE",
         ),
     ] = None,
     strict: Annotated[
@@ -90,5 +100,6 @@ def check(
             slots,
             fix,
             strict,
+            tuple(append or ()),
         )
         session.show(run(request, session.progress))

@@ -102,6 +102,10 @@ class Submission:
     environ: Mapping[str, str] | None = None
     time: float = field(default_factory=time.time)
     seed: int | None = None
+    before: tuple[str, ...] = ()
+    """Lines that are read before the file: `condor_submit NAME=VALUE`."""
+    append: tuple[str, ...] = ()
+    """Lines that are read before the first queue statement: `condor_submit -append LINE`."""
 
     def outside(self, value: str, proc: int) -> Outside:
         """Return what one value of one job is expanded with."""

@@ -23,6 +23,7 @@ from pixi_scaffold.job.queue import (
     skip_queue,
     variables_of,
 )
+from pixi_scaffold.job.release import version_holds
 from pixi_scaffold.system import read_regular
 
 READ_AS = (25, 14, 1)
@@ -31,6 +32,7 @@ LIMIT = 8 << 20
 """Bytes of a description, its included files together, that are read."""
 QUEUES_LIMIT = 50
 """Queue statements whose jobs are looked at."""
+GIVEN = Path("<command line>")  # stands for the file of commands that were given there
 _INCLUDE_DEPTH = 20
 _IF_DEPTH = 63
 _LOST_LIMIT = 100  # more need not be told
@@ -115,6 +117,16 @@ class _Reader:
             raise self.refuse(file, text.count("\n") + (not text.endswith("\n")), what)
         self.branches = outer
 
+    def given(self, lines: tuple[str, ...]) -> None:
+        """Read lines of the command line as commands; raises RefusedError."""
+        before = self.included.get(GIVEN, ())
+        self.included[GIVEN] = (*before, *lines)
+        for number, text in enumerate(lines, start=len(before) + 1):
+            found = _COMMAND.match(text)
+            if found is None or found["op"] != "=":
+                raise self.refuse(GIVEN, number, f"not a command: {text[:60]!r}")
+            self._assign(found, text[found.end() :].rstrip(), Line(text, number, number), GIVEN)
+
     def _condition(self, content: str, line: Line, file: Path) -> bool:
         found = _CONDITION.match(content)
         if found is None:
@@ -173,23 +185,12 @@ class _Reader:
             name = (found[1] or "").strip()
             self.used.add(name.lower())
             return bool(self.macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name))
-        if found := re.fullmatch(
-            r"version\s*(!?)(<=|>=|==|=|<|>)\s*v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?",
-            text,
-            re.IGNORECASE,
-        ):
-            self.problem(
-                "assumed",
-                file,
-                line.first,
-                f"`if {text}` is read as HTCondor {'.'.join(map(str, READ_AS))} would",
-            )
-            wanted = (int(found[3]), int(found[4]), int(found[5] or READ_AS[2]))
-            sign = (wanted < READ_AS) - (wanted > READ_AS)
-            held = {"<": sign < 0, ">": sign > 0, "=": sign == 0, "==": sign == 0}
-            held |= {"<=": sign <= 0, ">=": sign >= 0}
-            return held[found[2]] != bool(found[1])
-        return None
+        held = version_holds(text, READ_AS)
+        if held is not None:
+            release = ".".join(map(str, READ_AS))
+            what = f"`if {text}` is read as HTCondor {release} would"
+            self.problem("assumed", file, line.first, what)
+        return held
 
     def _statement(
         self, content: str, line: Line, file: Path, following: Iterator[Line], depth: int
@@ -245,7 +246,8 @@ class _Reader:
         command = Command(name, spelled, value, file, line.first, line.last, appends)
         earlier = self.current.get(name)
         unused = self.places.get(name, -1) >= self.queued
-        if earlier is not None and not appends and unused and len(self.lost) < _LOST_LIMIT:
+        meant = appends or GIVEN in (file, earlier.file if earlier else file)
+        if earlier is not None and not meant and unused and len(self.lost) < _LOST_LIMIT:
             self.lost.append((earlier, command))
         self.places[name] = len(self.commands)
         self.commands.append(command)
@@ -255,6 +257,8 @@ class _Reader:
     def _queue(self, arguments: str, line: Line, file: Path, following: Iterator[Line]) -> None:
         if file != self.path:
             raise self.refuse(file, line.first, "a queue statement in an included file")
+        if not self.jobs:
+            self.given(self.submission.append)
         if len(self.jobs) >= QUEUES_LIMIT or self.items > ITEMS_LIMIT:
             skip_queue(arguments, following)
             self.queues.append(Queue(file, line.first, line.text))
@@ -340,7 +344,10 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
         text = ""
         reader.problem("refused", path, 1, f"{error}: not a submit description")
     with contextlib.suppress(RefusedError):
+        reader.given(reader.submission.before)
         reader.read(text, path, 0)
+        if not reader.jobs:
+            reader.given(reader.submission.append)
     return _finished(reader, text)
 
 
@@ -349,14 +356,7 @@ def _finished(reader: _Reader, text: str) -> Description:
     trailing = () if refused or not reader.queues else tuple(reader.commands[reader.queued :])
     jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)
     return Description(
-        reader.path,
-        reader.folder,
-        tuple(text.split("\n")),
-        tuple(reader.commands),
-        tuple(reader.lost),
-        jobs,
-        tuple(reader.queues),
-        trailing,
-        tuple(reader.problems),
+        reader.path, reader.folder, tuple(text.split("\n")), tuple(reader.commands),
+        tuple(reader.lost), jobs, tuple(reader.queues), trailing, tuple(reader.problems),
         reader.included,
-    )
+    )  # fmt: skip

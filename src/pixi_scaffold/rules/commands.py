@@ -99,7 +99,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             refused = subject.meaning.of(name).refused
             severity = Severity.ERROR if refused else Severity.WARNING
             yield at(command, what, f"did you mean {near}?", edits, severity)
-        elif not resource:
+        elif not resource and command.file.is_absolute():  # VARS of a DAG may go unused
             yield at(
                 command,
                 f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
@@ -33,7 +33,7 @@ def missing_input(subject: Subject) -> Iterator[Found]:
         for item, proc in _items_of_all_jobs(subject, name):
             if command is None or is_url(item) or "$" in item or (subject.start / item).exists():
                 continue
-            if item == "/dev/null" or to_be_made(subject, item):
+            if item == "/dev/null" or to_be_made(subject, item) or _from_earlier(subject, item):
                 continue
             if is_elsewhere(subject.start / item):
                 continue
@@ -47,6 +47,12 @@ def missing_input(subject: Subject) -> Iterator[Found]:
                 "correct the name, make the file first, or say where it runs: check --from FOLDER",
                 severity=Severity.WARNING if doubt else None,
             )
+
+
+def _from_earlier(subject: Subject, item: str) -> bool:
+    """Whether an earlier node of the DAG makes an input, or the folder that it lies in."""
+    path = Path(os.path.normpath(subject.start / item))
+    return not subject.earlier.isdisjoint((path, *path.parents))
 
 
 _MOST_JOBS = 1000

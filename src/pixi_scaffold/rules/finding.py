@@ -119,14 +119,14 @@ class Rule:
                 found.line,
                 found.message,
                 found.fix,
-                () if any(_undecodable(edit) for edit in found.edits) else found.edits,
+                () if any(_impossible(edit) for edit in found.edits) else found.edits,
                 found.about,
             )
 
 
-def _undecodable(edit: Edit) -> bool:
-    """Whether the new lines would put U+FFFD where the file has bytes that are not UTF-8."""
-    return any("\ufffd" in line for line in edit.lines)
+def _impossible(edit: Edit) -> bool:
+    """Whether an edit is of the command line, or would put U+FFFD in place of other bytes."""
+    return not edit.path.is_absolute() or any("\ufffd" in line for line in edit.lines)
 
 
 RULES: dict[str, Rule] = {}

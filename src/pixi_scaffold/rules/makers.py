@@ -25,6 +25,8 @@ def made_by(subject: Subject, item: str) -> str:
     """
     path = Path(os.path.normpath(subject.start / item))
     name = path.name
+    if Path("*") in subject.earlier:
+        return "an earlier node of the DAG may make it"
     if subject.kept.get(path) == "ignored":
         return "git ignores it, so it is made or brought here by other means"
     for dag, children in _dags(*_state(subject.description.path.parent)):

@@ -157,6 +157,8 @@ class Subject:
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
     kept: Mapping[Path, str] = field(default_factory=dict)
     """What git says of inputs in a repository: `ignored`, `untracked`, or `tracked`."""
+    earlier: frozenset[Path] = frozenset()
+    """What earlier nodes of its DAG make; `*` where that cannot be told."""
 
     @cached_property
     def queue(self) -> Queue:

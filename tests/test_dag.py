@@ -1,0 +1,70 @@
+"""DAGs and the command line: each node with its VARS, what earlier nodes make, and -append."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import scaffold
+
+FILES = {
+    "a.sh": "#!/bin/sh\necho $1 > out-$1.txt\n",
+    "b.sh": "#!/bin/sh\ncat out-x.txt\n",
+    "a.sub": "executable = a.sh\narguments = $(what)\nshould_transfer_files = YES\n"
+    "transfer_output_files = out-$(what).txt\nrequest_cpus = 1\nrequest_memory = 1GB\n"
+    "request_disk = 1GB\nlog = a.log\nqueue\n",
+    "b.sub": "executable = b.sh\nshould_transfer_files = YES\n"
+    "transfer_input_files = out-$(what).txt\nrequest_cpus = 1\nrequest_memory = 1GB\n"
+    "request_disk = 1GB\nlog = b.log\nqueue\n",
+    "w.dag": 'JOB A a.sub\nJOB B b.sub\nVARS A what="x"\nVARS B what="x"\nPARENT A CHILD B\n',
+}
+
+
+@pytest.fixture
+def dag(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    for name in ("a.sh", "b.sh"):
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["w.dag"], []], ids=["named", "found"])
+def test_what_an_earlier_node_makes_is_not_missing(dag: Path, words: list[str]) -> None:
+    ran = scaffold("check", "--json", *words, cwd=dag)
+    assert (ran.code, ran.document["findings"]) == (0, [])
+
+
+def test_each_node_is_looked_at_with_its_own_variables(dag: Path) -> None:
+    text = FILES["w.dag"].replace('VARS B what="x"', 'VARS B what="y"')
+    (dag / "w.dag").write_text(text.replace("PARENT A CHILD B\n", ""))
+    ran = scaffold("check", "--json", "w.dag", cwd=dag)
+    [finding] = ran.document["findings"]
+    assert (finding["rule"], finding["severity"]) == ("PS205", "error")
+    assert "out-y.txt" in finding["message"]
+
+
+def test_a_node_in_a_folder_of_its_own_starts_there(dag: Path) -> None:
+    (dag / "sub").mkdir()
+    for name in ("b.sub", "b.sh"):
+        (dag / name).rename(dag / "sub" / name)
+    (dag / "sub" / "out-x.txt").touch()
+    (dag / "w.dag").write_text('JOB B b.sub DIR sub\nVARS B what="x"\n')
+    assert scaffold("check", "--json", "w.dag", cwd=dag).document["findings"] == []
+
+
+def test_a_dag_whose_node_has_no_file_is_a_finding(dag: Path) -> None:
+    (dag / "w.dag").write_text("JOB A nowhere.sub\n")
+    ran = scaffold("check", "w.dag", cwd=dag)
+    assert ran.code == 3
+    assert "nowhere.sub:0: error PS109" in ran.out
+
+
+def test_append_is_read_before_the_queue_statement(dag: Path) -> None:
+    (dag / "out-x.txt").touch()
+    assert scaffold("check", "b.sub", "-a", "what = x", cwd=dag).code == 0
+    ran = scaffold("check", "b.sub", "-a", "what=x", "-a", "universe = vanila", cwd=dag)
+    assert ran.code == 3
+    assert "<command line>:2: error PS114" in ran.out
+    assert scaffold("check", "b.sub", "-a", "what", cwd=dag).code == 3
