@@ -21,14 +21,28 @@ def lock(
         bool, typer.Option("--upgrade", help="Take the newest versions, not those locked now.")
     ] = False,
     engine: EngineOption = "auto",
+    merge: Annotated[
+        tuple[Path, Path, str] | None,
+        typer.Option(
+            "--merge",
+            metavar="OURS THEIRS NAME",
+            help="Be git's merge driver for pixi.lock: --merge %A %B %P",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Lock every platform of every environment of a workspace."""
-    from pixi_scaffold.lock import check_lock, relock
+    """Lock every platform of every environment of a workspace.
+
+    A pixi.lock with a merge conflict keeps what both sides agree on.
+    """
+    from pixi_scaffold.lock import check_lock, merge_driver, relock
 
     with session_of("lock", as_json) as session:
         if check and upgrade:
             raise UsageError("--check only looks, --upgrade writes", "use one of them")
+        if merge is not None:
+            session.show(merge_driver(*merge))
+            return
         session.show(
             check_lock(folder) if check else relock(folder, engine, upgrade, session.progress)
         )

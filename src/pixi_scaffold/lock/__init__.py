@@ -5,7 +5,13 @@ Also which channels answer.
 
 from pixi_scaffold.lock.channel import read_channel
 from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.command import capped, check_lock, relock, relock_hint
+from pixi_scaffold.lock.command import (
+    capped,
+    check_lock,
+    merge_driver,
+    relock,
+    relock_hint,
+)
 from pixi_scaffold.lock.current import compare, unsatisfied
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
 from pixi_scaffold.lock.file import Lock, read_lock
@@ -29,6 +35,7 @@ __all__ = [
     "check_specs",
     "choose",
     "compare",
+    "merge_driver",
     "pixi_command",
     "read_channel",
     "read_lock",

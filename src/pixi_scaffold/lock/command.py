@@ -12,6 +12,7 @@ from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.engine import Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
 from pixi_scaffold.lock.file import read_lock
+from pixi_scaffold.lock.merge import LockSides, conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.lock.specs import pixi_command, refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
@@ -48,11 +49,44 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
     with run.step("lock") as step:
         if choice.engine.name == "rattler":  # Pixi asks by itself
             _ask_channels(workspace)
-        locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
+        sides = None if upgrade else conflicting(workspace.lock_file)
+        if sides:
+            locked = _lock_merged(workspace, choice, sides, progress)
+        else:
+            locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
         what = "written" if locked.changed else "already current"
         platforms = ", ".join(locked.platforms)
-        step.passed(f"{locked.path.name} {what}: {locked.packages} packages, {platforms}")
-    return Report("lock", run.results, LockFacts(choice, locked))
+        detail = f"{locked.path.name} {what}: {locked.packages} packages, {platforms}"
+        if sides:
+            lines = [f"chosen: {text}" for text in sides.chosen(read_lock(locked.path))]
+            step.passed(f"{detail}; merged", capped(lines))
+        else:
+            step.passed(detail)
+    then = (in_folder(workspace.root, "git add pixi.lock"),) if sides else ()
+    return Report("lock", run.results, LockFacts(choice, locked), then)
+
+
+def _lock_merged(
+    workspace: Workspace, choice: Choice, sides: LockSides, progress: Progress
+) -> Locked:
+    """Lock with what both sides of a conflict agree on; a failure leaves the conflict."""
+    path = workspace.lock_file
+    before = path.read_bytes()
+    try:
+        path.write_text(sides.agreed(workspace), encoding="utf-8")
+        return choice.engine.lock(workspace, path, progress)
+    except BaseException:
+        path.write_bytes(before)
+        raise
+
+
+def merge_driver(ours: Path, theirs: Path, name: str) -> Report:
+    """Merge two versions of the lock `name`, as git's driver; raises ScaffoldError."""
+    run = Run(Silent())
+    with run.step("lock") as step:
+        drive(ours, theirs, name)
+        step.passed(f"{name} merged")
+    return Report("lock", run.results)
 
 
 def _ask_channels(workspace: Workspace) -> None:

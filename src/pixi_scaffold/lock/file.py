@@ -206,6 +206,8 @@ def read_lock(path: Path) -> Lock:
 
 def parse_lock(text: str, path: Path) -> Lock:
     """Read the text of a lock; `path` is where it came from. Raises LockError."""
+    if re.search(r"^<{7}( |$)", text, re.MULTILINE):
+        raise LockError(f"{path} has conflict markers of a merge", f"solve it: {program()} lock")
     number = lock_format(text, path)
     if number > FORMAT:
         raise NewerLockError(

@@ -66,6 +66,12 @@ def parse_manifest(text: str, path: Path) -> Workspace:
     try:
         document = _load(text)
     except tomllib.TOMLDecodeError as error:
+        if marker := re.search(r"^<{7}( |$)", text, re.MULTILINE):
+            number = text.count("\n", 0, marker.start()) + 1
+            raise ManifestError(
+                f"{path}:{number}:1: it has conflict markers of a merge",
+                f"resolve them, then: {program()} lock",
+            ) from error
         what, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+), column (\d+)", place)
         line, column = found.groups() if found else (str(text.count("\n") + 1), "1")
