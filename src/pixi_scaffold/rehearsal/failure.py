@@ -8,6 +8,7 @@ import shlex
 import signal
 from pathlib import Path
 
+from pixi_scaffold.rehearsal.causes import remedy
 from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.forgotten import forgotten
 from pixi_scaffold.rehearsal.holds import (
@@ -70,14 +71,20 @@ def failure(done: Rehearsed) -> tuple[str, str]:
         return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
     if done.plan.success:
         detail += f" (success_exit_code = {done.plan.success})"
-    return detail + _retries(done), _forgotten(done) or _not_found(done)
+    return detail + _retries(done), _forgotten(done) or _remedy(done)
 
 
-def _not_found(done: Rehearsed) -> str:
-    """Return a hint for the exit code with which shells say that there is no such command."""
-    if done.outcome.code != 127:
-        return ""
-    return "a command is not there (see its name above): transfer it, or name it by its whole path"
+def _remedy(done: Rehearsed) -> str:
+    """Return what to do about it, from the words of the logs, or from how the job ended."""
+    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
+    if hint := remedy(done.plan, lines):
+        return hint
+    if done.outcome.code == 127:  # by which shells say that there is no such command
+        return "a command is not there (see its name): transfer it, or name it by its whole path"
+    killed = (done.outcome.signal, done.outcome.code)
+    if signal.SIGKILL in killed or 128 + signal.SIGKILL in killed:
+        return "something killed it, perhaps for its memory: let it take less, or ask for more"
+    return ""
 
 
 def _retries(done: Rehearsed) -> str:

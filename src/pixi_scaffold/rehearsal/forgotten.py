@@ -14,7 +14,7 @@ from pixi_scaffold.rehearsal.plan import Plan
 _MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
 _MODULE = re.compile(r"No module named '?([\w.]+)")
 _QUOTED = re.compile(r"(?<!\w)'([^']+)'|\"([^\"]+)\"")  # not the apostrophe of "can't"
-_BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$)")
+_BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$| not found\.?\s*$)")
 _SCRATCH = re.compile(r"^/.*/sandbox-\d+/scratch/")
 _LIST = "transfer_input_files"
 
@@ -38,7 +38,20 @@ def forgotten(plan: Plan, lines: Iterable[str]) -> str:
         if name.parent == PurePosixPath() or plan.preserve_paths:
             return f"{what}: add it to {_LIST}"
         return f"{what}: add its folder, {name.parts[0]}, to {_LIST}"
-    return next(_elsewhere(plan, lines), "")
+    return _flat(plan, lines) or next(_elsewhere(plan, lines), "")
+
+
+def _flat(plan: Plan, lines: Iterable[str]) -> str:
+    """Return a hint when a file that the job looks for in a folder arrives without that folder."""
+    for word in _words(lines):
+        name = PurePosixPath(word)
+        if name.is_absolute() or name.parent == PurePosixPath():
+            continue
+        for one in plan.inputs:
+            if PurePosixPath(one).name == name.name and not one.endswith("/"):
+                what = f"{name.name} arrives at the top of the job's folder, not in {name.parent}"
+                return f"{what}: let the job read {name.name}, or transfer the folder"
+    return ""
 
 
 def _elsewhere(plan: Plan, lines: Iterable[str]) -> Iterator[str]:

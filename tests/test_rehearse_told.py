@@ -1,0 +1,83 @@
+"""What went wrong in a rehearsed job is told with what to do about it, in the wording of the programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import scaffold
+
+SETTINGS = "executable = job.sh\noutput = o\nerror = e\nrequest_memory = 1GB\nrequest_disk = 1GB\n"
+
+
+def rehearsed(folder: Path, script: str, lines: str = "", code: int = 3) -> str:
+    """What a person reads, in one line."""
+    (folder / "job.sh").write_text(f"#!/bin/bash\n{script}\n")
+    (folder / "job.sh").chmod(0o755)
+    (folder / "job.sub").write_text(f"{SETTINGS}{lines}\nqueue\n")
+    ran = scaffold("rehearse", "job.sub", cwd=folder)
+    assert ran.code == code, ran
+    return " ".join((ran.out + ran.err).split())
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("FileNotFoundError: data/mine.csv not found.", "data/mine.csv is here and was not"),
+        ("OSError: data/mine.csv not found.", "add its folder, data, to transfer_input_files"),
+        ("tar (child): env.tar.gz: Cannot open: No such file or directory", "env.tar.gz is here"),
+        ("ModuleNotFoundError: No module named 'sklearn.svm'", "scikit-learn"),
+        ("main.py: error: unrecognized arguments: --epoch 3", "takes no --epoch 3: correct the"),
+        ("Error: No such option: --epoch", "the program takes no --epoch"),
+        ("main.py: error: the following arguments are required: --data", "needs --data: add it"),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+            "gpus_minimum_memory",
+        ),
+        ("RuntimeError: DefaultCPUAllocator: can't allocate memory", "raise request_memory"),
+        ("MemoryError", "raise request_memory"),
+        ("OSError: [Errno 28] No space left on device", "raise request_disk"),
+        ("ERROR: Unexpected bus error. insufficient shared memory (shm).", "shared memory is full"),
+        ("python: can't open file '/x/train.py': [Errno 2] No such file", "train.py is nowhere in"),
+    ],
+)
+def test_what_a_program_says_has_a_remedy(tmp_path: Path, said: str, hint: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.csv").touch()
+    (tmp_path / "env.tar.gz").touch()
+    out = rehearsed(tmp_path, f"cat >&2 <<'END'\n{said}\nEND\nexit 1", "arguments = --epoch 3")
+    assert said in out, "its own last lines"
+    assert "next: " in out
+    assert hint in out.partition("next: ")[2]
+
+
+def test_a_file_that_arrives_flat(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").touch()
+    out = rehearsed(tmp_path, "cat data/mine.csv", "transfer_input_files = mine.csv")
+    assert "mine.csv arrives at the top of the job's folder, not in data" in out
+
+
+def test_a_job_that_was_killed(tmp_path: Path) -> None:
+    assert "something killed it" in rehearsed(tmp_path, "kill -9 $$")
+
+
+def test_what_the_queue_does_with_it_has_a_remedy(tmp_path: Path) -> None:
+    out = rehearsed(tmp_path, "exit 2", "periodic_remove = true")
+    assert "HTCondor would remove the job: periodic_remove = true" in out
+    assert "--append hold=false" in rehearsed(tmp_path, "true", "hold = true")
+    out = rehearsed(tmp_path, "exit 2", "on_exit_remove = false")
+    assert "starts it again and again (exit code 2): on_exit_remove = false" in out
+
+
+def test_many_jobs_that_passed_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text('#!/bin/sh\n[ "$1" != 7 ] || exit 5\n')
+    (tmp_path / "job.sh").chmod(0o755)
+    lines = "arguments = $(Process)\non_exit_hold = ExitCode == 5"
+    (tmp_path / "job.sub").write_text(f"{SETTINGS}{lines}\nqueue 30\n")
+    ran = scaffold("rehearse", "job.sub", "--all", "--jobs", 2, cwd=tmp_path)
+    assert ran.code == 3
+    out = " ".join(ran.out.split())
+    assert "29 of 30 jobs: exit code 0" in out
+    assert out.count("exit code 0") == 1
+    assert "exit code 5; HTCondor would put the job on hold (3, 0)" in out
