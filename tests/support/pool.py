@@ -178,6 +178,8 @@ class Pool:
     gpus: Sequence[FakeGpu] = ()
     cpus: int = 8
     memory_mb: int = 65536
+    settings: str = ""
+    """More lines of the configuration."""
     _master: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _isolated: bool = field(default=False, repr=False)
 
@@ -265,6 +267,7 @@ class Pool:
             lines += [gpu.ad(name) for gpu, name in zip(self.gpus, names, strict=True)]
             (self.folder / "gpus").write_text("\n".join(lines) + "\n")
             text += _GPU_CONFIG
+        text += self.settings
         (self.folder / "mapfile").write_text("FS root nobody\nFS /(.*)/ \\1\n")
         (self.folder / "condor_config").write_text(text)
         argv = _namespaces()

@@ -1,5 +1,6 @@
 """The stages that prove a project, and the jobs in it: where the two halves of the tool meet."""
 
+from pixi_scaffold.check.capture import capture_site
 from pixi_scaffold.check.command import CheckFacts, check, prove
 from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.review import review
@@ -9,6 +10,7 @@ from pixi_scaffold.check.tell import finding_lines, shown
 __all__ = [
     "CheckFacts",
     "CheckRequest",
+    "capture_site",
     "check",
     "find_descriptions",
     "finding_lines",

@@ -22,6 +22,7 @@ from pixi_scaffold.rules import (
     Finding,
     Project,
     ShellNote,
+    Site,
     Subject,
     check_subject,
     is_elsewhere,
@@ -72,12 +73,14 @@ def review(
     checked: Path | None = None,
     attributes: frozenset[str] = frozenset(),
     given: Submission | None = None,
+    site: Site | None = None,
 ) -> Review:
     """Run all rules on submit descriptions; one that cannot be read is a finding.
 
     paths: submit files, and DAGs, of which each node is looked at. folder: where condor_submit is
     run, where it is known. checked: the folder that all of this is about. attributes: names that
-    the pool's slots have (lower case). given: commands of the command line.
+    the pool's slots have (lower case). given: commands of the command line. site: what is known of
+    the pool.
     """
     around = Surroundings()
     subjects: list[Subject] = []
@@ -125,7 +128,7 @@ def review(
     kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-        full = replace(subject, notes=notes, kept=kept)
+        full = replace(subject, notes=notes, kept=kept, site=site)
         found |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     if any("no rule looked at it" in why for why in not_checked.values()):

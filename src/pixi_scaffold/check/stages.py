@@ -41,6 +41,8 @@ class CheckRequest:
     """A part that was skipped fails the check."""
     append: tuple[str, ...] = ()
     """Commands that condor_submit would get with -append."""
+    site: str | None = None
+    """A site file, or the name of a bundled site."""
 
 
 @dataclass(frozen=True, slots=True)

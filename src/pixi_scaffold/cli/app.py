@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli import channel, template
+from pixi_scaffold.cli import channel, site, template
 from pixi_scaffold.cli.check import check
 from pixi_scaffold.cli.doctor import doctor
 from pixi_scaffold.cli.lock import lock
@@ -38,6 +38,7 @@ for command in (new, lock, pack, rehearse, check, rule, update, status, doctor):
     app.command()(command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")
+app.add_typer(site.app, name="site")
 
 
 def _version(wanted: bool) -> None:

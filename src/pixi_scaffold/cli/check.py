@@ -42,6 +42,10 @@ def check(
             metavar="FILE",
         ),
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(help="The pool: a file of `site capture`, or chtc, ospool.", metavar="SITE"),
+    ] = None,
     submit_from: Annotated[
         Path | None,
         typer.Option(
@@ -101,5 +105,6 @@ def check(
             fix,
             strict,
             tuple(append or ()),
+            site,
         )
         session.show(run(request, session.progress))

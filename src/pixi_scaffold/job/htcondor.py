@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import sys
 from collections import Counter
@@ -118,7 +119,7 @@ def _clause_words(clause: Clause) -> str:
 
 
 def read_slots(source: str) -> tuple[Any, ...]:
-    """Return the machine ads of a file that `condor_status -long` wrote, or the bundled ones.
+    """Return the machine ads that `condor_status -long` or `-json` wrote, or the bundled ones.
 
     Raises UsageError when there are none in it, Skipped where the bindings are missing.
     """
@@ -134,9 +135,12 @@ def read_slots(source: str) -> tuple[Any, ...]:
             _SAVE_SLOTS,
         ) from error
     try:
-        blocks = [b for b in _blocks(text) if b.strip()]
+        if text.lstrip().startswith("["):
+            blocks = [ad_text(ad) for ad in json.loads(text)]
+        else:
+            blocks = [b for b in _blocks(text) if b.strip()]
         ads = [classad2.parseOne(block) for block in blocks]
-    except (ValueError, SyntaxError, classad2.ClassAdException) as error:
+    except (ValueError, AttributeError, SyntaxError, classad2.ClassAdException) as error:
         raise UsageError(f"{path} holds no machine ads: {error}", _SAVE_SLOTS) from error
     ads = [
         ad for ad in ads if str(ad.get("MyType", "Machine")).lower() == "machine" and len(ad) > 3
@@ -144,6 +148,26 @@ def read_slots(source: str) -> tuple[Any, ...]:
     if not ads:
         raise UsageError(f"{path} holds no machine ads", _SAVE_SLOTS)
     return tuple(ads)
+
+
+def ad_text(ad: Mapping[str, Any]) -> str:
+    """Return an ad of `condor_status -json` in the old form, an attribute a line.
+
+    A text `/Expr(...)/` holds an expression. Source: classad_jsonSink.cpp.
+    """
+    return "\n".join(f"{name} = {_value_text(value)}" for name, value in ad.items())
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, str):
+        if value.startswith("/Expr(") and value.endswith(")/"):
+            return value[6:-2]
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "{" + ", ".join(map(_value_text, value)) + "}"
+    if isinstance(value, dict):
+        return "[" + "; ".join(f"{k} = {_value_text(v)}" for k, v in value.items()) + "]"
+    return "undefined" if value is None else json.dumps(value)
 
 
 def slot_attributes(ads: Sequence[Any]) -> frozenset[str]:

@@ -25,6 +25,7 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
 from pixi_scaffold.rules.files import not_yet_made
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
 from pixi_scaffold.rules.run import check_subject, without_suppressed
+from pixi_scaffold.rules.site import Site, SiteError, bundled_sites, read_site
 from pixi_scaffold.rules.subject import (
     Project,
     Row,
@@ -46,10 +47,14 @@ __all__ = [
     "Script",
     "Severity",
     "ShellNote",
+    "Site",
+    "SiteError",
     "Subject",
+    "bundled_sites",
     "check_subject",
     "is_elsewhere",
     "is_url",
     "not_yet_made",
+    "read_site",
     "without_suppressed",
 ]

@@ -77,7 +77,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
     Source: submit_utils.h of HTCondor 25 (SUBMIT_KEY_*).
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    used = used_macros(subject)
+    used = used_macros(subject) | (set(subject.site.commands) if subject.site else set())
     last = {c.name: c for c in subject.description.commands}
     unknown = [
         c

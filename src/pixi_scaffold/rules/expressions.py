@@ -70,7 +70,8 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     Seen: machine ads of HTCondor 23.9.6 and 25.14.1; a pool may add its own.
     """
     own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
-    slot = {**slot_names(), **{name: name for name in subject.attributes}}
+    own_slots = subject.attributes | (subject.site.attributes if subject.site else frozenset())
+    slot = {**slot_names(), **{name: name for name in own_slots}}
     for command, text in _expressions(subject):
         try:
             named = attributes(text)

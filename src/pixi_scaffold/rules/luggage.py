@@ -119,8 +119,11 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
     }
     jobs, total = max(subject.queue.total, 1), sum(sizes.values())
     large = max(sizes, key=lambda item: sizes[item], default="")
-    if large and sizes[large] > _FILE_LIMIT:
-        what = f"{large} has {_words(sizes[large])}: many pools take files up to 1 GB this way"
+    limit, who = _FILE_LIMIT, "many pools take"
+    if subject.site is not None and subject.site.input_mb is not None:
+        limit, who = subject.site.input_mb * 10**6, f"{subject.site.name} takes"
+    if large and sizes[large] > limit:
+        what = f"{large} has {_words(sizes[large])}: {who} files up to {_words(limit)} this way"
         if jobs > 1:
             what += f", and {jobs} jobs pull {_words(jobs * total)} through the access point"
         yield at(command, what, "put it where workers read it, and name the URL", about=large)

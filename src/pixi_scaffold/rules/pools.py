@@ -95,8 +95,13 @@ def whole_environment(subject: Subject) -> Iterator[Found]:
     """
     command = subject.job.command("getenv")
     if command is not None and (subject.job.text("getenv") or "").lower() in ("true", "1"):
-        what = f"{command.spelled} = {command.value.strip()}: some pools refuse it"
-        yield at(command, what, "name the variables: getenv = NAME, PREFIX_*")
+        allowed = None if subject.site is None else subject.site.getenv
+        if allowed:
+            return
+        who = "some pools refuse it" if subject.site is None or allowed is None else "refused there"
+        what = f"{command.spelled} = {command.value.strip()}: {who}"
+        severity = None if allowed is None else Severity.ERROR
+        yield at(command, what, "name the variables: getenv = NAME, PREFIX_*", severity=severity)
 
 
 _SECRET_NAMES = re.compile(

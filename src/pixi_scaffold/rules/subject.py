@@ -22,6 +22,7 @@ from pixi_scaffold.job import (
     meaning,
     refusals,
 )
+from pixi_scaffold.rules.site import Site
 from pixi_scaffold.system import exists, read_regular
 
 TEXT_LIMIT = 4 << 20
@@ -157,6 +158,7 @@ class Subject:
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
     kept: Mapping[Path, str] = field(default_factory=dict)
     """What git says of inputs in a repository: `ignored`, `untracked`, or `tracked`."""
+    site: Site | None = None
     earlier: frozenset[Path] = frozenset()
     """What earlier nodes of its DAG make; `*` where that cannot be told."""
 

@@ -1,0 +1,29 @@
+"""What a pool has of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.system import expanded
+
+app = typer.Typer(no_args_is_help=True, help="What a pool has of its own, for check --site.")
+
+
+@app.command()
+def capture(
+    file: Annotated[Path, typer.Argument(help="The site file to write.")] = Path("site.toml"),
+) -> None:
+    """Ask the pool of this machine for its attributes, commands, GPUs and limits.
+
+    Run it on an access point. The file serves check --site on any machine.
+    """
+    from pixi_scaffold.check import capture_site
+
+    with session_of("site capture", as_json=False) as session:
+        said = capture_site(expanded(file), session.progress)
+        session.display.close()
+        session.say(said)
