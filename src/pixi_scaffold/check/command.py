@@ -25,6 +25,7 @@ from pixi_scaffold.report import (
     versions,
     write_receipt,
 )
+from pixi_scaffold.rules import SiteError, bundled_sites, read_site
 from pixi_scaffold.system import NOT_REGULAR, exists, is_folder, program, unreadable, which
 from pixi_scaffold.workspace import find_manifest
 
@@ -127,6 +128,12 @@ def check(request: CheckRequest, progress: Progress) -> Report:
             f"cannot read {request.slots}: {why}",
             f"condor_status -long > slots.ad, or: {program()} check --slots {TYPICAL}",
         )
+    if request.site is not None:
+        try:
+            read_site(request.site)
+        except SiteError as error:
+            names = ", ".join(bundled_sites())
+            raise UsageError(str(error), f"name a site file, or one of: {names}") from error
     if request.submit_from is not None and not is_folder(request.submit_from):
         raise UsageError(f"there is no folder {request.submit_from}", "name it after: --from")
     if len(request.paths) == 1 and is_folder(request.paths[0]):

@@ -12,10 +12,10 @@ from pixi_scaffold.check.fix import apply_fixes, unchangeable
 from pixi_scaffold.check.review import ROWS, Review, review
 from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.check.tell import at_most, counted, document, finding_lines, shown
-from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
+from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.job import Submission, job_ad
 from pixi_scaffold.job import htcondor as condor
-from pixi_scaffold.rules import Finding, Severity, SiteError, bundled_sites, read_site
+from pixi_scaffold.rules import Finding, Severity, read_site
 from pixi_scaffold.system import program
 
 _ROUNDS = 5
@@ -78,11 +78,7 @@ def reviewed(context: Context) -> Done[Reviewed]:
     if request.slots is not None and condor.available():
         attributes = condor.slot_attributes(condor.read_slots(request.slots))
     checked = root if paths is None else None
-    try:
-        site = None if request.site is None else read_site(request.site)
-    except SiteError as error:
-        names = ", ".join(bundled_sites())
-        raise UsageError(str(error), f"name a site file, or one of: {names}") from error
+    site = None if request.site is None else read_site(request.site)
 
     def look() -> Review:
         return review(
