@@ -198,7 +198,12 @@ def test_no_smaller_request_without_a_base_for_it() -> None:
     found = advise("request_memory", GIB, 16 * GIB, "measured without its GPU")
     assert found.suggested is None
     assert "without its GPU" in found.words()
-    assert advise("request_memory", 20 * GIB, 16 * GIB, "measured without its GPU").suggested
+    assert advise("request_memory", 20 * GIB, 16 * GIB, "measured on a shortened run").suggested
+    for asked, default in ((16 * GIB, False), (128 * MIB, True), (None, True)):
+        found = advise(
+            "request_memory", GIB, asked, default=default, unlike="measured without its GPU"
+        )
+        assert found.suggested is None
     assert advise("request_memory", GIB, None).suggested is None  # an expression
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,17 @@ def rehearse(
     description: Annotated[
         Path, typer.Argument(help="The submit description, as given to condor_submit here.")
     ] = Path("htcondor") / "train.sub",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE", help="As given to condor_submit, too."),
+    ] = None,
+    append: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LINE", help="As condor_submit -append: a line before `queue`."),
+    ] = None,
+    queue: Annotated[
+        str, typer.Option(help="As condor_submit -queue, for a file without a queue statement.")
+    ] = "",
     proc: Annotated[
         int | None, typer.Option(help="Number of the job (default: the first).")
     ] = None,
@@ -79,7 +91,7 @@ def rehearse(
 
     What would go wrong on the pool is said, with what the job used of memory, disk and time.
     """
-    from pixi_scaffold.rehearsal import Limits, Request
+    from pixi_scaffold.rehearsal import Limits, Request, Submission
     from pixi_scaffold.rehearsal import rehearse as run
 
     with session_of("rehearse", as_json) as session:
@@ -90,6 +102,13 @@ def rehearse(
         request = Request(
             folder=Path(),
             description=expanded(description),
+            submission=Submission(
+                os.environ,
+                seed=0,
+                before=tuple("=".join(read_pair("NAME=VALUE", a)) for a in assignments or []),
+                append=tuple(append or []),
+                queue=queue,
+            ),
             proc=proc,
             every=every,
             at_once=jobs,

@@ -106,6 +106,8 @@ class Submission:
     """Lines that are read before the file: `condor_submit NAME=VALUE`."""
     append: tuple[str, ...] = ()
     """Lines that are read before the first queue statement: `condor_submit -append LINE`."""
+    queue: str = ""
+    """What `condor_submit -queue` says, for a file without a queue statement."""
 
     def outside(self, value: str, proc: int) -> Outside:
         """Return what one value of one job is expanded with."""

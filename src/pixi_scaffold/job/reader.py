@@ -73,7 +73,6 @@ class _Reader:
     current: dict[str, Command] = field(default_factory=dict)
     macros: dict[str, str] = field(default_factory=dict)
     lost: list[tuple[Command, Command]] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
     jobs: list[Job] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -183,7 +182,6 @@ class _Reader:
             return float(text) != 0
         if found := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
             name = (found[1] or "").strip()
-            self.used.add(name.lower())
             return bool(self.macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name))
         held = version_holds(text, READ_AS)
         if held is not None:
@@ -348,6 +346,8 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
         reader.read(text, path, 0)
         if not reader.jobs:
             reader.given(reader.submission.append)
+            if reader.submission.queue:
+                reader.read(f"queue {reader.submission.queue}\n", path, 0)
     return _finished(reader, text)
 
 

@@ -1,7 +1,9 @@
 """Run jobs of a submit description here as an HTCondor worker would, and say how they ended."""
 
+from pixi_scaffold.job import Submission
 from pixi_scaffold.rehearsal.attempts import rehearse_job
-from pixi_scaffold.rehearsal.command import DESCRIPTION, Request, rehearse, rehearse_here
+from pixi_scaffold.rehearsal.choosing import DESCRIPTION
+from pixi_scaffold.rehearsal.command import Request, rehearse, rehearse_here
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import Plan, read_plan
@@ -17,6 +19,7 @@ __all__ = [
     "Plan",
     "Request",
     "Setting",
+    "Submission",
     "Usage",
     "Walls",
     "hidden",

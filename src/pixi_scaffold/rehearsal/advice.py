@@ -50,13 +50,22 @@ class Advice:
 
 
 def advise(
-    command: str, measured: int, requested: int | None, why_not: str = "", *, default: bool = False
+    command: str,
+    measured: int,
+    requested: int | None,
+    why_not: str = "",
+    *,
+    default: bool = False,
+    unlike: str = "",
 ) -> Advice:
     """Return advice for `request_memory` or `request_disk`.
 
     why_not: a reason why the measurement is no base for a smaller request, empty when it is.
-    default: whether nothing is said in the description.
+    unlike: a reason why it is no base for any request. default: whether nothing is said in the
+    description.
     """
+    if unlike:
+        return Advice(command, measured, requested, None, unlike, default)
     step = STEP[command]
     needed = measured * HEADROOM[command]
     right = max(math.ceil(needed / step), 1) * step

@@ -82,6 +82,7 @@ def _clock(plan: Plan, setting: Setting) -> Clock:
         hard=eviction is not None and eviction.hard,
         timeout=limits.timeout,
         cancel=setting.cancel,
+        follow=setting.follow,
     )
 
 

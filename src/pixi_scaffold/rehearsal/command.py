@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
-from pixi_scaffold.job import Description, Job, items_elsewhere, meaning, read_description
+from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
+from pixi_scaffold.job import Description, Job, Submission, meaning
 from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.attempts import rehearse_job
+from pixi_scaffold.rehearsal.choosing import DESCRIPTION, choose, read_here, workspace_root
 from pixi_scaffold.rehearsal.comparison import Comparison, compare
 from pixi_scaffold.rehearsal.delivery import (
     ALLOW_CPU,
@@ -35,10 +36,8 @@ from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
-from pixi_scaffold.report import Progress, Report, in_folder
+from pixi_scaffold.report import Progress, Report, Result, Status
 from pixi_scaffold.system import program, which
-
-DESCRIPTION = Path("htcondor") / "train.sub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,8 @@ class Request:
     keep: bool = False
     fix: bool = False
     image_later: bool = False
+    submission: Submission = field(default_factory=lambda: Submission(os.environ, seed=0))
+    """What is given to condor_submit besides the file; chance is the same each time."""
     stand_ins: Mapping[str, Path] = field(default_factory=dict)
     """Files in place of inputs that are at URLs."""
 
@@ -92,12 +93,12 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     folder = request.folder.absolute()
     if request.evict_after is not None:
         _when(request.evict_after, None)
-    description = _read(folder / request.description, folder)
+    description = read_here(folder / request.description, folder, request.submission)
     if request.evict_hard and request.evict_after is None:
         raise UsageError(
             "--evict-hard says how, not when", "add --evict-after SECONDS, or --evict-after random"
         )
-    chosen = _chosen(description, request)
+    chosen = choose(description, request.proc, every=request.every)
     progress.start("rehearse")
     wants_gpu = any(job.text("request_gpus") for job in chosen.values())
     shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
@@ -106,7 +107,15 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         return _one(shared, chosen[number], number, _teller(progress, len(chosen), number))
 
     with alone(chosen):
-        done = in_parallel(one, chosen, request.at_once, shared.cancel, progress)
+        done = in_parallel(
+            one,
+            chosen,
+            request.at_once,
+            shared.cancel,
+            progress,
+            lambda: shared.said,
+            _shorter(request),
+        )
     changed = _fix(request, done)
     facts: dict[str, Any] = {
         "description": str(request.description),
@@ -115,66 +124,36 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         "skipped": _notes(description, done),
     }
     results = results_of(done, changed)
+    jobs = len(numbered(description))
+    if len(done) < jobs:
+        told = f"{len(done)} of {jobs} jobs ran; every one: --all"
+        results = (*results, Result("jobs", Status.SKIPPED, detail=told))
     report = Report("rehearse", results, facts)
     return replace(report, next_commands=_next(request, report, done))
-
-
-def _read(path: Path, folder: Path) -> Description:
-    try:
-        description = read_description(path, folder)
-    except OSError as error:
-        hint = f"name it: {program()} rehearse FILE.sub, from the folder where you condor_submit it"
-        root = workspace_root(folder)
-        if root != folder and (root / DESCRIPTION).is_file():
-            hint = in_folder(root, f"{program()} rehearse")
-        raise UsageError(
-            f"cannot read the submit description {path}: {error.strerror}", hint
-        ) from error
-    places = {queue.line: queue for queue in description.queues}
-    for problem in description.problems:
-        queue = places.get(problem.line)
-        if problem.kind == "queue" and queue is not None and items_elsewhere(queue.text):
-            raise Skipped(
-                f"{problem.file}:{problem.line}: {problem.message}",
-                "write the items into a file, and queue from that",
-            )
-        if problem.kind in ("refused", "queue"):
-            where = f"{problem.file}:{problem.line}"
-            check = f"{program()} check {shlex.quote(os.path.relpath(path))}"
-            raise CheckFailed(
-                f"condor_submit refuses {where}: {problem.message}",
-                "correct that line, or run it from the folder where you condor_submit it; "
-                f"to see all that is wrong: {check}",
-            )
-    return description
-
-
-def _chosen(description: Description, request: Request) -> dict[int, Job]:
-    """Return the jobs to rehearse, by number."""
-    jobs = numbered(description)
-    if not jobs:
-        line = description.queues[-1].line
-        hint = "give its queue statement a number or items"
-        raise CheckFailed(f"{description.path}:{line} queues no job", hint)
-    if request.every:
-        return jobs
-    number = request.proc or 0
-    if number not in jobs:
-        raise UsageError(f"there is no job {number}", f"it queues jobs 0 to {len(jobs) - 1}")
-    return {number: jobs[number]}
 
 
 def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]:
     return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
 
 
-@dataclass(frozen=True, slots=True)
+def _shorter(request: Request) -> str:
+    """Return how to make a long rehearsal shorter; empty where that was done."""
+    if request.more_arguments or request.limits.timeout is not None:
+        return ""
+    return 'a shorter one: --more-arguments "--epochs 1", or --timeout SECONDS'
+
+
+@dataclass(slots=True)
 class _Shared:
-    """What the jobs of one rehearsal share."""
+    """What the jobs of one rehearsal share. said: the last line that one of them printed."""
 
     request: Request
     gpus: Gpus
     cancel: threading.Event
+    said: str = ""
+
+    def follow(self, line: str) -> None:
+        self.said = line
 
     def go_on(self) -> None:
         if self.cancel.is_set():
@@ -205,6 +184,7 @@ def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) ->
     done = replace(done, shortened=bool(request.more_arguments), image=image)
     with shared.gpus.lent(plan.gpus, shared.go_on) as gpus:
         setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
+        setting = replace(setting, follow=shared.follow)
         if request.evict_after is None:
             return replace(done, outcome=rehearse_job(plan, setting, tell))
         return _evicted(request, done, setting, tell)
@@ -222,12 +202,18 @@ def _evicted(
         if whole.state != "completed" or whole.code != plan.success:
             return replace(done, outcome=whole, fails_anyway=True)
     after = _when(request.evict_after or "", whole)
-    eviction = Eviction(after, request.evict_hard)
-    outcome = rehearse_job(plan, replace(setting, eviction=eviction), tell)
+    by_chance = request.evict_after == "random"
+    for part in (1, 2, 4) if by_chance else (1,):  # it may be quicker the second time
+        after /= part
+        eviction = Eviction(after, request.evict_hard)
+        outcome = rehearse_job(plan, replace(setting, eviction=eviction), tell)
+        if outcome.evicted:
+            break
     compared: Comparison | None = None
     if request.compare and outcome.evicted and outcome.state == "completed":
         compared = compare(setting.results, apart)
-    return replace(done, outcome=outcome, whole=whole, compared=compared, evict_after=after)
+    done = replace(done, chosen_at_random=by_chance, evict_after=after)
+    return replace(done, outcome=outcome, whole=whole, compared=compared)
 
 
 def _when(wanted: str, whole: Outcome | None) -> float:
@@ -295,14 +281,6 @@ def _setting(
         notes=tuple(notes),
         cancel=cancel,
     )
-
-
-def workspace_root(folder: Path) -> Path:
-    """Return the nearest folder upwards with a pixi.toml or a .git, or the folder itself."""
-    for path in (folder, *folder.parents):
-        if (path / "pixi.toml").is_file() or (path / ".git").exists():
-            return path
-    return folder
 
 
 def _fix(request: Request, done: list[Rehearsed]) -> list[str]:

@@ -44,6 +44,8 @@ class Delivery:
     notes: list[str] = field(default_factory=list)
     stand_ins: dict[str, Path | None] = field(default_factory=dict)
     staged: bool = False
+    for_cpu: bool = False
+    """Whether the archive that travels is for a machine without a GPU, unlike the job."""
 
 
 def deliver(

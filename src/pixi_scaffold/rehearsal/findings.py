@@ -37,7 +37,7 @@ def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
         rows += [_resource(done, a) for a in _all_advice(done)]
     rows += [
-        Result("sandbox", Status.PASSED, detail=f"kept: {d.outcome.sandbox}")
+        Result("sandbox", Status.PASSED, detail=f"kept; to look at it: cd {d.outcome.sandbox}")
         for d in done
         if d.outcome.sandbox is not None
     ]
@@ -78,23 +78,28 @@ def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
     memory = max(d.outcome.usage.memory for d in done)
     disk = max(d.outcome.usage.disk for d in done)
     shortened = "measured on a shortened run" if any(d.shortened for d in done) else ""
-    without_gpu = plan.gpus and not done[0].real_gpu
+    without = bool(plan.gpus) and not any(d.outcome.usage.gpu for d in done)
     no_gpu = "measured without the GPU that it asks for, whose libraries take memory, too"
     staged = "measured without the environment, which is staged"
+    if not done[0].delivery.staged:
+        staged = "measured with an environment for the CPU" if done[0].delivery.for_cpu else ""
+    commands = plan.job.command("request_memory"), plan.job.command("request_disk")
     return (
         advise(
             "request_memory",
             memory,
             plan.memory,
-            no_gpu if without_gpu else shortened,
-            default=plan.job.command("request_memory") is None,
+            shortened,
+            default=commands[0] is None,
+            unlike=no_gpu if without else "",
         ),
         advise(
             "request_disk",
             disk,
             plan.disk,
-            staged if done[0].delivery.staged else shortened,
-            default=plan.job.command("request_disk") is None,
+            shortened,
+            default=commands[1] is None,
+            unlike=staged,
         ),
     )
 
@@ -112,7 +117,9 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
         what = f"HTCondor would put the job on hold (HoldReasonCode {OUT_OF_MEMORY}): "
     else:
         what = "many pools put such a job on hold, others let the disk be full: "
-    hint = f"ask for more, or let --fix write it: {here(done[0].plan.job.path)}"
+    hint = f"ask for more in {here(done[0].plan.job.path)}"
+    if advice.suggested is not None:
+        hint += ", or let --fix write it"
     return Result(name, Status.FAILED, detail=what + advice.words(), hint=hint)
 
 
@@ -225,6 +232,9 @@ def _outputs(done: Rehearsed) -> list[Result]:
 def _metrics(done: Rehearsed) -> Result:
     if done.fails_anyway:
         return Result("eviction", Status.SKIPPED, detail="the job fails without one")
+    if not done.outcome.evicted and done.chosen_at_random:
+        why = "the job ended before the moment that was chosen, three times: name one, with "
+        return Result("eviction", Status.SKIPPED, detail=f"{why}--evict-after SECONDS")
     if not done.outcome.evicted:
         whole = done.outcome.usage.seconds
         return Result(

@@ -27,6 +27,7 @@ class Rehearsed:
     whole: Outcome | None = None
     compared: Comparison | None = None
     evict_after: float | None = None
+    chosen_at_random: bool = False
     fails_anyway: bool = False
     image: str = ""
 

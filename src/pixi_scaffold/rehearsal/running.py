@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.rehearsal.holds import last_lines
 from pixi_scaffold.rehearsal.isolation import Start, Walls, launched
 from pixi_scaffold.rehearsal.meter import Meter
 
@@ -34,6 +36,8 @@ class Clock:
     cancel: threading.Event = field(default_factory=threading.Event)
     began: float = 0.0
     allowed: float | None = None
+    follow: Callable[[str], object] = str
+    """Called every second with the last line that the job printed."""
     judge: Callable[[], bool] | None = None
     """Asked every second whether the job's own expressions end it."""
 
@@ -93,7 +97,7 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
     ran = Ran()
     said: list[str] = []
     with launched(start, walls) as child:
-        watch = _Watch(clock, child.tell, meter, tell)
+        watch = _Watch(clock, child.tell, meter, tell, start.stdout)
         while (lines := child.lines(watch.pause())) is not None:
             for line in lines:
                 _hear(line, ran, said, watch)
@@ -144,6 +148,8 @@ class _Watch:
     send: Tell
     meter: Meter
     tell: Tell
+    log: Path | None = None
+    follow_at: float = 1.0
     running: bool = False
     over: bool = False
     ended: str = ""
@@ -169,6 +175,10 @@ class _Watch:
             return
         self.meter.look(pid)
         now = time.monotonic()
+        if self.log is not None and now >= self.follow_at:
+            self.follow_at = now + 1
+            if lines := last_lines(self.log):
+                self.clock.follow(lines[-1][:80])
         evict_at, timeout = self.clock.evict_at, self.clock.timeout
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,3 +50,5 @@ class Setting:
     keep: bool = False
     notes: tuple[str, ...] = ()
     cancel: threading.Event = field(default_factory=threading.Event)
+    follow: Callable[[str], object] = str
+    """Called with the last line that the job printed, as it goes on."""

@@ -1,0 +1,113 @@
+"""Read a submit description for a rehearsal, refuse what condor_submit refuses, choose the jobs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from pixi_scaffold.errors import CheckFailed, Skipped, UsageError
+from pixi_scaffold.job import (
+    Description,
+    Job,
+    Meaning,
+    Problem,
+    Submission,
+    items_elsewhere,
+    meaning,
+    read_description,
+    refusals,
+)
+from pixi_scaffold.rehearsal.numbers import numbered
+from pixi_scaffold.report import in_folder
+from pixi_scaffold.system import is_file, program
+
+DESCRIPTION = Path("htcondor") / "train.sub"
+_AS = "before"
+"""What the releases that refuse a value begin with when newer ones, as rehearsed, take it."""
+
+
+def read_here(path: Path, folder: Path, submission: Submission) -> Description:
+    """Return the description as condor_submit reads it in `folder`.
+
+    Raises UsageError when it cannot be read, CheckFailed for what condor_submit refuses, Skipped
+    for what only it can tell.
+    """
+    try:
+        description = read_description(path, folder, submission)
+    except OSError as error:
+        hint = f"name it: {program()} rehearse FILE.sub, from the folder where you condor_submit it"
+        root = workspace_root(folder)
+        if root != folder and (root / DESCRIPTION).is_file():
+            hint = in_folder(root, f"{program()} rehearse")
+        raise UsageError(
+            f"cannot read the submit description {path}: {error.strerror}", hint
+        ) from error
+    for problem in description.problems:
+        _judge(description, problem)
+    return description
+
+
+def _judge(description: Description, problem: Problem) -> None:
+    """Raise when a problem of a description keeps its jobs from being rehearsed."""
+    where = f"{problem.file}:{problem.line}"
+    places = {queue.line: queue for queue in description.queues}
+    queue = places.get(problem.line)
+    if problem.kind == "queue" and queue is not None and items_elsewhere(queue.text):
+        hint = "write the items into a file, and queue from that"
+        raise Skipped(f"{where}: {problem.message}", hint)
+    if problem.kind == "unknown" and problem.message.startswith("`include`"):
+        raise Skipped(f"{where}: {problem.message}", "write what it includes into a file")
+    if problem.kind in ("refused", "queue"):
+        raise CheckFailed(
+            f"condor_submit refuses {where}: {problem.message}",
+            "correct that line, or run it from the folder where you condor_submit it; "
+            f"to see all that is wrong: {_check(description.path)}",
+        )
+
+
+def choose(description: Description, proc: int | None, *, every: bool) -> dict[int, Job]:
+    """Return the jobs to rehearse, by number; raises CheckFailed for one that is refused."""
+    jobs = numbered(description)
+    if not jobs:
+        line = description.queues[-1].line
+        hint = "give its queue statement a number or items"
+        raise CheckFailed(f"{description.path}:{line} queues no job", hint)
+    number = proc or 0
+    if number not in jobs:
+        raise UsageError(f"there is no job {number}", f"it queues jobs 0 to {len(jobs) - 1}")
+    chosen = jobs if every else {number: jobs[number]}
+    for one, job in chosen.items():
+        _refuse(meaning(job, one))
+    return chosen
+
+
+def _refuse(job: Meaning) -> None:
+    """Raise CheckFailed for the first thing that condor_submit refuses in a job."""
+    check = f"to see all that is wrong: {_check(job.job.path)}"
+    for refusal in refusals(job):
+        if refusal.kind == "missing" or refusal.versions.startswith(_AS):
+            continue  # what is not there is told with its own hint
+        command = refusal.command
+        at = f"{command.spelled} at {command.file}:{command.line}" if command else job.job.path
+        fix = refusal.fix or "correct that line"
+        raise CheckFailed(f"condor_submit refuses {at}: {refusal.message}", f"{fix}; {check}")
+    proxy = job.of("x509userproxy")
+    if proxy.said and not is_file(job.folder.value / proxy.text):
+        at = f"{job.job.path}:{proxy.command.line if proxy.command else 0}"
+        raise CheckFailed(
+            f"condor_submit refuses x509userproxy at {at}: {proxy.text} is not there",
+            "make the proxy, or correct the line",
+        )
+
+
+def _check(path: Path) -> str:
+    return f"{program()} check {shlex.quote(os.path.relpath(path))}"
+
+
+def workspace_root(folder: Path) -> Path:
+    """Return the nearest folder upwards with a pixi.toml or a .git, or the folder itself."""
+    for path in (folder, *folder.parents):
+        if (path / "pixi.toml").is_file() or (path / ".git").exists():
+            return path
+    return folder
