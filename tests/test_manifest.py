@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ManifestError
-from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
+from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 from pixi_scaffold.workspace.manifest import parse_manifest
 
 HEAD = """
@@ -339,3 +339,37 @@ def test_a_manifest_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "pixi.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ManifestError, match="cannot read"):
         read_manifest(tmp_path / "pixi.toml")
+
+
+SYSTEM = """# a project
+[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64", "osx-arm64"] # ours
+
+[system-requirements]
+cuda = "12"
+libc = "2.31"
+
+[target.linux-64.dependencies]
+numpy = "*"
+"""
+
+
+def test_system_requirements_are_turned_into_platforms() -> None:
+    """What `pixi workspace platform add` would write; the environments stay what they are."""
+    turned = with_platforms(SYSTEM, Path("/w/pixi.toml"))
+    assert turned is not None
+    assert '[{ platform = "linux-64", cuda = "12", glibc = "2.31" }, "osx-arm64"] # ours' in turned
+    assert turned.startswith("# a project\n")
+    assert "system-requirements" not in turned
+    assert not [w for w in parse(turned).warnings if w.kind == "deprecated"]
+    assert {p.identity for p in parse(turned).platforms} == {
+        p.identity for p in parse(SYSTEM).platforms
+    }
+    assert with_platforms(turned, Path("/w/pixi.toml")) is None
+
+
+def test_what_has_no_other_spelling_stays() -> None:
+    text = SYSTEM.replace("[system-req", "[feature.f.system-req") + '[environments]\nf = ["f"]\n'
+    assert with_platforms(text, Path("/w/pixi.toml")) is None
+    assert with_platforms("[workspace", Path("/w/pixi.toml")) is None

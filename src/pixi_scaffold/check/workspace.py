@@ -26,8 +26,8 @@ from pixi_scaffold.lock import (
     unreachable,
 )
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import layout, program
-from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
+from pixi_scaffold.system import layout, program, replacing
+from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 
 if TYPE_CHECKING:
     from pixi_scaffold.check.rehearsal import Proved
@@ -98,13 +98,28 @@ class Trained:
 
 def manifest(context: Context) -> Done[Workspace]:
     """Read the manifest, and say what Pixi would warn of."""
-    workspace = read_manifest(find_manifest(context.root))
+    path = find_manifest(context.root)
+    turned = context.request.fix and _turn_system_requirements(path)
+    workspace = read_manifest(path)
     check_specs(workspace)
     detail = ", ".join(p.name for p in workspace.platforms) or "no platforms"
+    detail += "; [system-requirements] turned into platforms" if turned else ""
     if count := len(workspace.warnings):
         detail += f"; {count} warning{'s' if count > 1 else ''}"
     lines = capped([f"warning: {warning.text}" for warning in workspace.warnings])
     return Done(detail, workspace, lines=lines)
+
+
+def _turn_system_requirements(path: Path) -> bool:
+    """Write platforms in place of the manifest's [system-requirements], where that can be done."""
+    try:
+        changed = with_platforms(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError):  # what is wrong is said when it is read
+        return False
+    if changed is not None:
+        with replacing(path) as new:
+            new.write_text(changed, encoding="utf-8")
+    return changed is not None
 
 
 def lock(context: Context, workspace: Workspace) -> Done[LockProof]:

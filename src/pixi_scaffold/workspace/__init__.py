@@ -5,6 +5,7 @@ Reads and merges manifests; what is locked or installed is not known here.
 
 from pixi_scaffold.workspace.manifest import find_manifest, parse_manifest, read_manifest
 from pixi_scaffold.workspace.merge import merge_manifest, merged_data
+from pixi_scaffold.workspace.migrate import with_platforms
 from pixi_scaffold.workspace.model import (
     DEFAULT,
     Environment,
@@ -43,4 +44,5 @@ __all__ = [
     "platform_identity",
     "read_manifest",
     "satisfies",
+    "with_platforms",
 ]

@@ -143,7 +143,9 @@ class _Reader:
         self.system[name] = wanted
         if wanted:
             where = ".".join((*key, "system-requirements"))
-            self.warn("deprecated", f"[{where}] is deprecated: declare it on a platform")
+            self.warn(
+                "deprecated", f"[{where}] is deprecated: declare it on a platform (check --fix)"
+            )
         own = name != DEFAULT  # the default feature's are the workspace's
         return Feature(
             name,
