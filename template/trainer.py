@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import sys
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,9 @@ OURS = ("runs.py", "trainer.py")  # a newer one of these is no other program
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 Data = tuple[Tensor, Tensor, Tensor, Tensor]  # train images and labels, test images and labels
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]  # -> mean loss, scores
+
+
+warnings.filterwarnings("ignore", "Synchronization debug mode")  # it is used below
 
 
 class UserError(Exception):

@@ -120,6 +120,8 @@ def _questions() -> str:
         )
         default = question.get("default", "the folder's name")
         shown = f"`{default}`" if "default" in question and default else str(default) or "empty"
+        if "{{" in shown:  # an expression of Jinja
+            shown = "depends on `site`"
         text += f"| `{name}` | {shown} | {offered} | {question['help']} |\n"
     return text
 

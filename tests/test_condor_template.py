@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import json
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.slow
 SUPPORT = Path(__file__).with_name("support")
 SLOTS = SHARED / "condor" / "slots"
 
+JOB = ("htcondor/train.sub",)
 PROGRAM = ("main.py", "runs.py", "trainer.py")
 DELIVERIES = {"bootstrap": "bootstrap.sh", "pack": "pack.sh", "container": "run.sh"}
 SITES = ["generic", "chtc", "ospool", "lxplus"]
@@ -90,7 +92,10 @@ def prefix() -> Path:
 def commands(description: str) -> list[str]:
     """The names that a submit description sets, in order and in lower case; its queue statement last."""
     lines = re.sub(r"\\\n", " ", description).splitlines()
-    lines = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    lines = [line for line in lines if line.strip() and not line.startswith(("#", " "))]
+    lines = [
+        line for line in lines if not re.match(r"(if|else|endif)\b", line)
+    ]  # their lines indent
     names = [re.split(r"[\s=]", line, maxsplit=1)[0].lower() for line in lines]
     return [re.sub(r"^(\+|my\.)", "my.", name) for name in names]
 
@@ -123,12 +128,49 @@ def test_the_submit_description(render: Render, delivery: str, site: str, cuda: 
     assert value(text, "gpus_minimum_capability") == "7.5"
     assert value(text, "executable") == f"htcondor/{DELIVERIES[delivery]}"
     inputs = set(value(text, "transfer_input_files").split(", "))
-    assert inputs - {"env.tar.gz"} == {*PROGRAM, "pixi.toml", "pixi.lock"}
-    assert ("env.tar.gz" in inputs) == (delivery == "pack")
+    assert inputs == {*PROGRAM, "pixi.toml", "pixi.lock"}
+    assert ("    transfer_common_input = env.tar.gz\nelse\n" in text) == (delivery == "pack")
+    assert "job_max_vacate_time" not in names
     assert ("container_image" in names) == (delivery == "container")
     extra = {"generic": set(), "chtc": {"my.wantgpulab", "my.gpujoblength", "my.is_resumable"}}
     extra |= {"ospool": {"my.jobdurationcategory"}, "lxplus": {"my.jobflavour"}}
     assert {n for n in names if n.startswith("my.")} == extra[site]
+
+
+def test_chtc_builds_the_image_in_a_build_job(prefix: Path, render: Render, tmp_path: Path) -> None:
+    folder = shutil.copytree(render(delivery="container", site="chtc"), tmp_path / "p")
+    ads = dry_run(prefix, folder, "htcondor/build.sub")
+    assert "IsBuildJob=true" in ads
+    assert not (render(delivery="container") / "htcondor/build.sub").exists()
+    assert not (render(delivery="pack", site="chtc") / "htcondor/build.sub").exists()
+
+
+@pytest.mark.parametrize(
+    ("site", "script"),
+    [
+        ("generic", "bootstrap.sh"),
+        ("lxplus", "bootstrap.sh"),
+        ("chtc", "run.sh"),
+        ("ospool", "run.sh"),
+    ],
+)
+def test_the_delivery_that_a_site_takes_by_itself(render: Render, site: str, script: str) -> None:
+    assert value((render(site=site) / "htcondor/train.sub").read_text(), "executable").endswith(
+        script
+    )
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_every_site_says_where_its_values_come_from(site: str) -> None:
+    """A value without a source and a date is a rumour: only the site that is none has no value."""
+    text = (ROOT / "includes" / "sites" / f"{site}.sub").read_text()
+    if site == "generic":
+        assert not re.search(r"(?m)^[^#]", text)
+        return
+    assert "Read in November 2026" in text
+    assert "https://" in text
+    for subject in ("Grace", "Kinds of GPU|kinds of GPU", "[Ii]mage", "[Ff]iles?|EOS"):
+        assert re.search(subject, text), subject
 
 
 @pytest.mark.parametrize(("delivery", "site", "cuda"), VARIANTS, ids=IDS)
@@ -142,10 +184,10 @@ def test_the_bindings_read_it(render: Render, delivery: str, site: str, cuda: st
     assert len({key.lower() for key in submit}) == len(list(submit))
 
 
-def dry_run(prefix: Path, project: Path) -> str:
+def dry_run(prefix: Path, project: Path, *arguments: str) -> str:
     """The job ads that condor_submit would send, without a pool. Any warning fails."""
     done = subprocess.run(
-        [prefix / "usr/bin/condor_submit", "-dry-run", "job.ads", "htcondor/train.sub"],
+        [prefix / "usr/bin/condor_submit", "-dry-run", "job.ads", *(arguments or JOB)],
         cwd=project,
         env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"},
         capture_output=True,
@@ -162,7 +204,12 @@ def dry_run(prefix: Path, project: Path) -> str:
 def test_a_dry_run_has_no_warning(
     prefix: Path, project: Render, delivery: str, site: str, cuda: str
 ) -> None:
-    ads = dry_run(prefix, project(delivery=delivery, site=site, cuda_version=cuda))
+    folder = project(delivery=delivery, site=site, cuda_version=cuda)
+    (folder / "env.tar.gz").touch()
+    ads = dry_run(prefix, folder)
+    archive = {"CommonInputFiles", "TransferInput"} if delivery == "pack" else set()
+    named = {line.split("=")[0] for line in ads.splitlines() if "env.tar.gz" in line}
+    assert (len(named), named <= archive) == (delivery == "pack", True)
     assert "RequestGPUs=1" in ads
     assert "MaxSupportedVersion >= GPUsMinRuntime" in ads
     assert f"GPUsMinRuntime={cuda.split('.', maxsplit=1)[0]}000" in ads
@@ -375,6 +422,25 @@ def test_a_staged_environment_is_used_and_said(
     assert "STAGED" in out
     assert "downloading" not in out
     assert "unpacking" not in out
+
+
+def test_variables_of_packages_are_set_as_rattler_sets_them(render: Render, tmp_path: Path) -> None:
+    """rattler_shell reads etc/conda/env_vars.d/*.json, then conda-meta/state; a later one wins."""
+    environment = Path(staged(tmp_path))
+    for place, content in (
+        ("etc/conda/env_vars.d/a.json", {"A": 'one "two" `three`', "B": "a"}),
+        ("etc/conda/env_vars.d/b.json", {"B": "b", "C": "$HOME/c", "D": "b"}),
+        ("conda-meta/state", {"env_vars": {"D": "state"}}),
+    ):
+        (environment / place).parent.mkdir(parents=True, exist_ok=True)
+        (environment / place).write_text(json.dumps(content))
+    folder = sandbox(render(), tmp_path / "scratch")
+    (folder / "main.py").write_text("import os\nprint([os.environ[k] for k in 'ABCD'])\n")
+    job = worker(folder, PIXI_SCAFFOLD_ENV=str(environment))
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, out
+    home = f"{folder}/.worker/home/c"
+    assert str(['one "two" `three`', "b", home, "state"]) in out
 
 
 def test_pack_unpacks_once_and_fixes_the_paths(

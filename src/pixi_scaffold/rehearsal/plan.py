@@ -225,6 +225,9 @@ class _Reader:
         return (
             *(self.names("public_input_files") or ()),
             *(self.names("transfer_input_files") or ()),
+            *(
+                self.names("transfer_common_input") or ()
+            ),  # once a machine; the job sees no difference
         )
 
     @property
