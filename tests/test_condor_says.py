@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pixi_scaffold.job import Submission, read_description
+from pixi_scaffold.job import Submission, job_ad, read_description
+from pixi_scaffold.job.classad import parse, unparse
+from pixi_scaffold.job.requirements import top_level_and
 from pixi_scaffold.rules import Finding, Severity, Subject, check_subject
 from tests.support.paths import SHARED
 
@@ -101,3 +107,147 @@ def test_check_refuses_what_condor_submit_refuses(folder: Path) -> None:
     assert not wrong, f"taken by condor_submit, and an error here: {len(wrong)}: {wrong[:20]}"
     assert not unsaid, f"refused by one release, and no warning here: {len(unsaid)}: {unsaid[:20]}"
     assert seen == set(NOT_SEEN), "take these out of NOT_SEEN"
+
+
+# --- the job ad ---------------------------------------------------------------------------------------
+
+PLAIN = """\
+executable = run.sh
+log = j.log
+output = j.out
+error = j.err
+request_cpus = 1
+request_memory = 1GB
+request_disk = 1GB
+queue
+"""
+NOT_MADE = {
+    "DiskUsage": "of the sizes of files",
+    "ExecutableSize": "of the size of a file",
+    "ImageSize": "of the size of a file",
+    "TransferInputSizeMB": "of the sizes of files",
+    "TransformOnEvict": "what the access point does to a job that was evicted; nothing here reads it",
+    "TransformBody_RequestMemory": "what the access point does to a job that was evicted",
+}
+"""Attributes that are in no ad here."""
+OTHERWISE = {
+    "transfer_input_files @=x": "a value of two lines, which the answers hold as two attributes",
+    "queue 0\n": "condor_submit -dry-run shows a job where none is queued",
+}
+"""Descriptions that are not compared."""
+
+
+def ad_of(folder: Path, text: str, proc: int = 0) -> dict[str, str]:
+    """Return the ad that is made here, with the owner of the answers."""
+    job = next(subjects(folder, text)).job
+    ad = job_ad(job, proc)
+    found = {**ad.attributes, "Requirements": ad.requirements}
+    own = (("Owner", found.pop("Owner")), ("ProcId", found.pop("ProcId")))
+    assert dict(own) == {"Owner": '"user"', "ProcId": str(proc)}
+    return {
+        name: re.sub(r'(^"|\.)user"$', r'\1root"', value.replace(str(folder), "DIR"))
+        for name, value in found.items()
+    }
+
+
+def taken() -> Iterator[dict[str, Any]]:
+    for row in rows():
+        if row["ads"] and not any(part in row["text"] for part in OTHERWISE):
+            yield row
+
+
+def test_the_job_ad_is_that_of_condor_submit(folder: Path) -> None:
+    plain = ad_of(folder, PLAIN)
+    wrong, compared = [], 0
+    for row in taken():
+        for proc, said in enumerate(row["ads"]):
+            mine = ad_of(folder, row["text"], proc)
+            for name in {*said, *mine, *plain} - NOT_MADE.keys() - {"Requirements"}:
+                if name.startswith(("SET ", "EVALSET ")):
+                    continue  # further lines of TransformBody
+                wanted = said[name] if name in said else plain.get(name)
+                compared += name in said
+                if mine.get(name) != wanted:
+                    wrong.append((row["text"], proc, name, wanted, mine.get(name)))
+    assert not wrong, f"{len(wrong)}: {wrong[:10]}"
+    assert compared > 1_500
+
+
+def test_requirements_are_those_of_condor_submit(folder: Path) -> None:
+    plain = ad_of(folder, PLAIN)["Requirements"]
+    wrong, other = [], 0
+    for row in taken():
+        wanted = row["ads"][0].get("Requirements", plain)
+        mine = ad_of(folder, row["text"])["Requirements"]
+        other += wanted != plain
+        if clauses(mine) != clauses(wanted):
+            wrong.append((row["text"], clauses(wanted) ^ clauses(mine)))
+    assert not wrong, f"{len(wrong)}: {wrong[:10]}"
+    assert other > 100
+
+
+def clauses(text: str) -> set[str]:
+    """Return the conditions that && joins, at any depth, without spaces and parentheses."""
+    found: set[str] = set()
+    for part in top_level_and(text):
+        inner = part
+        while re.fullmatch(r"\(.*\)", inner) and top_level_and(inner[1:-1]) and balanced(inner):
+            inner = inner[1:-1].strip()
+        parts = top_level_and(inner)
+        found |= (
+            clauses(inner) if len(parts) > 1 else {re.sub(r"[\s()]", "", unparse(parse(inner)))}
+        )
+    return found
+
+
+def balanced(text: str) -> bool:
+    """Whether the first parenthesis is closed by the last one."""
+    depth = 0
+    for number, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if depth == 0:
+            return number == len(text) - 1
+    return False
+
+
+def test_as_many_jobs_as_condor_submit_makes(folder: Path) -> None:
+    wrong = []
+    for row in taken():
+        total = sum(subject.job.queue.total for subject in subjects(folder, row["text"]))
+        if total != row["jobs"] and not row["refused"]["25.14"]:
+            wrong.append((row["text"], row["jobs"], total))
+    assert not wrong, f"{len(wrong)}: {wrong[:10]}"
+
+
+# --- one meaning --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SHARED / "cases/check/three-readings").glob("*.sub")), ids=lambda p: p.stem
+)
+def test_check_slots_and_rehearse_agree_with_condor_submit(path: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(path.parent, tmp_path / "three")
+    (project / "job.sh").chmod(0o755)
+    refused = path.stem in ("never", "false", "no")  # as condor_submit 25.14.1 says of these files
+    in_image = path.stem in ("five_image", "vanilla_image", "udocker", "ucontainer")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pixi_scaffold", *words]
+        return subprocess.run(
+            command, cwd=project, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    check = run("check", path.name, "--only", "submit")
+    assert check.returncode == (3 if refused else 0), check.stdout
+    slots = run("check", path.name, "--slots", "typical", "--only", "slots")
+    assert ("condor_submit refuses" in slots.stdout) == refused, slots.stdout
+    if in_image:
+        assert "TARGET.Has" in slots.stdout
+    rehearsal = run("rehearse", path.name)
+    assert "condor_submit" not in rehearsal.stdout or not refused
+    if refused:
+        assert rehearsal.returncode == 3 and "condor_submit refuses" in rehearsal.stderr, rehearsal
+    elif in_image:
+        assert rehearsal.returncode == 1 and "image" in rehearsal.stderr, rehearsal
+    else:
+        assert rehearsal.returncode == 0, rehearsal

@@ -1,7 +1,7 @@
-"""The job ad that condor_submit would make, as far as matching needs it.
+"""The job ad that condor_submit would make of a job's meaning.
 
-Source: SetRequirements and SetResourceRequirements of submit_utils.cpp, HTCondor 25; the tests
-hold it against a dry run.
+Source: submit_utils.cpp, HTCondor 25; the tests compare with a dry run and with the ads that
+25.14.1 made of 1,718 descriptions.
 """
 
 from __future__ import annotations
@@ -10,24 +10,37 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pixi_scaffold.job.classad import Operation, attributes, literal, parse, unparse
+from pixi_scaffold.job.commands import specs
 from pixi_scaffold.job.description import Job
-from pixi_scaffold.job.words import parse_runtime, parse_size
+from pixi_scaffold.job.evaluate import as_integer
+from pixi_scaffold.job.meaning import Meaning, meaning
+from pixi_scaffold.job.requirements import Clause, gpu_clauses, slot_clauses
+from pixi_scaffold.job.values import normal
+from pixi_scaffold.job.words import join_words
 
-_MIB, _KIB = 1 << 20, 1 << 10
-_OPSYS = ("opsys", "opsysandver", "opsyslongname", "opsysshortname", "opsysname", "opsyslegacy")
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """One condition on a slot: the expression, and the line of the description it comes from.
-
-    line: 0 for what condor_submit adds by itself. gpu: a condition on each GPU, not on the slot.
-    """
-
-    text: str
-    origin: str
-    line: int = 0
-    gpu: bool = False
+_UNIVERSES = {
+    "vanilla": 5, "container": 5, "docker": 5, "scheduler": 7, "grid": 9, "java": 10,
+    "parallel": 11, "local": 12, "vm": 13,
+}  # fmt: skip
+_OWN = frozenset(
+    {
+        "request_cpus", "request_gpus", "request_memory", "request_disk", "should_transfer_files",
+        "when_to_transfer_output", "container_image", "docker_image", "transfer_output_remaps",
+        "success_exit_code", "max_retries", "retry_until", "on_exit_remove", "on_exit_hold",
+        "input", "output", "error", "transfer_input", "transfer_output", "transfer_error",
+        "stream_input", "stream_output", "stream_error", "retry_request_memory", "hold",
+        "retry_request_memory_max", "transfer_executable", "log", "nice_user", "starter_log",
+        "accounting_group", "accounting_group_user", "concurrency_limits", "require_gpus",
+        "max_materialize", "max_idle", "skip_filechecks", "transfer_input_files",
+        "public_input_files",
+        "cuda_version", "job_lease_duration", "deferral_window", "deferral_prep_time",
+        "cron_window", "cron_prep_time", "machine_count", "initialdir",
+    }
+)  # fmt: skip
+"""Commands that several lines decide together; the others become their attribute as they are."""
+_RETRIES = 2
+"""DEFAULT_JOB_MAX_RETRIES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,176 +62,242 @@ class JobAd:
         return "\n".join([*lines, f"Requirements = {self.requirements}"])
 
 
-def job_ad(job: Job, number: int | None = None) -> JobAd:
+def job_ad(job: Job | Meaning, number: int | None = None) -> JobAd:
     """Return the ad of one job of a queue statement (default: the one that is meant)."""
-    proc = job.proc if number is None else number
-    attributes = dict(_attributes(job, proc))
-    gpu = tuple(_gpu_clauses(job, proc))
+    meant = job if isinstance(job, Meaning) else meaning(job, number)
+    gpu = tuple(gpu_clauses(meant))
+    attributes = dict(_attributes(meant))
     if gpu:
-        attributes["RequireGPUs"] = " && ".join(f"({c.text})" for c in gpu)
-    slot = tuple(_slot_clauses(job, proc, attributes))
-    return JobAd(attributes, (*slot, *gpu))
+        attributes["RequireGPUs"] = " && ".join(c.text for c in gpu)
+    return JobAd(attributes, (*slot_clauses(meant), *gpu))
 
 
-def _attributes(job: Job, proc: int) -> Iterator[tuple[str, str]]:
+def _attributes(job: Meaning) -> Iterator[tuple[str, str]]:
     yield "MyType", '"Job"'
     yield "ClusterId", "1"
-    yield "ProcId", str(proc)
-    yield "JobUniverse", "5"
+    yield "ProcId", str(job.proc)
+    yield "JobUniverse", str(_UNIVERSES.get(job.universe.value, 5))
     yield "Owner", '"user"'
     yield "FileSystemDomain", '"this-machine.invalid"'
-    for name, attribute, unit, default in (
-        ("request_memory", "RequestMemory", _MIB, "128"),
-        ("request_disk", "RequestDisk", _KIB, "1048576"),
-        ("gpus_minimum_memory", "GPUsMinMemory", _MIB, ""),
-    ):
-        text = job.text(name, proc) or default
-        if text and text.lower() != "undefined":
-            size = parse_size(text.split(",")[0], unit)
-            yield attribute, text if size is None else str(size // unit)
-    for name, attribute, default in (
-        ("request_cpus", "RequestCpus", "1"),
-        ("request_gpus", "RequestGPUs", ""),
-        ("gpus_minimum_capability", "GPUsMinCapability", ""),
-        ("gpus_maximum_capability", "GPUsMaxCapability", ""),
-    ):
-        text = job.text(name, proc) or default
-        if text and text.lower() != "undefined":
-            yield attribute, text
-    runtime = job.text("gpus_minimum_runtime", proc)
-    if runtime:
-        version = parse_runtime(runtime)
-        yield "GPUsMinRuntime", runtime if version is None else _runtime(version)
-    for name, command in job.commands.items():
-        if name.startswith("my.") and command.value.strip():
-            yield (
-                command.spelled.removeprefix("+").split(".")[-1],
-                job.expand(command.value, proc).text,
-            )
+    yield from _simple(job)
+    yield from _requests(job)
+    yield from _program(job)
+    yield from _standard_files(job)
+    yield from _transfer(job)
+    yield from _image(job)
+    yield from _end(job)
+    yield from _accounting(job)
+    yield from _times(job)
+    for name, field in job.attributes.items():
+        yield name, field.ad or "undefined"
 
 
-def _runtime(version: tuple[int, int]) -> str:
-    return str(version[0] * 1000 + version[1] * 10)
-
-
-def _gpu_clauses(job: Job, proc: int) -> Iterator[Clause]:
-    if (job.text("request_gpus", proc) or "undefined").lower() == "undefined":
-        return
-    own = job.command("require_gpus")
-    text = job.text("require_gpus", proc) or ""
-    if own is not None:
-        for part in top_level_and(text):
-            yield Clause(part, own.spelled, own.line, gpu=True)
-    for name, comparison in (
-        ("gpus_minimum_capability", "Capability >= MY.GPUsMinCapability"),
-        ("gpus_maximum_capability", "Capability <= MY.GPUsMaxCapability"),
-        ("gpus_minimum_memory", "GlobalMemoryMb >= MY.GPUsMinMemory"),
-        ("gpus_minimum_runtime", "MaxSupportedVersion >= MY.GPUsMinRuntime"),
-    ):
-        command = job.command(name)
-        if command is not None and not re.search(rf"\b{comparison.split()[0]}\b", text, re.I):
-            yield Clause(comparison.replace("MY.", ""), command.spelled, command.line, gpu=True)
-
-
-def _slot_clauses(job: Job, proc: int, attributes: dict[str, str]) -> Iterator[Clause]:
-    own = job.command("requirements")
-    text = job.text("requirements", proc) or ""
-    for part in top_level_and(text):
-        yield Clause(part, "requirements", own.line if own else 0)
-    named = {word.lower() for word in re.findall(r"[A-Za-z_]\w*", re.sub(r'"[^"]*"', "", text))}
-    yield from _machine(job, named)
-    yield from _resources(job, attributes, named)
-    yield from _transfer(job, proc, named)
-
-
-def _machine(job: Job, named: set[str]) -> Iterator[Clause]:
-    universe = job.command("universe")
-    said = (job.text("universe") or "vanilla").lower()
-    image = job.text("container_image") or ""
-    line = universe.line if universe else 0
-    if "arch" not in named:
-        yield Clause('TARGET.Arch == "X86_64"', "condor_submit")
-    if said == "docker" or (said == "vanilla" and job.command("docker_image")):
-        yield Clause("TARGET.HasDocker", "universe", line)
-    elif said == "container" or (said == "vanilla" and image):
-        yield Clause("TARGET.HasContainer", "universe", line)
-        kind = "HasDockerURL" if image.startswith("docker:") else "HasSIF"
-        kind = kind if image.startswith("docker:") or image.endswith(".sif") else "HasSandboxImage"
-        command = job.command("container_image")
-        yield Clause(f"TARGET.{kind}", "container_image", command.line if command else 0)
-    elif not named & set(_OPSYS):
-        yield Clause('TARGET.OpSys == "LINUX"', "condor_submit")
-
-
-def _resources(job: Job, attributes: dict[str, str], named: set[str]) -> Iterator[Clause]:
-    vanilla = (job.text("universe") or "vanilla").lower() == "vanilla"
-    for name, slot, attribute in (
-        ("request_disk", "Disk", "RequestDisk"),
-        ("request_memory", "Memory", "RequestMemory"),
-        ("request_cpus", "Cpus", "RequestCpus"),
-    ):
-        command = job.command(name)
-        if attribute not in attributes or (slot == "Cpus" and "cpus" in named):
+def _simple(job: Meaning) -> Iterator[tuple[str, str]]:
+    """Yield what one command says alone."""
+    gpus = job.requests.gpus.value is not None
+    for name, field in job.fields.items():
+        spec = specs().get(name)
+        if spec is None or not spec.ad or not field.said or not field.ad or name in _OWN:
             continue
-        text = f"TARGET.{slot} >= {attribute}"
-        if slot == "Disk" and vanilla and "disk" not in named:  # newer ones judge it themselves
-            text = f'versionGE(split(TARGET.CondorVersion)[1], "25.12.0") || ({text})'
-        yield Clause(text, name if command else "condor_submit", command.line if command else 0)
-    for name, command in job.commands.items():
-        tag = name.removeprefix("request_")
-        if not name.startswith("request_") or tag in ("cpus", "memory", "disk"):
+        if spec.name.startswith("vm_") and job.universe.value != "vm":
             continue
-        value = job.expand(command.value).text.strip()
-        if tag in named or value in ("", "0") or value.lower() == "undefined":
+        if spec.name.startswith("gpus_") and not gpus:
             continue
-        if tag == "gpus" and "RequireGPUs" in attributes:
-            text = "countMatches(MY.RequireGPUs, TARGET.AvailableGPUs) >= RequestGPUs"
-            yield Clause(text, "request_gpus", command.line)
+        yield spec.ad, field.ad
+    kill = job.of("kill_sig")
+    if job.universe.value not in ("vanilla", "container", "docker") and not kill.said:
+        yield "KillSig", '"SIGTERM"'
+
+
+def _requests(job: Meaning) -> Iterator[tuple[str, str]]:
+    requests = job.requests
+    yield "RequestCpus", requests.cpus.ad or "1"
+    if requests.gpus.said and requests.gpus.value is not None:
+        yield "RequestGPUs", requests.gpus.ad
+    if not requests.memory.said:
+        yield "RequestMemory", "128"
+    elif requests.memory.value is not None:
+        yield "RequestMemory", requests.memory.ad
+    if not requests.disk.said:
+        yield "RequestDisk", "MAX({ 1024,(TransferInputSizeMB + 1) * 1.25 }) * 1024"
+    elif requests.disk.value is not None:
+        yield "RequestDisk", requests.disk.ad
+    for name, field in requests.custom.items():
+        if field.said:
+            yield f"Request{name}", field.ad
+
+
+def _program(job: Meaning) -> Iterator[tuple[str, str]]:
+    own = job.executable.said and not job.shell.said
+    if not own or not job.transfers_executable.value:
+        yield "TransferExecutable", "false"
+    text = job.arguments.text
+    if job.shell.said:
+        yield "Arguments", literal(join_words(["-c", job.shell.value]))
+    elif text and not text.startswith('"'):
+        yield "Args", literal(" ".join(job.arguments.value))
+    else:
+        yield "Arguments", literal(join_words(job.arguments.value))
+    yield from _environment(job)
+
+
+def _environment(job: Meaning) -> Iterator[tuple[str, str]]:
+    own = job.environment
+    variables = job.imported() | dict(own.value)
+    spelled = own.command.spelled.lower() if own.command else ""
+    if spelled == "env" and own.said and not own.text.startswith('"'):
+        yield "Env", literal(";".join(f"{k}={v}" for k, v in variables.items()))
+        yield "EnvDelim", '";"'
+    else:
+        words = [f"{name}={value}" for name, value in sorted(variables.items())]
+        yield "Environment", literal(join_words(words))
+
+
+def _standard_files(job: Meaning) -> Iterator[tuple[str, str]]:
+    """Yield In, Out and Err, and whether they are transferred and streamed."""
+    for name, ad, transfers, streams in (
+        ("input", "In", "TransferIn", "StreamIn"),
+        ("output", "Out", "TransferOut", "StreamOut"),
+        ("error", "Err", "TransferErr", "StreamErr"),
+    ):
+        text = job.of(name).text or "/dev/null"
+        yield ad, literal(text)
+        if text == "/dev/null" or job.of(f"transfer_{name}").value is False:
+            yield transfers, "false"
         else:
-            slot = "GPUs" if tag == "gpus" else tag
-            yield Clause(f"TARGET.{slot} >= {value}", command.spelled, command.line)
+            yield streams, literal(job.of(f"stream_{name}").value is True)
 
 
-def _transfer(job: Job, proc: int, named: set[str]) -> Iterator[Clause]:
-    command = job.command("should_transfer_files")
-    line = command.line if command else 0
-    wanted = (job.text("should_transfer_files") or "IF_NEEDED").upper()
-    domain = "TARGET.FileSystemDomain == MY.FileSystemDomain"
-    if wanted == "NO":
-        if "filesystemdomain" not in named:
-            yield Clause(domain, "should_transfer_files", line)
+def _transfer(job: Meaning) -> Iterator[tuple[str, str]]:
+    yield "ShouldTransferFiles", literal(job.transfers.value.upper())
+    if job.transfers.value == "no":
         return
-    if named & {"hasfiletransfer", "hasjobtransferplugins"}:
+    yield "WhenToTransferOutput", literal(job.when.upper())
+    inputs = list(job.inputs.value)
+    image = job.image.value
+    if image is not None and image.travels:
+        inputs.append(image.source)
+    if inputs:
+        yield "TransferInput", literal(",".join(inputs))
+    if job.public_inputs.value:
+        yield "PublicInputFiles", literal(",".join(job.public_inputs.value))
+    if job.outputs.said:
+        yield "TransferOutput", literal(",".join(job.outputs.value or ()))
+    remaps = job.of("transfer_output_remaps")
+    if remaps.said:
+        yield "TransferOutputRemaps", literal(re.sub(r'^"(.*)"$', r"\1", remaps.text))
+    if methods := job.transfer_methods():
+        yield "WantTransferPluginMethods", literal(",".join(methods))
+    if job.checkpoint.code.said:
+        yield "WantFTOnCheckpoint", "true"
+
+
+def _image(job: Meaning) -> Iterator[tuple[str, str]]:
+    image = job.image.value
+    if image is None:
         return
-    text = "TARGET.HasFileTransfer"
-    if wanted == "IF_NEEDED" and "filesystemdomain" not in named:
-        text = f"({domain}) || ({text})"
-    yield Clause(text, "should_transfer_files", line)
-    urls = [*job.list("transfer_input_files", proc), job.text("output_destination", proc) or ""]
-    methods = {m[1].lower() for u in urls if (m := re.match(r"([A-Za-z][\w+.-]*)://", u))}
-    for method in sorted(methods):
-        text = f'stringListIMember("{method}", TARGET.HasFileTransferPluginMethods)'
-        yield Clause(text, f"a {method}:// URL", line)
+    if job.universe.value == "docker":
+        yield "WantDocker", "true"
+        yield "DockerImage", literal(image.name)
+        return
+    yield "WantContainer", "true"
+    if job.of("docker_image").said:
+        yield "WantDockerImage", "true"
+        yield "DockerImage", literal(image.name)
+        return
+    wanted = {"docker": "WantDockerImage", "sif": "WantSIF", "folder": "WantSandboxImage"}
+    yield wanted[image.kind], "true"
+    yield "ContainerImage", literal(image.name)
+    before = image.source.rstrip("/").partition(":")[0]
+    if image.travels:
+        yield "ContainerImageFullPath", literal(image.source)
+        yield "ContainerImageSource", literal(before if ":" in image.source else "cedar")
+    else:
+        asked = job.of("transfer_container").value is False
+        yield "ContainerImageSource", literal("local" if asked else before)
 
 
-def top_level_and(text: str) -> list[str]:
-    """Split an expression at its outermost `&&`; one with an outermost `||` or `?` stays whole."""
-    depth, start, at = 0, 0, 0
-    parts: list[str] = []
-    while at < len(text):
-        char = text[at]
-        if char == '"':
-            end = re.match(r'"(?:\\.|[^"\\])*"?', text[at:])
-            at += end.end() if end else 1
-            continue
-        depth += (char in "([{") - (char in ")]}")
-        if depth == 0 and (text.startswith("||", at) or (char == "?" and text[at - 1] != "=")):
-            return [text.strip()] if text.strip() else []
-        if depth == 0 and text.startswith("&&", at):
-            parts.append(text[start:at].strip())
-            at += 2
-            start = at
-            continue
-        at += 1
-    parts.append(text[start:].strip())
-    return [part for part in parts if part]
+def _end(job: Meaning) -> Iterator[tuple[str, str]]:
+    """Yield hold, and what is tried again (SetJobRetries)."""
+    if job.of("max_materialize").said or job.of("max_idle").said:
+        pass  # the access point makes the jobs, a few at a time
+    elif job.of("hold").value is True:
+        yield "JobStatus", "5"
+        yield "HoldReasonCode", "15"
+        yield "HoldReason", '"submitted on hold at user\'s request"'
+    else:
+        yield "JobStatus", "1"
+    remove, hold = job.of("on_exit_remove"), job.of("on_exit_hold")
+    retries, success, until = (
+        job.of(name) for name in ("max_retries", "success_exit_code", "retry_until")
+    )
+    if not any(field.said for field in (retries, success, until)):
+        yield from (("OnExitRemove", remove.ad),) if remove.said else ()
+        yield from (("OnExitHold", hold.ad),) if hold.said else ()
+        return
+    yield "JobMaxRetries", retries.ad or str(_RETRIES)
+    yield "OnExitHold", hold.ad or "false"
+    parts = ["NumJobCompletions > JobMaxRetries"]
+    if success.said:
+        yield "JobSuccessExitCode", success.ad
+    parts.append(f"ExitCode =?= {'JobSuccessExitCode' if success.said else '0'}")
+    if until.said:
+        code = None if attributes(until.text) else as_integer(until.text)
+        parts.append(f"ExitCode =?= {code}" if code is not None else _wrapped(until.text))
+    if remove.said:
+        parts.append(_wrapped(remove.text))
+    yield "OnExitRemove", " || ".join(parts)
+
+
+def _wrapped(text: str) -> str:
+    """Return an expression as a side of ||, in parentheses where it binds less."""
+    expression = parse(text)
+    weak = isinstance(expression, Operation) and expression.operator in ("?", "?:")
+    return f"({normal(text)})" if weak else unparse(expression)
+
+
+def _accounting(job: Meaning) -> Iterator[tuple[str, str]]:
+    group, user = job.of("accounting_group"), job.of("accounting_group_user")
+    name = group.text or ("nice-user" if job.of("nice_user").value is True else "")
+    if name or user.said:
+        owner = user.text or "user"
+        yield "AcctGroupUser", literal(owner)
+        if name:
+            yield "AcctGroup", literal(name)
+        yield "AccountingGroup", literal(f"{name}.{owner}" if name else owner)
+    if job.of("nice_user").value is True and not job.of("max_job_retirement_time").said:
+        yield "MaxJobRetirementTime", "0"
+    limits = job.of("concurrency_limits")
+    if limits.said:
+        names = sorted(part for part in re.split(r"[,\s]+", limits.text.lower()) if part)
+        yield "ConcurrencyLimits", literal(",".join(names))
+    cuda = job.of("cuda_version")
+    if cuda.said:
+        yield "CUDAVersion", cuda.ad
+
+
+def _times(job: Meaning) -> Iterator[tuple[str, str]]:
+    """Yield the lease, and what deferral needs besides its time."""
+    lease = job.of("job_lease_duration")
+    number = as_integer(lease.text) if re.fullmatch(r"[\d.]+", lease.text) else None
+    if lease.said:
+        yield "JobLeaseDuration", "20" if number is not None and 0 < number < 20 else lease.ad
+    elif job.universe.value not in ("local", "scheduler"):
+        yield "JobLeaseDuration", "2400"
+    if not job.of("notification").said:
+        yield "JobNotification", "0"
+    if job.of("max_idle").said:
+        yield "JobMaterializeMaxIdle", normal(job.of("max_idle").text)
+    log = job.of("starter_log")
+    if log.said:
+        yield "JobStarterLog", literal(str(job.folder.value / log.value))
+        if not job.of("starter_debug").said:
+            yield "JobStarterDebug", "true"
+    if not job.deferred:
+        return
+    yield "ScheddInterval", "300"
+    for name, ad, default in (
+        ("window", "DeferralWindow", "0"), ("prep_time", "DeferralPrepTime", "300"),
+    ):  # fmt: skip
+        cron, plain = job.of(f"cron_{name}"), job.of(f"deferral_{name}")
+        yield ad, cron.ad or plain.ad or default

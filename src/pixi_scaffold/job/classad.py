@@ -173,7 +173,7 @@ def literal(value: bool | int | float | str | Undefined | Invalid) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        escaped = value.replace('"', '\\"')  # a backslash is one: ads have the old syntax
         return f'"{escaped}"'
     if isinstance(value, float):
         text = f"{value:.15g}"
@@ -321,11 +321,8 @@ class _Parser:
         return tuple(found)
 
 
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-
-
 def _unescaped(token: str) -> str:
-    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), token[1:-1], flags=re.DOTALL)
+    return token[1:-1].replace('\\"', '"')  # ads have the old syntax: a backslash is one
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ class Queue:
 
     count: jobs an item. variables: names that each item sets. items: one text an item, None for
     a bare `queue N`. source: the file that the items were read from; item_lines: their lines there
-    (or in the description).
+    (or in the description). places: of a slice, where each item stands in the whole list.
     """
 
     file: Path
@@ -65,6 +65,14 @@ class Queue:
     items: tuple[str, ...] | None = None
     source: Path | None = None
     item_lines: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
+
+    def item(self, row: int) -> str:
+        """Return an item; a blank one has the values of the one above (seen with 25.14)."""
+        items = self.items or ("",)
+        while row > 0 and not items[row].strip():
+            row -= 1
+        return items[row]
 
     @property
     def total(self) -> int:
@@ -185,12 +193,13 @@ class Job:
         if not 0 <= proc < max(queue.total, 1):
             raise IndexError(proc)
         row, step = divmod(proc, max(queue.count, 1))
+        place = queue.places[row] if queue.places else row
         own = {
             "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
-            "step": str(step), "row": str(row), "itemindex": str(row),
+            "step": str(step), "row": str(place), "itemindex": str(place),
         }  # fmt: skip
         if queue.items:
-            own |= {k.lower(): v for k, v in queue.values(queue.items[row]).items()}
+            own |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}
         return own
 
     def list(self, name: str, proc: int | None = None) -> tuple[str, ...]:

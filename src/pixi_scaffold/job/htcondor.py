@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
-from pixi_scaffold.job.ad import Clause, JobAd, top_level_and
+from pixi_scaffold.job.ad import JobAd
+from pixi_scaffold.job.requirements import Clause, top_level_and
 from pixi_scaffold.system import program
 
 TYPICAL = "typical"

@@ -258,13 +258,18 @@ def _file_part(options: str, path: str) -> str | None:
     options = options.lower()
     if set(options) & set("fuw"):
         return None
-    pure = PurePosixPath(path)
-    folder, parent = path[: len(path) - len(pure.name)], pure.parent.name
-    parts = {"p": folder, "d": f"{parent}/" if parent else "", "n": pure.stem, "x": pure.suffix}
-    if "b" in options:
-        parts |= {"p": folder.rstrip("/"), "d": parent, "x": pure.suffix.lstrip(".")}
-    chosen = [parts[c] for c in "pdnx" if c in options]
-    text = "".join(chosen) if chosen or set(options) & set("pdnx") else path
+    pure, bare = PurePosixPath(path), "b" in options
+    folder = path[: len(path) - len(pure.name)]
+    if "p" not in options and (depth := options.count("d")):
+        folder = "".join(f"{part}/" for part in folder.rstrip("/").split("/")[-depth:] if part)
+    name = "n" in options or ("x" in options and bool(set(options) & set("pd")) and bool(folder))
+    parts = [folder if set(options) & set("pd") else "", pure.stem if name else ""]
+    parts.append(pure.suffix if "x" in options else "")
+    if bare and not name and "x" not in options:
+        parts[0] = parts[0].rstrip("/")
+    elif bare and not name:
+        parts[2] = parts[2].lstrip(".")
+    text = "".join(parts) if set(options) & set("pdnx") else path
     if "q" in options:
         return f"'{text}'" if "a" in options else f'"{text}"'
     return text

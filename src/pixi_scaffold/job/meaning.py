@@ -6,6 +6,7 @@ command themselves. Source: the Set...() functions of submit_utils.cpp, HTCondor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,6 +70,41 @@ class Meaning:
         if isinstance(found.value, bool) or found.unknown or not found.said:
             return None
         return found.value if isinstance(found.value, int) else as_integer(found.text)
+
+    @property
+    def when(self) -> str:
+        """When output comes back: on_exit, on_exit_or_evict, on_success or never."""
+        return self.eviction.when.value
+
+    @property
+    def deferred(self) -> bool:
+        """Whether the job waits for a time of its own."""
+        return any(self.of(name).said for name in DEFERS)
+
+    def imported(self) -> dict[str, str]:
+        """Return the variables that come from the submit machine; the old syntax takes fewer."""
+        found = self.getenv.value.imported(self.job.submission.environ or {})
+        old = self.environment.said and not self.environment.text.startswith('"')
+        return {k: v for k, v in found.items() if not (old and re.search("[|;]", v))}
+
+    def transfer_methods(self) -> tuple[str, ...]:
+        """Return the schemes of the URLs that are fetched or written, each once."""
+        image = self.image.value
+        urls = [*self.inputs.value, self.of("output_destination").text, *self.remaps.value.values()]
+        urls += [image.source] if image is not None and image.travels else []
+        found = (re.match(r"([A-Za-z][\w+.-]*)://", url) for url in urls)
+        own = self.of("transfer_plugins").text.lower()
+        supplied = {
+            word.strip() for part in own.split(";") for word in part.split("=")[0].split(",")
+        }
+        return tuple(sorted({scheme[1].lower() for scheme in found if scheme} - supplied))
+
+
+DEFERS = (
+    "deferral_time", "cron_minute", "cron_hour", "cron_day_of_month", "cron_month",
+    "cron_day_of_week",
+)  # fmt: skip
+"""Commands that make a job wait for a time."""
 
 
 def meaning(job: Job, proc: int | None = None) -> Meaning:
@@ -240,7 +276,7 @@ class _Reading:
 
     def attributes(self) -> dict[str, Field[str]]:
         return {
-            found.command.spelled.removeprefix("+").split(".")[-1]: found
+            found.command.spelled.lstrip("+-").split(".")[-1]: found
             for name, found in self.fields.items()
             if name.startswith("my.") and found.command
         }

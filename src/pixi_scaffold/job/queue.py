@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,11 +39,17 @@ def variables_of(arguments: str) -> tuple[str, ...]:
 
 
 def read_queue(
-    arguments: str, line: Line, file: Path, folder: Path, following: Iterator[Line]
+    arguments: str,
+    line: Line,
+    file: Path,
+    folder: Path,
+    following: Iterator[Line],
+    directories: str = "",
 ) -> Queue:
     """Return the queue statement whose arguments (macros expanded) these are.
 
-    following: the lines after it, from which a list in parentheses is taken. Raises QueueError.
+    following: the lines after it, from which a list in parentheses is taken. directories: what
+    SubmitMatchDirectories says. Raises QueueError.
     """
     keyword = _KEYWORD.search(arguments)
     if keyword is None:
@@ -53,7 +60,9 @@ def read_queue(
     kinds, chosen, tail = _qualifiers(mode, tail)
     rows, source = _items(mode, tail, line, folder, following)
     if mode == "matching":
+        kinds = kinds or _KINDS.get(directories.lower(), "any")
         rows = _matching([text for text, _ in rows], folder, kinds, line.first)
+    places = tuple(range(len(rows)))[chosen] if chosen != slice(None) else ()
     rows = rows[chosen]
     return Queue(
         file,
@@ -64,6 +73,7 @@ def read_queue(
         tuple(text for text, _ in rows),
         source,
         tuple(number for _, number in rows),
+        places,
     )
 
 
@@ -150,7 +160,8 @@ def _items(
     if tail.startswith("("):
         if tail.endswith(")"):
             return _split(tail[1:-1].strip(), line.first, whole), None
-        rows = _split(tail[1:].strip(), line.first, whole)
+        first = tail[1:].strip()
+        rows = _split(first, line.first, whole) if first else []
         for after in following:
             text = after.text.strip()
             if text.startswith("#"):
@@ -185,24 +196,26 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
 
 def _split(text: str, number: int, whole: bool) -> Rows:
     if whole:
-        return [(text, number)] if text else []
+        return [(text, number)]
     return [(part, number) for part in re.split(r"[,\s]+", text) if part]
 
 
+_KINDS = {"never": "files", "no": "files", "false": "files", "only": "dirs"}
+"""What `matching` takes by SubmitMatchDirectories; both where that says nothing."""
+
+
 def _matching(patterns: list[str], folder: Path, kinds: str, number: int) -> Rows:
-    """Return the paths that match, each once, sorted within a pattern as glob(3) does."""
+    """Return the paths that match, each once, sorted within a pattern as glob(3) does.
+
+    A folder has a slash at its end; `*` takes no name that begins with a dot, and `**` is one `*`.
+    """
     found: dict[str, None] = {}
     for pattern in patterns:
-        try:
-            paths = sorted(folder.glob(pattern))
-        except (ValueError, NotImplementedError, OSError) as error:
-            raise QueueError(f"{pattern!r} is no pattern: {error}") from error
-        for path in paths:
-            if kinds in ("files", "") and path.is_dir():
+        for path in sorted(glob.glob(pattern, root_dir=folder)):  # noqa: PTH207  Path.glob differs
+            is_folder = (folder / path).is_dir()
+            if kinds == ("files" if is_folder else "dirs"):
                 continue
-            if kinds == "dirs" and not path.is_dir():
-                continue
-            found[str(path.relative_to(folder))] = None
+            found[f"{path.rstrip('/')}/" if is_folder else path] = None
             if len(found) > ITEMS_LIMIT:
                 raise QueueError(f"more than {ITEMS_LIMIT} items")
     return [(path, number) for path in found]

@@ -249,7 +249,8 @@ class _Reader:
             self.lost.append((earlier, command))
         self.places[name] = len(self.commands)
         self.commands.append(command)
-        self.current[name] = command
+        if earlier is None or key.lower() == name or earlier.spelled.lower() != name:
+            self.current[name] = command  # a second name counts only where the first is not set
         self.macros[key.lower()] = value
 
     def _queue(self, arguments: str, line: Line, file: Path, following: Iterator[Line]) -> None:
@@ -269,7 +270,9 @@ class _Reader:
             queue = Queue(file, line.first, line.text)
         else:
             try:
-                queue = read_queue(expanded.text.strip(), line, file, self.folder, following)
+                wanted = self._expand(self.macros.get("submitmatchdirectories", "")).text
+                text = expanded.text.strip()
+                queue = read_queue(text, line, file, self.folder, following, wanted)
             except QueueError as error:
                 self.problem("queue", file, line.first, str(error))
                 names = variables_of(expanded.text)
