@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError
 from pixi_scaffold.lock import Lock, cache_folder
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import Completed, clean_env, run
+from pixi_scaffold.system import Completed, clean_env, program, run
 from pixi_scaffold.workspace import Platform, Task, Workspace
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def install(
     except Exception as error:  # several kinds, no common base
         raise ScaffoldError(
             f"installing {environment} for {platform.name} into {prefix} failed: {_causes(error)}",
-            "check the network and the free space, then: pixi install --locked",
+            f"check the network and the free space, then: {program()} check --train",
         ) from error
     return Installed(prefix, platform, len(records))
 

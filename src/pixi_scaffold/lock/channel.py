@@ -22,7 +22,7 @@ def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
     if has_credentials(wanted):
         raise UsageError(
             "the channel's URL has a user, a password or a token in it, which pixi.toml would keep",
-            "store it with: pixi auth login",
+            "keep it in ~/.netrc, or where Pixi is: pixi auth login",
         )
     local = unquote(wanted.removeprefix("file://")) if wanted.startswith("file://") else wanted
     folder = expanded(Path(local))

@@ -57,11 +57,11 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
         what = "written" if locked.changed else "already current"
         platforms = ", ".join(locked.platforms)
         detail = f"{locked.path.name} {what}: {locked.packages} packages, {platforms}"
+        lines = [f"warning: {warning.text}" for warning in workspace.warnings]
         if sides:
-            lines = [f"chosen: {text}" for text in sides.chosen(read_lock(locked.path))]
-            step.passed(f"{detail}; merged", capped(lines))
-        else:
-            step.passed(detail)
+            detail += "; merged"
+            lines += [f"chosen: {text}" for text in sides.chosen(read_lock(locked.path))]
+        step.passed(detail, capped(lines))
     then = (in_folder(workspace.root, "git add pixi.lock"),) if sides else ()
     return Report("lock", run.results, LockFacts(choice, locked), then)
 

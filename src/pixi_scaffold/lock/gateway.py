@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rattler import Config, Gateway
 
 
-def config() -> Config:
+def pixi_config() -> Config:
     """Return what the configuration files of Pixi say; raises LockError when one is broken."""
     from rattler import Config
 
@@ -25,7 +25,7 @@ def config() -> Config:
     except Exception as error:  # several kinds, no common base
         raise LockError(
             f"the Pixi configuration cannot be used: {error}",
-            "correct it, see: pixi config list",
+            "correct it: .pixi/config.toml here, or config.toml in ~/.pixi or ~/.config/pixi",
         ) from error
 
 
@@ -48,7 +48,7 @@ def gateway() -> Gateway:
     """
     from rattler import Gateway
 
-    found = config()
+    found = pixi_config()
     return Gateway.from_config(found, cache_dir=cache_folder() / _repodata(found.mirrors))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock.gateway import pixi_config
 
 _GONE = frozenset({407, 500, 502, 503, 504, 511})
 TIMEOUT = 5.0
@@ -26,14 +26,7 @@ def unreachable(channels: Sequence[str], timeout: float = TIMEOUT) -> str | None
     asked at once, and name look-up, connection and answer share `timeout` seconds.
     Raises LockError when Pixi's configuration files cannot be read.
     """
-    from rattler import Config
-
-    try:
-        config = Config.load_from_default_locations("pixi")
-    except Exception as error:  # several kinds, no common base
-        raise LockError(
-            f"the Pixi configuration cannot be read: {error}", "correct it, see: pixi config list"
-        ) from error
+    config = pixi_config()
     proxies = {"http": config.proxy_http, "https": config.proxy_https}
     opener = _opener({scheme: url for scheme, url in proxies.items() if url})
     direct = _opener({})

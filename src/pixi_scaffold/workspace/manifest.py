@@ -101,7 +101,7 @@ def _refusal(text: str, path: Path, inside: tuple[str, ...], error: GrammarError
     name = ".".join(error.key)
     hint = f"correct line {line} of {path.name}" if line else f"correct {path.name}"
     if not error.key:
-        hint = "make a workspace: pixi init"
+        hint = f"make a workspace: {program()} new myproject"
     return ManifestError(
         f"{where}: {name}: {error.what}" if name else f"{path}: {error.what}", hint
     )
