@@ -26,6 +26,8 @@ from pixi_scaffold.template.versions import releases
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
 
+_OURS = {"GIT_ALLOW_PROTOCOL": "file"}
+"""For git where it reads a folder of ours: what may be fetched elsewhere is the user's to restrict."""
 _PACKAGE = Path(__file__).parents[1]
 _BUNDLE = _PACKAGE / "template.bundle"
 
@@ -135,8 +137,7 @@ def _rewrite(repository: Path) -> dict[str, str]:
         f"url.{repository}.insteadOf": CANONICAL_URL,
         "protocol.file.allow": "always",
     }
-    # What may be fetched elsewhere is the user's to restrict; this is a folder of ours.
-    env = {"GIT_CONFIG_COUNT": str(len(settings)), "GIT_ALLOW_PROTOCOL": "file"}
+    env = {"GIT_CONFIG_COUNT": str(len(settings)), **_OURS}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
@@ -172,7 +173,7 @@ def _with_releases(repository: Path, spare: Path) -> Path:
     if not missing:
         return repository
     copy = spare / "releases.git"
-    git(None, "clone", "--quiet", "--bare", "--shared", repository, copy)
+    git(None, "clone", "--quiet", "--bare", "--shared", repository, copy, env=_OURS)
     tag_releases(copy, missing)
     return copy
 
@@ -195,7 +196,8 @@ def _readable(checkout: Path, spare: Path) -> Path:
 
 
 def _clone(bundle: Path, repository: Path) -> Path:
-    done = try_git(None, "clone", "--quiet", "--mirror", bundle, repository, timeout=120)
+    argv = ("clone", "--quiet", "--mirror", bundle, repository)
+    done = try_git(None, *argv, env=_OURS, timeout=120)
     if done.code != 0:
         raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
     return repository
