@@ -8,26 +8,31 @@ export NAME
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: help new test lint format release bench docs golden clean
+.PHONY: help new test test-all lint format release bench docs golden clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 new: ## Make a project and prove that it works: make new NAME=myproject
 	@test -n "$$NAME" || { echo "give the project a name: make new NAME=myproject" >&2; exit 2; }
 	@.ci/venv.sh $(VENV)
 	@$(BIN)/pixi-scaffold new $(ARGS) -- "$$NAME"
 
-test: ## Run the tests (ARGS="-k lock" for some of them)
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test: ## Run the quick tests and one real path (ARGS="-k lock" for some)
 	@.ci/venv.sh $(VENV) dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	$(PYTEST) -m "not slow or real_path" $(ARGS)
+
+test-all: test ## Run all tests: those of make test, then the slow ones
+	$(PYTEST) -m "slow and not real_path" $(ARGS)
 
 lint: ## Check style and types
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run .ci/venv.sh .ci/release.sh bench/on_gpu.sh tests/support/install_condor.sh
+	$(BIN)/shellcheck .ci/run .ci/venv.sh .ci/bare-machine .ci/release.sh bench/on_gpu.sh tests/support/install_condor.sh
 
 format: ## Put the code into shape
 	@.ci/venv.sh $(VENV) dev

@@ -519,6 +519,7 @@ def environment(**variables: str) -> str:
 
 
 @needs_linux
+@pytest.mark.real_path
 def test_the_whole_job_with_bootstrap(
     pool: Pool, project: Render, pixi_stand_in: tuple[str, str]
 ) -> None:

@@ -28,6 +28,7 @@ def statuses(document: dict) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.real_path
 @pytest.mark.usefixtures("offline", "starter")
 def test_from_nothing_to_a_trained_project_without_conda_forge(
     template: Path, tmp_path: Path

@@ -135,6 +135,7 @@ def with_untouched_seeds(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", FROM)
 def test_the_same_tree_as_copier(history: History, tmp_path: Path, tag: str, name: str) -> None:
     scenario = SCENARIOS[name]

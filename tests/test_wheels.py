@@ -179,6 +179,7 @@ build_channel(Silent())
 """
 
 
+@pytest.mark.slow
 @linux
 def test_a_build_that_was_killed_goes_on(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -204,6 +205,7 @@ def test_a_build_that_was_killed_goes_on(
     assert starter.packages == 5
 
 
+@pytest.mark.slow
 @linux
 def test_wheels_are_kept_for_the_next_channel(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -217,6 +219,7 @@ def test_wheels_are_kept_for_the_next_channel(
     assert missing(selection, tmp_path / "cache" / "pixi-scaffold" / "wheels") == []
 
 
+@pytest.mark.slow
 @linux
 def test_a_kept_wheel_that_is_damaged_is_fetched_again(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import http.server
+import io
 import json
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, unquote
 
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -118,7 +121,8 @@ def index(
                     if "Range" in self.headers:
                         break  # its metadata
                     time.sleep(0.05)
-                self.content(Path(unquote(rest)).read_bytes())
+                path = Path(unquote(rest))
+                self.content(path.open("rb"), path.stat().st_size)
             else:
                 self.forward(unquote(rest))
 
@@ -144,26 +148,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Answer with the files of a project: name, link, sha256."""
         listed = [{"filename": n, "url": u, "hashes": {"sha256": d}} for n, u, d in files]
         document = {"meta": {"api-version": "1.0"}, "name": "x", "files": listed}
-        self.content(json.dumps(document).encode(), _JSON)
+        data = json.dumps(document).encode()
+        self.content(io.BytesIO(data), len(data), _JSON)
 
-    def content(self, data: bytes, kind: str = "application/octet-stream") -> None:
-        """Answer with data, or the range of it that is asked for."""
+    def content(self, file: IO[bytes], size: int, kind: str = "application/octet-stream") -> None:
+        """Answer with a file, or the range of it that is asked for."""
         wanted = self.headers.get("Range", "").removeprefix("bytes=")
-        code, size = 200, len(data)
-        if wanted:
-            first, _, last = wanted.partition("-")
-            start = int(first) if first else size - int(last)
-            stop = min(int(last) + 1, size) if first and last else size
-            code, data = 206, data[start:stop]
-        self.send_response(code)
+        first, _, last = wanted.partition("-")
+        start = 0 if not wanted else int(first) if first else size - int(last)
+        stop = min(int(last) + 1, size) if first and last else size
+        self.send_response(206 if wanted else 200)
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data)
+        with file:
+            file.seek(start)
+            while self.command == "GET" and start < stop:
+                data = file.read(min(stop - start, 1 << 20))
+                self.wfile.write(data)
+                start += len(data)
 
     def forward(self, url: str) -> None:
         """Answer with what lies there."""
@@ -200,6 +206,7 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+@functools.cache
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
