@@ -13,6 +13,6 @@ if git rev-parse --quiet --verify "refs/tags/$tag" > /dev/null; then
 fi
 grep -q "^## \[\{0,1\}$version" CHANGELOG.md || fail "CHANGELOG.md has no section on $version (## $version)"
 ! grep -q "^## .*$version.*unreleased" CHANGELOG.md || fail "CHANGELOG.md calls $version unreleased"
-"${MAKE:-make}" lint test
+"${MAKE:-make}" lint test-all
 git tag --annotate "$tag" --message "Release $version"
 echo "tagged $tag; to publish it: git push origin main $tag"
