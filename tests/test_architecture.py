@@ -7,6 +7,7 @@ exception that nothing needs any more fails, too.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -114,6 +115,15 @@ def test_modules_are_short() -> None:
     assert not long, f"modules over {LINES} lines: {long}"
     mended = {module for module in LONG if lengths.get(module, 0) <= LINES}
     assert not mended, f"take these out of LONG: {mended}"
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    page = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text()
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|toml))`", page)
+    assert len(named) > 20
+    assert [n for n in named if not (SOURCE / n).exists() and not (REPOSITORY / n).exists()] == []
+    rooms = re.findall(r"^  ([a-z_]+)(?:/|\.py) ", page, re.M)
+    assert set(rooms) == set(MAY_IMPORT) - {"__main__", "__init__"}
 
 
 def test_a_class_name_means_one_thing() -> None:

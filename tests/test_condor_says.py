@@ -246,8 +246,10 @@ def test_check_slots_and_rehearse_agree_with_condor_submit(path: Path, tmp_path:
     rehearsal = run("rehearse", path.name)
     assert "condor_submit" not in rehearsal.stdout or not refused
     if refused:
-        assert rehearsal.returncode == 3 and "condor_submit refuses" in rehearsal.stderr, rehearsal
+        assert rehearsal.returncode == 3, rehearsal
+        assert "condor_submit refuses" in rehearsal.stderr, rehearsal
     elif in_image:
-        assert rehearsal.returncode == 1 and "image" in rehearsal.stderr, rehearsal
+        assert rehearsal.returncode == 1, rehearsal
+        assert "image" in rehearsal.stderr, rehearsal
     else:
         assert rehearsal.returncode == 0, rehearsal
