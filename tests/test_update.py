@@ -970,12 +970,12 @@ def test_what_was_wrong_with_a_job_before_is_not_the_updates_doing(tmp_path: Pat
     before = job_errors(tmp_path)
     assert [key[0] for key in before] == ["PS201"]
     step = Step("jobs")
-    check_jobs(tmp_path, before, step)
+    check_jobs(tmp_path, lambda: before, step)
     assert step.result is not None
     assert (step.result.status, step.result.hint) == (Status.PASSED, "")
     (tmp_path / "job.sub").write_text("executable = gone.sh\nuniverse = vanila\nqueue\n")
     step = Step("jobs")
-    check_jobs(tmp_path, before, step)
+    check_jobs(tmp_path, lambda: before, step)
     assert step.result is not None
     assert step.result.status is Status.FAILED
     assert any("PS114" in line for line in step.result.lines)

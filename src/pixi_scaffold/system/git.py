@@ -20,7 +20,7 @@ OLDEST_GIT = (2, 38)
 """The oldest version that an update is made with; the tests run on 2.39 (Debian 12)."""
 
 _ALWAYS = (
-    "--no-optional-locks", "--literal-pathspecs", "-c", "core.hooksPath=/dev/null",
+    "--no-optional-locks", "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "gc.auto=0",
 )  # fmt: skip
 _ENV = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
@@ -47,7 +47,9 @@ def try_git(
     env: variables beside those of this process. Raises ScaffoldError when git cannot be started.
     """
     whole = clean_env({**_ENV, **(env or {})})
-    argv = ["git", *_ALWAYS, *args]
+    # A file's name may look like a pattern; check-ignore takes no patterns, and refuses the option.
+    literal = () if args[:1] == ("check-ignore",) else ("--literal-pathspecs",)
+    argv = ["git", *_ALWAYS, *literal, *args]
     return run(argv, cwd=folder, env=whole, timeout=timeout, stdin=stdin, warnings=False)
 
 

@@ -93,7 +93,7 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
     return UsageError(text, f"choose another answer: -d {example}")
 
 
-def _local_tags(template: Template) -> list[str]:
+def _local_tags(template: Template) -> Collection[str]:
     """Return a template's tags where it answers; none where it does not."""
     url = template.source
     done = try_git(None, "ls-remote", "--tags", "--refs", "--", url, env=template.env, timeout=60)

@@ -18,14 +18,18 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import Tree, program, read_tree, try_git
+from pixi_scaffold.system import Tree, git, program, read_tree, try_git
+from pixi_scaffold.template.checkout import check_out
 from pixi_scaffold.template.answers import LOADER, Project, public
 from pixi_scaffold.template.copier import PROJECT, git_env, in_our_words, no_git, template_error, unknown_question
 from pixi_scaffold.template.source import Template, open_source
 from pixi_scaffold.template.versions import changes_between, tags_in
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from copier._main import Worker
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Renderer:
         self.template = template
         self._workers: dict[str, Worker] = {}
         self._stack = contextlib.ExitStack()
-        self._tags: tuple[str, ...] | None = None
+        self._tags: dict[str, str] | ScaffoldError | None = None
+        self._code: dict[tuple[str, str | None, str], CodeType] = {}
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(_temporary_folder()))
@@ -71,19 +76,39 @@ class Renderer:
             self._stack.close()
 
     def tags(self) -> tuple[str, ...]:
-        """Return the template's tags; raises ScaffoldError when it cannot be reached."""
+        """Return the template's tags; raises ScaffoldError when it cannot be reached.
+
+        One that cannot is asked once.
+        """
+        if self._tags is None:
+            try:
+                self._tags = self._list_tags()
+            except ScaffoldError as error:
+                self._tags = error
+        if isinstance(self._tags, ScaffoldError):
+            raise self._tags
+        return tuple(self._tags)
+
+    def commit_of(self, version: str) -> str:
+        """Return what git calls a version that a project records; empty when that can change."""
+        if isinstance(self._tags, dict) and version in self._tags:
+            return self._tags[version]
+        return version if re.fullmatch(r"(.+-g)?[0-9a-f]{7,64}", version) else ""
+
+    def _list_tags(self) -> dict[str, str]:
+        if (repository := self.template.repository) is not None:
+            columns = "--format=%(objectname)%09%(refname)"
+            return tags_in(git(repository, "for-each-ref", columns, "refs/tags"))
+
         from copier._template import Template as CopierTemplate
 
-        if self._tags is not None:
-            return self._tags
         with in_our_words(self.template, self._folder, PROJECT):
             url = CopierTemplate(url=self.template.source).url_expanded
         env = self.template.env
         done = try_git(None, "ls-remote", "--tags", "--refs", "--", url, env=env, timeout=60)
         if done.code != 0:
             raise template_error(self.template, done.output, PROJECT)
-        self._tags = tuple(tags_in(done.output))
-        return self._tags
+        return tags_in(done.output)
 
     def render(
         self,
@@ -209,13 +234,40 @@ class Renderer:
                 overwrite=True,
             )
             self._stack.enter_context(worker)
+            self._check_out(worker, ref)
             # Copier prints what it raises, too; its checkout goes with our folder, come what may.
             with contextlib.redirect_stderr(io.StringIO()), _temporary_in(self._folder):
-                environment = worker.jinja_env  # checks the version out
+                environment = worker.jinja_env  # checks the version out, if that is not done
                 _ = worker.template.git_index_modes  # while there is git to ask
+            self._share_code(environment, repr(worker.template.envops))
             environment.__dict__["from_string"] = lru_cache(4096)(environment.from_string)
             self._workers[ref] = worker
         return self._workers[ref]
+
+    def _check_out(self, worker: Worker, ref: str) -> None:
+        """Check the version out for Copier, where its repository is on this machine."""
+        if self.template.repository is None:
+            return
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        if found := check_out(self.template.repository, ref, folder):
+            worker.template.__dict__.update(
+                local_abspath=found.folder,
+                commit=found.version,
+                commit_hash=found.commit,
+                git_index_modes=found.modes,
+            )
+
+    def _share_code(self, environment: Environment, options: str) -> None:
+        """Let versions share what Jinja compiles of a text that is the same in them."""
+        compile_ = environment.compile
+
+        def compiled(source: str, name: str | None = None, *_: Any, **__: Any) -> CodeType:
+            key = (source, name, options)
+            if key not in self._code:
+                self._code[key] = compile_(source, name)
+            return self._code[key]
+
+        environment.__dict__["compile"] = compiled
 
 
 class Renderers:

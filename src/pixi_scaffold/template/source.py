@@ -26,9 +26,9 @@ from pixi_scaffold.template.versions import releases
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
 
-_OURS = {"GIT_ALLOW_PROTOCOL": "file"}
-"""For git where it reads a folder of ours: what may be fetched elsewhere is the user's to restrict."""
 _PACKAGE = Path(__file__).parents[1]
+_FROM_HERE = {"GIT_ALLOW_PROTOCOL": "file"}
+"""What may be fetched elsewhere is the user's to restrict; these are folders of ours."""
 _BUNDLE = _PACKAGE / "template.bundle"
 
 
@@ -41,6 +41,14 @@ class Template:
     env: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What to say of it when a project is made."""
+    carried: Path | None = None
+    """The repository that the built-in template is read from."""
+
+    @property
+    def repository(self) -> Path | None:
+        """Return the template's repository where that is a folder of this machine."""
+        here = Path(self.source)
+        return here if self.carried is None and (here / ".git").exists() else self.carried
 
 
 @contextmanager
@@ -60,10 +68,9 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
                 "this installation carries no template",
                 f"name one: --template {CANONICAL_URL}",
             )
-        repository, env = found
-        if ref is None and repository is not None:
-            ref = _head(repository)  # the code that runs and the template belong together
-        yield Template(CANONICAL_URL, ref, env)
+        if ref is None and found.checkout is not None:
+            ref = _head(found.checkout)  # the code that runs and the template belong together
+        yield Template(CANONICAL_URL, ref, found.env, carried=found.repository)
 
 
 @contextmanager
@@ -76,26 +83,38 @@ def open_source(source: str) -> Iterator[Template]:
         yield Template(source)
         return
     with _carried() as found:
-        yield Template(CANONICAL_URL, None, {} if found is None else found[1])
+        if found is None:
+            yield Template(CANONICAL_URL)
+        else:
+            yield Template(CANONICAL_URL, None, found.env, carried=found.repository)
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """The history of the built-in template that this installation has."""
+
+    checkout: Path | None
+    """What the tool runs from; None when it is installed."""
+    repository: Path
+    env: Mapping[str, str]
+    """Variables with which git reads CANONICAL_URL from the repository."""
 
 
 @contextmanager
-def _carried() -> Iterator[tuple[Path | None, Mapping[str, str]] | None]:
-    """Yield the checkout that the tool runs from (None: it is installed) and variables for git.
-
-    None when there is neither a checkout nor a history in the package.
-    """
+def _carried() -> Iterator[_Carried | None]:
+    """Yield the template's history; None when there is neither a checkout nor one in the package."""
     checkout: Path | None = _PACKAGE.parent.parent
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
         if _BUNDLE.is_file():
             checkout, repository = None, _unbundled(_BUNDLE, Path(cache))
         elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-            repository = _with_releases(_readable(checkout, Path(cache)), Path(cache))
+            repository = _with_releases(checkout, Path(cache))
         else:
             yield None
             return
         # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
-        yield checkout, _rewrite(repository) | {"COPIER_CACHE_DIR": cache}
+        env = {**_rewrite(repository), "COPIER_CACHE_DIR": cache}
+        yield _Carried(checkout, repository, env)
 
 
 def _local(source: str, ref: str | None) -> Template:
@@ -137,7 +156,7 @@ def _rewrite(repository: Path) -> dict[str, str]:
         f"url.{repository}.insteadOf": CANONICAL_URL,
         "protocol.file.allow": "always",
     }
-    env = {"GIT_CONFIG_COUNT": str(len(settings)), **_OURS}
+    env = {"GIT_CONFIG_COUNT": str(len(settings)), **_FROM_HERE}
     for number, (key, value) in enumerate(settings.items()):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return env
@@ -149,8 +168,8 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
     spare: a folder to use where there is no writable cache.
     """
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
-    folder = platformdirs.user_cache_path("pixi-scaffold") / "template-releases"
-    repository = folder / f"{digest}.git"
+    folder = platformdirs.user_cache_path("pixi-scaffold") / "template"
+    repository = folder / f"{digest}-releases.git"
     if (repository / "HEAD").is_file():
         return repository
     try:
@@ -167,15 +186,16 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
     return repository
 
 
-def _with_releases(repository: Path, spare: Path) -> Path:
-    """Return a repository that has a tag for each release: itself, or a copy in `spare`."""
+def _with_releases(checkout: Path, spare: Path) -> Path:
+    """Return a repository that has a tag for each release: the checkout, or a copy in `spare`."""
+    repository = _readable(checkout, spare)
     missing = untagged_releases(repository)
-    if not missing:
-        return repository
-    copy = spare / "releases.git"
-    git(None, "clone", "--quiet", "--bare", "--shared", repository, copy, env=_OURS)
-    tag_releases(copy, missing)
-    return copy
+    if missing and repository == checkout:
+        repository = spare / "releases.git"
+        git(None, "clone", "--quiet", "--bare", "--shared", checkout, repository, env=_FROM_HERE)
+    if missing:
+        tag_releases(repository, missing)
+    return repository
 
 
 def _readable(checkout: Path, spare: Path) -> Path:
@@ -197,7 +217,7 @@ def _readable(checkout: Path, spare: Path) -> Path:
 
 def _clone(bundle: Path, repository: Path) -> Path:
     argv = ("clone", "--quiet", "--mirror", bundle, repository)
-    done = try_git(None, *argv, env=_OURS, timeout=120)
+    done = try_git(None, *argv, env=_FROM_HERE, timeout=120)
     if done.code != 0:
         raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
     return repository

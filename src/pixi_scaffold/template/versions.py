@@ -47,9 +47,9 @@ def is_older(ref: str, current: str) -> bool:
     return to is not None and here is not None and to < here
 
 
-def tags_in(listed: str) -> list[str]:
-    """Return the tags in what `git ls-remote --tags --refs` prints."""
-    return re.findall(r"^[0-9a-f]+\trefs/tags/(.+)$", listed, re.M)
+def tags_in(listed: str) -> dict[str, str]:
+    """Return tag -> object from what `git ls-remote --tags --refs` prints."""
+    return {tag: name for name, tag in re.findall(r"(?m)^([0-9a-f]+)\trefs/tags/(.+)$", listed)}
 
 
 def no_versions(tags: Iterable[str]) -> list[str]:

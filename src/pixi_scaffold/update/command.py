@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,10 @@ from pixi_scaffold.update.plan import (
 )
 from pixi_scaffold.update.prepare import (
     LOCK,
-    JobErrors,
     check_jobs,
     check_project,
-    job_errors,
     lock_again,
+    old_errors,
     prepare,
 )
 from pixi_scaffold.update.push import push
@@ -149,7 +149,6 @@ def _apply(
         run.skip("lock", f"{MANIFEST} has a conflict")
     else:
         files |= prepare(repository, files, request.engine, run)
-    errors_before = {} if plan.conflicts else job_errors(plan.project.folder)
     with run.step("commit") as step:
         message = _message(plan, request.data)
         landing, stages = _committed(plan, repository, branch_was, files, message)
@@ -164,7 +163,7 @@ def _apply(
             step.passed(_landed(plan, repository, landing))
             facts["commit"] = landing.commit
     if not plan.conflicts:
-        _jobs(plan, errors_before, run)
+        _jobs(plan, repository, run)
         if request.push:
             with run.step("push", catch=True) as step:
                 push(repository, landing, step)
@@ -223,10 +222,11 @@ def _landed(plan: Plan, repository: Repository, landing: Landing) -> str:
     return detail
 
 
-def _jobs(plan: Plan, errors_before: JobErrors, run: Run) -> None:
+def _jobs(plan: Plan, repository: Repository, run: Run) -> None:
     try:
         with run.step("jobs", catch=True) as step:
-            check_jobs(plan.project.folder, errors_before, step)
+            before = partial(old_errors, repository, repository.head)
+            check_jobs(plan.project.folder, before, step)
     except KeyboardInterrupt as stop:
         raise Interrupted(
             f"interrupted when the update was done: it is on the branch {plan.branch}",

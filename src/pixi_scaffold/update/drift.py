@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import File, in_the_way, read_file, read_tree, try_git, write_file
-from pixi_scaffold.template import Project, Render, Renderer
+from pixi_scaffold.system import in_the_way, read_file, read_tree, try_git, write_file
+from pixi_scaffold.template import Project, Render
+from pixi_scaffold.update.fresh import Fresh, fingerprint
 from pixi_scaffold.update.policy import declared, is_declared
 from pixi_scaffold.update.repository import refuse_hidden
 
@@ -33,42 +33,18 @@ class Drift:
     state: str
 
 
-class Fresh:
-    """Fresh renders, each distinct version and set of answers made once."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str, str, str], Render] = {}
-
-    def of(self, project: Project, renderer: Renderer) -> Render:
-        """Return what the template makes for a project; raises ScaffoldError when it cannot."""
-        answers = json.dumps(dict(project.answers), sort_keys=True, default=str)
-        key = (project.source, project.commit, project.answers_file, answers)
-        if key not in self._made:
-            self._made[key] = renderer.render(
-                project.commit, project.answers, answers_file=project.answers_file
-            )
-        return self._made[key]
-
-
-def drift(project: Project, fresh: Render) -> tuple[Drift, ...]:
+def drift(project: Project, fresh: Fresh) -> tuple[Drift, ...]:
     """Return every file of the project that is not as in the render; the lock is derived."""
     there = read_tree(project.folder, fresh.files)
     mine = declared(read_tree(project.folder, ("pixi.toml", "pyproject.toml")))
     found = []
-    for path, file in fresh.files.items():
-        if not _as_git_has_it(there.get(path), file):
+    for path, made in fresh.files.items():
+        if fingerprint(there.get(path)) != made:
             owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
             owner = Owner.YOURS if is_declared(path, mine) else owner
             found.append(Drift(path, owner, "changed" if path in there else "missing"))
     own = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
     return (*found, *(Drift(path, Owner.YOURS, "added") for path in own))
-
-
-def _as_git_has_it(here: File | None, file: File) -> bool:
-    """Whether a file is as in the render; git may have written it with line ends as on Windows."""
-    if here is not None and here.has_crlf and not file.has_crlf:
-        here = replace(here, content=here.content.replace(b"\r\n", b"\n"))
-    return here == file
 
 
 def _files(folder: Path) -> list[str]:

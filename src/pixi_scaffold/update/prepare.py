@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -155,15 +155,23 @@ def job_errors(folder: Path) -> JobErrors:
 
     found = review(find_descriptions(folder), Silent()).findings
     errors = [f for f in found if f.severity is Severity.ERROR]
-    return {(f.rule, shown(f.file, folder), f.message): f for f in errors}
+    where = str(folder.resolve())
+    return {(f.rule, shown(f.file, folder), f.message.replace(where, ".")): f for f in errors}
 
 
-def check_jobs(folder: Path, before: JobErrors, step: Step) -> None:
+def old_errors(repository: Repository, commit: str) -> JobErrors:
+    """Return the errors that a commit has; what git does not hold is not there."""
+    with _beside(repository, read_blobs(repository.top, repository.listing(commit))) as root:
+        return job_errors(root)
+
+
+def check_jobs(folder: Path, before: Callable[[], JobErrors], step: Step) -> None:
     """Say what the update broke in the project's jobs; what was wrong before is not its doing."""
     from pixi_scaffold.check import finding_lines
 
     now = job_errors(folder)
-    new = [finding for key, finding in now.items() if key not in before]
+    known = before() if now else {}
+    new = [finding for key, finding in now.items() if key not in known]
     if new:
         count = f"{len(new)} new error{'s' if len(new) > 1 else ''} in submit files"
         step.failed(count, tuple(finding_lines(new, folder)), f"{program()} check")

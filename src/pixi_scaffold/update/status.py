@@ -25,7 +25,8 @@ from pixi_scaffold.template import (
     read_project,
     releases,
 )
-from pixi_scaffold.update.drift import Drift, Fresh, Owner, drift, heal
+from pixi_scaffold.update.drift import Drift, Owner, drift, heal
+from pixi_scaffold.update.fresh import fresh
 from pixi_scaffold.update.waiting import Waiting, waiting
 
 _MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
@@ -36,8 +37,6 @@ class _Cache:
     """What several projects have in common."""
 
     renderers: Renderers
-    fresh: Fresh = field(default_factory=Fresh)
-    unreachable: dict[str, ScaffoldError] = field(default_factory=dict)
     locks: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
@@ -72,8 +71,8 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
     began = time.perf_counter()
     project = read_project(folder)
     with Renderers() as renderers:
-        fresh = Fresh().of(project, renderers.of(project.source))
-        path = heal(project, fresh, name)
+        made = renderers.of(project.source).render_recorded(project)
+        path = heal(project, made, name)
     detail = (
         f"{path} is as in {project.commit} again"
         if path
@@ -94,9 +93,9 @@ def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
         project = read_project(folder)
         facts |= {"template": project.source, "version": project.commit}
         words["template"] = project.commit
-        renderer = _renderer(project, cache)
+        renderer = cache.renderers.of(project.source)
         words["template"] = _version(project, renderer, facts)
-        words["files"] = _drift(drift(project, cache.fresh.of(project, renderer)), facts)
+        words["files"] = _drift(drift(project, fresh(project, renderer)), facts)
     except ScaffoldError as error:
         facts["error"] = error.message
         facts["todo"].append(error.hint or "correct it")
@@ -125,19 +124,6 @@ def _waiting(
             words["template"] += f", not merged yet: {update.branch}"
             go = in_folder(folder, f"git merge {update.branch}")
             facts["todo"] = [f"git switch -   # then: git merge {update.branch}"] if here else [go]
-
-
-def _renderer(project: Project, cache: _Cache) -> Renderer:
-    """Return the project's template; one that cannot be reached is asked once."""
-    if project.source in cache.unreachable:
-        raise cache.unreachable[project.source]
-    try:
-        renderer = cache.renderers.of(project.source)
-        renderer.tags()
-    except ScaffoldError as error:
-        cache.unreachable[project.source] = error
-        raise
-    return renderer
 
 
 def _version(project: Project, renderer: Renderer, facts: dict[str, Any]) -> str:

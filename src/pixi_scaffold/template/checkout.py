@@ -1,0 +1,57 @@
+"""Put one version of a template that lies on this machine into a folder, with two runs of git.
+
+Copier would clone it first, which takes most of the time of a small update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pixi_scaffold.system import list_tree, read_blobs, try_git, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """One version of a template in a folder."""
+
+    folder: Path
+    commit: str
+    version: str
+    """As projects record it: a tag, or what `git describe` makes of the commit."""
+    modes: Mapping[PurePosixPath, int]
+
+
+def check_out(repository: Path, ref: str, folder: Path) -> Checkout | None:
+    """Write the files of `ref` into `folder`.
+
+    None where Copier has to do it: the version is not there, or it needs more of git than the
+    bytes that it holds (submodules, filters).
+    """
+    commit = _commit(repository, ref) or _commit(repository, f"refs/remotes/origin/{ref}")
+    if not commit:
+        return None
+    listing = list_tree(repository, commit)
+    if any(mode == "160000" for mode, _ in listing.values()):
+        return None
+    files = read_blobs(repository, listing)
+    if any(b"filter=" in f.content for p, f in files.items() if _is_attributes(p)):
+        return None
+    described = try_git(repository, "describe", "--tags", "--always", commit)
+    if described.code:
+        return None
+    for path, file in files.items():
+        write_file(folder, path, file)
+    modes = {PurePosixPath(path): int(mode, 8) for path, (mode, _) in listing.items()}
+    return Checkout(folder, commit, described.output.strip(), modes)
+
+
+def _commit(repository: Path, ref: str) -> str:
+    argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    done = try_git(repository, *argv)
+    return done.output.strip() if done.code == 0 else ""
+
+
+def _is_attributes(path: str) -> bool:
+    return path.rpartition("/")[2] == ".gitattributes"
