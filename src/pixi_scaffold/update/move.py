@@ -35,6 +35,7 @@ def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Repo
         renderer = renderers.of(source)
         renderer.tags()
         for folder in find_projects(folders):
+            where = ""
             with run.step(folder.resolve().name, catch=True) as step:
                 where = _move(source, folder, renderer)
                 step.passed(f"{where} to {source}" if where else f"already at {source}")
