@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pixi_scaffold.job import htcondor as condor
 from pixi_scaffold.job import job_ad, read_description
-from pixi_scaffold.job.ad import top_level_and
 from pixi_scaffold.job.classad import INVALID, UNDEFINED, ExpressionError, attributes
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
+from pixi_scaffold.job.requirements import top_level_and
 from tests.dry_run import PAGE, page, version
 from tests.golden import make, name_of, template_repository, variants
 from tests.support.paths import SHARED

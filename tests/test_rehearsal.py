@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
-from pixi_scaffold.job import read_description
+from pixi_scaffold.job import Submission, read_description
 from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.command import _when
@@ -33,7 +34,8 @@ def plan(folder: Path, lines: str, proc: int = 0) -> Plan:
     (folder / "run.sh").write_text("#!/bin/sh\n")
     path = folder / "job.sub"
     path.write_text(f"executable = run.sh\n{lines}\n" + ("" if "queue" in lines else "queue\n"))
-    return read_plan(read_description(path, folder).jobs[0], proc)
+    submission = Submission(os.environ)
+    return read_plan(read_description(path, folder, submission).jobs[0], proc)
 
 
 def test_a_plan_of_one_job_of_a_sweep(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_a_plan_takes_from_the_environment_what_it_names(
         ("kill_sig = HUP", CheckFailed, "no signal"),
         ("remove_kill_sig = HUP", CheckFailed, "job.sub:2"),
         ("executable = gone", CheckFailed, "not there"),
-        ('environment = "A=\'b"', CheckFailed, "refuses environment"),
+        ('environment = "A=\'b"', CheckFailed, "a single quote has no partner"),
         ("arguments = $RANDOM_INTEGER(1,9)", ScaffoldError, "only the pool can tell"),
         ("output = $$(Machine).out", ScaffoldError, "job.sub:2"),
     ],

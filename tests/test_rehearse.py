@@ -172,6 +172,8 @@ def test_what_condor_submit_would_refuse(job: Job) -> None:
     path.unlink()
     assert "cannot read" in job.rehearse(code=2).err
     job.write("true", "universe = grid")
+    assert "needs grid_resource" in job.rehearse(code=3).err
+    job.write("true", "universe = local")
     assert "cannot be rehearsed here" in job.rehearse(code=1).err
 
 
@@ -840,18 +842,18 @@ def test_urls_are_skipped_by_name_or_have_a_stand_in(job: Job) -> None:
     job.write(
         "ls; echo 1 > f",
         "transfer_input_files = osdf:///a/b.tar\ntransfer_output_files = f\n"
-        "output_destination = s3://bucket/",
+        "output_destination = stash://bucket/",
     )
     error = job.rehearse(code=1).err
     assert "osdf:///a/b.tar is not fetched here" in error
     assert "--input osdf:///a/b.tar=FILE" in error
     (job.folder / "mine.tar").write_text("stand-in")
     found = job.found("--input", "osdf:///a/b.tar=mine.tar")
-    assert any("s3://bucket/ is not sent" in note for note in found["notes"])
+    assert any("stash://bucket/ is not sent" in note for note in found["notes"])
     assert job.text("destination/f") == "1\n"
     assert "b.tar" in job.text().split()
     assert job.rehearse("--input", "osdf:///a/b.tar", code=2).err
-    job.write("echo 1 > f", 'transfer_output_files = f\ntransfer_output_remaps = "f=s3://b/f"')
+    job.write("echo 1 > f", 'transfer_output_files = f\ntransfer_output_remaps = "f=stash://b/f"')
     assert any(note.startswith("f goes to a URL") for note in job.found()["notes"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixi_scaffold.check.locked import own_folder
-from pixi_scaffold.job import Description, Job, Submission, read_description
+from pixi_scaffold.job import Description, Job, Submission, meaning, read_description
 from pixi_scaffold.system import exists, is_file, is_folder, real
 
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
@@ -100,8 +100,9 @@ def _above(own: Path) -> list[Path]:
 
 def _names(job: Job) -> tuple[str, tuple[str, ...]]:
     """Return the executable's name where it is relative, and the relative names of the inputs."""
-    name = job.text("executable") or ""
-    inputs = tuple(n for n in job.list("transfer_input_files") if "$" not in n and "://" not in n)
+    meant = meaning(job)
+    name = meant.executable.value
+    inputs = tuple(n for n in meant.inputs.value if "$" not in n and "://" not in n)
     return "" if name.startswith("/") else name, tuple(n for n in inputs if not n.startswith("/"))
 
 
@@ -109,7 +110,7 @@ def _seen(description: Description) -> tuple[bool, int]:
     """Return whether the executable is where the description was read, and how many inputs are."""
     job = description.jobs[0]
     name, inputs = _names(job)
-    start = description.folder / (job.text("initialdir") or "")
+    start = meaning(job).folder.value
     here = sum(exists(start / item) for item in inputs) + (
         job.command("initialdir") is not None and is_folder(start)
     )

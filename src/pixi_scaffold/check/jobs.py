@@ -13,7 +13,7 @@ from pixi_scaffold.check.review import ROWS, Review, review
 from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.check.tell import at_most, counted, document, finding_lines, shown
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.job import Submission, job_ad
+from pixi_scaffold.job import Job, JobAd, Submission, job_ad, meaning, refusals
 from pixi_scaffold.job import htcondor as condor
 from pixi_scaffold.rules import Finding, Severity, read_site
 from pixi_scaffold.system import program
@@ -135,7 +135,7 @@ def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
             where = f"{name}:{job.queue.line}" if len(description.jobs) > 1 else name
             variants, _ = job.variants(ROWS)  # the review says what is left out
             try:
-                answers = [condor.match(job_ad(variant), ads) for variant in variants]
+                answers = [condor.match(_ad(variant), ads) for variant in variants]
             except ScaffoldError as error:
                 lines.append(f"{where}: {error.message}")
                 least = 0
@@ -153,6 +153,15 @@ def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
         detail += f", at least, {len(matches)} jobs"
     hint = "" if least else "loosen the clauses that refuse, or ask the pool's administrators"
     return Done(detail, tuple(matches), lines=tuple(lines), failed=least == 0, hint=hint)
+
+
+def _ad(job: Job) -> JobAd:
+    """Return a job's ad; raises ScaffoldError where condor_submit would make none."""
+    meant = meaning(job)
+    refusal = next((found for found in refusals(meant) if not found.versions), None)
+    if refusal is not None:
+        raise ScaffoldError(f"condor_submit refuses it: {refusal.message}", refusal.fix)
+    return job_ad(meant)
 
 
 def _done(

@@ -62,7 +62,7 @@ class Review:
 
 def _is_part(description: Description) -> bool:
     """Whether a file that nobody named neither runs nor queues anything."""
-    return not description.queues and description.jobs[0].text("executable") is None
+    return not description.queues and description.jobs[0].command("executable") is None
 
 
 def review(
@@ -192,10 +192,10 @@ def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
     """Yield the files of the project that the jobs need, also those that are not there."""
     for subject in subjects:
         names = [(subject.start, name) for name in (*subject.inputs, *subject.images)]
-        names.append((subject.job.folder, subject.job.text("executable") or ""))
-        places = (subject.job.text(name) or "" for name in ("log", "output", "error"))
+        names.append((subject.job.folder, subject.meaning.executable.value))
+        places = (subject.meaning.of(name).text for name in ("log", "output", "error"))
         names += [(subject.start, os.path.dirname(name)) for name in places]  # noqa: PTH120
-        names.append((subject.job.folder, subject.job.text("initialdir") or ""))
+        names.append((subject.job.folder, subject.meaning.of("initialdir").text))
         for start, name in names:
             if name and not is_url(name) and "$" not in name and not Path(name).is_absolute():
                 yield Path(os.path.normpath(start / name))

@@ -3,7 +3,7 @@
 Nothing is run; the bindings of HTCondor are used where they are installed (htcondor.py).
 """
 
-from pixi_scaffold.job.ad import job_ad
+from pixi_scaffold.job.ad import JobAd, job_ad
 from pixi_scaffold.job.ad_names import gpu_names, job_names, slot_names
 from pixi_scaffold.job.classad import ExpressionError, Reference, attributes
 from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
@@ -19,6 +19,7 @@ from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.values import expression_advice, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
+    join_words,
     parse_runtime,
     parse_size,
     split_arguments,
@@ -34,6 +35,7 @@ __all__ = [
     "Field",
     "Image",
     "Job",
+    "JobAd",
     "Meaning",
     "NotKnownError",
     "Problem",
@@ -52,6 +54,7 @@ __all__ = [
     "items_elsewhere",
     "job_ad",
     "job_names",
+    "join_words",
     "meaning",
     "parse_runtime",
     "parse_size",

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import meaning
 from pixi_scaffold.rehearsal.holds import (
     CHECKPOINT,
     EXECUTE_DURATION,
@@ -110,7 +109,7 @@ class _Rehearsal:
     started: int = 0  # when the last run began, in seconds
 
     def __post_init__(self) -> None:
-        self.policy = read_policy(meaning(self.plan.job, self.plan.proc))
+        self.policy = read_policy(self.plan.meaning)
         self.notes.update(dict.fromkeys((*self.setting.notes, *self.policy.notes)))
 
     @property

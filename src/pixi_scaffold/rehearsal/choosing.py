@@ -10,21 +10,18 @@ from pixi_scaffold.errors import CheckFailed, Skipped, UsageError
 from pixi_scaffold.job import (
     Description,
     Job,
-    Meaning,
     Problem,
     Submission,
     items_elsewhere,
     meaning,
     read_description,
-    refusals,
 )
 from pixi_scaffold.rehearsal.numbers import numbered
+from pixi_scaffold.rehearsal.plan import refuse
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import is_file, program
+from pixi_scaffold.system import program
 
 DESCRIPTION = Path("htcondor") / "train.sub"
-_AS = "before"
-"""What the releases that refuse a value begin with when newer ones, as rehearsed, take it."""
 
 
 def read_here(path: Path, folder: Path, submission: Submission) -> Description:
@@ -78,27 +75,8 @@ def choose(description: Description, proc: int | None, *, every: bool) -> dict[i
         raise UsageError(f"there is no job {number}", f"it queues jobs 0 to {len(jobs) - 1}")
     chosen = jobs if every else {number: jobs[number]}
     for one, job in chosen.items():
-        _refuse(meaning(job, one))
+        refuse(meaning(job, one))
     return chosen
-
-
-def _refuse(job: Meaning) -> None:
-    """Raise CheckFailed for the first thing that condor_submit refuses in a job."""
-    check = f"to see all that is wrong: {_check(job.job.path)}"
-    for refusal in refusals(job):
-        if refusal.kind == "missing" or refusal.versions.startswith(_AS):
-            continue  # what is not there is told with its own hint
-        command = refusal.command
-        at = f"{command.spelled} at {command.file}:{command.line}" if command else job.job.path
-        fix = refusal.fix or "correct that line"
-        raise CheckFailed(f"condor_submit refuses {at}: {refusal.message}", f"{fix}; {check}")
-    proxy = job.of("x509userproxy")
-    if proxy.said and not is_file(job.folder.value / proxy.text):
-        at = f"{job.job.path}:{proxy.command.line if proxy.command else 0}"
-        raise CheckFailed(
-            f"condor_submit refuses x509userproxy at {at}: {proxy.text} is not there",
-            "make the proxy, or correct the line",
-        )
 
 
 def _check(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shlex
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
-from pixi_scaffold.job import Description, Job, Submission, meaning
+from pixi_scaffold.job import Description, Job, Submission
 from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.attempts import rehearse_job
 from pixi_scaffold.rehearsal.choosing import DESCRIPTION, choose, read_here, workspace_root
@@ -100,7 +101,7 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         )
     chosen = choose(description, request.proc, every=request.every)
     progress.start("rehearse")
-    wants_gpu = any(job.text("request_gpus") for job in chosen.values())
+    wants_gpu = any(job.command("request_gpus") for job in chosen.values())
     shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
 
     def one(number: int) -> Rehearsed:
@@ -170,7 +171,7 @@ def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) ->
         plan, root, environment=request.environment, network=request.network, gpu=real
     )
     image = missing_image(plan)
-    runs_in = meaning(plan.job, number).image.value
+    runs_in = plan.meaning.image.value
     if runs_in is not None and delivery.kind == "none" and (not image or request.image_later):
         raise Skipped(
             f"job {number} runs in the image {runs_in.source}, which is not run here",
@@ -221,8 +222,6 @@ def _when(wanted: str, whole: Outcome | None) -> float:
     if wanted == "random":
         if whole is None:
             return 0.0
-        import random
-
         return random.uniform(0.1, 0.9) * whole.usage.seconds  # noqa: S311  no secret
     try:
         seconds = float(wanted)

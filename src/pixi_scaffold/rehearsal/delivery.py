@@ -91,7 +91,7 @@ def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
 
 def missing_image(plan: Plan) -> str:
     """Return the image file that the job names and that is not built yet; empty when it is."""
-    image = plan.job.text("container_image", plan.proc) or ""
+    image = plan.meaning.of("container_image").text
     return "" if not image or is_url(image) or (plan.iwd / image).exists() else image
 
 

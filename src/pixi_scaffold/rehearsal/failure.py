@@ -43,7 +43,7 @@ def failure(done: Rehearsed) -> tuple[str, str]:
     outcome = done.outcome
     ended = outcome.attempts[-1].ended if outcome.attempts else ""
     if outcome.state == "removed":
-        remove = done.plan.job.text("periodic_remove", done.plan.proc)
+        remove = done.plan.meaning.of("periodic_remove").text
         return (
             f"HTCondor would remove the job: periodic_remove = {remove}",
             "correct that expression",
@@ -55,7 +55,7 @@ def failure(done: Rehearsed) -> tuple[str, str]:
             "disk": (full, "put the sandbox on a larger disk: --scratch FOLDER"),
             "exited": (
                 f"HTCondor starts it again and again ({ending(outcome.code, outcome.signal)}): "
-                f"on_exit_remove = {done.plan.job.text('on_exit_remove', done.plan.proc)}",
+                f"on_exit_remove = {done.plan.meaning.of('on_exit_remove').text}",
                 "let that expression become true, such as after some NumJobStarts",
             ),
         }
@@ -89,8 +89,9 @@ def _remedy(done: Rehearsed) -> str:
 
 def _retries(done: Rehearsed) -> str:
     """Return how often HTCondor started a job that failed, in words."""
-    job, starts = done.plan.job, {a.sandbox for a in done.outcome.attempts if a.ended == "exited"}
-    until, retries = job.text("retry_until") or "", job.text("max_retries")
+    meant = done.plan.meaning
+    starts = {a.sandbox for a in done.outcome.attempts if a.ended == "exited"}
+    until, retries = meant.of("retry_until").text, meant.of("max_retries").text
     if len(starts) > 1:
         return (
             f"; HTCondor started it {len(starts)} times (max_retries = {retries or '2 by default'})"

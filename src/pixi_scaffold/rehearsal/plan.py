@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import (
-    Job,
-    QuotingError,
-    as_integer,
-    parse_size,
-    split_arguments,
-    split_environment,
-)
+from pixi_scaffold.job import Command, Field, Job, Meaning, meaning, refusals
 from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import program
+from pixi_scaffold.system import is_file, program
 
 KIB, MIB = 1 << 10, 1 << 20
-DEFAULT_MEMORY = 128 * MIB
-"""What a slot gets when request_memory is not set (JOB_DEFAULT_REQUESTMEMORY)."""
-UNIVERSES = ("vanilla", "container", "docker", "5")
-_ENV = re.compile(r"\$ENV\(\s*([A-Za-z_][A-Za-z_0-9]*)\s*(?::([^()]*))?\)")
+UNIVERSES = ("vanilla", "container", "docker")
 _SCRATCH = "$$(CondorScratchDir)"
 _SHELL = Path("/bin/sh")
 
@@ -41,17 +30,15 @@ class Plan:
     is new or changed. said_success: success_exit_code, where it is set. checkpoint_files: None
     means the outputs. vacate: seconds that it asks for when it is evicted. execute_duration,
     job_duration: seconds that one run may take, and all that is done in one sandbox. memory and
-    disk: bytes; None for an expression that only a pool evaluates. ad: attributes for the job ad,
-    as expressions. notes: what is taken here for something that only a pool knows.
+    disk: bytes; None for an expression that only a pool evaluates. notes: what is taken here for
+    something that only a pool knows.
     """
 
-    job: Job
-    proc: int
+    meaning: Meaning
     iwd: Path
     executable: Path
     transfer_executable: bool
     arguments: tuple[str, ...]
-    old_arguments: bool
     environment: Mapping[str, str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...] | None
@@ -75,8 +62,17 @@ class Plan:
     memory: int | None
     disk: int | None
     universe: str
-    ad: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def job(self) -> Job:
+        """The job of the description."""
+        return self.meaning.job
+
+    @property
+    def proc(self) -> int:
+        """Its number."""
+        return self.meaning.proc
 
     @property
     def name(self) -> str:
@@ -97,207 +93,140 @@ class Plan:
 def read_plan(job: Job, proc: int) -> Plan:
     """Return the plan of job number `proc`.
 
-    $ENV(X) is read from this process's environment, as condor_submit would. Raises CheckFailed for
-    what condor_submit refuses, Skipped for a job that is not run here, and ScaffoldError for a
-    value that cannot be known here.
+    Raises CheckFailed for what condor_submit refuses, Skipped for a job that is not run here, and
+    ScaffoldError for a value that cannot be known here.
     """
-    reader = _Reader(_with_env(job), proc)
-    universe = (reader.text("universe") or "vanilla").lower()
-    if universe not in UNIVERSES:
-        raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
-    transfer = (reader.text("should_transfer_files") or "").upper()
-    if transfer == "NO":
-        what = "with should_transfer_files = NO the job runs on a file system that machines share"
-        raise Skipped(f"{what}: nothing is copied that could be forgotten")
-    iwd = job.folder / (reader.text("initialdir") or "")
-    if not iwd.is_dir():
-        raise reader.refused("initialdir", f"{iwd} is no folder", "make it, or correct the line")
-    notes = []
-    if transfer == "IF_NEEDED":
-        what = "should_transfer_files = IF_NEEDED: on a machine that shares your file system"
-        notes.append(f"{what} the job runs in your own folder; here its files are transferred")
-    cpus = reader.number("request_cpus")
-    if cpus is None and reader.text("request_cpus") is not None:
-        notes.append("request_cpus is an expression that only the pool evaluates: 1 is taken")
-    for name in ("remove_kill_sig", "hold_kill_sig"):
-        reader.signal(name)
-    shell = reader.shell()
-    when = (reader.text("when_to_transfer_output") or "ON_EXIT").upper()
-    code = reader.number("checkpoint_exit_code")
-    disk, memory = reader.text("request_disk"), reader.text("request_memory")
+    meant = meaning(job, proc)
+    refuse(meant)
+    _run_here(meant)
+    for field in meant.fields.values():
+        _known(field)
+    code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
+    inputs = (*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value)
+    shell = meant.shell.said
     return Plan(
-        job=reader.job,
-        proc=proc,
-        iwd=iwd,
-        executable=reader.executable(job.folder) if shell is None else _SHELL,
-        transfer_executable=shell is None and reader.transfers_executable,
-        arguments=reader.arguments() if shell is None else ("-c", shell),
-        old_arguments=shell is None and not (reader.text("arguments") or '"').startswith('"'),
-        environment=reader.environment(),
-        inputs=reader.inputs(),
-        outputs=reader.names("transfer_output_files"),
-        remaps=reader.remaps(),
-        destination=reader.text("output_destination") or "",
-        preserve_paths=reader.job.flag("preserve_relative_paths", False),
-        stdin=_file(reader.text("input")),
-        stdout=_file(reader.text("output")),
-        stderr=_file(reader.text("error")),
-        append=code is not None or not reader.job.flag("erase_output_and_error_on_restart", True),
-        when=when,
-        said_success=reader.number("success_exit_code"),
+        meaning=meant,
+        iwd=meant.folder.value,
+        executable=_SHELL if shell else _executable(meant),
+        transfer_executable=not shell and meant.transfers_executable.value,
+        arguments=("-c", meant.shell.value) if shell else meant.arguments.value,
+        environment=meant.imported() | dict(meant.environment.value),
+        inputs=inputs,
+        outputs=meant.outputs.value,
+        remaps=meant.remaps.value,
+        destination=meant.of("output_destination").text,
+        preserve_paths=meant.of("preserve_relative_paths").value is True,
+        stdin=_file(meant, "input"),
+        stdout=_file(meant, "output"),
+        stderr=_file(meant, "error"),
+        append=code is not None or meant.of("erase_output_and_error_on_restart").value is False,
+        when=meant.when.upper(),
+        said_success=meant.number("success_exit_code"),
         checkpoint_code=code,
-        checkpoint_files=reader.names("transfer_checkpoint_files"),
-        kill_signal=reader.signal("kill_sig"),
-        vacate=reader.number("job_max_vacate_time"),
-        execute_duration=reader.number("allowed_execute_duration"),
-        job_duration=reader.number("allowed_job_duration"),
-        cpus=cpus or 1,
-        gpus=reader.number("request_gpus") or 0,
-        memory=DEFAULT_MEMORY if memory is None else _size(memory, MIB),
-        disk=None if disk is None else _size(disk, KIB),
-        universe=universe,
-        ad=reader.attributes(),
-        notes=tuple(notes),
+        checkpoint_files=meant.checkpoint.files.value,
+        kill_signal=int(getattr(signal, meant.eviction.signal.value)),
+        vacate=vacate,
+        execute_duration=meant.number("allowed_execute_duration"),
+        job_duration=meant.number("allowed_job_duration"),
+        cpus=_amount(meant.requests.cpus) or 1,
+        gpus=_amount(meant.requests.gpus) or 0,
+        memory=_amount(meant.requests.memory),
+        disk=_amount(meant.requests.disk),
+        universe=meant.universe.value,
+        notes=tuple(_notes(meant)),
     )
 
 
-def _size(text: str, unit: int) -> int | None:
-    """Return a size or plain arithmetic (`100 * 2`) in bytes."""
-    found = parse_size(text, unit)
-    if found is None and (value := as_integer(text)) is not None:
-        return int(value) * unit
-    return found
+def refuse(meant: Meaning) -> None:
+    """Raise CheckFailed for the first thing that condor_submit of 25.14 refuses in a job."""
+    for refusal in refusals(meant):
+        if not refusal.versions.startswith("before"):
+            where = _place(refusal.command, meant.job)
+            hint = f"{refusal.fix}; to see all that is wrong: {_check(meant.job)}"
+            raise CheckFailed(f"condor_submit refuses {where}: {refusal.message}", hint)
+    if not meant.folder.value.is_dir():
+        where = _place(meant.of("initialdir").command, meant.job)
+        what = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
+        raise CheckFailed(what, "make it, or correct the line")
+    proxy = meant.of("x509userproxy")
+    if proxy.said and not is_file(meant.folder.value / proxy.text):
+        where = _place(proxy.command, meant.job)
+        what = f"condor_submit refuses {where}: {proxy.text} is not there"
+        raise CheckFailed(what, "make the proxy, or correct the line")
 
 
-def _file(name: str | None) -> str:
-    return "" if name in (None, "/dev/null") else str(name)
+def _place(command: Command | None, job: Job) -> str:
+    return f"{command.spelled} at {command.file}:{command.line}" if command else str(job.path)
 
 
-def _with_env(job: Job) -> Job:
-    """Return the job with $ENV(X) replaced from this process's environment."""
+def _run_here(meant: Meaning) -> None:
+    """Raise Skipped for a job that is not run on this machine."""
+    universe = meant.universe.value
+    if universe not in UNIVERSES:
+        raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
+    if meant.transfers.value == "no":
+        what = "with should_transfer_files = NO the job runs on a file system that machines share"
+        raise Skipped(f"{what}: nothing is copied that could be forgotten")
 
-    def known(value: str) -> str:
-        return _ENV.sub(lambda m: os.environ.get(m[1], m[2] or ""), value)
 
-    commands = {k: replace(c, value=known(c.value)) for k, c in job.commands.items()}
-    return replace(job, commands=commands, macros={k: known(v) for k, v in job.macros.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Values of one job."""
-
-    job: Job
-    proc: int
-
-    def text(self, name: str) -> str | None:
-        command = self.job.command(name)
-        if command is None:
-            return None
-        expanded = self.job.expand(command.value, self.proc)
-        unknown = [u for u in expanded.unknown if u.lower() != _SCRATCH.lower()]
-        if unknown:
-            raise ScaffoldError(
-                f"{command.file}:{command.line}: {command.spelled} needs {unknown[0]}, which only "
-                "the pool can tell",
-                "write a plain value there, or rehearse another description",
-            )
-        return expanded.text.strip()
-
-    def number(self, name: str) -> int | None:
-        """Return a whole number, also `1 + 1`; another expression counts as not set."""
-        found = as_integer(self.text(name) or "")
-        return None if found is None or abs(found) >= 1e9 else int(found)
-
-    def refused(self, name: str, why: str, hint: str) -> CheckFailed:
-        """Return the error for a command that condor_submit refuses, with its line."""
-        command = self.job.command(name)
-        where = f"{command.file}:{command.line}" if command else str(self.job.path)
-        return CheckFailed(f"condor_submit refuses {name} at {where}: {why}", hint)
-
-    def names(self, name: str) -> tuple[str, ...] | None:
-        text = self.text(name)
-        if text is None:
-            return None
-        return tuple(part.strip() for part in text.strip('"').split(",") if part.strip())
-
-    def inputs(self) -> tuple[str, ...]:
-        return (
-            *(self.names("public_input_files") or ()),
-            *(self.names("transfer_input_files") or ()),
-            *(
-                self.names("transfer_common_input") or ()
-            ),  # once a machine; the job sees no difference
+def _known(field: Field[Any]) -> None:
+    """Raise ScaffoldError for a value that only a pool knows."""
+    unknown = [what for what in field.unknown if what.lower() != _SCRATCH.lower()]
+    command = field.command
+    if unknown and command is not None and not command.name.startswith("my."):
+        raise ScaffoldError(
+            f"{command.file}:{command.line}: {command.spelled} needs {unknown[0]}, which only "
+            "the pool can tell",
+            "write a plain value there, or rehearse another description",
         )
 
-    @property
-    def transfers_executable(self) -> bool:
-        return self.job.flag("transfer_executable", True)
 
-    def shell(self) -> str | None:
-        """Return the command line that `shell` has in place of an executable."""
-        return None if self.text("executable") is not None else self.text("shell")
+def _notes(meant: Meaning) -> Iterator[str]:
+    """Yield what is taken here for something that only a pool knows, or that chance decides."""
+    for refusal in refusals(meant):
+        yield f"{refusal.message} (HTCondor {refusal.versions} refuses it)"
+    said = meant.of("should_transfer_files")
+    if said.said and meant.transfers.value == "if_needed":
+        what = f"should_transfer_files = {said.text}: on a machine that shares your file system"
+        yield f"{what} the job runs in your own folder; here its files are transferred"
+    if isinstance(meant.requests.cpus.value, str):
+        yield "request_cpus is an expression that only the pool evaluates: 1 is taken"
+    for field in meant.fields.values():
+        if field.command is not None and "$RANDOM_" in field.command.value.upper():
+            yield f"{field.command.spelled} is {field.text} here: condor_submit draws at random"
 
-    def executable(self, folder: Path) -> Path:
-        """Return the executable; raises CheckFailed for one that condor_submit refuses."""
-        name = self.text("executable")
-        if name is None:
-            raise self.refused("executable", "there is none", "add: executable = FILE")
-        path = folder / name  # initialdir does not count here
-        if not self.transfers_executable:
-            return Path(name)
-        if not path.exists():
-            hint = _run_from(self.job, name) or "correct the line, or make the file"
-            raise self.refused("executable", f"the executable {name} is not there", hint)
-        if path.is_file() and path.stat().st_size == 0:
-            raise self.refused("executable", f"the executable {name} is empty", "write it")
-        return path
 
-    def arguments(self) -> tuple[str, ...]:
-        name = "arguments" if self.text("arguments") else "arguments2"
-        try:
-            return split_arguments(self.text(name) or "")
-        except QuotingError as error:
-            raise self.refused("arguments", str(error), _check(self.job)) from error
+def _amount(field: Field[int | str | None]) -> int | None:
+    """Return a request; None for an expression that only a pool evaluates."""
+    value = field.value
+    return value if isinstance(value, int) and abs(value) < 1 << 60 else None
 
-    def environment(self) -> dict[str, str]:
-        wanted = (self.text("getenv") or "false").strip('"')
-        name = "environment" if self.text("environment") else "environment2"
-        try:
-            own = split_environment(self.text(name) or "")
-        except QuotingError as error:
-            raise self.refused("environment", str(error), _check(self.job)) from error
-        return _imported(wanted) | own
 
-    def remaps(self) -> dict[str, str]:
-        text = (self.text("transfer_output_remaps") or "").strip().strip('"')
-        pairs = (part.partition("=") for part in text.split(";") if part.strip())
-        return {name.strip(): target.strip() for name, _, target in pairs}
+def _file(meant: Meaning, name: str) -> str:
+    text = meant.of(name).text
+    return "" if text == "/dev/null" else text
 
-    def signal(self, name: str) -> int:
-        text = (self.text(name) or "SIGTERM").upper()
-        if text.isdecimal():
-            return int(text)
-        found = getattr(signal, text, None) if text.startswith("SIG") else None
-        if not isinstance(found, signal.Signals):
-            hint = "write a number, or a name such as SIGTERM"
-            raise self.refused(name, f"{text} is no signal", hint)
-        return int(found)
 
-    def attributes(self) -> dict[str, str]:
-        """Return the +Attr and MY.Attr of the description."""
-        own = (c for n, c in self.job.commands.items() if n.startswith("my.") and c.value.strip())
-        return {
-            c.name.removeprefix("my.")
-            if "." in c.spelled
-            else c.spelled.lstrip("+"): self.job.expand(c.value, self.proc).text
-            for c in own
-        }
+def _executable(meant: Meaning) -> Path:
+    """Return the executable; raises CheckFailed for one that condor_submit refuses."""
+    name, job = meant.executable.value, meant.job
+    if not meant.transfers_executable.value:
+        return Path(name)
+    path = job.folder / name  # initialdir does not count here
+    where = f"condor_submit refuses {_place(meant.executable.command, job)}"
+    if not name:
+        raise Skipped("the program of the image is run, which is not done here")
+    if not path.exists():
+        hint = _run_from(job, name) or "correct the line, or make the file"
+        raise CheckFailed(f"{where}: the executable {name} is not there", hint)
+    if path.is_file() and path.stat().st_size == 0:
+        raise CheckFailed(f"{where}: the executable {name} is empty", "write it")
+    return path
 
 
 def _check(job: Job) -> str:
     path = shlex.quote(os.path.relpath(job.path))
-    return f"correct that line; to see all that is wrong: {program()} check {path}"
+    return f"{program()} check {path}"
 
 
 def _run_from(job: Job, name: str) -> str:
@@ -308,19 +237,3 @@ def _run_from(job: Job, name: str) -> str:
             where = in_folder(folder, f"{program()} rehearse {path}")
             return f"run it from where you condor_submit it: {where}"
     return ""
-
-
-def _imported(wanted: str) -> dict[str, str]:
-    """Return what `getenv` takes over from here: true, or patterns, a `!` before one excludes."""
-    if wanted.lower() in ("false", "no", "f", ""):
-        return {}
-    if wanted.lower() in ("true", "yes", "t"):
-        return dict(os.environ)
-    patterns = [part for part in re.split(r"[,\s]+", wanted) if part]
-    names: set[str] = set()
-    if all(p.startswith("!") for p in patterns):
-        names = set(os.environ)
-    for pattern in patterns:
-        found = {n for n in os.environ if fnmatchcase(n, pattern.lstrip("!"))}
-        names = names - found if pattern.startswith("!") else names | found
-    return {name: os.environ[name] for name in sorted(names)}

@@ -122,7 +122,7 @@ class Sandbox:
 
     def _log_of_events(self, names: list[str]) -> None:
         """Make the log that condor_submit makes before anything is sent, in a folder that is."""
-        log = self.plan.job.text("log", self.plan.proc)
+        log = self.plan.meaning.of("log").text
         for name in names if log else []:
             path = self.plan.iwd / str(log)
             if name.endswith("/") and path.parent.resolve() == (self.plan.iwd / name).resolve():

@@ -11,10 +11,11 @@ import os
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixi_scaffold.job import job_ad, join_words
 from pixi_scaffold.rehearsal.plan import KIB, MIB, Plan
 from pixi_scaffold.rehearsal.sandbox import STDERR, STDOUT
 
@@ -95,7 +96,7 @@ def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
         "Cmd": str(plan.executable),
         "CondorVersion": "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $",
         "CurrentHosts": 1,
-        "Environment": _words([f"{k}={_late(v)}" for k, v in sorted(plan.environment.items())]),
+        "Environment": join_words([f"{k}={_late(v)}" for k, v in sorted(plan.environment.items())]),
         "Err": STDERR if plan.stderr else "/dev/null",
         "In": Path(plan.stdin).name if plan.stdin else "/dev/null",
         "Iwd": str(scratch),
@@ -121,12 +122,11 @@ def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
         "User": "nobody@rehearsal",
         "WhenToTransferOutput": plan.when,
     }
-    if plan.old_arguments:
+    submitted = job_ad(plan.meaning).attributes
+    if "Args" in submitted:
         ad["Args"] = " ".join(plan.arguments)
     else:
-        ad["Arguments"] = _words(plan.arguments)
-    if plan.outputs is not None:
-        ad["TransferOutput"] = ",".join(plan.outputs)
+        ad["Arguments"] = join_words(plan.arguments)
     for name, size, unit in (("RequestMemory", plan.memory, MIB), ("RequestDisk", plan.disk, KIB)):
         if size is not None:
             ad[name] = size // unit
@@ -134,7 +134,8 @@ def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
         ad["RequestGPUs"] = plan.gpus
     if plan.checkpoint_code is not None:
         ad |= {"CheckpointExitCode": plan.checkpoint_code, "WantFTOnCheckpoint": True}
-    return ad | {name: _Raw(value) for name, value in plan.ad.items()}
+    own = {name: _Raw(field.ad or "undefined") for name, field in plan.meaning.attributes.items()}
+    return {name: _Raw(value) for name, value in submitted.items()} | ad | own
 
 
 def _machine_ad(plan: Plan, slot: Slot) -> dict[str, Expression]:
@@ -190,9 +191,3 @@ def _expression(value: Expression) -> str:
         escaped = value.replace('"', '\\"').replace("\n", " ")  # a backslash is one, in this form
         return f'"{escaped}"'
     return str(value)
-
-
-def _words(words: Sequence[str]) -> str:
-    """Return words in the raw new syntax, quoted character by character as HTCondor writes it."""
-    quoted = (re.sub(r"([\s']+)", lambda m: "'" + m[1].replace("'", "''") + "'", w) for w in words)
-    return " ".join(word or "''" for word in quoted)
