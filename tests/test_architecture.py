@@ -48,7 +48,6 @@ LINES = 350
 """What one module may have."""
 
 LONG = {
-    "job/reader.py": 362,
     "update/command.py": 369,
 }
 """Modules that are longer today."""

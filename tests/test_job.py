@@ -142,7 +142,7 @@ def test_macros_are_expanded_as_htcondor_does(text: str) -> None:
             {"name": "one", "n": "1"},
         ),
         ("queue f matching files *.txt", 1, {"f": "items.txt"}, {"f": "items.txt"}),
-        ("queue d matching dirs *", 1, {"d": "sub"}, {"d": "sub"}),
+        ("queue d matching dirs *", 1, {"d": "sub/"}, {"d": "sub/"}),
         ("n = 4\nqueue $(n)", 4, {}, {}),
         ("QUEUE 2", 2, {}, {}),
         ("queue x in (\na\nb\n)", 2, {"x": "a"}, {"x": "b"}),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
+from pixi_scaffold.job.conditions import truth
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.job.macros import Expanded, with_itself
@@ -23,11 +24,8 @@ from pixi_scaffold.job.queue import (
     skip_queue,
     variables_of,
 )
-from pixi_scaffold.job.release import version_holds
 from pixi_scaffold.system import read_regular
 
-READ_AS = (25, 14, 1)
-"""`if version ...` is read as this release of HTCondor would."""
 LIMIT = 8 << 20
 """Bytes of a description, its included files together, that are read."""
 QUEUES_LIMIT = 50
@@ -169,26 +167,12 @@ class _Reader:
             text = text[1:].strip()
         if not text and "$" in condition:
             return negated
-        value = self._truth(text, line, file)
+        value, assumed = truth(text, self.macros)
+        if assumed:
+            self.problem("assumed", file, line.first, assumed)
         if value is None:
             raise self.refuse(file, line.first, f"`{condition}` is not a condition")
         return value != negated
-
-    def _truth(self, text: str, line: Line, file: Path) -> bool | None:
-        words = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
-        if text.lower() in words:
-            return words[text.lower()]
-        if re.fullmatch(r"[-+]?\d{1,18}(\.\d*)?", text):
-            return float(text) != 0
-        if found := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
-            name = (found[1] or "").strip()
-            return bool(self.macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name))
-        held = version_holds(text, READ_AS)
-        if held is not None:
-            release = ".".join(map(str, READ_AS))
-            what = f"`if {text}` is read as HTCondor {release} would"
-            self.problem("assumed", file, line.first, what)
-        return held
 
     def _statement(
         self, content: str, line: Line, file: Path, following: Iterator[Line], depth: int

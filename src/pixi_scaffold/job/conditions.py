@@ -1,0 +1,31 @@
+"""The conditions of `if` in a submit description (config.cpp, ConfigIfStack)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pixi_scaffold.job.release import version_holds
+
+READ_AS = (25, 14, 1)
+"""`if version ...` is read as this release of HTCondor would."""
+_WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
+
+
+def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:
+    """Return what a condition comes to, None for none, and what was assumed for it, if anything.
+
+    text: macros expanded, without a `!` before it. macros: names in lower case.
+    """
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()], ""
+    if re.fullmatch(r"[-+]?\d{1,18}(\.\d*)?", text):
+        return float(text) != 0, ""
+    if found := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
+        name = (found[1] or "").strip()
+        return bool(macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name)), ""
+    held = version_holds(text, READ_AS)
+    if held is None:
+        return None, ""
+    release = ".".join(map(str, READ_AS))
+    return held, f"`if {text}` is read as HTCondor {release} would"
