@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixi_scaffold.check.dag import DagNode, read_dag
-from pixi_scaffold.job import Description, Submission
+from pixi_scaffold.job import Description, Submission, meaning
 from pixi_scaffold.system import real
 
 ANYTHING = Path("*")
@@ -71,13 +71,12 @@ def made_earlier(one: Asked, read: Mapping[tuple[Path, str], Description]) -> fr
 
 def _made(description: Description) -> Iterator[Path]:
     for job in description.jobs:
-        outputs: Sequence[str] = job.list("transfer_output_files")
-        start = job.folder / (job.text("initialdir") or "")
+        meant = meaning(job)
+        outputs = meant.outputs.value or ()
         if not outputs:
             yield ANYTHING  # whatever is new comes back
         names = [os.path.basename(name.rstrip("/")) for name in outputs]  # noqa: PTH119
-        names += [job.text(name) or "" for name in ("output", "error")]
-        remaps = (job.text("transfer_output_remaps") or "").strip('"').split(";")
-        names += [pair.partition("=")[2].strip() for pair in remaps]
+        names += [meant.of(name).text for name in ("output", "error")]
+        names += meant.remaps.value.values()
         for name in filter(None, names):
-            yield Path(os.path.normpath(start / name))
+            yield Path(os.path.normpath(meant.folder.value / name))
