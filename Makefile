@@ -54,6 +54,7 @@ bench: ## Measure the speed claims side by side
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python bench/tool.py
 	$(BIN)/python bench/check.py
+	$(BIN)/python bench/lock.py
 	$(BIN)/python bench/status.py
 	$(BIN)/python bench/rehearse.py
 	$(BIN)/python bench/training.py

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from pixi_scaffold.lock.pixi import explained
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Workspace, read_manifest
+from tests.support.command import scaffold
+from tests.support.paths import SHARED
 
 MANIFEST = """[workspace]
 channels = ["conda-forge"]
@@ -194,3 +197,72 @@ def test_another_mirror_has_a_cache_of_its_own(
     with serving(unchanged) as url:
         mirror(url)
         refusal(found)
+
+
+CASES = SHARED / "cases" / "lock"
+
+
+def case(name: str, folder: Path) -> Path:
+    """A copy of one of the small cases that Pixi's verdict is known of."""
+    if not CASES.is_dir():
+        pytest.skip("the small cases (../shared/cases/lock) are not here")
+    shutil.copytree(CASES / name, folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("feature-names-extra-subdir", 0, "current"),
+        ("host-dependencies", 0, "current"),
+        ("migrated-cuda-platform-v6", 0, "has format 6: Pixi rewrites it"),
+        ("no-platforms", 0, "current"),
+        ("pypi-but-conda-part-stale", 3, "asks for gone, which is not locked"),
+        ("record-from-another-host", 0, "from another host than the channels"),
+        ("solve-group-channels-of-pixi", 0, "current"),
+        ("solve-group-two-versions", 3, "alpha differs inside solve group g"),
+        ("sysreq-cuda-v6", 0, "current"),
+        ("task-depends-underscore", 0, "current"),
+    ],
+)
+def test_the_cases_that_pixi_was_asked_about(
+    tmp_path: Path, name: str, code: int, said: str
+) -> None:
+    ran = scaffold("lock", "--check", "--json", cwd=case(name, tmp_path))
+    assert (ran.code, name) == (code, name)
+    [result] = ran.document["results"]
+    assert said in " ".join((result["detail"], *result["lines"]))
+
+
+def test_a_selector_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
+    ran = scaffold("check", "--only", "manifest", cwd=case("dead-selector", tmp_path))
+    assert ran.code == 0
+    assert "target linux-64-cdua matches none of the platforms" in ran.out
+
+
+def test_a_training_that_did_not_happen_is_no_pass(tmp_path: Path) -> None:
+    """No platform of the workspace is this machine: everything is skipped, nothing failed."""
+    (tmp_path / "pixi.toml").write_text(
+        '[workspace]\nchannels = ["conda-forge"]\nplatforms = ["zos-z"]\n'
+    )
+    (tmp_path / "pixi.lock").write_text(
+        "version: 7\nplatforms:\n- name: zos-z\nenvironments:\n  default:\n    channels:\n"
+        "    - url: https://conda.anaconda.org/conda-forge/\n    packages: {}\npackages: []\n"
+    )
+    ran = scaffold("check", "--train", "--json", cwd=tmp_path)
+    status = {r["name"]: r["status"] for r in ran.document["results"]}
+    assert status["lock"] == "passed"
+    assert status["train"] == "skipped"
+    assert ran.code == 3
+    assert not any("check --train" in command for command in ran.document["next"])
+
+
+def test_packages_from_pypi_are_not_compared_and_that_is_said(tmp_path: Path) -> None:
+    folder = case("pypi-but-conda-part-stale", tmp_path)
+    manifest = folder / "pixi.toml"
+    manifest.write_text(manifest.read_text().replace('gone = "*"\n', ""))
+    lock = folder / "pixi.lock"
+    lock.write_text(lock.read_text().replace("  md5:", "  purls: []\n  md5:"))
+    ran = scaffold("lock", "--check", cwd=folder)
+    assert ran.code == 0, ran.out
+    assert "packages from PyPI; only Pixi judges those" in " ".join(ran.out.split())

@@ -5,13 +5,13 @@ crates/pixi_core/src/lock_file: outdated.rs and satisfiability/.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.file import FORMAT, Lock
-from pixi_scaffold.lock.layout import LockedEnvironment, Package, slash
+from pixi_scaffold.lock.layout import LockedEnvironment, slash
 from pixi_scaffold.lock.matching import Matcher
 from pixi_scaffold.lock.specs import check_specs, refuse_sources
 from pixi_scaffold.workspace import (
@@ -73,7 +73,8 @@ class _Comparing:
     now: datetime
     matcher: Matcher = field(default_factory=Matcher)
     found: LockComparison = field(default_factory=LockComparison)
-    pypi: int = 0
+    pypi: set[str] = field(default_factory=set)
+    elsewhere: dict[str, None] = field(default_factory=dict)
 
     def result(self) -> LockComparison:
         found, wanted = self.found, {e.name for e in self.workspace.environments}
@@ -86,7 +87,13 @@ class _Comparing:
         self.inconsistent_groups()
         if self.pypi:
             found.notes.append(
-                f"not compared: {self.pypi} packages from PyPI; only Pixi judges those"
+                f"not compared: {len(self.pypi)} packages from PyPI; only Pixi judges those"
+            )
+        if self.elsewhere:
+            names = ", ".join(list(self.elsewhere)[:3])
+            more = " ..." if len(self.elsewhere) > 3 else ""
+            found.notes.append(
+                f"from another host than the channels, which Pixi does not mind: {names}{more}"
             )
         if self.lock.format < FORMAT:
             found.notes.append(
@@ -183,7 +190,8 @@ class _Comparing:
         urls = self.lock.urls(environment.name, platform) or ()
         packages = self.lock.packages(environment.name, platform) or ()
         wanted = self.workspace.pypi(environment, platform)
-        self.pypi += sum(kind == "pypi" for kind, _ in urls)
+        self.pypi |= {name.lower().replace("_", "-") for name in wanted}
+        self.pypi |= {self.lock.layout.package(url).name for kind, url in urls if kind == "pypi"}
         specs = self.workspace.requirements(environment, platform)
         if not urls and not specs and not wanted:
             return
@@ -197,6 +205,8 @@ class _Comparing:
             yield "its packages do not say what they provide of PyPI (purls)"
         if not wanted and any(kind == "pypi" for kind, _ in urls):
             yield "packages from PyPI are locked, but nothing asks for any"
+        channels = self.lock.environments[environment.name].channels
+        self.elsewhere |= {p.name: None for p in packages if not p.url.startswith(channels)}
         constraints = self.workspace.constraints(environment, platform)
         yield from self.matcher.problems(platform, packages, specs, constraints)
 
@@ -247,8 +257,3 @@ def cutoffs(
     }
     packages = {n.lower(): cutoff(text, now) for n, text in workspace.exclude_newer_packages}
     return general, channels, packages
-
-
-def hosts(packages: Iterable[Package], channels: tuple[str, ...]) -> list[str]:
-    """Return the packages that come from none of `channels`: worth a note, not a difference."""
-    return [p.name for p in packages if not p.url.startswith(channels)]

@@ -34,9 +34,16 @@ def line_of(text: str, key: tuple[str, ...]) -> int | None:
 
 
 def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, its text) wherever a manifest requires or constrains `package`."""
+    """Yield (line, its text) wherever a manifest requires or constrains `package`.
+
+    Nothing when it cannot be read any more.
+    """
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
     table: tuple[str, ...] = ()
-    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if header := _HEADER.fullmatch(line):
             table = _split(header[1])
         elif entry := _ENTRY.match(line):
