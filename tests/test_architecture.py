@@ -125,6 +125,20 @@ def test_the_page_names_files_that_are_there() -> None:
     assert set(rooms) == set(MAY_IMPORT) - {"__main__", "__init__"}
 
 
+def test_one_module_runs_git() -> None:
+    """Whoever runs git elsewhere lets a repository's configuration start hooks and fsmonitor."""
+    found = [
+        name(path)
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.List)
+        and node.elts
+        and isinstance(node.elts[0], ast.Constant)
+        and node.elts[0].value == "git"
+    ]
+    assert set(found) == {"system/git.py"}
+
+
 def test_a_class_name_means_one_thing() -> None:
     homes = defaultdict(list)
     for path in modules():

@@ -14,12 +14,10 @@ from pixi_scaffold.environment import host_platform
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError, Skipped
 from pixi_scaffold.lock import channel_url, choose, read_lock, unreachable
 from pixi_scaffold.report import Progress, Report, Run, Silent, Status
-from pixi_scaffold.system import TimedOut, program, run, which
+from pixi_scaffold.system import OLDEST_GIT, TimedOut, program, run, try_git, which
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
 ENVIRONMENT = "default"
-GIT = (2, 38)
-"""The oldest git whose merge-tree can write a tree, which `update` needs."""
 PATIENCE = 10.0
 """Seconds that a program has to answer."""
 _GIB = 1 << 30
@@ -69,16 +67,18 @@ def python(_folder: Path, _workspace: Workspace | None) -> Answer:
 
 def git(folder: Path, _workspace: Workspace | None) -> Answer:
     """Look for git, new enough for updates, and for who commits with it."""
-    said = _ask("git", "--version")
-    if said is None:
+    if which("git") is None:
         return _bad("git is not on PATH", "install git: https://git-scm.com/downloads")
+    said = try_git(folder, "--version", timeout=PATIENCE).output.strip()
     numbers = re.search(r"(\d+)\.(\d+)", said)
     version = said.removeprefix("git version ")
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < GIT:
-        oldest = ".".join(map(str, GIT))
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
         return _bad(f"git {version}; updates need {oldest}", f"install git {oldest} or newer")
+    keys = ("name", "email")
     who = {
-        key: _ask("git", "-C", str(folder), "config", f"user.{key}") for key in ("name", "email")
+        key: try_git(folder, "config", f"user.{key}", timeout=PATIENCE).output.strip()
+        for key in keys
     }
     lacking = [key for key, value in who.items() if not value]
     if lacking:

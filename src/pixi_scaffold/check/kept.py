@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import exists, run
+from pixi_scaffold.system import exists, try_git
 
 _SECONDS = 20
 
@@ -42,14 +42,13 @@ def _top(folder: Path) -> Path | None:
 def _ask(top: Path, paths: list[Path]) -> dict[Path, str]:
     names = {path.relative_to(top).as_posix(): path for path in paths}
     names.pop(".", None)
-    command = ["git", "--literal-pathspecs", "ls-files", "-z", "--", *names]
-    tracked = run(command, cwd=top, timeout=_SECONDS, warnings=False)
+    tracked = try_git(top, "ls-files", "-z", "--", *names, timeout=_SECONDS)
     if tracked.code != 0:
         return {}
     files = tracked.output.split("\0")
     known = {"/".join(f.split("/")[:n]) for f in files for n in range(1, f.count("/") + 2)}
-    command = ["git", "check-ignore", "-z", "--stdin"]
-    ignored = run(command, cwd=top, timeout=_SECONDS, stdin="\0".join(names), warnings=False)
+    listed = "\0".join(names)
+    ignored = try_git(top, "check-ignore", "-z", "--stdin", stdin=listed, timeout=_SECONDS)
     out = set(ignored.output.split("\0"))
     return {
         path: "tracked" if name in known else "ignored" if name in out else "untracked"

@@ -16,6 +16,7 @@ from pixi_scaffold.system.files import (
     unreadable,
 )
 from pixi_scaffold.system.git import (
+    OLDEST_GIT,
     GitError,
     git,
     list_tree,
@@ -53,6 +54,7 @@ from pixi_scaffold.system.urls import has_credentials
 __all__ = [
     "GIT_LOCAL",
     "NOT_REGULAR",
+    "OLDEST_GIT",
     "Child",
     "Completed",
     "File",

@@ -177,10 +177,11 @@ def undo_files(repository: Repository, landing: Landing) -> Path | None:
         place = repository.top / path
         if path in strange:
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            place.replace(aside / path)
+            shutil.move(place, aside / path)
         if before[path] is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).replace(place)
+            place.unlink(missing_ok=True)
+            shutil.move(folder / path, place)  # git's folder can be on another disk
         elif path not in landing.created:  # somebody removed what was saved; git has it, too
             repository.git("checkout", "--quiet", landing.from_commit, "--", path)
         else:
