@@ -150,3 +150,18 @@ def test_where_user_namespaces_are_forbidden_root_isolates_by_its_own_rights(
     said = (tmp_path / ".pixi" / "rehearsal" / "job-0" / "o").read_text()
     assert said.split() == ["65534", "0"]
     assert not Path("/etc/new").exists()
+
+
+def test_a_shell_sees_what_the_job_sees(tmp_path: Path) -> None:
+    """As condor_ssh_to_job would; a terminal of its own, and the exit code says nothing of the job."""
+    rehearsed(tmp_path, "echo the job itself")
+    typed = (
+        f"test -t 0 && ls; cat {tmp_path}/job.sub; echo $_CONDOR_SLOT > slot; cat slot; exit 3\n"
+    )
+    ran = scaffold("rehearse", "job.sub", "--shell", cwd=tmp_path, stdin=typed, timeout=60)
+    assert ran.code == 0, ran
+    words = ran.out.split()
+    assert {"job.sh", "slot1_1"} <= set(words)
+    assert f"cat: {tmp_path}/job.sub: No such file" in ran.out
+    assert "left with exit code 3" in " ".join(words)
+    assert scaffold("rehearse", "job.sub", "--shell", "--all", cwd=tmp_path).code == 2

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import py_compile
+import re
 import shutil
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.environment.archive import Entry, write_archive
+from pixi_scaffold.rehearsal.delivery import archive_record
 from pixi_scaffold.starter.channel import Starter
 from tests.support.command import scaffold
 
@@ -49,6 +51,10 @@ def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path
     with tarfile.open(archive) as tar:
         names = set(tar.getnames())
     assert {"bin/python", "bin/conda-unpack", "bin/activate"} <= names
+    record = archive_record(archive)
+    assert (record["platform"], record["cuda"]) == ("linux-64-cpu", False)
+    lock = project / ".pixi" / "starter" / "pixi.lock"
+    assert record["pixi_lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
     assert not any(name.startswith(".") for name in (p.name for p in project.glob(".*env.tar.gz")))
     sandbox = tmp_path / "sandbox"
     sandbox.mkdir()
@@ -127,6 +133,26 @@ def test_byte_code_stays_valid_in_the_archive(tmp_path: Path) -> None:
         head = (out / "__pycache__" / f"{name}.{tag}.pyc").read_bytes()[8:16]
         source = (out / f"{name}.py").stat()
         assert (head == struct.pack("<II", int(source.st_mtime), source.st_size)) == valid
+
+
+def test_a_download_that_fails_is_told_and_leaves_nothing(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one package fails, others are still being written into the folder."""
+    lock = project / ".pixi" / "starter" / "pixi.lock"
+    text = lock.read_text()
+    name = re.findall(r"conda: \S+/(tqdm-[^/\s]+)\.conda", text)[0]
+    text = text.replace(f"/{name}.conda", f"/{name}-gone.conda")
+    lock.write_text(re.sub(rf"({name}-gone.conda\n  sha256: )\w+", r"\g<1>" + "0" * 64, text))
+    own = tmp_path / "temporary"
+    own.mkdir()
+    monkeypatch.setenv("TMPDIR", str(own))
+    ran = scaffold("pack", *STARTER_LOCK, cwd=project)
+    assert ran.code == 1, ran
+    assert "Directory not empty" not in ran.err
+    assert f"{name}-gone" in ran.err
+    assert list(own.iterdir()) == []
+    assert not (project / "env.tar.gz").exists()
 
 
 def test_what_cannot_be_packed(project: Path) -> None:

@@ -43,7 +43,7 @@ def project(template: Path, folder: Path, *answers: str) -> Path:
 def rehearse(folder: Path, *options: object, code: int = 0) -> dict:
     ran = scaffold("rehearse", "--json", *options, cwd=folder)
     assert ran.code == code, ran
-    return dict(ran.document["jobs"][0], out=_out(folder))
+    return dict(ran.document["jobs"][0], out=_out(folder), results=ran.document["results"])
 
 
 def _out(folder: Path) -> str:
@@ -160,7 +160,15 @@ def test_the_real_training_in_a_packed_environment(
     shutil.copy(project_environment.parent / "starter.lock", folder / "pixi.lock")
     lock = ["--lock", "pixi.lock", "--platform", "linux-64-cpu"]
     assert scaffold("pack", *lock, cwd=folder).code == 0
-    found = rehearse(folder, "--more-arguments", "--epochs 2", "--evict-after", "random")
+    short = ("--more-arguments", "--epochs 2", "--evict-after", "random")
+    found = rehearse(folder, *short, code=3)  # the job asks for a GPU, the archive is for the CPU
+    failed = [r for r in found["results"] if r["status"] == "failed"]
+    assert [r["name"] for r in failed] == ["archive"]
+    assert "env.tar.gz is for linux-64-cpu" in failed[0]["detail"]
+    sub = folder / "htcondor" / "train.sub"
+    text = sub.read_text()
+    assert scaffold("rehearse", "--fix", *short[:2], cwd=folder).code == 3
+    assert sub.read_text() == text, "what was measured of it is no base for a request"
     assert found["delivery"] == {"kind": "pack", "staged": False}
     assert "unpacking env.tar.gz" in found["out"]
     assert found["compared"]["files"] == ["runs/job-1-0/metrics.jsonl"]

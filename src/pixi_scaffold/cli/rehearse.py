@@ -81,6 +81,9 @@ def rehearse(
     scratch: Annotated[
         Path | None, typer.Option(help="Where to make the sandbox (default: TMPDIR or /var/tmp).")
     ] = None,
+    shell: Annotated[
+        bool, typer.Option("--shell", help="Open a shell where the job would run, as it sees it.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox.")] = False,
     fix: Annotated[
         bool, typer.Option("--fix", help="Write right-sized requests into the description.")
@@ -93,13 +96,17 @@ def rehearse(
     """
     from pixi_scaffold.rehearsal import Limits, Request, Submission
     from pixi_scaffold.rehearsal import rehearse as run
+    from pixi_scaffold.report import Silent
 
     with session_of("rehearse", as_json) as session:
         if every and proc is not None:
             raise UsageError("--proc names one job, --all takes every one", "use one of them")
         if jobs > 1 and not every:
             raise UsageError(f"--jobs {jobs} is for all jobs", f"add --all: --all --jobs {jobs}")
+        if shell and (every or evict_after is not None):
+            raise UsageError("--shell is for one job", "leave out --all and --evict-after")
         request = Request(
+            shell=shell,
             folder=Path(),
             description=expanded(description),
             submission=Submission(
@@ -127,7 +134,7 @@ def rehearse(
             keep=keep,
             fix=fix,
         )
-        session.show(run(request, session.progress))
+        session.show(run(request, Silent() if shell else session.progress))
 
 
 def _stand_in(pair: str) -> tuple[str, Path]:

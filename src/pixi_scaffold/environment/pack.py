@@ -6,10 +6,14 @@ The same lock gives the same bytes, also for another platform than this machine'
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,10 @@ from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_man
 ENVIRONMENT = "default"
 PREFIX_LENGTH = 200
 """Characters of the path that an environment is packed from: longer ones on a worker do not fit."""
+RECORD = "conda-meta/pixi-scaffold"
+"""A file of the archive, in JSON. It is no package, whose files end in .json there."""
+LINGER = 30.0
+"""Seconds that downloads may still take to end after one has failed."""
 PLACEHOLDER = b"/pixi-scaffold/pack/"
 """What that path is in the archive, filled up to the same length; conda-unpack replaces it."""
 
@@ -76,11 +84,13 @@ def pack(
         if lock is None and (stale := unsatisfied(workspace, locked)):
             raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
         _refuse_unlocked(workspace, locked, chosen, path)
-        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-pack-") as temporary:
-            prefix = _padded(Path(os.path.realpath(temporary)))
+        with _workshop() as workshop:
+            prefix = _padded(workshop)
             installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
             progress.update("collecting")
-            _write(_collected(prefix), prefix, target, progress)
+            entries = _collected(prefix)
+            entries[RECORD] = Entry(None, _record(path, chosen))
+            _write(entries, prefix, target, progress)
         size = target.stat().st_size
         packages = f"{installed.packages} packages for {chosen.name}"
         step.passed(f"{target.name}: {packages}, {size / 1e6:.0f} MB")
@@ -121,6 +131,33 @@ def _padded(folder: Path) -> Path:
             f"{folder} is too long a path to pack in", "set TMPDIR to a shorter one"
         )
     return folder / ("e" * room)
+
+
+@contextlib.contextmanager
+def _workshop() -> Iterator[Path]:
+    """Give a folder that is removed at the end, also while downloads that failed still write.
+
+    rattler's threads go on for a moment after one of them failed, and put new files there.
+    """
+    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="pixi-scaffold-pack-")))
+    try:
+        yield folder
+    finally:
+        end = time.monotonic() + LINGER
+        shutil.rmtree(folder, ignore_errors=True)
+        while folder.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _record(lock: Path, platform: Platform) -> bytes:
+    """Return what the archive says of itself: the lock that it was made of, and for what."""
+    found = {
+        "platform": platform.name,
+        "cuda": any(v.name == "__cuda" for v in platform.declared),
+        "pixi_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(),
+    }
+    return f"{json.dumps(found)}\n".encode()
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ MACHINE_GRACE = 600.0
 """Seconds to leave, whatever the job asks for (MachineMaxVacateTime's default)."""
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
+SHELL = ("/bin/bash", "-i")
 ENDLESS = 10
 """So often a job is started that on_exit_remove never lets go; a pool would not stop."""
 
@@ -147,6 +148,9 @@ class _Rehearsal:
         for _ in range(CHECKPOINTS):
             sandbox.open_logs()
             ran = self._once(sandbox)
+            if self.setting.terminal >= 0:
+                self._note(ran)
+                return self._outcome(sandbox, ran, "completed")
             if ran.ended in ("evicted", "killed"):
                 self._evicted(sandbox, ran)
                 return None
@@ -280,6 +284,8 @@ class _Rehearsal:
             stdout=sandbox.scratch / STDOUT if plan.stdout else None,
             stderr=self._stderr(sandbox),
         )
+        if setting.terminal >= 0:
+            start = replace(start, argv=SHELL, terminal=setting.terminal)
         self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
         self.clock.judge = self._judge if self.policy.watches else None
         self.started = int(time.time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shlex
@@ -25,7 +26,7 @@ from pixi_scaffold.rehearsal.delivery import (
     deliver,
     missing_image,
 )
-from pixi_scaffold.rehearsal.findings import advice_for, results_of
+from pixi_scaffold.rehearsal.findings import advice_for, results_of, shell_results
 from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.numbers import RESULTS, alone, numbered
@@ -35,6 +36,7 @@ from pixi_scaffold.rehearsal.plan import Plan, read_plan
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
+from pixi_scaffold.rehearsal.terminal import terminal
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.report import Progress, Report, Result, Status
@@ -71,6 +73,8 @@ class Request:
     keep: bool = False
     fix: bool = False
     image_later: bool = False
+    shell: bool = False
+    """Open a shell in the sandbox in place of the executable."""
     submission: Submission = field(default_factory=lambda: Submission(os.environ, seed=0))
     """What is given to condor_submit besides the file; chance is the same each time."""
     stand_ins: Mapping[str, Path] = field(default_factory=dict)
@@ -124,6 +128,8 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         "changed": changed,
         "skipped": _notes(description, done),
     }
+    if request.shell:
+        return Report("rehearse", shell_results(done[0]), facts)
     results = results_of(done, changed)
     jobs = len(numbered(description))
     if len(done) < jobs:
@@ -183,12 +189,16 @@ def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) ->
         plan = replace(plan, inputs=(*plan.inputs, image))
     done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
     done = replace(done, shortened=bool(request.more_arguments), image=image)
-    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus:
+    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus, _terminal(request) as far:
         setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
-        setting = replace(setting, follow=shared.follow)
+        setting = replace(setting, follow=shared.follow, terminal=far)
         if request.evict_after is None:
             return replace(done, outcome=rehearse_job(plan, setting, tell))
         return _evicted(request, done, setting, tell)
+
+
+def _terminal(request: Request) -> contextlib.AbstractContextManager[int]:
+    return terminal() if request.shell else contextlib.nullcontext(-1)
 
 
 def _evicted(

@@ -6,12 +6,16 @@ A script that does not mention it gets nothing.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import re
 import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.plan import Plan
@@ -24,6 +28,8 @@ STAGED, PIXI_URL, ALLOW_CPU = (
     "PIXI_SCAFFOLD_ALLOW_CPU",
 )
 ARCHIVE = "env.tar.gz"
+ARCHIVE_RECORD = "conda-meta/pixi-scaffold"
+"""What environment/pack.py writes into it."""
 LOCK = "pixi.lock"
 INSTALLED = (".pixi/envs/default", ".pixi/starter/envs/default")
 _WAIT = 3.0
@@ -44,8 +50,8 @@ class Delivery:
     notes: list[str] = field(default_factory=list)
     stand_ins: dict[str, Path | None] = field(default_factory=dict)
     staged: bool = False
-    for_cpu: bool = False
-    """Whether the archive that travels is for a machine without a GPU, unlike the job."""
+    for_cpu: str = ""
+    """The platform of the archive that travels when it cannot use the GPU, unlike the job."""
 
 
 def deliver(
@@ -74,6 +80,7 @@ def deliver(
     if why is None:
         if found.kind == "pack":
             _lock_stand_in(found, plan, root)
+            _look_into(found, plan, root)
         return found
     _stage(found, _installed(root, why), why)
     return _completed(found, plan, root, script)
@@ -146,6 +153,40 @@ def _kind(script: str) -> str:
 def _archive(plan: Plan) -> Path:
     names = [name for name in plan.inputs if Path(name).name == ARCHIVE]
     return plan.iwd / (names[0] if names else ARCHIVE)
+
+
+def _look_into(found: Delivery, plan: Plan, root: Path) -> None:
+    """Note what the archive says of itself: made of another lock, or for the CPU."""
+    record = archive_record(_archive(plan))
+    if not record:
+        return
+    if plan.gpus and not record.get("cuda"):
+        found.for_cpu = str(record.get("platform"))
+    sums = set()
+    for lock in (root / LOCK, root / ".pixi" / "starter" / LOCK):
+        if lock.is_file():
+            sums.add(hashlib.sha256(lock.read_bytes()).hexdigest())
+    if sums and record.get("pixi_lock_sha256") not in sums:
+        note = f"{ARCHIVE} was made of another {LOCK} than the one that is here"
+        found.notes.append(f"{note}: {program()} pack")
+
+
+def archive_record(path: Path) -> dict[str, Any]:
+    """Return what an archive made by `pack` says of itself; nothing for another one."""
+    import gzip  # only for this delivery
+    import tarfile
+
+    with (
+        contextlib.suppress(OSError, EOFError, tarfile.TarError, ValueError),
+        gzip.open(path) as packed,
+        tarfile.open(fileobj=packed, mode="r|") as tar,
+    ):
+        for member in tar:  # by name: it comes early
+            if member.name == ARCHIVE_RECORD and (file := tar.extractfile(member)):
+                return dict(json.load(file))
+            if member.name > ARCHIVE_RECORD:
+                break
+    return {}
 
 
 def _stage(found: Delivery, prefix: Path, why: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
+from pixi_scaffold.rehearsal.delivery import ARCHIVE
 from pixi_scaffold.rehearsal.failure import (
     ending,
     failure,
@@ -21,6 +22,7 @@ from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.report import Result, Status
+from pixi_scaffold.system import program
 
 OUT_OF_MEMORY = 34
 """HoldReasonCode of a job that takes more memory than its slot has (condor_holdcodes.h)."""
@@ -31,7 +33,7 @@ MEASURABLE = 0.2
 def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     """Return the rows: of one job in detail, of several a row each; then what they took."""
     rows = _one(done[0]) if len(done) == 1 else _rows(done)
-    rows += _device(done)
+    rows += _device(done) + _archive(done)
     if len(done) > 1:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
@@ -55,6 +57,25 @@ def _device(done: list[Rehearsed]) -> list[Result]:
         return [Result("device", Status.PASSED, detail="the CPU: this machine has no GPU")]
     detail = "the CPU, although the job asks for a GPU and this machine has one: "
     return [Result("device", Status.SKIPPED, detail=detail + why_on_the_cpu(ran[0]))]
+
+
+def shell_results(done: Rehearsed) -> tuple[Result, ...]:
+    """Return the rows of a shell that was opened in place of a job."""
+    if not done.outcome.attempts:
+        return tuple(_one(done))
+    ended = ending(done.outcome.code, done.outcome.signal)
+    detail = f"left with {ended}; the job was not run, nothing was brought back"
+    return (_sandbox(done), Result("shell", Status.PASSED, done.outcome.usage.seconds, detail))
+
+
+def _archive(done: list[Rehearsed]) -> list[Result]:
+    """Return a finding when the archive that travels cannot use the GPU that is asked for."""
+    platform = next((d.delivery.for_cpu for d in done if d.delivery.for_cpu), "")
+    if not platform:
+        return []
+    detail = f"{ARCHIVE} is for {platform}: on a worker it cannot use the GPU that the job asks for"
+    hint = f"{program()} pack   # for the platform with CUDA"
+    return [Result("archive", Status.FAILED, detail=detail, hint=hint)]
 
 
 def advice_for(done: list[Rehearsed]) -> list[Advice]:

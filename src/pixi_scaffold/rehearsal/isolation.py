@@ -46,7 +46,10 @@ class Walls:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What to start, and where. Logs: None goes to /dev/null."""
+    """What to start, and where. Logs: None goes to /dev/null.
+
+    terminal: a descriptor that stands for all three, -1 for none.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -54,6 +57,7 @@ class Start:
     stdin: Path | None
     stdout: Path | None
     stderr: Path | None
+    terminal: int = -1
 
 
 def home() -> Path:
@@ -141,6 +145,7 @@ def launched(start: Start, walls: Walls) -> Iterator[Child]:
         "argv": list(start.argv),
         "env": dict(start.env),
         "cwd": str(scratch),
+        "terminal": start.terminal,
         "stdin": str(start.stdin or ""),
         "stdout": str(start.stdout or ""),
         "stderr": str(start.stderr or ""),
@@ -160,5 +165,6 @@ def launched(start: Start, walls: Walls) -> Iterator[Child]:
     path.touch(mode=0o600)
     path.write_text(json.dumps(spec), encoding="utf-8")
     # -I -S: nothing of the user's Python settings, and a start in 10 ms
-    with started([sys.executable, "-I", "-S", LAUNCHER, path], env={}) as child:
+    files = () if start.terminal < 0 else (start.terminal,)
+    with started([sys.executable, "-I", "-S", LAUNCHER, path], env={}, files=files) as child:
         yield child

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -143,13 +144,15 @@ def start_job(spec: dict[str, Any], by: str, tells: int) -> NoReturn:
             call("prctl", NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
             if number := KEYCTL.get(os.uname().machine):
                 libc.syscall(number, JOIN_SESSION_KEYRING, None)
+        if spec["terminal"] >= 0:
+            fcntl.ioctl(spec["terminal"], 0x540E, 0)  # TIOCSCTTY
         reader = os.open(spec["stdin"] or os.devnull, os.O_RDONLY)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         out = os.open(spec["stdout"] or os.devnull, flags, 0o666)
         same = spec["stderr"] == spec["stdout"]
         err = out if same else os.open(spec["stderr"] or os.devnull, flags, 0o666)
         for source, target in ((reader, 0), (out, 1), (err, 2)):
-            os.dup2(source, target)
+            os.dup2(source if spec["terminal"] < 0 else spec["terminal"], target)
         os.chdir(spec["cwd"])
         os.umask(0o022)
         with contextlib.suppress(ValueError, OSError):

@@ -48,6 +48,8 @@ class Setting:
     limits: Limits = field(default_factory=Limits)
     eviction: Eviction | None = None
     keep: bool = False
+    terminal: int = -1
+    """Where a shell is opened in place of the executable; -1 for none."""
     notes: tuple[str, ...] = ()
     cancel: threading.Event = field(default_factory=threading.Event)
     follow: Callable[[str], object] = str

@@ -215,9 +215,12 @@ class Child:
 
 
 @contextmanager
-def started(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Iterator[Child]:
+def started(
+    argv: Sequence[str | Path], *, env: Mapping[str, str], files: Sequence[int] = ()
+) -> Iterator[Child]:
     """Start a program that reads stdin until its end and then ends; stderr goes with stdout.
 
+    files: descriptors that it gets, too, by the same numbers.
     It gets a session of its own, so Ctrl-C reaches only this program. At the end of the block its
     stdin is closed, and what is left after 10 s is killed.
     """
@@ -228,6 +231,7 @@ def started(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Iterator[C
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=tuple(files),
     )
     try:
         yield Child(process)
