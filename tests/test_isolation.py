@@ -127,7 +127,7 @@ def test_where_user_namespaces_are_forbidden_root_isolates_by_its_own_rights(
     tmp_path: Path,
 ) -> None:
     """Forbidden inside a user namespace of this test's, which knows every account."""
-    rehearsed(tmp_path, "id -u; cat /etc/shadow | wc -c; echo > /etc/new")
+    rehearsed(tmp_path, "id -u; cat /etc/shadow | wc -c; echo > /etc/rehearsed")
     tool = [sys.executable, "-m", "pixi_scaffold", "rehearse", "job.sub"]
     code = (
         "import ctypes, os, sys\n"
@@ -149,7 +149,7 @@ def test_where_user_namespaces_are_forbidden_root_isolates_by_its_own_rights(
     assert "isolated (root)" in " ".join(out.split()), out
     said = (tmp_path / ".pixi" / "rehearsal" / "job-0" / "o").read_text()
     assert said.split() == ["65534", "0"]
-    assert not Path("/etc/new").exists()
+    assert not Path("/etc/rehearsed").exists()
 
 
 def test_a_shell_sees_what_the_job_sees(tmp_path: Path) -> None:

@@ -180,6 +180,8 @@ def test_queue_statements(
         ("$BASENAME(path) $DIRNAME(path)", "c.txt a/b/", (), ()),
         ("$CHOICE(Process,x,y)", "x", (), ()),
         ("$SUBSTR(path,2,1)", "b", (), ()),
+        ("$SUBSTR(path,2)", "b/c.txt", (), ()),
+        ("$SUBSTR(path,-3)", "txt", (), ()),
         ("$(loop)", "", (), ("$(loop)",)),
         ("$(DOLLAR)x", "$x", (), ()),
         ("$(open", "$(open", (), ("$(open",)),

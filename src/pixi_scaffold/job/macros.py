@@ -189,12 +189,12 @@ class _Expansion:
         return items[index] if index is not None and 0 <= index < len(items) else None
 
     def _substring(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        """Return $SUBSTR(name,length) or $SUBSTR(name,start,length)."""
+        """Return $SUBSTR(name,start) or $SUBSTR(name,start,length); negative ones count back."""
         text = self._argument(arguments[0], inside)
         numbers = [as_integer(self._argument(argument, inside)) for argument in arguments[1:]]
         if None in numbers or not 1 <= len(numbers) <= 2:
             return None
-        start, length = (numbers[0], numbers[1]) if len(numbers) == 2 else (0, numbers[0])
+        start, length = numbers[0], numbers[1] if len(numbers) == 2 else len(text)
         assert start is not None and length is not None  # noqa: S101, PT018  None is ruled out above
         rest = text[max(start + len(text), 0) if start < 0 else start :]
         return rest[: max(length + len(rest), 0) if length < 0 else length]
