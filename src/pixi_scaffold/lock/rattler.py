@@ -18,7 +18,7 @@ from pixi_scaffold.lock.solve import Problem, names, problems, solve_one
 from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import replacing
-from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace import Requirement, Workspace
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
@@ -142,7 +142,7 @@ class Solving:
         for problem, records in solved.items():
             for environment in problem.environments:
                 own = self.workspace.requirements(environment, problem.platform)
-                kept = _closure((r.name for r in own), records)
+                kept = _closure(own, records)
                 rows[environment.name, problem.platform.name] = [
                     ("conda", location(record.url)) for record in kept
                 ]
@@ -192,19 +192,27 @@ async def _solve_all(
     return answers
 
 
-def _closure(names: Iterable[str], records: Sequence[RepoDataRecord]) -> tuple[RepoDataRecord, ...]:
-    """Return the records that `names` need, directly or not: Pixi calls any other one stale."""
+def _closure(
+    requirements: Iterable[Requirement], records: Sequence[RepoDataRecord]
+) -> tuple[RepoDataRecord, ...]:
+    """Return the records that are needed, directly or not: Pixi calls any other one stale."""
     from rattler import MatchSpec
 
     by_name = {r.name.normalized: r for r in records}
     reached: set[str] = set()
-    todo = list(names)
+    followed: set[tuple[str, str]] = set()
+    todo = [str(requirement) for requirement in requirements]
     while todo:
-        name = todo.pop()
-        if name in reached or name not in by_name:  # a virtual package has no record
+        spec = MatchSpec(todo.pop())
+        name = spec.name.normalized
+        if name not in by_name:  # a virtual package has no record
             continue
-        reached.add(name)
-        todo += [MatchSpec(d).name.normalized for d in by_name[name].depends]
+        if name not in reached:
+            reached.add(name)
+            todo += by_name[name].depends
+        for extra in {(name, one) for one in spec.extras or ()} - followed:
+            followed.add(extra)
+            todo += by_name[name].extra_depends.get(extra[1], [])
     return tuple(r for r in records if r.name.normalized in reached)
 
 
