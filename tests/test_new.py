@@ -208,7 +208,7 @@ def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path
         (["full"], 2, "not empty"),
         (["p", "--engine", "pixi"], 2, "pixi is not on PATH"),
         (["p", "--no-such-option"], 2, "No such option"),
-        ([], 2, "Missing argument"),
+        ([], 2, "the project needs a name"),
     ],
 )
 def test_bad_input_makes_nothing(
