@@ -139,6 +139,32 @@ def test_one_module_runs_git() -> None:
     assert set(found) == {"system/git.py"}
 
 
+READ_ELSEWHERE: dict[str, int] = {}
+"""Modules outside of job/ that still read commands of a job themselves, and how often."""
+
+
+def test_only_a_job_s_meaning_says_what_its_commands_mean() -> None:
+    reads = {}
+    for path in modules():
+        calls = [
+            node.func
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]
+        read = [
+            call
+            for call in calls
+            if call.attr in ("text", "flag", "list", "expand")
+            and ast.unparse(call.value).endswith(("job", "jobs[0]"))
+        ]
+        if read and room(path) != "job":
+            reads[name(path)] = len(read)
+    wrong = {module: n for module, n in reads.items() if n > READ_ELSEWHERE.get(module, 0)}
+    assert not wrong, f"ask the job's meaning, as subject.meaning.of(NAME).text, in {wrong}"
+    mended = {module for module, n in READ_ELSEWHERE.items() if reads.get(module, 0) < n}
+    assert not mended, f"take these out of READ_ELSEWHERE, or lower them: {mended}"
+
+
 def test_a_class_name_means_one_thing() -> None:
     homes = defaultdict(list)
     for path in modules():

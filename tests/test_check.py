@@ -482,7 +482,7 @@ def test_every_row_of_a_queue_statement_is_judged(job: Path) -> None:
     found = {(f["rule"], f["line"]) for f in ran.document["findings"]}
     assert found == {("PS105", 9), ("PS103", 8)}
     out = scaffold("check", job.name, "--slots", "typical", cwd=job.parent).out
-    assert "cannot be matched" in out
+    assert "condor_submit refuses it" in out
     job.write_text(ROWS.replace("2GB, (Memory > 1", "9000GB, true").replace("lots", "3GB"))
     out = scaffold("check", job.name, "--slots", "typical", cwd=job.parent).out
     assert "0 of 13 typical slots match" in " ".join(out.split())

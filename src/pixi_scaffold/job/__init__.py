@@ -12,7 +12,7 @@ from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
 from pixi_scaffold.job.fields import Field, Image
 from pixi_scaffold.job.htcondor import TYPICAL
 from pixi_scaffold.job.macros import references
-from pixi_scaffold.job.meaning import Meaning, meaning
+from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.queue import items_elsewhere
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
@@ -24,6 +24,7 @@ from pixi_scaffold.job.words import (
     parse_size,
     split_arguments,
     split_environment,
+    split_list,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "custom_resource",
     "evaluate",
     "expression_advice",
+    "field_of",
     "gpu_names",
     "is_command",
     "items_elsewhere",
@@ -66,4 +68,5 @@ __all__ = [
     "specs",
     "split_arguments",
     "split_environment",
+    "split_list",
 ]

@@ -176,6 +176,12 @@ class Job:
         proc = self.proc if proc is None else proc
         return expand(value, self.known_macros(proc), self.submission.outside(value, proc))
 
+    @property
+    def undefined_by_queue(self) -> tuple[str, ...]:
+        """The macros that the queue statement uses and nothing defines."""
+        text = self.queue.text
+        return self.expand(text).undefined if "queue" in text.lower() else ()
+
     def known_macros(self, proc: int) -> dict[str, str]:
         """Return all macros of one job by lower-case name; a description may define YEAR itself."""
         return {**self._defaults(), **self.macros, **self.variables(proc)}

@@ -64,6 +64,10 @@ class Meaning:
         """Return what any command comes to; its value is None where nothing is set."""
         return self.fields.get(canonical(name), Field(None))
 
+    def items(self, name: str) -> tuple[str, ...]:
+        """Return what a comma-separated command names, such as files."""
+        return split_list(self.of(name).text)
+
     def number(self, name: str) -> int | None:
         """Return what a command comes to as a whole number; None where it is none or not known."""
         found = self.of(name)
@@ -100,6 +104,13 @@ class Meaning:
         return tuple(sorted({scheme[1].lower() for scheme in found if scheme} - supplied))
 
 
+def field_of(job: Job, name: str, proc: int) -> Field[Any]:
+    """Return what one command comes to in one job; quicker than the whole meaning of many jobs."""
+    name = canonical(name)
+    command = job.commands.get(name)
+    return Field(None) if command is None else _Reading(job, proc).read(name, command)
+
+
 DEFERS = (
     "deferral_time", "cron_minute", "cron_hour", "cron_day_of_month", "cron_month",
     "cron_day_of_week",
@@ -111,6 +122,7 @@ def meaning(job: Job, proc: int | None = None) -> Meaning:
     """Return what job number `proc` of a queue statement means (default: the one that is meant)."""
     proc = job.proc if proc is None else proc
     reading = _Reading(job, proc)
+    reading.fields |= reading.all()
     universe = reading.universe()
     transfers = reading.transfers()
     return Meaning(
@@ -160,14 +172,14 @@ class _Reading:
         self.job = job
         self.macros = job.known_macros(proc)
         self.proc = proc
-        self.fields = dict(self._all())
+        self.fields: dict[str, Field[Any]] = {}
 
-    def _all(self) -> Iterator[tuple[str, Field[Any]]]:
+    def all(self) -> Iterator[tuple[str, Field[Any]]]:
         for name, command in self.job.commands.items():
             if is_command(name) or name.startswith("request_"):
-                yield name, self._read(name, command)
+                yield name, self.read(name, command)
 
-    def _read(self, name: str, command: Command) -> Field[Any]:
+    def read(self, name: str, command: Command) -> Field[Any]:
         expanded = self.expand(command.value)
         text = expanded.text.strip()
         known = expanded.unknown, expanded.undefined

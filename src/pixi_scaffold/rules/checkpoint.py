@@ -49,12 +49,12 @@ def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
     """
     for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
         command = subject.job.command(name)
-        if command is None or (subject.job.text(name) or "").strip('"').lower() not in (
+        if command is None or subject.meaning.of(name).text.strip('"').lower() not in (
             "true",
             "1",
         ):
             continue
-        evict = "EVICT" in (subject.job.text("when_to_transfer_output") or "").upper()
+        evict = "EVICT" in subject.meaning.of("when_to_transfer_output").text.upper()
         if subject.job.command("checkpoint_exit_code") is None and not evict:
             yield at(
                 command,
@@ -74,14 +74,14 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     command = subject.job.command("checkpoint_exit_code")
-    code = subject.job.text("checkpoint_exit_code") or ""
+    code = subject.meaning.of("checkpoint_exit_code").text
     if command is None or not code.isdecimal() or not subject.transfers:
         return
     if subject.brings_unseen:
         return
     paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
     texts = [read_bytes(p) or b"" for p in paths if p.suffix != ".lock"]
-    arguments = subject.job.text("arguments") or ""
+    arguments = subject.meaning.of("arguments").text
     if any(b"\0" in text[:4096] for text in texts):
         return
     word = re.compile(rf"\b{code}\b")
@@ -106,18 +106,18 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     command = subject.job.command("checkpoint_exit_code")
-    code = subject.job.text("checkpoint_exit_code")
+    code = subject.meaning.of("checkpoint_exit_code").text
     if command is None:
         return
     if not subject.transfers:
         yield at(
             command, "checkpoints with should_transfer_files = NO", "should_transfer_files = YES"
         )
-    if code == (subject.job.text("success_exit_code") or "0"):
+    if code == (subject.meaning.of("success_exit_code").text or "0"):
         yield at(
             command, f"exit code {code} also means that the job is done", "use another code: 85"
         )
-    signal, name = subject.job.command("kill_sig"), (subject.job.text("kill_sig") or "").upper()
+    signal, name = subject.job.command("kill_sig"), subject.meaning.of("kill_sig").text.upper()
     if signal is not None and name in ("9", "SIGKILL", "KILL"):
         yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
 
@@ -138,11 +138,11 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
             yield at(refusal.command, refusal.message, refusal.fix)
             return
     for setting in (image, docker):
-        text = subject.job.text(setting.name) or "" if setting is not None else "x"
+        text = subject.meaning.of(setting.name).text if setting is not None else "x"
         if setting is not None and not text.removeprefix("docker://").strip("/ "):
             yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")
             return
-    name = subject.job.text("container_image") or ""
+    name = subject.meaning.of("container_image").text
     if image is None or not name or "$" in name or PLACEHOLDER.search(name):
         return
     if is_url(name) or name.startswith("/"):
@@ -167,7 +167,7 @@ def image_without_tag(subject: Subject) -> Iterator[Found]:
     Seen: no version of HTCondor matters.
     """
     for name in ("container_image", "docker_image"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         bare = text.removeprefix("docker://")
         docker = name == "docker_image" or text.startswith("docker://")
         if command is None or not docker or not bare or "$" in text or PLACEHOLDER.search(text):

@@ -66,7 +66,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     row, command = _row(subject), subject.job.command("request_disk")
     if row is None or subject.delivery not in ("bootstrap", "pack"):
         return
-    text = (subject.job.text("request_disk") or "").split(",")[0]
+    text = subject.meaning.of("request_disk").text.split(",")[0]
     size = parse_size(text, 1 << 10) if text else 1 << 30  # the pool's default, 1 GB on most
     archive = row.download if subject.delivery == "pack" else 0
     need = row.download * UNPACKED + archive
@@ -207,7 +207,7 @@ def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
     for name in ("container_image", "docker_image", "environment", "environment2"):
         command = subject.job.command(name)
         if command is not None:
-            lines.append((command.file, command.line, subject.job.text(name) or ""))
+            lines.append((command.file, command.line, subject.meaning.of(name).text))
     for file, number, line in lines:
         for found in _PINS.finditer(line):
             yield file, number, version_of(next(g for g in found.groups() if g))

@@ -42,7 +42,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     elif path.exists() and path.stat().st_size == 0:
         yield at(command, f"{subject.shown(path)} is empty", "write it, or name another file")
     elif not path.exists():
-        maker = made_by(subject, subject.job.text("executable") or "")
+        maker = made_by(subject, subject.meaning.of("executable").text)
         yield at(
             command,
             f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "

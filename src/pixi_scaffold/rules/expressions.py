@@ -170,10 +170,9 @@ def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
     for command in subject.job.commands.values():
         if command.name not in EXPRESSIONS and not command.name.startswith("my."):
             continue
-        expanded = subject.job.expand(command.value)
-        text = expanded.text.strip()
-        if text and not expanded.unknown:
-            yield command, text
+        field = subject.meaning.of(command.name)
+        if field.said and not field.unknown:
+            yield command, field.text
 
 
 def _known(reference: Reference, known: Mapping[str, str], own: set[str], subject: Subject) -> bool:

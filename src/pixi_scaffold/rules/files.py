@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from pixi_scaffold.job import field_of, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_elsewhere, is_url
@@ -66,9 +67,8 @@ def _items_of_all_jobs(subject: Subject, name: str) -> Iterator[tuple[str, int]]
     total = subject.job.queue.total if "$" in command.value else 1
     seen: set[str] = set()
     for proc in range(min(max(total, 1), _MOST_JOBS)):
-        if subject.job.expand(command.value, proc).unknown:
-            continue
-        for item in subject.job.list(name, proc):
+        field = field_of(subject.job, name, proc)
+        for item in split_list(field.text) if not field.unknown else ():
             if item not in seen:
                 seen.add(item)
                 yield item, proc
@@ -96,7 +96,7 @@ def to_be_made(subject: Subject, item: str) -> str:
 
 def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:
     """Yield the inputs and images that are still to be made, with the command that makes each."""
-    names = [*subject.inputs, subject.job.text("container_image") or ""]
+    names = [*subject.inputs, subject.meaning.of("container_image").text]
     for name in names:
         if name and not is_url(name) and not (subject.start / name).exists():
             command = to_be_made(subject, name)
@@ -118,11 +118,11 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         command = subject.job.command(name)
         if command is None:
             continue
-        own_only = name == "executable" and not subject.job.flag("transfer_executable", True)
+        own_only = name == "executable" and not subject.meaning.transfers_executable.value
         image = name == "executable" and subject.universe in ("container", "docker")
         out = [
             item
-            for item in subject.job.list(name)
+            for item in subject.meaning.items(name)
             if leaves(item)
             and not (is_url(item) or own_only or image or item == "/dev/null")
             and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
@@ -135,7 +135,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             yield at(command, what, _INSIDE)
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
-        for item in subject.job.list(name):
+        for item in subject.meaning.items(name):
             if command is not None and not is_url(item) and leaves(item):
                 what = f"{command.spelled} is relative to the job's scratch folder, not {item}"
                 yield at(command, what, _INSIDE)
@@ -155,14 +155,14 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
     """
     start = subject.job.command("initialdir")
     if start is not None and not subject.start.is_dir():
-        shown = subject.job.text("initialdir")
+        shown = subject.meaning.of("initialdir").text
         if "$" not in (shown or "") and not is_elsewhere(subject.start):
             severity = Severity.WARNING if made_by(subject, "") else None
             fix = "correct initialdir, or make the folder"
             yield at(start, f"there is no folder {shown}", fix, severity=severity)
         return
     for name in ("log", "output", "error"):
-        command, text = subject.job.command(name), subject.job.text(name)
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None or not text or is_url(text) or "$" in text or leaves(text):
             continue  # a folder of the access point cannot be looked at from here
         folder = (subject.start / text).parent
@@ -181,7 +181,7 @@ def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
     """Return how bad a missing folder of `log`, `output` or `error` is, and what comes of it."""
     if name == "log":
         return Severity.WARNING, ": HTCondor before 24.12.4 then writes no log"
-    if subject.job.flag(f"stream_{name}", False):
+    if subject.meaning.of(f"stream_{name}").value is True:
         return Severity.ERROR, f": with stream_{name} the job is held"
     if not subject.transfers:
         return Severity.ERROR, ": without a transfer of files the job is held before it runs"
@@ -224,9 +224,10 @@ def jobs_overwrite(subject: Subject) -> Iterator[Found]:
     for name in ("output", "error"):
         command = subject.job.command(name)
         first, second = (
-            (subject.job.text("initialdir", proc), subject.job.text(name, proc)) for proc in (0, 1)
+            tuple(field_of(subject.job, one, proc).text for one in ("initialdir", name))
+            for proc in (0, 1)
         )
-        if command is None or subject.job.expand(command.value).unknown:
+        if command is None or subject.meaning.of(command.name).unknown:
             continue
         if first == second and first[1] != "/dev/null":
             yield at(

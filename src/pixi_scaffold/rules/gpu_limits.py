@@ -16,7 +16,7 @@ def capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
     None for the least: it is limited in a way that is not understood, such as by the GPU's name.
     """
     for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
         if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
@@ -39,9 +39,9 @@ def driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | N
     """Return the command that limits the driver, and its CUDA version if that is a number."""
     command = subject.job.command("gpus_minimum_runtime")
     if command is not None:
-        return command, parse_runtime(subject.job.text("gpus_minimum_runtime") or "")
+        return command, parse_runtime(subject.meaning.of("gpus_minimum_runtime").text)
     for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         found = _DRIVER.search(text)
         if command is None or found is None:
             continue

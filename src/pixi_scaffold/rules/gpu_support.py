@@ -96,11 +96,11 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             what = f"the limit for the GPU's generation is {least}; {why}"
             yield at(required, what, f"Capability >= {need}")
         return
-    most = subject.job.text("gpus_maximum_capability") or ""
+    most = subject.meaning.of("gpus_maximum_capability").text
     if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
         what = f"only GPUs up to {most} are allowed; {why}"
         yield at(command, what, "raise gpus_maximum_capability")
-    text = subject.job.text("gpus_minimum_capability") or ""
+    text = subject.meaning.of("gpus_minimum_capability").text
     if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
         edits = (
             (value_edit(subject.description, command, need),)
@@ -117,7 +117,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
 
 def _gpu_row(subject: Subject) -> Row | None:
     """Return the locked platform with CUDA; None when the job runs in somebody else's image."""
-    image = subject.job.text("container_image") or subject.job.text("docker_image") or ""
+    image = subject.meaning.of("container_image").text or subject.meaning.of("docker_image").text
     foreign = is_url(image) and "pixi" not in image
     return subject.project.gpu if subject.project and not foreign else None
 

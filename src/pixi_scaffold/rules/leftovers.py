@@ -37,7 +37,7 @@ def placeholder(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     for name in _NAMES:
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
         for found in PLACEHOLDER.finditer(text):

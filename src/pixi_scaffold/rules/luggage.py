@@ -55,7 +55,7 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
         else:
             what = f"{item} is not in git: a clone on the access point does not have it"
             yield at(command, what, f"git add {item}, and commit", about=item)
-    first, name = subject.job.command("executable"), subject.job.text("executable") or ""
+    first, name = subject.job.command("executable"), subject.meaning.of("executable").text
     if first is not None and not leaves(name) and subject.executable is not None:
         path = Path(os.path.normpath(subject.executable))
         if path.exists() and subject.kept.get(path, "tracked") != "tracked":
@@ -74,10 +74,14 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 25.14.1, on a pool.
     """
     command = subject.job.command("transfer_output_remaps")
-    text = (subject.job.text("transfer_output_remaps") or "").strip('" ')
-    if command is None or "$" in text or subject.job.flag("preserve_relative_paths", False):
+    text = subject.meaning.of("transfer_output_remaps").text.strip('" ')
+    if (
+        command is None
+        or "$" in text
+        or (subject.meaning.of("preserve_relative_paths").value is True)
+    ):
         return
-    outputs = subject.job.list("transfer_output_files")
+    outputs = subject.meaning.items("transfer_output_files")
     if any("$" in output for output in outputs):
         return
     last = {PurePosixPath(output.rstrip("/")).name for output in outputs}
@@ -85,7 +89,11 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
     for pair in re.split(r"(?<!\\);", text):
         name = pair.partition("=")[0].strip()
         top = PurePosixPath(name).parts[0] if name else ""
-        standard = {subject.job.text("output"), subject.job.text("error"), "_condor_stdout"}
+        standard = {
+            subject.meaning.of("output").text,
+            subject.meaning.of("error").text,
+            "_condor_stdout",
+        }
         if not name or name in last | standard | {"_condor_stderr"} or top in folders:
             continue
         if not outputs and "/" not in name:
@@ -114,7 +122,7 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
         return
     sizes = {
         item: _size(subject.start / item)
-        for item in subject.job.list("transfer_input_files")
+        for item in subject.meaning.items("transfer_input_files")
         if not is_url(item) and "$" not in item
     }
     jobs, total = max(subject.queue.total, 1), sum(sizes.values())

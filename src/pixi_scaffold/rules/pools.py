@@ -35,7 +35,7 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool: no slot matches.
     """
     for name in ("requirements", "rank"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
         for found in OLD_GPU.finditer(text):
@@ -57,7 +57,7 @@ def semicolon_in_environment(subject: Subject) -> Iterator[Found]:
     Source: the condor_submit manual, environment; env.cpp.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    command, text = subject.job.command("environment"), subject.job.text("environment") or ""
+    command, text = subject.job.command("environment"), subject.meaning.of("environment").text
     if command is None or not text.startswith('"'):
         return
     found = re.search(r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", re.sub(r"'[^']*'", "''", text))
@@ -94,7 +94,7 @@ def whole_environment(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, dry run with that setting.
     """
     command = subject.job.command("getenv")
-    if command is not None and (subject.job.text("getenv") or "").lower() in ("true", "1"):
+    if command is not None and subject.meaning.of("getenv").text.lower() in ("true", "1"):
         allowed = None if subject.site is None else subject.site.getenv
         if allowed:
             return
@@ -127,7 +127,7 @@ def secret_in_the_description(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool: condor_q shows it.
     """
     for name in ("environment", "environment2", "arguments", "arguments2"):
-        command, text = subject.job.command(name), subject.job.text(name) or ""
+        command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
         named = [m[1] for m in _SECRET_NAMES.finditer(text) if not re.search(r"[$<>/]", m[2])]

@@ -94,7 +94,7 @@ def option_is_refused(subject: Subject) -> Iterator[Found]:
     Seen: Python 3.11; no version of HTCondor matters.
     """
     command = subject.job.command("arguments")
-    text = subject.job.text("arguments") or ""
+    text = subject.meaning.of("arguments").text
     queue = subject.queue
     row = subject.job.proc // max(queue.count, 1)
     if "$" in text or (queue.items and odd_row(queue, row)):

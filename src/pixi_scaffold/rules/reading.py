@@ -109,7 +109,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     if any(subject.description.path.parent.glob("*.dag")):
         return  # VARS of a DAG define macros
     queue = subject.job.queue
-    for name in subject.job.expand(queue.text).undefined if "queue" in queue.text.lower() else ():
+    for name in subject.job.undefined_by_queue:
         if name.lower() in known:
             continue
         what = f"the queue statement uses $({name}), which nothing defines"
@@ -117,7 +117,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue
-        for name in subject.job.expand(command.value).undefined:
+        for name in subject.meaning.of(command.name).undefined:
             if name.lower() in known:
                 continue
             yield at(
@@ -168,7 +168,7 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
                 "run there: condor_submit -dry-run - FILE",
             )
     for command in subject.job.commands.values():
-        for what in subject.job.expand(command.value).unknown if is_command(command.name) else ():
+        for what in subject.meaning.of(command.name).unknown if is_command(command.name) else ():
             if not what.startswith("$$"):
                 yield at(
                     command,

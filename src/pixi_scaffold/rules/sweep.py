@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from pixi_scaffold.job import QuotingError, split_arguments
+from pixi_scaffold.job import Job, QuotingError, field_of, split_arguments
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url
 
@@ -40,11 +40,10 @@ def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
     procs = range(min(total, _MOST))
     try:
         first, others = procs[0], procs[1:]
-        if any(job.text("initialdir", n) != job.text("initialdir", first) for n in others):
+        if len({field_of(job, "initialdir", n).text for n in procs}) > 1:
             return
-        items = set(job.list("transfer_output_files", first))
-        items = items.intersection(*(job.list("transfer_output_files", n) for n in others))
-        given = [_arguments(job.text("arguments", n) or "") for n in procs]
+        items = set(_outputs(job, first)).intersection(*(_outputs(job, n) for n in others))
+        given = [_arguments(field_of(job, "arguments", n).text) for n in procs]
     except (IndexError, QuotingError):
         return
     for item in sorted(i for i in items if not is_url(i)):
@@ -59,6 +58,10 @@ def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
             place = job.command("arguments") or command
             yield at(place, what, fix, about=f"{option} ")
             return
+
+
+def _outputs(job: Job, proc: int) -> tuple[str, ...]:
+    return field_of(job, "transfer_output_files", proc).value or ()
 
 
 def _arguments(text: str) -> tuple[str, ...]:

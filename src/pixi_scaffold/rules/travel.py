@@ -37,15 +37,15 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
     Source: hold code 12; nobody but the job knows what it writes.
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
-    if subject.brings_unseen or subject.job.flag("preserve_relative_paths", False):
+    if subject.brings_unseen or (subject.meaning.of("preserve_relative_paths").value is True):
         return  # who writes it cannot be seen
     texts = _texts(subject)
-    arguments = subject.job.text("arguments") or ""
+    arguments = subject.meaning.of("arguments").text
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
         if command is None or "$" in command.value:
             continue
-        for item in subject.job.list(name):
+        for item in subject.meaning.items(name):
             last = PurePosixPath(item.rstrip("/")).name
             if not last or last in subject.arrives or last in arguments:
                 continue
@@ -95,7 +95,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     Source: the condor_submit manual, transfer_input_files.
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
-    if not subject.transfers or subject.job.flag("preserve_relative_paths", False):
+    if not subject.transfers or (subject.meaning.of("preserve_relative_paths").value is True):
         return
     command = subject.job.command("transfer_input_files")
     seen: dict[str, str] = {}
@@ -130,7 +130,7 @@ def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
     command = subject.job.command("arguments")
     if command is not None:
         try:
-            arguments = split_arguments(subject.job.text("arguments") or "")
+            arguments = split_arguments(subject.meaning.arguments.text)
         except QuotingError:
             return
         pairs = zip(("", *arguments), arguments, strict=False)
@@ -247,7 +247,7 @@ def _installed_from(subject: Subject) -> set[str]:
 
 def _stays_here(subject: Subject, word: str) -> bool:
     """Whether a word of a script is a file of the project that does not travel with the job."""
-    comes_back = {PurePosixPath(i).name for i in subject.job.list("transfer_output_files")}
+    comes_back = {PurePosixPath(i).name for i in subject.meaning.items("transfer_output_files")}
     if PurePosixPath(word).name in comes_back:
         return False
     if not re.search(r"[./]", word) or _top(word) in subject.arrives or word in subject.arrives:

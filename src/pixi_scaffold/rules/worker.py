@@ -75,7 +75,7 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
     script = subject.worker
     if script is None:
         return
-    wanted = subject.job.text("checkpoint_exit_code") or ""
+    wanted = subject.meaning.of("checkpoint_exit_code").text
     code = int(wanted) if wanted.isdecimal() and len(wanted) < 4 else None
     hidden = hides_exit_code(script, code)
     if hidden is not None:
@@ -114,7 +114,7 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool: HOME is empty without getenv.
     """
     here = subject.universe in ("local", "scheduler")
-    if here or "HOME=" in (subject.job.text("environment") or "") or _passes_home(subject):
+    if here or "HOME=" in subject.meaning.of("environment").text or _passes_home(subject):
         return
     for script in subject.scripts:
         for number, line in script.code:
@@ -134,7 +134,7 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
 
 def _passes_home(subject: Subject) -> bool:
     """Whether the description gives the job the HOME of the access point."""
-    words = re.split(r"[,\s]+", (subject.job.text("getenv") or "").lower())
+    words = re.split(r"[,\s]+", subject.meaning.of("getenv").text.lower())
     if any(word.startswith("!") and fnmatch("home", word[1:]) for word in words):
         return False
     return words[0] in ("true", "1", "yes", "t") or any(fnmatch("home", w) for w in words if w)
