@@ -42,8 +42,9 @@ def project(template: Path, tmp_path: Path) -> Path:
 
 
 def words(project: Path) -> str:
-    """The printed line of `status` on a project."""
-    return str(status([project], Silent()).facts["projects"][0]["words"]["template"])
+    """What `status` says of a project's version and its updates."""
+    facts = status([project], Silent()).facts["projects"][0]
+    return "; ".join((facts["words"]["template"], *facts["notes"]))
 
 
 def todo(project: Path) -> list[str]:

@@ -99,29 +99,28 @@ def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
     except ScaffoldError as error:
         facts["error"] = error.message
         facts["todo"].append(error.hint or "correct it")
-    _waiting(folder, waiting(folder), words, facts)
+    _waiting(folder, waiting(folder), facts)
     words["lock"] = _lock(folder, cache, facts)
     words["proof"] = _receipt(folder, facts)
     state = Status.FAILED if facts["todo"] else Status.PASSED
-    detail = "; ".join(word for word in (facts.get("error", ""), *words.values()) if word)
+    said = (facts.get("error", ""), *words.values(), *facts["notes"])
+    detail = "; ".join(word for word in said if word)
     seconds = time.perf_counter() - began
     return Result(name, state, seconds, detail, " && ".join(facts["todo"])), facts
 
 
-def _waiting(
-    folder: Path, found: Sequence[Waiting], words: dict[str, str], facts: dict[str, Any]
-) -> None:
+def _waiting(folder: Path, found: Sequence[Waiting], facts: dict[str, Any]) -> None:
     """Add the updates that wait; each is finished before another one is begun."""
-    facts["waiting"] = [asdict(update) for update in found]
+    facts |= {"waiting": [asdict(update) for update in found], "notes": []}
     for update in found:
         here = folder.resolve().is_relative_to(update.place) if update.place else False
         if update.conflicts:
-            words["template"] += f", an update waits with conflicts on {update.branch}"
+            facts["notes"].append(f"an update waits with conflicts on {update.branch}")
             command = f"{program()} update --continue{_named(folder)}"
             there = "" if here else f"cd {shlex.quote(update.place)} && "
             facts["todo"] = [f"{there}{command}"]
         else:
-            words["template"] += f", not merged yet: {update.branch}"
+            facts["notes"].append(f"an update is not merged yet: {update.branch}")
             go = in_folder(folder, f"git merge {update.branch}")
             facts["todo"] = [f"git switch -   # then: git merge {update.branch}"] if here else [go]
 

@@ -86,6 +86,9 @@ def print_status(report: Report, stream: TextIO) -> None:
         style = "bold" if number == 0 else "yellow" if projects[number - 1]["todo"] else "green"
         say(line.rstrip(), style)
     for project in projects:
+        for note in project["notes"]:
+            say(f"  {project['name']}: {note}", "yellow")
+    for project in projects:
         if "error" in project:
             say("", "")
             print_error(f"{project['name']}: {project['error']}", (), "", stream)
