@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,21 @@ def in_git() -> Edit:
         quiet = ["git", "-C", str(project), "-c", "user.name=t", "-c", "user.email=t@example.org"]
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
             subprocess.run([*quiet, *words], check=True)
+
+    return edit
+
+
+def archive(platform: str, *, without: str = "") -> Edit:
+    """Put an archive with the records of one locked platform, but for one package, in place."""
+
+    def edit(project: Path) -> None:
+        workspace = read_manifest(project / "pixi.toml")
+        rows = {row.name: row for row in locked_rows(workspace, read_lock(workspace.lock_file))}
+        with tarfile.open(project / "env.tar.gz", "w:gz") as tar:
+            for name in ["bin/python", *sorted(rows[platform].builds), "lib/libpython.so"]:
+                path = name if "/" in name else f"conda-meta/{name}.json"
+                if not (without and name.startswith(f"{without}-")):
+                    tar.addfile(tarfile.TarInfo(path))
 
     return edit
 
@@ -326,6 +342,8 @@ DEFECTS = [
     Defect("PS310", "Slurm's lines", script(GOOD_SCRIPT.replace("set -euo", "#SBATCH --gres=gpu:1\nset -euo").replace("mkdir -p runs", "mkdir -p runs # 85"))),
     Defect("PS405", "a placeholder in the arguments", in_plain("queue", "arguments = --data <path_to_data>\nqueue"), delivery="plain"),
     Defect("PS405", "a placeholder in a remap", both(file("run.sh", "#!/bin/sh\ncp in.txt x\n"), in_plain("queue", 'transfer_output_files = x\ntransfer_output_remaps = "x = /staging/YOUR_NETID/x"\nqueue')), delivery="plain"),
+    Defect("PS509", "an archive for the CPU", archive("linux-64-cpu"), delivery="pack"),
+    Defect("PS509", "an archive of an older lock", archive("linux-64-cuda", without="tqdm"), delivery="pack"),
     Defect("PS510", "a package that is not locked", first_line_of_main("import polars\n")),
 ]  # fmt: skip
 
@@ -466,6 +484,12 @@ def test_nothing_is_wrong_with_what_people_write(
     found = look(project)
     loud = [f for f in found.findings if f.severity is not Severity.NOTE]
     assert loud == [], words(found)
+
+
+def test_an_archive_of_the_lock_is_right(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["pack"], tmp_path / "example")
+    archive("linux-64-cuda")(project)
+    assert words(look(project)) == []
 
 
 LOCKED_GOOD = {

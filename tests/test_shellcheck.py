@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.check import shellcheck
-from pixi_scaffold.check.shellcheck import SIZE_LIMIT, shell_notes
+from pixi_scaffold.check.shellcheck import SIZE_LIMIT, _skeleton, shell_notes
 from tests.support.command import scaffold
 from tests.test_rules import PLAIN
 
@@ -119,3 +119,43 @@ def test_stopping_ends_promptly_and_leaves_no_process(job: Path, number: int) ->
     assert process.returncode == 130
     assert "interrupted" in said
     assert not processes(script)
+
+
+def test_scripts_that_differ_in_values_and_comments_are_alike(tmp_path: Path) -> None:
+    text = "#!/bin/bash\n# run {n}\nseed={n}\nexport RATE=0.{n}\necho run {n}\nrm $seed/*\nif [ $RATE = 1 ]; then\n"
+    scripts = []
+    for n in range(3):
+        scripts.append(tmp_path / f"r{n}.sh")
+        scripts[-1].write_text(text.format(n=n) + "cd build\nfi\n")
+    skeletons = {_skeleton(path.read_bytes()) for path in scripts}
+    assert len(skeletons) == 1
+    said = shell_notes(scripts).notes
+    alone = [shell_notes([path]).notes[path] for path in scripts]
+    assert [said[path] for path in scripts] == alone
+    assert alone[0], "there is something to find in it"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'echo "a',
+        "cat <<E\nseed=1\nE",
+        "seed=$x",
+        "seed=a*b",
+        "echo $x",
+        "# shellcheck disable=SC2086",
+    ],
+)
+def test_what_may_matter_to_shellcheck_is_kept(line: str) -> None:
+    data = f"#!/bin/sh\n{line}\n".encode()
+    assert _skeleton(data) == data
+
+
+def test_an_error_of_the_parser_is_one_only_where_the_shell_agrees(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.sh"
+    broken.write_text("#!/bin/bash\nif true; then\necho x\n")
+    whole = tmp_path / "whole.sh"
+    whole.write_text("#!/bin/bash\necho x | while read -r a; do echo $a; done\nlocal x=$y\n")
+    notes = shell_notes([broken, whole]).notes
+    assert any(note.refused for note in notes[broken])
+    assert not any(note.refused for note in notes[whole])

@@ -17,6 +17,7 @@ OTHER_SUFFIXES = (".cmd", ".job", ".sub.txt")
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
 _FIRST_BYTES = 64 << 10
 _LEVELS = 6
+_WITHOUT_GIT = 2
 
 
 def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
@@ -92,10 +93,11 @@ def read_where_submitted(
 
 
 def _above(own: Path) -> list[Path]:
-    """Return the folders above one, up to the top of its repository."""
+    """Return the folders above one, up to the top of its repository; without one, the next few."""
     folders = list(own.parents[:_LEVELS])
-    top = next((n for n, f in enumerate((own, *folders)) if exists(f / ".git")), 0)
-    return folders[:top]
+    top = next((n for n, f in enumerate((own, *folders)) if exists(f / ".git")), _WITHOUT_GIT)
+    home = Path.home()
+    return [f for f in folders[:top] if len(f.parts) > 2 and f not in (home, *home.parents)]
 
 
 def _names(job: Job) -> tuple[str, tuple[str, ...]]:

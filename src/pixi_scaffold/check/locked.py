@@ -106,6 +106,7 @@ def _row(name: str, subdir: str, records: Sequence[Package]) -> Row:
         versions.get("libcudnn") or versions.get("cudnn", ""),
         versions.get("pytorch", ""),
         frozenset(versions),
+        frozenset(f"{r.name}-{r.version}-{r.build}" for r in records),
     )
 
 

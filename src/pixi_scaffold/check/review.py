@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.check.asked import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git
 from pixi_scaffold.check.locked import Surroundings, rows_for
+from pixi_scaffold.check.packed import packages_in
 from pixi_scaffold.check.shellcheck import shell_notes
 from pixi_scaffold.check.tell import shown
 from pixi_scaffold.errors import Skipped
@@ -82,53 +83,18 @@ def review(
     the pool's slots have (lower case). given: commands of the command line. site: what is known of
     the pool.
     """
-    around = Surroundings()
-    subjects: list[Subject] = []
-    found: dict[Finding, None] = {}
-    parts: set[Path] = set()
-    descriptions: list[tuple[Asked, Description, Project | None]] = []
-    nodes: dict[tuple[Path, str], Description] = {}
-    every = list(asked_for(paths, given or Submission(), folder, found=checked is not None))
-    for number, one in enumerate(every):
-        if isinstance(one, tuple):
-            found[_unread(*one)] = None
-            continue
-        path = one.path
-        progress.update(f"reading {path.name}", number / max(len(every), 1))
-        project = around.project(path)
-        root = project.manifest.parent if project else None
-        try:
-            description = read_where_submitted(path, one.folder, root, checked, one.submission)
-        except OSError as error:
-            found[_unread(path, error)] = None
-            continue
-        if one.node is not None and one.dag is not None:
-            nodes[one.dag, one.node.name] = description
-        elif checked is not None and _is_part(description):
-            parts.add(path)
-            around.problems[shown(path, checked)] = PART
-            continue
-        descriptions.append((one, description, project))
-    included = {real(file) for _, description, _ in descriptions for file in description.included}
-    for one, description, project in descriptions:
-        path = description.path
-        if checked is not None and real(path) in included:
-            parts.add(path)
-            continue  # read where it is included
-        earlier = made_earlier(one, nodes)
-        for subject in _subjects(description, project, attributes, around):
-            subjects.append(replace(subject, earlier=earlier) if earlier else subject)
-        if (left := len(description.queues) - len(description.jobs)) > 0:
-            what = f"{left} of {len(description.queues)} queue statements of {path.name}"
-            around.problems[what] = f"the first {len(description.jobs)} are looked at"
-    not_checked = dict(around.problems)
+    reading = _Reading(progress, Surroundings(), checked)
+    reading.read(list(asked_for(paths, given or Submission(), folder, found=checked is not None)))
+    subjects = list(reading.subjects(attributes))
+    found, not_checked = reading.found, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
     progress.update("running shellcheck")
     notes = _shell_notes(scripts, not_checked)
+    packed: dict[Path, frozenset[str]] = {}
     kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-        full = replace(subject, notes=notes, kept=kept, site=site)
+        full = replace(subject, notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
         found |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     if any("no rule looked at it" in why for why in not_checked.values()):
@@ -136,13 +102,68 @@ def review(
     loud, silenced = without_suppressed(found)
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
-        tuple(path for path in paths if path not in parts),
+        tuple(path for path in paths if path not in reading.parts),
         tuple(by_id.values()),
         tuple(scripts),
         tuple(loud),
         tuple(not_checked.items()),
         silenced,
     )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The descriptions that were asked for, with the workspaces around them."""
+
+    progress: Progress
+    around: Surroundings
+    checked: Path | None
+    descriptions: list[tuple[Asked, Description, Project | None]] = field(default_factory=list)
+    nodes: dict[tuple[Path, str], Description] = field(default_factory=dict)
+    """Those of DAGs, by DAG and name."""
+    parts: set[Path] = field(default_factory=set)
+    """Files that are no descriptions of their own: others include them."""
+    found: dict[Finding, None] = field(default_factory=dict)
+    """What could not be read."""
+
+    def read(self, every: Sequence[Asked | tuple[Path, OSError]]) -> None:
+        """Read them all."""
+        for number, one in enumerate(every):
+            if isinstance(one, tuple):
+                self.found[_unread(*one)] = None
+                continue
+            self.progress.update(f"reading {one.path.name}", number / len(every))
+            try:
+                self._read(one)
+            except OSError as error:
+                self.found[_unread(one.path, error)] = None
+
+    def _read(self, one: Asked) -> None:
+        project = self.around.project(one.path)
+        root = project.manifest.parent if project else None
+        description = read_where_submitted(one.path, one.folder, root, self.checked, one.submission)
+        if one.node is not None and one.dag is not None:
+            self.nodes[one.dag, one.node.name] = description
+        elif self.checked is not None and _is_part(description):
+            self.parts.add(one.path)
+            self.around.problems[shown(one.path, self.checked)] = PART
+            return
+        self.descriptions.append((one, description, project))
+
+    def subjects(self, attributes: frozenset[str]) -> Iterator[Subject]:
+        """Yield the jobs of all descriptions that no other one includes."""
+        included = {real(file) for _, read, _ in self.descriptions for file in read.included}
+        for one, description, project in self.descriptions:
+            path = description.path
+            if self.checked is not None and real(path) in included:
+                self.parts.add(path)
+                continue  # read where it is included
+            earlier = made_earlier(one, self.nodes)
+            for subject in _subjects(description, project, attributes, self.around):
+                yield replace(subject, earlier=earlier) if earlier else subject
+            if (left := len(description.queues) - len(description.jobs)) > 0:
+                what = f"{left} of {len(description.queues)} queue statements of {path.name}"
+                self.around.problems[what] = f"the first {len(description.jobs)} are looked at"
 
 
 def _unread(path: Path, error: OSError) -> Finding:
@@ -186,6 +207,17 @@ def _not_looked_at(subject: Subject) -> dict[str, str]:
         if special(path):
             found[subject.shown(path)] = NOT_REGULAR
     return found
+
+
+def _packed(subject: Subject, known: dict[Path, frozenset[str]]) -> dict[Path, frozenset[str]]:
+    """Return the packages in the archives that a job brings, where a lock is there to compare."""
+    if subject.project is None or not subject.project.rows or subject.delivery != "pack":
+        return {}
+    paths = [path for path in subject.input_files if path.name.endswith((".tar.gz", ".tgz"))]
+    for path in paths:
+        if path not in known:
+            known[path] = packages_in(path)
+    return {path: known[path] for path in paths if known[path]}
 
 
 def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:

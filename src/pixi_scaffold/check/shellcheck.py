@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -41,21 +42,42 @@ class ShellNotes:
 def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
     """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
 
-    Copies of one script, in the folders of many runs, are looked at once.
-    Raises Skipped when shellcheck is not installed, ScaffoldError when it fails.
+    Copies of one script, in the folders of many runs, are looked at once, also where they differ in
+    comments or in plain values. Raises Skipped when shellcheck is not installed, ScaffoldError when
+    it fails.
     """
     program = _program()
     alike: dict[tuple[str, bytes], list[Path]] = {}
     for path in sorted(set(scripts)):
-        key = (
-            path.suffix,
-            hashlib.sha256(path.read_bytes()).digest(),
-        )  # the suffix can say the shell
-        alike.setdefault(key, []).append(path)
+        key = (path.suffix, hashlib.sha256(_skeleton(path.read_bytes())).digest())
+        alike.setdefault(key, []).append(path)  # the suffix can say the shell
     found = _remarks(program, [copies[0] for copies in alike.values()])
     return ShellNotes(
         _for_copies(alike.values(), found.notes), _for_copies(alike.values(), found.not_checked)
     )
+
+
+_COMMENT = re.compile(rb"^[ \t]*#(?!!|.*shellcheck)[^$`\n]*$", re.MULTILINE)
+_WORD = rb"[A-Za-z0-9_.:/-]+"
+_PLAIN = re.compile(
+    rb"^([ \t]*(?:export )?[A-Za-z_]\w*=|[ \t]*echo )" + _WORD + rb"(?: " + _WORD + rb")*[ \t]*$",
+    re.MULTILINE,
+)
+_QUOTED = re.compile(rb"\\.|'[^'\n]*'|\"(?:\\.|[^\"\\\n])*\"|(?<=\s)#[^\n]*")
+
+
+def _skeleton(data: bytes) -> bytes:
+    """Return what shellcheck's remarks depend on: a script without comments and plain values.
+
+    Those are the values of `name=word` and of `echo word word` that stand alone on their lines.
+    Lines stay where they are. The values of a script with a here-document, or with a quote over
+    several lines, are left as they are: there such a line may be something else.
+    """
+    bare = _COMMENT.sub(b"#", data)
+    unquoted = _QUOTED.sub(b"", bare)
+    if b"<<" in bare or b"'" in unquoted or b'"' in unquoted:
+        return bare
+    return _PLAIN.sub(rb"\g<1>0", bare)
 
 
 def _for_copies(alike: Iterable[Sequence[Path]], found: Mapping[Path, T]) -> dict[Path, T]:
@@ -88,7 +110,7 @@ def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
         stop.set()
         with uninterrupted():
             pool.shutdown(cancel_futures=True)
-    looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
+    looked_at = {path: _with_shell(path, n) for path, n in notes.items() if path not in not_checked}
     return ShellNotes(looked_at, not_checked)
 
 
@@ -128,6 +150,27 @@ def _notes(program: str, stop: Event, paths: Sequence[Path]) -> list[tuple[Path,
         for c in comments
         if c["code"] not in _OWN_RULE
     ]
+
+
+_PARSER = range(1000, 2000)
+"""Codes of shellcheck's parser, which does not know all that shells know."""
+
+
+def _with_shell(path: Path, notes: Sequence[ShellNote]) -> tuple[ShellNote, ...]:
+    """Return the remarks on a script, where it cannot be parsed with what the shell says."""
+    broken = [n for n in notes if n.level == "error" and n.code in _PARSER]
+    if not broken or not _refuses(path):
+        return tuple(notes)
+    return tuple(replace(note, refused=note in broken) for note in notes)
+
+
+def _refuses(path: Path) -> bool:
+    """Whether the shell of a script cannot read it; nothing of it is run."""
+    with path.open("rb") as file:
+        first = file.readline(200)
+    found = re.search(rb"\b(bash|dash|ksh|zsh|sh)\b", first) if first.startswith(b"#!") else None
+    shell = which(found[1].decode() if found else "bash")
+    return shell is not None and run([shell, "-n", path], timeout=20).code != 0
 
 
 def _program() -> str:

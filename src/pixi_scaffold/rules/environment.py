@@ -68,6 +68,8 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
         return
     text = subject.meaning.of("request_disk").text.split(",")[0]
     size = parse_size(text, 1 << 10) if text else 1 << 30  # the pool's default, 1 GB on most
+    own = next((r for r in _rows(subject) if r.builds in subject.packed.values()), None)
+    row = own or row  # what is in the archive, where that can be told
     archive = row.download if subject.delivery == "pack" else 0
     need = row.download * UNPACKED + archive
     if size is None or size <= 0 or size >= need:
@@ -170,6 +172,34 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
             yield Found(file, number, what, "pin a version in that range")
 
 
+@rule("PS509", Severity.WARNING)
+def archive_of_another_lock(subject: Subject) -> Iterator[Found]:
+    """The packed environment is not of this lock, or not for this job's platform.
+
+    Why: the worker gets what is in the archive. Made before a dependency was added and locked, it
+    lacks that package; made for the CPU, the job trains on the CPU of a machine whose GPU it holds.
+    Fix: pixi-scaffold pack.
+    Source: the records of conda packages in the archive, and those of pixi.lock.
+    Seen: archives of this tool and of conda-pack 0.9; no version of HTCondor matters.
+    """
+    command, row = subject.job.command("transfer_input_files"), _row(subject)
+    if command is None or row is None or subject.project is None:
+        return
+    for path, builds in subject.packed.items():
+        if builds == row.builds:
+            continue
+        name = path.name
+        other = next((r for r in subject.project.rows if r.builds == builds), None)
+        if other is not None:
+            what = f"{name} is for {other.name}, and this job gets {row.name}"
+            fix = f"pixi-scaffold pack --platform {row.name}"
+        else:
+            lacks = sorted(row.builds - builds) or sorted(builds - row.builds)
+            what = f"{name} was made from another lock: {lacks[0]} is in one of the two only"
+            fix = "pixi-scaffold pack"
+        yield at(command, what, fix, about=name)
+
+
 @rule("PS508")
 def no_linux(subject: Subject) -> Iterator[Found]:
     """The lock has no platform for a worker.
@@ -185,6 +215,11 @@ def no_linux(subject: Subject) -> Iterator[Found]:
     if subject.delivery:
         names = ", ".join(row.name for row in project.rows)
         yield at(command, f"pixi.lock has only {names}", "add linux-64 to the platforms, then lock")
+
+
+def _rows(subject: Subject) -> tuple[Row, ...]:
+    """Return the platforms of the locked environment; none without a project."""
+    return () if subject.project is None else subject.project.rows
 
 
 def _row(subject: Subject) -> Row | None:

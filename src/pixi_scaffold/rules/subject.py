@@ -56,6 +56,8 @@ class Row:
     pytorch: str = ""
     names: frozenset[str] = frozenset()
     """Of the packages."""
+    builds: frozenset[str] = frozenset()
+    """The packages as `name-version-build`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class Subject:
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
     kept: Mapping[Path, str] = field(default_factory=dict)
     """What git says of inputs in a repository: `ignored`, `untracked`, or `tracked`."""
+    packed: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+    """The packages in archives among the inputs, as `name-version-build`."""
     site: Site | None = None
     earlier: frozenset[Path] = frozenset()
     """What earlier nodes of its DAG make; `*` where that cannot be told."""
