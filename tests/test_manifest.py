@@ -373,3 +373,23 @@ def test_what_has_no_other_spelling_stays() -> None:
     text = SYSTEM.replace("[system-req", "[feature.f.system-req") + '[environments]\nf = ["f"]\n'
     assert with_platforms(text, Path("/w/pixi.toml")) is None
     assert with_platforms("[workspace", Path("/w/pixi.toml")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "feature = 1",
+        "feature = []",
+        "dependencies = 1",
+        "workspace = 1",
+        "pypi-dependencies = 1",
+        "feature = { f = 1 }",
+    ],
+)
+def test_a_wrong_pyproject_is_refused(text: str) -> None:
+    """The groups are looked at before the grammar is."""
+    key, value = text.split(" = ", 1)
+    head = "[tool.pixi]\n" + f"{key} = {value}\n"
+    head += "" if key == "workspace" else "[tool.pixi.workspace]\nchannels = []\n"
+    with pytest.raises(ManifestError, match=rf"pyproject.toml:2: {key}"):
+        parse_manifest(head + '[dependency-groups]\nf = ["x"]\n', Path("/w/pyproject.toml"))

@@ -47,6 +47,8 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], frozense
         dependencies["python"] = _python(project)
     groups = _groups(document)
     features = pixi.setdefault("feature", {}) if groups else {}
+    if not isinstance(features, dict):  # the grammar says what is wrong
+        return pixi, frozenset()
     implied = frozenset(groups) - set(features)
     for name, requirements in groups.items():
         _add(features.setdefault(name, {}), requirements)
