@@ -1,4 +1,4 @@
-"""Held against what Pixi 0.77.0 said of thousands of made-up workspaces (../shared/pixi-says).
+"""Compared with what Pixi 0.77.0 said of thousands of made-up workspaces (../shared/pixi-says).
 
 Every verdict, every lock and every list of warnings here was its own; nothing is ours.
 """

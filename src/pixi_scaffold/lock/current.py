@@ -35,7 +35,7 @@ class LockComparison:
     """How a lock and a manifest compare.
 
     problems: why the lock is not current, one line each. notes: what is worth saying of a lock that
-    is. outdated: (environment, platform) pairs to be solved anew. discarded: environments of which
+    is. outdated: (environment, platform) pairs to be solved again. discarded: environments of which
     no version is kept then.
     """
 

@@ -44,7 +44,7 @@ def match_spec(requirement: Requirement) -> MatchSpec:
 
 
 def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:
-    """Return a virtual package as a record that a match spec can be held against."""
+    """Return a virtual package as a record that a match spec can be compared with."""
     from rattler import BuildString, PackageRecord
 
     version, build = package.for_solver

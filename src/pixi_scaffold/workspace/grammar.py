@@ -1,4 +1,4 @@
-"""Hold a manifest against data/grammar.toml: every key, every type, every value by itself."""
+"""Check a manifest against data/grammar.toml: every key, every type, every value by itself."""
 
 from __future__ import annotations
 

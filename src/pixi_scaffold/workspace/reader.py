@@ -1,4 +1,4 @@
-"""Make a Workspace of the data of a manifest, which is held against the grammar first."""
+"""Make a Workspace of the data of a manifest, which is checked against the grammar first."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class _Reader:
         )
 
     def check(self, doc: dict[str, Any]) -> str:
-        """Hold the document against the grammar; return the name of its head table."""
+        """Check the document against the grammar; return the name of its head table."""
         if "workspace" not in doc and "project" not in doc:
             raise GrammarError((), "it has no [workspace] table")
         check_table(doc, "manifest", (), self.path.parent)
