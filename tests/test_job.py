@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pixi_scaffold.job import (
     Description,
     QuotingError,
+    meaning,
     parse_runtime,
     parse_size,
     read_description,
@@ -214,13 +215,13 @@ def test_lines_and_names_are_kept(tmp_path: Path) -> None:
         "request_cpus": ("more.inc", 2, 2),
         "transfer_input_files": ("job.sub", 7, 7),
     }
-    assert found.jobs[0].text("arguments") == "a b"
-    assert found.jobs[0].list("transfer_input_files") == ("f",)
+    assert meaning(found.jobs[0]).arguments.value == ("a", "b")
+    assert meaning(found.jobs[0]).inputs.value == ("f",)
 
 
 def test_two_queue_statements_are_two_jobs(tmp_path: Path) -> None:
     found = read("executable = a\nqueue\nexecutable = b\nqueue 2\npriority = 1\n", tmp_path)
-    assert [job.text("executable") for job in found.jobs] == ["a", "b"]
+    assert [meaning(job).executable.value for job in found.jobs] == ["a", "b"]
     assert found.lost == (), "the first queue statement used it"
     assert [c.name for c in found.trailing] == ["priority"]
 

@@ -166,11 +166,6 @@ class Job:
         found = self.commands.get(canonical(name))
         return found if found is not None and found.value.strip() else None
 
-    def text(self, name: str, proc: int | None = None) -> str | None:
-        """Return a command's value for one job (default: `proc`), macros expanded."""
-        found = self.command(name)
-        return None if found is None else self.expand(found.value, proc).text.strip()
-
     def expand(self, value: str, proc: int | None = None) -> Expanded:
         """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
         proc = self.proc if proc is None else proc
@@ -207,18 +202,6 @@ class Job:
         if queue.items:
             own |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}
         return own
-
-    def list(self, name: str, proc: int | None = None) -> tuple[str, ...]:
-        """Return a comma-separated command's items, such as the files to transfer."""
-        text = (self.text(name, proc) or "").strip('"')
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-
-    def flag(self, name: str, default: bool) -> bool:
-        """Return a true-or-false command; `default` when it is not set or neither."""
-        word = (self.text(name) or "").lower()
-        return {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}.get(
-            word, default
-        )
 
 
 @dataclass(frozen=True, slots=True)
