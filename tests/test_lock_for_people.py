@@ -1,7 +1,7 @@
 """What a person reads when there is no lock: the cause once, the nearest name, the line to change.
 
 The servers here are doubles of those that cannot be had: slow, lying, broken ones. So is Pixi, whose
-words were copied from a run of the binary.
+words follow the pattern in its sources (0.77); they were not taken from a run of it.
 """
 
 from __future__ import annotations
