@@ -15,8 +15,10 @@ from hypothesis import settings
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter import build_channel
 from pixi_scaffold.starter.channel import Starter
+from tests.support.command import scaffold
 from tests.support.paths import SLICE, copy_template
 from tests.support.server import closed, serve
+from tests.support.share import shared
 
 if TYPE_CHECKING:
     from tests.support.history import History
@@ -135,15 +137,41 @@ def project_environment(
     """The `dev` environment of the default project, locked and installed from the starter channel."""
     from pixi_scaffold.environment.install import host_platform, install
     from pixi_scaffold.lock import read_lock
+    from pixi_scaffold.workspace import read_manifest
+
+    def make(folder: Path) -> None:
+        lock = read_lock(lock_on(starter, template, folder))
+        platform = host_platform(read_manifest(folder / "pixi.toml"), "dev", lock)
+        install(lock, "dev", platform, folder / "env", Silent())
+
+    return shared(tmp_path_factory, "project", make) / "env"
+
+
+def lock_on(starter: Starter, template: Path, folder: Path, **answers: str) -> Path:
+    """Render a project and lock it on the starter channel; return the lock, which is beside it."""
     from pixi_scaffold.lock.rattler import RattlerEngine
     from pixi_scaffold.template import Template, render
     from pixi_scaffold.workspace import read_manifest
 
-    folder = tmp_path_factory.mktemp("project") / "myproject"
-    render(Template(str(template)), folder, {}, ask=False)
-    workspace = read_manifest(folder / "pixi.toml")
+    render(Template(str(template)), folder, answers, ask=False)
     path = folder / "starter.lock"
+    workspace = read_manifest(folder / "pixi.toml")
     RattlerEngine().lock(workspace, path, Silent(), channels=[starter.url])
-    lock = read_lock(path)
-    platform = host_platform(workspace, "dev", lock)
-    return install(lock, "dev", platform, folder / "env", Silent()).prefix
+    return path
+
+
+@pytest.fixture(scope="session")
+def packed(template: Path, starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the delivery `pack`, starter.lock and the env.tar.gz made of it: for reading.
+
+    Skips beside PyTorch's CUDA build: it has 6 GB, and packing it takes minutes.
+    """
+    if any((starter.folder / starter.subdir).glob("nvidia-*.conda")):
+        pytest.skip("the starter channel has PyTorch's CUDA build: too large to pack in a test")
+
+    def make(folder: Path) -> None:
+        lock_on(starter, template, folder, delivery="pack")
+        argv = ("pack", "--lock", "starter.lock", "--platform", "linux-64-cpu")
+        assert scaffold(*argv, cwd=folder).code == 0
+
+    return shared(tmp_path_factory, "packed", make)

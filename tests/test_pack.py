@@ -19,51 +19,85 @@ import pytest
 from pixi_scaffold.environment.archive import Entry, write_archive
 from pixi_scaffold.rehearsal.delivery import archive_record
 from pixi_scaffold.starter.channel import Starter
+from tests.conftest import git, lock_on
 from tests.support.command import scaffold
+from tests.support.share import shared
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="session")
+def small(template: Path, starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with the delivery `pack` whose environment has little but Python and NumPy; locked."""
+
+    def make(folder: Path) -> None:
+        source = shutil.copytree(template, folder.with_name("small-template"))
+        manifest = source / "template" / "pixi.toml.jinja"
+        lines = manifest.read_text().splitlines(keepends=True)
+        large = ("pytorch = ", "scikit-learn = ", "matplotlib-base = ")
+        manifest.write_text("".join(line for line in lines if not line.startswith(large)))
+        git(source, "commit", "--quiet", "-a", "-m", "small")
+        git(source, "tag", "v2.0.0")
+        lock_on(starter, source, folder, delivery="pack")
+
+    return shared(tmp_path_factory, "small", make)
+
+
 @pytest.fixture
-def project(template: Path, starter: Starter, tmp_path: Path) -> Path:
-    """A project with the delivery `pack`, locked on the starter channel."""
-    from pixi_scaffold.lock.rattler import RattlerEngine
-    from pixi_scaffold.report import Silent
-    from pixi_scaffold.workspace import read_manifest
-
-    args = ["new", "p", "--template", template, "--no-check", "-d", "delivery=pack"]
-    assert scaffold(*args, cwd=tmp_path).code == 0
-    workspace = read_manifest(tmp_path / "p" / "pixi.toml")
-    path = tmp_path / "p" / ".pixi" / "starter" / "pixi.lock"
-    RattlerEngine().lock(workspace, path, Silent(), channels=[starter.url])
-    return tmp_path / "p"
+def project(small: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(small, tmp_path / "p")
 
 
-STARTER_LOCK = ("--lock", ".pixi/starter/pixi.lock", "--platform", "linux-64-cpu")
+LOCK = ("--lock", "starter.lock", "--platform", "linux-64-cpu")
+MAIN = """\
+import json, sys
+import numpy
+print(json.dumps([sys.argv[1:], sys.prefix, numpy.__file__]))
+"""
 
 
-def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path) -> None:
-    ran = scaffold("pack", *STARTER_LOCK, "--json", cwd=project)
+@pytest.mark.real_path
+def test_a_packed_environment_runs_on_a_worker(project: Path, tmp_path: Path) -> None:
+    ran = scaffold("pack", *LOCK, "--json", cwd=project)
     assert ran.code == 0, ran
     archive = project / "env.tar.gz"
     assert_the_same_bytes(project, archive, tmp_path)
-    assert ran.document["bytes"] == archive.stat().st_size > 50_000_000
+    assert ran.document["bytes"] == archive.stat().st_size > 5_000_000
     with tarfile.open(archive) as tar:
         names = set(tar.getnames())
     assert {"bin/python", "bin/conda-unpack", "bin/activate"} <= names
     record = archive_record(archive)
     assert (record["platform"], record["cuda"]) == ("linux-64-cpu", False)
-    lock = project / ".pixi" / "starter" / "pixi.lock"
+    lock = project / "starter.lock"
     assert record["pixi_lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
     assert not any(name.startswith(".") for name in (p.name for p in project.glob(".*env.tar.gz")))
+    (project / "main.py").write_text(MAIN)
+    done = on_a_worker(project, tmp_path / "sandbox", "--name", "job-1-0")
+    arguments, prefix, numpy = json.loads(done.stdout.splitlines()[-1])
+    assert arguments[-2:] == ["--name", "job-1-0"]
+    assert prefix == f"{tmp_path}/sandbox/.worker/env"
+    assert numpy.startswith(prefix)
+
+
+def test_the_packed_environment_trains_on_a_worker(packed: Path, tmp_path: Path) -> None:
     sandbox = tmp_path / "sandbox"
+    words = ("--data", "digits", "--epochs", "2", "--name", "job-1-0")
+    done = on_a_worker(packed, sandbox, *words)
+    assert f"in {sandbox}/.worker/env" in done.stdout
+    rows = (sandbox / "runs" / "job-1-0" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["train_loss"] < json.loads(rows[0])["train_loss"]
+    config = json.loads((sandbox / "runs" / "job-1-0" / "config.json").read_text())
+    assert config["torch"].startswith("2.")
+
+
+def on_a_worker(project: Path, sandbox: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the worker script in a folder that has what the job transfers."""
     sandbox.mkdir()
     shutil.copy(project / "htcondor" / "pack.sh", sandbox / "condor_exec.exe")
     for name in ("main.py", "runs.py", "trainer.py", "pixi.toml", "env.tar.gz"):
         shutil.copy(project / name, sandbox)
-    shutil.rmtree(project)  # nothing of it may be needed
     done = subprocess.run(
-        ["./condor_exec.exe", "--data", "digits", "--epochs", "2", "--name", "job-1-0"],
+        ["./condor_exec.exe", *arguments],
         cwd=sandbox,
         env={"PATH": "/usr/bin:/bin", "_CONDOR_SCRATCH_DIR": str(sandbox)},
         capture_output=True,
@@ -71,11 +105,7 @@ def test_the_packed_environment_trains_on_a_worker(project: Path, tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"in {sandbox}/.worker/env" in done.stdout
-    rows = (sandbox / "runs" / "job-1-0" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(rows[-1])["train_loss"] < json.loads(rows[0])["train_loss"]
-    config = json.loads((sandbox / "runs" / "job-1-0" / "config.json").read_text())
-    assert config["torch"].startswith("2.")
+    return done
 
 
 def assert_the_same_bytes(project: Path, archive: Path, tmp_path: Path) -> None:
@@ -84,7 +114,7 @@ def assert_the_same_bytes(project: Path, archive: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "pixi_scaffold", "pack", *STARTER_LOCK, "-o", "again.tar.gz"],
+        [sys.executable, "-m", "pixi_scaffold", "pack", *LOCK, "-o", "again.tar.gz"],
         cwd=other,
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
@@ -139,7 +169,7 @@ def test_a_download_that_fails_is_told_and_leaves_nothing(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one package fails, others are still being written into the folder."""
-    lock = project / ".pixi" / "starter" / "pixi.lock"
+    lock = project / "starter.lock"
     text = lock.read_text()
     name = re.findall(r"conda: \S+/(tqdm-[^/\s]+)\.conda", text)[0]
     text = text.replace(f"/{name}.conda", f"/{name}-gone.conda")
@@ -147,7 +177,7 @@ def test_a_download_that_fails_is_told_and_leaves_nothing(
     own = tmp_path / "temporary"
     own.mkdir()
     monkeypatch.setenv("TMPDIR", str(own))
-    ran = scaffold("pack", *STARTER_LOCK, cwd=project)
+    ran = scaffold("pack", *LOCK, cwd=project)
     assert ran.code == 1, ran
     assert "Directory not empty" not in ran.err
     assert f"{name}-gone" in ran.err
@@ -160,7 +190,7 @@ def test_what_cannot_be_packed(project: Path) -> None:
     assert ran.code == 1
     assert "there is no" in ran.err
     assert " lock\n" in ran.err
-    ran = scaffold("pack", "--lock", ".pixi/starter/pixi.lock", cwd=project)
+    ran = scaffold("pack", "--lock", "starter.lock", cwd=project)
     assert ran.code == 2
     assert "does not lock default for linux-64-cuda" in ran.err
     assert "it locks: --platform linux-64-cpu\n" in ran.err

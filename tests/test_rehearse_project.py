@@ -10,6 +10,7 @@ import functools
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import sys
@@ -152,14 +153,13 @@ def test_checkpoints_and_an_eviction(template: Path, tmp_path: Path) -> None:
 
 
 def test_the_real_training_in_a_packed_environment(
-    template: Path, project_environment: Path, tmp_path: Path
+    template: Path, packed: Path, tmp_path: Path
 ) -> None:
     """env.tar.gz is unpacked in the sandbox; the training is evicted and ends as if it was not."""
     folder = project(template, tmp_path / "p", "delivery=pack")
     shutil.copy(REPOSITORY / "template" / "main.py", folder)
-    shutil.copy(project_environment.parent / "starter.lock", folder / "pixi.lock")
-    lock = ["--lock", "pixi.lock", "--platform", "linux-64-cpu"]
-    assert scaffold("pack", *lock, cwd=folder).code == 0
+    shutil.copy(packed / "starter.lock", folder / "pixi.lock")
+    os.link(packed / "env.tar.gz", folder / "env.tar.gz")
     short = ("--more-arguments", "--epochs 2", "--evict-after", "random")
     found = rehearse(folder, *short, code=3)  # the job asks for a GPU, the archive is for the CPU
     failed = [r for r in found["results"] if r["status"] == "failed"]

@@ -70,9 +70,10 @@ def condor_prefix(cache: Path | None = None) -> Path:
     done = subprocess.run(
         [_INSTALLER, prefix], capture_output=True, text=True, timeout=600, check=False
     )
-    if done.returncode == _CANNOT:
-        pytest.skip(f"no HTCondor here: {done.stderr.strip().splitlines()[-1]}")
-    if done.returncode:
+    if done.returncode and (done.returncode == _CANNOT or not os.environ.get("CI")):
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        pytest.skip(f"no HTCondor here: {last}")
+    if done.returncode:  # continuous integration must not do without it and say nothing
         raise RuntimeError(f"{_INSTALLER.name} failed:\n{done.stderr[-3000:]}")
     return prefix
 
