@@ -8,7 +8,7 @@ export NAME
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: help new test test-all lint format release bench docs golden clean
+.PHONY: help new test test-all lint format release bench docs golden pins clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,6 +49,10 @@ docs: ## Write the generated pages of docs/ anew
 
 release: ## Check that this commit can be a release, and tag it (nothing is pushed)
 	@MAKE="$(MAKE)" .ci/release.sh
+
+pins: ## Compare the template's pins with the newest (ARGS=--raise writes them)
+	@.ci/venv.sh $(VENV) dev
+	$(BIN)/python .ci/pins.py $(ARGS)
 
 bench: ## Measure the speed claims side by side
 	@.ci/venv.sh $(VENV) dev

@@ -105,11 +105,12 @@ class Trainer:
         self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
         self.rows: list[dict[str, float]] = []
         # A graph reads these where they lie: they are written to, never replaced.
-        self.order = torch.empty(-(-len(data[1]) // WORLD_SIZE), dtype=torch.long, device=device)
-        self.start = torch.zeros((), dtype=torch.long, device=device)  # of the batch, in the order
-        self.within = torch.arange(self.share, device=device)
+        self.images = -(-len(data[1]) // WORLD_SIZE)  # of an epoch in this process
+        self.steps_per_epoch = -(-self.images // self.share)
+        batches = (self.steps_per_epoch, self.share)
+        self.batches = torch.zeros(batches, dtype=torch.long, device=device)  # images of each step
+        self.batch = torch.zeros(1, dtype=torch.long, device=device)  # the next row of them
         self.loss_sum = torch.zeros((), device=device)
-        self.steps_per_epoch = -(-len(self.order) // self.share)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images
         self.eager = ""  # why no step is replayed
         if not args.graph or device.type != "cuda":
@@ -127,21 +128,21 @@ class Trainer:
         return [rate * part for rate in self.rates]
 
     def set_order(self, order: Tensor) -> None:
-        """Of the images in the epoch that runs, of which so many steps are done."""
+        """Of the images in the epoch that runs, so many steps of which are done."""
         for group, rate in zip(
             self.optimizer.param_groups, self.learning_rates(self.epoch), strict=True
         ):
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
-        self.full_order = order
+        self.order = order
         # Some images come twice so that all processes have as many: they must step together.
         order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])
-        self.order.copy_(order[RANK::WORLD_SIZE])
-        self.start.fill_(self.step * self.share)
+        self.batches.flatten()[: self.images].copy_(order[RANK::WORLD_SIZE])
+        self.batch.fill_(self.step)
 
     def train_step(self) -> None:
         if self.step == 0:
             self.start_epoch()
-        size = min(self.share, len(self.order) - self.step * self.share)
+        size = min(self.share, self.images - self.step * self.share)
         first = self.epoch == self.step == 0  # not recorded: here the optimizer makes its state
         if not (self.eager or first or size in self.graphs):
             self.record(size)
@@ -153,15 +154,15 @@ class Trainer:
 
     def compute(self, size: int) -> None:
         """One whole step. All of it happens on the device, so that it can be recorded."""
-        chosen = self.order[self.start + self.within[:size]]
+        chosen = self.batches.index_select(0, self.batch)[0, :size]
         self.optimizer.zero_grad()
         with self.autocast:
             loss, _ = self.loss_of(self.parallel, self.train_x[chosen], self.train_y[chosen])
         loss.backward()
         self.optimizer.step()
         # Summed on the device: loss.item() would make the CPU wait for the GPU at every step.
-        self.loss_sum += loss.detach() * size
-        self.start += size
+        self.loss_sum.add_(loss.detach(), alpha=size)
+        self.batch += 1
 
     def record(self, size: int) -> None:
         """Record a step of so many images as a CUDA graph, or say why that is not to be had.
@@ -173,7 +174,7 @@ class Trainer:
         if not all(isinstance(value, Tensor) and value.is_cuda for value in state):
             self.eager = f"{type(self.optimizer).__name__} keeps numbers outside of the GPU"
             return print(f"WARNING: no CUDA graph, steps are slower: {self.eager}", flush=True)
-        state += [self.loss_sum, self.start, *self.network.state_dict().values()]
+        state += [self.loss_sum, self.batch, *self.network.state_dict().values()]
         before, rng = [value.clone() for value in state], torch.cuda.get_rng_state(self.device)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
         pool = next(iter(self.graphs.values())).pool() if self.graphs else None
@@ -182,7 +183,7 @@ class Trainer:
             torch.cuda.set_sync_debug_mode("error")  # found before it can spoil a recording
             with torch.cuda.stream(stream):
                 for _ in range(3):  # libraries choose their ways and take their memory
-                    self.start.zero_()
+                    self.batch.zero_()
                     self.compute(size)
             torch.cuda.current_stream().wait_stream(stream)
             torch.cuda.set_sync_debug_mode("default")
@@ -213,7 +214,7 @@ class Trainer:
         rate = self.learning_rates(self.epoch)[0]
         if self.rows:
             self.epoch, self.step = self.epoch + 1, 0
-            train_loss = self.total_loss().item() / (len(self.order) * WORLD_SIZE)
+            train_loss = self.total_loss().item() / (self.images * WORLD_SIZE)
         else:
             some = len(self.test_y)
             train_loss = self.evaluate(self.train_x[:some], self.train_y[:some])[0]
@@ -239,7 +240,7 @@ class Trainer:
         """For a checkpoint. Every process has to call this, because it adds up their losses."""
         position = {"epoch": self.epoch, "step": self.step, "rows": self.rows}
         position |= {"epochs": self.args.epochs, "loss_sum": self.total_loss().cpu()}
-        order = self.full_order if self.step else torch.empty(0, dtype=torch.long)
+        order = self.order if self.step else torch.empty(0, dtype=torch.long)
         rng = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
         rng["order"] = self.order_rng.get_state()
         # The settings of the optimizer are main.py's, and those for a graph are the device's.

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
 from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
-from pixi_scaffold.rules.subject import Row, Subject, is_url, version_of
+from pixi_scaffold.rules.subject import Row, Subject, is_url, read_bytes, version_of
 
 CUDA_CAPABILITY = {
     11: ("3.5", "the CUDA 11 toolkit's release notes"),
@@ -113,6 +113,34 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             f"gpus_minimum_capability = {need}",
             edits,
         )
+
+
+@rule("PS511", Severity.WARNING)
+def gpus_that_idle(subject: Subject) -> Iterator[Found]:
+    """The job asks for several GPUs, and its program uses one.
+
+    Why: a process of the template's program trains on one GPU; the others are kept from everybody
+    and do nothing.
+    Fix: --processes N in the arguments (or torchrun in the script), or request_gpus = 1.
+    Source: the options of the runs.py that travels with the job.
+    Seen: no HTCondor looks at it; `nvidia-smi` on the worker shows the idle ones.
+    """
+    command, text = subject.job.command("request_gpus"), subject.meaning.requests.gpus.text
+    programs = [read_bytes(path) or b"" for path in subject.input_files if path.name == "runs.py"]
+    ours = any(b'"--processes"' in data for data in programs)
+    if command is None or not text.isdigit() or int(text) < 2 or not ours:
+        return
+    script = "\n".join(line for _, line in subject.worker.code) if subject.worker else ""
+    words = f"{subject.meaning.arguments.text}\n{script}"
+    asked = re.search(r"--processes[=\s]+(\d+)", words)
+    if re.search(r"torchrun|torch\.distributed", words) or (asked and int(asked[1]) >= int(text)):
+        return
+    used = int(asked[1]) if asked else 1
+    yield at(
+        command,
+        f"request_gpus = {text}, and the program runs as {used} process(es), one GPU each",
+        f"add to the arguments: --processes {text}; or request_gpus = {used}",
+    )
 
 
 def _gpu_row(subject: Subject) -> Row | None:

@@ -1,0 +1,163 @@
+"""The tutorial, and the README, onboarding page and change-it page of a project, done as they say.
+
+Every command of their shell blocks is run, or named below with the reason why it is not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import scaffold
+from tests.support.paths import REPOSITORY, SHARED
+
+pytestmark = pytest.mark.slow
+
+ELSEWHERE = {
+    "curl": "fetches Pixi's installer",
+    "pixi --version": "Pixi itself",
+    "uv ": "installs the tool from the network",
+    "pipx ": "installs the tool from the network",
+    "pixi-scaffold": "has tests of its own",
+    "git clone": "needs a server",
+    "ssh ": "needs an account",
+    "condor_": "needs a pool: tests/test_condor_template.py",
+    "apptainer": "cannot be had here",
+    "pixi run submit": "needs a pool",
+    "pixi add": "changes the environment: Pixi itself",
+    "open ": "shows a picture",
+    "ls runs/job": "of a job on a pool",
+    "tail ": "of a job on a pool",
+}
+
+
+def commands(page: str) -> Iterator[tuple[str, str]]:
+    """The commands of a page's shell blocks, with what is shown below each."""
+    for kind, block in re.findall(r"(?ms)^```(sh|console)\n(.*?)^```", page):
+        lines = block.splitlines()
+        for number, line in enumerate(lines):
+            if kind == "console" and not line.startswith("$ "):
+                continue
+            command = line.removeprefix("$ ").split(" # ")[0].strip()
+            shown = []
+            for after in lines[number + 1 :]:
+                if kind == "sh" or after.startswith("$ "):
+                    break
+                shown.append(after)
+            if command and not command.startswith("#"):
+                yield command, "\n".join(shown)
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    ran = scaffold("new", "myproject", "--template", template, "--no-check", cwd=tmp_path)
+    assert ran.code == 0, ran
+    (tmp_path / "myproject" / "pixi.lock").touch()
+    return tmp_path / "myproject"
+
+
+@pytest.fixture
+def shell(project: Path, project_environment: Path, tmp_path: Path):
+    """Run a line as a person would; `pixi` is the stand-in."""
+    (tmp_path / "bin").mkdir()
+    pixi = tmp_path / "bin" / "pixi"
+    stand_in = REPOSITORY / "tests" / "support" / "pixi_run_stand_in.py"
+    pixi.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} "$@"\n')
+    pixi.chmod(0o755)
+    env = os.environ | {"PATH": f"{pixi.parent}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+    env |= {"PIXI_STAND_IN_ENV": str(project_environment)}
+    env |= {"PIXI_STAND_IN_MNIST": str(SHARED / "mnist-10k")}
+
+    def run(line: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=project, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def words(text: str) -> list[str]:
+    """Without figures, and the device, which differ from machine to machine."""
+    return re.findall(r"[A-Za-z][\w/.-]+", re.sub(r"\bon (cpu|cuda\S*|mps)", "", text))
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md", "docs/onboarding.md"])
+def test_a_page_is_done_word_for_word(project: Path, shell, page: str) -> None:
+    place = REPOSITORY if page == "docs/tutorial.md" else project
+    done = []
+    for command, shown in commands((place / page).read_text()):
+        command = re.sub(r"^(git clone \S+ && )?cd myproject( && )?", "", command)
+        if command == "pixi run data" and not (SHARED / "mnist-10k").is_dir():
+            pytest.skip("the 10,000 digits of MNIST (../shared/mnist-10k) are not here")
+        if not command or any(command.startswith(start) for start in ELSEWHERE):
+            continue
+        out = shell(command)
+        done.append(command)
+        for line in shown.splitlines():
+            if line and not line.startswith("..."):
+                assert words(line) == [w for w in words(line) if w in out], (command, line, out)
+    assert "pixi run train" in " ".join(done)
+
+
+def code(page: str, language: str = "python") -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", page)
+
+
+def test_other_data_another_network_and_a_second_program(project: Path, shell) -> None:
+    data, program = code((project / "docs" / "change-it.md").read_text())
+    main = project / "main.py"
+    text = main.read_text()
+    for old, new in (
+        ("def mnist(", f"{data}\n\ndef mnist("),
+        ('"mnist": mnist}', '"mnist": mnist, "stripes": stripes}'),
+        ('choices=("digits", "mnist"), default="digits"', 'choices=("digits", "mnist", "stripes"), default="stripes"'),
+        ("** 2, 128)", "** 2, 256)"),
+        ("nn.Linear(128, classes)", "nn.Linear(256, classes)"),
+        ("torch.optim.AdamW(network.parameters(), lr=args.lr)", "torch.optim.SGD(network.parameters(), lr=0.05)"),
+    ):  # fmt: skip
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    main.write_text(text)
+    assert "9 passed" in shell("pixi run test")
+    shell("pixi run smoke")
+    assert "accuracy 1" in shell("pixi run train --epochs 3")
+    (project / "evaluate.py").write_text(program)
+    assert "200 of 200 right" in shell("pixi run python evaluate.py")
+
+
+def test_a_job_that_runs_a_second_program(project: Path, tmp_path: Path) -> None:
+    """As docs/change-it.md says: the worker script runs what the arguments name; two descriptions."""
+    said = (project / "docs" / "change-it.md").read_text()
+    for words_of_it in ('`exec python "$@"`', "`evaluate.py`", "`preserve_relative_paths = true`"):
+        assert words_of_it in said
+    script = project / "htcondor" / "bootstrap.sh"
+    text = script.read_text()
+    assert text.rstrip().endswith('exec python main.py "$@"')
+    script.write_text(text.replace('exec python main.py "$@"', 'exec python "$@"'))
+    sub = project / "htcondor" / "train.sub"
+    sub.write_text(sub.read_text().replace('arguments = "', 'arguments = "main.py '))
+    second = sub.read_text().replace('arguments = "main.py ', 'arguments = "evaluate.py ')
+    second = second.replace("= main.py, ", "= evaluate.py, runs/digits/model.pt, main.py, ")
+    second = second.replace("should_transfer", "preserve_relative_paths = true\nshould_transfer")
+    (project / "htcondor" / "evaluate.sub").write_text(second)
+    (project / "runs" / "digits").mkdir(parents=True)
+    (project / "runs" / "digits" / "model.pt").write_text("weights")
+    (project / "evaluate.py").write_text("print('weights:', open('runs/digits/model.pt').read())\n")
+    (project / "main.py").write_text("print('trained')\n")
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "env" / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    for name, words_of_it in (("train", "trained"), ("evaluate", "weights: weights")):
+        ran = scaffold("rehearse", f"htcondor/{name}.sub", "--env", tmp_path / "env", cwd=project)
+        assert ran.code == 0, ran
+        out = next((project / ".pixi" / "rehearsal").rglob(f"{name}*/**/*.out"))
+        assert words_of_it in out.read_text()
+        shutil.rmtree(project / ".pixi" / "rehearsal")
