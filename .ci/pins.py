@@ -1,6 +1,5 @@
 """The template's pins (copier.yml: Pixi with its sum, actions) against the newest.
 
-
     python .ci/pins.py            say what is newer: exit code 3 when something is
     python .ci/pins.py --raise    write it into copier.yml, Pixi's sum with its version
 

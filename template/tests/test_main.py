@@ -108,10 +108,10 @@ def test_a_run_leaves_its_results_and_can_be_trained_further(tmp_path: Path) -> 
     assert [row["epoch"] for row in rows] == [0, 1, 2]
 
 
-def test_another_learning_rate_is_another_run(tmp_path: Path) -> None:
+def test_another_batch_size_is_another_run(tmp_path: Path) -> None:
     assert run_main(tmp_path, "--epochs", "1") == 0
     with pytest.raises(UserError, match="--name"):
-        run_main(tmp_path, "--epochs", "2", "--lr", "0.1")
+        run_main(tmp_path, "--epochs", "2", "--batch-size", "32")
 
 
 @pytest.mark.skipif(not hasattr(main, "mnist"), reason="this project has its own data only")
