@@ -47,9 +47,7 @@ MAY_IMPORT = {
 LINES = 350
 """What one module may have."""
 
-LONG = {
-    "update/command.py": 369,
-}
+LONG = {}
 """Modules that are longer today."""
 
 NAMED_TWICE = {"Request", "Plan", "Project", "Problem", "Edit", "Entry"}

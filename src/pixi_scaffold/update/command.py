@@ -11,11 +11,11 @@ from typing import Any
 from pixi_scaffold import __version__
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.report import Progress, Report, Run, go_to
-from pixi_scaffold.system import File, program, read_blobs, read_file, write_blobs, write_tree
+from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
-from pixi_scaffold.update.apply import commit_tree, finish, land
-from pixi_scaffold.update.merge import MANIFEST, Action, Change, has_leftovers
-from pixi_scaffold.update.note import Landing, refuse_unfinished, unfinished
+from pixi_scaffold.update.apply import commit_tree, land
+from pixi_scaffold.update.merge import MANIFEST, Action, Change
+from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
     Plan,
     Request,
@@ -25,10 +25,7 @@ from pixi_scaffold.update.plan import (
     why_ask,
 )
 from pixi_scaffold.update.prepare import (
-    LOCK,
     check_jobs,
-    check_project,
-    lock_again,
     old_errors,
     prepare,
 )
@@ -36,12 +33,14 @@ from pixi_scaffold.update.push import push
 from pixi_scaffold.update.repository import (
     Repository,
     check_branch,
+    merge_commands,
     only_one,
     open_repository,
     refuse_covered,
     refuse_hidden,
     refuse_unclean,
     refuse_under_way,
+    take_whole,
     uncommitted,
 )
 from pixi_scaffold.update.undo import abort
@@ -239,11 +238,7 @@ def _how_to_resolve(plan: Plan) -> str:
     lines = [c.path for c in plan.conflicts if _has_lines(c)]
     words = ["edit them: each conflict begins with <<<<<<<"] if lines else []
     if whole:
-        names = " ".join(whole)
-        words.append(
-            f"take the template's: git checkout --theirs {names}, or yours: "
-            f"git checkout --ours {names}; then: git add {names}"
-        )
+        words.append(f"take {take_whole(whole)}")
     return "; ".join(words)
 
 
@@ -265,84 +260,7 @@ def _next(plan: Plan, repository: Repository, run: Run) -> tuple[str, ...]:
     if plan.conflicts:
         return (*there, f"{program()} update --continue   # after editing", undo)
     lock = [r.hint for r in run.results if r.name == "lock" and r.hint]
-    return (*there, *lock, *_merge(repository, repository.branch, plan.branch), undo)
-
-
-def _merge(repository: Repository, onto: str | None, branch: str) -> tuple[str, ...]:
-    """Return the commands that take a finished update over."""
-    signed = repository.ask("config", "--type=bool", "commit.gpgSign").output.strip() == "true"
-    sign = ("git commit --amend --no-edit -S   # commit.gpgSign is set, and it is not signed",)
-    merge = f"git switch {onto} && git merge {branch}" if onto else f"git log --stat -1 {branch}"
-    return (*(sign if signed else ()), merge)
-
-
-def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
-    """Lock, check and commit an update whose conflicts were edited.
-
-    Raises ScaffoldError while there are conflict markers left, or when the project would not pass
-    `check`; then only pixi.lock may be new.
-    """
-    run = Run(progress)
-    project = read_project(folder)
-    repository = open_repository(project.folder)
-    landing = unfinished(repository)
-    with only_one(repository):
-        with run.step("merge") as step:
-            _refuse_unresolved(repository, landing)
-            step.passed(f"edited: {', '.join(landing.conflicts)}")
-        lock = project.folder / LOCK
-        before = lock.read_bytes() if lock.is_file() else None
-        try:
-            if before is None and (project.folder / MANIFEST).is_file():
-                run.skip("lock", f"the project has no {LOCK}", f"{program()} lock")
-            elif before is not None:
-                lock_again(project.folder, project.folder, engine, run)
-            check_project(project.folder, project.folder, engine, run)
-        except BaseException:
-            if before is not None:
-                lock.write_bytes(before)
-            raise
-        with run.step("commit") as step:
-            ignored = repository.ask("check-ignore", "-q", str(lock)).code == 0
-            more = (repository.prefix + LOCK,) if lock.is_file() and not ignored else ()
-            commit = finish(repository, landing, more)
-            step.passed(f"{commit[:7]} on the branch {landing.branch}")
-    facts = {"project": str(project.folder), "branch": landing.branch, "commit": commit}
-    undo = f"{program()} update --abort   # to undo all of it"
-    merge = _merge(repository, landing.from_branch or landing.from_commit, landing.branch)
-    return Report("update", run.results, facts, (*go_to(project.folder), *merge, undo))
-
-
-def _refuse_unresolved(repository: Repository, landing: Landing) -> None:
-    """Raise ScaffoldError while a conflict still waits for the user."""
-    marked, whole = [], []
-    sides: dict[tuple[str, str], tuple[str, str]] = {}
-    for row in filter(None, repository.git("ls-files", "-u", "-z").split("\0")):
-        entry, _, path = row.partition("\t")
-        mode, name, stage = entry.split()
-        sides[path, stage] = (mode, name)
-    for path in landing.conflicts:
-        file = read_file(repository.top, path)
-        if file is None:
-            continue  # the user deleted it
-        stages = {stage: sides[path, stage] for stage in "123" if (path, stage) in sides}
-        held = read_blobs(repository.top, stages)
-        if all(side.is_text for side in held.values()):
-            marked += [path] * has_leftovers(path, file.content)
-        elif file == held.get("2"):
-            whole.append(path)
-    if marked:
-        raise ScaffoldError(
-            "\n".join(("conflict markers (<<<<<<<, =======, >>>>>>>) are left in:", *marked)),
-            "edit them, then try again",
-        )
-    if whole:
-        names = " ".join(whole)
-        raise ScaffoldError(
-            "\n".join(("these are no text, so one side has to be taken:", *whole)),
-            f"the template's: git checkout --theirs {names}, or yours: git checkout --ours "
-            f"{names}; then: git add {names}",
-        )
+    return (*there, *lock, *merge_commands(repository, repository.branch, plan.branch), undo)
 
 
 def abort_update(folder: Path, progress: Progress) -> Report:

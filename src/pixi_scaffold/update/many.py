@@ -14,8 +14,9 @@ from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import Progress, Report, Result, Silent, Status
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
-from pixi_scaffold.update.command import abort_update, continue_update, update
+from pixi_scaffold.update.command import abort_update, update
 from pixi_scaffold.update.plan import Request
+from pixi_scaffold.update.resume import continue_update
 
 Do = Callable[[Path, Renderers], Report]
 

@@ -266,3 +266,20 @@ def in_words(error: GitError, what: str) -> ScaffoldError:
         "\n".join((what, *(f"  {name}" for name in names))),
         f"commit them, or put them aside (git stash --include-untracked), then: {program()} update",
     )
+
+
+def merge_commands(repository: Repository, onto: str | None, branch: str) -> tuple[str, ...]:
+    """Return the commands that take a finished update over."""
+    signed = repository.ask("config", "--type=bool", "commit.gpgSign").output.strip() == "true"
+    sign = ("git commit --amend --no-edit -S   # commit.gpgSign is set, and it is not signed",)
+    merge = f"git switch {onto} && git merge {branch}" if onto else f"git log --stat -1 {branch}"
+    return (*(sign if signed else ()), merge)
+
+
+def take_whole(paths: Sequence[str]) -> str:
+    """Return how one side of files that are no text is taken."""
+    names = shlex.join(paths)
+    return (
+        f"the template's: git checkout --theirs {names}, or yours: git checkout --ours {names}; "
+        f"then: git add {names}"
+    )
