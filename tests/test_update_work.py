@@ -301,7 +301,8 @@ def test_nothing_of_the_users_is_ever_lost(project: Path, seed: int) -> None:
             subprocess.run(commit_it, cwd=project, check=False, capture_output=True)
         if chance.random() < 0.15:
             process.send_signal(signal.SIGKILL)
-    process.kill() if chance.random() < 0.5 else None
+    if chance.random() < 0.5:
+        process.kill()
     process.wait(120)
     time.sleep(0.5)  # a git that was started goes on to its end
     for _ in range(2):
