@@ -18,7 +18,7 @@ def packages_in(path: Path) -> frozenset[str]:
     found: set[str] = set()
     read = 0
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if name.startswith(_RECORDS) and name.endswith(".json"):
