@@ -35,7 +35,7 @@ def verdicts(folder: Path) -> dict[tuple[str, str, int], str]:
 def refused(prefix: Path, path: Path, start: Path) -> bool:
     """Whether condor_submit of one installation refuses a file."""
     done = subprocess.run(
-        [prefix.absolute() / "usr" / "bin" / "condor_submit", "-dry-run", os.devnull, path],
+        [prefix.absolute() / "usr" / "bin" / "condor_submit", "-dry-run", "-", path.absolute()],
         cwd=start, env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"},
         stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
     )  # fmt: skip

@@ -76,10 +76,11 @@ def test_a_pool_is_written_down_and_check_knows_it(pool: Pool, job: Path) -> Non
     assert rules(job, "getenv = true", "--site", "mylab.toml") == [("PS125", "error")]
     (job / "job.sub").write_text(JOB.replace("queue\n", "getenv = true\nqueue\n"))
     said = subprocess.run(
-        ["condor_submit", "-dry-run", "/dev/null", "job.sub"],
+        ["condor_submit", "-dry-run", "-", "job.sub"],
         cwd=job, env=pool.env, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert said.returncode != 0, "condor_submit of that pool is the judge"
+    assert "getenv" in (said.stdout + said.stderr).lower()
 
 
 def test_slots_are_read_from_json(pool: Pool, job: Path) -> None:
