@@ -442,6 +442,7 @@ GOOD = {
     "talk of a file": job(file("README.md", "1\n"), run='#!/bin/bash\necho "see README.md"\ncat in.txt\n'),
     "an output by number": job(in_plain("queue", "transfer_output_files = model_$(Process).pt\nqueue")),
     "the pipe's own status": job(WITH_T, run="#!/bin/bash\npython t.py | tee l.txt\nrc=${PIPESTATUS[0]}\nls\nexit $rc\n"),
+    "a script without a command": job(run="#!/bin/sh\n# to be written\n"),
     "a training in quotes over several lines": job(WITH_T, run='#!/bin/bash\nbash -c "\n  python -V\n  python t.py\n  "\n'),
     "an archive that is named like an interpreter": job(run="#!/bin/bash\ntar xzf python310.tar.gz\ncp python3 /tmp\ncat in.txt\n"),
     "exit at once": job(WITH_T, run="#!/bin/bash\npython t.py || exit $?\nls\n"),

@@ -37,9 +37,23 @@ def made_by(subject: Subject, item: str) -> str:
     own = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in _tellers(*_state(folder)):
-            if teller not in own and name and name in text:
-                return f"{teller.name} speaks of it"
+            if teller not in own and name and name in text and _says_how(name, text):
+                return f"{teller.name} may make it"
     return ""
+
+
+_MAKES = re.compile(
+    r"\b(?:wget|curl|download\w*|create\w*|generate\w*|build|built|compile\w*|convert\w*|unpack\w*|unzip"
+    r"|tar|zip|cp|mv|scp|rsync|ls|gcc|g\+\+|make|mkdir|pull|touch|save\w*|writ\w+|to_csv|dump)\b|>|-o\b"
+    r"|[\"']w[bt]?[\"']",
+    re.IGNORECASE,
+)
+
+
+def _says_how(name: str, text: str) -> bool:
+    """Whether a line that names a file speaks of making it, or begins with it as make's target."""
+    lines = [line for line in text.splitlines() if name in line]
+    return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
 
 
 def _state(folder: Path) -> tuple[Path, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from itertools import zip_longest
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
@@ -97,7 +98,9 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
     """
     for script in subject.scripts:
         commands = joined(script)
-        for (number, line), (_, following) in zip(commands, (*commands[1:], (0, "")), strict=True):
+        for (number, line), (_, following) in zip_longest(
+            commands, commands[1:], fillvalue=(0, "")
+        ):
             if _PIPED.search(f"{line} {following}" if line.rstrip().endswith("|") else line):
                 what = "this runs whatever the server sends, unchecked"
                 yield Found(script.path, number, what, "download, compare the sha256, then run")
