@@ -28,6 +28,8 @@ class CommandSpec:
     quotes: bool = True
     words: Mapping[str, str] = field(default_factory=dict)
     """Of a choice: each word that is taken, in lower case, and what it means."""
+    odd: tuple[str, ...] = ()
+    """Words that are taken, and not for what they say."""
     since: Mapping[str, str] = field(default_factory=dict)
     """Words that only newer releases take, and the first one that does."""
     site: str = ""
@@ -42,7 +44,8 @@ def specs() -> Mapping[str, CommandSpec]:
 
 def _spec(name: str, entry: dict[str, object]) -> CommandSpec:
     values = {**entry, "unit": _UNITS[str(entry.get("unit", ""))]}
-    values["second"] = tuple(entry.get("second", ()))  # type: ignore[arg-type]
+    for key in ("second", "odd"):
+        values[key] = tuple(entry.get(key, ()))  # type: ignore[arg-type]
     words = entry.get("words", {})
     assert isinstance(words, dict)  # noqa: S101  the file is ours
     values["words"] = {word: meant for meant, taken in words.items() for word in taken}

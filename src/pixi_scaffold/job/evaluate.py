@@ -106,7 +106,7 @@ class _Evaluation:
             case Selection(record=record):
                 return INVALID if self.value(record) is INVALID else UNDEFINED
             case Record():
-                raise NotKnownError("a record")
+                return INVALID  # a record is no value that a command could have
             case Operation(operator=operator, operands=operands):
                 return self.operation(operator, operands)
 

@@ -186,7 +186,8 @@ class _Reading:
         if not text:
             return Field(None, command, "", "", "", "", "", *known)
         spec = specs().get(name) or CommandSpec(name, _untyped(name))
-        late = expanded.unknown and spec.type not in ("text", "files", "arguments", "environment")
+        here = any(not what.startswith("$$") for what in expanded.unknown)  # not the pool, then
+        late = here and spec.type not in ("text", "files", "arguments", "environment")
         read = ReadValue(text) if late else read_value(spec, text)
         return Field(
             read.value, command, text, read.ad, read.refused, read.fix, read.versions, *known

@@ -78,8 +78,8 @@ def _counts(job: Meaning, name: str) -> bool:
     """Whether condor_submit looks at a command of this job."""
     if name.startswith("gpus_") or name == "require_gpus":
         return job.requests.gpus.said and job.requests.gpus.text.lower() != "undefined"
-    if name.startswith("vm_"):
-        return job.universe.value == "vm"
+    if name.startswith("vm_") or name == "suspend_job_at_exec":
+        return job.universe.value == "vm" or job.of("tool_daemon_cmd").said
     if name in ("arguments", "arguments2"):
         return not job.shell.said
     if name == "max_idle":
@@ -288,7 +288,8 @@ def _names(job: Meaning) -> Iterator[Refusal]:
 def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
     """Yield what is wrong with retry_request_memory and its kin, which are of HTCondor 25.10."""
     for what, unit in (("memory", 1 << 20), ("disk", 1 << 10)):
-        if parse_size(job.of(f"request_{what}").text, unit) is None:
+        default = "128" if what == "memory" else ""  # that of the disk is an expression
+        if parse_size(job.of(f"request_{what}").text or default, unit) is None:
             continue  # they are not looked at
         listed = job.of(f"retry_request_{what}")
         most = job.of(f"retry_request_{what}_max")

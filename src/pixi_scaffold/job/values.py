@@ -13,7 +13,7 @@ from typing import Any
 
 from pixi_scaffold.job.classad import ExpressionError, literal, parse, unparse
 from pixi_scaffold.job.commands import CommandSpec
-from pixi_scaffold.job.evaluate import as_integer, as_switch
+from pixi_scaffold.job.evaluate import NotKnownError, as_integer, as_switch, evaluate
 from pixi_scaffold.job.words import (
     QuotingError,
     parse_runtime,
@@ -64,6 +64,8 @@ def _text(spec: CommandSpec, text: str) -> ReadValue:
 
 def _switch(_: CommandSpec, text: str) -> ReadValue:
     found = as_switch(text)
+    if found is None and _only_htcondor_knows(text):
+        return ReadValue(text, normal(text))
     if found is None:
         return ReadValue(refused="it is neither true nor false", fix="write true or false")
     return ReadValue(found, literal(found))
@@ -71,9 +73,22 @@ def _switch(_: CommandSpec, text: str) -> ReadValue:
 
 def _integer(_: CommandSpec, text: str) -> ReadValue:
     found = as_integer(text)
+    if found is None and _only_htcondor_knows(text):
+        return ReadValue(text, normal(text))
     if found is None:
         return ReadValue(refused="it is no whole number", fix="write a whole number")
     return ReadValue(found, str(found))
+
+
+def _only_htcondor_knows(text: str) -> bool:
+    """Whether an expression, such as time(), is not evaluated here."""
+    try:
+        evaluate(text)
+    except NotKnownError:
+        return True
+    except ExpressionError:
+        return False
+    return False
 
 
 def _expression(_: CommandSpec, text: str) -> ReadValue:
@@ -144,7 +159,7 @@ def size_advice(text: str) -> str:
 
 def _version(spec: CommandSpec, text: str) -> ReadValue:
     if spec.name == "cuda_version":
-        found = re.fullmatch(r"(\d{1,9})(?:\.(\d{1,9}))?", text)
+        found = re.fullmatch(r"([-+]?\d{1,9})(?:\.(\d{1,9}))?", text)
         if found is None:
             return ReadValue(refused="it is no version", fix="write it as 12.4")
         major, minor = int(found[1]), found[2]
@@ -174,7 +189,7 @@ def _choice(spec: CommandSpec, text: str) -> ReadValue:
     if spec.name == "universe" and (number := re.match(r"[-+]?\d+", word)) and int(number[0]):
         word = str(int(number[0]))  # atoi(3): what follows is not looked at
     if word not in spec.words:
-        words = [word.upper() for word in spec.words if not word.isdecimal()]
+        words = [w.upper() for w in spec.words if not w.isdecimal() and w not in spec.odd]
         return ReadValue(refused="it is not one of the words that are known", fix=", ".join(words))
     meant = spec.words[word]
     shown = meant if meant.isdecimal() else literal(meant.upper())
@@ -193,14 +208,21 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _arguments(_: CommandSpec, text: str) -> ReadValue:
+_UNQUOTED = ReadValue(refused="it must stand in double quotes", fix="put it into double quotes")
+
+
+def _arguments(spec: CommandSpec, text: str) -> ReadValue:
+    if spec.name.endswith("2") and not text.startswith('"'):
+        return _UNQUOTED
     try:
         return ReadValue(split_arguments(text))
     except QuotingError as error:
         return ReadValue(refused=str(error), fix="write it as \"one 'two words' three\"")
 
 
-def _environment(_: CommandSpec, text: str) -> ReadValue:
+def _environment(spec: CommandSpec, text: str) -> ReadValue:
+    if spec.name.endswith("2") and not text.startswith('"'):
+        return _UNQUOTED
     try:
         return ReadValue(split_environment(text))
     except QuotingError as error:

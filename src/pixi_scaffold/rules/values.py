@@ -161,6 +161,10 @@ def bad_choice(subject: Subject) -> Iterator[Found]:
     """
     for refusal in _refused(subject, "choice", "switch", "signal"):
         yield _found(subject, _with_near_word(refusal))
+    for spec, field in _set(subject):
+        if field.text.lower() in spec.odd and field.command is not None:
+            what = f"{field.command.spelled} = {field.text} is taken for {field.value}"
+            yield at(field.command, what, "write what is meant", severity=Severity.WARNING)
     executable = subject.meaning.of("transfer_executable")
     if executable.command is not None and executable.text.lower() in (
         "no",
