@@ -222,11 +222,13 @@ class LiveProgress:
         self.console.print(Text(text, style="yellow"))
 
     def agree(self, question: str) -> bool:
+        from rich.text import Text
+
         if not self.asks:
             return True
         self.close()
         try:
-            answer = self.console.input(f"{question} \\[Y/n]: ").strip().lower()
+            answer = self.console.input(Text(f"{question} [Y/n]: ")).strip().lower()
         except EOFError as error:  # Ctrl-D
             raise KeyboardInterrupt from error
         self.draw()
