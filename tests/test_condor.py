@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixi_scaffold.job import Submission, job_ad, meaning, read_description, refusals, specs
 from pixi_scaffold.job import htcondor as condor
-from pixi_scaffold.job import job_ad, read_description
 from pixi_scaffold.job.classad import INVALID, UNDEFINED, ExpressionError, attributes
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
 from pixi_scaffold.job.requirements import top_level_and
@@ -341,3 +341,40 @@ def test_a_description_that_could_run_something_is_not_given_to_it(tmp_path: Pat
         found = review([path], Silent())
     assert not (tmp_path / "ran").exists()
     assert "PS116" in {f.rule for f in found.findings}
+
+
+# --- values that nobody wrote down --------------------------------------------------------------------
+
+_WORDS = [
+    "true", "yes", "1", "-1", "2.5", "1GB", "10XB", "1,000", "2GB, 1GB", "x y", '"x"', "(1", "a && b", "a = b",
+    "SIGINT", "15", "99", "NONE", "always", "$(Process)", "$(nope)", "1+1", "ifThenElse(1>2,1,2)", '"a b',
+    "a;b", "A=1;B", "\"A=1 B='2 3'\"", "\"A=1 B='2\"", "docker://a/b", "x.sif", "s3://b/k", "NEVER", "time()",
+    "undefined", "{1,2}", "[a=1]", "1e3", "0x10", ".5G", "$$(Memory)", "a.b:2", "1a", "a,b,,c", "7.5.1", "x # c",
+]  # fmt: skip
+_DEPEND = (  # on files, on tokens, or on what else the machine has
+    "ec2", "gce", "azure", "arc", "vm_", "xen", "x509", "use_", "scitoken", "initialdir", "executable",
+    "submit", "interactive", "tool_daemon", "java", "universe", "send_cred", "aws", "gs_", "s3_", "docker_send",
+    "container_service",
+)  # fmt: skip
+_COMMANDS = st.sampled_from([name for name in specs() if not name.startswith(_DEPEND)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(_COMMANDS, st.sampled_from(_WORDS)), min_size=1, max_size=2))
+def test_any_value_is_refused_as_condor_submit_refuses_it(
+    prefix: Path, tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    lines = [f"{name} = {word}" for name, word in pairs]
+    path = folder / "job.sub"
+    path.write_text("\n".join(["executable = run.sh", *lines, "queue", ""]))
+    done = subprocess.run(
+        [prefix / "usr" / "bin" / "condor_submit", "-dry-run", "ads", "job.sub"], cwd=folder,
+        env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    description = read_description(path, folder, Submission(os.environ))
+    found = [p.message for p in description.problems if p.kind in ("refused", "queue")]
+    found += [r.message for r in refusals(meaning(description.jobs[0])) if not r.versions]
+    newer = any(r.versions for r in refusals(meaning(description.jobs[0])))
+    assert newer or bool(found) == bool(done.returncode), (lines, done.stderr, found)
