@@ -19,7 +19,7 @@ from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.command import _when
 from pixi_scaffold.rehearsal.comparison import compare
-from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, deliver, unanswered
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, added_by_hand, deliver, unanswered
 from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.numbers import job_name, numbered
@@ -332,3 +332,17 @@ def test_the_size_of_a_folder_counts_each_file_once(tmp_path: Path) -> None:
     (tmp_path / "c").symlink_to("a")
     assert size_of(tmp_path) == before
     assert before >= 1 << 20
+
+
+def test_what_was_put_into_an_environment_by_hand_is_named(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.12" / "site-packages"
+    for name, installer in (
+        ("numpy", "conda"),
+        ("tqdm", "pip\n"),
+        ("rich", "uv"),
+        ("yaml", "rattler"),
+    ):
+        folder = packages / f"{name}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "INSTALLER").write_text(installer)
+    assert added_by_hand(tmp_path) == ["rich", "tqdm"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -313,13 +313,13 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def on_a_pool(prefix: Path, folder: Path) -> dict[str, Said]:
+def on_a_pool(prefix: Path, folder: Path, cases: Sequence[Case] = CASES) -> dict[str, Said]:
     """Submit every case to one real pool, evict those that want it, and wait for all of them."""
     said: dict[str, Said] = {}
     with Pool(prefix, folder / "pool", gpus=[T4] * 2, cpus=128) as pool:
         clusters: dict[int, Case] = {}
         before: dict[str, dict[str, str]] = {}
-        for number, case in enumerate(CASES):
+        for number, case in enumerate(cases):
             own = folder / f"{number}"
             path = case.lay_out(own)
             before[case.name] = contents(own)
@@ -333,7 +333,7 @@ def on_a_pool(prefix: Path, folder: Path) -> dict[str, Said]:
                 evicted.add(cluster)
             for cluster, row in _ended(pool).items():
                 case = clusters[cluster]
-                own = folder / f"{CASES.index(case)}"
+                own = folder / f"{cases.index(case)}"
                 if case.name not in said and not (case.evict and cluster not in evicted):
                     files = contents(own)
                     old = before[case.name]
