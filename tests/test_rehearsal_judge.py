@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.job import read_description
+from pixi_scaffold.job import Submission, read_description
 from pixi_scaffold.rehearsal import Eviction, Setting, Walls, hidden, read_plan, rehearse_job
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.surroundings import Slot
@@ -27,7 +27,7 @@ def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
 def rehearsed(case: Case, folder: Path) -> Outcome:
     path = case.lay_out(folder / "job")
     os.environ["FOO"] = "from here"
-    plan = read_plan(read_description(path, path.parent).jobs[0], 0)
+    plan = read_plan(read_description(path, path.parent, Submission(os.environ, seed=0)).jobs[0], 0)
     eviction = Eviction(0.5, hard="fast" in case.evict) if case.evict else None
     setting = Setting(
         folder / "results",

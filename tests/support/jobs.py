@@ -273,6 +273,10 @@ CASES = [
     Case("a file URL", "transfer_input_files = file:///etc/hostname", "ls | grep -v condor; cat hostname"),
     Case("a file URL of nothing", "transfer_input_files = file:///nope/x", "ls"),
     Case("stdout with a new name", 'transfer_output_remaps = "o.out=logs/$(Process).out"', "echo hi"),
+    Case("no success, nothing comes back", "success_exit_code = 3\nmax_retries = 0", "echo 1 > f; exit 1"),
+    Case("no success by a signal", "success_exit_code = 3\nmax_retries = 0", "echo 1 > f; kill -SEGV $$"),
+    Case("no success of a job with checkpoints", CHECKPOINT + "success_exit_code = 0\nmax_retries = 0", "touch f; exit 1"),
+    Case("no success and a missing output", outputs("nope", "success_exit_code = 3\nmax_retries = 0"), "exit 1"),
     # last: a slot of two cores may be used again for a job that asked for one
     Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
 ]  # fmt: skip

@@ -189,7 +189,7 @@ class _Rehearsal:
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         self._note(ran)
         plan = self.plan
-        failed = plan.when == "ON_SUCCESS" and plan.said_success not in (None, ran.code)
+        failed = plan.said_success not in (None, ran.code)
         sent = sandbox.bring_back(self.setting.results, failed=failed)
         self.usage = replace(self.usage, bytes_out=sent.size)
         for url in sent.urls:
