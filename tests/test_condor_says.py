@@ -37,9 +37,6 @@ NOT_SEEN = {
     "include : ./prog.sh |": "no program is run, so what it prints is not known",
     "use feature:GPUs": "templates are a matter of the pool's configuration",
     "use_oauth_services": "the machine that answered keeps no tokens; an access point may",
-    "executable = 1\n": "list.txt names a 1, so something may make it: a warning",
-    "initialdir = 1\n": "list.txt names a 1, so something may make it: a warning",
-    "initial_dir = 1\n": "list.txt names a 1, so something may make it: a warning",
     "from missing.sh |": "no program is run, so that it is missing is not known",
 }
 """Refused by both, and no error here: a part of the text, and why."""
