@@ -515,3 +515,12 @@ def test_annotations_name_files_from_the_top_of_the_repository(job: Path) -> Non
 
 def test_a_folder_after_from_that_is_not_there_is_wrong_usage(job: Path) -> None:
     assert scaffold("check", job.name, "--from", "nope", cwd=job.parent).code == 2
+
+
+def test_a_check_below_the_workspace_says_where_the_workspace_is(project: Path) -> None:
+    """condor_submit would be run there, too: every path of the description starts there."""
+    ran = scaffold("check", "--json", cwd=project / "htcondor")
+    first = ran.document["skipped"][0]
+    assert first["what"] == "manifest"
+    assert first["why"].endswith("; a workspace is in ..")
+    assert first["command"].endswith(" check ..")

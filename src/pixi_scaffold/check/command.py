@@ -202,9 +202,13 @@ def _check_folder(request: CheckRequest, progress: Progress) -> Report:
 
 
 def _no_workspace(folder: Path) -> dict[str, str]:
-    """Return that the folder is no workspace, and where one is."""
+    """Return that the folder is no workspace, and where one is: above it, or in it."""
     why = f"there is no pixi.toml in {folder}"
+    above = (p for p in folder.absolute().parents if (p / "pixi.toml").is_file())
+    found = next(above, None)
     inside = next((p.parent for p in sorted(folder.glob("*/pixi.toml"))), None)
+    if found is not None:
+        inside = Path(os.path.relpath(found))
     if inside is None:
         return {"what": MANIFEST.name, "why": why}
     command = f"{program()} check {shlex.quote(str(inside))}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from pixi_scaffold.rules.programs import parsed
@@ -56,7 +57,7 @@ def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
 
 def _parser(source: bytes, beside: Beside) -> _Parser:
     """Return a parser with the program's arguments; raises _UnknownError."""
-    main = _Source(source)
+    main = _read(source)
     made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
     if len(made) != 1 or made[0].args or not _plain(made[0]):
         raise _UnknownError
@@ -76,7 +77,7 @@ def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Sourc
     """Yield the modules beside the program that get its parser, to add arguments of their own."""
     own = {
         target.id
-        for node in ast.walk(main.tree)
+        for node in main.nodes
         if isinstance(node, ast.Assign) and node.value is made
         for target in node.targets
         if isinstance(target, ast.Name)
@@ -95,7 +96,7 @@ def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Sourc
         source = beside(name) if name else None
         if source is None:
             raise _UnknownError
-        yield _Source(source)
+        yield _read(source)
 
 
 class _Source:
@@ -105,17 +106,17 @@ class _Source:
         tree = parsed(source)
         if tree is None or any(name.encode() in source for name in _OTHER_WAYS):
             raise _UnknownError
-        self.tree = tree
-        self.calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        self.nodes = list(ast.walk(tree))
+        self.calls = [node for node in self.nodes if isinstance(node, ast.Call)]
         self.constants = _constants(tree)
-        self.functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        self.functions = {n.name for n in self.nodes if isinstance(n, ast.FunctionDef)}
         self.imported = {
             alias.asname or alias.name: node.module or ""
-            for node in ast.walk(tree)
+            for node in self.nodes
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-        self.short = dict(_short_names(tree))
+        self.short = dict(_short_names(self.nodes))
 
     def name(self, node: ast.expr) -> str:
         """Return the last name of `a.b.c`, or what a short name stands for."""
@@ -125,18 +126,32 @@ class _Source:
     def added(self) -> list[ast.Call]:
         """Return the add_argument calls; raises _UnknownError when it is used in other ways."""
         found = [call for call in self.calls if self.name(call.func) == "add_argument"]
-        used = sum(
-            isinstance(n, ast.Attribute) and n.attr == "add_argument" for n in ast.walk(self.tree)
-        )
+        used = sum(isinstance(n, ast.Attribute) and n.attr == "add_argument" for n in self.nodes)
         direct = sum(_name(call.func) == "add_argument" for call in found)
         if used != direct + sum(name == "add_argument" for name in self.short.values()):
             raise _UnknownError
         return found
 
 
-def _short_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=64)
+def _read_once(source: bytes) -> _Source | None:
+    try:
+        return _Source(source)
+    except _UnknownError:
+        return None
+
+
+def _read(source: bytes) -> _Source:
+    """Return what a module says; raises _UnknownError. Jobs that share a program ask once."""
+    found = _read_once(source)
+    if found is None:
+        raise _UnknownError
+    return found
+
+
+def _short_names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield what `add = parser.add_argument` and `a, b = x.c, y.d` make shorter."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Assign):
             continue
         target, value = node.targets[0], node.value
