@@ -86,6 +86,8 @@ def read_where_submitted(
     for folder in dict.fromkeys([*above, own, *_above(own), Path.cwd()]):
         if folder == first.folder or seen == _all(best.jobs[0]):
             continue
+        if seen[0] and folder not in (*above, own):
+            continue  # the executable is found already
         other = read_description(path, folder, submission)
         if _seen(other) > seen:
             best, seen = other, _seen(other)
