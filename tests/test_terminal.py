@@ -82,7 +82,7 @@ class Terminal:
         return re.sub(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>])", "", self.seen)
 
 
-QUESTIONS = ("CUDA version", "Oldest Python", "Conda channel", "reach an HTCondor worker", "jobs run",
+QUESTIONS = ("CUDA version", "Oldest Python", "Conda channel", "jobs run", "reach an HTCondor worker",
              "License", "Continuous integration")  # fmt: skip
 
 
