@@ -50,7 +50,7 @@ LINES = 350
 LONG = {}
 """Modules that are longer today."""
 
-NAMED_TWICE = {"Request", "Plan", "Project", "Problem", "Edit", "Entry"}
+NAMED_TWICE = {"Plan"}
 """Names of classes that stand for more than one thing today."""
 
 

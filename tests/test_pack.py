@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.environment.archive import Entry, write_archive
+from pixi_scaffold.environment.archive import Member, write_archive
 from pixi_scaffold.rehearsal.delivery import archive_record
 from pixi_scaffold.starter.channel import Starter
 from tests.conftest import git, lock_on
@@ -140,7 +140,7 @@ def test_byte_code_stays_valid_in_the_archive(tmp_path: Path) -> None:
     (tree / "program").write_bytes(b"\x7fELF\0" + old + b"\0" * 9)
     (tree / "program").chmod(0o700)
     entries = {
-        str(p.relative_to(tree)): Entry(p) for p in tree.rglob("*") if p.name != "__pycache__"
+        str(p.relative_to(tree)): Member(p) for p in tree.rglob("*") if p.name != "__pycache__"
     }
     sums = []
     for n in range(2):

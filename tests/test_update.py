@@ -21,7 +21,7 @@ from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import Report, Result, Silent, Status
 from pixi_scaffold.system import File, read_tree
 from pixi_scaffold.template import Renderer, Template, render
-from pixi_scaffold.update import Plan, Request, abort_update, continue_update, update
+from pixi_scaffold.update import Plan, UpdateRequest, abort_update, continue_update, update
 from pixi_scaffold.update.merge import Action, has_leftovers, has_markers
 from tests.conftest import git
 from tests.support.command import scaffold
@@ -37,7 +37,7 @@ def yes(_: Plan) -> bool:
 
 
 def run(folder: Path, confirm: Callable[[Plan], bool] = yes, **more: Any) -> Report:
-    return update(Request(folder, **more), confirm, Silent())
+    return update(UpdateRequest(folder, **more), confirm, Silent())
 
 
 def make(template: Path, folder: Path, tag: str, **answers: str) -> Path:
@@ -699,7 +699,7 @@ def test_an_interrupt_at_any_step_leaves_everything_bit_for_bit(
     before = snapshot(project)
     for at in range(1, 50):
         try:
-            update(Request(project), yes, Stopping(at, error))
+            update(UpdateRequest(project), yes, Stopping(at, error))
         except error:
             if git(project, "branch", "--show-current") != "main":
                 break  # the last word of the progress, when all is done

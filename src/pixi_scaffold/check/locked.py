@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import ManifestError, ScaffoldError
 from pixi_scaffold.lock import Lock, Package, read_lock
-from pixi_scaffold.rules import Project, Row, Subject
+from pixi_scaffold.rules import LockedWorkspace, Row, Subject
 from pixi_scaffold.system import is_file, real
 from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest
 
@@ -17,10 +17,10 @@ from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_mani
 class Surroundings:
     """Projects by manifest, read once."""
 
-    projects: dict[Path, Project] = field(default_factory=dict)
+    projects: dict[Path, LockedWorkspace] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
-    def project(self, path: Path) -> Project | None:
+    def project(self, path: Path) -> LockedWorkspace | None:
         """Return the Pixi workspace that a submit file lies in; None when there is none."""
         for folder in (own := own_folder(path), *own.parents):
             try:
@@ -32,15 +32,15 @@ class Surroundings:
             return self.projects[manifest]
         return None
 
-    def _read(self, manifest: Path) -> Project:
+    def _read(self, manifest: Path) -> LockedWorkspace:
         """Return what is known of a workspace; of a broken one, where it is."""
         try:
             workspace = read_manifest(manifest)
         except ManifestError as error:
             self.problems[f"rules against {manifest.name}"] = error.message.splitlines()[0]
-            return Project(manifest, manifest.with_name("pixi.lock"))
+            return LockedWorkspace(manifest, manifest.with_name("pixi.lock"))
         path = workspace.lock_file
-        project = Project(manifest, path, workspace.requires_pixi)
+        project = LockedWorkspace(manifest, path, workspace.requires_pixi)
         if not is_file(path):
             self.problems["rules against the lock"] = f"there is no {path.name}"
             return project
@@ -60,7 +60,7 @@ class Surroundings:
         )
 
 
-def rows_for(subject: Subject, project: Project) -> tuple[tuple[Row, ...], str]:
+def rows_for(subject: Subject, project: LockedWorkspace) -> tuple[tuple[Row, ...], str]:
     """Return the platforms of the locked environment that a job uses; none, and why, if unknown."""
     names = subject.environments or (DEFAULT,)
     if len(names) > 1:

@@ -21,7 +21,7 @@ from pixi_scaffold.report import Progress
 from pixi_scaffold.rules import (
     RULES,
     Finding,
-    Project,
+    LockedWorkspace,
     ShellNote,
     Site,
     Subject,
@@ -118,7 +118,9 @@ class _Reading:
     progress: Progress
     around: Surroundings
     checked: Path | None
-    descriptions: list[tuple[Asked, Description, Project | None]] = field(default_factory=list)
+    descriptions: list[tuple[Asked, Description, LockedWorkspace | None]] = field(
+        default_factory=list
+    )
     nodes: dict[tuple[Path, str], Description] = field(default_factory=dict)
     """Those of DAGs, by DAG and name."""
     parts: set[Path] = field(default_factory=set)
@@ -235,7 +237,7 @@ def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
 
 def _subjects(
     description: Description,
-    project: Project | None,
+    project: LockedWorkspace | None,
     attributes: frozenset[str],
     around: Surroundings,
 ) -> Iterator[Subject]:

@@ -51,7 +51,7 @@ def update(
     What would happen to each file is shown first; your changes stay.
     """
     from pixi_scaffold.update import (
-        Request,
+        UpdateRequest,
         abort_all,
         abort_update,
         continue_all,
@@ -76,7 +76,7 @@ def update(
         else:
             answers = read_answers(data or [], None)
             ask = terminal and not yes and not every
-            request = Request(where, to, answers, ask, engine, look_only=dry_run, push=push)
+            request = UpdateRequest(where, to, answers, ask, engine, look_only=dry_run, push=push)
             if every:
                 session.show(update_all(where, request, dry_run, session.progress))
             else:

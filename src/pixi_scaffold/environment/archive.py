@@ -31,7 +31,7 @@ _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time, unkno
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Member:
     """What goes into the archive: a file, link or folder that exists, or a made text."""
 
     path: Path | None = None
@@ -45,7 +45,7 @@ class Entry:
 
 
 def write_archive(
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, Member],
     target: Path,
     names: Mapping[bytes, bytes],
     tell: Callable[[float], None],
@@ -73,7 +73,7 @@ def write_archive(
 
 
 def _header(
-    name: str, entry: Entry, names: Mapping[bytes, bytes], moved: set[Path]
+    name: str, entry: Member, names: Mapping[bytes, bytes], moved: set[Path]
 ) -> tuple[tarfile.TarInfo, BinaryIO]:
     info = tarfile.TarInfo(name)
     info.mtime = TIME
@@ -113,7 +113,7 @@ def _renamed(data: bytes, names: Mapping[bytes, bytes]) -> bytes:
     return data
 
 
-def _moved(entries: Iterable[Entry], names: Mapping[bytes, bytes]) -> set[Path]:
+def _moved(entries: Iterable[Member], names: Mapping[bytes, bytes]) -> set[Path]:
     """Return the Python files that name the folder: their byte code is of another text."""
     paths = (e.path for e in entries if e.path is not None and e.path.suffix == ".py")
     return {p for p in paths if p.is_file() and not p.is_symlink() and _mentions(p, names)}

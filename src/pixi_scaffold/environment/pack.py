@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.environment.archive import Entry, write_archive
+from pixi_scaffold.environment.archive import Member, write_archive
 from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UnsupportedError, UsageError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
@@ -89,7 +89,7 @@ def pack(
             installed = install(locked, ENVIRONMENT, chosen, prefix, progress)
             progress.update("collecting")
             entries = _collected(prefix)
-            entries[RECORD] = Entry(None, _record(path, chosen))
+            entries[RECORD] = Member(None, _record(path, chosen))
             _write(entries, prefix, target, progress)
         size = target.stat().st_size
         packages = f"{installed.packages} packages for {chosen.name}"
@@ -165,21 +165,21 @@ class _Collector:
     """Takes what conda-pack adds to an archive: its paths, and texts that it made."""
 
     prefix: Path
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Member] = field(default_factory=dict)
 
     def add(self, source: str, target: str) -> None:
         path = Path(source)
         if path.is_relative_to(self.prefix):
-            self.entries[target] = Entry(path)
+            self.entries[target] = Member(path)
         else:  # a temporary file, gone in a moment
             self.add_bytes(source, path.read_bytes(), target)
 
     def add_bytes(self, source: str, data: bytes, target: str) -> None:
         executable = os.access(source, os.X_OK)
-        self.entries[target] = Entry(None, data, executable)
+        self.entries[target] = Member(None, data, executable)
 
 
-def _collected(prefix: Path) -> dict[str, Entry]:
+def _collected(prefix: Path) -> dict[str, Member]:
     """Let conda-pack say what a relocatable copy of the environment consists of."""
     import conda_pack
     from conda_pack.core import Packer
@@ -198,7 +198,7 @@ def _collected(prefix: Path) -> dict[str, Entry]:
     return collector.entries
 
 
-def _write(entries: Mapping[str, Entry], prefix: Path, target: Path, progress: Progress) -> None:
+def _write(entries: Mapping[str, Member], prefix: Path, target: Path, progress: Progress) -> None:
     """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{os.getpid()}-{target.name}")

@@ -14,7 +14,7 @@ from pixi_scaffold.lock.explain import FailedSolve, unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
 from pixi_scaffold.lock.gateway import gateway
 from pixi_scaffold.lock.render import Contents, render_lock
-from pixi_scaffold.lock.solve import Problem, names, problems, solve_one
+from pixi_scaffold.lock.solve import Solve, names, problems, solve_one
 from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import replacing
@@ -76,7 +76,7 @@ class Solving:
         self.hints = self._hints()
         self.known: frozenset[str] = frozenset()  # the names that the channels have, once asked
 
-    def _is_outdated(self, problem: Problem) -> bool:
+    def _is_outdated(self, problem: Solve) -> bool:
         if self.found is None:
             return True
         pairs = {(e.name, problem.platform.name) for e in problem.environments}
@@ -89,7 +89,7 @@ class Solving:
         wanted = dict.fromkeys(url for problem in self.todo for url in self._locked(problem))
         return dict(zip(wanted, self.old.as_records(wanted), strict=True)) if wanted else {}
 
-    def _locked(self, problem: Problem) -> list[str]:
+    def _locked(self, problem: Solve) -> list[str]:
         if self.old is None:
             return []
         if self.found and {e.name for e in problem.environments} & self.found.discarded:
@@ -101,7 +101,7 @@ class Solving:
         channels = tuple(location(channel) for channel in problem.channels)
         return [url for url in urls if url.startswith(channels)]
 
-    def kept(self, problem: Problem) -> list[RepoDataRecord]:
+    def kept(self, problem: Solve) -> list[RepoDataRecord]:
         """Return the records that the solver prefers: the newest where a group has several."""
         best: dict[str, RepoDataRecord] = {}
         for url in self._locked(problem):
@@ -178,7 +178,7 @@ async def _solve_all(
     source = gateway()
     done = 0
 
-    async def one(problem: Problem) -> tuple[RepoDataRecord, ...] | str:
+    async def one(problem: Solve) -> tuple[RepoDataRecord, ...] | str:
         nonlocal done
         answer = await solve_one(problem, source, solving.kept(problem))
         done += 1

@@ -23,7 +23,7 @@ LIMIT = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Solve:
     """One solve: environments of one solve group (or one alone) on one platform."""
 
     environments: tuple[Environment, ...]
@@ -43,7 +43,7 @@ class Problem:
 
 def problems(
     workspace: Workspace, channels: Sequence[str] | None = None, now: datetime | None = None
-) -> tuple[Problem, ...]:
+) -> tuple[Solve, ...]:
     """Return every solve that the manifest asks for; pure.
 
     channels: URLs in place of the manifest's. now: where durations in exclude-newer count from.
@@ -69,7 +69,7 @@ def problems(
             here = tuple(e for e in members if platform in workspace.environment_platforms(e))
             if here:
                 found.append(
-                    Problem(
+                    Solve(
                         here, platform, tuple(urls),
                         workspace.requirements(whole, platform),
                         workspace.constraints(whole, platform),
@@ -79,7 +79,7 @@ def problems(
     return tuple(found)
 
 
-async def names(todo: Sequence[Problem], source: Gateway) -> frozenset[str]:
+async def names(todo: Sequence[Solve], source: Gateway) -> frozenset[str]:
     """Return the names of all packages in the channels of some solves."""
     channels = list(dict.fromkeys(url for problem in todo for url in problem.channels))
     subdirs = [*dict.fromkeys(problem.platform.subdir for problem in todo), "noarch"]
@@ -87,7 +87,7 @@ async def names(todo: Sequence[Problem], source: Gateway) -> frozenset[str]:
     return frozenset(name.normalized for name in found)
 
 
-def channel_failed(problem: Problem, error: Exception) -> LockError:
+def channel_failed(problem: Solve, error: Exception) -> LockError:
     """Return the error for a channel that cannot be read: the network, or what it sends."""
     said = _causes(error)
     if any(word in said for word in ("pars", "deserializ", "decod", "zstd", "json", "EOF")):
@@ -112,7 +112,7 @@ def _causes(error: BaseException | None) -> str:
 
 
 async def solve_one(
-    problem: Problem, source: Gateway, kept: Sequence[RepoDataRecord]
+    problem: Solve, source: Gateway, kept: Sequence[RepoDataRecord]
 ) -> tuple[RepoDataRecord, ...] | str:
     """Solve one problem; an unsolvable one gives the solver's explanation.
 

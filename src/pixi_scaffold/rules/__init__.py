@@ -27,7 +27,7 @@ from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Sever
 from pixi_scaffold.rules.run import check_subject, without_suppressed
 from pixi_scaffold.rules.site import Site, SiteError, bundled_sites, read_site
 from pixi_scaffold.rules.subject import (
-    Project,
+    LockedWorkspace,
     Row,
     Script,
     ShellNote,
@@ -41,7 +41,7 @@ __all__ = [
     "Edit",
     "Finding",
     "Found",
-    "Project",
+    "LockedWorkspace",
     "Row",
     "Rule",
     "Script",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
 from pixi_scaffold.rules.subject import (
-    Project,
+    LockedWorkspace,
     Row,
     Script,
     ShellNote,
@@ -20,7 +20,7 @@ from pixi_scaffold.rules.subject import (
 )
 
 __all__ = [
-    "RULES", "Edit", "Finding", "Found", "Project", "Row", "Rule", "Script", "Severity",
+    "RULES", "Edit", "Finding", "Found", "LockedWorkspace", "Row", "Rule", "Script", "Severity",
     "ShellNote", "Subject", "check_subject", "without_suppressed",
 ]  # fmt: skip
 

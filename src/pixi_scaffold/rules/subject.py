@@ -61,7 +61,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class LockedWorkspace:
     """What is known of the Pixi workspace around a job.
 
     rows: the platforms of the environment that the job uses, in order of preference; empty when
@@ -155,7 +155,7 @@ class Subject:
 
     description: Description
     job: Job
-    project: Project | None = None
+    project: LockedWorkspace | None = None
     attributes: frozenset[str] = frozenset()
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
     kept: Mapping[Path, str] = field(default_factory=dict)

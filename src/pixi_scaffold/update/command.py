@@ -18,7 +18,7 @@ from pixi_scaffold.update.merge import MANIFEST, Action, Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
     Plan,
-    Request,
+    UpdateRequest,
     choose_target,
     make_plan,
     nothing_newer,
@@ -50,7 +50,7 @@ Confirm = Callable[[Plan], bool]
 
 
 def update(
-    request: Request, confirm: Confirm, progress: Progress, renderers: Renderers | None = None
+    request: UpdateRequest, confirm: Confirm, progress: Progress, renderers: Renderers | None = None
 ) -> Report:
     """Update one project; return the report.
 
@@ -92,7 +92,7 @@ def update(
 
 
 def _planned(
-    request: Request,
+    request: UpdateRequest,
     project: Project,
     repository: Repository,
     renderer: Renderer,
@@ -139,7 +139,7 @@ def _files(plan: Plan) -> dict[str, File | None]:
 
 
 def _apply(
-    request: Request, plan: Plan, repository: Repository, branch_was: str, run: Run
+    request: UpdateRequest, plan: Plan, repository: Repository, branch_was: str, run: Run
 ) -> Report:
     """Lock and check beside the project, commit, then land."""
     files = _files(plan)

@@ -15,13 +15,13 @@ from pixi_scaffold.report import Progress, Report, Result, Silent, Status
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
 from pixi_scaffold.update.command import abort_update, update
-from pixi_scaffold.update.plan import Request
+from pixi_scaffold.update.plan import UpdateRequest
 from pixi_scaffold.update.resume import continue_update
 
 Do = Callable[[Path, Renderers], Report]
 
 
-def update_all(folder: Path, request: Request, dry_run: bool, progress: Progress) -> Report:
+def update_all(folder: Path, request: UpdateRequest, dry_run: bool, progress: Progress) -> Report:
     """Update every project in `folder`; one with conflicts, or that fails, stays as it is.
 
     Raises UsageError when there is no project.

@@ -32,7 +32,7 @@ from pixi_scaffold.update.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UpdateRequest:
     """What the user typed after `update`."""
 
     folder: Path
@@ -108,7 +108,7 @@ class Plan:
         }
 
 
-def choose_target(renderer: Renderer, project: Project, request: Request) -> str | None:
+def choose_target(renderer: Renderer, project: Project, request: UpdateRequest) -> str | None:
     """Return the version to go to; None when there is nothing to do.
 
     Without --to that is the newest final release: never a pre-release, never an older one. A
@@ -145,7 +145,7 @@ def nothing_newer(renderer: Renderer, project: Project) -> str:
     return f"already at the newest release, {project.commit}" + (also if other else "")
 
 
-def why_ask(request: Request, project: Project, renderer: Renderer, target: str) -> str:
+def why_ask(request: UpdateRequest, project: Project, renderer: Renderer, target: str) -> str:
     """Return why the new version has something to ask; empty when it has not."""
     migrations = read_migrations(renderer.files_in(target, MIGRATIONS), project.commit, target)
     text = migrate_answers(project.text, migrations)
@@ -154,7 +154,11 @@ def why_ask(request: Request, project: Project, renderer: Renderer, target: str)
 
 
 def make_plan(
-    request: Request, project: Project, renderer: Renderer, target: str, repository: Repository
+    request: UpdateRequest,
+    project: Project,
+    renderer: Renderer,
+    target: str,
+    repository: Repository,
 ) -> Plan | None:
     """Render both versions and merge them with the commit; None when nothing would change.
 

@@ -29,7 +29,7 @@ ABSENT = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class KeyEdit:
     """One key that the template changed and the user did not: its new value (or ABSENT)."""
 
     path: Path
@@ -74,11 +74,11 @@ def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
     try:
         documents = [tomllib.loads(text) for text in (base, ours, theirs)]
         found = list(_differences((), *documents))
-        edits = [item for item in found if isinstance(item, Edit)]
+        edits = [item for item in found if isinstance(item, KeyEdit)]
         conflicts = [item for item in found if isinstance(item, Conflict)]
         merged = _edited(ours, edits, theirs)
         sides = {
-            side: _edited(merged, [Edit(c.path, getattr(c, side)) for c in conflicts], source)
+            side: _edited(merged, [KeyEdit(c.path, getattr(c, side)) for c in conflicts], source)
             for side, source in (("base", base), ("theirs", theirs))
         }
     except (tomllib.TOMLDecodeError, TOMLKitError, ValueError, KeyError, TypeError, AttributeError):
@@ -95,10 +95,10 @@ def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
     found = list(_differences((), *documents))
     if any(isinstance(item, Conflict) for item in found):
         return None
-    return _applied(documents[1], [item for item in found if isinstance(item, Edit)])
+    return _applied(documents[1], [item for item in found if isinstance(item, KeyEdit)])
 
 
-def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit | Conflict]:
+def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[KeyEdit | Conflict]:
     """Yield what the template changed between base and theirs, as it applies to ours."""
     for key in dict.fromkeys((*base, *theirs)):  # what is only in ours stays
         b, o, t = (side.get(key, ABSENT) for side in (base, ours, theirs))
@@ -109,7 +109,7 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
             # A table with the user's data unchanged may have the user's comments in it.
             yield from _differences(here, {} if b is ABSENT else b, o, t)
         elif _same(o, b):
-            yield Edit(here, t)
+            yield KeyEdit(here, t)
         elif isinstance(b, dict) and isinstance(o, dict) and t is ABSENT and not _is_one(here):
             yield from _gone(here, b, o)
         elif isinstance(b, dict) and o is ABSENT and isinstance(t, dict):
@@ -120,7 +120,7 @@ def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[Edit
             and isinstance(t, list)
             and (merged := _merged_list(b, o, t)) is not None
         ):
-            yield Edit(here, merged)
+            yield KeyEdit(here, merged)
         else:
             yield Conflict(here, b, o, t)
 
@@ -134,17 +134,17 @@ def _is_one(path: Path) -> bool:
     return parent in _OF_ONES or parent.endswith("dependencies")
 
 
-def _gone(path: Path, base: Any, ours: Any) -> Iterator[Edit | Conflict]:
+def _gone(path: Path, base: Any, ours: Any) -> Iterator[KeyEdit | Conflict]:
     """Yield what becomes of a table that the template dropped and the user changed."""
     inner = list(_differences(path, base, ours, {}))
-    edits = [item for item in inner if isinstance(item, Edit)]
+    edits = [item for item in inner if isinstance(item, KeyEdit)]
     conflicts = [item for item in inner if isinstance(item, Conflict)]
     depth = len(path)
     if conflicts:
         within = tuple((*c.path[depth:], *key) for c in conflicts for key in c.inner)
         yield Conflict(path, base, ours, ABSENT, within)
-    elif _is_hollow(_applied(ours, [Edit(e.path[depth:], e.value) for e in edits])):
-        yield Edit(path, ABSENT)
+    elif _is_hollow(_applied(ours, [KeyEdit(e.path[depth:], e.value) for e in edits])):
+        yield KeyEdit(path, ABSENT)
     else:
         yield from edits
 
@@ -218,7 +218,7 @@ def _name(value: Any) -> str:
     return str(value["name"]) if isinstance(value, dict) and "name" in value else repr(value)
 
 
-def _applied(data: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
+def _applied(data: dict[str, Any], edits: list[KeyEdit]) -> dict[str, Any]:
     """Return plain data with the edits made."""
     result = copy.deepcopy(data)
     for edit in edits:
@@ -232,7 +232,7 @@ def _applied(data: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
     return result
 
 
-def _edited(text: str, edits: list[Edit], source: str) -> str:
+def _edited(text: str, edits: list[KeyEdit], source: str) -> str:
     """Return the text with the edits made, written as in `source` where that has the value.
 
     Raises ValueError when the result does not say what it should.
@@ -250,7 +250,7 @@ def _edited(text: str, edits: list[Edit], source: str) -> str:
     raise ValueError("the edited manifest does not say what it should")
 
 
-def _item(donor: Any, edit: Edit) -> Any:
+def _item(donor: Any, edit: KeyEdit) -> Any:
     """Return the new value as the template writes it, comment and all."""
     if edit.value is ABSENT:
         return ABSENT
@@ -276,7 +276,7 @@ def _without_next_comment(item: Any) -> Any:
     return item
 
 
-def _make(document: Any, edit: Edit, item: Any) -> None:
+def _make(document: Any, edit: KeyEdit, item: Any) -> None:
     table = document
     for key in edit.path[:-1]:
         if key not in table:
