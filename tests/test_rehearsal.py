@@ -24,13 +24,13 @@ from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.numbers import job_name, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome, Usage
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url, send
 
 MIB = 1 << 20
 
 
-def plan(folder: Path, lines: str, proc: int = 0) -> Plan:
+def plan(folder: Path, lines: str, proc: int = 0) -> JobRun:
     (folder / "run.sh").write_text("#!/bin/sh\n")
     path = folder / "job.sub"
     path.write_text(f"executable = run.sh\n{lines}\n" + ("" if "queue" in lines else "queue\n"))

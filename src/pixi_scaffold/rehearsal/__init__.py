@@ -6,7 +6,7 @@ from pixi_scaffold.rehearsal.choosing import DESCRIPTION
 from pixi_scaffold.rehearsal.command import Request, rehearse, rehearse_here
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
-from pixi_scaffold.rehearsal.plan import Plan, read_plan
+from pixi_scaffold.rehearsal.plan import JobRun, read_plan
 from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Attempt",
     "Eviction",
     "Hold",
+    "JobRun",
     "Limits",
     "Outcome",
-    "Plan",
     "Request",
     "Setting",
     "Submission",

@@ -26,7 +26,7 @@ from pixi_scaffold.rehearsal.holds import (
 from pixi_scaffold.rehearsal.isolation import Start
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import (
     INPUT_SIZE,
     OUTPUT_SIZE,
@@ -52,7 +52,7 @@ ENDLESS = 10
 """So often a job is started that on_exit_remove never lets go; a pool would not stop."""
 
 
-def rehearse_job(plan: Plan, setting: Setting, tell: Tell = lambda _: None) -> Outcome:
+def rehearse_job(plan: JobRun, setting: Setting, tell: Tell = lambda _: None) -> Outcome:
     """Run the job of `plan`; return how it ended.
 
     tell: called with what happens, in words. No process is left, whatever ends this; the sandboxes
@@ -72,7 +72,7 @@ def rehearse_job(plan: Plan, setting: Setting, tell: Tell = lambda _: None) -> O
             raise
 
 
-def _clock(plan: Plan, setting: Setting) -> Clock:
+def _clock(plan: JobRun, setting: Setting) -> Clock:
     limits, eviction = setting.limits, setting.eviction
     most = MACHINE_GRACE if limits.grace is None else limits.grace
     return Clock(
@@ -88,7 +88,7 @@ def _clock(plan: Plan, setting: Setting) -> Clock:
 
 @dataclass(slots=True)
 class _Rehearsal:
-    plan: Plan
+    plan: JobRun
     setting: Setting
     place: Path
     tell: Tell

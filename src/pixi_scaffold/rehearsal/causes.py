@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.system import program, which
 
 _PACKAGES = {
@@ -16,7 +16,7 @@ _PACKAGES = {
 """Modules whose package on conda-forge has another name."""
 
 
-def remedy(plan: Plan, lines: Iterable[str]) -> str:
+def remedy(plan: JobRun, lines: Iterable[str]) -> str:
     """Return what to do about what the last lines of a job's logs say; empty when they say nothing.
 
     Files that were forgotten are another matter (forgotten.py).
@@ -28,7 +28,7 @@ def remedy(plan: Plan, lines: Iterable[str]) -> str:
     return ""
 
 
-def _module(_: Plan, found: re.Match[str]) -> str:
+def _module(_: JobRun, found: re.Match[str]) -> str:
     top = found[1].partition(".")[0]
     package = _PACKAGES.get(top, top)
     if which("pixi"):
@@ -39,42 +39,42 @@ def _module(_: Plan, found: re.Match[str]) -> str:
     )
 
 
-def _option(plan: Plan, found: re.Match[str]) -> str:
+def _option(plan: JobRun, found: re.Match[str]) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     where = f"line {command.line} of {plan.job.path.name}" if command else "the executable"
     return f"the program takes no {found[1].strip()}: correct the arguments in {where}"
 
 
-def _missing_option(plan: Plan, found: re.Match[str]) -> str:
+def _missing_option(plan: JobRun, found: re.Match[str]) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     where = f" in line {command.line} of {plan.job.path.name}" if command else ""
     return f"the program needs {found[1].strip()}: add it to the arguments{where}"
 
 
-def _gpu_memory(_: Plan, __: re.Match[str]) -> str:
+def _gpu_memory(_: JobRun, __: re.Match[str]) -> str:
     return "the GPU's memory is full: a smaller batch, or ask for more with gpus_minimum_memory"
 
 
-def _memory(_: Plan, __: re.Match[str]) -> str:
+def _memory(_: JobRun, __: re.Match[str]) -> str:
     return "memory ran out: let it take less (a smaller batch), or raise request_memory"
 
 
-def _shared(_: Plan, __: re.Match[str]) -> str:
+def _shared(_: JobRun, __: re.Match[str]) -> str:
     return "shared memory is full: use fewer workers of the DataLoader, or raise request_memory"
 
 
-def _disk(_: Plan, __: re.Match[str]) -> str:
+def _disk(_: JobRun, __: re.Match[str]) -> str:
     return "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"
 
 
-def _nowhere(plan: Plan, found: re.Match[str]) -> str:
+def _nowhere(plan: JobRun, found: re.Match[str]) -> str:
     name = Path(found[1]).name
     if (plan.iwd / name).exists():
         return ""
     return f"{name} is nowhere in {plan.iwd.name}: was it renamed? correct {plan.executable.name}"
 
 
-_CAUSES: tuple[tuple[str, Callable[[Plan, re.Match[str]], str]], ...] = (
+_CAUSES: tuple[tuple[str, Callable[[JobRun, re.Match[str]], str]], ...] = (
     (r"No module named '?([\w.]+)", _module),
     (r"unrecognized arguments?: (.+)", _option),
     (r"[Nn]o such option:? (\S+)", _option),

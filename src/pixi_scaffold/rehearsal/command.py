@@ -32,7 +32,7 @@ from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.numbers import RESULTS, alone, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.parallel import in_parallel
-from pixi_scaffold.rehearsal.plan import Plan, read_plan
+from pixi_scaffold.rehearsal.plan import JobRun, read_plan
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
@@ -243,7 +243,7 @@ def _when(wanted: str, whole: Outcome | None) -> float:
     return seconds
 
 
-def _adjusted(plan: Plan, request: Request) -> Plan:
+def _adjusted(plan: JobRun, request: Request) -> JobRun:
     try:
         words = shlex.split(request.more_arguments)
     except ValueError as error:
@@ -253,7 +253,7 @@ def _adjusted(plan: Plan, request: Request) -> Plan:
 
 def _setting(
     request: Request,
-    plan: Plan,
+    plan: JobRun,
     delivery: Delivery,
     root: Path,
     gpus: tuple[str, ...],

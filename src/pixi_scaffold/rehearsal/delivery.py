@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.system import program, which
 
@@ -55,7 +55,7 @@ class Delivery:
 
 
 def deliver(
-    plan: Plan, root: Path, *, environment: Path | None, network: bool, gpu: bool
+    plan: JobRun, root: Path, *, environment: Path | None, network: bool, gpu: bool
 ) -> Delivery:
     """Decide how this job gets its environment here.
 
@@ -86,7 +86,7 @@ def deliver(
     return _completed(found, plan, root, script)
 
 
-def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
+def _remark(found: Delivery, plan: JobRun, script: str, gpu: bool) -> None:
     """Note what is missing here whatever the delivery is: a GPU."""
     if plan.gpus and not gpu:
         note = "no GPU on this machine: the job's GPU is only a name"
@@ -96,13 +96,13 @@ def _remark(found: Delivery, plan: Plan, script: str, gpu: bool) -> None:
         found.notes.append(note)
 
 
-def missing_image(plan: Plan) -> str:
+def missing_image(plan: JobRun) -> str:
     """Return the image file that the job names and that is not built yet; empty when it is."""
     image = plan.meaning.of("container_image").text
     return "" if not image or is_url(image) or (plan.iwd / image).exists() else image
 
 
-def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> str | None:
+def _not_delivered(found: Delivery, plan: JobRun, script: str, network: bool) -> str | None:
     """Return why the environment cannot come here as it would come on a worker; None if it can."""
     if found.kind == "pack":
         if sys.platform != "linux":
@@ -117,7 +117,7 @@ def _not_delivered(found: Delivery, plan: Plan, script: str, network: bool) -> s
     return "running in the image is not done here" + ("" if runtime else ": no apptainer")
 
 
-def _completed(found: Delivery, plan: Plan, root: Path, script: str) -> Delivery:
+def _completed(found: Delivery, plan: JobRun, root: Path, script: str) -> Delivery:
     """Add what goes with a staged environment: no GPU for one of the CPU, a lock in its place."""
     for_cuda = any(found.show[0].glob("conda-meta/*cuda*"))
     if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in found.env:
@@ -127,7 +127,7 @@ def _completed(found: Delivery, plan: Plan, root: Path, script: str) -> Delivery
     return found
 
 
-def _lock_stand_in(found: Delivery, plan: Plan, root: Path) -> None:
+def _lock_stand_in(found: Delivery, plan: JobRun, root: Path) -> None:
     """Let the lock of the starter channel stand in for one that is not there yet."""
     stand_in = root / ".pixi" / "starter" / LOCK
     if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
@@ -135,7 +135,7 @@ def _lock_stand_in(found: Delivery, plan: Plan, root: Path) -> None:
         found.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
 
 
-def _script(plan: Plan) -> str:
+def _script(plan: JobRun) -> str:
     if not plan.transfer_executable or not plan.executable.is_file():
         return ""
     with plan.executable.open("rb") as file:
@@ -150,12 +150,12 @@ def _kind(script: str) -> str:
     return "bootstrap" if PIXI_URL in script else "container"
 
 
-def _archive(plan: Plan) -> Path:
+def _archive(plan: JobRun) -> Path:
     names = [name for name in plan.inputs if Path(name).name == ARCHIVE]
     return plan.iwd / (names[0] if names else ARCHIVE)
 
 
-def _look_into(found: Delivery, plan: Plan, root: Path) -> None:
+def _look_into(found: Delivery, plan: JobRun, root: Path) -> None:
     """Note what the archive says of itself: made of another lock, or for the CPU."""
     record = archive_record(_archive(plan))
     if not record:
@@ -235,7 +235,7 @@ def _installed(root: Path, why: str) -> Path:
     )
 
 
-def _no_pixi(plan: Plan, script: str, network: bool) -> str | None:
+def _no_pixi(plan: JobRun, script: str, network: bool) -> str | None:
     """Return why the worker script cannot fetch Pixi here; None when it can."""
     if not network:
         return "Pixi is not fetched without --network"

@@ -20,7 +20,7 @@ from pixi_scaffold.rehearsal.holds import (
     OUTPUT,
 )
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.system import program
@@ -116,7 +116,7 @@ def input_hint(done: Rehearsed) -> str:
     return "correct transfer_input_files, or make the file"
 
 
-def _build(plan: Plan, image: str) -> str:
+def _build(plan: JobRun, image: str) -> str:
     """Return the command that makes an image, when its recipe is found."""
     path = plan.iwd / image
     recipes = (path.with_suffix(".def"), *plan.job.folder.glob(f"*/{path.stem}.def"))
@@ -161,7 +161,7 @@ def why_on_the_cpu(done: Rehearsed) -> str:
     )
 
 
-def _mend_ends(plan: Plan) -> str:
+def _mend_ends(plan: JobRun) -> str:
     """Return the command that mends the Windows line ends of the executable; empty without."""
     with contextlib.suppress(OSError), plan.executable.open("rb") as file:
         first = file.readline(256)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.rehearsal.isolation import of_the_system
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 
 _MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
 _MODULE = re.compile(r"No module named '?([\w.]+)")
@@ -19,7 +19,7 @@ _SCRATCH = re.compile(r"^/.*/sandbox-\d+/scratch/")
 _LIST = "transfer_input_files"
 
 
-def forgotten(plan: Plan, lines: Iterable[str]) -> str:
+def forgotten(plan: JobRun, lines: Iterable[str]) -> str:
     """Return a hint when `lines` name a file of this machine that the job could not find.
 
     Empty when they name none, or one that was transferred to where the job looked.
@@ -41,7 +41,7 @@ def forgotten(plan: Plan, lines: Iterable[str]) -> str:
     return _flat(plan, lines) or next(_elsewhere(plan, lines), "")
 
 
-def _flat(plan: Plan, lines: Iterable[str]) -> str:
+def _flat(plan: JobRun, lines: Iterable[str]) -> str:
     """Return a hint when a file that the job looks for in a folder arrives without that folder."""
     for word in _words(lines):
         name = PurePosixPath(word)
@@ -54,7 +54,7 @@ def _flat(plan: Plan, lines: Iterable[str]) -> str:
     return ""
 
 
-def _elsewhere(plan: Plan, lines: Iterable[str]) -> Iterator[str]:
+def _elsewhere(plan: JobRun, lines: Iterable[str]) -> Iterator[str]:
     """Yield hints for files outside of the project, such as those in a lab's data folder."""
     for word in _words(lines):
         path = Path(word)
@@ -66,7 +66,7 @@ def _elsewhere(plan: Plan, lines: Iterable[str]) -> Iterator[str]:
             )
 
 
-def _named(plan: Plan, lines: Iterable[str]) -> Iterator[PurePosixPath]:
+def _named(plan: JobRun, lines: Iterable[str]) -> Iterator[PurePosixPath]:
     """Yield what lies in the project among the names in the lines about something missing."""
     for word in _words(lines):
         relative = _relative(plan.iwd, word)
@@ -92,7 +92,7 @@ def _relative(iwd: Path, word: str) -> PurePosixPath | None:
     return None if path == "." or path.startswith("..") else PurePosixPath(path)
 
 
-def _arrives(plan: Plan, given: str, name: PurePosixPath) -> PurePosixPath | None:
+def _arrives(plan: JobRun, given: str, name: PurePosixPath) -> PurePosixPath | None:
     """Return where `name` lies in the sandbox because of one input; None when not by that one."""
     source = _relative(plan.iwd, given)
     if source is None or not name.is_relative_to(source):

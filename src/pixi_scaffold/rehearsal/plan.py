@@ -23,7 +23,7 @@ _SHELL = Path("/bin/sh")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class JobRun:
     """One job, ready to be run.
 
     iwd: the folder that its files start from and come back to. outputs: None means every file that
@@ -90,7 +90,7 @@ class Plan:
         return self.when == "ON_EXIT_OR_EVICT"
 
 
-def read_plan(job: Job, proc: int) -> Plan:
+def read_plan(job: Job, proc: int) -> JobRun:
     """Return the plan of job number `proc`.
 
     Raises CheckFailed for what condor_submit refuses, Skipped for a job that is not run here, and
@@ -104,7 +104,7 @@ def read_plan(job: Job, proc: int) -> Plan:
     code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
     inputs = (*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value)
     shell = meant.shell.said
-    return Plan(
+    return JobRun(
         meaning=meant,
         iwd=meant.folder.value,
         executable=_SHELL if shell else _executable(meant),

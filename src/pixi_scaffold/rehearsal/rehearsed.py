@@ -8,7 +8,7 @@ from typing import Any
 from pixi_scaffold.rehearsal.comparison import Comparison
 from pixi_scaffold.rehearsal.delivery import Delivery
 from pixi_scaffold.rehearsal.outcome import Outcome
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Rehearsed:
     there and HTCondor would miss it.
     """
 
-    plan: Plan
+    plan: JobRun
     delivery: Delivery
     outcome: Outcome
     real_gpu: bool = False

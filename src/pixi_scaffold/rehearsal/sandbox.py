@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.numbers import RESULTS
-from pixi_scaffold.rehearsal.plan import Plan
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import (
     Failure,
     Place,
@@ -49,7 +49,7 @@ class Sandbox:
     stop: called while files are copied; what it raises ends that.
     """
 
-    plan: Plan
+    plan: JobRun
     root: Path
     stop: Stop = go_on
     urls: Urls = field(default_factory=Urls)
@@ -277,7 +277,7 @@ class _Results:
     folders: those that are made in place of a file.
     """
 
-    plan: Plan
+    plan: JobRun
     results: Path
     failures: list[Failure] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)

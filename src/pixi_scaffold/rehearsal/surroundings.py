@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job import job_ad, join_words
-from pixi_scaffold.rehearsal.plan import KIB, MIB, Plan
+from pixi_scaffold.rehearsal.plan import KIB, MIB, JobRun
 from pixi_scaffold.rehearsal.sandbox import STDERR, STDOUT
 
 THREADS = (
@@ -40,7 +40,7 @@ class Slot:
     gpus: tuple[str, ...] = ()
 
 
-def environment(plan: Plan, scratch: Path, slot: Slot) -> dict[str, str]:
+def environment(plan: JobRun, scratch: Path, slot: Slot) -> dict[str, str]:
     """Return the whole environment of the job."""
     here = str(scratch)
     found = {k: _SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
@@ -75,7 +75,7 @@ def environment(plan: Plan, scratch: Path, slot: Slot) -> dict[str, str]:
     }  # fmt: skip
 
 
-def write_ads(plan: Plan, scratch: Path, slot: Slot, starts: int) -> None:
+def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
     """Write .job.ad and .machine.ad, in the long form of condor_q -l, into the sandbox.
 
     starts: how often the job was started before, elsewhere.
@@ -88,7 +88,7 @@ def write_ads(plan: Plan, scratch: Path, slot: Slot, starts: int) -> None:
 Expression = str | int | float | bool
 
 
-def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
+def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
     now = int(time.time())
     variables = plan.job.variables(plan.proc)
     ad: dict[str, Expression] = {
@@ -138,7 +138,7 @@ def _job_ad(plan: Plan, scratch: Path, starts: int) -> dict[str, Expression]:
     return {name: _Raw(value) for name, value in submitted.items()} | ad | own
 
 
-def _machine_ad(plan: Plan, slot: Slot) -> dict[str, Expression]:
+def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
     memory = 128 * math.ceil((plan.memory or 0) / MIB / 128) or 128
     system = platform.uname()
     return {
