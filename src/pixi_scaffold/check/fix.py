@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from pixi_scaffold.rules import Edit, Finding
-from pixi_scaffold.system import read_regular, real, uninterrupted, unreadable
+from pixi_scaffold.system import read_regular, real, replacing, uninterrupted, unreadable
 
 
 def unchangeable(finding: Finding) -> tuple[Path, str] | None:
@@ -124,23 +123,15 @@ def _write(path: Path, data: bytes, before: bytes) -> None:
 
 def _replaced(target: Path, data: bytes, status: os.stat_result) -> bool:
     """Put a new file in a file's place in one step; False when it cannot be given to its owner."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    new = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with replacing(target) as new:
+        with new.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(handle)
+            os.fsync(file.fileno())
         if not _same_owner(new, status):
             new.unlink()
             return False
-        new.chmod(stat.S_IMODE(status.st_mode))
         _copy_attributes(target, new)
-        new.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
     return True
 
 

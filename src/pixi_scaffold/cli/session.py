@@ -46,7 +46,7 @@ class Session:
             sys.stdout.write(report.to_json())
         elif self.output != "text":
             sys.stdout.write(_annotated(report, self.output))
-        elif report.command == "status":
+        elif report.command == "status" and "projects" in report.facts_by_key():
             from pixi_scaffold.update import print_status
 
             print_status(report, self.out)

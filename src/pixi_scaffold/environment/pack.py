@@ -23,7 +23,7 @@ from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UnsupportedError, UsageError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.report import Progress, Report, Run
-from pixi_scaffold.system import program
+from pixi_scaffold.system import program, replacing
 from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_manifest
 
 ENVIRONMENT = "default"
@@ -200,16 +200,11 @@ def _collected(prefix: Path) -> dict[str, Member]:
 
 def _write(entries: Mapping[str, Member], prefix: Path, target: Path, progress: Progress) -> None:
     """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
     own = os.fsencode(prefix)
-    try:
+    with replacing(target) as new:
         write_archive(
             entries,
-            temporary,
+            new,
             {own: PLACEHOLDER.ljust(len(own), b"_")},
             lambda fraction: progress.update("compressing", fraction),
         )
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

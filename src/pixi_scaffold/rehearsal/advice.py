@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import Job, parse_size
 from pixi_scaffold.rehearsal.plan import KIB, MIB
+from pixi_scaffold.system import replacing
 
 GIB = 1 << 30
 HEADROOM = {"request_memory": 1.25, "request_disk": 1.2}
@@ -125,16 +125,6 @@ def write(job: Job, advice: list[Advice]) -> list[str]:
         at = job.queue.line - 1 if job.queue.line else len(lines)
         lines[at:at] = added
     if changed:
-        _swap(path, "".join(lines))
+        with replacing(path) as new:
+            new.write_bytes("".join(lines).encode("utf-8", errors="surrogateescape"))
     return changed
-
-
-def _swap(path: Path, text: str) -> None:
-    """Write the file beside the old one, then swap it in."""
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_bytes(text.encode("utf-8", errors="surrogateescape"))
-        fresh.chmod(path.stat().st_mode)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ from pixi_scaffold.rehearsal.delivery import (
 from pixi_scaffold.rehearsal.findings import advice_for, results_of, shell_results
 from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
-from pixi_scaffold.rehearsal.numbers import RESULTS, alone, numbered
+from pixi_scaffold.rehearsal.numbers import alone, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.rehearsal.plan import JobRun, read_plan
@@ -40,7 +40,7 @@ from pixi_scaffold.rehearsal.terminal import terminal
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.report import Progress, Report, Result, Status
-from pixi_scaffold.system import program, which
+from pixi_scaffold.system import layout, program, which
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ def _setting(
     if told := ", ".join(f"{k}={v}" for k, v in added.items() if k not in told_already):
         notes.append(f"added to the environment: {told}")
     return Setting(
-        results=plan.job.folder / RESULTS / plan.name,
+        results=plan.job.folder / layout.REHEARSALS / plan.name,
         scratch=request.scratch,
         walls=walls,
         slot=Slot(gpus=gpus),

@@ -20,7 +20,7 @@ from typing import Any
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
-from pixi_scaffold.system import program, which
+from pixi_scaffold.system import layout, program, which
 
 STAGED, PIXI_URL, ALLOW_CPU = (
     "PIXI_SCAFFOLD_ENV",
@@ -31,7 +31,7 @@ ARCHIVE = "env.tar.gz"
 ARCHIVE_RECORD = "conda-meta/pixi-scaffold"
 """What environment/pack.py writes into it."""
 LOCK = "pixi.lock"
-INSTALLED = (".pixi/envs/default", ".pixi/starter/envs/default")
+INSTALLED = (layout.ENVIRONMENTS / "default", layout.STARTER / "envs" / "default")
 _WAIT = 3.0
 
 
@@ -129,7 +129,7 @@ def _completed(found: Delivery, plan: JobRun, root: Path, script: str) -> Delive
 
 def _lock_stand_in(found: Delivery, plan: JobRun, root: Path) -> None:
     """Let the lock of the starter channel stand in for one that is not there yet."""
-    stand_in = root / ".pixi" / "starter" / LOCK
+    stand_in = root / layout.STARTER / LOCK
     if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
         found.stand_ins[LOCK] = stand_in
         found.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
@@ -163,7 +163,7 @@ def _look_into(found: Delivery, plan: JobRun, root: Path) -> None:
     if plan.gpus and not record.get("cuda"):
         found.for_cpu = str(record.get("platform"))
     sums = set()
-    for lock in (root / LOCK, root / ".pixi" / "starter" / LOCK):
+    for lock in (root / LOCK, root / layout.STARTER / LOCK):
         if lock.is_file():
             sums.add(hashlib.sha256(lock.read_bytes()).hexdigest())
     if sums and record.get("pixi_lock_sha256") not in sums:
@@ -230,7 +230,7 @@ def _installed(root: Path, why: str) -> Path:
         if os.access(root / name / "bin" / "python", os.X_OK):
             return root / name
     raise ScaffoldError(
-        f"there is no environment for the job: {why}, and none is installed in {root / '.pixi'}",
+        f"there is no environment for the job: {why}, and none is installed in {root / layout.PIXI}",
         f"install one: {program()} check --train",
     )
 

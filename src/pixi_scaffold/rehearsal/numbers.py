@@ -10,8 +10,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import Description, Job
-
-RESULTS = Path(".pixi") / "rehearsal"
+from pixi_scaffold.system import layout
 
 
 def job_name(job: Job, proc: int) -> str:
@@ -52,7 +51,9 @@ def alone(chosen: Mapping[int, Job]) -> Iterator[None]:
     """Keep other rehearsals from these jobs, whose results lie in the same folders."""
     import fcntl  # not on Windows, where all else of the program runs
 
-    names = {j.folder / RESULTS / f"{job_name(j, number)}.lock" for number, j in chosen.items()}
+    names = {
+        j.folder / layout.REHEARSALS / f"{job_name(j, number)}.lock" for number, j in chosen.items()
+    }
     with contextlib.ExitStack() as stack:
         for path in sorted(names):
             try:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pixi_scaffold.rehearsal.numbers import RESULTS
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import (
     Failure,
@@ -33,7 +32,7 @@ from pixi_scaffold.rehearsal.transfer import (
     send,
 )
 from pixi_scaffold.rehearsal.urls import Urls
-from pixi_scaffold.system import exists
+from pixi_scaffold.system import exists, layout
 
 STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
 KEPT = "destination"
@@ -72,7 +71,7 @@ class Sandbox:
         taken = [stand_ins.get(name, name) for name in plan.inputs]
         names = [str(name) for name in taken if name is not None]
         names += [plan.stdin] if plan.stdin else []
-        results = plan.job.folder / RESULTS
+        results = plan.job.folder / layout.REHEARSALS
         above = results.parent
         lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
         sent = send(

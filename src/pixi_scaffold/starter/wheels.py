@@ -174,7 +174,7 @@ def _download(
             target = folder / wheel.file
             target.parent.mkdir(exist_ok=True)
             try:
-                (Path(work) / target.name).replace(target)
+                (Path(work) / target.name).rename(target)
             except FileNotFoundError as error:
                 raise ScaffoldError(f"pip did not fetch {target.name}", "try again") from error
     return wheels

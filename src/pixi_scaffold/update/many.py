@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.report import Progress, Report, Result, Silent, Status
+from pixi_scaffold.report import Progress, Report, Run, Silent, Step
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
 from pixi_scaffold.update.command import abort_update, update
@@ -45,29 +44,27 @@ def abort_all(folder: Path, progress: Progress) -> Report:
 
 
 def _each(folder: Path, do: Do, dry_run: bool, progress: Progress) -> Report:
-    results: list[Result] = []
+    run = Run(progress)
     found: list[dict[str, Any]] = []
     following: list[str] = []
     with Renderers() as renderers:
         for project in find_projects([folder]):
-            progress.start(project.name)
-            began = time.perf_counter()
-            try:
-                report = do(project, renderers)
-            except UsageError as error:  # nothing to continue or to undo
-                found.append({"project": str(project), "ok": True, "note": error.message})
-                result = Result(project.name, Status.SKIPPED, 0.0, error.message)
-            except ScaffoldError as error:
-                found.append({"project": str(project), "error": error.message, "hint": error.hint})
-                first, *rest = error.message.splitlines()
-                result = Result(project.name, Status.FAILED, 0.0, first, error.hint, tuple(rest))
-            else:
-                result = _one_line(report, project.name, dry_run)
-                found.append({**report.facts_by_key(), "ok": not report.failed})
-                following += _one_command(project, report)
-            results.append(replace(result, seconds=time.perf_counter() - began))
-            progress.finish(results[-1])
-    return Report("update", tuple(results), {"projects": found}, tuple(following))
+            with run.step(project.name) as step:
+                try:
+                    report = do(project, renderers)
+                except UsageError as error:  # nothing to continue or to undo
+                    found.append({"project": str(project), "ok": True, "note": error.message})
+                    step.skipped(error.message)
+                except ScaffoldError as error:
+                    told = {"error": error.message, "hint": error.hint}
+                    found.append({"project": str(project), **told})
+                    first, *rest = error.message.splitlines()
+                    step.failed(first, tuple(rest), error.hint)
+                else:
+                    _say_one(step, report, dry_run)
+                    found.append({**report.facts_by_key(), "ok": not report.failed})
+                    following += _one_command(project, report)
+    return Report("update", run.results, {"projects": found}, tuple(following))
 
 
 def _one_command(project: Path, report: Report) -> list[str]:
@@ -81,16 +78,18 @@ def _one_command(project: Path, report: Report) -> list[str]:
     return [f"({line})" if where else line]
 
 
-def _one_line(report: Report, name: str, dry_run: bool) -> Result:
-    """Return what became of one project."""
+def _say_one(step: Step, report: Report, dry_run: bool) -> None:
+    """Say what became of one project."""
     if report.failed:
         first = report.failed[0]
-        return Result(name, Status.FAILED, 0.0, first.detail, first.hint, first.lines)
+        step.failed(first.detail, first.lines, first.hint)
+        return
     facts = report.facts_by_key()
     if not facts.get("files"):
-        return Result(name, Status.PASSED, 0.0, report.results[-1].detail)
+        step.passed(report.results[-1].detail)
+        return
     versions = f"{facts['template']['from']} to {facts['template']['to']}"
     counts = Counter(str(file["action"]) for file in facts["files"])
     what = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
     where = "would be" if dry_run else f"on the branch {facts['branch']}:"
-    return Result(name, Status.PASSED, 0.0, f"{versions}, {where} {what}")
+    step.passed(f"{versions}, {where} {what}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
-from pixi_scaffold.report import Progress, Report, Result, Status, go_to, in_folder
+from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to, in_folder
 from pixi_scaffold.system import layout, program
 from pixi_scaffold.template import (
     Project,
@@ -47,16 +47,16 @@ def status(folders: Sequence[Path], progress: Progress) -> Report:
     when a folder holds no project.
     """
     projects = find_projects(folders)
-    results, found = [], []
+    found = []
     progress.start("status")
+    run = Run(Silent())
     with Renderers() as renderers:
         cache = _Cache(renderers)
         for number, folder in enumerate(projects):
             progress.update(folder.name, number / len(projects))
-            result, facts = _one(folder, cache)
-            results.append(result)
-            found.append(facts)
-    return Report("status", tuple(results), {"projects": found}, _next(found))
+            with run.step(folder.resolve().name) as step:
+                found.append(_one(folder, cache, step))
+    return Report("status", run.results, {"projects": found}, _next(found))
 
 
 def _next(found: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -67,27 +67,22 @@ def _next(found: list[dict[str, Any]]) -> tuple[str, ...]:
 
 def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
     """Take one file of a project back to what the template makes of it."""
-    progress.start("heal")
-    began = time.perf_counter()
-    project = read_project(folder)
-    with Renderers() as renderers:
+    run = Run(progress)
+    with run.step("heal") as step, Renderers() as renderers:
+        project = read_project(folder)
         made = renderers.of(project.source).render_recorded(project)
         path = heal(project, made, name)
-    detail = (
-        f"{path} is as in {project.commit} again"
-        if path
-        else f"{name} is already as {project.commit} has it"
-    )
-    result = Result("heal", Status.PASSED, time.perf_counter() - began, detail)
+        if path:
+            step.passed(f"{path} is as in {project.commit} again")
+        else:
+            step.passed(f"{name} is already as {project.commit} has it")
     go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
-    return Report("status", (result,), {"healed": path or None}, go)
+    return Report("status", run.results, {"healed": path or None}, go)
 
 
-def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
-    """Return how one project stands, as a result and as facts."""
-    began = time.perf_counter()
-    name = folder.resolve().name
-    facts: dict[str, Any] = {"project": str(folder), "name": name, "todo": []}
+def _one(folder: Path, cache: _Cache, step: Step) -> dict[str, Any]:
+    """Say how one project stands, and return it as facts."""
+    facts: dict[str, Any] = {"project": str(folder), "name": step.name, "todo": []}
     words = facts["words"] = dict.fromkeys(("template", "files", "lock", "proof"), "")
     try:
         project = read_project(folder)
@@ -102,11 +97,13 @@ def _one(folder: Path, cache: _Cache) -> tuple[Result, dict[str, Any]]:
     _waiting(folder, waiting(folder), facts)
     words["lock"] = _lock(folder, cache, facts)
     words["proof"] = _receipt(folder, facts)
-    state = Status.FAILED if facts["todo"] else Status.PASSED
     said = (facts.get("error", ""), *words.values(), *facts["notes"])
     detail = "; ".join(word for word in said if word)
-    seconds = time.perf_counter() - began
-    return Result(name, state, seconds, detail, " && ".join(facts["todo"])), facts
+    if facts["todo"]:
+        step.failed(detail, hint=" && ".join(facts["todo"]))
+    else:
+        step.passed(detail)
+    return facts
 
 
 def _waiting(folder: Path, found: Sequence[Waiting], facts: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import TextIO
 
-from pixi_scaffold.report import Report, print_error, print_report, sayer
+from pixi_scaffold.report import Report, print_error, sayer
 from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.plan import Plan
 
@@ -72,10 +72,7 @@ def _diff(change: Change) -> Iterator[str]:
 
 def print_status(report: Report, stream: TextIO) -> None:
     """Print a line a project; of a single one, also the files that are not as the template's."""
-    projects = report.to_dict().get("projects")
-    if projects is None:
-        print_report(report, stream)
-        return
+    projects = report.to_dict()["projects"]
     say = sayer(stream)
     say("", "")
     titles = {"template": "template", "files": "files", "lock": "lock", "proof": "last proof"}
