@@ -230,7 +230,7 @@ def _installed(root: Path, why: str) -> Path:
         if os.access(root / name / "bin" / "python", os.X_OK):
             return root / name
     raise ScaffoldError(
-        f"there is no environment for the job: {why}, and none is installed in {root / layout.PIXI}",
+        f"there is no environment for the job: {why}, and none is in {root / layout.PIXI}",
         f"install one: {program()} check --train",
     )
 
