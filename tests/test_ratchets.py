@@ -72,7 +72,10 @@ HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     runs_git: ({"system/git.py"}, {}),
     replaces_files: ({"system/files.py"}, {}),
     times: ({"report/run.py"}, {}),
-    makes_results: ({"report/run.py", "rehearsal/findings.py", "rehearsal/command.py"}, {}),
+    makes_results: (
+        {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/device.py"},
+        {},
+    ),
     names_pixi_folder: ({"system/layout.py"}, {}),
     reads_commands: ({"job"}, {}),
 }

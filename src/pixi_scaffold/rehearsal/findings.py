@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount
 from pixi_scaffold.rehearsal.delivery import ARCHIVE
+from pixi_scaffold.rehearsal.device import device_rows
 from pixi_scaffold.rehearsal.failure import (
     ending,
     failure,
@@ -15,7 +16,6 @@ from pixi_scaffold.rehearsal.failure import (
     hold_words,
     input_hint,
     leaving,
-    why_on_the_cpu,
 )
 from pixi_scaffold.rehearsal.holds import INPUT, OUTPUT
 from pixi_scaffold.rehearsal.isolation import home
@@ -33,7 +33,7 @@ MEASURABLE = 0.2
 def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     """Return the rows: of one job in detail, of several a row each; then what they took."""
     rows = _one(done[0]) if len(done) == 1 else _rows(done)
-    rows += _device(done) + _archive(done)
+    rows += device_rows(done) + _archive(done)
     if len(done) > 1:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
@@ -46,17 +46,6 @@ def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     if changed:
         rows.append(Result("fix", Status.PASSED, detail="; ".join(changed)))
     return tuple(rows)
-
-
-def _device(done: list[Rehearsed]) -> list[Result]:
-    """Return on what the jobs ran; a warning when that is not what they ask for."""
-    ran = [d for d in done if d.outcome.attempts and d.plan.gpus]
-    if not ran or any(d.outcome.usage.gpu for d in ran):
-        return [Result("device", Status.PASSED, detail="a GPU of this machine")] if ran else []
-    if not ran[0].real_gpu:
-        return [Result("device", Status.PASSED, detail="the CPU: this machine has no GPU")]
-    detail = "the CPU, although the job asks for a GPU and this machine has one: "
-    return [Result("device", Status.SKIPPED, detail=detail + why_on_the_cpu(ran[0]))]
 
 
 def shell_results(done: Rehearsed) -> tuple[Result, ...]:
