@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 NAME ?=
 ARGS ?=
 export NAME
-# As a user's Python: without bytecode on disk each command would compile its sources anew.
+# As a user's Python: without bytecode on disk each command would compile its sources again.
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
@@ -39,11 +39,11 @@ format: ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: ## Write the golden renders of the template anew (look at the diff)
+golden: ## Write the golden renders of the template again (look at the diff)
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python -m tests.golden
 
-docs: ## Write the generated pages of docs/ anew
+docs: ## Write the generated pages of docs/ again
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python -m tests.reference
 

@@ -265,7 +265,7 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     finished = resume(trainer, box[0]) if box[0] else False
     where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
     if finished:  # and nothing is written
-        print(f"{where}: finished. --epochs N trains it further, another --name trains anew")
+        print(f"{where}: finished. --epochs N trains it further, another --name starts from the beginning")
     else:
         trainer.rows or trainer.add_row()
         if RANK == 0:
@@ -336,5 +336,5 @@ def start(main: Callable[[], int]) -> NoReturn:
     if WORLD_SIZE > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # taking the process group apart can wait for ever for one that has left
+        os._exit(code)  # taking the process group apart can wait forever for one that has left
     sys.exit(code)

@@ -126,7 +126,7 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
     """The worker installs from a manifest and a lock that are not transferred.
 
     Why: `pixi install` needs pixi.toml and pixi.lock in the job's folder. Without the lock it
-    solves anew; without the manifest it fails.
+    solves again; without the manifest it fails.
     Fix: name both in transfer_input_files.
     Source: the Pixi manual.
     Seen: Pixi 0.77; HTCondor 23.9.6 and 25.14.1, on a pool.

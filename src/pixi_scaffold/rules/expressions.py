@@ -63,7 +63,7 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     """Requirements that name an attribute no slot has.
 
     Why: an attribute that is not there is undefined, and a comparison with it too, so no machine
-    ever matches: the job is idle for ever.
+    ever matches: the job stays idle forever.
     Fix: correct the name. For an attribute of your own pool: `check --slots FILE` with its machine
     ads, saved by `condor_status -long`.
     Source: machine ads of real pools, and the manual's lists of attributes.

@@ -30,7 +30,7 @@ _NEVER = re.compile(r"[<>]|__[A-Z]")
 def placeholder(subject: Subject) -> Iterator[Found]:
     """A placeholder that nobody replaced.
 
-    Why: a job with the image `docker://username/image:tag` is idle for ever, or held; one with a
+    Why: a job with the image `docker://username/image:tag` stays idle, or is held; one with a
     path to `<data>` finds nothing there.
     Fix: put your own name in its place.
     Source: published examples.

@@ -28,7 +28,7 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
     """GPU attributes that slots no longer have.
 
     Why: CUDACapability, CUDADriverVersion and their kin are in no slot of HTCondor 10 and newer,
-    unless a pool adds them. A condition on them is never true: the job is idle for ever.
+    unless a pool adds them. A condition on them is never true: the job stays idle forever.
     Fix: gpus_minimum_capability, gpus_minimum_memory, gpus_minimum_runtime; in requirements the
     names begin with `GPUs_`.
     Source: the HTCondor manual, GPUs; condor_gpu_discovery.

@@ -167,9 +167,9 @@ def shellcheck_says(subject: Subject) -> Iterator[Found]:
 
 @rule("PS306", Severity.WARNING)
 def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
-    """Pixi may solve anew on the worker.
+    """Pixi may solve again on the worker.
 
-    Why: without --frozen or --locked Pixi compares lock and manifest, and may lock anew: two jobs
+    Why: without --frozen or --locked Pixi compares lock and manifest, and may lock again: two jobs
     of one submission can then run with different packages.
     Fix: `pixi install --frozen`, `pixi run --frozen`.
     Source: the Pixi manual, pixi install.

@@ -115,6 +115,6 @@ def parse_answers(text: str, folder: Path, name: str) -> Project:
         raise ScaffoldError(
             f"{path} records no version of its template (_commit), so there is nothing to compare "
             "with",
-            "was it made from a folder without git? make it anew from a git URL, beside this one",
+            "was it made from a folder without git? make it again from a git URL, beside this one",
         )
     return Project(folder, name, text, source, str(commit), public(document))

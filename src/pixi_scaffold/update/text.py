@@ -18,11 +18,11 @@ _ACTIONS = {
     Action.YOURS: "",
     Action.CONFLICT: "bold red",
 }
-"""How each looks, in the order of the table: what needs a hand comes last."""
+"""How each looks, in the order of the table: what is left to do comes last."""
 
 
 def print_plan(plan: Plan, stream: TextIO) -> None:
-    """Print what an update would do: a line a file, those that need a hand last."""
+    """Print what an update would do: a line a file, those with something left to do last."""
     say = sayer(stream)
     same = plan.was == plan.to
     say("", "")
