@@ -104,6 +104,9 @@ def test_random_jobs_end_as_on_the_pool(
         )
         if said.code is None:
             here = Said(here.state, None, here.signal, here.hold, here.starts, here.files)
+        elif hold is not None and here.code is None:
+            # The ad of a job that is held before it starts again keeps the code of its last exit.
+            said = Said(said.state, None, said.signal, said.hold, said.starts, said.files)
         files = here.files == said.files or case.debris or hold is not None
         ends = (here.state, here.code, here.signal, here.hold)
         if ends != (said.state, said.code, said.signal, said.hold) or not files:
