@@ -265,7 +265,7 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     finished = resume(trainer, box[0]) if box[0] else False
     where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
     if finished:  # and nothing is written
-        print(f"{where}: finished. --epochs N trains it further, another --name starts from the beginning")
+        print(f"{where}: finished. --epochs N trains it further, another --name starts over")
     else:
         trainer.rows or trainer.add_row()
         if RANK == 0:
