@@ -266,6 +266,7 @@ CASES = [
          'grep -q "^NumJobStarts = 0" .job.ad && exit 3; ' + LONG),
     Case("periodic_hold of an attribute that is not there", "periodic_hold = Foo > 3", "exit 3"),
     Case("periodic_remove", "periodic_remove = JobStatus == 2 && time() - EnteredCurrentStatus > 2", "echo hi; " + LONG),
+    Case("no retries beside on_exit_remove", "max_retries = 0\nsuccess_exit_code = 0\non_exit_remove = ExitCode == 0", "exit 3"),
     Case("periodic_remove before it starts", "periodic_remove = true", "echo hi"),
     Case("submitted on hold", "hold = true", "exit 3"),
     Case("more input than allowed", "transfer_input_files = a\nmax_transfer_input_mb = 1", "ls", {"a": "x" * 2_000_000}),

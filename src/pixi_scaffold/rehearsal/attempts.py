@@ -206,7 +206,7 @@ class _Rehearsal:
         self.completions += 1
         now = self._attributes() | at_the_end(ran.code, ran.signal)
         verdict = self.policy.at_exit(now, self.completions)
-        if verdict == "again" and self.completions < max(ENDLESS, self.policy.retries + 1):
+        if verdict == "again" and self.completions < max(ENDLESS, (self.policy.retries or 0) + 1):
             self.tell("HTCondor starts it again, in a new sandbox")
             self._leave(sandbox)
             return None

@@ -28,8 +28,8 @@ class Policy:
     expressions: Mapping[str, str]
     """Commands such as periodic_hold, each with what it says."""
     submitted_on_hold: bool = False
-    retries: int = 0
-    """How often a job that failed is started again."""
+    retries: int | None = None
+    """How often a job that failed is started again; None where nothing is said of retries."""
     success: int = 0
     retry_until: str = ""
     max_input: int | None = None
@@ -71,7 +71,7 @@ class Policy:
     def _leaves(self, now: Mapping[str, str], completions: int) -> bool:
         """Whether OnExitRemove is true, as condor_submit makes it of the retries."""
         own = self.expressions.get("on_exit_remove")
-        if not self.retries and not self.retry_until:
+        if self.retries is None:
             return own is None or self._true("on_exit_remove", now) is not False
         succeeded = as_integer(now.get("exitcode", "")) == self.success
         if completions > self.retries or succeeded:
@@ -153,7 +153,7 @@ def read_policy(job: Meaning) -> Policy:
     if re.fullmatch(r"-?\d+", until):
         until = f"ExitCode =?= {until}"
     success = job.of("success_exit_code").value
-    default = DEFAULT_RETRIES if until or success is not None else 0
+    default = DEFAULT_RETRIES if until or success is not None else None
     asked = job.of("max_retries").value
     return Policy(
         expressions=expressions,
