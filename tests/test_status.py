@@ -19,7 +19,7 @@ from tests.test_update import commit, make, small
 
 
 def look(*folders: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = status(folders, Silent()).facts["projects"]
+    found: list[dict[str, Any]] = status(folders, Silent()).to_dict()["projects"]
     return found
 
 

@@ -324,7 +324,7 @@ def small(folder: Path) -> Path:
 
 
 def versions(report: Report) -> tuple[str, str]:
-    return report.facts["template"]["from"], report.facts["template"]["to"]
+    return report.to_dict()["template"]["from"], report.to_dict()["template"]["to"]
 
 
 def test_a_prerelease_is_never_taken_by_accident_and_ends_at_the_final(tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ def test_something_of_yours_where_a_file_must_be(two: tuple[Path, Path], tmp_pat
     (project / "folder").symlink_to(tmp_path / "elsewhere")
     commit(project)
     report = run(project)
-    kept = {file["path"]: file["note"] for file in report.facts["files"]}
+    kept = {file["path"]: file["note"] for file in report.to_dict()["files"]}
     assert kept["folder/file"] == "folder is a link of yours"
     assert (project / "folder").is_symlink()
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -600,7 +600,7 @@ def test_an_edited_file_is_kept_when_the_template_drops_it(two: tuple[Path, Path
     report = run(project)
     assert (project / "job.cfg").read_text() == "mine\n"
     assert not (project / "new.txt").exists()
-    kinds = {file["path"]: file["action"] for file in report.facts["files"]}
+    kinds = {file["path"]: file["action"] for file in report.to_dict()["files"]}
     assert kinds["job.cfg"] == Action.YOURS
     assert kinds["new.txt"] == Action.DELETED
 
@@ -749,7 +749,7 @@ def test_a_dry_run_touches_nothing(history: History, conflicting: Path) -> None:
     before = snapshot(conflicting)
     objects = sorted(conflicting.rglob(".git/objects/*/*"))
     report = run(conflicting, refuse)
-    assert report.facts["applied"] is False
+    assert report.to_dict()["applied"] is False
     assert snapshot(conflicting) == before
     assert sorted(conflicting.rglob(".git/objects/*/*")) == objects
 

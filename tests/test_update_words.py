@@ -43,16 +43,26 @@ def project(template: Path, tmp_path: Path) -> Path:
 
 def words(project: Path) -> str:
     """What `status` says of a project's version and its updates."""
-    facts = status([project], Silent()).facts["projects"][0]
+    facts = status([project], Silent()).to_dict()["projects"][0]
     return "; ".join((facts["words"]["template"], *facts["notes"]))
 
 
 def todo(project: Path) -> list[str]:
-    found: list[str] = status([project], Silent()).facts["projects"][0]["todo"]
+    found: list[str] = status([project], Silent()).to_dict()["projects"][0]["todo"]
     return found
 
 
 # Answers -----------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_no_question_asks_for_fails_in_a_folder_of_projects_too(
+    project: Path,
+) -> None:
+    done = scaffold("update", "--all", "--yes", "-d", "cudda=1", "--json", cwd=project.parent)
+    assert done.code == 3
+    (row,) = done.document["results"]
+    assert row["status"] == "failed" and "no question 'cudda'" in row["detail"]
+    assert "did you mean cuda?" in row["hint"]
 
 
 def test_an_answer_that_is_refused_stops_and_names_what_to_give(
@@ -64,7 +74,7 @@ def test_an_answer_that_is_refused_stops_and_names_what_to_give(
         run(project)
     assert caught.value.hint.endswith("update -d cuda=12.9")
     report = run(project, data={"cuda": "12.9"})
-    assert {"name": "cuda", "action": "changed", "was": "12.6", "now": "12.9"} in report.facts[
+    assert {"name": "cuda", "action": "changed", "was": "12.6", "now": "12.9"} in report.to_dict()[
         "answers"
     ]
 
@@ -89,7 +99,7 @@ def test_an_answer_that_is_refused_is_asked_again_at_a_terminal(
 def test_answers_that_come_and_go_are_told(template: Path, project: Path) -> None:
     other = "project_name: {type: str}\ndisk: {type: str, default: '10'}\n"
     release(template, "v1.3.0", {"copier.yml": other, "job.cfg.jinja": "disk = {{ disk }}\n"})
-    found = {a["name"]: a["action"] for a in run(project).facts["answers"]}
+    found = {a["name"]: a["action"] for a in run(project).to_dict()["answers"]}
     assert found == {"cuda": "dropped", "memory": "dropped", "disk": "added"}
 
 
@@ -277,7 +287,7 @@ def test_line_ends_that_git_writes_are_no_drift(project: Path) -> None:
     (project / "job.cfg").unlink()
     git(project, "checkout", "--quiet", "--", "job.cfg")
     assert b"\r\n" in (project / "job.cfg").read_bytes()
-    assert status([project], Silent()).facts["projects"][0]["drift"] == []
+    assert status([project], Silent()).to_dict()["projects"][0]["drift"] == []
 
 
 # Many projects ------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_a_file_that_the_user_renamed_is_followed(project: Path) -> None:
     assert "of v1.2.0" in found
     assert found.endswith("mine\n")
     assert not (project / "main.py").exists()
-    notes = {f["path"]: f["note"] for f in report.facts["files"]}
+    notes = {f["path"]: f["note"] for f in report.to_dict()["files"]}
     assert "main.py" in notes["src/main.py"]
 
 
@@ -243,7 +243,7 @@ def test_a_file_that_was_declared_the_users_is_listed_and_left(project: Path) ->
     assert report.exit_code == 0
     assert (project / "main.py").read_text() == text(LINES)
     assert not (project / "tool.sh").exists()
-    kept = {f["path"] for f in report.facts["files"] if f["action"] == "yours"}
+    kept = {f["path"] for f in report.to_dict()["files"] if f["action"] == "yours"}
     assert {"main.py", "tool.sh"} <= kept
 
 
@@ -258,7 +258,7 @@ def test_files_in_a_submodule_are_the_users(template: Path, project: Path, tmp_p
     git(project, *allowed, "submodule", "--quiet", "add", str(tmp_path / "sub"), "docs")
     commit(project)
     report = run(project)
-    notes = {f["path"]: f["note"] for f in report.facts["files"]}
+    notes = {f["path"]: f["note"] for f in report.to_dict()["files"]}
     assert notes["docs/more.md"] == "docs is a submodule of yours"
     assert git(project, "ls-tree", "HEAD", "docs").startswith("160000")
     assert (project / "docs" / "s").exists()

@@ -46,15 +46,22 @@ class Session:
             sys.stdout.write(report.to_json())
         elif self.output != "text":
             sys.stdout.write(_annotated(report, self.output))
-        elif report.command == "status" and "projects" in report.facts_by_key():
-            from pixi_scaffold.update import print_status
-
-            print_status(report, self.out)
-        else:
+        elif not self._print_status(report):
             print_report(report, self.out, self.display.told, verbose=self.verbose)
         sys.stdout.flush()
         if report.exit_code:
             raise typer.Exit(report.exit_code)
+
+    def _print_status(self, report: Report) -> bool:
+        """Print how projects stand, if the report says that, in a table of its own."""
+        if report.command != "status":
+            return False
+        from pixi_scaffold.update import StatusFacts, print_status
+
+        if isinstance(report.facts, StatusFacts):
+            print_status(report.facts.projects, report.next_commands, self.out)
+            return True
+        return False
 
     def say(self, *lines: str) -> None:
         """Print lines as they are."""

@@ -5,11 +5,13 @@ from pixi_scaffold.update.many import abort_all, continue_all, update_all
 from pixi_scaffold.update.move import move_template
 from pixi_scaffold.update.plan import Plan, UpdateRequest
 from pixi_scaffold.update.resume import continue_update
+from pixi_scaffold.update.standing import StatusFacts
 from pixi_scaffold.update.status import status_or_heal
 from pixi_scaffold.update.text import print_details, print_plan, print_status
 
 __all__ = [
     "Plan",
+    "StatusFacts",
     "UpdateRequest",
     "abort_all",
     "abort_update",

@@ -14,6 +14,7 @@ from pixi_scaffold.report import Progress, Report, Run, go_to
 from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
 from pixi_scaffold.update.apply import commit_tree, land
+from pixi_scaffold.update.facts import Aborted, Applied, NothingToDo, Planned
 from pixi_scaffold.update.merge import MANIFEST, Action, Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
@@ -76,12 +77,12 @@ def update(
         )
     plan = target and _planned(request, project, repository, renderer, target, run)
     if not plan:
-        return Report("update", run.results, _nothing(project))
+        return Report("update", run.results, NothingToDo(project))
     branch_was = check_branch(repository, plan.branch)
     refuse_covered(repository, _created(plan, repository))
     refuse_hidden(repository.project, _files(plan))
     if not confirm(plan):
-        return Report("update", run.results, {**plan.facts(), "applied": False})
+        return Report("update", run.results, Planned(plan))
     if plan.conflicts and not request.conflicts:
         names = ", ".join(change.path for change in plan.conflicts)
         raise ScaffoldError(
@@ -113,12 +114,6 @@ def _planned(
     return replace(plan, branch=branch_folder(repository.project, repository.top) + plan.to)
 
 
-def _nothing(project: Project) -> dict[str, Any]:
-    """Return the facts of an update that has nothing to do."""
-    version = {"source": project.source, "from": project.commit, "to": project.commit}
-    return {"project": str(project.folder), "template": version, "files": [], "applied": False}
-
-
 def _created(plan: Plan, repository: Repository) -> list[str]:
     """Return the files that an update adds, below the top."""
     new = (
@@ -129,13 +124,13 @@ def _created(plan: Plan, repository: Repository) -> list[str]:
 
 def _files(plan: Plan) -> dict[str, File | None]:
     """Return what an update writes, by path in the project."""
-    found: dict[str, File | None] = {}
+    written: dict[str, File | None] = {}
     for change in plan.changes:
         if change.moved_from:
-            found[change.moved_from] = None
+            written[change.moved_from] = None
         if change.writes:
-            found[change.path] = change.file
-    return found
+            written[change.path] = change.file
+    return written
 
 
 def _apply(
@@ -143,7 +138,6 @@ def _apply(
 ) -> Report:
     """Lock and check beside the project, commit, then land."""
     files = _files(plan)
-    facts: dict[str, Any] = {**plan.facts(), "applied": True, "commit": None}
     if any(c.path == MANIFEST for c in plan.conflicts):
         run.skip("lock", f"{MANIFEST} has a conflict")
     else:
@@ -157,16 +151,15 @@ def _apply(
             count = "1 file" if len(lines) == 1 else f"{len(lines)} files"
             where = f"on the branch {plan.branch}"
             step.failed(f"waits for you to edit {count}, {where}", lines, _how_to_resolve(plan))
-            facts["conflicts"] = [c.path for c in plan.conflicts]
         else:
             step.passed(_landed(plan, repository, landing))
-            facts["commit"] = landing.commit
     if not plan.conflicts:
         _jobs(plan, repository, run)
         if request.push:
             with run.step("push", catch=True) as step:
                 push(repository, landing, step)
-    return Report("update", run.results, facts, _next(plan, repository, run))
+    applied = Applied(plan, None if plan.conflicts else landing.commit)
+    return Report("update", run.results, applied, _next(plan, repository, run))
 
 
 def _committed(
@@ -272,4 +265,4 @@ def abort_update(folder: Path, progress: Progress) -> Report:
             landing = abort(repository)
         where = landing.from_branch or landing.from_commit[:12]
         step.passed(f"back on {where}; the branch {landing.branch} is gone")
-    return Report("update", run.results, {"project": str(folder.absolute())})
+    return Report("update", run.results, Aborted(folder.absolute()))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import Progress, Report, Run, Silent, Step
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
 from pixi_scaffold.update.command import abort_update, update
+from pixi_scaffold.update.facts import Applied, Planned, Untouched, UpdatedAll
 from pixi_scaffold.update.plan import UpdateRequest
 from pixi_scaffold.update.resume import continue_update
 
@@ -30,41 +29,52 @@ def update_all(folder: Path, request: UpdateRequest, dry_run: bool, progress: Pr
         one = replace(request, folder=project, conflicts=False)
         return update(one, lambda _: not dry_run, Silent(), renderers)
 
-    return _each(folder, do, dry_run, progress)
+    return _each(folder, do, progress)
 
 
 def continue_all(folder: Path, engine: str, progress: Progress) -> Report:
     """Go on with every update in `folder` that waits for that."""
-    return _each(folder, lambda p, _: continue_update(p, engine, Silent()), False, progress)
+    return _each(
+        folder, lambda p, _: continue_update(p, engine, Silent()), progress, nothing=UsageError
+    )
 
 
 def abort_all(folder: Path, progress: Progress) -> Report:
     """Undo the last update of every project in `folder` that has one."""
-    return _each(folder, lambda project, _: abort_update(project, Silent()), False, progress)
+
+    def do(project: Path, _: Renderers) -> Report:
+        return abort_update(project, Silent())
+
+    return _each(folder, do, progress, nothing=UsageError)
 
 
-def _each(folder: Path, do: Do, dry_run: bool, progress: Progress) -> Report:
+def _each(
+    folder: Path, do: Do, progress: Progress, nothing: type[UsageError] | tuple[()] = ()
+) -> Report:
+    """Do it to every project in `folder`.
+
+    nothing: what says that there is nothing to do for a project, which is no failure.
+    """
     run = Run(progress)
-    found: list[dict[str, Any]] = []
+    projects: list[Report | Untouched] = []
     following: list[str] = []
     with Renderers() as renderers:
         for project in find_projects([folder]):
             with run.step(project.name) as step:
                 try:
                     report = do(project, renderers)
-                except UsageError as error:  # nothing to continue or to undo
-                    found.append({"project": str(project), "ok": True, "note": error.message})
+                except nothing as error:
+                    projects.append(Untouched(project, note=error.message))
                     step.skipped(error.message)
                 except ScaffoldError as error:
-                    told = {"error": error.message, "hint": error.hint}
-                    found.append({"project": str(project), **told})
+                    projects.append(Untouched(project, error=error.message, hint=error.hint))
                     first, *rest = error.message.splitlines()
                     step.failed(first, tuple(rest), error.hint)
                 else:
-                    _say_one(step, report, dry_run)
-                    found.append({**report.facts_by_key(), "ok": not report.failed})
+                    _say_one(step, report)
+                    projects.append(report)
                     following += _one_command(project, report)
-    return Report("update", run.results, {"projects": found}, tuple(following))
+    return Report("update", run.results, UpdatedAll(tuple(projects)), tuple(following))
 
 
 def _one_command(project: Path, report: Report) -> list[str]:
@@ -78,18 +88,12 @@ def _one_command(project: Path, report: Report) -> list[str]:
     return [f"({line})" if where else line]
 
 
-def _say_one(step: Step, report: Report, dry_run: bool) -> None:
+def _say_one(step: Step, report: Report) -> None:
     """Say what became of one project."""
     if report.failed:
         first = report.failed[0]
         step.failed(first.detail, first.lines, first.hint)
-        return
-    facts = report.facts_by_key()
-    if not facts.get("files"):
+    elif isinstance(report.facts, Planned | Applied):
+        step.passed(report.facts.summary)
+    else:
         step.passed(report.results[-1].detail)
-        return
-    versions = f"{facts['template']['from']} to {facts['template']['to']}"
-    counts = Counter(str(file["action"]) for file in facts["files"])
-    what = ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
-    where = "would be" if dry_run else f"on the branch {facts['branch']}:"
-    step.passed(f"{versions}, {where} {what}")

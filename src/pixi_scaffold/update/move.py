@@ -20,6 +20,7 @@ from pixi_scaffold.template import (
     read_project,
     version_of,
 )
+from pixi_scaffold.update.facts import Moved
 
 
 def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Report:
@@ -43,7 +44,7 @@ def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Repo
                 commit = f"git commit -m 'Take the template from {source}' -- {_file(folder)}"
                 commands.append(" && ".join((*go_to(folder), commit)))
     lines = [f"({c})" if len(commands) > 1 else c for c in commands]
-    return Report("template move", run.results, {"source": source}, tuple(lines))
+    return Report("template move", run.results, Moved(source), tuple(lines))
 
 
 def _file(folder: Path) -> str:

@@ -86,27 +86,6 @@ class Plan:
         counts = Counter(change.action for change in self.changes)
         return ", ".join(f"{counts[action]} {action}" for action in Action if counts[action])
 
-    def facts(self) -> dict[str, Any]:
-        """Return the plan as the JSON document has it."""
-        return {
-            "project": str(self.project.folder),
-            "template": {"source": self.project.source, "from": self.was, "to": self.to},
-            "branch": self.branch,
-            "files": [
-                {
-                    "path": c.path,
-                    "action": str(c.action),
-                    "note": c.note,
-                    "moved_from": c.moved_from,
-                }
-                for c in self.changes
-            ],
-            "answers": [
-                {"name": a.name, "action": a.action, "was": a.was, "now": a.now}
-                for a in self.answers
-            ],
-        }
-
 
 def choose_target(renderer: Renderer, project: Project, request: UpdateRequest) -> str | None:
     """Return the version to go to; None when there is nothing to do.

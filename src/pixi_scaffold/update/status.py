@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
-from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to, in_folder
-from pixi_scaffold.system import layout, program
-from pixi_scaffold.template import (
-    Project,
-    Renderer,
-    Renderers,
-    find_projects,
-    newer,
-    no_versions,
-    read_project,
-    releases,
-)
-from pixi_scaffold.update.drift import Drift, Owner, drift, heal
+from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to
+from pixi_scaffold.system import layout
+from pixi_scaffold.template import Renderers, find_projects, read_project
+from pixi_scaffold.update.drift import drift, heal
 from pixi_scaffold.update.fresh import fresh
-from pixi_scaffold.update.waiting import Waiting, waiting
+from pixi_scaffold.update.standing import Healed, LastProof, Standing, StatusFacts
+from pixi_scaffold.update.waiting import waiting
 
 _MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
 
@@ -47,7 +37,7 @@ def status(folders: Sequence[Path], progress: Progress) -> Report:
     when a folder holds no project.
     """
     projects = find_projects(folders)
-    found = []
+    standings = []
     progress.start("status")
     run = Run(Silent())
     with Renderers() as renderers:
@@ -55,13 +45,13 @@ def status(folders: Sequence[Path], progress: Progress) -> Report:
         for number, folder in enumerate(projects):
             progress.update(folder.name, number / len(projects))
             with run.step(folder.resolve().name) as step:
-                found.append(_one(folder, cache, step))
-    return Report("status", run.results, {"projects": found}, _next(found))
+                standings.append(_one(folder, cache, step))
+    return Report("status", run.results, StatusFacts(tuple(standings)), _next(standings))
 
 
-def _next(found: list[dict[str, Any]]) -> tuple[str, ...]:
+def _next(standings: Sequence[Standing]) -> tuple[str, ...]:
     """Return what to type: all of it for a few projects, the way to find out for many."""
-    commands = tuple(dict.fromkeys(command for facts in found for command in facts["todo"]))
+    commands = tuple(dict.fromkeys(command for one in standings for command in one.todo))
     return commands if len(commands) <= 6 else (*commands[:5], f"and {len(commands) - 5} more")
 
 
@@ -77,87 +67,38 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
         else:
             step.passed(f"{name} is already as {project.commit} has it")
     go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
-    return Report("status", run.results, {"healed": path or None}, go)
+    return Report("status", run.results, Healed(path or None), go)
 
 
-def _one(folder: Path, cache: _Cache, step: Step) -> dict[str, Any]:
-    """Say how one project stands, and return it as facts."""
-    facts: dict[str, Any] = {"project": str(folder), "name": step.name, "todo": []}
-    words = facts["words"] = dict.fromkeys(("template", "files", "lock", "proof"), "")
+def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
+    """Say how one project stands, and return it."""
+    standing = Standing(folder, step.name)
     try:
-        project = read_project(folder)
-        facts |= {"template": project.source, "version": project.commit}
-        words["template"] = project.commit
+        standing.made_by(project := read_project(folder))
         renderer = cache.renderers.of(project.source)
-        words["template"] = _version(project, renderer, facts)
-        words["files"] = _drift(drift(project, fresh(project, renderer)), facts)
+        standing.has_versions(renderer.tags())
+        standing.differs(drift(project, fresh(project, renderer)))
     except ScaffoldError as error:
-        facts["error"] = error.message
-        facts["todo"].append(error.hint or "correct it")
-    _waiting(folder, waiting(folder), facts)
-    words["lock"] = _lock(folder, cache, facts)
-    words["proof"] = _receipt(folder, facts)
-    said = (facts.get("error", ""), *words.values(), *facts["notes"])
-    detail = "; ".join(word for word in said if word)
-    if facts["todo"]:
-        step.failed(detail, hint=" && ".join(facts["todo"]))
+        standing.has_error(error)
+    standing.has_waiting(waiting(folder))
+    standing.has_lock(*_lock_state(folder, cache))
+    standing.was_proved(_last_proof(folder))
+    if standing.todo:
+        step.failed(standing.detail, hint=" && ".join(standing.todo))
     else:
-        step.passed(detail)
-    return facts
+        step.passed(standing.detail)
+    return standing
 
 
-def _waiting(folder: Path, found: Sequence[Waiting], facts: dict[str, Any]) -> None:
-    """Add the updates that wait; each is finished before another one is begun."""
-    facts |= {"waiting": [asdict(update) for update in found], "notes": []}
-    for update in found:
-        here = folder.resolve().is_relative_to(update.place) if update.place else False
-        if update.conflicts:
-            facts["notes"].append(f"an update waits with conflicts on {update.branch}")
-            command = f"{program()} update --continue{_named(folder)}"
-            there = "" if here else f"cd {shlex.quote(update.place)} && "
-            facts["todo"] = [f"{there}{command}"]
-        else:
-            facts["notes"].append(f"an update is not merged yet: {update.branch}")
-            go = in_folder(folder, f"git merge {update.branch}")
-            facts["todo"] = [f"git switch -   # then: git merge {update.branch}"] if here else [go]
-
-
-def _version(project: Project, renderer: Renderer, facts: dict[str, Any]) -> str:
-    final = releases(renderer.tags())
-    later = newer(renderer.tags(), project.commit)
-    facts |= {"newest": final[-1] if final else None, "behind": len(later)}
-    other = no_versions(renderer.tags())
-    also = f" ({', '.join(other[-3:])}: not a version)" if other else ""
-    if not later:
-        return f"{project.commit}, the newest{also}"
-    facts["todo"].append(f"{program()} update{_named(Path(facts['project']))}")
-    return f"{project.commit}, {len(later)} behind {later[-1]}{also}"
-
-
-def _drift(found: tuple[Drift, ...], facts: dict[str, Any]) -> str:
-    facts["drift"] = [asdict(item) for item in found]
-    words = []
-    for owner in Owner:
-        count = sum(1 for item in found if item.owner is owner)
-        if count:
-            words.append(f"{count} {owner}")
-    return ", ".join(words) or "as made"
-
-
-def _lock(folder: Path, cache: _Cache, facts: dict[str, Any]) -> str:
-    """Say whether pixi.lock serves pixi.toml; the same pair is judged once."""
+def _lock_state(folder: Path, cache: _Cache) -> tuple[str, tuple[str, ...]]:
+    """Say whether pixi.lock serves pixi.toml, and what is wrong; the same pair is judged once."""
     manifest, lock = folder / _MANIFEST, folder / _LOCK
     if not manifest.is_file():
-        facts["lock"] = {"state": "no manifest", "problems": []}
-        return "no manifest"
+        return "no manifest", ()
     key = _key(manifest, lock)
     if key not in cache.locks:
         cache.locks[key] = _judged(folder)
-    state, problems = cache.locks[key]
-    facts["lock"] = {"state": state, "problems": list(problems)}
-    if state in ("missing", "not current"):
-        facts["todo"].append(f"{program()} lock{_named(folder)}")
-    return state
+    return cache.locks[key]
 
 
 def _key(manifest: Path, lock: Path) -> str:
@@ -177,11 +118,6 @@ def _key(manifest: Path, lock: Path) -> str:
     return digest.hexdigest()
 
 
-def _named(folder: Path) -> str:
-    """Return how a command names a folder; the one that we are in needs no name."""
-    return "" if folder.resolve() == Path.cwd() else f" {shlex.quote(str(folder))}"
-
-
 def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
     if not (folder / _LOCK).is_file():
         return "missing", ()
@@ -197,26 +133,21 @@ def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
     return ("not current" if report.failed else "current"), problems
 
 
-def _receipt(folder: Path, facts: dict[str, Any]) -> str:
-    """Say what was proved last, and when."""
+def _last_proof(folder: Path) -> LastProof | None:
+    """Return what was proved last; None for never."""
     path = folder / layout.RECEIPT
-    facts["receipt"] = None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         day = time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
         command, ok = str(document["command"]), bool(document["ok"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "never"
+        return None
     trained = any(
         r.get("name") == "train" and r.get("status") == "passed"
         for r in document.get("results", ())
         if isinstance(r, dict)
     )
-    facts["receipt"] = {"command": command, "ok": ok, "trained": trained, "day": day}
-    if not ok:
-        facts["todo"].append(f"{program()} check --train{_named(folder)}")
-        return f"{command} failed {day}"
-    return f"{'trained' if trained else command} {day}"
+    return LastProof(command, ok, trained, day)
 
 
 def status_or_heal(folders: Sequence[Path], name: Path | None, progress: Progress) -> Report:

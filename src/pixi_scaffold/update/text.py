@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from pixi_scaffold.report import Report, print_error, sayer
+from pixi_scaffold.report import print_error, sayer
+from pixi_scaffold.update.drift import Owner
 from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.plan import Plan
+from pixi_scaffold.update.standing import Standing
 
 _ACTIONS = {
     Action.NEW: "green",
@@ -70,33 +72,35 @@ def _diff(change: Change) -> Iterator[str]:
     yield from difflib.unified_diff(was, now, *names, lineterm="")
 
 
-def print_status(report: Report, stream: TextIO) -> None:
-    """Print a line a project; of a single one, also the files that are not as the template's."""
-    projects = report.to_dict()["projects"]
+def print_status(standings: Sequence[Standing], todo: Sequence[str], stream: TextIO) -> None:
+    """Print a line a project; of a single one, also the files that are not as the template's.
+
+    todo: the commands to type next.
+    """
     say = sayer(stream)
     say("", "")
     titles = {"template": "template", "files": "files", "lock": "lock", "proof": "last proof"}
-    rows = [{"name": "project", **titles}, *({"name": p["name"], **p["words"]} for p in projects)]
+    rows = [{"name": "project", **titles}, *({"name": s.name, **s.words} for s in standings)]
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     for number, row in enumerate(rows):
         line = "  ".join(f"{row[key]:<{width}}" for key, width in widths.items())
-        style = "bold" if number == 0 else "yellow" if projects[number - 1]["todo"] else "green"
+        style = "bold" if number == 0 else "yellow" if standings[number - 1].todo else "green"
         say(line.rstrip(), style)
-    for project in projects:
-        for note in project["notes"]:
-            say(f"  {project['name']}: {note}", "yellow")
-    for project in projects:
-        if "error" in project:
+    for one in standings:
+        for note in one.notes:
+            say(f"  {one.name}: {note}", "yellow")
+    for one in standings:
+        if one.error:
             say("", "")
-            print_error(f"{project['name']}: {project['error']}", (), "", stream)
-    if len(projects) == 1:
-        own = [d for d in projects[0].get("drift", ()) if d["owner"] != "yours"]
-        for item in own:
-            say(f"  {item['owner']:<8} {item['state']:<8} {item['path']}", "")
-        for problem in projects[0]["lock"]["problems"]:
+            print_error(f"{one.name}: {one.error}", (), "", stream)
+    if len(standings) == 1:
+        for item in standings[0].drift:
+            if item.owner is not Owner.YOURS:
+                say(f"  {item.owner:<8} {item.state:<8} {item.path}", "")
+        for problem in standings[0].problems:
             say(f"  lock: {problem}", "")
-    if report.next_commands:
+    if todo:
         say("", "")
         say("next", "bold")
-        for command in report.next_commands:
+        for command in todo:
             say(f"  {command}", "")
