@@ -61,7 +61,8 @@ def test_an_answer_that_no_question_asks_for_fails_in_a_folder_of_projects_too(
     done = scaffold("update", "--all", "--yes", "-d", "cudda=1", "--json", cwd=project.parent)
     assert done.code == 3
     (row,) = done.document["results"]
-    assert row["status"] == "failed" and "no question 'cudda'" in row["detail"]
+    assert row["status"] == "failed"
+    assert "no question 'cudda'" in row["detail"]
     assert "did you mean cuda?" in row["hint"]
 
 
