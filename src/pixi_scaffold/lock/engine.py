@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from packaging.version import InvalidVersion, Version
-
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import run, which
@@ -92,12 +90,9 @@ def _pixi_problem(workspace: Workspace, own_channels: bool) -> str | None:
         return "pixi locks only against the manifest's own channels"
     done = run([program, "--version"], timeout=20)
     words = done.output.split()
-    try:
-        version = Version(words[-1]) if done.code == 0 and words else None
-    except InvalidVersion:
-        version = None
-    if version is None:
+    version = words[-1] if done.code == 0 and words else ""
+    if not version[:1].isdecimal():
         return f"{program} --version failed: {done.output.strip()[:80] or done.code}"
-    if workspace.requires_pixi and not satisfies(str(version), workspace.requires_pixi):
+    if workspace.requires_pixi and not satisfies(version, workspace.requires_pixi):
         return f"pixi {version} is on PATH, the manifest requires {workspace.requires_pixi}"
     return None

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from pixi_scaffold.errors import LockError
 
 if TYPE_CHECKING:
@@ -37,6 +35,8 @@ def cache_folder() -> Path:
     for name in ("PIXI_CACHE_DIR", "RATTLER_CACHE_DIR"):
         if value := os.environ.get(name):
             return Path(value)
+    import platformdirs
+
     pixi = Path(platformdirs.user_cache_path()) / "pixi"
     return pixi if pixi.is_dir() else Path(platformdirs.user_cache_path()) / "rattler" / "cache"
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 _HEAD = re.compile(r"version:\s*(\d+)\s*\n")
 _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
 _ROW = re.compile(r"      - (conda|pypi|conda_source|source): (\S.*)")
@@ -213,6 +211,8 @@ def _plain(text: str) -> str:
     """Return a scalar of YAML; raises LayoutError for what is not one."""
     if _SCALAR.fullmatch(text):
         return text
+    import yaml
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -261,6 +261,8 @@ def _field(fields: Mapping[str, str], key: str, default: str) -> str:
 
 
 def _extra(block: str) -> dict[str, tuple[str, ...]]:
+    import yaml
+
     try:
         [data] = yaml.safe_load(block)
     except (yaml.YAMLError, ValueError, TypeError) as error:

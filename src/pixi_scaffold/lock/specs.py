@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError, UnsupportedError
@@ -100,6 +101,7 @@ def pixi_command(command: str) -> str:
     return command if which("pixi") else f"install Pixi (https://pixi.sh), then: {command}"
 
 
-def platform_records(platform: Platform) -> dict[str, PackageRecord]:
+@cache
+def platform_records(platform: Platform) -> Mapping[str, PackageRecord]:
     """Return the virtual packages of a platform as records, by name."""
     return {p.name: virtual_record(p, platform.subdir) for p in platform.virtual_packages}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import platform
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from pixi_scaffold.system import layout, replacing
 
 def versions() -> dict[str, str]:
     """Return the versions that a receipt names: ours, and of what does the work."""
+    import importlib.metadata  # and with it the library's e-mail parser
+
     names = {"copier": "copier", "py_rattler": "py-rattler"}
     found = {key: importlib.metadata.version(name) for key, name in names.items()}
     return {"pixi_scaffold": __version__, "python": platform.python_version(), **found}

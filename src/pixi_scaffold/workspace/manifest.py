@@ -13,9 +13,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from pixi_scaffold.errors import ManifestError, NoWorkspaceError
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace.grammar import GrammarError
@@ -126,6 +123,9 @@ def _load(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
+        import tomlkit
+        from tomlkit.exceptions import TOMLKitError
+
         if text.startswith("\ufeff"):
             raise
         try:

@@ -11,12 +11,10 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tomlkit
-from tomlkit.container import Container
-from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Array, Comment, Table, Whitespace
+if TYPE_CHECKING:
+    from tomlkit.items import Array
 
 Path = tuple[str, ...]
 
@@ -71,6 +69,8 @@ def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
     None: one of them is not TOML, or is written in a way that cannot be edited here, so it has to
     be merged as text.
     """
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         documents = [tomllib.loads(text) for text in (base, ours, theirs)]
         found = list(_differences((), *documents))
@@ -239,6 +239,8 @@ def _edited(text: str, edits: list[KeyEdit], source: str) -> str:
     """
     if not edits:
         return text
+    import tomlkit
+
     wanted = _applied(tomllib.loads(text), edits)
     document, donor = tomlkit.parse(text), tomlkit.parse(source)
     for edit in edits:
@@ -265,6 +267,8 @@ def _item(donor: Any, edit: KeyEdit) -> Any:
 
 def _without_next_comment(item: Any) -> Any:
     """Drop the comment after a table: it belongs to the table that comes next."""
+    from tomlkit.items import Comment, Table, Whitespace
+
     if isinstance(item, Table):
         body = item.value.body
         while body and isinstance(body[-1][1], Comment):
@@ -277,6 +281,9 @@ def _without_next_comment(item: Any) -> Any:
 
 
 def _make(document: Any, edit: KeyEdit, item: Any) -> None:
+    import tomlkit
+    from tomlkit.items import Array, Table
+
     table = document
     for key in edit.path[:-1]:
         if key not in table:
@@ -328,6 +335,9 @@ def _make_list(array: Array, wanted: list[Any]) -> None:
 
 def _add(table: Any, key: str, item: Any) -> None:
     """Add a key after the others; tomlkit alone would put it below the next table's comment."""
+    from tomlkit.container import Container
+    from tomlkit.items import Table
+
     container = table.value if isinstance(table, Table) else table
     if not isinstance(container, Container) or isinstance(item, Table):
         table[key] = item

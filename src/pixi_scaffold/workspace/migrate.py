@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.manifest import parse_manifest
 from pixi_scaffold.workspace.model import DEFAULT, Workspace
@@ -23,6 +20,9 @@ def with_platforms(text: str, path: Path) -> str | None:
     None where there are none, or where the environments would not stay what they are: those of
     features are not turned, as which environments they go into has no other spelling.
     """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         before = parse_manifest(text, path)
         document = tomlkit.parse(text)
@@ -53,6 +53,8 @@ def _own(workspace: Workspace) -> tuple[str, ...]:
 
 
 def _entry(platform: Platform) -> Any:
+    import tomlkit
+
     said = {"platform": platform.subdir}
     said |= {_KEYS.get(p.name, p.name): p.version for p in platform.declared}
     text = ", ".join(f'{key} = "{value}"' for key, value in said.items())

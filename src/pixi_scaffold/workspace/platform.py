@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pixi_scaffold.workspace.values import newer
 
@@ -39,6 +40,7 @@ class VirtualPackage:
         return "1" if self.name == "__archspec" else self.version, self.build or "0"
 
 
+@cache
 def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""
     family, _, arch = subdir.partition("-")
@@ -88,8 +90,12 @@ def platform_identity(subdir: str, virtual_packages: Iterable[str]) -> tuple[str
 
     The name of a platform does not count: Pixi writes aliases (p1, p2) into lock files.
     """
-    defaults = {str(p) for p in default_virtual_packages(subdir)}
-    return subdir, tuple(sorted(set(virtual_packages) - defaults))
+    return subdir, tuple(sorted(set(virtual_packages) - _default_texts(subdir)))
+
+
+@cache
+def _default_texts(subdir: str) -> frozenset[str]:
+    return frozenset(map(str, default_virtual_packages(subdir)))
 
 
 def loose_identity(subdir: str, virtual_packages: Iterable[str]) -> tuple[str, tuple[str, ...]]:

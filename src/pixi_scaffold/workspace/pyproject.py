@@ -9,12 +9,13 @@ import copy
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
+from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key
 from pixi_scaffold.workspace.values import BadValueError, version_spec
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 TOOL: Key = ("tool", "pixi")
 """Where pyproject.toml keeps the manifest."""
@@ -99,6 +100,8 @@ def _group(name: str, raw: Mapping[str, Any], inside: tuple[str, ...]) -> list[R
 def _requirements(entries: Any, key: Key) -> list[Requirement]:
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise GrammarError(key, "expected a list of strings")
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         return [Requirement(entry) for entry in entries]
     except InvalidRequirement as error:
