@@ -17,7 +17,7 @@ from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel, site, template
 from pixi_scaffold.cli.check import check
 from pixi_scaffold.cli.doctor import doctor
-from pixi_scaffold.cli.lock import lock
+from pixi_scaffold.cli.lock import LockCommand, lock
 from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
 from pixi_scaffold.cli.rehearse import rehearse
@@ -35,7 +35,7 @@ app = typer.Typer(
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
 )
 for command in (new, lock, pack, rehearse, check, rule, update, status, doctor):
-    app.command()(command)
+    app.command(cls=LockCommand if command is lock else None)(command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")
 app.add_typer(site.app, name="site")

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from pixi_scaffold.cli.options import EngineOption, Json
-from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
+
+
+class LockCommand(TyperCommand):
+    """Takes --diff without a value, too: since the last commit. Typer has no such options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put HEAD behind a --diff that has nothing behind it."""
+        following = [*args[1:], "-"]
+        given = [
+            f"{arg}=HEAD" if arg == "--diff" and after.startswith("-") else arg
+            for arg, after in zip(args, following, strict=False)
+        ]
+        return super().parse_args(ctx, given)
 
 
 def lock(
@@ -20,6 +34,14 @@ def lock(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Take the newest versions, not those locked now.")
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="[REV]",
+            help="Say what changed since a commit (HEAD), or with A..B from one to another.",
+        ),
+    ] = None,
     engine: EngineOption = "auto",
     merge: Annotated[
         tuple[Path, Path, str] | None,
@@ -29,6 +51,10 @@ def lock(
             help="Be git's merge driver for pixi.lock: --merge %A %B %P",
         ),
     ] = None,
+    output: Annotated[
+        Literal["text", "json", "github"],
+        typer.Option("--output-format", help="Of --diff: text, json, or Markdown for GitHub."),
+    ] = "text",
     as_json: Json = False,
 ) -> None:
     """Lock every platform of every environment of a workspace.
@@ -37,12 +63,34 @@ def lock(
     """
     from pixi_scaffold.lock import check_lock, merge_driver, relock
 
-    with session_of("lock", as_json) as session:
+    with session_of("lock", as_json or output == "json", output) as session:
         if check and upgrade:
             raise UsageError("--check only looks, --upgrade writes", "use one of them")
+        if diff is not None and (check or upgrade or merge):
+            raise UsageError("--diff only compares two locks", "leave the other options out")
+        if diff is None and output != "text":
+            raise UsageError("--output-format belongs to --diff", "add --diff, or use --json")
+        if diff is not None:
+            _show_diff(session, folder, diff)
+            return
         if merge is not None:
             session.show(merge_driver(*merge))
             return
         session.show(
             check_lock(folder) if check else relock(folder, engine, upgrade, session.progress)
         )
+
+
+def _show_diff(session: Session, folder: Path, revisions: str) -> None:
+    from pixi_scaffold.lock import diff_lines, diff_report, markdown
+    from pixi_scaffold.report import sayer
+
+    report, diff = diff_report(folder, revisions)
+    if session.as_json:
+        session.show(report)
+    elif session.output == "github":
+        session.say(markdown(diff).rstrip())
+    else:
+        say = sayer(session.out)
+        for line in diff_lines(diff):
+            say(line, "bold" if line[0] != " " else "")

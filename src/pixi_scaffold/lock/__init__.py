@@ -8,17 +8,21 @@ from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.command import (
     capped,
     check_lock,
+    diff_report,
     merge_driver,
     relock,
     relock_hint,
 )
 from pixi_scaffold.lock.current import compare, unsatisfied
+from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
 from pixi_scaffold.lock.file import Lock, read_lock
 from pixi_scaffold.lock.gateway import cache_folder
+from pixi_scaffold.lock.history import last_change
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.reach import TIMEOUT, unreachable
 from pixi_scaffold.lock.specs import check_specs, pixi_command
+from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
 __all__ = [
     "ENGINES",
@@ -26,8 +30,10 @@ __all__ = [
     "Choice",
     "Engine",
     "Lock",
+    "LockDiff",
     "Locked",
     "Package",
+    "PlatformDiff",
     "cache_folder",
     "capped",
     "channel_url",
@@ -35,12 +41,17 @@ __all__ = [
     "check_specs",
     "choose",
     "compare",
+    "diff_lines",
+    "diff_report",
+    "last_change",
+    "markdown",
     "merge_driver",
     "pixi_command",
     "read_channel",
     "read_lock",
     "relock",
     "relock_hint",
+    "shown_size",
     "unreachable",
     "unsatisfied",
 ]

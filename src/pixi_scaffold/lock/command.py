@@ -9,9 +9,11 @@ from typing import Any
 
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.current import compare
+from pixi_scaffold.lock.diff import LockDiff
 from pixi_scaffold.lock.engine import Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
 from pixi_scaffold.lock.file import read_lock
+from pixi_scaffold.lock.history import diff_since
 from pixi_scaffold.lock.merge import LockSides, conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.lock.specs import pixi_command, refuse_unsupported
@@ -115,6 +117,16 @@ def check_lock(folder: Path) -> Report:
             else:
                 step.passed("; ".join(("pixi.lock is current", *found.notes)))
     return Report("lock", run.results)
+
+
+def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
+    """Say what changed in the lock since a revision, or from A to B with `A..B`."""
+    run = Run(Silent())
+    with run.step("lock") as step:
+        diff = diff_since(folder, revisions)
+        what = "" if diff.changed else ": nothing changed"
+        step.passed(f"pixi.lock, {diff.before} -> {diff.after}{what}")
+    return Report("lock", run.results, diff), diff
 
 
 def relock_hint(workspace: Workspace) -> str:

@@ -45,7 +45,10 @@ class LockedEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a lock says of one conda package, as far as a comparison needs it."""
+    """What a lock says of one package, as far as a comparison needs it.
+
+    depends: of a package from PyPI its `requires_dist`.
+    """
 
     url: str
     name: str
@@ -57,6 +60,11 @@ class Package:
     extra_depends: Mapping[str, tuple[str, ...]]
     fields: Mapping[str, str]
     """Every other key with one value, such as sha256, timestamp and license."""
+
+    @property
+    def from_pypi(self) -> bool:
+        """Whether it comes from PyPI: only there a lock spells the name out."""
+        return "name" in self.fields and not self.build
 
     @property
     def has_purls(self) -> bool:
@@ -243,7 +251,7 @@ def read_package(url: str, block: str) -> Package:
         _field(fields, "version", version),
         _field(fields, "build", build),
         int(fields.get("build_number") or _build_number(build)),
-        tuple(map(_text, lists.get("depends", ()))),
+        tuple(map(_text, lists.get("depends") or lists.get("requires_dist") or ())),
         tuple(map(_text, lists.get("constrains", ()))),
         _extra(block) if extra else {},
         fields,

@@ -1,0 +1,94 @@
+"""The lock of a workspace at revisions of git, and what changed between two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pixi_scaffold.errors import LockError, ManifestError, ScaffoldError, UsageError
+from pixi_scaffold.lock.diff import LockDiff, lock_diff
+from pixi_scaffold.lock.file import damaged, parse_lock, read_lock
+from pixi_scaffold.lock.layout import LayoutError
+from pixi_scaffold.lock.state import LockState
+from pixi_scaffold.system import GitError, git, layout, try_git
+from pixi_scaffold.workspace import find_manifest, parse_manifest, read_manifest
+
+
+def diff_since(folder: Path, revisions: str) -> LockDiff:
+    """Return what changed in the lock of a workspace.
+
+    revisions: what git calls a commit, which is compared with the files as they are now, or A..B;
+    A...B begins where B left A, as in git diff.
+    Raises UsageError for an unknown revision, and ScaffoldError where there is no repository.
+    """
+    manifest = find_manifest(folder)
+    first, dots, second = revisions.partition("..")
+    first, last = first or "HEAD", second.removeprefix(".") or "HEAD"
+    if second.startswith("."):
+        ends = _commit(manifest.parent, first), _commit(manifest.parent, last)
+        first = git(manifest.parent, "merge-base", *ends).strip()[:10]
+    before = state_at(manifest, first)
+    after = state_at(manifest, last) if dots else state_now(manifest)
+    try:
+        return lock_diff(before, after)
+    except (LayoutError, ValueError) as error:
+        raise damaged(manifest.parent / layout.LOCK_FILE, error) from error
+
+
+def last_change(manifest: Path) -> LockDiff | None:
+    """Return what is not committed of the lock, or else its last commit; None without a history."""
+    folder = manifest.parent
+    log = try_git(folder, "log", "-2", "--format=%h", "--", layout.LOCK_FILE)
+    commits = log.output.split() if log.code == 0 else []
+    if not commits:
+        return None
+    now = diff_since(folder, commits[0])
+    if now.changed or len(commits) == 1:
+        return now
+    return diff_since(folder, f"{commits[1]}..{commits[0]}")
+
+
+def state_now(manifest: Path) -> LockState:
+    """Return the lock as it lies there; raises LockError when there is none."""
+    lock = read_lock(manifest.parent / layout.LOCK_FILE)
+    try:
+        workspace = read_manifest(manifest)
+    except ManifestError:  # the lock can be told without it
+        return LockState("now", lock)
+    return LockState("now", lock.aligned(workspace), workspace)
+
+
+def state_at(manifest: Path, revision: str) -> LockState:
+    """Return the lock at a revision, None where it had none."""
+    folder, path = manifest.parent, manifest.parent / layout.LOCK_FILE
+    commit = _commit(folder, revision)
+    text, said = (_shown(folder, commit, name) for name in (layout.LOCK_FILE, manifest.name))
+    if text is None:
+        return LockState(revision, None)
+    lock = parse_lock(text.replace("\r\n", "\n"), Path(f"{revision}:{path.name}"))
+    try:
+        workspace = parse_manifest(said, manifest) if said is not None else None
+    except ScaffoldError:  # written for a Pixi that this version does not know
+        workspace = None
+    return LockState(revision, lock.aligned(workspace) if workspace else lock, workspace)
+
+
+def _commit(folder: Path, revision: str) -> str:
+    if not revision.startswith("-"):
+        done = try_git(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if done.code == 0:
+            return done.output.strip()
+    try:
+        git(folder, "rev-parse", "--git-dir")
+    except GitError as error:
+        what = f"{folder} is in no git repository, so its lock has no history"
+        raise LockError(what, "git init, and commit pixi.lock") from error
+    hint = "the commits of the lock: git log --oneline -- pixi.lock"
+    if (folder / revision).is_dir() or Path(revision).is_dir():
+        hint = f"the folder comes first: pixi-scaffold lock {revision} --diff"
+    raise UsageError(f"git knows no revision {revision}", hint)
+
+
+def _shown(folder: Path, commit: str, name: str) -> str | None:
+    """Return a file at a commit; None where it was not there."""
+    done = try_git(folder, "show", f"{commit}:./{name}")
+    return done.output if done.code == 0 else None
