@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,19 @@ LONG = {}
 """Modules that are longer today."""
 
 
+FUNCTION_LINES = 40
+"""What one function may have below its signature and docstring."""
+
+
 def modules() -> list[Path]:
     """Every module of the tool."""
     return sorted(SOURCE.rglob("*.py"))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a module, itself first."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
 
 
 def name(path: Path) -> str:
@@ -68,7 +79,7 @@ def room(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (module, name) for each import from the tool itself, without the tool's own name."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == SOURCE.name:
             module = (node.module or "").partition(".")[2]
             for alias in node.names:
@@ -111,6 +122,44 @@ def test_modules_are_short() -> None:
     assert not mended, f"take these out of LONG: {mended}"
 
 
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines below a function's signature and docstring."""
+    first, *rest = function.body
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    begin = rest[0] if documented and rest else first
+    return (function.end_lineno or 0) - begin.lineno + 1
+
+
+LONG_FUNCTIONS = {
+    "cli/rehearse.py:rehearse": 41,
+    "job/meaning.py:meaning": 43,
+    "job/refusals.py:_names": 41,
+    "rehearsal/command.py:rehearse_here": 42,
+    "rehearsal/launcher.py:start_job": 43,
+    "rehearsal/surroundings.py:_job_ad": 47,
+}
+"""Functions that are longer today."""
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{name(path)}:{node.name}": lines
+        for path in modules()
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := body_lines(node)) > FUNCTION_LINES
+    }
+    longer = {one: lines for one, lines in long.items() if lines > LONG_FUNCTIONS.get(one, 0)}
+    assert not longer, f"functions over {FUNCTION_LINES} lines: {longer}"
+    assert not LONG_FUNCTIONS.keys() - long.keys(), "take these out of LONG_FUNCTIONS"
+
+
+def test_ruff_looks_at_every_module() -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--show-files", "src"]
+    seen = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert set(map(str, modules())) <= set(seen.stdout.splitlines())
+
+
 def test_the_page_names_files_that_are_there() -> None:
     page = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text()
     named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|toml))`", page)
@@ -125,7 +174,7 @@ def test_one_module_runs_git() -> None:
     found = [
         name(path)
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.List)
         and node.elts
         and isinstance(node.elts[0], ast.Constant)
@@ -143,7 +192,7 @@ def test_only_a_job_s_meaning_says_what_its_commands_mean() -> None:
     for path in modules():
         calls = [
             node.func
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in nodes(path)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         ]
         read = [
@@ -163,7 +212,7 @@ def test_only_a_job_s_meaning_says_what_its_commands_mean() -> None:
 def test_a_class_name_means_one_thing() -> None:
     homes = defaultdict(list)
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].append(name(path))
     twice = {one for one, places in homes.items() if len(places) > 1}
@@ -172,7 +221,7 @@ def test_a_class_name_means_one_thing() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     for path in SOURCE.rglob("*.py"):
-        doc = ast.get_docstring(ast.parse(path.read_text()))
+        doc = ast.get_docstring(nodes(path)[0])
         assert doc, path
         assert len(doc.splitlines()) <= 6, path
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import modules, name, room
+from tests.test_architecture import modules, name, nodes, room
 
 Node = ast.AST
 
 
 def calls(path: Path) -> list[ast.Call]:
-    return [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    return [n for n in nodes(path) if isinstance(n, ast.Call)]
 
 
 def method(call: ast.Call) -> str:
@@ -28,7 +28,7 @@ def method(call: ast.Call) -> str:
 def runs_git(path: Path) -> int:
     """Lists and tuples that begin with "git": what a program is started with."""
     found = 0
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, (ast.List, ast.Tuple)) and node.elts:
             first = node.elts[0]
             found += isinstance(first, ast.Constant) and first.value == "git"
@@ -54,7 +54,7 @@ def makes_results(path: Path) -> int:
 
 def names_pixi_folder(path: Path) -> int:
     """Texts that are paths below .pixi; what is said to people may name them."""
-    texts = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)]
+    texts = [n.value for n in nodes(path) if isinstance(n, ast.Constant)]
     return sum(isinstance(t, str) and bool(re.match(r"\.pixi(/[\w./-]+)?$", t)) for t in texts)
 
 

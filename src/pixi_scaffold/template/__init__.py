@@ -20,8 +20,8 @@ from pixi_scaffold.template.source import Template, open_template, portable
 from pixi_scaffold.template.versions import is_older, newer, no_versions, releases, version_of
 
 __all__ = [
-    "Confirm",
     "FOLDER",
+    "Confirm",
     "Migration",
     "Project",
     "Render",
@@ -41,9 +41,9 @@ __all__ = [
     "no_versions",
     "open_template",
     "parse_answers",
+    "portable",
     "read_migrations",
     "read_project",
-    "portable",
     "releases",
     "render",
     "version_of",

@@ -15,7 +15,6 @@ from pixi_scaffold.template.answers import ANSWERS_FILE
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import releases, tags_in
 
-
 _NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
 
 
@@ -44,13 +43,7 @@ def in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator
     except CopierAnswersInterrupt as error:
         raise KeyboardInterrupt from error
     except UnsafeTemplateError as error:
-        made = hint == PROJECT
-        verb = "update --trust" if made else f"copy --trust {template.source} {folder.name}"
-        raise ScaffoldError(
-            f"the template {template.source} wants to run code (tasks, migrations or extensions), "
-            "which pixi-scaffold does not let it",
-            f"if you trust it: copier {verb}" + ("   # in the project" if made else ""),
-        ) from error
+        raise _wants_trust(template, folder, made=hint == PROJECT) from error
     except UnsupportedVersionError as error:
         raise template_error(
             template, str(error), "upgrade it beside pixi-scaffold: pip install --upgrade copier"
@@ -69,6 +62,16 @@ def in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator
         raise
     except Exception as error:  # whatever a template's Jinja can raise
         raise template_error(template, f"{type(error).__name__}: {error}", hint) from error
+
+
+def _wants_trust(template: Template, folder: Path, *, made: bool) -> ScaffoldError:
+    """Return what is said of a template that runs code; made: whether the project is there."""
+    verb = "update --trust" if made else f"copy --trust {template.source} {folder.name}"
+    return ScaffoldError(
+        f"the template {template.source} wants to run code (tasks, migrations or extensions), "
+        "which pixi-scaffold does not let it",
+        f"if you trust it: copier {verb}" + ("   # in the project" if made else ""),
+    )
 
 
 def _answer_error(error: Exception, template: Template, folder: Path, hint: str) -> ScaffoldError:
@@ -101,6 +104,7 @@ def _local_tags(template: Template) -> Collection[str]:
 
 
 def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldError:
+    """Return what is said of a template that cannot be used; why: its first line is the message."""
     where = template.source + (f" at {template.ref}" if template.ref else "")
     lines = why.splitlines() or ["no reason given"]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
@@ -145,6 +149,7 @@ def no_git() -> Iterator[None]:
 
 
 def unknown_question(unknown: list[str], questions: Collection[str]) -> UsageError:
+    """Return what is said of answers to questions that the template does not ask."""
     near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
     meant = f"did you mean {near[0]}? " if near else ""
     return UsageError(

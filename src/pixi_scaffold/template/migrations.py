@@ -27,7 +27,7 @@ class Migration:
     version: str
     answers: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]]
-    """Question (by its new name) -> value that is no choice any more -> the one that stands for it."""
+    """Question (by its new name) -> value that is no choice any more -> the one in its place."""
     files: Mapping[str, str]
 
 

@@ -27,7 +27,6 @@ from pixi_scaffold.template.repository import start_repository
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import version_of
 
-
 Confirm = Callable[[Mapping[str, Any]], bool]
 """Shown the answers to the questions, says whether to go on."""
 

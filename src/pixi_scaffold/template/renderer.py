@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shlex
 import shutil
 import tempfile
 import warnings
@@ -18,10 +17,18 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import Tree, git, program, read_tree, try_git
-from pixi_scaffold.template.checkout import check_out
+from pixi_scaffold.system import Tree, git, read_tree, try_git
 from pixi_scaffold.template.answers import LOADER, Project, public
-from pixi_scaffold.template.copier import PROJECT, git_env, in_our_words, no_git, template_error, unknown_question
+from pixi_scaffold.template.checkout import check_out
+from pixi_scaffold.template.copier import (
+    PROJECT,
+    git_env,
+    in_our_words,
+    no_git,
+    template_error,
+    unknown_question,
+)
+from pixi_scaffold.template.refused import RefusedAnswerError, refuse_changed
 from pixi_scaffold.template.source import Template, open_source
 from pixi_scaffold.template.versions import changes_between, tags_in
 
@@ -47,10 +54,6 @@ class Render:
     """The patterns of what the template does not make any more."""
     answers: Mapping[str, Any] = field(default_factory=dict)
     """What the answers file records, without _..."""
-
-
-class RefusedAnswer(UsageError):
-    """A version of the template does not take an answer that the project recorded."""
 
 
 class Renderer:
@@ -161,23 +164,14 @@ class Renderer:
             raise unknown_question(unknown, shared.template.questions_data)
         answers = _recorded(files[answers_path].content) if answers_path in files else {}
         if remembered is not None and refuse and not ask:
-            old = _recorded(remembered.encode())
-            changed = [n for n, was in old.items() if n in answers and str(was) != str(answers[n])]
-            for name in sorted(set(changed) - set(data)):
-                _refuse_invalid(worker, ref, name, old[name], answers[name])
-        return Render(
-            commit,
-            files,
-            answers_path if answers_path in files else "",
-            seeded,
-            tuple(shared.template.exclude),
-            answers,
-        )
+            refuse_changed(worker, ref, _recorded(remembered.encode()), answers, data)
+        path = answers_path if answers_path in files else ""
+        return Render(commit, files, path, seeded, tuple(shared.template.exclude), answers)
 
     def render_recorded(self, project: Project, exclude: tuple[str, ...] = ()) -> Render:
         """Render what a project records: its version with its answers.
 
-        An answer that this version does not take, because somebody edited it, counts as its default.
+        An answer that this version does not take (somebody edited it) counts as its default.
         """
         where, ref = project.answers_file, project.commit
         try:
@@ -196,7 +190,7 @@ class Renderer:
             return f"new in {ref}: {', '.join(new)}"
         try:
             self.render(ref, data, remembered=project.text, answers_file=project.answers_file)
-        except RefusedAnswer as error:
+        except RefusedAnswerError as error:
             return error.message
         return ""
 
@@ -318,27 +312,3 @@ def _recorded(content: bytes) -> dict[str, Any]:
     except (UnicodeDecodeError, yaml.YAMLError):
         return {}
     return public(answers if isinstance(answers, dict) else {})
-
-
-def _refuse_invalid(worker: Worker, ref: str, name: str, was: Any, default: Any) -> None:
-    """Raise RefusedAnswer when a question does not take the answer that it once had."""
-    from copier._user_data import Question
-
-    question = Question(
-        answers=worker.answers,
-        context=worker._render_context(),
-        jinja_env=worker.jinja_env,
-        settings=worker.settings,
-        var_name=name,
-        **worker.template.questions_data[name],
-    )
-    try:
-        question.validate_answer(question.parse_answer(was))
-    except Exception as error:
-        choices = re.search(r" is not in \[(.*)\]", str(error))
-        why = f"it can be {choices[1]}" if choices else str(error)
-        command = f"{program()} update -d {shlex.quote(f'{name}={default}')}"
-        raise RefusedAnswer(
-            f"{ref} does not take the answer {name} = {was}: {why}",
-            f"choose another: {command}",
-        ) from error

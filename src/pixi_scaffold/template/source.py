@@ -102,7 +102,7 @@ class _Carried:
 
 @contextmanager
 def _carried() -> Iterator[_Carried | None]:
-    """Yield the template's history; None when there is neither a checkout nor one in the package."""
+    """Yield the template's history; None without a checkout and without one in the package."""
     checkout: Path | None = _PACKAGE.parent.parent
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
         if _BUNDLE.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,9 @@ from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import read_blobs
 from pixi_scaffold.template import FOLDER as MIGRATIONS
 from pixi_scaffold.template import (
+    Migration,
     Project,
+    Render,
     Renderer,
     is_older,
     migrate_answers,
@@ -27,7 +29,7 @@ from pixi_scaffold.template import (
     version_of,
 )
 from pixi_scaffold.update.merge import Action, Change, Sides, merge_trees
-from pixi_scaffold.update.policy import declared, follow, follows, set_apart
+from pixi_scaffold.update.policy import Listing, declared, follow, follows, set_apart
 from pixi_scaffold.update.repository import Repository
 
 
@@ -144,15 +146,7 @@ def make_plan(
     Raises ScaffoldError when that cannot be done.
     """
     listing = repository.listing(repository.head)
-    if project.answers_file not in listing:
-        raise ScaffoldError(
-            f"git does not hold {project.answers_file}, so it cannot be updated safely",
-            f"git add --force {project.answers_file} && git commit -m 'Record the answers'",
-        )
-    names = (project.answers_file, "pixi.toml", "pyproject.toml")
-    own = read_blobs(repository.top, {p: listing[p] for p in names if p in listing})
-    text = own[project.answers_file].content.decode()
-    project = parse_answers(text, project.folder, project.answers_file)
+    project, mine = _committed(project, repository, listing)
     migrations = read_migrations(renderer.files_in(target, MIGRATIONS), project.commit, target)
     remembered = migrate_answers(project.text, migrations)
     new = renderer.render(
@@ -165,34 +159,8 @@ def make_plan(
     if new.commit == project.commit and not request.data:
         return None
     base = renderer.render_recorded(project, exclude=new.exclude)
-    apart = set_apart({*base.files, *new.files}, listing, declared(own))
-    known = {path: f for path, f in base.files.items() if path not in apart}
-    user_moves = follows(repository, known, listing, migrations, new.files)
-    known, later, seeded = follow(user_moves, known, new.files, new.seeded)
-    later = {path: file for path, file in later.items() if path not in apart}
-    wanted = {*known, *later, *apart} & set(listing)
-    ours = read_blobs(repository.top, {path: listing[path] for path in wanted})
-    to_move = moves(known, ours, migrations)
-    sides = Sides(
-        moved(known, to_move),
-        moved(ours, to_move),
-        later,
-        seeded,
-        project.answers_file,
-        {new_path: old for new_path, old in to_move.items() if old in ours},
-        {move.here: move.old for move in user_moves},
-    )
-    changes = merge_trees(sides)
-    left = [
-        Change(path, Action.YOURS, ours.get(path), why)
-        for path, why in apart.items()
-        if new.files.get(path) != base.files.get(path)
-    ]
-    before = moved(ours, to_move)
-    changes = tuple(
-        replace(change, before=before.get(change.path))
-        for change in sorted((*changes, *left), key=lambda change: change.path)
-    )
+    apart = set_apart({*base.files, *new.files}, listing, mine)
+    changes = _merged(project, repository, listing, Versions(base, new, apart, migrations))
     if new.commit == project.commit and not any(change.writes for change in changes):
         return None
     old = parse_answers(remembered, project.folder, project.answers_file).answers
@@ -200,6 +168,63 @@ def make_plan(
     branch = f"template/{new.commit}"
     answers = new_answers(old, new.answers)
     return Plan(project, project.commit, new.commit, branch, changes, answers, news)
+
+
+def _committed(
+    project: Project, repository: Repository, listing: Listing
+) -> tuple[Project, tuple[str, ...]]:
+    """Return the project as the commit has it, and the files that its manifest says are its own."""
+    if project.answers_file not in listing:
+        raise ScaffoldError(
+            f"git does not hold {project.answers_file}, so it cannot be updated safely",
+            f"git add --force {project.answers_file} && git commit -m 'Record the answers'",
+        )
+    names = (project.answers_file, "pixi.toml", "pyproject.toml")
+    files = read_blobs(repository.top, {p: listing[p] for p in names if p in listing})
+    text = files[project.answers_file].content.decode()
+    return parse_answers(text, project.folder, project.answers_file), declared(files)
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The two renders that an update goes between."""
+
+    base: Render
+    new: Render
+    apart: Mapping[str, str]
+    """Paths that are the user's alone, and why."""
+    migrations: Sequence[Migration]
+
+
+def _merged(
+    project: Project, repository: Repository, listing: Listing, versions: Versions
+) -> tuple[Change, ...]:
+    """Merge the difference of two renders into the files of the commit, by path."""
+    base, new, apart = versions.base, versions.new, versions.apart
+    known = {path: f for path, f in base.files.items() if path not in apart}
+    user_moves = follows(repository, known, listing, versions.migrations, new.files)
+    known, later, seeded = follow(user_moves, known, new.files, new.seeded)
+    later = {path: file for path, file in later.items() if path not in apart}
+    wanted = {*known, *later, *apart} & set(listing)
+    ours = read_blobs(repository.top, {path: listing[path] for path in wanted})
+    to_move = moves(known, ours, versions.migrations)
+    before = moved(ours, to_move)
+    sides = Sides(
+        moved(known, to_move),
+        before,
+        later,
+        seeded,
+        project.answers_file,
+        {new_path: old for new_path, old in to_move.items() if old in ours},
+        {move.here: move.old for move in user_moves},
+    )
+    left = [
+        Change(path, Action.YOURS, ours.get(path), why)
+        for path, why in apart.items()
+        if new.files.get(path) != base.files.get(path)
+    ]
+    changes = sorted((*merge_trees(sides), *left), key=lambda change: change.path)
+    return tuple(replace(change, before=before.get(change.path)) for change in changes)
 
 
 def new_answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[NewAnswer, ...]:
