@@ -132,6 +132,7 @@ def test_check_looks_and_changes_nothing(tmp_path: Path) -> None:
     assert scaffold("check", "--json", cwd=tmp_path).document["results"][0]["status"] == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("conda_forge")
 def test_a_failed_lock_never_ends_in_a_crash(tmp_path: Path) -> None:
     """rattler's threads can outlive a failed solve and crash the interpreter as it shuts down."""

@@ -22,7 +22,6 @@ from tests.support.server import serve
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.real_path,
     pytest.mark.skipif(
         sys.platform != "linux" or platform.machine() != "x86_64",
         reason="the stand-in installs on Linux x86-64",

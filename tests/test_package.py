@@ -83,6 +83,7 @@ def test_a_release_renders_its_own_tag_without_network(installed: Path, tmp_path
     assert len(list((tmp_path / "cache" / "pixi-scaffold" / "template").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_project_is_updated_from_what_the_wheel_carries(installed: Path, tmp_path: Path) -> None:
     assert new(installed, tmp_path, "p", "--no-check", "--vcs-ref", "v0.0.1").returncode == 0
     done = command(installed, tmp_path, "status", "p")

@@ -97,6 +97,7 @@ def test_a_fifo_keeps_nobody_waiting(job: Job) -> None:
     assert (found["state"], found["code"]) == ("completed", 3)
 
 
+@pytest.mark.slow
 def test_three_thousand_folders(job: Job) -> None:
     nested = "perl -e 'for(1..3000) {mkdir q(d); chdir q(d) or die}'"
     found = job.rehearse(f"mkdir r; cd r; {nested}; cd ..; chmod 0 r", "")

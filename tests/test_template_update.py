@@ -47,6 +47,7 @@ def stand_in(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("jq"), reason="needs jq, which the runner has")
 def test_github_opens_one_issue(history: History, tmp_path: Path) -> None:
     """pipx and gh are stand-ins: one runs the Copier that is here, one remembers the issue."""
@@ -72,6 +73,7 @@ def test_github_opens_one_issue(history: History, tmp_path: Path) -> None:
     assert not issues.exists()
 
 
+@pytest.mark.slow
 def test_gitlab_fails_or_opens_one_issue(history: History, tmp_path: Path) -> None:
     """GitLab's API is stood in for by a server here."""
     folder = project(history, tmp_path / "p", "v0.2.0", "gitlab")

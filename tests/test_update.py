@@ -689,6 +689,7 @@ class Stopping(Silent):
         self.tick()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ScaffoldError, OSError])
 def test_an_interrupt_at_any_step_leaves_everything_bit_for_bit(
     history: History, tmp_path: Path, error: type[BaseException]
@@ -710,6 +711,7 @@ def test_an_interrupt_at_any_step_leaves_everything_bit_for_bit(
     assert git(project, "branch", "--show-current") == f"template/{history.newest}"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -777,6 +779,7 @@ def test_a_landing_that_fails_in_the_middle_is_undone(
     run(project)
 
 
+@pytest.mark.slow
 def test_sigterm_at_any_moment(history: History, tmp_path: Path) -> None:
     """The whole command, ended from outside: the tree is as it was, or the update is done."""
     project = make(history.folder, tmp_path / "p", "v0.1.0")
@@ -823,6 +826,7 @@ def test_the_command(history: History, conflicting: Path) -> None:
     assert scaffold("update", "--abort", "--continue", cwd=conflicting).code == 2
 
 
+@pytest.mark.slow
 def test_all_projects_of_a_folder(history: History, tmp_path: Path) -> None:
     """One that needs a hand, one that is dirty, and two that are updated."""
     folder = tmp_path / "lab"

@@ -278,7 +278,9 @@ def everything(project: Path) -> bytes:
     return b"\n".join((*found, done.stdout))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))]
+)
 def test_nothing_of_the_users_is_ever_lost(project: Path, seed: int) -> None:
     """Edits, new files and commits while an update runs, which may be killed; then it is undone."""
     chance = random.Random(seed)

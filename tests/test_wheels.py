@@ -311,6 +311,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [True, False])
 def test_a_large_wheel_is_converted_without_holding_it(tmp_path: Path, record: bool) -> None:
     """A file of 400 MB (of zeros, so the wheel is small), with and without its digest in RECORD."""
