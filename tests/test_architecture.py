@@ -28,8 +28,9 @@ MAY_IMPORT = {
     "template": {"errors", "system"},
     "workspace": {"errors", "system"},
     "rules": {"job", "system"},
+    "pypi": {"workspace"},
     "starter": {"errors", "report", "system"},
-    "lock": {"errors", "report", "system", "workspace"},
+    "lock": {"errors", "pypi", "report", "system", "workspace"},
     "rehearsal": {"errors", "job", "report", "system"},
     "environment": {"errors", "lock", "report", "system", "workspace"},
     "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment"}

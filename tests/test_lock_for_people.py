@@ -255,14 +255,3 @@ def test_a_training_that_did_not_happen_is_no_pass(tmp_path: Path) -> None:
     assert status["train"] == "skipped"
     assert ran.code == 3
     assert not any("check --train" in command for command in ran.document["next"])
-
-
-def test_packages_from_pypi_are_not_compared_and_that_is_said(tmp_path: Path) -> None:
-    folder = case("pypi-but-conda-part-stale", tmp_path)
-    manifest = folder / "pixi.toml"
-    manifest.write_text(manifest.read_text().replace('gone = "*"\n', ""))
-    lock = folder / "pixi.lock"
-    lock.write_text(lock.read_text().replace("  md5:", "  purls: []\n  md5:"))
-    ran = scaffold("lock", "--check", cwd=folder)
-    assert ran.code == 0, ran.out
-    assert "packages from PyPI; only Pixi judges those" in " ".join(ran.out.split())

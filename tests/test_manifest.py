@@ -240,7 +240,7 @@ def test_what_is_asked_of_pypi_is_known() -> None:
     addition = '[target.linux.pypi-dependencies]\nrequests = "*"\n'
     workspace = parse(HEAD + addition)
     default = workspace.environment("default")
-    asked = {p.name: workspace.pypi(default, p) for p in workspace.platforms}
+    asked = {p.name: tuple(r.name for r in workspace.pypi(default, p)) for p in workspace.platforms}
     assert asked == {"gpu": ("requests",), "cpu": ("requests",), "osx-arm64": ()}
 
 

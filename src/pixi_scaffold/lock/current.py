@@ -13,6 +13,7 @@ from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.file import FORMAT, Lock
 from pixi_scaffold.lock.layout import LockedEnvironment, slash
 from pixi_scaffold.lock.matching import Matcher
+from pixi_scaffold.lock.pypi import PypiComparison
 from pixi_scaffold.lock.specs import check_specs, refuse_sources
 from pixi_scaffold.workspace import (
     Environment,
@@ -73,8 +74,11 @@ class _Comparing:
     now: datetime
     matcher: Matcher = field(default_factory=Matcher)
     found: LockComparison = field(default_factory=LockComparison)
-    pypi: set[str] = field(default_factory=set)
+    pypi: PypiComparison = field(init=False)
     elsewhere: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pypi = PypiComparison(self.workspace, self.lock)
 
     def result(self) -> LockComparison:
         found, wanted = self.found, {e.name for e in self.workspace.environments}
@@ -85,10 +89,10 @@ class _Comparing:
             self.environment(environment)
         self.spread_over_groups()
         self.inconsistent_groups()
-        if self.pypi:
-            found.notes.append(
-                f"not compared: {len(self.pypi)} packages from PyPI; only Pixi judges those"
-            )
+        for name, platform, text in self.pypi.only_for_pypi(found.outdated):
+            found.problems.append(text)
+            found.outdated.add((name, platform))
+        self.spread_over_groups()
         if self.elsewhere:
             names = ", ".join(list(self.elsewhere)[:3])
             more = " ..." if len(self.elsewhere) > 3 else ""
@@ -136,6 +140,8 @@ class _Comparing:
             )
         if problem := self.row_problem(environment, locked, platforms):
             return problem
+        if text := self.pypi.environment_problem(environment, locked):
+            return text, False
         features = [workspace.features[f] for f in environment.features]
         strategy = STRATEGY[workspace.solve_strategy(features)]
         priority = workspace.channel_priority(features) or "strict"
@@ -190,8 +196,6 @@ class _Comparing:
         urls = self.lock.urls(environment.name, platform) or ()
         packages = self.lock.packages(environment.name, platform) or ()
         wanted = self.workspace.pypi(environment, platform)
-        self.pypi |= {name.lower().replace("_", "-") for name in wanted}
-        self.pypi |= {self.lock.layout.package(url).name for kind, url in urls if kind == "pypi"}
         specs = self.workspace.requirements(environment, platform)
         if not urls and not specs and not wanted:
             return
@@ -201,14 +205,13 @@ class _Comparing:
         if any(kind not in ("conda", "pypi") for kind, _ in urls):
             yield "a package that is built from source is locked"
             return
-        if wanted and any(not package.has_purls for package in packages):
-            yield "its packages do not say what they provide of PyPI (purls)"
-        if not wanted and any(kind == "pypi" for kind, _ in urls):
-            yield "packages from PyPI are locked, but nothing asks for any"
         channels = self.lock.environments[environment.name].channels
         self.elsewhere |= {p.name: None for p in packages if not p.url.startswith(channels)}
+        pypi = self.pypi.walk(environment, platform, packages, urls)
         constraints = self.workspace.constraints(environment, platform)
-        yield from self.matcher.problems(platform, packages, specs, constraints)
+        conda = self.matcher.walk(platform, packages, specs, constraints, pypi.provided)
+        self.pypi.note(environment, platform, conda.asked)
+        yield from (*conda.problems, *pypi.problems)
 
     def spread_over_groups(self) -> None:
         """Where one environment of a solve group is outdated, all of the group are."""

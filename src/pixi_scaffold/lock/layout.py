@@ -14,6 +14,7 @@ from typing import Any
 _HEAD = re.compile(r"version:\s*(\d+)\s*\n")
 _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
 _ROW = re.compile(r"      - (conda|pypi|conda_source|source): (\S.*)")
+_QUOTED = re.compile(r"'[^']*'")
 _SCALAR = re.compile(r"[^\s'\"&*!|>%@`{\[#,?:-][^'\"#\\]*|__\S*")
 
 
@@ -35,12 +36,15 @@ class LockedEnvironment:
     """One environment of a lock.
 
     channels: URLs with a slash at the end, by priority. options: solve options that are written.
-    rows: (kind, URL) of each package by the platform's name in the lock.
+    rows: (kind, URL) of each package by the platform's name in the lock. indexes: URLs of PyPI
+    indexes. find_links: (path or url, where).
     """
 
     channels: tuple[str, ...]
     options: Mapping[str, str]
     rows: Mapping[str, tuple[tuple[str, str], ...]]
+    indexes: tuple[str, ...] = ()
+    find_links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Package:
     extra_depends: Mapping[str, tuple[str, ...]]
     fields: Mapping[str, str]
     """Every other key with one value, such as sha256, timestamp and license."""
+    purls: tuple[str, ...] = ()
 
     @property
     def from_pypi(self) -> bool:
@@ -70,6 +75,24 @@ class Package:
     def has_purls(self) -> bool:
         """Whether it says which packages of PyPI it provides, be it none."""
         return "purls" in self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class LockedWheel:
+    """What a lock says of one package from PyPI. name: normalised. url: or a path, or git+..."""
+
+    url: str
+    name: str
+    version: str
+    requires_dist: tuple[str, ...] = ()
+    requires_python: str = ""
+    sha256: str = ""
+    index: str = ""
+
+    @property
+    def file(self) -> str:
+        """Return the name of its file."""
+        return self.url.partition("#")[0].rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,10 @@ class Layout:
     def package(self, url: str) -> Package:
         """Return what the lock says of a conda package; raises LayoutError."""
         return read_package(url, self.block(url))
+
+    def wheel(self, url: str) -> LockedWheel:
+        """Return what the lock says of a package from PyPI; raises LayoutError."""
+        return read_wheel(url, self.block(url))
 
 
 def read_layout(text: str) -> Layout:
@@ -163,10 +190,14 @@ class _EnvironmentLines:
         self.channels: list[str] = []
         self.options: dict[str, str] = {}
         self.rows: dict[str, list[tuple[str, str]]] = {}
+        self.indexes: list[str] = []
+        self.find_links: list[tuple[str, str]] = []
 
     def done(self) -> tuple[str, LockedEnvironment]:
         rows = {name: tuple(row) for name, row in self.rows.items()}
-        return self.name, LockedEnvironment(tuple(self.channels), self.options, rows)
+        return self.name, LockedEnvironment(
+            tuple(self.channels), self.options, rows, tuple(self.indexes), tuple(self.find_links)
+        )
 
     def take(self, line: str) -> None:
         if line.startswith("      - "):
@@ -201,7 +232,12 @@ class _EnvironmentLines:
             if kind != "url":
                 raise LayoutError(text)
             self.channels.append(slash(_plain(value)))
-        elif self.part not in ("indexes", "find-links"):
+        elif self.part == "indexes":
+            self.indexes.append(_text(text))
+        elif self.part == "find-links":
+            kind, _, value = text.partition(": ")
+            self.find_links.append((kind, _text(value)))
+        else:
             raise LayoutError(text)
 
 
@@ -219,6 +255,8 @@ def _plain(text: str) -> str:
     """Return a scalar of YAML; raises LayoutError for what is not one."""
     if _SCALAR.fullmatch(text):
         return text
+    if _QUOTED.fullmatch(text):
+        return text[1:-1]
     import yaml
 
     try:
@@ -230,8 +268,8 @@ def _plain(text: str) -> str:
     return value
 
 
-def read_package(url: str, block: str) -> Package:
-    """Return what a block says; raises LayoutError."""
+def _parts(block: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the keys of a block with one value, and those with a list."""
     fields: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     key = ""
@@ -243,6 +281,26 @@ def read_package(url: str, block: str) -> Package:
             fields[key] = value.strip()
         elif line and not line.startswith("   "):
             raise LayoutError(line)
+    return fields, lists
+
+
+def read_wheel(url: str, block: str) -> LockedWheel:
+    """Return what the block of a package from PyPI says; raises LayoutError."""
+    fields, lists = _parts(block)
+    return LockedWheel(
+        url,
+        _field(fields, "name", ""),
+        _field(fields, "version", ""),
+        tuple(map(_text, lists.get("requires_dist", ()))),
+        _field(fields, "requires_python", ""),
+        _field(fields, "sha256", ""),
+        _field(fields, "index", ""),
+    )
+
+
+def read_package(url: str, block: str) -> Package:
+    """Return what the block of a conda package says; raises LayoutError."""
+    fields, lists = _parts(block)
     extra = fields.get("extra_depends") is not None
     name, version, build = _from_name(url)
     return Package(
@@ -255,6 +313,7 @@ def read_package(url: str, block: str) -> Package:
         tuple(map(_text, lists.get("constrains", ()))),
         _extra(block) if extra else {},
         fields,
+        tuple(map(_text, lists.get("purls", ()))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,14 @@ from pixi_scaffold.workspace import Platform, Requirement
 
 if TYPE_CHECKING:
     from rattler import MatchSpec, PackageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CondaWalk:
+    """Where a walk through locked packages came. asked: the names that conda asks for."""
+
+    problems: tuple[str, ...]
+    asked: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -37,23 +45,47 @@ class Matcher:
             found = self.records[package.url] = _record(package)
         return found
 
-    def problems(
+    def walk(
         self,
         platform: Platform,
         packages: Sequence[Package],
         requirements: Sequence[Requirement],
         constraints: Sequence[Requirement],
-    ) -> Iterator[str]:
-        """Yield why these packages are not what `requirements` ask for.
+        provided: Iterable[str] = (),
+    ) -> CondaWalk:
+        """Say why these packages are not what `requirements` ask for.
 
-        Every record must be reached from them, and meet what asks for it
+        Every record must be reached from them, or from `provided`, the packages that PyPI's
+        requirements find, and meet what asks for it
         (crates/pixi_core, satisfiability/platform.rs, verify_package_platform_satisfiability).
         """
         have = {package.name: package for package in packages}
         virtual = platform_records(platform)
         reached: set[str] = set()
-        followed: set[tuple[str, str]] = set()
         todo = [(str(r), "the manifest") for r in requirements]
+        problems = list(self._follow(todo, have, virtual, reached))
+        asked = frozenset(reached)
+        rest = [(name, "PyPI") for name in provided if name not in reached]
+        problems += self._follow(rest, have, virtual, reached)
+        for constraint in constraints:
+            package = have.get(constraint.name)
+            if package and not self.record(package).matches(self.spec(str(constraint))):
+                problems.append(
+                    f"the manifest allows only {constraint}, but {package.version} is locked"
+                )
+        for name in sorted(set(have) - reached):
+            problems.append(f"{name} is locked, but nothing asks for it")
+        return CondaWalk(tuple(problems), asked)
+
+    def _follow(
+        self,
+        todo: list[tuple[str, str]],
+        have: Mapping[str, Package],
+        virtual: Mapping[str, PackageRecord],
+        reached: set[str],
+    ) -> Iterator[str]:
+        """Yield what is wrong on the way from (spec, who asks); what is met is put to `reached`."""
+        followed: set[tuple[str, str]] = set()
         while todo:
             text, origin = todo.pop()
             spec = self.spec(text)
@@ -77,12 +109,6 @@ class Matcher:
                 if (name, extra) not in followed:
                     followed.add((name, extra))
                     todo += [(d, name) for d in package.extra_depends.get(extra, ())]
-        for constraint in constraints:
-            package = have.get(constraint.name)
-            if package and not self.record(package).matches(self.spec(str(constraint))):
-                yield f"the manifest allows only {constraint}, but {package.version} is locked"
-        for name in sorted(set(have) - reached):
-            yield f"{name} is locked, but nothing asks for it"
 
     def is_met(
         self,

@@ -48,7 +48,8 @@ class LockState:
             for p in self.workspace.platforms:
                 if p.name == platform and environment in known:
                     conda = [r.name for r in self.workspace.requirements(known[environment], p)]
-                    return [*conda, *self.workspace.pypi(known[environment], p)]
+                    pypi = self.workspace.pypi(known[environment], p)
+                    return [*conda, *(r.name for r in pypi)]
         packages = tuple(packages)
         needed = {name for package in packages for name in _needs(package)}
         return [package.name for package in packages if package.name not in needed]

@@ -22,6 +22,7 @@ from pixi_scaffold.workspace.platform import (
     loose_identity,
     platform_identity,
 )
+from pixi_scaffold.workspace.pypi import PypiOptions, PypiRequirement
 from pixi_scaffold.workspace.values import cutoff, satisfies
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "Environment",
     "ManifestWarning",
     "Platform",
+    "PypiOptions",
+    "PypiRequirement",
     "Requirement",
     "Task",
     "VirtualPackage",

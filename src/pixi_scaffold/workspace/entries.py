@@ -185,20 +185,6 @@ def _check_git(table: Mapping[str, Any], key: Key) -> None:
         raise GrammarError(key, "only one of branch, rev, tag")
 
 
-def read_pypi_names(table: Mapping[str, Any], key: Key) -> tuple[str, ...]:
-    """Return the packages that a table asks PyPI for; raises GrammarError."""
-    for name, spec in table.items():
-        if isinstance(spec, str):
-            continue
-        places = [one for one in ("url", "path", "git", "index") if one in spec]
-        if len(places) > 1:
-            raise GrammarError((*key, name), f"only one of {', '.join(places)}")
-        if "version" in spec and places and places != ["index"]:
-            raise GrammarError((*key, name), f"version does not go with {places[0]}")
-        _check_git(spec, (*key, name))
-    return tuple(table)
-
-
 def read_task(name: str, value: Any, key: Key) -> Task:
     """Return a task; raises GrammarError."""
     if isinstance(value, str):

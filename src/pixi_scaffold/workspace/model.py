@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.platform import UNIX, Platform, VirtualPackage, derived_name, united
+from pixi_scaffold.workspace.pypi import NO_OPTIONS, PypiOptions, PypiRequirement
 
 DEFAULT = "default"
 """The name of the default feature and of the default environment."""
@@ -62,8 +64,7 @@ class Target:
     tasks: tuple[Task, ...] = ()
     activation_env: tuple[tuple[str, str], ...] = ()
     activation_scripts: tuple[str, ...] = ()
-    pypi: tuple[str, ...] = ()
-    """The names of the packages that it asks PyPI for."""
+    pypi: tuple[PypiRequirement, ...] = ()
 
     def matches(self, platform: Platform) -> bool:
         """Whether this target speaks for `platform` (a family, a subdir, a name or a glob)."""
@@ -110,6 +111,7 @@ class Feature:
     channel_priority: str | None = None
     solve_strategy: str | None = None
     system: tuple[VirtualPackage, ...] = ()
+    pypi_options: PypiOptions = NO_OPTIONS
 
     def allows(self, platform: Platform) -> bool:
         """Whether the feature can be used on `platform`."""
@@ -141,6 +143,7 @@ class ManifestWarning:
 class Workspace:
     """A parsed manifest.
 
+    pypi_options: the workspace's, below those of features. pypi_map: conda-pypi-map as written.
     platforms: after [system-requirements] became platforms, and with those that environments are
     composed of. composed: every declared platform was a bare subdir, so that features match a
     platform by subdir and not by name. unsupported: what only Pixi itself can lock, by name.
@@ -158,6 +161,8 @@ class Workspace:
     exclude_newer_packages: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
     warnings: tuple[ManifestWarning, ...] = ()
+    pypi_options: PypiOptions = NO_OPTIONS
+    pypi_map: Mapping[str, Any] | bool | None = None
 
     @property
     def root(self) -> Path:
@@ -257,29 +262,24 @@ class Workspace:
         """Return the specs that bind only packages which something else brings in."""
         return self._collect(environment, platform, "constraints")
 
-    def pypi(self, environment: Environment, platform: Platform) -> tuple[str, ...]:
-        """Return the names of the packages that are asked of PyPI."""
-        return tuple(
-            dict.fromkeys(
-                name for target in self._targets(environment, platform) for name in target.pypi
-            )
-        )
+    def pypi(self, environment: Environment, platform: Platform) -> tuple[PypiRequirement, ...]:
+        """Return what is asked of PyPI: features add up, targets inside one replace."""
+        return self._collect(environment, platform, "pypi")
 
-    def _targets(self, environment: Environment, platform: Platform) -> Iterator[Target]:
-        for name in environment.features:
-            feature = self.features[name]
-            if self.speaks_for(feature, platform):
-                yield from (t for t in feature.targets if t.matches(platform))
+    def environment_pypi_options(self, environment: Environment) -> PypiOptions:
+        """Return the options of its whole solve group: features over the workspace's own."""
+        found = NO_OPTIONS
+        for feature in self.group_features(environment):
+            found = found.with_more(feature.pypi_options)
+        return self.pypi_options.with_more(found)
 
-    def _collect(
-        self, environment: Environment, platform: Platform, what: str
-    ) -> tuple[Requirement, ...]:
-        found: dict[Requirement, None] = {}
+    def _collect(self, environment: Environment, platform: Platform, what: str) -> tuple[Any, ...]:
+        found: dict[Any, None] = {}
         for name in environment.features:
             feature = self.features[name]
             if not self.speaks_for(feature, platform):
                 continue
-            by_name: dict[str, Requirement] = {}
+            by_name: dict[str, Any] = {}
             for target in feature.targets:
                 if target.matches(platform):
                     by_name |= {r.name: r for r in getattr(target, what)}

@@ -11,7 +11,6 @@ from pixi_scaffold.workspace import system
 from pixi_scaffold.workspace.entries import (
     read_channel_entry,
     read_platform,
-    read_pypi_names,
     read_requirement,
     read_task,
 )
@@ -28,6 +27,7 @@ from pixi_scaffold.workspace.model import (
     Workspace,
 )
 from pixi_scaffold.workspace.platform import Platform, loose_identity
+from pixi_scaffold.workspace.pypi import conflicting_options, read_pypi, read_pypi_options
 
 _DEPENDENCIES = ("dependencies", "host-dependencies", "build-dependencies")
 _ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
@@ -96,6 +96,8 @@ class _Reader:
             exclude_newer_packages=tuple(doc.get("exclude-newer", {}).items()),
             unsupported=tuple(dict.fromkeys(self.unsupported)),
             warnings=tuple(self.warnings),
+            pypi_options=read_pypi_options(table.get("pypi-options", {}), (head, "pypi-options")),
+            pypi_map=table.get("conda-pypi-map"),
         )
 
     def check(self, doc: dict[str, Any]) -> str:
@@ -155,6 +157,7 @@ class _Reader:
             table.get("channel-priority") if own else None,
             table.get("solve-strategy") if own else None,
             system.requirements(wanted),
+            read_pypi_options(table.get("pypi-options", {}), (*key, "pypi-options")),
         )
 
     def target(self, selector: str | None, table: Mapping[str, Any], key: Key) -> Target:
@@ -174,7 +177,7 @@ class _Reader:
             tuple(self.tasks(table.get("tasks", {}), (*key, "tasks"))),
             tuple(activation.get("env", {}).items()),
             tuple(activation.get("scripts", [])),
-            read_pypi_names(table.get("pypi-dependencies", {}), (*key, "pypi-dependencies")),
+            read_pypi(table.get("pypi-dependencies", {}), (*key, "pypi-dependencies")),
         )
 
     def requirements(self, table: Mapping[str, Any], key: Key) -> Iterator[Requirement]:
@@ -227,6 +230,8 @@ class _Reader:
         chosen = inline + tuple(f for f in names if f != DEFAULT or not plain)
         chosen += (DEFAULT,) if plain else ()
         if why := system.conflict(self.system.get(f, {}) for f in chosen):
+            raise GrammarError(key, why)
+        if why := conflicting_options(features[f].pypi_options for f in chosen):
             raise GrammarError(key, why)
         return Environment(name, chosen, table.get("solve-group"))
 

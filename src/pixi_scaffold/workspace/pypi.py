@@ -1,0 +1,138 @@
+"""What a manifest asks of PyPI: packages, and where and how they are looked for (pure).
+
+crates/pixi_manifest/src/pypi and crates/pixi_pypi_spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from pixi_scaffold.workspace.grammar import GrammarError, Key
+
+_PLACES = ("path", "git", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class PypiRequirement:
+    """One package that is asked of PyPI.
+
+    name: normalised. version: specifiers, `*` for any. markers: where it counts; empty for
+    everywhere. index: the URL of an index of its own. source: git, path, url or editable, where it
+    is not taken from an index.
+    """
+
+    name: str
+    version: str = "*"
+    extras: tuple[str, ...] = ()
+    markers: str = ""
+    index: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a requirement of PEP 508, without its source."""
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        version = "" if self.version == "*" else self.version
+        return f"{self.name}{extras}{version}" + (f" ; {self.markers}" if self.markers else "")
+
+
+@dataclass(frozen=True, slots=True)
+class PypiOptions:
+    """How packages of PyPI are looked for. Empty where nothing is said; see [pypi-options].
+
+    find_links: (path or url, where). no_build, no_binary: names of packages, `*` for all.
+    overrides: what counts in place of every requirement on a package.
+    """
+
+    index_url: str = ""
+    index_strategy: str = ""
+    prerelease_mode: str = ""
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[tuple[str, str], ...] = ()
+    no_build: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    overrides: tuple[PypiRequirement, ...] = ()
+
+    def with_more(self, other: PypiOptions) -> PypiOptions:
+        """Return what both say: lists add up; of single values and overrides `other`'s count."""
+        changes: dict[str, Any] = {}
+        for key in fields(self):
+            one, two = getattr(self, key.name), getattr(other, key.name)
+            if key.name == "overrides":
+                named = {r.name: r for r in (*one, *two)}
+                changes[key.name] = tuple(named.values())
+            elif isinstance(one, tuple):
+                changes[key.name] = tuple(dict.fromkeys((*one, *two)))
+            else:
+                changes[key.name] = two or one
+        return replace(self, **changes)
+
+
+NO_OPTIONS = PypiOptions()
+
+
+def conflicting_options(options: Iterable[PypiOptions]) -> str:
+    """Return which single value several of `options` set differently; empty for none."""
+    every = tuple(options)
+    for key in ("index_url", "index_strategy", "prerelease_mode"):
+        values = dict.fromkeys(getattr(one, key) for one in every if getattr(one, key))
+        if len(values) > 1:
+            return f"its features have several {key.replace('_', '-')}: {', '.join(values)}"
+    return ""
+
+
+def read_pypi(table: Mapping[str, Any], key: Key) -> tuple[PypiRequirement, ...]:
+    """Return the packages that a table asks PyPI for; raises GrammarError."""
+    found: dict[str, PypiRequirement] = {}
+    for name, spec in table.items():
+        one = _requirement(name, spec, (*key, name))
+        found[one.name] = one
+    return tuple(found.values())
+
+
+def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
+    if isinstance(spec, str):
+        return PypiRequirement(canonicalize_name(name), spec)
+    places = [one for one in ("url", "path", "git", "index") if one in spec]
+    if len(places) > 1:
+        raise GrammarError(key, f"only one of {', '.join(places)}")
+    if "version" in spec and places and places != ["index"]:
+        raise GrammarError(key, f"version does not go with {places[0]}")
+    git = [one for one in ("branch", "rev", "tag") if one in spec]
+    if "git" not in spec and (alone := [one for one in (*git, "lfs") if one in spec]):
+        raise GrammarError(key, f"{alone[0]} goes only with git")
+    if len(git) > 1:
+        raise GrammarError(key, "only one of branch, rev, tag")
+    source = next((one for one in _PLACES if one in spec), "")
+    return PypiRequirement(
+        canonicalize_name(name),
+        spec.get("version", "*"),
+        tuple(canonicalize_name(extra) for extra in spec.get("extras", ())),
+        spec.get("env-markers", ""),
+        spec.get("index", ""),
+        "editable" if source == "path" and spec.get("editable") else source,
+    )
+
+
+def read_pypi_options(table: Mapping[str, Any], key: Key) -> PypiOptions:
+    """Return a table of [pypi-options]; raises GrammarError."""
+    return PypiOptions(
+        table.get("index-url", ""),
+        table.get("index-strategy", ""),
+        table.get("prerelease-mode", ""),
+        tuple(table.get("extra-index-urls", ())),
+        tuple(next(iter(entry.items())) for entry in table.get("find-links", ())),
+        _names(table.get("no-build", False)),
+        _names(table.get("no-binary", False)),
+        read_pypi(table.get("dependency-overrides", {}), (*key, "dependency-overrides")),
+    )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Return the packages of a switch or a list, `*` for all."""
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return tuple(canonicalize_name(name) for name in value)
