@@ -38,8 +38,9 @@ MAY_IMPORT = {
     "new": {"errors", "system", "report", "template", "lock", "check"},
     "update": {"errors", "system", "report", "template", "workspace", "lock", "rules", "check"},
     "doctor": {"errors", "system", "report", "workspace", "lock", "environment"},
+    "pool": {"errors", "system", "report", "job", "rules", "check"},
     "cli": {"errors", "system", "report", "lock", "starter", "environment", "rules", "rehearsal"}
-    | {"check", "new", "update", "doctor"},
+    | {"check", "new", "update", "doctor", "pool"},
     "__main__": {"cli"},
     "errors": set(),
     "__init__": set(),

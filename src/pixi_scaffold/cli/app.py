@@ -23,6 +23,7 @@ from pixi_scaffold.cli.pack import pack
 from pixi_scaffold.cli.rehearse import rehearse
 from pixi_scaffold.cli.rule import rule
 from pixi_scaffold.cli.status import status
+from pixi_scaffold.cli.submit import submit
 from pixi_scaffold.cli.update import update
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
 )
-for command in (new, lock, pack, rehearse, check, rule, update, status, doctor):
+for command in (new, lock, pack, rehearse, check, rule, submit, update, status, doctor):
     app.command(cls=LockCommand if command is lock else None)(command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")

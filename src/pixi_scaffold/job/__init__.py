@@ -10,7 +10,7 @@ from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command,
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
 from pixi_scaffold.job.fields import Field, Image
-from pixi_scaffold.job.htcondor import TYPICAL
+from pixi_scaffold.job.htcondor import TYPICAL, SlotReport, bindings, match, quiet
 from pixi_scaffold.job.macros import references
 from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.queue import items_elsewhere
@@ -44,9 +44,11 @@ __all__ = [
     "QuotingError",
     "Reference",
     "Refusal",
+    "SlotReport",
     "Submission",
     "as_integer",
     "attributes",
+    "bindings",
     "custom_resource",
     "evaluate",
     "expression_advice",
@@ -57,9 +59,11 @@ __all__ = [
     "job_ad",
     "job_names",
     "join_words",
+    "match",
     "meaning",
     "parse_runtime",
     "parse_size",
+    "quiet",
     "read_description",
     "references",
     "refusals",

@@ -116,6 +116,8 @@ class Submission:
     """Lines that are read before the first queue statement: `condor_submit -append LINE`."""
     queue: str = ""
     """What `condor_submit -queue` says, for a file without a queue statement."""
+    requeue: str = ""
+    """What stands in for the queue statement that the file has."""
 
     def outside(self, value: str, proc: int) -> Outside:
         """Return what one value of one job is expanded with."""

@@ -37,8 +37,8 @@ def read_commands(text: str, folder: Path) -> Mapping[str, str] | None:
     statement. folder: where condor_submit would be run. Nothing may be included from a command: see
     `runs_commands`.
     """
-    htcondor2 = _bindings()
-    with contextlib.chdir(folder), _quiet():
+    htcondor2 = bindings()
+    with contextlib.chdir(folder), quiet():
         try:
             submit = htcondor2.Submit(text)
         except (ValueError, htcondor2.HTCondorException):
@@ -56,7 +56,7 @@ def runs_commands(text: str) -> bool:
 
 def parses(expression: str) -> bool:
     """Whether HTCondor takes a text for a ClassAd expression."""
-    _bindings()
+    bindings()
     import classad2
 
     try:
@@ -125,7 +125,7 @@ def read_slots(source: str) -> tuple[Any, ...]:
     Raises UsageError when there are none in it, Skipped where the bindings are missing.
     """
     path = _BUNDLED if source == TYPICAL else Path(source)
-    _bindings()
+    bindings()
     import classad2
 
     try:
@@ -182,7 +182,7 @@ def match(job: JobAd, ads: Sequence[Any]) -> SlotReport:
     A clause that is undefined refuses, as in a negotiation. Raises ScaffoldError for a job whose
     requirements or requests do not parse.
     """
-    _bindings()
+    bindings()
     import classad2
 
     try:
@@ -274,18 +274,19 @@ def _blocks(text: str) -> Iterator[str]:
     yield "\n".join(block)
 
 
-def _bindings() -> Any:
+def bindings() -> Any:
+    """Return the module htcondor2; raises Skipped where its wheels do not exist."""
     if not available():
         raise Skipped("HTCondor's Python bindings exist for Linux only", "check it on Linux")
     if not os.environ.get("CONDOR_CONFIG") and not Path("/etc/condor/condor_config").exists():
         os.environ["CONDOR_CONFIG"] = "ONLY_ENV"  # or importing warns that there is no pool here
-    with _quiet():
+    with quiet():
         import htcondor2  # before classad2 evaluates: it brings countMatches and split
     return htcondor2
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what the C++ library writes to stderr away from the user's terminal."""
     sys.stderr.flush()
     try:

@@ -242,6 +242,9 @@ class _Reader:
             raise self.refuse(file, line.first, "a queue statement in an included file")
         if not self.jobs:
             self.given(self.submission.append)
+        if self.submission.requeue:
+            skip_queue(arguments, following)
+            arguments = self.submission.requeue
         if len(self.jobs) >= QUEUES_LIMIT or self.items > ITEMS_LIMIT:
             skip_queue(arguments, following)
             self.queues.append(Queue(file, line.first, line.text))
@@ -318,9 +321,7 @@ class _Reader:
 def read_description(path: Path, folder: Path, submission: Submission | None = None) -> Description:
     """Read the submit description at `path` as if condor_submit were run in `folder`.
 
-    submission: what it would know besides; by default nothing of the environment, and no chance.
-    What HTCondor refuses, and what cannot be known without the pool, is in `problems`; nothing is
-    guessed and no program is run. Raises OSError when the file cannot be read.
+    What HTCondor refuses, and what only the pool knows, is in `problems`. Raises OSError.
     """
     reader = _Reader(path, folder, submission or Submission())
     try:

@@ -1,0 +1,144 @@
+"""Which rows of a sweep are sent, and what lets jobs go on with earlier runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.job import Description, Job, references
+from pixi_scaffold.pool.events import ProcState
+from pixi_scaffold.pool.follow import read_states
+from pixi_scaffold.pool.receipt import SubmitReceipt, find_named, receipts
+from pixi_scaffold.pool.request import SubmitRequest
+from pixi_scaffold.pool.rows import SweepRow, is_sweep, numbered_by_place
+from pixi_scaffold.system import layout, program
+
+_STAGED = layout.SUBMITTED / "earlier"
+"""Copies of earlier runs, as they travel with the jobs that go on with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The rows that are sent."""
+
+    rows: tuple[SweepRow, ...]
+    left_out: int = 0
+    whole: bool = True
+    """Whether they are all rows of the description, so that HTCondor reads them itself."""
+
+
+def chosen_rows(
+    request: SubmitRequest, description: Description, rows: tuple[SweepRow, ...], folder: Path
+) -> Chosen:
+    """Return the rows that are to be sent; raises UsageError where that cannot be told."""
+    job = description.jobs[0]
+    if request.go_on:
+        return _earlier(request.go_on, job, folder)
+    if not is_sweep(job) or request.again:
+        if request.failed:
+            raise UsageError(
+                "--failed is for a sweep: the queue statement has no rows with values",
+                "name the values: --queue 'seed, lr from sweep.csv'",
+            )
+        return Chosen(rows)
+    if request.failed:
+        done = {_key(r) for r in _succeeded(folder, str(description.path))}
+        left = tuple(row for row in rows if tuple(sorted(row.values.items())) not in done)
+    else:
+        prints = {r.fingerprint for r in _succeeded(folder, str(description.path))}
+        left = tuple(row for row in rows if row.fingerprint not in prints)
+    if len(left) == len(rows):
+        return Chosen(rows)
+    if left and (places := numbered_by_place(job)):
+        raise UsageError(
+            f"some rows are done, and the others would get other numbers ($({places[0]}) is used)",
+            f"give each row its value in the sweep's file, or run all: {program()} submit --again",
+        )
+    return Chosen(left, len(rows) - len(left), whole=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Succeeded:
+    """A row that is done, or in the queue still."""
+
+    fingerprint: str
+    values: tuple[tuple[str, str], ...]
+
+
+def _key(row: _Succeeded) -> tuple[tuple[str, str], ...]:
+    return row.values
+
+
+def _succeeded(folder: Path, description: str) -> Iterator[_Succeeded]:
+    """Yield what of a description's rows is done, or still in the queue."""
+    for receipt in receipts(folder):
+        if Path(receipt.description) != Path(description):
+            continue
+        states = read_states(receipt)
+        for number, job in enumerate(receipt.jobs):
+            state = states.get(number)
+            if state is not None and (state.succeeded or not state.ended):
+                yield _Succeeded(job.fingerprint, tuple(sorted(job.values.items())))
+
+
+def _earlier(name: str, job: Job, folder: Path) -> Chosen:
+    """Return the rows of earlier jobs, each with the name of its run."""
+    receipt, proc = find_named(folder, name)
+    arguments = job.commands.get("arguments")
+    if arguments is None or "name" not in references(arguments.value):
+        raise UsageError(
+            "nothing in the job's arguments says which run it is, so none can be gone on with",
+            'write: arguments = "--name $(name) ..." with name = job-$(Cluster)-$(Process)',
+        )
+    numbers = range(len(receipt.jobs)) if proc is None else [proc]
+    rows = tuple(_named(receipt, number, folder) for number in numbers)
+    return Chosen(rows, whole=False)
+
+
+def _named(receipt: SubmitReceipt, number: int, folder: Path) -> SweepRow:
+    job, state = receipt.jobs[number], read_states(receipt).get(number)
+    what = f"{receipt.cluster}.{number}"
+    if state is not None and not state.ended:
+        raise UsageError(
+            f"{what} is still {state.words}", f"stop it first: {program()} stop {what}"
+        )
+    if not job.run or not (folder / "runs" / job.run).is_dir():
+        raise UsageError(
+            f"there is no runs/{job.run or '...'} of {what} to go on with",
+            f"{program()} fetch {receipt.cluster}",
+        )
+    values = {**job.values, "name": job.run}
+    return SweepRow(number, values, "")
+
+
+def amendments(request: SubmitRequest, job: Job) -> Iterator[str]:
+    """Yield the commands that make the arguments longer and let earlier runs travel along."""
+    if request.more_arguments:
+        command = job.commands.get("arguments")
+        text = command.value.strip() if command else ""
+        more = request.more_arguments
+        joined = f'{text[:-1]} {more}"' if text.endswith('"') else f"{text} {more}".strip()
+        yield f"arguments = {joined}"
+    if request.go_on:
+        command = job.commands.get("transfer_input_files")
+        before = f"{command.value.strip()}, " if command else ""
+        yield f"transfer_input_files = {before}{_STAGED}/$(name)/runs"
+
+
+def stage_runs(folder: Path, rows: Iterable[SweepRow]) -> None:
+    """Put a copy of each row's earlier run where it travels from, below a folder called runs."""
+    for row in rows:
+        name = row.values["name"]
+        target = folder / _STAGED / name / "runs" / name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(folder / "runs" / name, target)
+
+
+def with_states(receipt: SubmitReceipt) -> Iterator[tuple[int, ProcState]]:
+    """Yield the number and the state of each process; one that no event names waits."""
+    states = read_states(receipt)
+    for number in range(len(receipt.jobs)):
+        yield number, states.get(number, ProcState(number))

@@ -1,0 +1,89 @@
+"""The curves of many runs in one picture: an SVG with a panel for each metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from pixi_scaffold.pool.metrics import Rows, numbers
+
+_WIDTH, _HEIGHT, _MARGIN, _LEGEND = 460, 280, 52, 12
+_COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
+_ASIDE = frozenset({"epoch", "step", "lr", "learning_rate", "time", "seconds"})
+
+Line = Sequence[tuple[float, float]]
+
+
+def picture(runs: Mapping[str, Rows], title: str) -> str:
+    """Return the curves of all runs as SVG; empty where there is nothing to draw."""
+    names = dict.fromkeys(k for rows in runs.values() for row in rows for k in numbers(row))
+    metrics = [name for name in names if name not in _ASIDE][:4]
+    if not metrics:
+        return ""
+    body = [_panel(name, _lines(runs, name), number) for number, name in enumerate(metrics)]
+    legend = [
+        f'<text x="{_MARGIN + (n % 6) * 150}" y="{_HEIGHT + 60 + n // 6 * 16}" '
+        f'fill="{_colour(n)}">{escape(name)}</text>'
+        for n, name in enumerate(list(runs)[:_LEGEND])
+    ]
+    if len(runs) > _LEGEND:
+        legend.append(
+            f'<text x="{_MARGIN}" y="{_HEIGHT + 92}">and {len(runs) - _LEGEND} more</text>'
+        )
+    wide, high = max(_WIDTH * len(metrics), 960), _HEIGHT + 104
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" '
+        f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+        f'<text x="{_MARGIN}" y="20" font-size="14">{escape(title)}</text>'
+        f"{''.join(body)}{''.join(legend)}</svg>\n"
+    )
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _lines(runs: Mapping[str, Rows], name: str) -> list[Line]:
+    found: list[Line] = []
+    for rows in runs.values():
+        own = [numbers(row) for row in rows]
+        found.append(
+            [(r.get("epoch", r.get("step", float(n))), r[name])
+             for n, r in enumerate(own) if name in r and abs(r[name]) < 1e300]
+        )  # fmt: skip
+    return found
+
+
+def _panel(name: str, lines: list[Line], number: int) -> str:
+    points = [point for line in lines for point in line]
+    if not points:
+        return ""
+    (left, right), (low, high) = (_range(p[axis] for p in points) for axis in (0, 1))
+    across, up = _WIDTH - _MARGIN - 16, _HEIGHT - 40
+
+    def place(x: float, y: float) -> str:
+        px = _MARGIN + (x - left) / (right - left) * across
+        py = 40 + up - (y - low) / (high - low) * up
+        return f"{px:.1f},{py:.1f}"
+
+    drawn = [
+        f'<polyline fill="none" stroke="{_colour(n)}" stroke-width="1.5" '
+        f'points="{" ".join(place(*p) for p in line)}"/>'
+        for n, line in enumerate(lines)
+        if line
+    ]
+    axes = (
+        f'<path d="M{_MARGIN} 40V{40 + up}H{_MARGIN + across}" fill="none" stroke="#888"/>'
+        f'<text x="{_MARGIN + 4}" y="36">{escape(name)}</text>'
+        f'<text x="{_MARGIN - 4}" y="50" text-anchor="end">{high:.4g}</text>'
+        f'<text x="{_MARGIN - 4}" y="{40 + up}" text-anchor="end">{low:.4g}</text>'
+        f'<text x="{_MARGIN}" y="{56 + up}">{left:g}</text>'
+        f'<text x="{_MARGIN + across}" y="{56 + up}" text-anchor="end">{right:g}</text>'
+    )
+    return f'<g transform="translate({number * _WIDTH} 0)">{axes}{"".join(drawn)}</g>'
+
+
+def _range(values: object) -> tuple[float, float]:
+    every = list(values)  # type: ignore[call-overload]
+    low, high = min(every), max(every)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -1,0 +1,260 @@
+"""What a job is doing, folded from the events of its log: pure, one state a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One event of a job event log."""
+
+    kind: str
+    """As HTCondor's bindings call it, such as EXECUTE."""
+    cluster: int
+    proc: int
+    time: float
+    """Seconds since 1970."""
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcState:
+    """One process of a cluster, as its events tell it."""
+
+    proc: int
+    state: str = "idle"
+    """idle, sending, running, returning, suspended, lost, held, done, failed or removed."""
+    since: float = 0.0
+    """When it came into this state."""
+    host: str = ""
+    gpu: str = ""
+    """The name of the GPU that it holds, or held last."""
+    gpus: int = 0
+    starts: int = 0
+    """How often it was started on a machine; a restart after a checkpoint is no start."""
+    ran: float = 0.0
+    """Seconds of the activations that ended."""
+    began: float | None = None
+    """When the activation began that goes on."""
+    memory: float = 0.0
+    """Most MB that were seen."""
+    memory_request: float = 0.0
+    disk: float = 0.0
+    """KB, as the last event says."""
+    disk_request: float = 0.0
+    checkpoints: int = 0
+    """How often files were handed over before the end."""
+    kept: float | None = None
+    """When that was last."""
+    code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    """Why it is held, was evicted or was removed, in HTCondor's words."""
+    hold: tuple[int, int] | None = None
+    """Code and subcode of the hold."""
+    evictions: int = 0
+    evicted: str = ""
+    """Why it was evicted last."""
+    retries: int = 0
+    gpu_used: float | None = None
+    """The mean share of the GPUs that was in use, where the pool measures it."""
+    events: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("done", "failed", "removed")
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended with exit code 0."""
+        return self.state == "done"
+
+    @property
+    def words(self) -> str:
+        """The state with what is most to the point."""
+        if self.state == "failed":
+            return f"failed (signal {self.signal})" if self.signal else f"failed (exit {self.code})"
+        if self.state == "idle" and self.evictions:
+            return "evicted, idle"
+        return {"lost": "out of contact"}.get(self.state, self.state)
+
+    def seconds(self, now: float) -> float:
+        """Return how long it has run in all activations, up to `now`."""
+        return self.ran + (0.0 if self.began is None else max(now - self.began, 0.0))
+
+
+def fold(states: Mapping[int, ProcState], event: LogEvent) -> ProcState:
+    """Return the state of the event's process after it."""
+    before = states.get(event.proc) or ProcState(event.proc, since=event.time)
+    handle = _HANDLERS.get(event.kind)
+    after = before if handle is None else handle(before, event)
+    since = event.time if after.state != before.state else before.since
+    return replace(after, since=since, events=before.events + 1)
+
+
+def _submitted(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
+    return replace(state, state="idle")
+
+
+def _executing(state: ProcState, event: LogEvent) -> ProcState:
+    props = event.data.get("ExecuteProps") or {}
+    host = str(event.data.get("SlotName") or event.data.get("ExecuteHost") or "")
+    return replace(
+        _stopped(state, event.time),
+        state="running",
+        host=host.rsplit("@", maxsplit=1)[-1],
+        began=event.time,
+        starts=state.starts + 1,
+        gpu=_gpu(props),
+        gpus=int(_number(props.get("GPUs"))),
+        hold=None,
+        reason="",
+    )
+
+
+def _gpu(props: Mapping[str, Any]) -> str:
+    """Return the name of the first GPU that the slot was given."""
+    if name := props.get("GPUs_DeviceName"):
+        return str(name)
+    for key, value in props.items():
+        if str(key).startswith("GPUs_GPU_") and isinstance(value, Mapping):
+            return str(value.get("DeviceName", ""))
+    return ""
+
+
+def _image(state: ProcState, event: LogEvent) -> ProcState:
+    return replace(state, memory=max(state.memory, _number(event.data.get("MemoryUsage"))))
+
+
+def _transfer(state: ProcState, event: LogEvent) -> ProcState:
+    """Count files that go out: on again without a start, they are a checkpoint."""
+    kind = int(_number(event.data.get("Type")))
+    if kind in (1, 2, 3) and state.began is None:
+        return replace(state, state="sending")
+    if kind == 5 and state.began is not None:
+        return replace(state, state="returning")
+    if kind == 6:
+        going = "running" if state.state == "returning" else state.state
+        return replace(state, state=going, checkpoints=state.checkpoints + 1, kept=event.time)
+    return state
+
+
+def _evicted(state: ProcState, event: LogEvent) -> ProcState:
+    used = _used(_stopped(state, event.time), event)
+    if event.data.get("TerminatedAndRequeued"):
+        code = event.data.get("ReturnValue")
+        return replace(
+            used, state="idle", retries=state.retries + 1, reason=f"exit code {code}, tried again"
+        )
+    why = str(event.data.get("Reason") or "")
+    return replace(used, state="idle", evictions=state.evictions + 1, evicted=why)
+
+
+def _terminated(state: ProcState, event: LogEvent) -> ProcState:
+    used = _used(_stopped(state, event.time), event)
+    normal = bool(event.data.get("TerminatedNormally", True))
+    code = int(_number(event.data.get("ReturnValue"))) if normal else None
+    signal = None if normal else int(_number(event.data.get("TerminatedBySignal")))
+    last = max(used.checkpoints - 1, 0) if state.began is not None else used.checkpoints
+    return replace(
+        used,
+        state="done" if code == 0 else "failed",
+        code=code,
+        signal=signal,
+        checkpoints=last,  # what came back at the end is no checkpoint
+    )
+
+
+def _held(state: ProcState, event: LogEvent) -> ProcState:
+    codes = (int(_number(event.data.get("HoldReasonCode"))),
+             int(_number(event.data.get("HoldReasonSubCode"))))  # fmt: skip
+    why = str(event.data.get("HoldReason") or "")
+    # A hold throws the job off its machine; that is no eviction that anybody asks about.
+    evictions = state.evictions - 1 if state.evicted == "Claim deactivated" else state.evictions
+    return replace(
+        _stopped(state, event.time), state="held", reason=why, hold=codes,
+        evictions=max(evictions, 0), evicted="" if evictions < 1 else state.evicted,
+    )  # fmt: skip
+
+
+def _released(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
+    return replace(state, state="idle", reason="", hold=None)
+
+
+def _aborted(state: ProcState, event: LogEvent) -> ProcState:
+    why = str(event.data.get("Reason") or "")
+    return replace(_stopped(state, event.time), state="removed", reason=why)
+
+
+def _reconnect_failed(state: ProcState, event: LogEvent) -> ProcState:
+    why = str(event.data.get("Reason") or "the connection to its machine was lost")
+    return replace(
+        _stopped(state, event.time), state="idle", evictions=state.evictions + 1, evicted=why
+    )
+
+
+def _shadow(state: ProcState, event: LogEvent) -> ProcState:
+    why = str(event.data.get("Message") or "shadow exception")
+    return replace(_used(_stopped(state, event.time), event), state="idle", evicted=why,
+                   evictions=state.evictions + 1)  # fmt: skip
+
+
+def _now(name: str) -> Callable[[ProcState, LogEvent], ProcState]:
+    return lambda state, _: replace(state, state=name)
+
+
+def _updated(state: ProcState, event: LogEvent) -> ProcState:
+    """Take a larger request over, as after a job that ran out of memory."""
+    if str(event.data.get("Attribute")) == "RequestMemory":
+        return replace(state, memory_request=_number(event.data.get("Value")))
+    return state
+
+
+def _stopped(state: ProcState, time: float) -> ProcState:
+    """Return the state with the activation that went on added to what it ran."""
+    return replace(state, ran=state.seconds(time), began=None)
+
+
+def _used(state: ProcState, event: LogEvent) -> ProcState:
+    """Return the state with the resources that the end of an activation names."""
+    data = event.data
+    used = data.get("GPUsAverageUsage", data.get("GPUsUsage"))
+    return replace(
+        state,
+        memory=max(state.memory, _number(data.get("MemoryUsage"))),
+        memory_request=_number(data.get("RequestMemory")) or state.memory_request,
+        disk=_number(data.get("DiskUsage")) or state.disk,
+        disk_request=_number(data.get("RequestDisk")) or state.disk_request,
+        gpu_used=_number(used) if isinstance(used, int | float) else state.gpu_used,
+    )
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0
+
+
+_HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
+    "SUBMIT": _submitted,
+    "EXECUTE": _executing,
+    "IMAGE_SIZE": _image,
+    "FILE_TRANSFER": _transfer,
+    "JOB_EVICTED": _evicted,
+    "JOB_TERMINATED": _terminated,
+    "JOB_HELD": _held,
+    "JOB_RELEASED": _released,
+    "JOB_ABORTED": _aborted,
+    "JOB_SUSPENDED": _now("suspended"),
+    "JOB_UNSUSPENDED": _now("running"),
+    "JOB_DISCONNECTED": _now("lost"),
+    "JOB_RECONNECTED": _now("running"),
+    "JOB_RECONNECT_FAILED": _reconnect_failed,
+    "SHADOW_EXCEPTION": _shadow,
+    "ATTRIBUTE_UPDATE": _updated,
+}

@@ -1,0 +1,185 @@
+"""What was sent to a pool: one file a cluster, readable by its owner only, without secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import has_credentials, layout, program, read_regular, replacing
+
+_SCHEMA = 1
+_LIMIT = 256 << 20
+_HIDDEN = ("environment", "env")
+_SECRET = re.compile(r"token|password|passwd|secret|credential|api_?key|access_?key|proxy", re.I)
+_HIDES = "(not recorded)"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """One process of a cluster."""
+
+    values: Mapping[str, str]
+    """What the queue statement set for it."""
+    fingerprint: str
+    """Of all that decides what it does; empty where that is not known."""
+    run: str = ""
+    """The folder of its results, below runs/."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitReceipt:
+    """What `submit` knows of a cluster; the later commands take all from here."""
+
+    cluster: int
+    schedd: str
+    pool: str
+    submitted: str
+    """UTC, as 2026-11-27T23:12:35Z."""
+    folder: str
+    """Where it was submitted: relative names of the description start here."""
+    description: str
+    log: str
+    """The job event log; empty where the description names none."""
+    jobs: tuple[SubmittedJob, ...]
+    spooled: bool = False
+    append: tuple[str, ...] = ()
+    queue: str = ""
+    continues: str = ""
+    """The earlier jobs that it goes on with, as CLUSTER or CLUSTER.PROC."""
+    commit: str = ""
+    dirty: bool = False
+    """Whether files were changed and not committed."""
+    lock_sha256: str = ""
+    rehearsal: Mapping[str, Any] | None = None
+    """The last rehearsal of this workspace, and whether pixi.lock was the same; None: none."""
+    ad: Mapping[str, Any] = field(default_factory=dict)
+    """What the ads of all processes say, without the environment's values."""
+    ads: tuple[Mapping[str, Any], ...] = ()
+    """What each ad says besides."""
+
+    def path(self, root: Path) -> Path:
+        """Return where it is kept below `root`."""
+        host = re.sub(r"[^\w.@-]", "_", self.schedd)
+        return root / layout.SUBMITTED / f"{self.cluster}-{host}.json"
+
+
+def hidden(ad: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an ad's plain values without what nobody else should read.
+
+    Of the environment only the names stay; URLs that carry a password and attributes that are
+    called like one are left out.
+    """
+    plain = {k: v if isinstance(v, bool | int | float) else str(v) for k, v in ad.items()}
+    return {k: safe(k, v) if isinstance(v, str) else v for k, v in plain.items()}
+
+
+def safe(name: str, text: str) -> str:
+    """Return the value of an attribute or a command as it may be written down."""
+    if name.lower() in _HIDDEN:
+        return " ".join(re.findall(r"([A-Za-z_]\w*)=", text))
+    return _HIDES if _SECRET.search(name) or _reveals(text) else text
+
+
+def safe_lines(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return `NAME=VALUE` lines as they may be written down."""
+    parted = (line.partition("=") for line in lines)
+    return tuple(f"{name}{equals}{safe(name.strip(), value)}" for name, equals, value in parted)
+
+
+def _reveals(text: str) -> bool:
+    urls = re.findall(r"[A-Za-z][\w+.-]*://[^\s,\"']+", text)
+    given = re.search(r"--?[\w-]*(?:token|password|secret|api-?key)[\w-]*[= ]\S", text, re.I)
+    return given is not None or any(map(has_credentials, urls))
+
+
+def common(ads: list[dict[str, Any]]) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
+    """Return what all ads say, and for each what it says besides."""
+    if not ads:
+        return {}, ()
+    first, *others = ads
+    same = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
+    if not others:
+        return same, ({},)
+    return same, tuple({k: v for k, v in ad.items() if k not in same} for ad in ads)
+
+
+def write(receipt: SubmitReceipt, root: Path) -> Path:
+    """Write a receipt below `root`, for its owner only; return its path. Raises OSError."""
+    path = receipt.path(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    path.touch(mode=0o600)
+    with replacing(path) as new:
+        document = {"schema": _SCHEMA, **asdict(receipt)}
+        new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> SubmitReceipt:
+    """Read a receipt; raises UsageError when it is none."""
+    try:
+        document = json.loads(read_regular(path, _LIMIT))
+        if document.pop("schema") != _SCHEMA:
+            raise ValueError("of another version of pixi-scaffold")
+        known = {f.name for f in fields(SubmitReceipt)}
+        values = {k: v for k, v in document.items() if k in known}
+        values["jobs"] = tuple(SubmittedJob(**job) for job in values["jobs"])
+        for name in ("append", "ads"):
+            values[name] = tuple(values.get(name, ()))
+        return SubmitReceipt(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no receipt: {error}", "put it aside, and try again") from error
+
+
+def receipts(root: Path) -> Iterator[SubmitReceipt]:
+    """Yield the receipts below `root`, the newest first."""
+    every = [read(path) for path in (root / layout.SUBMITTED).glob("*.json")]
+    yield from sorted(every, key=lambda one: (one.submitted, one.cluster), reverse=True)
+
+
+def find(root: Path, cluster: int | None) -> SubmitReceipt:
+    """Return the receipt of a cluster, or the newest; raises UsageError where there is none."""
+    every = list(receipts(root))
+    some = [one for one in every if cluster in (None, one.cluster)]
+    if not some:
+        known = ", ".join(f"{one.cluster}" for one in every[:10])
+        what = "nothing was submitted" if cluster is None else f"no cluster {cluster} was submitted"
+        raise UsageError(
+            f"{what} from here ({layout.SUBMITTED} has no receipt of it)",
+            f"from here there are: {known}" if known else
+            f"cd to the project, or submit: {program()} submit FILE.sub",
+        )  # fmt: skip
+    if cluster is not None and len({one.schedd for one in some}) > 1:
+        names = ", ".join(f"{one.cluster}@{one.schedd}" for one in some)
+        raise UsageError(f"cluster {cluster} was submitted to several access points",
+                         f"name one: {names}")  # fmt: skip
+    return some[0]
+
+
+def find_named(root: Path, name: str) -> tuple[SubmitReceipt, int | None]:
+    """Return the receipt that `CLUSTER`, `CLUSTER.PROC` or `CLUSTER@SCHEDD` names; empty: newest.
+
+    The number is that of one process, where one is named.
+    """
+    if not name:
+        return find(root, None), None
+    job, _, schedd = name.partition("@")
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?", job)
+    if match is None:
+        raise UsageError(f"{name} is no cluster", "give a number, such as 12 or 12.3")
+    cluster, proc = int(match[1]), None if match[2] is None else int(match[2])
+    if schedd:
+        for one in receipts(root):
+            if (one.cluster, one.schedd) == (cluster, schedd):
+                return one, proc
+    receipt = find(root, cluster)
+    if proc is not None and proc >= len(receipt.jobs):
+        raise UsageError(
+            f"cluster {cluster} has no process {proc}", f"it has 0 to {len(receipt.jobs) - 1}"
+        )
+    return receipt, proc

@@ -1,0 +1,201 @@
+"""Send jobs to an access point through HTCondor's bindings, and make the receipt of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.check import kept_by_git
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
+from pixi_scaffold.job import Description, bindings, meaning, quiet, split_arguments
+from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.pool.choose import Chosen
+from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidden, safe, safe_lines
+from pixi_scaffold.pool.request import SubmitRequest
+from pixi_scaffold.pool.rows import SweepRow
+from pixi_scaffold.report import Progress
+from pixi_scaffold.system import layout, program
+
+
+def access_point(
+    request: SubmitRequest, description: Description, progress: Progress
+) -> AccessPoint:
+    """Return the access point; where there can be none, say how the job gets to one."""
+    progress.update("looking for the access point")
+    try:
+        point = connect(request.schedd, request.pool)
+    except Skipped as skip:
+        raise ScaffoldError(
+            f"nothing was submitted: {skip.reason}", _elsewhere(description)
+        ) from skip
+    except ScaffoldError as error:
+        if request.schedd:
+            raise
+        raise ScaffoldError(error.message, _elsewhere(description)) from error
+    if request.retry_memory and _number(point.version) < (25, 10):
+        raise ScaffoldError(
+            f"{point.name} has HTCondor {point.version}, which cannot retry with more memory",
+            "it came with 25.10; leave out --retry-memory, or raise request_memory",
+        )
+    return point
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _elsewhere(description: Description) -> str:
+    """Return what to do on a machine that is no access point: push, clone, and bring the rest."""
+    meant = meaning(description.jobs[0])
+    folder = meant.folder.value
+    names = [*(meant.inputs.value or ()), *meant.items("transfer_common_input")]
+    names += [str(meant.executable.value)] if meant.executable.said else []
+    paths = [Path(os.path.normpath(folder / n)) for n in names if "://" not in n]
+    kept = kept_by_git(paths)
+    left = [os.path.relpath(p, folder) for p in paths if kept.get(p) != "tracked"]
+    more = f"; git leaves behind, so copy or make there: {', '.join(left)}" if left else ""
+    return (
+        "commit and git push; on an access point of the pool: git clone URL, and there "
+        f"{program()} submit {os.path.relpath(description.path, folder)}{more}"
+    )
+
+
+def send(
+    request: SubmitRequest,
+    description: Description,
+    chosen: Chosen,
+    point: AccessPoint,
+    commit: str,
+) -> SubmitReceipt:
+    """Send the jobs, and return the receipt of the cluster."""
+    htcondor2 = bindings()
+    own = _submit_object(htcondor2, request, description, commit)
+    spool = request.spool or not point.local
+    how: dict[str, Any] = {"spool": True} if spool else {}
+    if not chosen.whole:
+        how |= {"itemdata": iter([dict(row.values) for row in chosen.rows]), "count": 1}
+    with answering(point.name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of, check has said
+        sent = point.schedd.submit(own, **how)
+        ads = [dict(ad) for ad in point.jobs(sent.cluster())] if not spool else []
+        ads = ads or [dict(sent.clusterad())]
+        if spool:
+            point.schedd.spool(sent)
+            ads = [dict(ad) for ad in point.jobs(sent.cluster())] or ads
+    ads.sort(key=lambda ad: int(ad.get("ProcId", 0)))
+    return _receipt(request, description, chosen, point, sent, ads, spool=spool, commit=commit)
+
+
+def _submit_object(
+    htcondor2: Any, request: SubmitRequest, description: Description, commit: str
+) -> Any:
+    """Return the description as the bindings take it."""
+    text = f"commit = {commit}\n" if commit else ""
+    with quiet():
+        try:
+            own = htcondor2.Submit(text + "\n".join(description.lines))
+            for line in description.jobs[0].submission.append:
+                name, _, value = line.partition("=")
+                name = name.strip()
+                own[f"MY.{name[1:]}" if name.startswith("+") else name] = value.strip()
+            if request.queue:
+                own.setQArgs(request.queue)
+        except (ValueError, htcondor2.HTCondorException) as error:
+            what = f"HTCondor refuses {request.description}: {' '.join(str(error).split())}"
+            raise CheckFailed(what, f"{program()} check {request.description}") from error
+    return own
+
+
+def _receipt(
+    request: SubmitRequest,
+    description: Description,
+    chosen: Chosen,
+    point: AccessPoint,
+    sent: Any,
+    ads: list[dict[str, Any]],
+    *,
+    spool: bool,
+    commit: str,
+) -> SubmitReceipt:
+    first = ads[0]
+    log = str(first.get("SUBMIT_UserLog") or first.get("UserLog") or "")
+    folder = Path.cwd()
+    same, others = common([hidden(ad) for ad in ads])
+    cluster = sent.cluster()
+    runs = {int(ad.get("ProcId", 0)): run_name(ad) for ad in ads}
+    return SubmitReceipt(
+        cluster=cluster,
+        schedd=point.name,
+        pool=point.pool,
+        submitted=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        folder=str(folder),
+        description=str(request.description),
+        log=str(folder / log) if log else "",
+        jobs=tuple(
+            SubmittedJob(
+                {key: safe(key, value) for key, value in row.values.items()},
+                row.fingerprint,
+                runs.get(number) or _named(description, row, cluster, number),
+            )
+            for number, row in enumerate(chosen.rows)
+        ),
+        spooled=spool,
+        append=safe_lines(a for a in request.append if not a.startswith("+GitCommit")),
+        queue=request.queue,
+        continues=request.go_on,
+        commit=commit,
+        lock_sha256=_sha256(folder / layout.LOCK_FILE),
+        rehearsal=_rehearsal(folder),
+        ad=same,
+        ads=others,
+    )
+
+
+def run_name(ad: Mapping[str, Any]) -> str:
+    """Return what a job calls its run: the word after --name in its arguments."""
+    text = str(ad.get("Arguments") or ad.get("Args") or "")
+    with contextlib.suppress(ValueError):
+        words = split_arguments(f'"{text}"' if "Arguments" in ad else text)
+        for one, after in itertools.pairwise(words):
+            if one == "--name":
+                return after
+    return ""
+
+
+def _named(description: Description, row: SweepRow, cluster: int, number: int) -> str:
+    """Return what the macro `name` is for one process; empty where that cannot be told."""
+    text = row.values.get("name") or description.jobs[0].macros.get("name", "")
+    for macro, value in (("cluster(id)?", cluster), ("proc(ess|id)", number)):
+        text = re.sub(rf"\$\({macro}\)", str(value), text, flags=re.IGNORECASE)
+    return "" if "$" in text else text.strip()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _rehearsal(folder: Path) -> dict[str, Any] | None:
+    """Return the last rehearsal of the workspace that its receipt knows."""
+    path = folder / layout.RECEIPT
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        when = path.stat().st_mtime
+        newer = (folder / layout.LOCK_FILE).stat().st_mtime > when
+    except (OSError, ValueError):
+        return None
+    if "rehearsal" not in facts:
+        return None
+    stamp = datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"when": stamp, "passed": bool(facts.get("ok")), "lock_changed_since": newer}

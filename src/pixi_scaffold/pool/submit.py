@@ -1,0 +1,186 @@
+"""`submit`: check a job, send it to an access point, and write down what was sent."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.check import finding_lines, review
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
+from pixi_scaffold.job import Description, Submission, job_ad, meaning, read_description
+from pixi_scaffold.pool.choose import Chosen, amendments, chosen_rows, stage_runs
+from pixi_scaffold.pool.receipt import SubmitReceipt, write
+from pixi_scaffold.pool.request import SubmitRequest
+from pixi_scaffold.pool.rows import rows_of
+from pixi_scaffold.pool.send import access_point, send
+from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
+from pixi_scaffold.rules import Severity
+from pixi_scaffold.system import program, try_git
+
+_DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitFacts:
+    """What was submitted."""
+
+    receipt: SubmitReceipt | None
+    left_out: int
+    """Rows that are done already."""
+    ads: tuple[str, ...] = ()
+    """With --dry-run: the ad of each job."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        facts: dict[str, Any] = {"left_out": self.left_out}
+        if self.receipt is not None:
+            one = self.receipt
+            facts |= {
+                "cluster": one.cluster, "schedd": one.schedd, "jobs": len(one.jobs),
+                "log": one.log, "spooled": one.spooled, "commit": one.commit, "dirty": one.dirty,
+                "receipt": str(one.path(Path())),
+            }  # fmt: skip
+        return facts | ({"ads": list(self.ads)} if self.ads else {})
+
+
+def submit(request: SubmitRequest, progress: Progress) -> Report:
+    """Check the description and send its jobs; return the report.
+
+    Raises UsageError, CheckFailed for a job that would fail, ScaffoldError where there is no access
+    point or it refuses.
+    """
+    folder = Path.cwd()
+    run = Run(progress)
+    commit, dirty = commit_of(folder)
+    request = _extended(request, folder, commit)
+    description = _read(request, folder)
+    request = replace(request, append=description.jobs[0].submission.append)
+    rows = rows_of(description)
+    chosen = chosen_rows(request, description, rows, folder)
+    if request.check:
+        _check(request, folder, run)
+    if request.dry_run:
+        return _dry(description, chosen, run)
+    if not chosen.rows:
+        text = f"nothing to do: all {len(rows)} rows are done, and nothing of them changed"
+        then = (f"{program()} collect", f"{program()} submit --again   # runs them all the same")
+        facts = SubmitFacts(None, chosen.left_out)
+        return Report("submit", run.results, facts, then, verdict=Verdict(True, text))
+    point = access_point(request, description, progress)
+    if request.go_on:
+        stage_runs(folder, chosen.rows)
+    with run.step("submit") as step:
+        receipt = send(request, description, chosen, point, commit)
+        receipt = replace(receipt, dirty=dirty)
+        write(receipt, folder)
+        step.passed(f"cluster {receipt.cluster} at {point.name}")
+    return _told(receipt, chosen, run)
+
+
+def commit_of(folder: Path) -> tuple[str, bool]:
+    """Return the commit of a folder's repository, `-dirty` behind it where files are changed."""
+    try:
+        done = try_git(folder, *_DESCRIBE, timeout=60)
+    except ScaffoldError:
+        return "", False
+    commit = done.output.strip() if done.code == 0 else ""
+    return commit, commit.endswith("-dirty")
+
+
+def _extended(request: SubmitRequest, folder: Path, commit: str) -> SubmitRequest:
+    """Return the request with what its options append to the description."""
+    if not request.description.is_file():
+        there = next((f for f in folder.parents if (f / request.description).is_file()), None)
+        hint = f"name a submit file: {program()} submit FILE.sub"
+        if there is not None:
+            hint = f"cd {shlex.quote(os.path.relpath(there))} && {program()} submit"
+        raise UsageError(f"there is no {request.description} here", hint)
+    append = [f'+GitCommit = "{commit}"'] if commit else []
+    if request.retry_memory:
+        append += [
+            "retry_request_memory_increase = RequestMemory * 2",
+            f"retry_request_memory_max = {request.retry_memory}",
+        ]
+    return replace(request, append=(*request.append, *append))
+
+
+def _read(request: SubmitRequest, folder: Path, *, amend: bool = True) -> Description:
+    """Return the description as it will be sent; raises CheckFailed for what cannot be."""
+    description = read_description(request.description, folder, _submission(request))
+    for problem in description.problems:
+        if problem.kind in ("refused", "queue"):
+            where = f"{problem.file}:{problem.line}"
+            raise CheckFailed(
+                f"condor_submit refuses {where}: {problem.message}",
+                f"correct it; all that is wrong: {program()} check {request.description}",
+            )
+    if len(description.queues) > 1:
+        raise CheckFailed(
+            f"{request.description} has {len(description.queues)} queue statements; HTCondor takes "
+            "one since 25.14",
+            "put the jobs into two files",
+        )
+    if not description.queues and not request.queue:
+        raise CheckFailed(f"{request.description} has no queue statement", "add: --queue 1")
+    if not amend:
+        return description
+    lines = amendments(request, description.jobs[0])
+    return _read(replace(request, append=(*request.append, *lines)), folder, amend=False)
+
+
+def _submission(request: SubmitRequest) -> Submission:
+    return Submission(os.environ, append=request.append, queue=request.queue, requeue=request.queue)
+
+
+def _check(request: SubmitRequest, folder: Path, run: Run) -> None:
+    """Raise CheckFailed with the findings when the rules find an error."""
+    with run.step("check") as step:
+        found = review(
+            [folder / request.description], Silent(), folder=folder, given=_submission(request)
+        )
+        errors = [f for f in found.findings if f.severity is Severity.ERROR]
+        rest = len(found.findings) - len(errors)
+        step.passed(f"nothing that would fail{f'; {rest} warnings' if rest else ''}")
+    if errors:
+        lines = "\n".join(finding_lines(errors, folder))
+        what = f"{request.description} would fail ({len(errors)} errors); nothing was submitted"
+        raise CheckFailed(f"{what}\n{lines}", "correct them, or submit it all the same: --no-check")
+
+
+def _dry(description: Description, chosen: Chosen, run: Run) -> Report:
+    """Return what would be sent."""
+    job = description.jobs[0]
+    ads, lines = [], []
+    for row in chosen.rows:
+        meant = meaning(job, row.proc)
+        ads.append(job_ad(meant).text)
+        values = " ".join(f"{k}={v}" for k, v in row.values.items())
+        what = f"{meant.executable.value} {' '.join(meant.arguments.value or ())}"
+        lines.append(f"{row.proc}  {what}  {values}".rstrip())
+    text = f"{len(ads)} jobs would be submitted, nothing was sent{_left_out(chosen)}"
+    facts = SubmitFacts(None, chosen.left_out, tuple(ads))
+    return Report("submit", run.results, facts, verdict=Verdict(True, text, tuple(lines)))
+
+
+def _left_out(chosen: Chosen) -> str:
+    return f"; {chosen.left_out} rows are done and not run again" if chosen.left_out else ""
+
+
+def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run) -> Report:
+    jobs = len(receipt.jobs)
+    text = f"cluster {receipt.cluster}: {jobs} job{'s' if jobs > 1 else ''} submitted to "
+    text += f"{receipt.schedd}{_left_out(chosen)}"
+    notes = [f"receipt: {receipt.path(Path())}"]
+    if receipt.dirty:
+        notes.append("files are changed and not committed: the results name the commit as dirty")
+    if receipt.rehearsal is None:
+        notes.append(f"no rehearsal of it is recorded: {program()} check --rehearse")
+    own = f" {receipt.cluster}"
+    then = (f"{program()} watch{own}", f"{program()} fetch{own}", f"{program()} stop{own}")
+    return Report(
+        "submit", run.results, SubmitFacts(receipt, chosen.left_out), then,
+        verdict=Verdict(True, text, tuple(notes)),
+    )  # fmt: skip
