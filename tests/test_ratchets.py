@@ -48,6 +48,11 @@ def times(path: Path) -> int:
     return sum(method(call) == "perf_counter" for call in calls(path))
 
 
+def probes_the_network(path: Path) -> int:
+    """What asks only whether somebody answers; downloads are another thing."""
+    return sum(method(call) in ("create_connection", "build_opener") for call in calls(path))
+
+
 def makes_results(path: Path) -> int:
     return sum(method(call) == "Result" for call in calls(path))
 
@@ -71,6 +76,7 @@ def reads_commands(path: Path) -> int:
 HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     runs_git: ({"system/git.py"}, {}),
     replaces_files: ({"system/files.py"}, {}),
+    probes_the_network: ({"system/net.py"}, {}),
     times: ({"report/run.py"}, {}),
     makes_results: (
         {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/device.py"},

@@ -10,6 +10,7 @@ import pytest
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock import unreachable
 from pixi_scaffold.lock.reach import mirrored
+from pixi_scaffold.system import opener, unanswered
 from tests.support.server import answering, closed, serve, swallow
 
 CHANNEL = "https://conda.anaconda.org/conda-forge/"
@@ -108,3 +109,11 @@ def test_the_longest_prefix_wins() -> None:
     assert mirrored("https://a.b/c/d/", mirrors) == ["https://m2/x/d/", "https://m3/d/"]
     assert mirrored("https://a.b/e/", mirrors) == ["https://m1/e/"]
     assert mirrored("https://other/", mirrors) == ["https://other/"]
+
+
+def test_whoever_answers_is_asked_once_and_nobody_is_told() -> None:
+    with serve(Path(__file__).parent) as url:
+        here, missing, nobody = url, f"{url}/missing", closed()
+        whys = unanswered([here, missing, nobody], 3.0, lambda _: opener())
+    assert (whys[here], whys[missing]) == (None, None)
+    assert "refused" in (whys[nobody] or "")

@@ -19,7 +19,7 @@ from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.command import _when
 from pixi_scaffold.rehearsal.comparison import compare
-from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, added_by_hand, deliver, unanswered
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, added_by_hand, deliver
 from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.numbers import job_name, numbered
@@ -318,10 +318,6 @@ def test_an_environment_of_the_cpu_needs_no_gpu(tmp_path: Path) -> None:
     (env / "conda-meta" / "cuda-version-12.9-h1.json").touch()
     added = deliver(found, tmp_path, environment=env, network=False, gpu=True)
     assert added.env == {STAGED: str(env)}
-
-
-def test_nobody_answers() -> None:
-    assert "does not answer" in (unanswered("http://127.0.0.1:9/pixi.tar.gz") or "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="hard links and blocks")

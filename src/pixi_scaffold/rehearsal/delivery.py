@@ -12,7 +12,6 @@ import json
 import os
 import re
 import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
-from pixi_scaffold.system import layout, program, which
+from pixi_scaffold.system import layout, opener, program, unanswered, which
 
 STAGED, PIXI_URL, ALLOW_CPU = (
     "PIXI_SCAFFOLD_ENV",
@@ -240,7 +239,10 @@ def _no_pixi(plan: JobRun, script: str, network: bool) -> str | None:
     if not network:
         return "Pixi is not fetched without --network"
     url = os.environ.get(PIXI_URL) or plan.environment.get(PIXI_URL) or _pinned(script)
-    return None if url is None else unanswered(url)
+    if url is None:
+        return None
+    why = unanswered([url], _WAIT, lambda _: opener())[url]
+    return why and f"{url}: {why}"
 
 
 def _pinned(script: str) -> str | None:
@@ -248,25 +250,3 @@ def _pinned(script: str) -> str | None:
     values = dict(re.findall(r"(?m)^(\w+)=(\S+)$", script))
     url = values.get("pixi_url")
     return url and re.sub(r"\$(\w+)", lambda m: values.get(m[1], m[0]), url)
-
-
-def unanswered(url: str) -> str | None:
-    """Return why nobody answers there within seconds; None when somebody does."""
-    import socket  # only a few rehearsals ask
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 443)
-    answer: list[str | None] = []
-
-    def ask() -> None:
-        try:
-            socket.create_connection((parts.hostname or "", port), _WAIT).close()
-            answer.append(None)
-        except OSError as error:
-            answer.append(f"{parts.hostname} does not answer: {error.strerror or error}")
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_WAIT + 0.5)  # the look-up of a name knows no timeout
-    return answer[0] if answer else f"{parts.hostname} does not answer within {_WAIT:g} s"

@@ -26,6 +26,7 @@ from pixi_scaffold.system.git import (
     write_blobs,
     write_tree,
 )
+from pixi_scaffold.system.net import opener, unanswered
 from pixi_scaffold.system.process import (
     GIT_LOCAL,
     Child,
@@ -72,6 +73,7 @@ __all__ = [
     "is_folder",
     "layout",
     "list_tree",
+    "opener",
     "program",
     "read_blobs",
     "read_file",
@@ -85,6 +87,7 @@ __all__ = [
     "special",
     "started",
     "try_git",
+    "unanswered",
     "uninterrupted",
     "unreadable",
     "which",
