@@ -118,8 +118,8 @@ def gpu(_folder: Path, workspace: Workspace | None) -> Answer:
     """Look for a GPU's driver, and say which of the workspace's platforms this machine gets."""
     from rattler import VirtualPackage, VirtualPackageOverrides
 
-    found = [v.into_generic() for v in VirtualPackage.detect(VirtualPackageOverrides.from_env())]
-    driver = next((str(v.version) for v in found if v.name.normalized == "__cuda"), None)
+    detected = [v.into_generic() for v in VirtualPackage.detect(VirtualPackageOverrides.from_env())]
+    driver = next((str(v.version) for v in detected if v.name.normalized == "__cuda"), None)
     has = "no NVIDIA driver" if driver is None else f"driver for CUDA {driver}"
     if workspace is None:
         return _good(has)
@@ -146,8 +146,8 @@ def htcondor(_folder: Path, _workspace: Workspace | None) -> Answer:
             "not on PATH: jobs are submitted on an access point of the pool",
             f"here, rehearse them: {program()} rehearse",
         )
-    found = re.search(r"CondorVersion: (\S+)", said)
-    version = found[1] if found else "of an unknown version"
+    named = re.search(r"CondorVersion: (\S+)", said)
+    version = named[1] if named else "of an unknown version"
     if _ask("condor_q", "-totals") is None:
         return _missing(
             f"HTCondor {version}, and no queue answers here", "log in to an access point"

@@ -139,8 +139,8 @@ def _channel(request: NewRequest) -> tuple[str | None, dict[str, Any]]:
 
     from pixi_scaffold.lock import read_channel
 
-    stand_in, own = read_channel(wanted, ask=request.check)
-    return stand_in, data if own is None else {"channel": own, **data}
+    stand_in, recorded = read_channel(wanted, ask=request.check)
+    return stand_in, data if recorded is None else {"channel": recorded, **data}
 
 
 def _render(request: NewRequest, data: Mapping[str, Any], run: Run) -> Rendered:

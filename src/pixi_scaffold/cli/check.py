@@ -90,8 +90,8 @@ def check(
         if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
         if as_json and output not in ("text", "json"):
-            what = f"--json and --output-format {output} exclude each other"
-            raise UsageError(what, "use one of them")
+            clash = f"--json and --output-format {output} exclude each other"
+            raise UsageError(clash, "use one of them")
         request = CheckRequest(
             tuple(expanded(p) for p in paths or [Path()]),
             train,

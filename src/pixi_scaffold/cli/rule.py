@@ -25,9 +25,9 @@ def rule(
         if not ids:
             session.say(*(f"{r.id}  {r.severity:<7}  {r.title}" for _, r in sorted(RULES.items())))
         for number, id_ in enumerate(ids or ()):
-            found = RULES.get(id_.upper())
-            if found is None:
+            page = RULES.get(id_.upper())
+            if page is None:
                 raise UsageError(f"there is no rule {id_}", "all of them: pixi-scaffold rule")
-            title, _, body = found.page.partition("\n")
-            head = f"{found.id} ({found.severity}): {title}"
+            title, _, body = page.page.partition("\n")
+            head = f"{page.id} ({page.severity}): {title}"
             session.say(*([""] if number else []), head, *body.splitlines())

@@ -143,8 +143,8 @@ def session_of(
     except BrokenPipeError:  # `... | head`: whoever read has enough
         raise typer.Exit(EXIT_FAILED) from None
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        session.fail(EXIT_FAILED, what, "check the free space and who may write there")
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        session.fail(EXIT_FAILED, message, "check the free space and who may write there")
     finally:
         session.display.close()
 

@@ -82,16 +82,16 @@ def _header(
         data = _renamed(entry.data, names)
         info.size, info.mode = len(data), 0o755 if entry.executable else 0o644
         return info, BytesIO(data)
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
+    state = path.lstat()
+    if stat.S_ISLNK(state.st_mode):
         info.type, info.mode = tarfile.SYMTYPE, 0o777
         info.linkname = os.fsdecode(_renamed(os.fsencode(path.readlink()), names))
         return info, BytesIO()
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(state.st_mode):
         info.type, info.mode = tarfile.DIRTYPE, 0o755
         return info, BytesIO()
-    info.mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
-    info.size = found.st_size
+    info.mode = 0o755 if state.st_mode & stat.S_IXUSR else 0o644
+    info.size = state.st_size
     if path.suffix == ".pyc":
         return info, BytesIO(_dated(_renamed(path.read_bytes(), names), path, moved))
     if _mentions(path, names):
@@ -124,9 +124,9 @@ def _dated(data: bytes, path: Path, moved: set[Path]) -> bytes:
     source = path.parent.parent / f"{path.name.split('.')[0]}.py"
     if len(data) < 16 or data[4:8] != b"\0\0\0\0" or source in moved or not source.is_file():
         return data
-    found = source.stat()
+    state = source.stat()
     size = struct.unpack("<I", data[12:16])[0]
-    if size != found.st_size & 0xFFFFFFFF:
+    if size != state.st_size & 0xFFFFFFFF:
         return data
     return data[:8] + struct.pack("<I", TIME) + data[12:]
 

@@ -116,8 +116,8 @@ def _platform(workspace: Workspace, name: str | None) -> Platform:
         if platform.name == name or (name is None and platform.subdir.startswith("linux-")):
             return platform
     names = ", ".join(p.name for p in known)
-    what = f"no platform {name!r}" if name else "no platform for Linux"
-    raise UsageError(f"{workspace.manifest} has {what}", f"its platforms are: {names}")
+    missing = f"no platform {name!r}" if name else "no platform for Linux"
+    raise UsageError(f"{workspace.manifest} has {missing}", f"its platforms are: {names}")
 
 
 def _padded(folder: Path) -> Path:
@@ -152,12 +152,12 @@ def _workshop() -> Iterator[Path]:
 
 def _record(lock: Path, platform: Platform) -> bytes:
     """Return what the archive says of itself: the lock that it was made of, and for what."""
-    found = {
+    record = {
         "platform": platform.name,
         "cuda": any(v.name == "__cuda" for v in platform.declared),
         "pixi_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest(),
     }
-    return f"{json.dumps(found)}\n".encode()
+    return f"{json.dumps(record)}\n".encode()
 
 
 @dataclass(slots=True)
@@ -200,11 +200,11 @@ def _collected(prefix: Path) -> dict[str, Member]:
 
 def _write(entries: Mapping[str, Member], prefix: Path, target: Path, progress: Progress) -> None:
     """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
-    own = os.fsencode(prefix)
+    here = os.fsencode(prefix)
     with replacing(target) as new:
         write_archive(
             entries,
             new,
-            {own: PLACEHOLDER.ljust(len(own), b"_")},
+            {here: PLACEHOLDER.ljust(len(here), b"_")},
             lambda fraction: progress.update("compressing", fraction),
         )

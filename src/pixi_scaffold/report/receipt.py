@@ -16,8 +16,8 @@ def versions() -> dict[str, str]:
     import importlib.metadata  # and with it the library's e-mail parser
 
     names = {"copier": "copier", "py_rattler": "py-rattler"}
-    found = {key: importlib.metadata.version(name) for key, name in names.items()}
-    return {"pixi_scaffold": __version__, "python": platform.python_version(), **found}
+    installed = {key: importlib.metadata.version(name) for key, name in names.items()}
+    return {"pixi_scaffold": __version__, "python": platform.python_version(), **installed}
 
 
 def write_receipt(root: Path, report: Report) -> Path:

@@ -133,8 +133,8 @@ class Report:
                 rows.append(("", "", "", f"next: {r.hint}", r.status))
         if rows:
             rows.insert(0, ("stage", "status", "time", "detail", None))
-        for what, why in self.parts:
-            rows.append(("", "skipped", "", f"{what}: {why}", Status.SKIPPED))
+        for part, why in self.parts:
+            rows.append(("", "skipped", "", f"{part}: {why}", Status.SKIPPED))
         return _aligned(rows, width)
 
     def to_dict(self) -> dict[str, Any]:

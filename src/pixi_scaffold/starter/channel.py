@@ -78,17 +78,17 @@ def build_channel(progress: Progress, folder: Path | None = None) -> Starter:
     if folder is not None and folder.exists() and not _may_hold_channel(folder):
         raise UsageError(f"{folder} exists and is not a starter channel", "choose another folder")
     cached = cached_folder()
-    found = _read(cached)
-    if found is None:
+    starter = _read(cached)
+    if starter is None:
         _build(cached, progress)
-        found = _read(cached)
-    if found is None:
+        starter = _read(cached)
+    if starter is None:
         raise ScaffoldError(
             f"the starter channel in {cached} is damaged",
             f"remove it: rm -r {shlex.quote(str(cached))}",
         )
     if folder is None:
-        return found
+        return starter
     folder = folder.resolve()
     copy = _read(folder)
     if copy is None:
@@ -136,10 +136,10 @@ def _copy(cached: Path, folder: Path) -> Starter:
         if folder.exists():
             folder.rename(Path(temporary) / "old")
         new.rename(folder)
-    found = _read(folder)
-    if found is None:
+    starter = _read(folder)
+    if starter is None:
         raise ScaffoldError(f"the copy in {folder} is not whole", "try again")
-    return found
+    return starter
 
 
 def _build(cached: Path, progress: Progress) -> None:
@@ -304,8 +304,8 @@ def _ready(wheels: Iterable[Path]) -> Iterator[tuple[Path, Mapping[str, Sequence
     waiting: dict[Path, Sequence[str]] = {}
     for wheel in wheels:
         with _fetched_again(wheel):
-            own = read_distribution(wheel)
-        here[own.name] = waiting[wheel] = own.requires
+            distribution = read_distribution(wheel)
+        here[distribution.name] = waiting[wheel] = distribution.requires
         for path in [p for p, requires in waiting.items() if not unknown_extras(requires, here)]:
             yield path, dict(here)
             del waiting[path]

@@ -92,20 +92,20 @@ def convert(
     One that is there already is kept. others: Requires-Dist by name, of the wheels that this one
     wants with extras. Raises ScaffoldError when the file is not a wheel.
     """
-    own = read_distribution(wheel)
-    name = conda_name(own.name)
+    distribution = read_distribution(wheel)
+    name = conda_name(distribution.name)
     index: dict[str, Any] = {
         "name": name,
-        "version": own.version.replace("-", "_"),
+        "version": distribution.version.replace("-", "_"),
         "build": f"{'cpu_' if name == 'pytorch' else ''}py{PYTHON.replace('.', '')}_0",
         "build_number": 0,
-        "depends": [_python_range(), *dependencies(own.requires, others)],
-        "license": own.license,
+        "depends": [_python_range(), *dependencies(distribution.requires, others)],
+        "license": distribution.license,
         "subdir": subdir,
         "timestamp": 0,
     }
     with _opened(wheel) as archive:
-        return write_package(folder, index, _entries(archive, own.info))
+        return write_package(folder, index, _entries(archive, distribution.info))
 
 
 @contextmanager

@@ -85,13 +85,13 @@ def choose(folder: Path, progress: Progress) -> WheelSet:
     progress.update("asking PyTorch's index for its CPU build")
     options = ("--no-deps", "--index-url", CPU_INDEX, "--retries", "0")
     try:
-        found = ask(cpu, options=options, seconds=CPU_INDEX_SECONDS)
+        pytorch = ask(cpu, options=options, seconds=CPU_INDEX_SECONDS)
     except TimedOut:
         why = f"PyTorch's index does not answer within {CPU_INDEX_SECONDS:g} s"
     except ScaffoldError:
         why = "PyTorch's index cannot be reached"
     else:
-        return WheelSet((*found, *ask(*others)))
+        return WheelSet((*pytorch, *ask(*others)))
     return WheelSet(ask(torch, *others), why)
 
 
@@ -234,12 +234,12 @@ def _tell(progress: Progress) -> Callable[[str], None]:
     return tell
 
 
-def _pip_error(what: str, output: str) -> ScaffoldError:
+def _pip_error(task: str, output: str) -> ScaffoldError:
     lines = [line.strip() for line in output.splitlines()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     other = [line for line in lines if line and not line.startswith(("WARNING", "[notice]"))]
     first, *more = errors or other[-6:] or ["pip said nothing"]
     return ScaffoldError(
-        "\n".join((f"{what} for the starter channel failed: {first}", *more)),
+        "\n".join((f"{task} for the starter channel failed: {first}", *more)),
         "check the network, and what pip is told: python -m pip config list",
     )

@@ -90,8 +90,8 @@ def failed(args: tuple[str | Path, ...], done: Completed) -> GitError:
 @cache
 def git_version() -> tuple[int, ...]:
     """Return git's version, such as (2, 39, 5); raises ScaffoldError when it cannot be started."""
-    found = re.search(r"(\d+(?:\.\d+)+)", git(None, "version", timeout=60))
-    return tuple(int(part) for part in found[1].split(".")) if found else (0,)
+    number = re.search(r"(\d+(?:\.\d+)+)", git(None, "version", timeout=60))
+    return tuple(int(part) for part in number[1].split(".")) if number else (0,)
 
 
 def refuse_old_git() -> None:
@@ -107,12 +107,12 @@ def refuse_old_git() -> None:
 def list_tree(folder: Path, tree: str) -> dict[str, tuple[str, str]]:
     """Return what a tree holds at any depth: path -> mode and object name."""
     rows = git(folder, "ls-tree", "-r", "-z", tree).split("\0")
-    found = {}
+    listing = {}
     for row in filter(None, rows):
         head, _, path = row.partition("\t")
         mode, _, name = head.split(" ")
-        found[path] = (mode, name)
-    return found
+        listing[path] = (mode, name)
+    return listing
 
 
 def read_blobs(folder: Path, entries: Mapping[str, tuple[str, str]]) -> dict[str, File]:
@@ -126,7 +126,7 @@ def read_blobs(folder: Path, entries: Mapping[str, tuple[str, str]]) -> dict[str
     names = "".join(f"{name}\n" for _, name in wanted.values())
     argv = ["git", *_ALWAYS, "cat-file", "--batch"]
     output = read_output(argv, cwd=folder, env=clean_env(_ENV), stdin=names.encode())
-    found, at = {}, 0
+    files, at = {}, 0
     for path, (mode, name) in wanted.items():
         end = output.find(b"\n", at)
         head = output[at:end].split()
@@ -134,9 +134,9 @@ def read_blobs(folder: Path, entries: Mapping[str, tuple[str, str]]) -> dict[str
             raise GitError(f"git cannot read {path} ({name})", "git fsck")
         size = int(head[2])
         content = output[end + 1 : end + 1 + size]
-        found[path] = File(content, _KINDS[mode], mode == "120000")
+        files[path] = File(content, _KINDS[mode], mode == "120000")
         at = end + 1 + size + 1
-    return found
+    return files
 
 
 def write_blobs(folder: Path, files: Tree, env: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -171,7 +171,7 @@ def write_tree(
     nothing = f"0 {'0' * (64 if len(start) == 64 else 40)}"
     rows = "".join(f"{entry or nothing}\t{path}\0" for path, entry in entries.items())
     with TemporaryDirectory(prefix="pixi-scaffold-") as name:
-        own = {**(env or {}), "GIT_INDEX_FILE": str(Path(name) / "index")}
-        git(folder, "read-tree", start or "--empty", env=own)
-        git(folder, "update-index", "-z", "--index-info", stdin=rows, env=own)
-        return git(folder, "write-tree", env=own).strip()
+        with_index = {**(env or {}), "GIT_INDEX_FILE": str(Path(name) / "index")}
+        git(folder, "read-tree", start or "--empty", env=with_index)
+        git(folder, "update-index", "-z", "--index-info", stdin=rows, env=with_index)
+        return git(folder, "write-tree", env=with_index).strip()

@@ -293,8 +293,8 @@ def program() -> str:
     """Return how to start this program from a shell: by its name when that finds it."""
     path = Path(sys.argv[0])
     if path.name == "pixi-scaffold":
-        found = which("pixi-scaffold")
-        same = found is not None and Path(found).resolve() == path.resolve()
+        on_path = which("pixi-scaffold")
+        same = on_path is not None and Path(on_path).resolve() == path.resolve()
         return "pixi-scaffold" if same else shlex.quote(str(path.absolute()))
     return f"{shlex.quote(sys.executable)} -m pixi_scaffold"
 

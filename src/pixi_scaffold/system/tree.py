@@ -45,11 +45,11 @@ def read_file(root: Path, path: str) -> File | None:
 def read_tree(root: Path, paths: Iterable[str] | None = None) -> dict[str, File]:
     """Return the files below `root`; `paths`: only those, where they are there."""
     if paths is None:
-        found = []
+        below = []
         for folder, folders, names in os.walk(root):
             links = [name for name in folders if (Path(folder) / name).is_symlink()]
-            found += [(Path(folder) / name).relative_to(root).as_posix() for name in names + links]
-        paths = found
+            below += [(Path(folder) / name).relative_to(root).as_posix() for name in names + links]
+        paths = below
     files = ((path, read_file(root, path)) for path in sorted(paths))
     return {path: file for path, file in files if file is not None}
 

@@ -55,7 +55,7 @@ def find_projects(folders: Iterable[Path]) -> list[Path]:
 
     Raises UsageError for a folder with no project.
     """
-    found: list[Path] = []
+    projects: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}", "name a project, or a folder of them")
@@ -67,8 +67,8 @@ def find_projects(folders: Iterable[Path]) -> list[Path]:
                 f"{folder.absolute()} is no project made from a template, and holds none",
                 f"name the folder of a project: one with {ANSWERS_FILE}",
             )
-        found += [p for p in inside if p not in found]
-    return found
+        projects += [p for p in inside if p not in projects]
+    return projects
 
 
 def read_project(folder: Path) -> Project:

@@ -133,14 +133,14 @@ def _fill(folder: Path, destination: Path) -> tuple[str, ...]:
 
 def _add_lines(path: Path, text: str) -> None:
     """Add the lines to a file that it does not have."""
-    own = path.read_text(encoding="utf-8", errors="surrogateescape")
-    lines = own.splitlines()
+    present = path.read_text(encoding="utf-8", errors="surrogateescape")
+    lines = present.splitlines()
     lacking = [line for line in text.splitlines() if line and line not in lines]
     if lacking:
-        end = "" if own.endswith("\n") or not own else "\n"
+        end = "" if present.endswith("\n") or not present else "\n"
         with replacing(path) as new:
             new.write_text(
-                own + end + "\n".join(lacking) + "\n",
+                present + end + "\n".join(lacking) + "\n",
                 encoding="utf-8",
                 errors="surrogateescape",
             )

@@ -39,7 +39,7 @@ def read_migrations(paths: Iterable[Path], current: str, target: str) -> tuple[M
     Raises ScaffoldError when one cannot be used.
     """
     here, there = version_of(current), version_of(target)
-    found = []
+    migrations = []
     for path in paths:
         if path.suffix != ".toml":
             continue
@@ -51,8 +51,8 @@ def read_migrations(paths: Iterable[Path], current: str, target: str) -> tuple[M
             )
         # A pre-release of the version that renamed it may have the new name already.
         if (here is None or version > here) and (there is None or version.release <= there.release):
-            found.append((version, _read(path)))
-    return tuple(migration for _, migration in sorted(found, key=lambda pair: pair[0]))
+            migrations.append((version, _read(path)))
+    return tuple(migration for _, migration in sorted(migrations, key=lambda pair: pair[0]))
 
 
 def _read(path: Path) -> Migration:
@@ -96,8 +96,8 @@ def migrate_answers(text: str, migrations: Iterable[Migration]) -> str:
     return text
 
 
-def _with_value(value: str, found: re.Match[str]) -> str:
-    return f"{found[1]}'{value}'"
+def _with_value(value: str, answer: re.Match[str]) -> str:
+    return f"{answer[1]}'{value}'"
 
 
 def moves(
@@ -108,14 +108,14 @@ def moves(
     A file moves when the template made it under the old name, and the project has nothing under the
     new one.
     """
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for migration in migrations:
         for old, new in migration.files.items():
-            origin = found.get(old, old)
-            if origin in base and new not in ours and new not in found:
-                found.pop(old, None)
-                found[new] = origin
-    return found
+            origin = renamed.get(old, old)
+            if origin in base and new not in ours and new not in renamed:
+                renamed.pop(old, None)
+                renamed[new] = origin
+    return renamed
 
 
 def moved(tree: Mapping[str, File], moves: Mapping[str, str]) -> dict[str, File]:

@@ -23,15 +23,15 @@ def untagged_releases(repository: Path) -> dict[str, str]:
     """
     tags = {version_of(tag) for tag in try_git(repository, "tag", "--list").output.split()}
     log = ("log", "--reverse", "--format=%H", "-G", "^version *=", "HEAD", "--", "pyproject.toml")
-    found: dict[str, str] = {}
+    commits: dict[str, str] = {}
     highest = Version("0.dev0")
     for commit in try_git(repository, *log).output.split():
         version = _version_at(repository, commit)
         if version is not None and version > highest and not version.is_devrelease:
             highest = version
             if version not in tags:
-                found[f"v{version}"] = commit
-    return found
+                commits[f"v{version}"] = commit
+    return commits
 
 
 def tag_releases(repository: Path, releases: dict[str, str]) -> None:

@@ -85,8 +85,8 @@ def render(
             raise Interrupted("nothing was made", "")
         if not folder.is_dir():
             raise template_error(template, "it makes no file")
-        own = (destination / ".git").exists()
-        repository = start_repository(folder, destination) if git and not own else ""
+        has_repository = (destination / ".git").exists()
+        repository = start_repository(folder, destination) if git and not has_repository else ""
         committed = repository.startswith("git repository")
         kept = place(folder, destination)
     except BaseException:
@@ -101,7 +101,9 @@ def render(
         commit,
         public(copied.answers),
         template.notes + copied.warnings + _update_warning(commit) + _kept_warning(kept),
-        "into the git repository that is there; nothing is committed" if own else repository,
+        "into the git repository that is there; nothing is committed"
+        if has_repository
+        else repository,
         committed,
     )
 

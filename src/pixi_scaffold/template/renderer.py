@@ -204,8 +204,8 @@ class Renderer:
         log = place / "CHANGELOG.md"
         if log.is_file():
             text = log.read_text(encoding="utf-8", errors="replace")
-            if found := changes_between(text, current, target):
-                return found
+            if changes := changes_between(text, current, target):
+                return changes
         done = try_git(place, "log", "--format=- %s", "--max-count=50", f"{current}..HEAD")
         return done.output.strip() if done.code == 0 else ""
 
@@ -243,12 +243,12 @@ class Renderer:
         if self.template.repository is None:
             return
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        if found := check_out(self.template.repository, ref, folder):
+        if checkout := check_out(self.template.repository, ref, folder):
             worker.template.__dict__.update(
-                local_abspath=found.folder,
-                commit=found.version,
-                commit_hash=found.commit,
-                git_index_modes=found.modes,
+                local_abspath=checkout.folder,
+                commit=checkout.version,
+                commit_hash=checkout.commit,
+                git_index_modes=checkout.modes,
             )
 
     def _share_code(self, environment: Environment, options: str) -> None:

@@ -72,6 +72,6 @@ def identity(folder: Path) -> tuple[str, ...]:
     wanted = r"^user\.(name|email)$"
     done = try_git(folder, "config", "--get-regexp", wanted)
     pairs = (line.partition(" ") for line in done.output.splitlines() if done.code == 0)
-    found = {key.lower(): value for key, _, value in pairs}
-    options = [part for key, value in found.items() for part in ("-c", f"{key}={value}")]
-    return (*options, *_identity(found))
+    settings = {key.lower(): value for key, _, value in pairs}
+    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    return (*options, *_identity(settings))

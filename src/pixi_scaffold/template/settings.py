@@ -39,8 +39,8 @@ def preferred_template() -> str | None:
     unknown = sorted(set(document) - {"template"})
     template = document.get("template")
     if unknown or not (template is None or (isinstance(template, str) and template)):
-        what = ", ".join(unknown) or "template"
-        raise UsageError(f"{path}: cannot use {what}", _SHAPE)
+        keys = ", ".join(unknown) or "template"
+        raise UsageError(f"{path}: cannot use {keys}", _SHAPE)
     if template is not None and template.startswith("."):
         return str((path.parent / template).resolve())
     return template

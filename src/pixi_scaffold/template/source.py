@@ -62,15 +62,15 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
     if source is not None:
         yield _local(portable(source), ref)
         return
-    with _carried() as found:
-        if found is None:
+    with _carried() as carried:
+        if carried is None:
             raise ScaffoldError(
                 "this installation carries no template",
                 f"name one: --template {CANONICAL_URL}",
             )
-        if ref is None and found.checkout is not None:
-            ref = _head(found.checkout)  # the code that runs and the template belong together
-        yield Template(CANONICAL_URL, ref, found.env, carried=found.repository)
+        if ref is None and carried.checkout is not None:
+            ref = _head(carried.checkout)  # the code that runs and the template belong together
+        yield Template(CANONICAL_URL, ref, carried.env, carried=carried.repository)
 
 
 @contextmanager
@@ -82,11 +82,11 @@ def open_source(source: str) -> Iterator[Template]:
     if source != CANONICAL_URL:
         yield Template(source)
         return
-    with _carried() as found:
-        if found is None:
+    with _carried() as carried:
+        if carried is None:
             yield Template(CANONICAL_URL)
         else:
-            yield Template(CANONICAL_URL, None, found.env, carried=found.repository)
+            yield Template(CANONICAL_URL, None, carried.env, carried=carried.repository)
 
 
 @dataclass(frozen=True, slots=True)

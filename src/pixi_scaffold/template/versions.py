@@ -63,7 +63,7 @@ def changes_between(text: str, current: str, target: str) -> str:
     if here is None or there is None:
         return ""
     sections = re.split(r"(?m)^(?=#+ )", text)
-    found, wanted = [], False
+    lines, wanted = [], False
     for section in sections:
         heading = re.match(r"#+ +(?:\[|version )?(v?\d[^\s\]]*)", section, re.I)
         version = version_of(heading[1]) if heading else None
@@ -72,5 +72,5 @@ def changes_between(text: str, current: str, target: str) -> str:
         elif section.startswith(("# ", "## ")):
             wanted = False  # a title, or what is not released yet
         if wanted:
-            found.append(section)
-    return "".join(found).strip()
+            lines.append(section)
+    return "".join(lines).strip()
