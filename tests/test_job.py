@@ -185,9 +185,10 @@ def test_queue_statements(
         ("$SUBSTR(path,-3)", "txt", (), ()),
         ("$(loop)", "", (), ("$(loop)",)),
         ("$(DOLLAR)x", "$x", (), ()),
-        ("$(open", "$(open", (), ("$(open",)),
-        ("$INT(name)", "$INT(name)", (), ("$INT(name)",)),
-        ("$INT(1,%s)", "$INT(1,%s)", (), ("$INT(1,%s)",)),
+        ("$(open", "$(open", (), ()),
+        ("$INT(name)", "", ("$INT(name)",), ()),
+        ("$INT(1,%s)", "%s", (), ()),
+        ("$INT(deeper)", "", ("$INT(deeper)",), ("$INT(deeper)",)),
         ("$INT(1,%999999d)", "$INT(1,%999999d)", (), ("$INT(1,%999999d)",)),
     ],
 )
@@ -195,6 +196,7 @@ def test_macros(
     tmp_path: Path, value: str, text: str, undefined: tuple[str, ...], unknown: tuple[str, ...]
 ) -> None:
     head = "name = one\ndeep = a $(name) b\npath = a/b/c.txt\nloop = $(pool)\npool = $(loop)\n"
+    head += "deeper = $INT(deeper)\n"
     job = read(f"{head}queue\n", tmp_path).jobs[0]
     expanded = job.expand(value)
     assert (expanded.text, expanded.undefined, expanded.unknown) == (text, undefined, unknown)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pixi_scaffold.job.commands import canonical
+from pixi_scaffold.job.commands import canonical, is_command
 from pixi_scaffold.job.macros import Expanded, Outside, expand, references
 
 _GAP, _SEPARATOR = re.compile(r"[, \t]"), re.compile("\x1f")
@@ -119,11 +119,11 @@ class Submission:
     requeue: str = ""
     """What stands in for the queue statement that the file has."""
 
-    def outside(self, value: str, proc: int) -> Outside:
-        """Return what one value of one job is expanded with."""
+    def outside(self, value: str, proc: int, folder: Path) -> Outside:
+        """Return what one value of one job is expanded with; folder: where it is submitted."""
         own = f"{self.seed} {proc} {value}"  # each place has its own number, the same each time
         chance = None if self.seed is None or "$" not in value else random.Random(own)  # noqa: S311
-        return Outside(self.environ, chance)
+        return Outside(self.environ, chance, folder)
 
     def macros(self) -> dict[str, str]:
         """Return the macros that hold the time."""
@@ -163,6 +163,18 @@ class Job:
         procs = list(first.values())
         return tuple(replace(self, proc=proc) for proc in procs[:most]), max(len(procs) - most, 0)
 
+    def of_row(self, proc: int) -> Job:
+        """Return the job with what its queue statement sets of commands: `queue arguments from`."""
+        queue = self.queue
+        own = self.variables(proc) if queue.items else {}
+        taken = {}
+        for variable in queue.variables if own else ():
+            name = canonical(variable)
+            if is_command(name) and (variable.lower() == name or name not in self.commands):
+                value = own[variable.lower()]
+                taken[name] = Command(name, variable, value, queue.file, queue.line, queue.line)
+        return replace(self, commands={**self.commands, **taken}) if taken else self
+
     def command(self, name: str) -> Command | None:
         """Return the command of this canonical name; None when it is not set or set to nothing."""
         found = self.commands.get(canonical(name))
@@ -171,7 +183,9 @@ class Job:
     def expand(self, value: str, proc: int | None = None) -> Expanded:
         """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
         proc = self.proc if proc is None else proc
-        return expand(value, self.known_macros(proc), self.submission.outside(value, proc))
+        return expand(
+            value, self.known_macros(proc), self.submission.outside(value, proc, self.folder)
+        )
 
     @property
     def undefined_by_queue(self) -> tuple[str, ...]:
@@ -199,7 +213,7 @@ class Job:
         place = queue.places[row] if queue.places else row
         own = {
             "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
-            "step": str(step), "row": str(place), "itemindex": str(place),
+            "step": str(step), "row": str(place), "itemindex": str(place), "jobid": f"1.{proc}",
         }  # fmt: skip
         if queue.items:
             own |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}

@@ -32,7 +32,9 @@ class Field(Generic[T]):
     unknown: tuple[str, ...] = ()
     """What only the submit machine or the pool can tell, such as `$$(Name)`."""
     undefined: tuple[str, ...] = ()
-    """Macros that nothing defines."""
+    """Macros that nothing defines, and functions that have no value."""
+    unclosed: str = ""
+    """A macro without its closing parenthesis."""
 
     @property
     def said(self) -> bool:

@@ -1,4 +1,8 @@
-"""Expand $(macros) and $FUNCTIONS() as condor_submit does; what cannot be known here is named."""
+"""Expand $(macros) and $FUNCTIONS() as condor_submit does; what cannot be known here is named.
+
+Source: expand_macro and evaluate_macro_func of config.cpp, and what condor_submit of HTCondor
+25.14.1 makes of thousands of random values.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +11,79 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from pixi_scaffold.job.classad import ExpressionError, literal
-from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
+from pixi_scaffold.job.evaluate import NotKnownError, Value, as_integer, evaluate
+from pixi_scaffold.job.file_parts import file_part
 
 LIMIT = 1 << 20
 """Characters that one value may grow to; a real one has far less."""
-_DEPTH = 50
-_INT_MAX = 2**63
+_MOST = 10_000
+"""So many macros are replaced in one value; condor_submit goes on without end."""
+_DEEPEST = 50
+_INT_MAX = 2**63 - 1
+_NUMBER_WIDTH = 55
+"""Characters of a formatted number (a buffer of config.cpp)."""
 _BUILT_IN = {
-    "dollar": "$", "linux": "true", "windows": "", "osx": "", "islinux": "1", "iswindows": "0",
+    "linux": "true", "windows": "", "osx": "", "islinux": "1", "iswindows": "0",
     "node": "", "arch": "X86_64", "opsys": "LINUX",
 }  # fmt: skip
-_START = re.compile(r"\$(\$?)([A-Za-z_]*)\(")
-_NAME = re.compile(r"[A-Za-z_0-9.]*")
+_KEPT = "\ud824"
+"""Stands for a `$` that is no macro any more; no text that was read holds it."""
+_MACRO = re.compile(r"\$(ENV)?\(([\w./]*)(?::((?:[\w.,:/\\$ ]|\([^)]*\))*))?\)", re.ASCII)
+_FUNCTION = re.compile(
+    r"\$(F[pnxdqabfwuPNXDQABFWU]*|BASENAME|CHOICE|DIRNAME|EVAL|INT|RANDOM_CHOICE|RANDOM_INTEGER|"
+    r"REAL|STRING|SUBSTR)\(([^)]*)\)"
+)
+_LATE = re.compile(r"\$\$\w*", re.ASCII)
+_AT_MATCH = re.compile(r"\$\$\((?:\[.*?\]|[^)]*)\)")
+_UNCLOSED = re.compile(r"(?<!\$)\$\w*\([^)]*$", re.ASCII)
+_BITS = {"hh": 8, "h": 16, "": 32, "l": 64, "ll": 64}
 _FORMATS = {  # of printf(3); a width of more digits would fill the memory
-    "INT": re.compile(r" *%[-+ 0#]{0,5}\d{0,3}(\.\d{1,2})?[dixXo]"),
-    "REAL": re.compile(r" *%[-+ 0#]{0,5}\d{0,3}(\.\d{1,2})?[eEfFgG]"),
+    "INT": re.compile(r"[^%]*%[-+ 0#]*\d{0,3}(?:\.\d{1,2})?((?:hh?|ll?)?[dixXou])(?:[^%]|%%)*"),
+    "REAL": re.compile(r"[^%]*%[-+ 0#]*\d{0,3}(?:\.\d{1,2})?(l?[aAeEfFgG])(?:[^%]|%%)*"),
+    "STRING": re.compile(r"[^%]*%-?\d{0,3}(?:\.\d{1,3})?(s)(?:[^%]|%%)*"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A value with its macros replaced.
-
-    undefined: names that nothing sets (HTCondor puts nothing in their place). unknown: what only
-    the submit machine or the worker can tell, such as $ENV(X) or $$(Attr); it stays in the text.
-    """
+    """A value with its macros replaced."""
 
     text: str
     undefined: tuple[str, ...] = ()
+    """Names that nothing sets, and functions that have no value: HTCondor puts nothing there."""
     unknown: tuple[str, ...] = ()
+    """What only the submit machine or the worker can tell, as $ENV(X) or $$(Attr); it stays."""
+    unclosed: str = ""
+    """A macro without its closing parenthesis, which is none: HTCondor leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What condor_submit takes from elsewhere: its environment, and chance.
-
-    None: not known, as when a description is only looked at; $ENV(X) and $RANDOM_... stay.
-    """
+    """What condor_submit takes from elsewhere."""
 
     environ: Mapping[str, str] | None = None
+    """Its environment; None where it is not known, so that $ENV(X) stays."""
     chance: random.Random | None = None
+    """For $RANDOM_...; None leaves them."""
+    folder: Path | None = None
+    """Where it runs."""
 
 
 def expand(value: str, macros: Mapping[str, str], outside: Outside | None = None) -> Expanded:
     """Return `value` with macros replaced; the names in `macros` are in lower case."""
+    if "$" not in value:
+        return Expanded(value)
     work = _Expansion(macros, outside or Outside())
-    text = work.expand(value, ())
-    return Expanded(text, tuple(work.undefined), tuple(work.unknown))
+    text = work.expand(value)
+    unknown = dict.fromkeys(_AT_MATCH.findall(text)) | work.unknown
+    unclosed = _UNCLOSED.search(text)
+    text = text.replace(_KEPT, "$")
+    return Expanded(
+        text, tuple(work.undefined), tuple(unknown), unclosed[0][:40] if unclosed else ""
+    )
 
 
 def references(value: str) -> set[str]:
@@ -73,221 +100,216 @@ class _Expansion:
         self.outside = outside
         self.undefined: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
-        self.size = 0
+        self.replaced = self.depth = 0
 
-    def expand(self, value: str, inside: tuple[str, ...]) -> str:
-        if "$" not in value:
-            return value
-        parts: list[str] = []
-        at = 0
-        while found := _START.search(value, at):
-            parts.append(value[at : found.start()])
-            end = _closing(value, found.end() - 1)
-            whole = value[found.start() : end + 1]
-            if end < 0 or len(inside) > _DEPTH:
-                self.unknown[value[found.start() : found.start() + 40]] = None
-            if len(inside) > _DEPTH:
-                return "".join([*parts, value[found.start() :]])
-            if end < 0:  # no macro; what comes after its parenthesis can be one
-                at = found.end()
-                parts.append(value[found.start() : at])
-                continue
-            at = end + 1
-            parts.append(self._one(found, whole, value[found.end() : end], inside))
-            self.size += len(parts[-1])
-            if self.size > LIMIT:
-                self.unknown[whole[:40]] = None
-                return "".join([*parts[:-1], whole])
-        parts.append(value[at:])
-        return "".join(parts)
+    def expand(self, value: str) -> str:
+        """Replace the first macro until there is none: what it comes to may hold others.
 
-    def _one(self, found: re.Match[str], whole: str, body: str, inside: tuple[str, ...]) -> str:
-        late, function = found[1], found[2]
-        if late:  # $$(Attr): the machine's, at match time
-            self.unknown[whole] = None
-            return whole
-        if not function:
-            return self._macro(whole, self.expand(body, inside), inside)
-        answer = self._function(function.upper(), body, inside)
-        if answer is None:
-            self.unknown[whole] = None
-            return whole
+        One inside a name, as in $(a_$(b)), is replaced first, since the outer one is none yet.
+        """
+        text, at = value, 0
+        self.depth += 1
+        while match := self._first(text, at):
+            at = match.start() if "$" not in text[at : match.start()] else text.index("$", at)
+            answer = self._answer(match) if self.depth < _DEEPEST else None
+            if answer is None:
+                self.unknown[match[0].replace(_KEPT, "$")] = None
+                answer = match[0].replace("$", _KEPT)
+            text = f"{text[: match.start()]}{answer}{text[match.end() :]}"
+            self.replaced += 1
+            if self.replaced > _MOST or len(text) > LIMIT:
+                self.unknown[value[:40]] = None
+                text = ""
+        self.depth -= 1
+        return text
+
+    @staticmethod
+    def _first(text: str, at: int) -> re.Match[str] | None:
+        while (at := text.find("$", at)) >= 0:
+            if late := _LATE.match(text, at):
+                at = late.end()
+            elif match := _MACRO.match(text, at) or _FUNCTION.match(text, at):
+                return match
+            else:
+                at += 1
+        return None
+
+    def _answer(self, match: re.Match[str]) -> str | None:
+        """Return what comes in place of a macro; None when it cannot be known here."""
+        if match.re is _MACRO:
+            return self._environment(match) if match[1] else self._macro(match[2], match[3])
+        name, body = match[1], match[2]
+        if name.startswith("F"):
+            return file_part(name[1:].lower(), self._looked_up(body), self.outside.folder)
+        known = _FUNCTIONS.get(name)
+        answer = known(self, body) if known else self._formatted(name, body)
+        if answer == "":
+            self.undefined[match[0]] = None
         return answer
 
-    def _macro(self, whole: str, body: str, inside: tuple[str, ...]) -> str:
-        name, colon, default = body.partition(":")
+    def _macro(self, name: str, default: str | None) -> str:
         key = name.lower()
-        if not _NAME.fullmatch(key):  # no macro, with a space as much as with a slash
-            self.unknown[whole] = None
-            return f"$({body})"
-        if key in inside:
-            self.unknown[whole] = None
-            return ""
+        if key == "dollar" and default is None:
+            return _KEPT
         value = self.macros.get(key, _BUILT_IN.get(key))
-        if value is None or (colon and not value):
-            if not colon:
-                self.undefined[name] = None
-            return default
-        return self.expand(value, (*inside, key))
+        if value is None and default is None:
+            self.undefined[name] = None
+        return value or default or ""
 
-    def _function(self, name: str, body: str, inside: tuple[str, ...]) -> str | None:
-        """Return what a function gives; None when it cannot be known here."""
-        if re.fullmatch(r"F[FPDUWNXBQA]*", name):
-            return _file_part(name[1:], self._argument(body, inside))
-        if name == "ENV":
-            return self._environment(self.expand(body, inside))
-        if name == "EVAL":
-            return self._evaluated(self._argument(body, inside))
-        arguments = [part.strip() for part in self.expand(body, inside).split(",")]
-        found = _FUNCTIONS.get(name)
-        if found is not None:
-            return found(self, arguments, inside)
-        if name in _FORMATS or (name == "STRING" and len(arguments) == 1):
-            text = self._argument(arguments[0], inside).strip()
-            form = self.expand(body, inside).partition(",")[2]  # with its spaces
-            return _as_string(text) if name == "STRING" else _formatted(name, text, form)
-        return None  # a pool's own
-
-    def _argument(self, body: str, inside: tuple[str, ...]) -> str:
-        """Return what a function is applied to: a macro's value, or the text itself."""
-        text = self.expand(body, inside).strip()
-        value = self.macros.get(text.lower())
-        return text if value is None else self.expand(value, (*inside, text.lower()))
-
-    def _environment(self, body: str) -> str | None:
+    def _environment(self, match: re.Match[str]) -> str | None:
         """Return $ENV(X), which is the word UNDEFINED where it is not set, or $ENV(X:default)."""
         if self.outside.environ is None:
             return None
-        name, colon, default = body.partition(":")
-        return self.outside.environ.get(name.strip()) or (default if colon else "UNDEFINED")
+        value = self.outside.environ.get(match[2])
+        if value is None:
+            value = "UNDEFINED" if match[3] is None else match[3]
+        return value
 
-    @staticmethod
-    def _evaluated(text: str) -> str | None:
-        """Return $EVAL(expression); what is none stays as it is."""
+    def _value_of(self, name: str) -> str | None:
+        """Return what a macro comes to; None where there is none of this name."""
+        value = self.macros.get(name.lower(), _BUILT_IN.get(name.lower()))
+        return value if value is None else self.expand(value)
+
+    def _looked_up(self, name: str) -> str:
+        """Return what a function is applied to: a macro's value, or the text itself."""
+        value = self._value_of(name)
+        return self.expand(name) if value is None else value
+
+    def _evaluated(self, body: str) -> str | None:
+        """Return $EVAL(expression); what is none is left out, but for what has macros in it."""
+        raw = self.macros.get(body.lower(), body)
+        text = self.expand(raw)
         try:
             value = evaluate(text)
         except NotKnownError:
             return None
         except ExpressionError:
-            return text
-        if isinstance(value, tuple):
-            return None
-        return value if isinstance(value, str) else literal(value)
+            return text if "$" in raw else ""
+        return value if isinstance(value, str) else _unparsed(value)
 
-    def _basename(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        name = PurePosixPath(self._argument(arguments[0], inside)).name
-        return name.removesuffix(arguments[1]) if len(arguments) > 1 else name
+    def _number(self, body: str) -> int | None:
+        return as_integer(self._looked_up(body))
 
-    def _dirname(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        return _file_part("p", self._argument(arguments[0], inside))
+    def _formatted(self, kind: str, body: str) -> str | None:
+        """Return $INT(name,format), $REAL(name,format) or $STRING(name,format)."""
+        name, comma, form = body.partition(",")
+        text = self._looked_up(name)
+        if not comma:
+            return _as_text(kind, text)
+        if not form:
+            return ""
+        match = _FORMATS[kind].fullmatch(form)
+        if match is None or (kind != "STRING" and re.search(r"%[^%]*\d{3}", form)):
+            return None if re.search(r"\d{3}", form) else form.replace("$", _KEPT)
+        if kind == "STRING":
+            return form % _as_text(kind, text)
+        number = _as_number(kind, text)
+        return "" if number is None else _printed(form, match[1], number)
 
-    def _choice(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        index = as_integer(self._argument(arguments[0], inside))
-        items = arguments[1:]
+    def _basename(self, body: str) -> str:
+        name, _, suffix = body.rpartition(",") if "," in body else (body, "", "")
+        found, suffix = file_part("nx", self._looked_up(name), None), suffix.strip()
+        ends = suffix and found.lower().endswith(suffix.lower())
+        return found[: -len(suffix)] if ends else found
+
+    def _dirname(self, body: str) -> str:
+        return file_part("p", self._looked_up(body), None)
+
+    def _choice(self, body: str) -> str:
+        """Return $CHOICE(index,list) or $CHOICE(index,a,b,...); an odd index is the first."""
+        index, *items = (part.strip() for part in body.split(","))
         if len(items) == 1:
-            items = _items(self._argument(items[0], inside))
-        return items[index] if index is not None and 0 <= index < len(items) else None
+            items = _items(self._value_of(items[0]) or "")
+        number = max(self._number(index) or 0, 0)
+        return items[number] if number < len(items) else ""
 
-    def _substring(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
+    def _substring(self, body: str) -> str:
         """Return $SUBSTR(name,start) or $SUBSTR(name,start,length); negative ones count back."""
-        text = self._argument(arguments[0], inside)
-        numbers = [as_integer(self._argument(argument, inside)) for argument in arguments[1:]]
-        if None in numbers or not 1 <= len(numbers) <= 2:
-            return None
-        start, length = numbers[0], numbers[1] if len(numbers) == 2 else len(text)
-        assert start is not None and length is not None  # noqa: S101, PT018  None is ruled out above
+        name, *arguments = body.split(",", 2)
+        text = self._value_of(name) or ""
+        numbers = [self._number(argument) for argument in arguments]
+        if not numbers or None in numbers:
+            return ""
+        start, length = numbers[0] or 0, numbers[1] if len(numbers) == 2 else len(text)
         rest = text[max(start + len(text), 0) if start < 0 else start :]
-        return rest[: max(length + len(rest), 0) if length < 0 else length]
+        return rest[: max(length + len(rest), 0) if length and length < 0 else length]
 
-    def _random_choice(self, arguments: list[str], inside: tuple[str, ...]) -> str | None:
-        items = arguments
-        if len(items) == 1:
-            items = _items(self._argument(items[0], inside))
-        if len(set(items)) == 1:
-            return items[0]
-        return self.outside.chance.choice(items) if self.outside.chance and items else None
+    def _random_choice(self, body: str) -> str | None:
+        items = _items(body if "," in body else self._looked_up(body.strip()))
+        if len(set(items)) < 2:
+            return items[0] if items else ""
+        return self.outside.chance.choice(items) if self.outside.chance else None
 
-    def _random_integer(self, arguments: list[str], _: tuple[str, ...]) -> str | None:
-        """Return $RANDOM_INTEGER(least,most[,step])."""
-        numbers = [as_integer(argument) for argument in arguments]
-        least, most, step = (*numbers, 1)[:3] if len(numbers) > 1 else (None, None, None)
-        if least is None or most is None or step is None or step < 1 or least > most:
-            return None
-        many = range(least, most + 1, step)
+    def _random_integer(self, body: str) -> str | None:
+        """Return $RANDOM_INTEGER(least,most[,step]); what is no number is 0, a step of none 1."""
+        found = [re.match(r"\s*[-+]?\d+", part) for part in body.split(",")]
+        least, most, step = [*(int(n[0]) if n else 0 for n in found), 0, 0][:3]
+        if len(found) < 2 or not found[1]:
+            most = least
+        many = range(min(least, most), most + 1, max(step, 1))
         if len(many) == 1:
-            return str(least)
+            return str(many[0])
         return str(self.outside.chance.choice(many)) if self.outside.chance else None
 
 
-_FUNCTIONS: Mapping[str, Callable[[_Expansion, list[str], tuple[str, ...]], str | None]] = {
+_FUNCTIONS: Mapping[str, Callable[[_Expansion, str], str | None]] = {
     "BASENAME": _Expansion._basename, "DIRNAME": _Expansion._dirname,
-    "CHOICE": _Expansion._choice, "SUBSTR": _Expansion._substring,
+    "CHOICE": _Expansion._choice, "EVAL": _Expansion._evaluated,
     "RANDOM_CHOICE": _Expansion._random_choice, "RANDOM_INTEGER": _Expansion._random_integer,
+    "SUBSTR": _Expansion._substring,
 }  # fmt: skip
 
 
 def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+    return [item.strip() for item in text.split(",")] if text else []
 
 
-def _as_string(text: str) -> str | None:
-    """Return $STRING(text): what it comes to where that is a text, or the text itself."""
-    try:
-        value = evaluate(text)
-    except (ExpressionError, NotKnownError):
-        return text
-    return value if isinstance(value, str) else text
+def _unparsed(value: Value) -> str:
+    """Return a value in the words of ClassAds' own unparser."""
+    if isinstance(value, tuple):
+        inner = [f'"{v}"' if isinstance(v, str) else _unparsed(v) for v in value]
+        return f"{{ {','.join(inner)} }}"
+    return f"{value:.15E}" if isinstance(value, float) else literal(value)
 
 
-def _closing(value: str, at: int) -> int:
-    """Return where the parenthesis at `at` closes, or -1."""
-    depth = 0
-    for found in re.finditer(r"[()]", value[at:]):
-        depth += 1 if found[0] == "(" else -1
-        if depth == 0:
-            return at + found.start()
-    return -1
+def _as_text(kind: str, text: str) -> str:
+    """Return what $INT(text), $REAL(text) or $STRING(text) gives; nothing for no number."""
+    if kind == "STRING":
+        value = _constant(text)
+        return value if isinstance(value, str) else text
+    number = _as_number(kind, text)
+    if number is None:
+        return ""
+    return str(number) if kind == "INT" else f"{float(number):.16G}"
 
 
-def _file_part(options: str, path: str) -> str | None:
-    """Return what $Fpdnxbqa(path) gives; None for options that need the submit machine.
-
-    p: folders, d: the last of them, n: name, x: extension, b: bare of its separators, q: quoted
-    (with a: in single quotes). Seen with HTCondor 25.14.
-    """
-    options = options.lower()
-    if set(options) & set("fuw"):
+def _as_number(kind: str, text: str) -> int | float | None:
+    value = _constant(text)
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    pure, bare = PurePosixPath(path), "b" in options
-    folder = path[: len(path) - len(pure.name)]
-    if "p" not in options and (depth := options.count("d")):
-        folder = "".join(f"{part}/" for part in folder.rstrip("/").split("/")[-depth:] if part)
-    name = "n" in options or ("x" in options and bool(set(options) & set("pd")) and bool(folder))
-    parts = [folder if set(options) & set("pd") else "", pure.stem if name else ""]
-    parts.append(pure.suffix if "x" in options else "")
-    if bare and not name and "x" not in options:
-        parts[0] = parts[0].rstrip("/")
-    elif bare and not name:
-        parts[2] = parts[2].lstrip(".")
-    text = "".join(parts) if set(options) & set("pdnx") else path
-    if "q" in options:
-        return f"'{text}'" if "a" in options else f'"{text}"'
-    return text
+    whole = max(min(int(value), _INT_MAX), -_INT_MAX - 1)
+    return whole if kind == "INT" else float(value)
 
 
-def _formatted(name: str, text: str, form: str) -> str | None:
-    """Return what $INT(text,form) or $REAL(text,form) gives; None for no number."""
+def _constant(text: str) -> Value | None:
     try:
-        value = evaluate(text)
+        return evaluate(text)
     except (ExpressionError, NotKnownError):
         return None
-    found = _FORMATS[name].fullmatch(form or {"INT": "%d", "REAL": "%.16G"}[name])
-    if found is None or not isinstance(value, int | float) or not math.isfinite(value):
+
+
+def _printed(form: str, conversion: str, number: int | float) -> str | None:
+    """Return a number as printf(3) does; None for what Python prints otherwise."""
+    length, kind = conversion[:-1], conversion[-1]
+    if isinstance(number, int):
+        values = 1 << _BITS[length]
+        number %= values
+        if kind in "di" and number >= values >> 1:
+            number -= values
+    elif kind in "aA":
         return None
-    if name == "INT":
-        return found[0] % int(value) if abs(value) < _INT_MAX else None
-    text = found[0] % float(value)
-    return text if "." in text or not form else f"{text}.0"
+    text = (form.replace(conversion, kind) % number)[:_NUMBER_WIDTH]
+    return text if isinstance(number, int) or "." in text else f"{text}.0"
 
 
 _OWN = re.compile(r"\$\(([A-Za-z_0-9.]+)(?::([^$()]*))?\)")

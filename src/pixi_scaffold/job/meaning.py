@@ -121,12 +121,12 @@ DEFERS = (
 def meaning(job: Job, proc: int | None = None) -> Meaning:
     """Return what job number `proc` of a queue statement means (default: the one that is meant)."""
     proc = job.proc if proc is None else proc
-    reading = _Reading(job, proc)
+    reading = _Reading(job.of_row(proc), proc)
     reading.fields |= reading.all()
     universe = reading.universe()
     transfers = reading.transfers()
     return Meaning(
-        job=job,
+        job=reading.job,
         proc=proc,
         fields=reading.fields,
         universe=universe,
@@ -182,7 +182,7 @@ class _Reading:
     def read(self, name: str, command: Command) -> Field[Any]:
         expanded = self.expand(command.value)
         text = expanded.text.strip()
-        known = expanded.unknown, expanded.undefined
+        known = expanded.unknown, expanded.undefined, expanded.unclosed
         if not text:
             return Field(None, command, "", "", "", "", "", *known)
         spec = specs().get(name) or CommandSpec(name, _untyped(name))
@@ -194,7 +194,9 @@ class _Reading:
         )
 
     def expand(self, value: str) -> Expanded:
-        return expand(value, self.macros, self.job.submission.outside(value, self.proc))
+        return expand(
+            value, self.macros, self.job.submission.outside(value, self.proc, self.job.folder)
+        )
 
     def get(self, name: str, default: T) -> Field[T]:
         """Return a field, with its default where nothing is set or the value is refused."""

@@ -17,7 +17,9 @@ ITEMS_LIMIT = 1_000_000
 _BYTES_LIMIT = 64 << 20
 _INT_MAX = 2**31 - 1
 _KEYWORD = re.compile(r"(?:^|(?<=\s))(in|from|matching)(?=[\s(])", re.IGNORECASE)
-_SLICE = re.compile(r"\[\s*(-?\d*)\s*(?::\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?)?\]")
+_SLICE = re.compile(
+    r"\[(\s*[-+]?\d+)?(?::(\s*[-+]?\d+)?(?::(\s*[-+]?\d+)?)?)?\]"  # no blanks after a number
+)
 
 
 class QueueError(Exception):
@@ -115,10 +117,10 @@ def _count(text: str) -> int:
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:
     """Split `2 x, y` into its count and its variables."""
-    found = re.search(r"(?<![A-Za-z_.0-9])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
+    found = re.search(r"(?<![A-Za-z_.])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
     if found is None:
-        return head, ()
-    return head[: found.start()], tuple(re.split(r"[,\s]+", found[0].strip(", \t")))
+        return head.rstrip(", \t"), ()
+    return head[: found.start()].rstrip(", \t"), tuple(re.split(r"[,\s]+", found[0].strip(", \t")))
 
 
 def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
@@ -133,6 +135,8 @@ def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
             raise QueueError("`table` is of HTCondor 25; it is not understood here")
         elif tail.startswith("["):
             found = _SLICE.match(tail)
+            if found is None and mode == "matching":  # such as [ab]*.txt
+                return kinds, chosen, tail
             if found is None:
                 raise QueueError(f"{tail[:40]!r} is not a slice [start:end:step]")
             chosen = _slice(found)
@@ -142,7 +146,7 @@ def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
 
 
 def _slice(found: re.Match[str]) -> slice:
-    numbers = [int(n) if n and n != "-" else None for n in found.groups()]
+    numbers = [None if n is None else int(n) for n in found.groups()]
     start, end, step = numbers
     if step is not None and step <= 0:
         raise QueueError("a slice with a step that is not positive")

@@ -98,9 +98,10 @@ def odd_line(subject: Subject) -> Iterator[Found]:
 
 @rule("PS111", Severity.WARNING)
 def undefined_macro(subject: Subject) -> Iterator[Found]:
-    """A macro that nothing defines.
+    """A macro that nothing defines, or a function of one, or one that is not closed.
 
-    Why: `$(name)` becomes an empty text, without a word, unless the pool's configuration has it.
+    Why: `$(name)` and `$INT(name)` become an empty text, without a word, unless the pool's
+    configuration has them; what is not closed stays as it is.
     Fix: define it, let the queue statement set it, or write a default: `$(name:value)`.
     Source: the condor_submit manual; a dry run says nothing.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
@@ -110,21 +111,24 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
         return  # VARS of a DAG define macros
     queue = subject.job.queue
     for name in subject.job.undefined_by_queue:
-        if name.lower() in known:
+        if name.lower() in known or name.startswith("$"):
             continue
         what = f"the queue statement uses $({name}), which nothing defines"
         yield Found(queue.file, queue.line, what, f"define it, or write $({name}:default)")
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue
-        for name in subject.meaning.of(command.name).undefined:
-            if name.lower() in known:
-                continue
-            yield at(
-                command,
-                f"{command.spelled} uses $({name}), which nothing defines",
-                f"define it, or write $({name}:default)",
-            )
+        field = subject.meaning.of(command.name)
+        for name in field.undefined:
+            if name.startswith("$"):
+                what = f"{command.spelled} uses {name}, which comes to nothing"
+                yield at(command, what, "correct its arguments, or write the value itself")
+            elif name.lower() not in known:
+                what = f"{command.spelled} uses $({name}), which nothing defines"
+                yield at(command, what, f"define it, or write $({name}:default)")
+        if field.unclosed:
+            what = f"{command.spelled} has {field.unclosed}, which is no macro"
+            yield at(command, what, "close it with a parenthesis")
 
 
 @rule("PS112")
