@@ -59,7 +59,7 @@ def test_an_answer_and_a_file_with_edits_go_to_their_new_names(
     )
     assert "gpu_memory: 24" in (project / ".copier-answers.yml").read_text()
     assert "gpu_ram" not in (project / ".copier-answers.yml").read_text()
-    rows = {row["path"]: row for row in report.facts["files"]}
+    rows = {row["path"]: row for row in report.to_dict()["files"]}
     assert rows["htcondor/train.cfg"]["moved_from"] == "train.cfg"
     assert sorted(tree(project)) == [".copier-answers.yml", "htcondor/train.cfg"]
 
