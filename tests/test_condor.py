@@ -19,6 +19,7 @@ from pixi_scaffold.job.evaluate import NotKnownError, evaluate
 from pixi_scaffold.job.requirements import top_level_and
 from tests.dry_run import PAGE, page, version
 from tests.golden import make, name_of, template_repository, variants
+from tests.support.htcondor import parses, read_commands
 from tests.support.paths import SHARED
 from tests.support.pool import condor_prefix
 from tests.test_rules import LOCK
@@ -46,7 +47,7 @@ def prefix() -> Path:
 )  # fmt: skip
 def test_good_expressions_are_good_for_both(text: str) -> None:
     attributes(text)
-    assert condor.parses(text)
+    assert parses(text)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_good_expressions_are_good_for_both(text: str) -> None:
 def test_bad_expressions_are_bad_for_both(text: str) -> None:
     with pytest.raises(ExpressionError):
         attributes(text)
-    assert not condor.parses(text)
+    assert not parses(text)
 
 
 # Without square brackets: HTCondor's library takes `a ]` for an expression, which it is not.
@@ -128,7 +129,7 @@ def test_any_mixture_of_tokens_is_judged_as_htcondor_judges_it(tokens: list[str]
         mine = True
     except ExpressionError:
         mine = False
-    assert mine == condor.parses(text), text
+    assert mine == parses(text), text
 
 
 @settings(max_examples=600, deadline=None)
@@ -326,8 +327,8 @@ def _matches_alike(prefix: Path, path: Path, folder: Path) -> int:
 def test_reading_says_nothing_on_the_users_terminal(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert condor.read_commands("if foo bar\nendif\nqueue\n", tmp_path) is None
-    assert condor.read_commands("a = 1\nqueue\n", tmp_path) == {"a": "1"}
+    assert read_commands("if foo bar\nendif\nqueue\n", tmp_path) is None
+    assert read_commands("a = 1\nqueue\n", tmp_path) == {"a": "1"}
     assert capfd.readouterr() == ("", "")
 
 

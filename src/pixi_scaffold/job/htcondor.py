@@ -30,42 +30,6 @@ def available() -> bool:
     return importlib.util.find_spec("htcondor2") is not None
 
 
-def read_commands(text: str, folder: Path) -> Mapping[str, str] | None:
-    """Return what HTCondor's parser makes of a description, names in lower case.
-
-    None when it refuses the file. Its macros are not expanded, and it stops at the first queue
-    statement. folder: where condor_submit would be run. Nothing may be included from a command: see
-    `runs_commands`.
-    """
-    htcondor2 = bindings()
-    with contextlib.chdir(folder), quiet():
-        try:
-            submit = htcondor2.Submit(text)
-        except (ValueError, htcondor2.HTCondorException):
-            return None
-        return {key.lower(): value for key, value in submit.items()}
-
-
-def runs_commands(text: str) -> bool:
-    """Whether reading the description could run a program, as `include : cmd |` does."""
-    return any(
-        "include" in line.lower() or line.lstrip().lower().startswith(("use", "@use"))
-        for line in text.splitlines()
-    )
-
-
-def parses(expression: str) -> bool:
-    """Whether HTCondor takes a text for a ClassAd expression."""
-    bindings()
-    import classad2
-
-    try:
-        classad2.ExprTree(expression)
-    except (ValueError, SyntaxError, classad2.ClassAdException):
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class SlotMatch:
     """One slot: its name, what it is in words, and what refused; nothing when it matches."""
