@@ -33,14 +33,15 @@ MAY_IMPORT = {
     "lock": {"errors", "pypi", "report", "system", "workspace"},
     "rehearsal": {"errors", "job", "report", "system"},
     "environment": {"errors", "lock", "report", "system", "workspace"},
-    "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment"}
+    "tasks": {"errors", "environment", "lock", "report", "system", "workspace"},
+    "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment", "tasks"}
     | {"job", "rules", "rehearsal"},
     "new": {"errors", "system", "report", "template", "lock", "check"},
     "update": {"errors", "system", "report", "template", "workspace", "lock", "rules", "check"},
     "doctor": {"errors", "system", "report", "workspace", "lock", "environment"},
     "pool": {"errors", "system", "report", "job", "rules", "check"},
     "cli": {"errors", "system", "report", "lock", "starter", "environment", "rules", "rehearsal"}
-    | {"check", "new", "update", "doctor", "pool"},
+    | {"tasks", "check", "new", "update", "doctor", "pool"},
     "__main__": {"cli"},
     "errors": set(),
     "__init__": set(),

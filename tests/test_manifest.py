@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import ManifestError
-from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
+from pixi_scaffold.workspace import (
+    TaskArgument,
+    Workspace,
+    find_manifest,
+    read_manifest,
+    with_platforms,
+)
 from pixi_scaffold.workspace.manifest import parse_manifest
 
 HEAD = """
@@ -210,10 +216,10 @@ plain = "python gpu.py"
     assert workspace.tasks(environment, gpu)["plain"].command == "python gpu.py"
     tasks = workspace.tasks(environment, cpu)
     assert tasks["plain"].command == "python main.py"
-    assert (tasks["full"].command, tasks["full"].cwd) == ("python x.py", "sub")
+    assert (tasks["full"].command, tasks["full"].cwd) == (("python", "x.py"), "sub")
     assert tasks["full"].env == (("B", "2"),)
-    assert tasks["alias"].depends_on == ("plain", "full")
-    assert tasks["fancy"].unsupported == ("args",)
+    assert [d.task for d in tasks["alias"].depends_on] == ["plain", "full"]
+    assert tasks["fancy"].arguments == (TaskArgument("a"),)
 
 
 SOURCES = HEAD.replace('name = "x"', 'name = "x"\npreview = ["pixi-build"]')

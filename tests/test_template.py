@@ -180,10 +180,11 @@ def test_the_projects_own_tests_run_in_its_own_locked_environment(
     template: Path, starter: Starter, tmp_path: Path, answers: dict[str, str]
 ) -> None:
     """Its `dev` environment and its task `test`, as `pixi run test` would take them."""
-    from pixi_scaffold.environment.install import host_platform, install, run_task
+    from pixi_scaffold.environment.install import host_platform, install
     from pixi_scaffold.lock import read_lock
     from pixi_scaffold.lock.rattler import RattlerEngine
     from pixi_scaffold.report import Silent
+    from pixi_scaffold.tasks import run_task
 
     more = [word for pair in answers.items() for word in ("-d", "=".join(pair))]
     ran = scaffold("new", "p", "--template", template, "--no-check", *more, cwd=tmp_path)
@@ -194,7 +195,7 @@ def test_the_projects_own_tests_run_in_its_own_locked_environment(
     lock = read_lock(path)
     platform = host_platform(workspace, "dev", lock)
     installed = install(lock, "dev", platform, path.parent / "envs" / "dev", Silent())
-    done = run_task(workspace, installed, "dev", "test")
+    done = run_task(workspace, installed, "dev", "test", Silent(), print)
     assert done.code == 0, done.output
     assert re.search(r"\d+ passed", done.output), done.output
-    assert run_task(workspace, installed, "dev", "lint").code == 0
+    assert run_task(workspace, installed, "dev", "lint", Silent(), print).code == 0

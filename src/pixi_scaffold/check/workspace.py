@@ -208,6 +208,7 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
 def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[Installed]:
     """Install the locked default environment for this machine."""
     from pixi_scaffold import environment
+    from pixi_scaffold.tasks import write_activation
 
     locked = read_lock(proof.path)
     if names := locked.foreign(ENVIRONMENT):
@@ -217,13 +218,14 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
     home = context.root / (layout.STARTER if proof.starter else layout.PIXI)
     prefix = home / "envs" / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
-    environment.write_activation(workspace, installed, ENVIRONMENT)
+    write_activation(workspace, installed, ENVIRONMENT)
     return Done(f"{installed.packages} packages for {host.name}", installed)
 
 
 def train(context: Context, workspace: Workspace, installed: Installed) -> Done[Trained]:
     """Run the smoke task in the installed environment and read what it left."""
     from pixi_scaffold import environment
+    from pixi_scaffold.tasks import run_task
 
     context.progress.update("starting python")
     log = context.root / layout.LOGS / "train.log"
@@ -236,7 +238,7 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
             if line.strip():
                 context.progress.update(line.strip())
 
-        done = environment.run_task(workspace, installed, ENVIRONMENT, TASK, on_line=keep)
+        done = run_task(workspace, installed, ENVIRONMENT, TASK, context.progress, keep)
     where = log.relative_to(context.root)
     if done.code != 0:
         last = "\n".join(done.output.splitlines()[-15:])
@@ -264,7 +266,7 @@ def rehearse(
     from pixi_scaffold.check.rehearsal import rehearse_shortly
 
     tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
-    smoke = tasks[TASK].command if TASK in tasks else ""
+    smoke = tasks[TASK].text if TASK in tasks else ""
     proved = rehearse_shortly(context.root, installed.prefix, smoke, context.progress)
     differences = tuple(("unlike a worker", text) for text in proved.differences)
     return Done(proved.detail, proved, differences)

@@ -22,6 +22,7 @@ from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
 from pixi_scaffold.cli.rehearse import rehearse
 from pixi_scaffold.cli.rule import rule
+from pixi_scaffold.cli.run import run as run_command
 from pixi_scaffold.cli.status import status
 from pixi_scaffold.cli.submit import submit
 from pixi_scaffold.cli.update import update
@@ -37,6 +38,8 @@ app = typer.Typer(
 )
 for command in (new, lock, pack, rehearse, check, rule, submit, update, status, doctor):
     app.command(cls=LockCommand if command is lock else None)(command)
+# what stands behind the task is the task's, options too
+app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")
 app.add_typer(site.app, name="site")
@@ -99,7 +102,7 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
 
 
 EXIT_CODES = {
-    0: "all that ran passed",
+    0: "all that ran passed (`run` ends with the exit code of the task, whatever that is)",
     EXIT_FAILED: "the command could not do its work: something cannot be read, reached or written",
     2: "wrong usage: an option, an answer, a file or a folder that is not there; nothing was done",
     EXIT_CHECK: "a check failed",

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -14,7 +15,7 @@ from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, Sca
 from pixi_scaffold.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
-    from pixi_scaffold.report import Progress
+    from pixi_scaffold.report import LiveProgress, PlainProgress, Progress
     from pixi_scaffold.update import Plan
 
 
@@ -24,13 +25,24 @@ class Session:
     def __init__(
         self, command: str, as_json: bool, output: str, *, verbose: bool, asks: bool
     ) -> None:
-        from pixi_scaffold.report import out_and_err, progress_for
+        from pixi_scaffold.report import out_and_err
 
         self.command, self.as_json, self.output = command, as_json, output
-        self.verbose = verbose
+        self.verbose, self.asks = verbose, asks
         self.out, self.err = out_and_err()
-        where = self.err if as_json or output != "text" else self.out
-        self.display = progress_for(where, asks=asks and not as_json)
+
+    @cached_property
+    def display(self) -> LiveProgress | PlainProgress:
+        """Where progress is drawn; what draws on a terminal costs time to load."""
+        from pixi_scaffold.report import progress_for
+
+        where = self.err if self.as_json or self.output != "text" else self.out
+        return progress_for(where, asks=self.asks and not self.as_json)
+
+    def close(self) -> None:
+        """Draw no more."""
+        if "display" in vars(self):
+            self.display.close()
 
     @property
     def progress(self) -> Progress:
@@ -41,7 +53,7 @@ class Session:
         """Print the report and end with its exit code."""
         from pixi_scaffold.report import print_report
 
-        self.display.close()
+        self.close()
         if self.as_json:
             sys.stdout.write(report.to_json())
         elif self.output != "text":
@@ -80,7 +92,7 @@ class Session:
         from pixi_scaffold.update import print_details, print_plan
 
         if not self.as_json:
-            self.display.close()
+            self.close()
             print_plan(plan, self.out)
         if dry_run or yes:
             return yes and not dry_run
@@ -107,7 +119,7 @@ class Session:
         """Print what failed and what to do, and end with `code`."""
         from pixi_scaffold.report import print_error
 
-        self.display.close()
+        self.close()
         first, *rest = message.splitlines() or [""]
         if self.as_json:
             error = {"message": message, "hint": hint}
@@ -146,7 +158,7 @@ def session_of(
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         session.fail(EXIT_FAILED, message, "check the free space and who may write there")
     finally:
-        session.display.close()
+        session.close()
 
 
 def _annotated(report: Report, output: str) -> str:

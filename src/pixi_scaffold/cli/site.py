@@ -25,5 +25,5 @@ def capture(
 
     with session_of("site capture", as_json=False) as session:
         said = capture_site(expanded(file), session.progress)
-        session.display.close()
+        session.close()
         session.say(said)

@@ -1,11 +1,9 @@
-"""An environment on this machine: installed from a lock, run, packed."""
+"""An environment on this machine: installed from a lock, packed."""
 
 from pixi_scaffold.environment.install import (
     Installed,
     host_platform,
     install,
-    run_task,
-    write_activation,
 )
 from pixi_scaffold.environment.pack import pack
 from pixi_scaffold.environment.training import Training, read_training
@@ -17,6 +15,4 @@ __all__ = [
     "install",
     "pack",
     "read_training",
-    "run_task",
-    "write_activation",
 ]

@@ -1,25 +1,22 @@
-"""Install a locked environment, activate it, and run a task of the workspace in it."""
+"""Install a locked environment."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError
+from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.lock import Lock, cache_folder
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import Completed, clean_env, program, run
-from pixi_scaffold.workspace import Platform, Task, Workspace
+from pixi_scaffold.system import program
+from pixi_scaffold.workspace import Platform, Workspace
 
 if TYPE_CHECKING:
     from rattler import Subdir
     from rattler.install import InstallerReporter
-
-_LEAKS = ("CONDA_*", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-"""Variables of an outer environment that would reach into the one that is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,79 +135,3 @@ class _Reporter:
         if not name.startswith("on_"):
             raise AttributeError(name)
         return lambda *_args: 0
-
-
-def write_activation(workspace: Workspace, installed: Installed, environment: str) -> Path:
-    """Write `activate.sh` beside the environment, for `.`; return its path.
-
-    It is for machines without Pixi; with Pixi, `pixi shell` does the same.
-    """
-    path = installed.prefix.parent / "activate.sh"
-    lines = [
-        "# Activate the environment in this shell:  . " + path.name,
-        _activation(workspace, installed, environment),
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def run_task(
-    workspace: Workspace,
-    installed: Installed,
-    environment: str,
-    name: str,
-    *,
-    on_line: Callable[[str], None] | None = None,
-    extra_args: Sequence[str] = (),
-) -> Completed:
-    """Run task `name` in the installed environment, as `pixi run` does; return how it ended.
-
-    Raises ScaffoldError when there is no such task, UnsupportedError when it needs Pixi.
-    """
-    task = _find_task(workspace, installed, environment, name)
-    script = "\n".join(
-        (
-            _activation(workspace, installed, environment),
-            f"cd {_quote(str(workspace.root / task.cwd))} || exit 1",
-            *(f"export {key}={_quote(value)}" for key, value in task.env),
-            " ".join((task.command, *map(_quote, extra_args))),
-        )
-    )
-    env = clean_env({"PYTHONUNBUFFERED": "1"}, drop=_LEAKS)
-    return run(["bash", "-c", script], cwd=workspace.root, env=env, on_line=on_line)
-
-
-def _find_task(workspace: Workspace, installed: Installed, environment: str, name: str) -> Task:
-    tasks = workspace.tasks(workspace.environment(environment), installed.platform)
-    task = tasks.get(name)
-    if task is None:
-        raise ScaffoldError(
-            f"{workspace.manifest} has no task {name!r} for {installed.platform.name}",
-            f"it has: {', '.join(tasks) or 'none'}",
-        )
-    if task.depends_on or task.unsupported or not task.command:
-        raise UnsupportedError(
-            f"task {name!r} uses what only Pixi runs: "
-            + ", ".join(("depends-on",) if task.depends_on else task.unsupported or ("no cmd",)),
-            f"with Pixi: pixi run {name}",
-        )
-    return task
-
-
-def _activation(workspace: Workspace, installed: Installed, environment: str) -> str:
-    """Return bash that activates the prefix and then what the manifest adds."""
-    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
-
-    # An outer environment is not deactivated: its variables are dropped (clean_env) or shadowed.
-    variables = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
-    script = activate(
-        installed.prefix, variables, Shell.bash, platform=_subdir(installed.platform)
-    ).script
-    env, scripts = workspace.activation(workspace.environment(environment), installed.platform)
-    extra = [f"export {key}={_quote(value)}" for key, value in env.items()]
-    extra += [f". {_quote(str(workspace.root / name))}" for name in scripts]
-    return "\n".join((script.strip(), *extra))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "'\"'\"'") + "'"

@@ -19,13 +19,23 @@ from pixi_scaffold.report.result import (
     in_folder,
 )
 from pixi_scaffold.report.run import Run, Step
-from pixi_scaffold.report.text import out_and_err, print_error, print_report, progress_for, sayer
+from pixi_scaffold.report.text import (
+    LiveProgress,
+    PlainProgress,
+    out_and_err,
+    print_error,
+    print_report,
+    progress_for,
+    sayer,
+)
 
 __all__ = [
     "DOCS",
     "SCHEMA_VERSION",
     "Facts",
+    "LiveProgress",
     "NoFacts",
+    "PlainProgress",
     "Progress",
     "Report",
     "Result",

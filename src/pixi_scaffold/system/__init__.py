@@ -4,6 +4,7 @@ Nothing here knows what the project is for.
 """
 
 from pixi_scaffold.system import layout
+from pixi_scaffold.system.children import Children
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
@@ -57,6 +58,7 @@ __all__ = [
     "NOT_REGULAR",
     "OLDEST_GIT",
     "Child",
+    "Children",
     "Completed",
     "File",
     "GitError",

@@ -14,6 +14,8 @@ PIXI = Path(".pixi")
 ENVIRONMENTS = PIXI / "envs"
 STARTER = PIXI / "starter"
 """Lock and environments of the starter channel, which stands in for the manifest's."""
+TASKS = PIXI / "scaffold-tasks"
+"""What `run` keeps between two runs: activated variables, and which tasks are done."""
 LOGS = PIXI / "logs"
 RECEIPT = PIXI / "scaffold-receipt.json"
 REHEARSALS = PIXI / "rehearsal"

@@ -11,7 +11,6 @@ from pixi_scaffold.workspace.model import (
     Environment,
     ManifestWarning,
     Requirement,
-    Task,
     Workspace,
     by_priority,
 )
@@ -23,10 +22,15 @@ from pixi_scaffold.workspace.platform import (
     platform_identity,
 )
 from pixi_scaffold.workspace.pypi import PypiOptions, PypiRequirement
-from pixi_scaffold.workspace.values import cutoff, satisfies
+from pixi_scaffold.workspace.task import Task, TaskArgument, TaskDependency
+from pixi_scaffold.workspace.values import PIXIS, cutoff, satisfies
+
+PIXI_VERSION = PIXIS[0]
+"""The Pixi whose rules these are."""
 
 __all__ = [
     "DEFAULT",
+    "PIXI_VERSION",
     "Environment",
     "ManifestWarning",
     "Platform",
@@ -34,6 +38,8 @@ __all__ = [
     "PypiRequirement",
     "Requirement",
     "Task",
+    "TaskArgument",
+    "TaskDependency",
     "VirtualPackage",
     "Workspace",
     "by_priority",

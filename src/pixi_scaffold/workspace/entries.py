@@ -1,4 +1,4 @@
-"""Read one entry of a manifest: a platform, a channel, a requirement, a task."""
+"""Read one entry of a manifest: a platform, a channel, a requirement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key, shown
-from pixi_scaffold.workspace.model import ChannelEntry, Requirement, Task
+from pixi_scaffold.workspace.model import ChannelEntry, Requirement
 from pixi_scaffold.workspace.platform import Platform, VirtualPackage, derived_name
 from pixi_scaffold.workspace.values import (
     SUBDIR,
@@ -183,38 +183,3 @@ def _check_git(table: Mapping[str, Any], key: Key) -> None:
         raise GrammarError(key, f"{alone[0]} goes only with git")
     if len([k for k in ("branch", "rev", "tag") if k in table]) > 1:
         raise GrammarError(key, "only one of branch, rev, tag")
-
-
-def read_task(name: str, value: Any, key: Key) -> Task:
-    """Return a task; raises GrammarError."""
-    if isinstance(value, str):
-        return Task(name, value)
-    if isinstance(value, list):  # an alias: a list of other tasks
-        return Task(name, "", depends_on=tuple(one["task"] for one in value))
-    _check_arguments(value.get("args", []), (*key, "args"))
-    cmd = value.get("cmd", "")
-    if "depends-on" in value and "depends_on" in value:
-        raise GrammarError((*key, "depends_on"), "unknown key beside depends-on, its newer name")
-    depends = value.get("depends-on", value.get("depends_on", []))
-    others = [depends] if isinstance(depends, str) else depends
-    return Task(
-        name,
-        cmd if isinstance(cmd, str) else " ".join(cmd),
-        cwd=value.get("cwd", ""),
-        env=tuple(value.get("env", {}).items()),
-        description=value.get("description", ""),
-        depends_on=tuple(one if isinstance(one, str) else one["task"] for one in others),
-        unsupported=tuple(k for k in value if k in ("args", "clean-env", "default-environment")),
-    )
-
-
-def _check_arguments(arguments: list[Any], key: Key) -> None:
-    optional = False
-    for argument in arguments:
-        table = {"arg": argument} if isinstance(argument, str) else argument
-        default, choices = table.get("default"), table.get("choices")
-        if default is not None and choices is not None and default not in choices:
-            raise GrammarError(key, f"the default {default!r} is not one of {', '.join(choices)}")
-        optional = optional or default is not None
-        if optional and default is None:
-            raise GrammarError(key, f"{table['arg']} needs a default, as one before it has one")

@@ -15,6 +15,7 @@ from typing import Any
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.platform import UNIX, Platform, VirtualPackage, derived_name, united
 from pixi_scaffold.workspace.pypi import NO_OPTIONS, PypiOptions, PypiRequirement
+from pixi_scaffold.workspace.task import Task
 
 DEFAULT = "default"
 """The name of the default feature and of the default environment."""
@@ -36,22 +37,6 @@ class Requirement:
             f"{key}={value}" if value.startswith("[") else f'{key}="{value}"' for key, value in kept
         )
         return f"{self.name}[{inner}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A command of the workspace.
-
-    command: one shell line. unsupported: the keys that only Pixi can honour.
-    """
-
-    name: str
-    command: str
-    cwd: str = ""
-    env: tuple[tuple[str, str], ...] = ()
-    description: str = ""
-    depends_on: tuple[str, ...] = ()
-    unsupported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +140,7 @@ class Workspace:
     platforms: tuple[Platform, ...]
     features: Mapping[str, Feature]
     environments: tuple[Environment, ...]
+    version: str = ""
     requires_pixi: str = ""
     composed: bool = False
     exclude_newer: str = ""
@@ -298,14 +284,19 @@ class Workspace:
     def activation(
         self, environment: Environment, platform: Platform
     ) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the variables and the scripts that activation adds, in order."""
+        """Return the variables and the scripts that activation adds, in order.
+
+        A feature's variables stand before those of the later ones and win over them; of its
+        scripts only those of its most specific target run (crates/pixi_core, environment.rs).
+        """
         env: dict[str, str] = {}
         scripts: dict[str, None] = {}
-        for feature in reversed(environment.features):
-            for target in self.features[feature].targets:
-                if target.matches(platform):
-                    env |= dict(target.activation_env)
-                    scripts |= dict.fromkeys(target.activation_scripts)
+        for feature in environment.features:
+            targets = [t for t in self.features[feature].targets if t.matches(platform)]
+            for target in reversed(targets):
+                env = env | {k: v for k, v in target.activation_env if k not in env}
+            own = [t.activation_scripts for t in targets if t.activation_scripts]
+            scripts |= dict.fromkeys(own[-1] if own else ())
         return env, tuple(scripts)
 
 

@@ -12,7 +12,6 @@ from pixi_scaffold.workspace.entries import (
     read_channel_entry,
     read_platform,
     read_requirement,
-    read_task,
 )
 from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
 from pixi_scaffold.workspace.model import (
@@ -23,11 +22,11 @@ from pixi_scaffold.workspace.model import (
     ManifestWarning,
     Requirement,
     Target,
-    Task,
     Workspace,
 )
 from pixi_scaffold.workspace.platform import Platform, loose_identity
 from pixi_scaffold.workspace.pypi import conflicting_options, read_pypi, read_pypi_options
+from pixi_scaffold.workspace.task import Task, read_task
 
 _DEPENDENCIES = ("dependencies", "host-dependencies", "build-dependencies")
 _ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
@@ -90,6 +89,7 @@ class _Reader:
             platforms=settled,
             features=features,
             environments=environments,
+            version=table.get("version", ""),
             requires_pixi=table.get("requires-pixi", ""),
             composed=all(p.is_bare for p in platforms),
             exclude_newer=table.get("exclude-newer", ""),

@@ -1,0 +1,77 @@
+"""Run a task without Pixi."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixi_scaffold.cli.session import session_of
+
+if TYPE_CHECKING:
+    from pixi_scaffold.report import Progress
+
+
+def run(
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TASK [ARGS]...]",
+            help="A task and what it gets, or a command; without one: the tasks there are.",
+        ),
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option("--environment", "-e", help="Where to run it.")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Print the tasks and what they are for.")
+    ] = False,
+    manifest_path: Annotated[
+        Path | None,
+        typer.Option("--manifest-path", "-m", help="The workspace (default: here or above)."),
+    ] = None,
+    clean_env: Annotated[
+        bool, typer.Option("--clean-env", help="Keep only a few of your variables.")
+    ] = False,
+    skip_deps: Annotated[
+        bool, typer.Option("--skip-deps", help="Leave out what the task depends on.")
+    ] = False,
+) -> None:
+    """Run a task of the workspace as `pixi run` does, where there is no Pixi.
+
+    In Pixi's own shell, in the environment from pixi.lock, which is installed first where it is
+    not; a name that is no task is a command. The exit code is the task's own.
+    """
+    from pixi_scaffold import tasks
+
+    with session_of("run", as_json=False) as session:
+        manifest = tasks.find_workspace(manifest_path)
+        environment = environment or tasks.outer_environment(manifest)
+        if listed or not args:
+            session.say(*tasks.list_tasks(manifest, environment))
+            return
+        request = tasks.RunRequest(manifest, tuple(args), environment, clean_env, skip_deps)
+        code = tasks.run_tasks(request, _installing, _tell)
+    if code:
+        raise typer.Exit(code)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _installing() -> Iterator[Progress]:
+    from pixi_scaffold.report import progress_for
+
+    display = progress_for(sys.stderr, asks=False)
+    try:
+        display.start("install")
+        yield display
+    finally:
+        display.close()

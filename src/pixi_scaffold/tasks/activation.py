@@ -1,0 +1,189 @@
+"""Activate an environment: the variables that its packages and the manifest set.
+
+The order is Pixi's (0.77; rattler_shell, activation.rs): the prefix, PIXI_*, what packages set,
+activation.scripts, then activation.env, whose values may use all of that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.environment import Installed
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import run
+from pixi_scaffold.tasks.kept import digest, keep, read_kept
+from pixi_scaffold.workspace import DEFAULT, Workspace
+
+_VOLATILE = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES"})
+_CLEAN = frozenset({
+    "DISPLAY", "LC_ALL", "LC_TIME", "LC_NUMERIC", "LC_MEASUREMENT", "SHELL", "USER", "USERNAME",
+    "LOGNAME", "HOME", "HOSTNAME",
+    *(("TMPDIR", "XPC_SERVICE_NAME", "XPC_FLAGS") if sys.platform == "darwin" else ()),
+})  # fmt: skip
+"""What stays of the user's variables under clean-env (crates/pixi_core, activation.rs)."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WRITE = "import json, os, sys; open(sys.argv[1], 'w').write(json.dumps(dict(os.environ)))"
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An environment of a workspace on this machine, to be activated."""
+
+    workspace: Workspace
+    environment: str
+    installed: Installed
+
+    def variables(self, base: Mapping[str, str], *, clean: bool = False) -> dict[str, str]:
+        """Return all variables of the activated environment.
+
+        base: those around it; clean: keep only a few of them. Raises ScaffoldError.
+        """
+        changes = self._kept_changes(base, clean=clean)
+        kept = {k: v for k, v in base.items() if k in _CLEAN} if clean else base
+        return {**kept, **changes}
+
+    def _kept_changes(self, base: Mapping[str, str], *, clean: bool) -> dict[str, str]:
+        """Return what activation sets, from the last time where nothing has changed since."""
+        name = f"activation-{self.environment}{'-clean' if clean else ''}.json"
+        key = self._key(base)
+        changes = read_kept(self.workspace.root, name, key)
+        if not changes:
+            changes = self._activate(base, clean=clean)
+            keep(self.workspace.root, name, key, changes)
+        return changes
+
+    def _key(self, base: Mapping[str, str]) -> str:
+        """Return what decides what activation sets."""
+        around = sorted((k, v) for k, v in base.items() if k not in _VOLATILE)
+        parts: list[object] = [sys.executable, around, self._static(), self._manifest_variables()]
+        for script in self._scripts():
+            with suppress(OSError):
+                parts += [script, script.read_bytes()]
+        for path in self._installed_files():
+            with suppress(OSError):
+                parts += [path, path.stat().st_mtime_ns, path.stat().st_size]
+        return digest(*parts)
+
+    def _installed_files(self) -> Iterator[Path]:
+        prefix = self.installed.prefix
+        yield from (prefix, prefix / "conda-meta", prefix / "conda-meta" / "state")
+        for folder in ("activate.d", "env_vars.d"):
+            yield from sorted((prefix / "etc" / "conda" / folder).glob("*"))
+
+    def _activate(self, base: Mapping[str, str], *, clean: bool) -> dict[str, str]:
+        bash = shutil.which("bash", path=base.get("PATH"))
+        if bash is None:
+            raise ScaffoldError("activating an environment needs bash", "install bash")
+        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
+            result = Path(folder) / "variables.json"
+            write = [sys.executable, "-I", "-S", "-c", _WRITE, str(result)]
+            script = f"{self.script(clean=clean)}\n{shlex.join(write)}\n"
+            done = run([bash, "-c", script], cwd=self.workspace.root, env=base)
+            try:
+                after = json.loads(result.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                last = "\n".join(done.output.splitlines()[-5:])
+                raise ScaffoldError(
+                    f"activating {self.environment} failed with exit code {done.code}\n{last}",
+                    f"look at [activation] in {self.workspace.manifest}",
+                ) from error
+        ours = {*self._static(), *self._manifest_variables(), "PATH", "CONDA_PREFIX", "CONDA_SHLVL"}
+        return {
+            k: v
+            for k, v in after.items()
+            if k not in ("_", "SHLVL", "PWD", "OLDPWD") and (base.get(k) != v or k in ours)
+        }
+
+    def script(self, *, clean: bool = False, static: bool = True) -> str:
+        """Return bash that activates the environment.
+
+        static: with what PIXI_* says of the workspace; without it, for `activate.sh`.
+        """
+        from rattler import Subdir
+        from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
+
+        # An outer environment is not deactivated: its variables are shadowed.
+        variables = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
+        prefix, subdir = self.installed.prefix, Subdir(self.installed.platform.subdir)
+        packages = activate(prefix, variables, Shell.bash, platform=subdir).script.strip()
+        if clean:  # only what the environment has
+            packages = packages.replace(':$PATH"', '"', 1)
+        lines = [_export(*item) for item in self._static().items()] if static else []
+        lines.append(packages)
+        lines += [f". {shlex.quote(str(path))}" for path in self._scripts()]
+        lines += [_export(*item) for item in self._manifest_variables().items()]
+        return "\n".join(lines)
+
+    def _scripts(self) -> list[Path]:
+        """Return the manifest's scripts that are there; Pixi passes over the others."""
+        _, scripts = self._of_manifest()
+        paths = [self.workspace.root / script for script in scripts]
+        return [path for path in paths if path.is_file()]
+
+    def _manifest_variables(self) -> dict[str, str]:
+        return {k: v for k, v in self._of_manifest()[0].items() if _NAME.fullmatch(k)}
+
+    def _of_manifest(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        environment = self.workspace.environment(self.environment)
+        return self.workspace.activation(environment, self.installed.platform)
+
+    def _static(self) -> dict[str, str]:
+        """Return what Pixi says of the workspace and the environment."""
+        workspace = self.workspace
+        platforms = workspace.environment_platforms(workspace.environment(self.environment))
+        shown = (
+            workspace.name
+            if self.environment == DEFAULT
+            else f"{workspace.name}:{self.environment}"
+        )
+        return {
+            "PIXI_PROJECT_ROOT": str(workspace.root),
+            "PIXI_PROJECT_NAME": workspace.name,
+            "PIXI_PROJECT_MANIFEST": str(workspace.manifest),
+            "PIXI_PROJECT_VERSION": workspace.version or "NO_VERSION_SPECIFIED",
+            "PIXI_IN_SHELL": "1",
+            "PIXI_EXE": _executable(),
+            "CONDA_DEFAULT_ENV": shown,
+            "PIXI_ENVIRONMENT_NAME": self.environment,
+            "PIXI_ENVIRONMENT_PLATFORMS": ",".join(p.name for p in platforms),
+            "PIXI_PROMPT": f"({shown}) ",
+        }
+
+
+def write_activation(workspace: Workspace, installed: Installed, environment: str) -> Path:
+    """Write `activate.sh` beside the environment, for `.`; return its path.
+
+    It is for machines without Pixi; with Pixi, `pixi shell` does the same.
+    """
+    path = installed.prefix.parent / "activate.sh"
+    text = Activation(workspace, environment, installed).script(static=False)
+    path.write_text(
+        f"# Activate the environment in this shell:  . {path.name}\n{text}\n", encoding="utf-8"
+    )
+    return path
+
+
+def _export(name: str, value: str) -> str:
+    """Return bash that sets a variable; a value with `$` in it is expanded, as Pixi has it."""
+    if "$" in value:
+        escaped = value.replace('"', '\\"')
+        return f'export {name}="{escaped}"'
+    return f"export {name}={shlex.quote(value)}"
+
+
+def _executable() -> str:
+    """Return this program, which a task starts as `$PIXI_EXE run ...`."""
+    own = Path(sys.argv[0])
+    if own.name != "pixi-scaffold":
+        own = Path(sys.executable).with_name("pixi-scaffold")
+    return os.path.abspath(own)  # noqa: PTH100  a link stays one

@@ -1,0 +1,336 @@
+"""The commands that Pixi's task shell has itself: what each does, and which flags it takes.
+
+As deno_task_shell has them (src/shell/commands); what one does not take it refuses by name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pixi_scaffold.tasks import folders
+from pixi_scaffold.tasks.scope import Exit, Scope, Streams
+from pixi_scaffold.tasks.values import (
+    CommandError,
+    Flag,
+    arguments,
+    evaluate,
+    seconds,
+    split_blanks,
+)
+
+_OPTIONS = {"errexit", "pipefail"}
+_GLOBS = ("failglob", "globstar", "nullglob")
+
+
+class Runs(Protocol):
+    """What runs a command: `xargs` gives it one, `sleep` lets it be interrupted."""
+
+    def call(self, args: list[str], scope: Scope, streams: Streams, changes: Scope) -> int:
+        """Run a command; return its exit code."""
+
+    def sleep(self, seconds: float) -> int:
+        """Wait; return 0, or the exit code of a command that was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinCall:
+    """A command of the shell as it was called."""
+
+    shell: Runs
+    args: list[str]
+    scope: Scope
+    streams: Streams
+    changes: Scope
+    """The state that it changes."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        write(self.streams.stdout, f"{text}\n")
+
+
+def write(handle: int, data: str | bytes) -> None:
+    """Write all of it."""
+    left = memoryview(data.encode(errors="surrogateescape") if isinstance(data, str) else data)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
+def _cat(call: BuiltinCall) -> int:
+    paths = arguments(call.args) or ["-"]
+    code = 0
+    for path in paths:
+        try:
+            for block in _blocks(call, path):
+                write(call.streams.stdout, block)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            write(call.streams.stderr, f"cat: {path}: {error.strerror}\n")
+            code = 1
+    return code
+
+
+def _blocks(call: BuiltinCall, path: str) -> Iterator[bytes]:
+    handle = call.streams.stdin
+    if path != "-":
+        handle = os.open(call.scope.cwd / path, os.O_RDONLY)
+    try:
+        while block := os.read(handle, 1 << 16):
+            yield block
+    finally:
+        if path != "-":
+            os.close(handle)
+
+
+def _cd(call: BuiltinCall) -> int:
+    paths = arguments(call.args)
+    if len(paths) != 1:
+        raise CommandError("too many arguments" if paths else "expected at least 1 argument")
+    folder = Path(os.path.normpath(call.scope.cwd / paths[0]))
+    if not folder.is_dir():
+        raise CommandError(f"{paths[0]}: Not a directory")
+    call.changes.enter(folder)
+    return 0
+
+
+def _echo(call: BuiltinCall) -> int:
+    call.say(" ".join(call.args))
+    return 0
+
+
+def _exit(call: BuiltinCall) -> int:
+    try:
+        codes = arguments(call.args)
+        if len(codes) > 1:
+            raise CommandError("too many arguments")
+        code = int(codes[0]) if codes else 1
+    except (CommandError, ValueError) as error:
+        text = error if isinstance(error, CommandError) else "numeric argument required."
+        write(call.streams.stderr, f"exit: {text}\n")
+        code = 2
+    raise Exit(code % 256)
+
+
+def _export(call: BuiltinCall) -> int:
+    for arg in call.args:
+        name, sign, value = arg.partition("=")
+        if sign:
+            call.changes.export(name, value)
+    return 0
+
+
+def _head(call: BuiltinCall) -> int:
+    path, count = _head_arguments(call.args)
+    try:
+        data = _blocks(call, path)
+        if count >= 0:
+            for line in _lines(data, count):
+                write(call.streams.stdout, line)
+        else:
+            lines = b"".join(data).splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith(b"\n")]
+            write(call.streams.stdout, b"".join(whole[:count]))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+    return 0
+
+
+def _head_arguments(args: Sequence[str]) -> tuple[str, int]:
+    path, count, flags = "", 10, iter(Flag.all(args))
+    for flag in flags:
+        if flag.kind == "argument":
+            if path:
+                raise CommandError("only one file is supported for now")
+            path = flag.text
+        elif flag == Flag("short", "n"):
+            value = next(flags, None)
+            if value is None or value.kind != "argument":
+                raise CommandError("expected a value following -n")
+            count = _count(value.text)
+        elif flag.kind == "long" and flag.text.startswith("lines="):
+            count = _count(flag.text.removeprefix("lines="))
+        elif flag == Flag("long", "lines"):
+            raise CommandError("expected a value for --lines")
+        else:
+            raise flag.unsupported()
+    return path or "-", count
+
+
+def _count(text: str) -> int:
+    if not text.removeprefix("-").isdecimal():
+        raise CommandError("expected a numeric value following -n")
+    return int(text)
+
+
+def _lines(data: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for block in data:
+        for line in block.splitlines(keepends=True):
+            if count <= 0:
+                return
+            yield line
+            count -= line.endswith(b"\n")
+        if count <= 0:
+            return
+
+
+def _pwd(call: BuiltinCall) -> int:
+    path = call.scope.cwd
+    for flag in Flag.all(call.args):
+        if flag == Flag("short", "L"):  # the other way round than elsewhere, as there
+            path = path.resolve()
+        elif flag.kind != "argument" and flag != Flag("short", "P"):
+            raise flag.unsupported()
+    call.say(str(path))
+    return 0
+
+
+def _set(call: BuiltinCall) -> int:
+    args, options = list(call.args), call.changes.options
+    if args in (["-o"], ["+o"]):
+        for name in sorted(_OPTIONS):
+            on = name in call.scope.options
+            sign = "-o" if on else "+o"
+            call.say(f"{name}\t{'on' if on else 'off'}" if args == ["-o"] else f"set {sign} {name}")
+        return 0
+    wanted: list[tuple[str, bool]] = []
+    while args:
+        arg = args.pop(0)
+        if arg in ("-o", "+o") and args:
+            name = args.pop(0)
+            if name not in _OPTIONS:
+                raise CommandError(f"unknown option: {name}")
+            wanted.append((name, arg == "-o"))
+        elif arg in ("-e", "+e"):
+            wanted.append(("errexit", arg == "-e"))
+        else:
+            raise CommandError(f"invalid option: {arg}")
+    for name, on in wanted:
+        options.add(name) if on else options.discard(name)
+    return 0
+
+
+def _shopt(call: BuiltinCall) -> int:
+    modes = {arg for arg in call.args if arg in ("-s", "-u")}
+    names = [arg for arg in call.args if arg not in modes]
+    if len(modes) > 1:
+        raise CommandError("cannot set and unset options simultaneously")
+    if wrong := next((name for name in names if name not in _GLOBS), None):
+        raise CommandError(f"{wrong}: invalid shell option name")
+    if not modes:
+        for name in names or _GLOBS:
+            call.say(f"{name}\t{'on' if name in call.scope.options else 'off'}")
+        return int(not set(names) <= call.scope.options)
+    if not names:
+        raise CommandError("option name required")
+    if modes == {"-s"}:
+        call.changes.options.update(names)
+    else:
+        call.changes.options.difference_update(names)
+    return 0
+
+
+def _sleep(call: BuiltinCall) -> int:
+    times = arguments(call.args)
+    if not times:
+        raise CommandError("missing operand")
+    return call.shell.sleep(sum(map(seconds, times)))
+
+
+def _test(call: BuiltinCall) -> int:
+    try:
+        return int(not evaluate(call.args, call.scope.cwd))
+    except CommandError as error:
+        write(call.streams.stderr, f"test: {error}\n")
+        return 2
+
+
+def _unset(call: BuiltinCall) -> int:
+    names = call.args
+    if names[:1] == ["-f"]:
+        raise CommandError("unsupported flag: -f")
+    for name in names[1:] if names[:1] == ["-v"] else names:
+        call.changes.unset(name)
+    return 0
+
+
+def _xargs(call: BuiltinCall) -> int:
+    args, delimiter = _xargs_arguments(call.args)
+    try:
+        text = b"".join(_blocks(call, "-")).decode()
+    except UnicodeDecodeError as error:
+        raise CommandError(str(error)) from error
+    if delimiter is None:
+        more = split_blanks(text)
+    else:
+        more = text.split(delimiter)
+        more = more if more[-1] else more[:-1]
+    return call.shell.call([*(args or ["echo"]), *more], call.scope, call.streams, call.changes)
+
+
+def _xargs_arguments(args: Sequence[str]) -> tuple[list[str], str | None]:
+    flags = list(Flag.all(args))
+    null, delimiter = False, None
+    while flags:
+        flag = flags[0]
+        if flag.kind == "argument" and flag.text != "-0":
+            break
+        flags.pop(0)
+        if flag in (Flag("argument", "-0"), Flag("long", "null")):
+            null = True
+        elif flag == Flag("short", "d"):
+            value = flags.pop(0) if flags else None
+            if value is None or value.kind != "argument":
+                raise CommandError("expected delimiter argument following -d")
+            delimiter = _delimiter(value.text)
+        elif flag.kind == "long" and flag.text.startswith("delimiter="):
+            delimiter = _delimiter(flag.text.removeprefix("delimiter="))
+        else:
+            raise flag.unsupported()
+    if null and delimiter is not None:
+        raise CommandError("cannot specify both null and delimiter flag")
+    return [flag.shown for flag in flags], "\0" if null else delimiter
+
+
+def _delimiter(text: str) -> str:
+    escapes = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\\\": "\\", "\\0": "\0"}
+    delimiter = escapes.get(text, text)
+    if len(delimiter) != 1:
+        raise CommandError(f"expected a single byte char delimiter. Found: {text}")
+    return delimiter
+
+
+def _on_files(work: Callable[[Path, Sequence[str]], None]) -> Callable[[BuiltinCall], int]:
+    def command(call: BuiltinCall) -> int:
+        work(call.scope.cwd, call.args)
+        return 0
+
+    return command
+
+
+_COMMANDS: dict[str, Callable[[BuiltinCall], int]] = {
+    "cat": _cat, "cd": _cd, "cp": _on_files(folders.cp), "echo": _echo, "exit": _exit,
+    "export": _export, "head": _head, "mkdir": _on_files(folders.mkdir),
+    "mv": _on_files(folders.mv), "pwd": _pwd, "rm": _on_files(folders.rm), "set": _set,
+    "shopt": _shopt, "sleep": _sleep, "test": _test, "unset": _unset, "xargs": _xargs,
+    "true": lambda _: 0, "false": lambda _: 1, ":": lambda _: 0,
+}  # fmt: skip
+
+BUILTINS = frozenset(_COMMANDS)
+"""Their names."""
+
+
+def run_builtin(name: str, call: BuiltinCall) -> int:
+    """Run a command of the shell; return its exit code. Raises Exit for `exit`."""
+    try:
+        return _COMMANDS[name](call)
+    except CommandError as error:
+        write(call.streams.stderr, f"{name}: {error}\n")
+    except BrokenPipeError:  # whoever reads has enough
+        return int(name != "echo")
+    return 1

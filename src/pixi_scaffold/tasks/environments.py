@@ -1,0 +1,174 @@
+"""The environments that tasks run in: which this machine can run, installed where they are not yet.
+
+What was found out is kept until the manifest, the lock or the environment changes, so that a task
+starts without asking again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixi_scaffold.environment import Installed
+from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped
+from pixi_scaffold.report import Progress
+from pixi_scaffold.system import layout, program
+from pixi_scaffold.tasks.graph import TaskIndex
+from pixi_scaffold.tasks.kept import digest, keep, read_kept
+from pixi_scaffold.workspace import Environment, Platform, Task, Workspace
+
+_LOCAL = (
+    "CONDA_OVERRIDE_CUDA",
+    "CONDA_OVERRIDE_GLIBC",
+    "CONDA_OVERRIDE_OSX",
+    "PIXI_OVERRIDE_PLATFORM",
+)
+
+Installing = Callable[[], AbstractContextManager[Progress]]
+"""Shows how far an installation is, while it is one."""
+
+
+@dataclass(slots=True)
+class Environments:
+    """The environments of a workspace on this machine."""
+
+    workspace: Workspace
+    installing: Installing
+    known: dict[str, Installed] = field(default_factory=dict)
+    """Those that need not be looked at again."""
+
+    def index(self, chosen: str | None) -> TaskIndex:
+        """Return the tasks of all environments; raises ScaffoldError for an unknown one."""
+        if chosen is not None:
+            self._named(chosen)
+        tasks: dict[str, dict[str, Task]] = {}
+        runnable, elsewhere = set(), dict[str, list[str]]()
+        for environment in self.workspace.environments:
+            name = environment.name
+            platform, runs = self.platform(environment)
+            tasks[name] = {} if platform is None else self.workspace.tasks(environment, platform)
+            if runs:
+                runnable.add(name)
+            for other in self.workspace.environment_platforms(environment):
+                for task in self.workspace.tasks(environment, other):
+                    if name not in elsewhere.setdefault(task, []):
+                        elsewhere[task].append(name)
+        places = {task: tuple(names) for task, names in elsewhere.items()}
+        return TaskIndex(tasks, frozenset(runnable), places, chosen)
+
+    def _named(self, name: str) -> Environment:
+        try:
+            return self.workspace.environment(name)
+        except ManifestError as error:
+            raise ScaffoldError(error.message, error.hint) from error
+
+    def platform(self, environment: Environment) -> tuple[Platform | None, bool]:
+        """Return the platform whose tasks an environment has here, and whether it runs here."""
+        if environment.name in self.known:
+            return self.known[environment.name].platform, True
+        declared = self.workspace.environment_platforms(environment)
+        root, record = self.workspace.root, "platforms.json"
+        key = digest(self.workspace.manifest.read_bytes(), *map(os.environ.get, _LOCAL))
+        kept = read_kept(root, record, key)
+        if environment.name not in kept:
+            kept = {e.name: self._detect(e) for e in self.workspace.environments}
+            keep(root, record, key, kept)
+        name, runs = kept[environment.name]
+        return next((p for p in declared if p.name == name), None), bool(runs)
+
+    def _detect(self, environment: Environment) -> tuple[str | None, bool]:
+        from pixi_scaffold.environment import host_platform
+
+        declared = self.workspace.environment_platforms(environment)
+        try:
+            return host_platform(self.workspace, environment.name, None).name, True
+        except Skipped:  # its tasks are found all the same, to say why they do not run
+            return (declared[0].name if declared else None), not self._needs_packages(environment)
+
+    def _needs_packages(self, environment: Environment) -> bool:
+        workspace = self.workspace
+        return any(
+            workspace.requirements(environment, p) or workspace.pypi(environment, p)
+            for p in workspace.environment_platforms(environment)
+        )
+
+    def installed(self, name: str) -> Installed:
+        """Return an environment, installed from the lock where it is not; raises ScaffoldError."""
+        if name not in self.known:
+            self.known[name] = self._installed(self._named(name))
+        return self.known[name]
+
+    def _installed(self, environment: Environment) -> Installed:
+        name, workspace = environment.name, self.workspace
+        lock, home = self._lock()
+        prefix = home / "envs" / name
+        platform, _ = self.platform(environment)
+        if not self._needs_packages(environment) and platform is not None:
+            return Installed(prefix, platform, 0)
+        record = f"installed-{name}.json"
+        key = _installed_key(workspace.manifest, lock, prefix)
+        if (kept := read_kept(workspace.root, record, key)) and prefix.is_dir():
+            for one in workspace.environment_platforms(environment):
+                if one.name == kept["platform"]:
+                    return Installed(prefix, one, kept["packages"])
+        installed = self._install(name, lock, prefix)
+        facts = {"platform": installed.platform.name, "packages": installed.packages}
+        keep(workspace.root, record, _installed_key(workspace.manifest, lock, prefix), facts)
+        return installed
+
+    def _lock(self) -> tuple[Path, Path]:
+        """Return the lock to install from, and the folder of its environments."""
+        root = self.workspace.root
+        stand_in = root / layout.STARTER / layout.LOCK_FILE
+        if not self.workspace.lock_file.is_file() and stand_in.is_file():
+            return stand_in, root / layout.STARTER
+        return self.workspace.lock_file, root / layout.PIXI
+
+    def _install(self, name: str, lock: Path, prefix: Path) -> Installed:
+        from pixi_scaffold.environment import host_platform, install
+        from pixi_scaffold.lock import compare, read_lock, relock_hint
+
+        workspace = self.workspace
+        if not lock.is_file():
+            raise ScaffoldError(
+                f"the environment {name} cannot be installed: there is no {lock.name}",
+                f"{program()} lock, or where the channels cannot be reached: "
+                f"{program()} check --train",
+            )
+        locked = read_lock(lock)
+        if lock == workspace.lock_file and (problems := compare(workspace, locked).problems):
+            raise ScaffoldError(
+                f"{lock.name} does not fit {workspace.manifest.name}: {problems[0]}",
+                relock_hint(workspace),
+            )
+        if foreign := locked.foreign(name):
+            raise ScaffoldError(
+                f"only Pixi installs {', '.join(foreign[:5])}: they are no conda packages",
+                "pixi install --locked",
+            )
+        try:
+            host = host_platform(workspace, name, locked)
+        except Skipped as error:
+            raise ScaffoldError(f"the environment {name}: {error.reason}", error.command) from error
+        with self.installing() as progress:
+            progress.update(f"installing {name}")
+            return install(locked, name, host, prefix, progress)
+
+
+def _installed_key(manifest: Path, lock: Path, prefix: Path) -> str:
+    return digest(
+        manifest.read_bytes(),
+        *map(_stamp, (lock, prefix / "conda-meta")),
+        *map(os.environ.get, _LOCAL),
+    )
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "none"
+    return f"{path} {status.st_mtime_ns} {status.st_size if path.is_file() else ''}"

@@ -1,0 +1,123 @@
+"""Make the arguments of a command of its words: variables, `$(...)`, `~`, braces, file patterns.
+
+As deno_task_shell does it, which is not always what a POSIX shell does: a value is split at blanks
+in double quotes, too, and put together again with one blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+
+from pixi_scaffold.tasks.patterns import find
+from pixi_scaffold.tasks.scope import Scope
+from pixi_scaffold.tasks.script import (
+    Alternatives,
+    HomeFolder,
+    Parameter,
+    Part,
+    Plain,
+    QuotedParts,
+    Statements,
+    Word,
+)
+
+_Piece = tuple[str, bool]  # a text, and whether it was quoted
+
+
+class ExpansionError(Exception):
+    """A word cannot be expanded; the text says why."""
+
+
+class Expander:
+    """Expands words where the variables are those of `scope`.
+
+    output: runs a script and returns what it prints.
+    """
+
+    def __init__(self, scope: Scope, output: Callable[[Statements], bytes]) -> None:
+        self.scope, self.output = scope, output
+
+    def words(self, word: Word) -> list[str]:
+        """Return the arguments that a word becomes; raises ExpansionError."""
+        return [text for one in _without_braces(word) for text in self._expand(one, quoted=False)]
+
+    def text(self, word: Word) -> str:
+        """Return the value that a word becomes; raises ExpansionError."""
+        return " ".join(self.words(word))
+
+    def _expand(self, word: Iterable[Part], *, quoted: bool) -> list[str]:
+        done: list[str] = []
+        current: list[_Piece] = []
+        for part in word:
+            if isinstance(part, Plain):
+                current.append((part.text, False))
+                continue
+            if isinstance(part, QuotedParts):
+                current.append((" ".join(self._expand(part.parts, quoted=True)), True))
+                continue
+            pieces = [p for p in (self._value(part) or "").split(" ") if p]
+            if not pieces:
+                continue
+            current.append((pieces[0], False))
+            if len(pieces) > 1:
+                done += self._match(current, quoted=quoted)
+                for piece in pieces[1:-1]:
+                    done += self._match([(piece, False)], quoted=quoted)
+                current = [(pieces[-1], False)]
+        return done + self._match(current, quoted=quoted) if current else done
+
+    def _value(self, part: Part) -> str | None:
+        if isinstance(part, Parameter):
+            return self.scope.get(part.name)
+        if isinstance(part, HomeFolder):
+            home = self.scope.variables.get("HOME")
+            try:
+                return home or str(Path.home())
+            except RuntimeError as error:
+                raise ExpansionError(
+                    "failed resolving home directory for tilde expansion"
+                ) from error
+        if isinstance(part, Alternatives):  # taken apart before
+            raise AssertionError(part)
+        assert not isinstance(part, (Plain, QuotedParts))  # noqa: S101  handled by the caller
+        data = self.output(part.script)
+        for sign in (b"\n", b"\r", b"\t"):
+            data = data.replace(sign, b" ")
+        return " ".join(p for p in data.decode(errors="surrogateescape").split(" ") if p)
+
+    def _match(self, pieces: list[_Piece], *, quoted: bool) -> list[str]:
+        """Return the files that a pattern names, or the text itself where it is none."""
+        text = "".join(piece for piece, _ in pieces)
+        if quoted or not any(set(piece) & set("*?[") for piece, q in pieces if not q):
+            return [text]
+        pattern = "".join(_literal(piece) if q else piece for piece, q in pieces)
+        if "globstar" not in self.scope.options:
+            while "**" in pattern:
+                pattern = pattern.replace("**", "*")
+        paths = find(pattern, self.scope.cwd)
+        if paths:
+            return paths
+        if "failglob" in self.scope.options:
+            raise ExpansionError(
+                f"glob: no matches found '{self.scope.cwd}/{pattern}' (run `shopt -u failglob` to "
+                "pass unmatched glob patterns literally)"
+            )
+        return [] if "nullglob" in self.scope.options else [pattern]
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{sign}]" if sign in "*?[]" else sign for sign in text)
+
+
+def _without_braces(word: Word) -> Iterable[Word]:
+    """Yield the word once with each alternative, those of several braces combined."""
+    choices = [
+        [one for inner in part.words for one in _without_braces(inner)]
+        if isinstance(part, Alternatives)
+        else [(part,)]
+        for part in word
+    ]
+    for combination in product(*choices):
+        yield tuple(part for parts in combination for part in parts)

@@ -1,0 +1,113 @@
+"""`cp`, `mv`, `rm` and `mkdir` of the task shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pixi_scaffold.tasks.values import CommandError, arguments, has
+
+
+def mkdir(cwd: Path, args: Sequence[str]) -> None:
+    """Make folders, with -p those above them, too; raises CommandError."""
+    parents = has(args, "p", "parents")
+    for name in _some(arguments(args, "p", ("parents",)), "missing operand"):
+        path = cwd / name
+        if path.is_file() or (not parents and path.is_dir()):
+            raise CommandError(f"cannot create directory '{name}': File exists")
+        try:
+            path.mkdir(parents=parents, exist_ok=parents)
+        except OSError as error:
+            raise CommandError(f"cannot create directory '{name}': {error.strerror}") from error
+
+
+def rm(cwd: Path, args: Sequence[str]) -> None:
+    """Remove files, with -r folders and what is in them; raises CommandError."""
+    force = has(args, "f", "force")
+    recursive, empty = has(args, "rR", "recursive"), has(args, "d", "dir")
+    for name in _some(arguments(args, "rRdf", ("recursive", "dir", "force")), "missing operand"):
+        path = cwd / name
+        try:
+            if recursive and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif empty and path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+        except OSError as error:
+            if not (force and isinstance(error, FileNotFoundError)):
+                raise CommandError(f"cannot remove '{name}': {error.strerror}") from error
+
+
+def cp(cwd: Path, args: Sequence[str]) -> None:
+    """Copy files, with -r folders; raises CommandError."""
+    recursive = has(args, "rR", "recursive")
+    names = arguments(args, "rR", ("recursive",))
+    for source, name, target in _pairs(cwd, names, "copy", refused=("..",)):
+        try:
+            _copy(source, target, recursive=recursive)
+        except (OSError, CommandError, shutil.Error) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise CommandError(f"could not copy {name} to {names[-1]}: {why}") from error
+
+
+def _copy(source: Path, target: Path, *, recursive: bool) -> None:
+    if os.path.normpath(source) == os.path.normpath(target):
+        raise CommandError("source and destination are the same")
+    if not source.is_dir():
+        shutil.copy(source, target)
+        return
+    if not recursive:
+        raise CommandError("source was a directory; maybe specify -r")
+    if target.is_file():
+        raise CommandError("destination was a file")
+    if target.is_symlink() or source.is_symlink():
+        raise CommandError(
+            f"no support for copying {'to' if target.is_symlink() else 'from'} symlinks"
+        )
+
+    def links(folder: str, entries: list[str]) -> list[str]:
+        return [name for name in entries if (Path(folder) / name).is_symlink()]
+
+    shutil.copytree(source, target, ignore=links, copy_function=shutil.copy, dirs_exist_ok=True)
+
+
+def mv(cwd: Path, args: Sequence[str]) -> None:
+    """Move files and folders; raises CommandError."""
+    names = arguments(args)
+    for source, name, target in _pairs(cwd, names, "move", refused=(".", "..")):
+        try:
+            source.rename(target)
+        except OSError as error:
+            raise CommandError(f"could not move {name} to {names[-1]}: {error.strerror}") from error
+
+
+def _some(names: list[str], otherwise: str) -> list[str]:
+    if not names:
+        raise CommandError(otherwise)
+    return names
+
+
+def _pairs(
+    cwd: Path, names: list[str], verb: str, refused: Sequence[str]
+) -> Iterator[tuple[Path, str, Path]]:
+    """Yield (from, its name as given, to) for each that is copied or moved."""
+    *sources, last = _some(names, "missing file operand")
+    if not sources:
+        raise CommandError(f"missing destination file operand after '{last}'")
+    for name in sources:
+        component = name.rstrip("/").rpartition("/")[2]
+        if not component:
+            raise CommandError(f"cannot {verb} '{name}': the source has no final path component")
+        if component in refused:
+            shown = " or ".join(f"'{one}'" for one in refused)
+            raise CommandError(f"cannot {verb} '{name}': refusing to {verb} {shown}")
+    target = cwd / last
+    if len(sources) > 1 and not target.is_dir():
+        raise CommandError(f"target '{last}' is not a directory")
+    for name in sources:
+        source = cwd / name
+        inside = target.is_dir() and name.rstrip("/").rpartition("/")[2] != "."
+        yield source, name, target / source.name if inside else target

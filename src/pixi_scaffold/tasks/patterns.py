@@ -1,0 +1,93 @@
+"""Files that a pattern of the task shell names, as the glob library under that shell finds them.
+
+Without case, in alphabetical order, `**` for any number of folders, no hidden files (glob 0.3).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_META = re.compile(r"[*?\[]")
+
+
+def find(pattern: str, folder: Path) -> list[str] | None:
+    """Return the paths that match, as the pattern has them; None where it is no valid pattern."""
+    absolute = pattern.startswith("/")
+    names = [name for name in pattern.split("/") if name not in ("", ".")]
+    parts: list[re.Pattern[str] | str | None] = []
+    for name in names:
+        if name == "**":
+            if not parts or parts[-1] is not None:
+                parts.append(None)
+        elif "**" in name or (compiled := _compiled(name)) is None:
+            return None
+        else:
+            parts.append(compiled if _META.search(name) else name)
+    start = Path("/") if absolute else folder
+    found = _walk(start, "/" if absolute else "", parts)
+    only_folders = pattern.endswith("/")
+    return [path for path in found if not only_folders or (start / path).is_dir()]
+
+
+def _walk(folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None]) -> Iterator[str]:
+    if not parts:
+        return
+    part, rest = parts[0], parts[1:]
+    if isinstance(part, str):
+        path = folder / part
+        if os.path.lexists(path):
+            yield from _further(path, prefix + part, rest)
+    elif part is None:
+        if rest:
+            yield from _walk(folder, prefix, rest)
+        for name in _names(folder):
+            if not name.startswith(".") and (folder / name).is_dir():
+                if not rest:
+                    yield prefix + name
+                yield from _walk(folder / name, f"{prefix}{name}/", parts)
+    else:
+        for name in _names(folder):
+            if (name[0] != "." or part.pattern.startswith(r"\.")) and part.fullmatch(name):
+                yield from _further(folder / name, prefix + name, rest)
+
+
+def _further(path: Path, shown: str, rest: list[re.Pattern[str] | str | None]) -> Iterator[str]:
+    if not rest:
+        yield shown
+    elif path.is_dir():
+        yield from _walk(path, f"{shown}/", rest)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208  names, not paths
+    except OSError:
+        return []
+
+
+def _compiled(name: str) -> re.Pattern[str] | None:
+    """Return the expression of one part of a path; None where a bracket is not closed."""
+    text, at = "", 0
+    while at < len(name):
+        sign = name[at]
+        at += 1
+        if sign in "*?":
+            text += ".*" if sign == "*" else "."
+        elif sign != "[":
+            text += re.escape(sign)
+        else:
+            negated = name.startswith("!", at)
+            begin = at + negated
+            end = name.find("]", begin + 1)  # a `]` right behind the bracket is one of the signs
+            if end < 0:
+                return None
+            signs = re.sub(r"([\\\]\[^])", r"\\\1", name[begin:end])
+            text += f"[{'^' if negated else ''}{signs}]"
+            at = end + 1
+    try:
+        return re.compile(text, re.IGNORECASE | re.DOTALL)
+    except re.error:  # a range such as z-a
+        return None

@@ -1,0 +1,51 @@
+"""Which program a command of a script means."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pixi_scaffold.tasks.scope import Scope
+
+_ENV = b"#!/usr/bin/env "
+
+
+class CommandNotFoundError(Exception):
+    """There is no such program; `code` is the exit code of the command."""
+
+    def __init__(self, text: str, code: int = 127) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def resolve(args: list[str], scope: Scope) -> list[str]:
+    """Return what to start: the program's path and its arguments; raises CommandNotFoundError.
+
+    A script that begins with `#!/usr/bin/env NAME` is given to NAME, executable or not.
+    """
+    name = args[0] if args else ""
+    if not name:
+        raise CommandNotFoundError("command name was empty", 1)
+    if "/" not in name:
+        path = program_of(name, scope)
+        if path is None:
+            raise CommandNotFoundError(f"{name}: command not found")
+        return [path, *args[1:]]
+    script = scope.cwd / name
+    try:
+        with script.open("rb") as file:
+            first = file.readline(4096)
+    except OSError:
+        first = b""  # starting it says what is wrong
+    if not first.startswith(_ENV):
+        return [str(script), *args[1:]]
+    wanted = first.removeprefix(_ENV).decode(errors="surrogateescape").strip()
+    words = wanted.removeprefix("-S ").split() if wanted.startswith("-S ") else [wanted]
+    return resolve([*words, str(script), *args[1:]], scope)
+
+
+def program_of(name: str, scope: Scope) -> str | None:
+    """Return the path of a program on the script's own PATH; a relative folder of it counts."""
+    folders = (scope.get("PATH") or "").split(":")
+    path = ":".join(str(scope.cwd / Path(folder)) for folder in folders if folder)
+    return shutil.which(name, path=path)

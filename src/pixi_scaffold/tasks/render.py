@@ -1,0 +1,87 @@
+"""The script of a task: its templates filled in, its variables and the extra arguments put on.
+
+As Pixi 0.77 does it (crates/pixi_manifest/src/task.rs, crates/pixi_task/src/executable_task.rs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.tasks.graph import PlannedTask
+from pixi_scaffold.workspace import PIXI_VERSION, Platform
+
+_SIGNS = ("{{", "{%", "{#")
+_QUOTED = frozenset("\t\r\n []")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderContext:
+    """What templates may name besides a task's own arguments."""
+
+    manifest: Path
+    platform: Platform | None
+    started_in: Path
+
+    def render(self, text: str, planned: PlannedTask) -> str:
+        """Fill in a template; raises ScaffoldError where it names what there is not."""
+        if not any(sign in text for sign in _SIGNS):
+            return text
+        import jinja2
+
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  a command, no page
+        try:
+            return environment.from_string(text).render(
+                dict(planned.named), pixi=self._pixi(planned)
+            )
+        except jinja2.TemplateError as error:
+            raise ScaffoldError(
+                f"the task {planned.task.name!r}: cannot fill in {text!r}: {error}",
+                "in it stand only the task's args and pixi.platform, pixi.environment.name, ...",
+            ) from error
+
+    def _pixi(self, planned: PlannedTask) -> dict[str, Any]:
+        family = self.platform.subdir.partition("-")[0] if self.platform else ""
+        return {
+            "platform": self.platform.name if self.platform else "",
+            "is_win": family == "win",
+            "is_unix": family not in ("", "win"),
+            "is_linux": family == "linux",
+            "is_osx": family == "osx",
+            "environment": {"name": planned.environment},
+            "manifest_path": str(self.manifest),
+            "version": PIXI_VERSION,
+            "init_cwd": str(self.started_in),
+        }
+
+    def command(self, planned: PlannedTask) -> str | None:
+        """Return the command that a task runs, without the extra arguments; None for an alias."""
+        command = planned.task.command
+        if command is None or planned.is_command:
+            return command if isinstance(command, str) else None
+        if isinstance(command, str):
+            return self.render(command, planned)
+        return " ".join(_quote(self.render(word, planned)) for word in command)
+
+    def script(self, planned: PlannedTask) -> str | None:
+        """Return what the shell is given; None for a task that has only dependencies."""
+        command = self.command(planned)
+        if command is None:
+            return None
+        exports = ""
+        for name, value in planned.task.env:
+            escaped = self.render(value, planned).replace('"', '\\"')
+            exports += f'export "{name}={escaped}";\n'
+        extra = "".join(f" '{word}'" for word in planned.extra)
+        return f"{exports}\n{command}{extra}" if exports else command + extra
+
+
+def _quote(word: str) -> str:
+    """Quote a word of a command that is given as a list: `$` and `*` in it still mean something."""
+    if not word:
+        return '""'
+    if not _QUOTED & set(word):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,86 @@
+"""What a script knows while it runs: variables, its folder, options; and its streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Descriptors of stdin, stdout and stderr."""
+
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+
+    def all(self) -> tuple[int, int, int]:
+        """Return them in order."""
+        return self.stdin, self.stdout, self.stderr
+
+
+class Exit(Exception):  # noqa: N818  `exit`, not an error
+    """The script ends here, with `code`."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Scope:
+    """The state of a script, which its commands change; parts that run beside it get a copy."""
+
+    cwd: Path
+    variables: dict[str, str]
+    """What programs get."""
+    own: dict[str, str] = field(default_factory=dict)
+    """Variables that were not exported."""
+    options: set[str] = field(default_factory=lambda: {"globstar"})
+    status: int | None = None
+    """The exit code of the last statement, which is `$?`."""
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str], cwd: Path) -> Scope:
+        """Return the state at the start of a script."""
+        scope = cls(cwd, dict(variables))
+        scope.enter(cwd)
+        return scope
+
+    def copy(self) -> Scope:
+        """Return a state that can be changed without changing this one."""
+        return Scope(self.cwd, dict(self.variables), dict(self.own), set(self.options), self.status)
+
+    def get(self, name: str) -> str | None:
+        """Return the value of a variable; None where there is none."""
+        if name == "?":
+            return None if self.status is None else str(self.status)
+        return self.variables.get(name, self.own.get(name))
+
+    def enter(self, folder: Path) -> None:
+        """Go to a folder."""
+        self.cwd = folder
+        self.variables["PWD"] = str(folder)
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for programs, too; PWD is the folder, where it can be."""
+        if name == "PWD":
+            if value.startswith("/"):
+                self.enter(Path(os.path.realpath(value)))
+            return
+        self.own.pop(name, None)
+        self.variables[name] = value
+
+    def assign(self, name: str, value: str) -> None:
+        """Set a variable, for programs only where it was exported."""
+        if name in self.variables:
+            self.export(name, value)
+        else:
+            self.own[name] = value
+
+    def unset(self, name: str) -> None:
+        """Forget a variable."""
+        self.own.pop(name, None)
+        self.variables.pop(name, None)

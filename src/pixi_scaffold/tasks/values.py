@@ -1,0 +1,163 @@
+"""Flags and arguments of the shell's own commands, and what `test`, `sleep` and `xargs` read."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+class CommandError(Exception):
+    """A command of the shell cannot do what it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One word behind a command; several short flags in one word are several."""
+
+    kind: Literal["short", "long", "argument"]
+    text: str
+
+    @classmethod
+    def all(cls, args: Sequence[str]) -> Iterator[Flag]:
+        """Yield the words; what looks like a number is an argument, and all behind `--`."""
+        rest = False
+        for arg in args:
+            if rest or arg == "-" or not arg.startswith("-"):
+                yield cls("argument", arg)
+            elif arg == "--":
+                rest = True
+            elif arg.startswith("--"):
+                yield cls("long", arg[2:])
+            elif _is_number(arg[1:]):
+                yield cls("argument", arg)
+            else:
+                yield from (cls("short", sign) for sign in arg[1:])
+
+    @property
+    def shown(self) -> str:
+        """Return it as it was written."""
+        return {"short": "-", "long": "--", "argument": ""}[self.kind] + self.text
+
+    def unsupported(self) -> CommandError:
+        """Return the error that says so."""
+        kind = "argument" if self.kind == "argument" else "flag"
+        return CommandError(f"unsupported {kind}: {self.shown}")
+
+
+def arguments(args: Sequence[str], allowed: str = "", long: Sequence[str] = ()) -> list[str]:
+    """Return the arguments behind flags; raises CommandError for a flag that is not allowed."""
+    found = []
+    for flag in Flag.all(args):
+        if flag.kind == "argument":
+            found.append(flag.text)
+        elif flag.text not in (allowed if flag.kind == "short" else long):
+            raise flag.unsupported()
+    return found
+
+
+def has(args: Sequence[str], short: str, long: str = "") -> bool:
+    """Whether one of the flags is there."""
+    return any(
+        (flag.kind == "short" and flag.text in short) or flag == Flag("long", long)
+        for flag in Flag.all(args)
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that a time such as 0.5, 2m or 1h means; raises CommandError."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in tuple("smhd") else (text, "s")
+    if not _is_number(number) or float(number) < 0:
+        raise CommandError(f"error parsing argument '{text}' to number: invalid float literal")
+    return float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+
+
+_COMPARE = {
+    "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le,
+    "-gt": operator.gt, "-ge": operator.ge,
+}  # fmt: skip
+
+
+def evaluate(args: Sequence[str], cwd: Path) -> bool:
+    """Return what `test` says of its arguments; raises CommandError."""
+    match [*args]:
+        case []:
+            return False
+        case [one]:
+            return bool(one)
+        case ["!", one]:
+            return not one
+        case [sign, one]:
+            return _of_one(sign, one, cwd)
+        case ["!", sign, one]:
+            return not _of_one(sign, one, cwd)
+        case [left, sign, right] | ["!", left, sign, right]:
+            return _of_two(left, sign, right) != (len(args) == 4)
+    raise CommandError("too many arguments")
+
+
+def _of_one(sign: str, text: str, cwd: Path) -> bool:
+    path = cwd / text
+    match sign:
+        case "-n":
+            return bool(text)
+        case "-z":
+            return not text
+        case "-e":
+            return path.exists()
+        case "-f":
+            return path.is_file()
+        case "-d":
+            return path.is_dir()
+        case "-s":
+            return os.path.exists(path) and path.stat().st_size > 0  # noqa: PTH110
+    raise CommandError(f"unary operator expected: {sign}")
+
+
+def _of_two(left: str, sign: str, right: str) -> bool:
+    if sign in ("=", "!="):
+        return (left == right) == (sign == "=")
+    if sign not in _COMPARE:
+        raise CommandError(f"binary operator expected: {sign}")
+    for text in (left, right):
+        if not re.fullmatch(r"[+-]?[0-9]+", text):
+            raise CommandError(f"integer expression expected: {text}")
+    return bool(_COMPARE[sign](int(left), int(right)))
+
+
+def split_blanks(text: str) -> list[str]:
+    """Return the words of a text as `xargs` reads them; raises CommandError for an open quote."""
+    words, word, at = [], "", 0
+    while at < len(text):
+        sign = text[at]
+        at += 1
+        if sign in "\n\t ":
+            words += [word] if word else []
+            word = ""
+        elif sign in "\"'":
+            end = text.find(sign, at)
+            if end < 0 or "\n" in text[at:end]:
+                raise CommandError(
+                    "unmatched quote; by default quotes are special to xargs unless you use the "
+                    "-0 option"
+                )
+            word += text[at:end]
+            at = end + 1
+        elif sign == "\\" and text[at : at + 1] in tuple("\n\t \"'"):
+            word += text[at]
+            at += 1
+        else:
+            word += sign
+    return words + ([word] if word else [])

@@ -1,0 +1,112 @@
+"""A task of a manifest as data, and how its entry is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pixi_scaffold.workspace.grammar import GrammarError, Key
+
+
+@dataclass(frozen=True, slots=True)
+class TaskArgument:
+    """An argument that a task names; without a default it must be given."""
+
+    name: str
+    default: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDependency:
+    """A task that runs before another one."""
+
+    task: str
+    args: tuple[str | tuple[str, str], ...] | None = None
+    """Values in order, and (name, value) for those that are named."""
+    environment: str = ""
+    """Where it runs; empty: where it is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A command of the workspace, or another name for tasks that it depends on."""
+
+    name: str
+    command: str | tuple[str, ...] | None = None
+    """A text in Pixi's shell, the words of one command, or None: it has only dependencies."""
+    cwd: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+    depends_on: tuple[TaskDependency, ...] = ()
+    arguments: tuple[TaskArgument, ...] | None = None
+    """None where it names none: then what is given goes to the end of the command."""
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    """Patterns of files; when neither changed, the task is done."""
+    clean_env: bool = False
+    default_environment: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the command as one line, for people."""
+        words = (self.command,) if isinstance(self.command, str) else self.command or ()
+        return " ".join(words)
+
+
+def read_task(name: str, value: Any, key: Key) -> Task:
+    """Return a task; raises GrammarError."""
+    if isinstance(value, str):
+        return Task(name, value)
+    if isinstance(value, list):  # an alias: a list of other tasks
+        return Task(name, depends_on=tuple(_read_dependency(one, key) for one in value))
+    _check_arguments(value.get("args", []), (*key, "args"))
+    if "depends-on" in value and "depends_on" in value:
+        raise GrammarError((*key, "depends_on"), "unknown key beside depends-on, its newer name")
+    depends = value.get("depends-on", value.get("depends_on", []))
+    others = [depends] if isinstance(depends, str) else depends
+    command = value.get("cmd")
+    return Task(
+        name,
+        tuple(command) if isinstance(command, list) else command,
+        cwd=value.get("cwd", ""),
+        env=tuple(value.get("env", {}).items()),
+        description=value.get("description", ""),
+        depends_on=tuple(_read_dependency(one, key) for one in others),
+        arguments=tuple(map(_read_argument, value["args"])) if "args" in value else None,
+        inputs=tuple(value["inputs"]) if "inputs" in value else None,
+        outputs=tuple(value["outputs"]) if "outputs" in value else None,
+        clean_env=value.get("clean-env", False),
+        default_environment=value.get("default-environment", ""),
+    )
+
+
+def _read_dependency(entry: str | dict[str, Any], key: Key) -> TaskDependency:
+    if isinstance(entry, str):
+        return TaskDependency(entry)
+    given = entry.get("args")
+    if any(isinstance(one, dict) and len(one) != 1 for one in given or ()):
+        raise GrammarError((*key, "args"), "a named argument is a table of one name and its value")
+    args = None
+    if given is not None:
+        args = tuple(a if isinstance(a, str) else next(iter(a.items())) for a in given)
+    return TaskDependency(entry["task"], args, entry.get("environment", ""))
+
+
+def _read_argument(entry: str | dict[str, Any]) -> TaskArgument:
+    if isinstance(entry, str):
+        return TaskArgument(entry)
+    choices = tuple(entry["choices"]) if "choices" in entry else None
+    return TaskArgument(entry["arg"], entry.get("default"), choices)
+
+
+def _check_arguments(arguments: list[Any], key: Key) -> None:
+    optional = False
+    for argument in arguments:
+        table = {"arg": argument} if isinstance(argument, str) else argument
+        default, choices = table.get("default"), table.get("choices")
+        if default is not None and choices is not None and default not in choices:
+            raise GrammarError(key, f"the default {default!r} is not one of {', '.join(choices)}")
+        optional = optional or default is not None
+        if optional and default is None:
+            raise GrammarError(key, f"{table['arg']} needs a default, as one before it has one")
