@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,13 @@ from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 from pixi_scaffold.errors import ChannelError, LockError
-from pixi_scaffold.lock import relock, unreachable
+from pixi_scaffold.lock import gateway, relock, unreachable
 from pixi_scaffold.lock.pixi import explained
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.report import Silent
@@ -146,6 +152,29 @@ def test_a_server_that_sends_garbage(
     assert "sends what is no repodata" in error.message
     assert "network" not in error.hint
     assert str(tmp_path / "cache") in error.hint
+
+
+def test_repodata_without_end_is_given_up(
+    tmp_path: Path, mirror: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the library unpacks lies in one file, and that is not let grow; the limit is lowered here."""
+    monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(gateway, "MOST", 2 << 20)
+
+    def bomb(request: _Answer) -> None:
+        if not request.path.endswith("/repodata.json.zst"):
+            request.send_error(404)
+            return
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(zstd.compress(b'{"packages": {}, "x": "' + b"x" * (16 << 20)))
+
+    with serving(bomb) as url:
+        mirror(url)
+        error = refusal(workspace(tmp_path, ""))
+    assert "it sends more than" in error.message
+    assert "another channel" in error.hint
+    assert sum(f.stat().st_size for f in (tmp_path / "cache").rglob("*") if f.is_file()) < 8 << 20
 
 
 @pytest.mark.usefixtures("conda_forge")

@@ -38,6 +38,16 @@ class UsageError(ScaffoldError):
     exit_code = EXIT_USAGE
 
 
+def causes(error: BaseException | None) -> str:
+    """Return what an error says and what its causes say, each once, in one text."""
+    parts: list[str] = []
+    while error is not None:
+        if (text := str(error).strip()) and text not in parts:
+            parts.append(text)
+        error = error.__cause__
+    return ": ".join(parts)
+
+
 class ManifestError(ScaffoldError):
     """The Pixi manifest cannot be read; the message says file, line and column where known."""
 

@@ -20,6 +20,7 @@ from pixi_scaffold.lock import (
     check_specs,
     choose,
     compare,
+    environments_folder,
     pixi_command,
     read_lock,
     relock_hint,
@@ -215,8 +216,8 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
         what = f"only Pixi installs {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         raise Skipped(f"{what}: they are no conda packages", pixi_command("pixi install --locked"))
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
-    home = context.root / (layout.STARTER if proof.starter else layout.PIXI)
-    prefix = home / "envs" / ENVIRONMENT
+    starter = context.root / layout.STARTER / layout.ENVIRONMENTS.name
+    prefix = (starter if proof.starter else environments_folder(workspace)) / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
     write_activation(workspace, installed, ENVIRONMENT)
     return Done(f"{installed.packages} packages for {host.name}", installed)
@@ -241,6 +242,7 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
         done = run_task(workspace, installed, ENVIRONMENT, TASK, context.progress, keep)
     where = log.relative_to(context.root)
     if done.code != 0:
+        environment.refuse_damaged_files(installed.prefix)
         last = "\n".join(done.output.splitlines()[-15:])
         raise ScaffoldError(
             f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",

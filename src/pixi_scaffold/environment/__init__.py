@@ -1,5 +1,6 @@
 """An environment on this machine: installed from a lock, packed."""
 
+from pixi_scaffold.environment.damage import refuse_damaged_files
 from pixi_scaffold.environment.install import (
     Installed,
     host_platform,
@@ -15,4 +16,5 @@ __all__ = [
     "install",
     "pack",
     "read_training",
+    "refuse_damaged_files",
 ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.lock import Lock, cache_folder
+from pixi_scaffold.environment.damage import refuse_damaged_archives
+from pixi_scaffold.errors import ScaffoldError, Skipped, causes
+from pixi_scaffold.lock import Lock, cache_folder, pixi_config, why_fetching_failed
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Platform, Workspace
@@ -65,27 +66,31 @@ def install(
     Downloads go through the user's Pixi configuration into the cache that Pixi shares. Raises
     ScaffoldError when a package cannot be had or the folder not written.
     """
-    from rattler import Config
     from rattler import install as rattler_install
 
     records = lock.records(environment, platform) or ()
+    root = lock.path.parent
+    config = pixi_config(root)
     reporter = _Reporter(progress)
     try:
         asyncio.run(
             rattler_install(
                 list(records),
                 prefix,
-                cache_dir=cache_folder() / "pkgs",
+                cache_dir=cache_folder("pkgs", root),
                 platform=_subdir(platform),
                 show_progress=False,
                 reporter=cast("InstallerReporter", reporter),
-                config=Config.load_from_default_locations("pixi"),
+                config=config,
             )
         )
     except Exception as error:  # several kinds, no common base
+        refuse_damaged_archives((r.url, r.sha256) for r in records)
+        said = causes(error)
+        why, hint = why_fetching_failed(said, "a package arrived damaged")
         raise ScaffoldError(
-            f"installing {environment} for {platform.name} into {prefix} failed: {_causes(error)}",
-            f"check the network and the free space, then: {program()} check --train",
+            f"installing {environment} for {platform.name} into {prefix} failed: {why}: {said}",
+            f"{hint}; then: {program()} check --train",
         ) from error
     return Installed(prefix, platform, len(records))
 
@@ -94,15 +99,6 @@ def _subdir(platform: Platform) -> Subdir:
     from rattler import Subdir
 
     return Subdir(platform.subdir)
-
-
-def _causes(error: BaseException) -> str:
-    parts = []
-    while error is not None:
-        if (text := str(error).strip()) and text not in parts:
-            parts.append(text)
-        error = error.__cause__  # type: ignore[assignment]
-    return ": ".join(parts)
 
 
 class _Reporter:

@@ -16,11 +16,12 @@ from pixi_scaffold.lock.command import (
 from pixi_scaffold.lock.current import compare, unsatisfied
 from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
+from pixi_scaffold.lock.explain import why_fetching_failed
 from pixi_scaffold.lock.file import Lock, read_lock
-from pixi_scaffold.lock.gateway import cache_folder
 from pixi_scaffold.lock.history import last_change
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.reach import TIMEOUT, unreachable
+from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
 from pixi_scaffold.lock.specs import check_specs, pixi_command
 from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
@@ -43,10 +44,12 @@ __all__ = [
     "compare",
     "diff_lines",
     "diff_report",
+    "environments_folder",
     "last_change",
     "markdown",
     "merge_driver",
     "pixi_command",
+    "pixi_config",
     "read_channel",
     "read_lock",
     "relock",
@@ -54,4 +57,5 @@ __all__ = [
     "shown_size",
     "unreachable",
     "unsatisfied",
+    "why_fetching_failed",
 ]

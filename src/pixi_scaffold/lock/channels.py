@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from pixi_scaffold.errors import LockError
-from pixi_scaffold.lock.layout import slash
 from pixi_scaffold.workspace import Workspace
 
 
@@ -32,3 +31,8 @@ def all_channels(workspace: Workspace) -> list[str]:
     """Return the URLs of the channels of all environments."""
     names = {c for e in workspace.environments for c in workspace.environment_channels(e)}
     return sorted({channel_url(name) for name in names})
+
+
+def slash(url: str) -> str:
+    """Return a channel's URL with one slash at the end."""
+    return url if url.endswith("/") else url + "/"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pixi_scaffold.lock.channels import channel_url
+from pixi_scaffold.lock.channels import channel_url, slash
 from pixi_scaffold.lock.file import FORMAT, Lock
-from pixi_scaffold.lock.layout import LockedEnvironment, slash
+from pixi_scaffold.lock.layout import LockedEnvironment
 from pixi_scaffold.lock.matching import Matcher
 from pixi_scaffold.lock.pypi import PypiComparison
 from pixi_scaffold.lock.specs import check_specs, refuse_sources

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pixi_scaffold.errors import ChannelError, LockError
+from pixi_scaffold.lock.gateway import MOST
+from pixi_scaffold.lock.settings import cache_folder
 from pixi_scaffold.workspace import Workspace, mentions
 
 _MISSING = re.compile(r"No candidates were found for ([\w.-]+) ?(.*?)\.?$", re.MULTILINE)
 _NAMED = re.compile(r"^(?:Cannot solve the request because of: |[│ ]*[├└]─ )?([\w.-]+) (\S+)")
 _CONSTRAINT = re.compile(r"the constraint ([\w.-]+) ")
+_DAMAGED = re.compile(
+    r"checksum|hash mismatch|invalid (type|value|data)|pars|deserializ|decode zstd|corrupt"
+    r"|unknown frame|EOF while",
+    re.IGNORECASE,
+)
 _NETWORK = re.compile(
     r"error sending request|coalesced request|[Cc]onnection (refused|reset)|timed out|dns error"
     r"|failed to lookup|tls handshake|operation was canceled"
@@ -101,6 +109,35 @@ def unreachable_error(why: str, prove: str, output: str = "") -> ChannelError:
         f"the channel does not answer: {why}" + (f"\nwhat Pixi said:{said}" if said else ""),
         f"check the network, then again; to train meanwhile: {prove}",
     )
+
+
+def why_fetching_failed(said: str, damaged: str = "what it sends is damaged") -> tuple[str, str]:
+    """Return what the error of a download is about, and what to do about it.
+
+    damaged: the words for data that arrives and cannot be read.
+    """
+    if re.search(r"os error 27\b", said):
+        return f"it sends more than {MOST >> 20} MiB", "name another channel or mirror"
+    if re.search(r"os error (28|122)\b", said):
+        return (
+            "there is no space left for what it sends",
+            "free some, or keep it elsewhere: export PIXI_CACHE_DIR=FOLDER",
+        )
+    if re.search(r"os error (13|30)\b", said):
+        return (
+            "what it sends cannot be kept",
+            f"make {cache_folder()} writable, or: export PIXI_CACHE_DIR=FOLDER",
+        )
+    if not blames_network(said) and _DAMAGED.search(said):
+        again = f"rm -r {shlex.quote(str(cache_folder('repodata')))}*"
+        return damaged, f"name another channel or mirror; if it worked before: {again}"
+    return "the channel failed", "check the network and the channel, then try again"
+
+
+def repodata_failed(title: str, channels: Sequence[str], said: str) -> LockError:
+    """Return the error for channels whose repodata cannot be had; said: the library's words."""
+    what, hint = why_fetching_failed(said, "it sends what is no repodata")
+    return LockError(f"{title}: {', '.join(channels)}: {what}: {said}", hint)
 
 
 def blames_network(text: str) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+from pixi_scaffold.lock.channels import slash
 
 _HEAD = re.compile(r"version:\s*(\d+)\s*\n")
 _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
@@ -137,10 +140,9 @@ def read_layout(text: str) -> Layout:
         names = {name for e in environments.values() for name in e.rows}
         platforms = tuple(PlatformRow(name, name) for name in sorted(names))
     blocks = dict(_blocks(text, start + 1))
-    for environment in environments.values():
-        for row in environment.rows.values():
-            if any(url not in blocks for _, url in row):
-                raise LayoutError("a row names a package that is not there")
+    rows = (row for environment in environments.values() for row in environment.rows.values())
+    if any(url not in blocks for row in rows for _, url in row):
+        raise LayoutError("a row names a package that is not there")
     return Layout(text, int(head[1]), platforms, environments, blocks)
 
 
@@ -242,13 +244,9 @@ class _EnvironmentLines:
 
 
 def _blocks(text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    before: tuple[str, int] | None = None
-    for found in _PACKAGE.finditer(text, start):
-        if before:
-            yield before[0], (before[1], found.start())
-        before = found[2], found.start()
-    if before:
-        yield before[0], (before[1], len(text))
+    found = [(package[2], package.start()) for package in _PACKAGE.finditer(text, start)]
+    for (url, begin), (_, end) in pairwise([*found, ("", len(text))]):
+        yield url, (begin, end)
 
 
 def _plain(text: str) -> str:
@@ -257,15 +255,19 @@ def _plain(text: str) -> str:
         return text
     if _QUOTED.fullmatch(text):
         return text[1:-1]
-    import yaml
-
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LayoutError(text) from error
+    value = _yaml(text)
     if not isinstance(value, str):
         raise LayoutError(text)
     return value
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LayoutError(text) from error
 
 
 def _parts(block: str) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -328,11 +330,9 @@ def _field(fields: Mapping[str, str], key: str, default: str) -> str:
 
 
 def _extra(block: str) -> dict[str, tuple[str, ...]]:
-    import yaml
-
     try:
-        [data] = yaml.safe_load(block)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        [data] = _yaml(block)
+    except (ValueError, TypeError) as error:
         raise LayoutError("a package that cannot be read") from error
     found: dict[str, Any] = data.get("extra_depends") or {}
     return {str(name): tuple(map(str, entries)) for name, entries in found.items()}
@@ -348,8 +348,3 @@ def _from_name(url: str) -> tuple[str, str, str]:
 def _build_number(build: str) -> str:
     digits = re.search(r"(?:^|_)(\d+)$", build)
     return digits[1] if digits else "0"
-
-
-def slash(url: str) -> str:
-    """Return a channel's URL with one slash at the end."""
-    return url if url.endswith("/") else url + "/"

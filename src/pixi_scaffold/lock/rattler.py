@@ -12,7 +12,7 @@ from pixi_scaffold.lock.current import LockComparison, compare
 from pixi_scaffold.lock.engine import Locked
 from pixi_scaffold.lock.explain import FailedSolve, unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
-from pixi_scaffold.lock.gateway import gateway
+from pixi_scaffold.lock.gateway import bounded_files, gateway
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.lock.solve import Solve, names, problems, solve_one
 from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
@@ -44,7 +44,8 @@ class RattlerEngine:
         path = path.resolve()  # through a symbolic link, which stays
         old = _old_lock(path, upgrade)
         solving = Solving(workspace, old, channels)
-        answers = asyncio.run(_solve_all(solving, progress))
+        with bounded_files():
+            answers = asyncio.run(_solve_all(solving, progress))
         contents, skipped = solving.contents(answers)
         text = render_lock(workspace, contents)
         changed = _write(path, text)
@@ -175,7 +176,7 @@ async def _solve_all(
     """Solve concurrently; an unsolvable problem gives the solver's explanation in its place."""
     if not solving.todo:
         return []
-    source = gateway()
+    source = gateway(solving.workspace.root)
     done = 0
 
     async def one(problem: Solve) -> tuple[RepoDataRecord, ...] | str:

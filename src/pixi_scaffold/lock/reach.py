@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from pixi_scaffold.lock.gateway import pixi_config
+from pixi_scaffold.lock.settings import pixi_config
 from pixi_scaffold.system import opener, unanswered
 
 if TYPE_CHECKING:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pixi_scaffold.errors import LockError
+from pixi_scaffold.errors import LockError, causes
 from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.current import cutoffs
-from pixi_scaffold.lock.gateway import cache_folder
+from pixi_scaffold.lock.explain import repodata_failed
 from pixi_scaffold.workspace import Environment, Platform, Requirement, VirtualPackage, Workspace
 
 if TYPE_CHECKING:
@@ -87,30 +86,6 @@ async def names(todo: Sequence[Solve], source: Gateway) -> frozenset[str]:
     return frozenset(name.normalized for name in found)
 
 
-def channel_failed(problem: Solve, error: Exception) -> LockError:
-    """Return the error for a channel that cannot be read: the network, or what it sends."""
-    said = _causes(error)
-    if any(word in said for word in ("pars", "deserializ", "decod", "zstd", "json", "EOF")):
-        return LockError(
-            f"{problem.title}: {', '.join(problem.channels)} sends what is no repodata: {said}",
-            "name another channel or mirror; if it worked before: rm -r "
-            f"{shlex.quote(str(cache_folder()))}/repodata*",
-        )
-    return LockError(
-        f"{problem.title}: the channel failed: {said}",
-        "check the network and the channel, then try again",
-    )
-
-
-def _causes(error: BaseException | None) -> str:
-    parts: list[str] = []
-    while error is not None:
-        if (text := str(error).strip()) and text not in parts:
-            parts.append(text)
-        error = error.__cause__
-    return ": ".join(parts)
-
-
 async def solve_one(
     problem: Solve, source: Gateway, kept: Sequence[RepoDataRecord]
 ) -> tuple[RepoDataRecord, ...] | str:
@@ -149,7 +124,7 @@ async def solve_one(
             "try again later, or another mirror",
         ) from error
     except (FetchRepoDataError, GatewayError) as error:
-        raise channel_failed(problem, error) from error
+        raise repodata_failed(problem.title, problem.channels, causes(error)) from error
     return tuple(sorted(records, key=lambda r: r.name.normalized))
 
 
