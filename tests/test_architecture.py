@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "template": {"errors", "system"},
     "workspace": {"errors", "system"},
     "rules": {"job", "system"},
-    "pypi": {"workspace"},
+    "pypi": {"errors", "system", "workspace"},
     "starter": {"errors", "report", "system"},
     "lock": {"errors", "pypi", "report", "system", "workspace"},
     "rehearsal": {"errors", "job", "report", "system"},

@@ -165,7 +165,7 @@ def test_a_workspace_of_others_that_only_pixi_can_judge(project: Path) -> None:
     [lock] = [s for s in ran.document["results"] if s["name"] == "lock"]
     assert lock["status"] == "failed"  # Pixi: missing purls
     assert "purls" in lock["lines"][0]
-    assert lock["hint"].endswith("pixi lock")
+    assert lock["hint"].endswith("pixi-scaffold lock") or "pixi_scaffold lock" in lock["hint"]
     assert [f["rule"] for f in ran.document["findings"]] == ["PS502"], (
         "the lock is read all the same"
     )

@@ -12,6 +12,7 @@ import yaml
 
 from pixi_scaffold.errors import LockError, ManifestError, UnsupportedError, UsageError
 from pixi_scaffold.lock import Lock, choose, read_lock, unsatisfied
+from pixi_scaffold.lock.engine import EVERYTHING
 from pixi_scaffold.lock.file import FORMAT, lock_format
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.solve import problems
@@ -125,7 +126,9 @@ def test_versions_are_kept_unless_an_upgrade_is_asked(tmp_path: Path) -> None:
     assert before.startswith("4.66")
     new = workspace_of(SMALL, tmp_path)
     assert versions(lock(new), new, "linux-64")["tqdm"] == before
-    assert not versions(lock(new, upgrade=True), new, "linux-64")["tqdm"].startswith("4.66")
+    assert not versions(lock(new, upgrade=frozenset({EVERYTHING})), new, "linux-64")[
+        "tqdm"
+    ].startswith("4.66")
 
 
 @pytest.mark.usefixtures("conda_forge")
@@ -318,10 +321,10 @@ def test_a_symbolic_link_stays_and_a_newer_lock_is_not_overwritten(tmp_path: Pat
     (tmp_path / "real.lock").write_text("version: 8\n")
     workspace.lock_file.symlink_to(tmp_path / "real.lock")
     with pytest.raises(LockError, match="newer than format 7"):
-        lock(workspace, upgrade=True)
+        lock(workspace, upgrade=frozenset({EVERYTHING}))
     assert (tmp_path / "real.lock").read_text() == "version: 8\n"
     (tmp_path / "real.lock").write_text("garbage\n")
-    lock(workspace, upgrade=True)
+    lock(workspace, upgrade=frozenset({EVERYTHING}))
     assert workspace.lock_file.is_symlink()
     assert (tmp_path / "real.lock").read_text().startswith("version: 7\n")
 
@@ -388,8 +391,8 @@ def test_damaged_locks(tmp_path: Path) -> None:
 
 
 def test_what_only_pixi_locks_is_refused_before_solving(tmp_path: Path) -> None:
-    workspace = workspace_of(SMALL + '[pypi-dependencies]\nx = "*"\n', tmp_path)
-    with pytest.raises(UnsupportedError, match=r"x \(PyPI\)") as caught:
+    workspace = workspace_of(SMALL + '[pypi-dependencies]\nx = { path = "." }\n', tmp_path)
+    with pytest.raises(UnsupportedError, match=r"x \(path") as caught:
         lock(workspace)
     assert "pixi lock" in caught.value.hint
     assert not workspace.lock_file.exists()
@@ -534,7 +537,7 @@ def test_the_pixi_engine_reports_and_restores(
     assert "lock --no-progress --manifest-path" in log.read_text()
     (tmp_path / "fail").touch()
     with pytest.raises(LockError, match="no solution for numpy"):
-        engine.lock(workspace, workspace.lock_file, Silent(), upgrade=True)
+        engine.lock(workspace, workspace.lock_file, Silent(), upgrade=frozenset({EVERYTHING}))
     assert workspace.lock_file.read_bytes() == good.read_bytes()
     with pytest.raises(UsageError, match="--engine rattler|only pixi.lock"):
         engine.lock(workspace, tmp_path / "other.lock", Silent())

@@ -122,7 +122,10 @@ def index(
                         break  # its metadata
                     time.sleep(0.05)
                 path = Path(unquote(rest))
-                self.content(path.open("rb"), path.stat().st_size)
+                if path.is_file():
+                    self.content(path.open("rb"), path.stat().st_size)
+                else:  # it has no metadata beside its wheels
+                    self.send_error(404)
             else:
                 self.forward(unquote(rest))
 

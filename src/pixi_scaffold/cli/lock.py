@@ -12,17 +12,27 @@ from pixi_scaffold.cli.options import EngineOption, Json
 from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
 
+EVERYTHING = "*"
+
 
 class LockCommand(TyperCommand):
-    """Takes --diff without a value, too: since the last commit. Typer has no such options."""
+    """Takes --diff and --upgrade without a value, too. Typer has no such options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put HEAD behind a --diff that has nothing behind it."""
+        """Put HEAD behind a --diff that has nothing behind it, * behind such an --upgrade.
+
+        A folder behind --upgrade is the workspace.
+        """
         following = [*args[1:], "-"]
-        given = [
-            f"{arg}=HEAD" if arg == "--diff" and after.startswith("-") else arg
-            for arg, after in zip(args, following, strict=False)
-        ]
+        given = []
+        for arg, after in zip(args, following, strict=False):
+            alone = after.startswith("-")
+            if arg == "--diff" and alone:
+                given.append("--diff=HEAD")
+            elif arg == "--upgrade" and (alone or Path(after).is_dir()):
+                given.append(f"--upgrade={EVERYTHING}")
+            else:
+                given.append(arg)
         return super().parse_args(ctx, given)
 
 
@@ -32,8 +42,13 @@ def lock(
         bool, typer.Option("--check", help="Only say whether pixi.lock is current (no network).")
     ] = False,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Take the newest versions, not those locked now.")
-    ] = False,
+        list[str] | None,
+        typer.Option(
+            "--upgrade",
+            metavar="[NAME]",
+            help="Take the newest version of one package (can be repeated), or of all.",
+        ),
+    ] = None,
     diff: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +92,9 @@ def lock(
             session.show(merge_driver(*merge))
             return
         session.show(
-            check_lock(folder) if check else relock(folder, engine, upgrade, session.progress)
+            check_lock(folder)
+            if check
+            else relock(folder, engine, frozenset(upgrade or ()), session.progress)
         )
 
 

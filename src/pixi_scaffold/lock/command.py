@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
+from pixi_scaffold.errors import UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.diff import LockDiff
-from pixi_scaffold.lock.engine import Choice, Locked, choose
+from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
@@ -41,10 +44,15 @@ class LockFacts:
         }
 
 
-def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Report:
-    """Lock the workspace in `folder`; raises ScaffoldError when that cannot be done."""
+def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progress) -> Report:
+    """Lock the workspace in `folder`; raises ScaffoldError when that cannot be done.
+
+    upgrade: names of packages of which a newer version is taken; EVERYTHING for all.
+    """
     run = Run(progress)
     workspace = read_manifest(find_manifest(folder))
+    if EVERYTHING not in upgrade:
+        upgrade = _locked_names(workspace, upgrade)
     choice = choose(workspace, engine)
     if choice.engine.name == "rattler":
         refuse_unsupported(workspace)  # before anything is asked over the network
@@ -63,9 +71,35 @@ def relock(folder: Path, engine: str, upgrade: bool, progress: Progress) -> Repo
         if sides:
             detail += "; merged"
             lines += [f"chosen: {text}" for text in sides.chosen(read_lock(locked.path))]
+        if locked.assumed:
+            lines.append(_assumed(locked.assumed))
         step.passed(detail, capped(lines))
     then = (in_folder(workspace.root, "git add pixi.lock"),) if sides else ()
     return Report("lock", run.results, LockFacts(choice, locked), then)
+
+
+def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]:
+    """Return the names as the lock has them; raises UsageError for one that it has not."""
+    if not names:
+        return names
+    layout = read_lock(workspace.lock_file).layout
+    known = {layout.package(url).name for url in layout.blocks}
+    found = set()
+    for name in names:
+        same = {name, name.lower(), canonicalize_name(name)} & known
+        if not same:
+            raise UsageError(
+                f"{workspace.lock_file} has no package {name}",
+                "name one that it has, or add it to the manifest",
+            )
+        found |= same
+    return frozenset(found)
+
+
+def _assumed(names: Sequence[str]) -> str:
+    """Return what is said of purls that follow from a name alone."""
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return f"provide the PyPI package of their name, as is assumed without Pixi's mapping: {shown}"
 
 
 def _lock_merged(
@@ -131,7 +165,7 @@ def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
 
 def relock_hint(workspace: Workspace) -> str:
     """Return the command that makes a current lock of a workspace."""
-    if workspace.asks_pypi or workspace.unsupported:
+    if workspace.unsupported:
         return in_folder(workspace.root, pixi_command("pixi lock"))
     return in_folder(workspace.root, f"{program()} lock")
 

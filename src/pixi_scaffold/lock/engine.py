@@ -13,6 +13,8 @@ from pixi_scaffold.system import run, which
 from pixi_scaffold.workspace import Workspace, satisfies
 
 ENGINES = ("auto", "pixi", "rattler")
+EVERYTHING = "*"
+"""In place of names of packages: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Locked:
     """A lock file that was written (or found to be current already).
 
     skipped: (what, why) for each part that the channels could not serve, only where that was
-    allowed. changed: whether the file's bytes are new.
+    allowed. changed: whether the file's bytes are new. assumed: conda packages that are taken to
+    provide what has their name on PyPI.
     """
 
     path: Path
@@ -28,6 +31,7 @@ class Locked:
     packages: int
     platforms: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -42,12 +46,12 @@ class Engine(Protocol):
         progress: Progress,
         *,
         channels: Sequence[str] | None = None,
-        upgrade: bool = False,
+        upgrade: frozenset[str] = frozenset(),
     ) -> Locked:
         """Write the lock of every platform of every environment to `path`, all or nothing.
 
         channels: in place of the manifest's (then platforms that they cannot serve are skipped
-        by name). upgrade: do not keep the versions of the lock at `path`.
+        by name). upgrade: packages of which the lock's versions are not kept; EVERYTHING for all.
         Raises LockError (the requirements and platform are named) or UnsupportedError.
         """
 

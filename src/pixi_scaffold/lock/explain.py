@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
 
 from pixi_scaffold.errors import ChannelError, LockError
 from pixi_scaffold.lock.gateway import MOST
+from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.settings import cache_folder
 from pixi_scaffold.workspace import Workspace, mentions
 
@@ -25,6 +28,8 @@ _NETWORK = re.compile(
     r"error sending request|coalesced request|[Cc]onnection (refused|reset)|timed out|dns error"
     r"|failed to lookup|tls handshake|operation was canceled"
 )
+_REQUIRED = re.compile(r"you require (.*?), we can conclude")
+_PACKAGE = re.compile(r"\b([A-Za-z][\w.-]*?)(?:\[[^\]]*\])?(?=[<>=!~]| and |$)")
 LINES = 24
 """What is shown of a solver's explanation."""
 
@@ -72,6 +77,37 @@ def unsolvable(
         culprits += _culprits(why)
     if output:
         lines += ["what Pixi said:", *(f"  {line}" for line in _short(output))]
+    return LockError("\n".join(lines), _line_to_change(workspace, culprits))
+
+
+def unsolvable_pypi(
+    workspace: Workspace, failures: Mapping[str, str], provided: Mapping[str, Package]
+) -> LockError:
+    """Return the error for what PyPI cannot give.
+
+    failures: uv's words by who asks where. provided: conda packages by the names that they have on
+    PyPI.
+    """
+    by_text: dict[str, list[str]] = {}
+    for title, text in failures.items():
+        by_text.setdefault(text, []).append(title)
+    lines = ["no lock was written"]
+    culprits: list[str] = []
+    for text, titles in by_text.items():
+        asked = _REQUIRED.findall(" ".join(text.split()))
+        clash = asked[-1] if asked else ""
+        lines.append(f"PyPI has nothing for {', '.join(titles)}" + (f": {clash}" if clash else ""))
+        named = [str(canonicalize_name(n)) for n in _PACKAGE.findall(clash or text)]
+        every = dict.fromkeys(
+            canonicalize_name(n) for n in _PACKAGE.findall(" ".join(text.split()))
+        )
+        lines += [
+            f"  {name} {provided[name].version} is there as the conda package {provided[name].name}"
+            for name in every
+            if name in provided
+        ]
+        lines += [f"  {line}" for line in _short(text)]
+        culprits += named
     return LockError("\n".join(lines), _line_to_change(workspace, culprits))
 
 

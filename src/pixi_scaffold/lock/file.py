@@ -251,6 +251,26 @@ def from_records(records: Mapping[str, RepoDataRecord]) -> dict[str, str]:
     return {place: layout.block(place) for place in layout.blocks}
 
 
+def rewritten(blocks: Mapping[tuple[str, str], str]) -> dict[str, str]:
+    """Return blocks, by URL, as the library spells and orders them; keys: (kind, URL).
+
+    Without the index of each wheel, which Pixi writes only where it is one of its own.
+    """
+    if not blocks:
+        return {}
+    head = (
+        f"version: {FORMAT}\nplatforms:\n- name: linux-64\nenvironments:\n  default:\n"
+        "    channels:\n    - url: https://conda.anaconda.org/conda-forge/\n    packages:\n"
+        "      linux-64:\n"
+    )
+    rows = "".join(f"      - {kind}: {url}\n" for kind, url in blocks)
+    layout = _by_library(head + rows + "packages:\n" + "".join(blocks.values()), Path("pixi.lock"))
+    return {
+        url: re.sub(r"^  index: .*\n", "", layout.block(url), flags=re.MULTILINE)
+        for url in layout.blocks
+    }
+
+
 def location(url: str) -> str:
     """Return where a package is as a lock has it: a URL, or a path on this machine."""
     return unquote(urlsplit(url).path) if url.startswith("file:") else url

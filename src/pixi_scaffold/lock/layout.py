@@ -69,6 +69,15 @@ class Package:
     """Every other key with one value, such as sha256, timestamp and license."""
     purls: tuple[str, ...] = ()
 
+    def field(self, key: str) -> str:
+        """Return such a value without its quotes; empty where it is not there."""
+        return _field(self.fields, key, "")
+
+    @property
+    def file(self) -> str:
+        """Return the name of its file."""
+        return self.url.partition("#")[0].rsplit("/", 1)[-1]
+
     @property
     def from_pypi(self) -> bool:
         """Whether it comes from PyPI: only there a lock spells the name out."""
@@ -78,24 +87,6 @@ class Package:
     def has_purls(self) -> bool:
         """Whether it says which packages of PyPI it provides, be it none."""
         return "purls" in self.fields
-
-
-@dataclass(frozen=True, slots=True)
-class LockedWheel:
-    """What a lock says of one package from PyPI. name: normalised. url: or a path, or git+..."""
-
-    url: str
-    name: str
-    version: str
-    requires_dist: tuple[str, ...] = ()
-    requires_python: str = ""
-    sha256: str = ""
-    index: str = ""
-
-    @property
-    def file(self) -> str:
-        """Return the name of its file."""
-        return self.url.partition("#")[0].rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +105,8 @@ class Layout:
         return self.text[start:end]
 
     def package(self, url: str) -> Package:
-        """Return what the lock says of a conda package; raises LayoutError."""
+        """Return what the lock says of a package; raises LayoutError."""
         return read_package(url, self.block(url))
-
-    def wheel(self, url: str) -> LockedWheel:
-        """Return what the lock says of a package from PyPI; raises LayoutError."""
-        return read_wheel(url, self.block(url))
 
 
 def read_layout(text: str) -> Layout:
@@ -270,8 +257,8 @@ def _yaml(text: str) -> Any:
         raise LayoutError(text) from error
 
 
-def _parts(block: str) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Return the keys of a block with one value, and those with a list."""
+def read_package(url: str, block: str) -> Package:
+    """Return what a block says; raises LayoutError."""
     fields: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     key = ""
@@ -283,26 +270,6 @@ def _parts(block: str) -> tuple[dict[str, str], dict[str, list[str]]]:
             fields[key] = value.strip()
         elif line and not line.startswith("   "):
             raise LayoutError(line)
-    return fields, lists
-
-
-def read_wheel(url: str, block: str) -> LockedWheel:
-    """Return what the block of a package from PyPI says; raises LayoutError."""
-    fields, lists = _parts(block)
-    return LockedWheel(
-        url,
-        _field(fields, "name", ""),
-        _field(fields, "version", ""),
-        tuple(map(_text, lists.get("requires_dist", ()))),
-        _field(fields, "requires_python", ""),
-        _field(fields, "sha256", ""),
-        _field(fields, "index", ""),
-    )
-
-
-def read_package(url: str, block: str) -> Package:
-    """Return what the block of a conda package says; raises LayoutError."""
-    fields, lists = _parts(block)
     extra = fields.get("extra_depends") is not None
     name, version, build = _from_name(url)
     return Package(

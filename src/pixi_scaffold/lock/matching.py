@@ -158,8 +158,8 @@ def _record(package: Package) -> PackageRecord:
         subdir=package.url.rsplit("/", 2)[-2] if package.url.count("/") > 1 else "noarch",
         arch=None,
         platform=None,
-        md5=bytes.fromhex(package.fields["md5"]) if package.fields.get("md5") else None,
-        sha256=bytes.fromhex(package.fields["sha256"]) if package.fields.get("sha256") else None,
+        md5=bytes.fromhex(package.field("md5")) or None,
+        sha256=bytes.fromhex(package.field("sha256")) or None,
         license=package.fields.get("license") or None,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import LockError, UsageError
 from pixi_scaffold.lock.channels import all_channels
-from pixi_scaffold.lock.engine import Locked
+from pixi_scaffold.lock.engine import EVERYTHING, Locked
 from pixi_scaffold.lock.explain import FailedSolve, blames_network, unreachable_error, unsolvable
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.reach import unreachable
@@ -29,7 +29,7 @@ class PixiEngine:
         progress: Progress,
         *,
         channels: Sequence[str] | None = None,
-        upgrade: bool = False,
+        upgrade: frozenset[str] = frozenset(),
     ) -> Locked:
         """Lock through Pixi; see Engine.lock."""
         if path != workspace.lock_file or channels is not None:
@@ -42,7 +42,7 @@ class PixiEngine:
         verb = "update" if upgrade else "lock"
         argv = ["pixi", verb, "--no-progress", "--manifest-path", str(workspace.manifest)]
         if upgrade:
-            argv.append("--no-install")
+            argv += ["--no-install", *sorted(upgrade - {EVERYTHING})]
         try:
             done = run(argv, cwd=workspace.root, on_line=progress.update)
         except BaseException:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pixi_scaffold.lock.file import Lock
-from pixi_scaffold.lock.layout import LockedEnvironment, LockedWheel, Package
+from pixi_scaffold.lock.layout import LockedEnvironment, Package
 from pixi_scaffold.pypi import (
     counts,
     is_wheel_for,
@@ -82,8 +82,7 @@ class PypiComparison:
             return (
                 f"{environment.name}: solved with prerelease-mode {have}; the manifest says {mode}"
             )
-        features = [self.workspace.features[name] for name in environment.features]
-        if not any(target.pypi for feature in features for target in feature.targets):
+        if not self.workspace.may_ask_pypi(environment):
             return ""
         wanted = index_urls(options)
         has_wheels = any(kind == "pypi" for row in locked.rows.values() for kind, _ in row)
@@ -126,7 +125,7 @@ class PypiComparison:
         urls: Sequence[tuple[str, str]],
     ) -> PypiWalk:
         """Walk from the manifest's requirements through the PyPI packages of one row."""
-        wheels = [self.lock.layout.wheel(url) for kind, url in urls if kind == "pypi"]
+        wheels = [self.lock.layout.package(url) for kind, url in urls if kind == "pypi"]
         wanted = self.workspace.pypi(environment, platform)
         if not wanted:
             if not wheels:
@@ -138,40 +137,43 @@ class PypiComparison:
         if wheels and not python:
             return PypiWalk(("packages from PyPI need python, which is not locked",))
         options = self.workspace.environment_pypi_options(environment)
-        overrides = {r.name: r for r in options.overrides}
-        walk = _Walking(platform, python, packages, wheels, overrides)
+        walk = Walking(platform, python, packages, wheels, options.overrides)
         problems = tuple(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)
         return PypiWalk(problems, tuple(walk.used))
 
 
-class _Walking:
-    """One walk: what is there, and what of it was reached."""
+class Walking:
+    """One walk: what is there, and what of it was reached.
+
+    used: the conda packages that stand for what PyPI was asked for. reached: names of wheels.
+    """
 
     def __init__(
         self,
         platform: Platform,
         python: str,
         packages: Sequence[Package],
-        wheels: Sequence[LockedWheel],
-        overrides: Mapping[str, PypiRequirement],
+        wheels: Sequence[Package],
+        overrides: Sequence[PypiRequirement],
     ) -> None:
         self.platform = platform
         self.python = python
         self.environment = marker_environment(platform, python) if python else None
         self.provided = {name: p for p in packages for name in provided_names(p)}
         self.wheels = {wheel.name: wheel for wheel in wheels}
-        self.overrides = overrides
+        self.overrides = {r.name: r for r in overrides}
         self.used: dict[str, None] = {}
+        self.reached: set[str] = set()
 
     def problems(self, wanted: Sequence[PypiRequirement]) -> Iterator[str]:
+        """Walk from what a manifest asks for; yield what is wrong."""
         todo: deque[tuple[Requirement, str, PypiRequirement | None]] = deque()
         for one in wanted:
             requirement = parsed(str(one))
             if requirement and counts(requirement, self.environment, one.extras):
                 todo.append((requirement, "the manifest", one))
         seen: set[str] = set()
-        reached: set[str] = set()
         while todo:
             requirement, origin, of_manifest = todo.popleft()
             if (package := self.provided.get(requirement.name)) is not None:
@@ -183,18 +185,18 @@ class _Walking:
                 yield f"{origin} asks PyPI for {_shown(requirement)}, which is not locked"
                 continue
             yield from self.wheel_problems(requirement, origin, of_manifest, wheel)
-            if wheel.name not in reached:
-                reached.add(wheel.name)
+            if wheel.name not in self.reached:
+                self.reached.add(wheel.name)
                 yield from self.python_problems(wheel)
             extras = sorted(self.overridden(requirement).extras)
-            for text in wheel.requires_dist:
+            for text in wheel.depends:
                 needed = parsed(text)
                 if needed is None or not counts(needed, self.environment, extras):
                     continue
                 if str(needed) not in seen:
                     seen.add(str(needed))
                     todo.append((needed, wheel.name, None))
-        for name in sorted(self.wheels.keys() - reached):
+        for name in sorted(self.wheels.keys() - self.reached):
             yield f"{name} is locked from PyPI, but nothing asks for it"
 
     def overridden(self, requirement: Requirement) -> Requirement:
@@ -209,6 +211,7 @@ class _Walking:
         of_manifest: PypiRequirement | None,
         package: Package,
     ) -> Iterator[str]:
+        """Yield why a conda package is not what PyPI is asked for."""
         if of_manifest and of_manifest.source:
             yield f"{requirement.name} is locked as the conda package {package.name}"
         elif not meets(self.overridden(requirement).specifier, package.version):
@@ -222,8 +225,9 @@ class _Walking:
         requirement: Requirement,
         origin: str,
         of_manifest: PypiRequirement | None,
-        wheel: LockedWheel,
+        wheel: Package,
     ) -> Iterator[str]:
+        """Yield why a locked wheel is not what is asked for."""
         if of_manifest and of_manifest.source:
             return  # a place of its own: refused or left to Pixi before
         if "://" not in wheel.url and of_manifest is None:
@@ -233,12 +237,18 @@ class _Walking:
                 f"{origin} asks PyPI for {_shown(requirement)}, "
                 f"but {wheel.name} {wheel.version} is locked"
             )
-        if of_manifest and of_manifest.index and wheel.index not in ("", of_manifest.index):
+        if (
+            of_manifest
+            and of_manifest.index
+            and wheel.field("index") not in ("", of_manifest.index)
+        ):
             yield f"{wheel.name} is locked from another index than {of_manifest.index}"
 
-    def python_problems(self, wheel: LockedWheel) -> Iterator[str]:
-        if wheel.requires_python and not python_is_new_enough(wheel.requires_python, self.python):
-            yield f"{wheel.name} needs Python {wheel.requires_python}, but {self.python} is locked"
+    def python_problems(self, wheel: Package) -> Iterator[str]:
+        """Yield why a wheel does not run with the locked Python."""
+        wanted = wheel.field("requires_python")
+        if wanted and not python_is_new_enough(wanted, self.python):
+            yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"
         if not is_wheel_for(wheel.file, self.platform, self.python):
             yield f"{wheel.file} is no wheel for this platform and Python {self.python}"
 

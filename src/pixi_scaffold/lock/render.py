@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.current import STRATEGY
 from pixi_scaffold.lock.file import FORMAT
+from pixi_scaffold.lock.pypi import PRERELEASE, index_urls
 from pixi_scaffold.workspace import Environment, Platform, Workspace
 
 Rows = Mapping[tuple[str, str], Sequence[tuple[str, str]]]
@@ -82,19 +83,29 @@ def _environment(
     urls = [channel_url(name) for name in names]  # one that has two names is written twice
     yield "    channels:" if urls else "    channels: []"
     yield from (f"    - url: {url}" for url in urls)
+    options = workspace.environment_pypi_options(environment)
+    rows = {
+        aliases[platform]: row for (name, platform), row in contents.rows.items()
+        if name == environment.name and row
+    }  # fmt: skip
+    if any(kind == "pypi" for row in rows.values() for kind, _ in row):
+        yield "    indexes:"
+        yield from (f"    - {url}" for url in index_urls(options))
+        if options.find_links:
+            yield "    find-links:"
+            yield from (f"    - {kind}: {place}" for kind, place in options.find_links)
+    mode = options.prerelease_mode or PRERELEASE
     features = workspace.group_features(environment)
     strategy = STRATEGY[workspace.solve_strategy(features)]
     priority = workspace.channel_priority(features) or "strict"
-    if (strategy, priority) != ("highest", "strict"):
+    if (strategy, priority, mode) != ("highest", "strict", PRERELEASE):
         yield "    options:"
         if strategy != "highest":
             yield f"      strategy: {strategy}"
         if priority != "strict":
             yield f"      channel-priority: {priority}"
-    rows = {
-        aliases[platform]: row for (name, platform), row in contents.rows.items()
-        if name == environment.name and row
-    }  # fmt: skip
+        if mode != PRERELEASE:
+            yield f"      pypi-prerelease-mode: {mode}"
     yield "    packages:" if rows else "    packages: {}"
     for alias in sorted(rows):
         yield f"      {alias}:"

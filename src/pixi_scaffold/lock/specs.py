@@ -68,10 +68,11 @@ def refuse_sources(workspace: Workspace) -> None:
 def refuse_unsupported(workspace: Workspace) -> None:
     """Raise UnsupportedError naming everything in the manifest that only Pixi can lock."""
     pypi = {
-        f"{name} (PyPI)"
+        f"{one.name} ({one.source}, from PyPI's tables)"
         for environment in workspace.environments
         for platform in workspace.environment_platforms(environment)
-        for name in workspace.pypi(environment, platform)
+        for one in workspace.pypi(environment, platform)
+        if one.source
     }
     channels = [
         f"channel {entry.name}: exclude-newer"

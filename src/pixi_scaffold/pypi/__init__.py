@@ -1,23 +1,20 @@
 """Packages from PyPI: what they require, where they run; uv resolves and installs them."""
 
-from pixi_scaffold.pypi.platform import is_wheel_for, marker_environment, wheel_rank
-from pixi_scaffold.pypi.requirements import (
-    counts,
-    meets,
-    normal_python,
-    normal_text,
-    parsed,
-    python_is_new_enough,
-)
+from pixi_scaffold.pypi.metadata import Described, describe
+from pixi_scaffold.pypi.platform import is_wheel_for, marker_environment
+from pixi_scaffold.pypi.requirements import counts, meets, parsed, python_is_new_enough
+from pixi_scaffold.pypi.uv import ChosenWheel, Resolution, resolve
 
 __all__ = [
+    "ChosenWheel",
+    "Described",
+    "Resolution",
     "counts",
+    "describe",
     "is_wheel_for",
     "marker_environment",
     "meets",
-    "normal_python",
-    "normal_text",
     "parsed",
     "python_is_new_enough",
-    "wheel_rank",
+    "resolve",
 ]

@@ -94,7 +94,7 @@ def lock_again(root: Path, shown: Path, engine: str, run: Run) -> None:
             with run.step("lock") as step:
                 step.passed(f"{LOCK} still serves {MANIFEST}")
             return
-        run.results += relock(root, engine, False, run.progress).results
+        run.results += relock(root, engine, frozenset(), run.progress).results
     except (ChannelError, UnsupportedError) as error:
         why = error.message.replace(str(root), str(shown)).splitlines()[0]
         command = "pixi lock" if isinstance(error, UnsupportedError) else f"{program()} lock"

@@ -252,6 +252,11 @@ class Workspace:
         """Return what is asked of PyPI: features add up, targets inside one replace."""
         return self._collect(environment, platform, "pypi")
 
+    def may_ask_pypi(self, environment: Environment) -> bool:
+        """Whether a feature of the environment asks for packages from PyPI, wherever that is."""
+        features = [self.features[name] for name in environment.features]
+        return any(target.pypi for feature in features for target in feature.targets)
+
     def environment_pypi_options(self, environment: Environment) -> PypiOptions:
         """Return the options of its whole solve group: features over the workspace's own."""
         found = NO_OPTIONS

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"\s*\[\s*({_KEYS})\s*\]\s*(#.*)?")
@@ -49,7 +51,7 @@ def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
         elif entry := _ENTRY.match(line):
             *path, name = (*table, *_split(entry[1]))
             of_packages = any(p.endswith("dependencies") or p == "constraints" for p in path)
-            if name.lower() == package and of_packages:
+            if package in (name.lower(), canonicalize_name(name)) and of_packages:
                 yield number, line.strip()
 
 

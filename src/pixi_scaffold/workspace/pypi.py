@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -44,7 +45,7 @@ class PypiOptions:
     """How packages of PyPI are looked for. Empty where nothing is said; see [pypi-options].
 
     find_links: (path or url, where). no_build, no_binary: names of packages, `*` for all.
-    overrides: what counts in place of every requirement on a package.
+    overrides: what counts in place of every requirement on a package. exclude_newer: by package.
     """
 
     index_url: str = ""
@@ -55,6 +56,7 @@ class PypiOptions:
     no_build: tuple[str, ...] = ()
     no_binary: tuple[str, ...] = ()
     overrides: tuple[PypiRequirement, ...] = ()
+    exclude_newer: tuple[tuple[str, str], ...] = ()
 
     def with_more(self, other: PypiOptions) -> PypiOptions:
         """Return what both say: lists add up; of single values and overrides `other`'s count."""
@@ -117,8 +119,14 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
     )
 
 
-def read_pypi_options(table: Mapping[str, Any], key: Key) -> PypiOptions:
-    """Return a table of [pypi-options]; raises GrammarError."""
+def read_pypi_options(
+    holder: Mapping[str, Any], key: Key, document: Mapping[str, Any] = MappingProxyType({})
+) -> PypiOptions:
+    """Return the [pypi-options] of a workspace or feature; raises GrammarError.
+
+    document: the manifest, where its [pypi-exclude-newer] counts, too.
+    """
+    table = holder.get("pypi-options", {})
     return PypiOptions(
         table.get("index-url", ""),
         table.get("index-strategy", ""),
@@ -128,6 +136,7 @@ def read_pypi_options(table: Mapping[str, Any], key: Key) -> PypiOptions:
         _names(table.get("no-build", False)),
         _names(table.get("no-binary", False)),
         read_pypi(table.get("dependency-overrides", {}), (*key, "dependency-overrides")),
+        tuple(document.get("pypi-exclude-newer", {}).items()),
     )
 
 

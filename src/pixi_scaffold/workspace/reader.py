@@ -96,7 +96,7 @@ class _Reader:
             exclude_newer_packages=tuple(doc.get("exclude-newer", {}).items()),
             unsupported=tuple(dict.fromkeys(self.unsupported)),
             warnings=tuple(self.warnings),
-            pypi_options=read_pypi_options(table.get("pypi-options", {}), (head, "pypi-options")),
+            pypi_options=read_pypi_options(table, (head, "pypi-options"), doc),
             pypi_map=table.get("conda-pypi-map"),
         )
 
@@ -157,7 +157,7 @@ class _Reader:
             table.get("channel-priority") if own else None,
             table.get("solve-strategy") if own else None,
             system.requirements(wanted),
-            read_pypi_options(table.get("pypi-options", {}), (*key, "pypi-options")),
+            read_pypi_options(table, (*key, "pypi-options")),
         )
 
     def target(self, selector: str | None, table: Mapping[str, Any], key: Key) -> Target:

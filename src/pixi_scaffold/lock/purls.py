@@ -1,0 +1,91 @@
+"""Which packages of PyPI a conda package provides: its `purls` (package URLs).
+
+Pixi has a mapping on a server of its own. Without it a package of conda-forge is taken to provide
+what has its name on PyPI, as Pixi does for packages that its mapping does not have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from pixi_scaffold.errors import LockError, UnsupportedError
+from pixi_scaffold.lock.channels import channel_url
+from pixi_scaffold.lock.file import Lock
+from pixi_scaffold.lock.pypi import PURL
+from pixi_scaffold.workspace import Workspace
+
+KNOWN = {
+    "jaxlib": "jaxlib", "matplotlib-base": "matplotlib", "msgpack-python": "msgpack",
+    "opencv": "opencv-python", "py-opencv": "opencv-python", "py-xgboost": "xgboost",
+    "pytables": "tables", "python-graphviz": "graphviz", "pytorch": "torch",
+    "pytorch-lightning": "pytorch-lightning", "tensorflow-base": "tensorflow",
+}  # fmt: skip
+"""conda-forge's names of packages that PyPI has under another one."""
+OF_PROJECT = "?source=project-defined-mapping"
+
+
+class Purls:
+    """Says the purls of new rows. assumed: names of conda packages that were given one by name."""
+
+    def __init__(self, workspace: Workspace, old: Lock | None) -> None:
+        self.workspace = workspace
+        self.mapping = dict(_project_mapping(workspace))
+        self.off = workspace.pypi_map is False
+        self.of_names: dict[str, tuple[str, ...]] = {}
+        self.assumed: set[str] = set()
+        for url in old.layout.blocks if old else ():
+            if old and url.endswith((".conda", ".tar.bz2")):
+                package = old.layout.package(url)
+                if package.has_purls:
+                    self.of_names[package.name] = package.purls
+
+    def of(self, name: str, channel: str) -> tuple[str, ...]:
+        """Return the purls of a conda package from a channel (its URL)."""
+        if self.off:
+            return ()
+        if channel in self.mapping and name in (table := self.mapping[channel]):
+            return tuple(f"{PURL}{canonicalize_name(one)}{OF_PROJECT}" for one in table[name])
+        if name in self.of_names:
+            return self.of_names[name]
+        if channel != channel_url("conda-forge"):
+            return ()
+        self.assumed.add(name)
+        return (f"{PURL}{canonicalize_name(KNOWN.get(name, name))}",)
+
+
+def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return the project's own mapping: channel -> conda name -> names on PyPI."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    table = workspace.pypi_map if isinstance(workspace.pypi_map, Mapping) else {}
+    for channel, entry in table.items():
+        if entry is False:
+            continue
+        spec = entry if isinstance(entry, Mapping) else {"location": entry}
+        names = dict(spec.get("mapping", {}))
+        if location := spec.get("location"):
+            names = _of_file(workspace, location) | names
+        found[channel_url(channel)] = {
+            name: () if not value else (value,) if isinstance(value, str) else tuple(value)
+            for name, value in names.items()
+        }
+    return found
+
+
+def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:
+    if "://" in location:
+        raise UnsupportedError(
+            f"conda-pypi-map: {location} is not fetched",
+            f"put the file beside {workspace.manifest.name} and name it there",
+        )
+    path = workspace.root / location
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LockError(
+            f"conda-pypi-map: {path} cannot be read: {error}", "correct it, or its name"
+        ) from error
+    return found

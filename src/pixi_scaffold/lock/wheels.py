@@ -1,0 +1,177 @@
+"""Resolve what a solved environment asks of PyPI, and write the rows of a lock for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pixi_scaffold.errors import LockError
+from pixi_scaffold.lock.explain import unsolvable_pypi
+from pixi_scaffold.lock.file import Lock, rewritten
+from pixi_scaffold.lock.layout import Package, read_package
+from pixi_scaffold.lock.pypi import Walking, provided_names
+from pixi_scaffold.lock.solve import Solve
+from pixi_scaffold.pypi import ChosenWheel, Described, Resolution, describe, parsed, resolve
+from pixi_scaffold.report import Progress
+from pixi_scaffold.system import cores
+from pixi_scaffold.workspace import Environment, PypiRequirement, Workspace
+
+_PLATFORM_SYSTEM = re.compile(r"platform_system\s*(==|!=)\s*[\"'](Windows|Linux|Darwin)[\"']")
+_SYS_PLATFORM = {"Windows": "win32", "Linux": "linux", "Darwin": "darwin"}
+
+
+@dataclass(frozen=True, slots=True)
+class PypiSolve:
+    """One solve's PyPI part: who asks for it, and which conda packages are there."""
+
+    problem: Solve
+    packages: tuple[Package, ...]
+
+    @property
+    def python(self) -> str:
+        """Return the version of the python that is there; empty without one."""
+        return next((p.version for p in self.packages if p.name == "python"), "")
+
+    def wanted(self, workspace: Workspace) -> tuple[PypiRequirement, ...]:
+        """Return what all of its environments ask PyPI for."""
+        every = (workspace.pypi(e, self.problem.platform) for e in self.problem.environments)
+        return tuple(dict.fromkeys(one for asked in every for one in asked))
+
+
+@dataclass(frozen=True, slots=True)
+class PypiRow:
+    """What an environment gets: its wheels, and the conda packages that stand for others."""
+
+    wheels: tuple[Package, ...]
+    conda: tuple[str, ...]
+
+
+class Wheels:
+    """The PyPI packages of all solves. blocks: their lines in a lock, by URL."""
+
+    def __init__(
+        self, workspace: Workspace, old: Lock | None, upgrade: frozenset[str] = frozenset()
+    ) -> None:
+        self.workspace = workspace
+        self.old = old
+        self.upgrade = upgrade
+        self.blocks: dict[str, str] = {}
+        self.chosen: dict[Solve, tuple[Package, ...]] = {}
+
+    def resolve(self, solves: Sequence[PypiSolve], progress: Progress) -> None:
+        """Resolve all, at the same time; raises ScaffoldError where that cannot be done."""
+        asking = [solve for solve in solves if solve.wanted(self.workspace)]
+        if not asking:
+            return
+        progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
+        questions = [self._question(solve) for solve in asking]
+        with ThreadPoolExecutor(max(cores(), 4)) as pool:
+            answers = list(pool.map(lambda q: resolve(q, self.workspace.root), questions))
+        failed = [
+            (solve, answer)
+            for solve, answer in zip(asking, answers, strict=True)
+            if isinstance(answer, str)
+        ]
+        if failed:
+            texts = {s.problem.title: text for s, text in failed}
+            provided = {n: p for s, _ in failed for p in s.packages for n in provided_names(p)}
+            raise unsolvable_pypi(self.workspace, texts, provided)
+        found = [answer for answer in answers if not isinstance(answer, str)]
+        self._write({d.url: d for answer in found for d in answer})
+        for solve, answer in zip(asking, found, strict=True):
+            self.chosen[solve.problem] = tuple(
+                read_package(d.url, self.blocks[d.url]) for d in answer
+            )
+
+    def _question(self, solve: PypiSolve) -> Resolution:
+        problem = solve.problem
+        if not solve.python:
+            raise LockError(
+                f"{problem.title}: packages from PyPI need python, which is not among its conda "
+                "packages",
+                f'add python = ">=3.11" to [dependencies] in {self.workspace.manifest}',
+            )
+        moment = problem.exclude_newer
+        return Resolution(
+            solve.wanted(self.workspace),
+            problem.platform,
+            solve.python,
+            self.workspace.environment_pypi_options(problem.environments[0]),
+            {name: p.version for p in solve.packages for name in provided_names(p)},
+            self._preferred(problem),
+            moment.isoformat() if moment else "",
+        )
+
+    def _preferred(self, problem: Solve) -> dict[str, str]:
+        """Return the versions of the old lock that may stay."""
+        if self.old is None:
+            return {}
+        group = self.workspace.group(problem.environments[0])
+        rows = [self.old.urls(e.name, problem.platform) or () for e in group]
+        wheels = [self.old.layout.package(u) for row in rows for kind, u in row if kind == "pypi"]
+        return {w.name: w.version for w in wheels if w.name not in self.upgrade}
+
+    def _write(self, chosen: Mapping[str, ChosenWheel]) -> None:
+        """Make the blocks of the wheels; those that the old lock has are taken from there."""
+        kept = self.old.layout.blocks if self.old else {}
+        self.blocks |= {u: self.old.layout.block(u) for u in chosen if self.old and u in kept}
+        described = describe(d for url, d in chosen.items() if url not in kept)
+        self.blocks |= wheel_blocks(described)
+
+    def row(self, environment: Environment, solve: PypiSolve) -> PypiRow:
+        """Return the part of one environment; raises LockError where uv's answer does not fit."""
+        wheels = self.chosen.get(solve.problem, ())
+        wanted = self.workspace.pypi(environment, solve.problem.platform)
+        options = self.workspace.environment_pypi_options(environment)
+        walking = Walking(
+            solve.problem.platform, solve.python, solve.packages, wheels, options.overrides
+        )
+        wrong = [text for text in walking.problems(wanted) if "nothing asks for it" not in text]
+        if wrong:
+            raise LockError(
+                f"{environment.name} on {solve.problem.platform.name}: {wrong[0]}",
+                f"loosen a requirement in {self.workspace.manifest}",
+            )
+        return PypiRow(tuple(w for w in wheels if w.name in walking.reached), tuple(walking.used))
+
+
+def wheel_blocks(described: Mapping[str, Described]) -> dict[str, str]:
+    """Return the lines of each wheel, by URL, as the library under Pixi writes them."""
+    return rewritten({("pypi", url): _raw(url, one) for url, one in described.items()})
+
+
+def _raw(url: str, described: Described) -> str:
+    """Return a block that the library reads, in no particular spelling."""
+    wheel = described.wheel
+    lines = [
+        f"- pypi: {url}",
+        f"  name: {json.dumps(wheel.name)}",
+        f"  version: {json.dumps(wheel.version)}",
+        f"  sha256: {wheel.sha256}",
+    ]
+    requires = [_plain(text) for text in described.requires_dist if parsed(text)]
+    lines += ["  requires_dist:", *(f"  - {json.dumps(r)}" for r in requires)] if requires else []
+    if described.requires_python:
+        lines.append(f"  requires_python: {json.dumps(described.requires_python)}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(requirement: str) -> str:
+    """Return a requirement with platform_system as sys_platform, which Pixi writes in its place."""
+    return _PLATFORM_SYSTEM.sub(
+        lambda m: f"sys_platform {m[1]} '{_SYS_PLATFORM[m[2]]}'", requirement
+    )
+
+
+def with_purls(blocks: Mapping[str, str], purls: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Return the blocks of conda packages, by URL, with what they provide of PyPI."""
+    raw = {}
+    for url, block in blocks.items():
+        lines = [f"  - {one}" for one in purls[url]]
+        raw["conda", url] = (
+            block + ("\n".join(["  purls:", *lines]) if lines else "  purls: []") + "\n"
+        )
+    return rewritten(raw)

@@ -1,0 +1,315 @@
+"""Packages from PyPI: resolved by uv beside a small conda channel, written as Pixi writes them.
+
+The judges: what Pixi 0.77.0 wrote (../shared/pixi-says), and the real index where it answers.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.errors import ScaffoldError, UnsupportedError
+from pixi_scaffold.lock import Lock, read_lock, unsatisfied
+from pixi_scaffold.lock.file import parse_lock
+from pixi_scaffold.lock.pypi import default_index
+from pixi_scaffold.lock.rattler import RattlerEngine
+from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.report import Silent
+from pixi_scaffold.workspace import Workspace, parse_manifest
+from tests.support.command import scaffold
+from tests.support.index import index, make_wheel
+from tests.support.server import serve
+from tests.test_pixi_says import SAYS, rows, with_the_default_index
+
+PLATFORMS = ("linux-64", "osx-arm64")
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> str:
+    """A channel with python 3.12, numpy in two versions, and nothing that could be installed."""
+    records = [
+        ("python", "3.12.7", []),
+        ("numpy", "1.26.4", ["python >=3.12,<3.13"]),
+        ("numpy", "2.0.2", ["python >=3.12,<3.13"]),
+        ("alone", "1.0", []),
+        ("alone", "2.0", []),
+    ]
+    for subdir in (*PLATFORMS, "noarch"):
+        packages = {
+            f"{name}-{version}-0.conda": {
+                "name": name, "version": version, "build": "0", "build_number": 0, "size": 1,
+                "depends": depends, "subdir": subdir, "sha256": "0" * 64, "md5": "0" * 32,
+            }
+            for name, version, depends in records
+        }  # fmt: skip
+        document = {"info": {"subdir": subdir}, "packages.conda": packages}
+        folder = tmp_path / "channel" / subdir
+        folder.mkdir(parents=True)
+        (folder / "repodata.json").write_text(json.dumps(document if subdir != "noarch" else {}))
+    return (tmp_path / "channel").as_uri()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An index of small wheels."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "wheels"
+    made = [
+        make_wheel(folder, "plain", "1.0"),
+        make_wheel(folder, "plain", "2.0"),
+        make_wheel(
+            folder, "wanting", "1.5",
+            ["plain>=1", "only-on-mac ; sys_platform == 'darwin'", "more ; extra == 'All_of'"],
+        ),
+        make_wheel(folder, "only-on-mac", "0.1.0"),
+        make_wheel(folder, "more", "3.0"),
+        make_wheel(folder, "for-numpy", "1.0", ["numpy>=2.0"]),
+        make_wheel(folder, "for-old-numpy", "1.0", ["numpy<2"]),
+        make_wheel(folder, "numpy", "2.0.2"),
+        make_wheel(folder, "ahead", "2.0rc1"),
+        make_wheel(folder, "ahead", "1.0"),
+    ]  # fmt: skip
+    with index(made) as running:
+        yield running.url
+
+
+def workspace_of(
+    folder: Path, channel: str, index_url: str, rest: str, conda: str = ""
+) -> Workspace:
+    text = (
+        f'[workspace]\nname = "w"\nchannels = ["{channel}"]\nplatforms = {list(PLATFORMS)}\n'
+        f'[dependencies]\npython = "3.12.*"\n{conda}\n'
+        f'[pypi-options]\nindex-url = "{index_url}"\n{rest}\n'
+    ).replace("'", '"', 4)
+    (folder / "pixi.toml").write_text(text)
+    return parse_manifest(text, folder / "pixi.toml")
+
+
+def lock(workspace: Workspace, *upgrade: str) -> Lock:
+    RattlerEngine().lock(workspace, workspace.lock_file, Silent(), upgrade=frozenset(upgrade))
+    return read_lock(workspace.lock_file)
+
+
+def wheels(found: Lock, workspace: Workspace, environment: str = "default") -> dict[str, list[str]]:
+    """Return name and version of what each platform gets from PyPI."""
+    answer = {}
+    for platform in workspace.platforms:
+        urls = found.urls(environment, platform) or ()
+        locked = [found.layout.package(url) for kind, url in urls if kind == "pypi"]
+        answer[platform.name] = sorted(f"{w.name} {w.version}" for w in locked)
+    return answer
+
+
+def test_markers_and_extras_count_for_each_platform(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nWanting = { version = "*", extras = ["all-of"] }\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    found = lock(workspace)
+    assert wheels(found, workspace) == {
+        "linux-64": ["more 3.0", "plain 2.0", "wanting 1.5"],
+        "osx-arm64": ["more 3.0", "only-on-mac 0.1.0", "plain 2.0", "wanting 1.5"],
+    }
+    assert unsatisfied(workspace, found) == []
+    text = workspace.lock_file.read_text()
+    assert f"    indexes:\n    - {packages}\n" in text
+    assert "  version: '2.0'\n" in text
+    assert "  version: 0.1.0\n" in text
+    assert "  - more ; extra == 'all-of'\n" in text  # the name of the extra is normalised, too
+    assert text.count("  purls: []\n") == 2  # this channel is not conda-forge
+
+
+def test_versions_are_kept_and_one_package_can_be_upgraded(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nplain = "<2"\nwanting = "*"\n'
+    lock(workspace_of(tmp_path, channel, packages, rest, 'alone = "<2"'))
+    rest = '[pypi-dependencies]\nplain = "*"\nwanting = "*"\nmore = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest, 'alone = "*"')
+    found = lock(workspace)
+    assert "plain 1.0" in wheels(found, workspace)["linux-64"]
+    assert "more 3.0" in wheels(found, workspace)["linux-64"]
+    found = lock(workspace, "plain")
+    assert "plain 2.0" in wheels(found, workspace)["linux-64"]
+    assert "/alone-1.0-0.conda" in workspace.lock_file.read_text()
+    lock(workspace, "alone")
+    assert "/alone-2.0-0.conda" in workspace.lock_file.read_text()
+
+
+def test_an_unknown_name_is_no_upgrade(tmp_path: Path, channel: str, packages: str) -> None:
+    lock(workspace_of(tmp_path, channel, packages, '[pypi-dependencies]\nplain = "*"\n'))
+    ran = scaffold("lock", "--upgrade", "plein", cwd=tmp_path)
+    assert ran.code == 2
+    assert "has no package plein" in ran.out + ran.err
+
+
+MAP = 'conda-pypi-map = { "CHANNEL" = { location = "map.json" } }\n'
+
+
+def mapped(folder: Path, channel: str, index_url: str, rest: str, conda: str) -> Workspace:
+    (folder / "map.json").write_text('{"numpy": "numpy"}')
+    workspace = workspace_of(folder, channel, index_url, rest, conda)
+    text = workspace.manifest.read_text().replace(
+        "platforms =", MAP.replace("CHANNEL", channel) + "platforms ="
+    )
+    workspace.manifest.write_text(text)
+    return parse_manifest(text, workspace.manifest)
+
+
+def test_what_conda_provides_is_not_locked_from_pypi(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nfor-numpy = "*"\n'
+    workspace = mapped(tmp_path, channel, packages, rest, 'numpy = "*"')
+    found = lock(workspace)
+    assert wheels(found, workspace)["linux-64"] == ["for-numpy 1.0"]
+    assert "  - pkg:pypi/numpy?source=project-defined-mapping\n" in workspace.lock_file.read_text()
+    assert unsatisfied(workspace, found) == []
+
+
+def test_a_clash_names_both_requirements_and_the_line(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nplain = ">=2"\nfor-numpy = "*"\nfor-old-numpy = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    with pytest.raises(ScaffoldError) as caught:
+        lock(workspace)
+    assert "for-numpy and for-old-numpy" in caught.value.message
+    assert "numpy>=2.0" in caught.value.message
+    assert "change line 12 of pixi.toml: for-numpy" in caught.value.hint
+    assert not workspace.lock_file.exists()
+
+
+def test_a_clash_with_a_conda_package_names_that(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nfor-old-numpy = "*"\n'
+    workspace = mapped(tmp_path, channel, packages, rest, 'numpy = ">=2"')
+    with pytest.raises(ScaffoldError) as caught:
+        lock(workspace)
+    assert "numpy 2.0.2 is there as the conda package numpy" in caught.value.message
+    assert "for-old-numpy" in caught.value.hint
+
+
+def test_prereleases_are_taken_where_the_manifest_says_so(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = '[pypi-dependencies]\nahead = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    assert wheels(lock(workspace), workspace)["linux-64"] == ["ahead 1.0"]
+    workspace = workspace_of(tmp_path, channel, packages, 'prerelease-mode = "allow"\n' + rest)
+    assert unsatisfied(workspace, read_lock(workspace.lock_file))
+    assert wheels(lock(workspace, "*"), workspace)["linux-64"] == ["ahead 2.0rc1"]
+    assert "      pypi-prerelease-mode: allow\n" in workspace.lock_file.read_text()
+    assert unsatisfied(workspace, read_lock(workspace.lock_file)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ('{ path = "./here", editable = true }', "editable"),
+        ('{ path = "./here" }', "path"),
+        ('{ git = "https://example.org/x.git" }', "git"),
+        ('{ url = "https://example.org/x.whl" }', "url"),
+    ],
+)
+def test_what_is_no_package_of_an_index_is_refused_by_name(
+    tmp_path: Path, channel: str, packages: str, spec: str, word: str
+) -> None:
+    workspace = workspace_of(tmp_path, channel, packages, f"[pypi-dependencies]\nplain = {spec}\n")
+    with pytest.raises(UnsupportedError, match=rf"plain \({word}"):
+        lock(workspace)
+
+
+def test_what_would_have_to_be_built_is_refused_by_name(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    rest = 'no-binary = ["plain"]\n[pypi-dependencies]\nplain = "*"\n'
+    with pytest.raises(UnsupportedError, match=r"plain 2\.0 for .*: no-binary asks to build it"):
+        lock(workspace_of(tmp_path, channel, packages, rest))
+
+
+def test_without_python_it_is_said_what_to_add(tmp_path: Path, channel: str, packages: str) -> None:
+    rest = '[pypi-dependencies]\nplain = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    text = workspace.manifest.read_text().replace('python = "3.12.*"', 'alone = "*"')
+    workspace.manifest.write_text(text)
+    with pytest.raises(ScaffoldError) as caught:
+        lock(parse_manifest(text, workspace.manifest))
+    assert "need python" in caught.value.message
+    assert 'python = ">=3.11"' in caught.value.hint
+
+
+needs_what_pixi_said = pytest.mark.skipif(not SAYS.is_dir(), reason="what Pixi said is not here")
+
+
+@needs_what_pixi_said
+@pytest.mark.parametrize("name", ["pypi.jsonl.gz", "pypi-mapped.jsonl.gz"])
+def test_a_lock_of_pixi_is_written_again_byte_for_byte(name: str, tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text("{}")
+    count = 0
+    for row in rows(name)[::5]:
+        if row.get("lock") is None:
+            continue
+        text = with_the_default_index(row["lock"])
+        manifest = with_the_default_index(row["manifest"])
+        workspace = parse_manifest(manifest, tmp_path / "pixi.toml")
+        old = parse_lock(text, workspace.lock_file).aligned(workspace)
+        contents = Contents(
+            {
+                (e.name, p.name): old.urls(e.name, p) or ()
+                for e in workspace.environments
+                for p in workspace.environment_platforms(e)
+            },
+            {url: old.layout.block(url) for url in old.layout.blocks},
+        )
+        assert render_lock(workspace, contents) == text
+        count += 1
+    assert count > 10
+
+
+def index_answers() -> bool:
+    try:
+        with urllib.request.urlopen(default_index() + "/einops/", timeout=10):
+            return True
+    except OSError:
+        return False
+
+
+@needs_what_pixi_said
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pypi.jsonl.gz", "pypi-mapped.jsonl.gz"])
+def test_every_manifest_that_pixi_locks_is_locked_against_the_real_index(
+    name: str, tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is current by our comparison, and what Pixi accepted in November 2026 stays the form."""
+    if not index_answers():
+        pytest.skip("the default package index does not answer")
+    monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
+    names = {"numlib": "numpy", "tzdata": "tzdata", "delta": "more-itertools"}
+    (tmp_path / "map.json").write_text(json.dumps(names))
+    wrong: dict[int, list[str]] = {}
+    with serve(SAYS / "channels") as url:
+        base = "https://conda.anaconda.org"
+        mirrors = "".join(f'"{base}/{n}" = ["{url}/{n}"]\n' for n in ("conda-forge", "lab"))
+        (user / "config.toml").write_text(f"[mirrors]\n{mirrors}")
+        for row in rows(name):
+            if row["result"] != "locked":
+                continue
+            workspace = parse_manifest(
+                with_the_default_index(row["manifest"]), tmp_path / "pixi.toml"
+            )
+            workspace.lock_file.unlink(missing_ok=True)
+            try:
+                problems = unsatisfied(workspace, lock(workspace))
+            except ScaffoldError as error:
+                problems = [error.message]
+            if problems and row["again"] == "current":
+                wrong[row["seed"]] = problems
+    assert not wrong, wrong
