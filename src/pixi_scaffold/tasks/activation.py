@@ -17,12 +17,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixi_scaffold.environment import Installed
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import run
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
-from pixi_scaffold.workspace import DEFAULT, Workspace
+from pixi_scaffold.workspace import DEFAULT, Platform, Workspace
+
+if TYPE_CHECKING:
+    from pixi_scaffold.environment import Installed
 
 _VOLATILE = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "COLUMNS", "LINES"})
 _CLEAN = frozenset({
@@ -41,7 +44,8 @@ class Activation:
 
     workspace: Workspace
     environment: str
-    installed: Installed
+    prefix: Path
+    platform: Platform
 
     def variables(self, base: Mapping[str, str], *, clean: bool = False) -> dict[str, str]:
         """Return all variables of the activated environment.
@@ -75,7 +79,7 @@ class Activation:
         return digest(*parts)
 
     def _installed_files(self) -> Iterator[Path]:
-        prefix = self.installed.prefix
+        prefix = self.prefix
         yield from (prefix, prefix / "conda-meta", prefix / "conda-meta" / "state")
         for folder in ("activate.d", "env_vars.d"):
             yield from sorted((prefix / "etc" / "conda" / folder).glob("*"))
@@ -114,7 +118,7 @@ class Activation:
 
         # An outer environment is not deactivated: its variables are shadowed.
         variables = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
-        prefix, subdir = self.installed.prefix, Subdir(self.installed.platform.subdir)
+        prefix, subdir = self.prefix, Subdir(self.platform.subdir)
         packages = activate(prefix, variables, Shell.bash, platform=subdir).script.strip()
         if clean:  # only what the environment has
             packages = packages.replace(':$PATH"', '"', 1)
@@ -135,7 +139,7 @@ class Activation:
 
     def _of_manifest(self) -> tuple[dict[str, str], tuple[str, ...]]:
         environment = self.workspace.environment(self.environment)
-        return self.workspace.activation(environment, self.installed.platform)
+        return self.workspace.activation(environment, self.platform)
 
     def _static(self) -> dict[str, str]:
         """Return what Pixi says of the workspace and the environment."""
@@ -166,7 +170,9 @@ def write_activation(workspace: Workspace, installed: Installed, environment: st
     It is for machines without Pixi; with Pixi, `pixi shell` does the same.
     """
     path = installed.prefix.parent / "activate.sh"
-    text = Activation(workspace, environment, installed).script(static=False)
+    text = Activation(workspace, environment, installed.prefix, installed.platform).script(
+        static=False
+    )
     path.write_text(
         f"# Activate the environment in this shell:  . {path.name}\n{text}\n", encoding="utf-8"
     )

@@ -10,8 +10,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
-from pixi_scaffold.environment import Installed
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import Completed, clean_env, exists, layout, program
@@ -25,6 +25,9 @@ from pixi_scaffold.tasks.scope import Scope, Streams
 from pixi_scaffold.tasks.script import ScriptError
 from pixi_scaffold.tasks.shell import Shell
 from pixi_scaffold.workspace import DEFAULT, Task, Workspace, find_manifest, read_manifest
+
+if TYPE_CHECKING:
+    from pixi_scaffold.environment import Installed
 
 NOT_FOUND = 127
 _LEAKS = ("CONDA_*", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
@@ -124,8 +127,7 @@ class Runner:
         """
         name = planned.environment
         if name not in self.activated:
-            installed = self.environments.installed(name)
-            activation = Activation(self.workspace, name, installed)
+            activation = self.environments.installed(name)
             self.activated[name] = activation.variables(self.base, clean=clean)
             self.activated[name]["INIT_CWD"] = str(self.started_in)
         return self.activated[name]
@@ -238,7 +240,8 @@ def run_task(
 
     on_line: gets each line as it comes. Raises ScaffoldError where there is no such task.
     """
-    environments = Environments(workspace, lambda: nullcontext(progress), {environment: installed})
+    known = Activation(workspace, environment, installed.prefix, installed.platform)
+    environments = Environments(workspace, lambda: nullcontext(progress), {environment: known})
     index = environments.index(environment)
     if name not in index.tasks[environment]:
         raise ScaffoldError(

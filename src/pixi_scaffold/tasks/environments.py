@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixi_scaffold.environment import Installed
 from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import layout, program
+from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.graph import TaskIndex
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
 from pixi_scaffold.workspace import Environment, Platform, Task, Workspace
@@ -37,7 +37,7 @@ class Environments:
 
     workspace: Workspace
     installing: Installing
-    known: dict[str, Installed] = field(default_factory=dict)
+    known: dict[str, Activation] = field(default_factory=dict)
     """Those that need not be looked at again."""
 
     def index(self, chosen: str | None) -> TaskIndex:
@@ -95,29 +95,30 @@ class Environments:
             for p in workspace.environment_platforms(environment)
         )
 
-    def installed(self, name: str) -> Installed:
+    def installed(self, name: str) -> Activation:
         """Return an environment, installed from the lock where it is not; raises ScaffoldError."""
         if name not in self.known:
-            self.known[name] = self._installed(self._named(name))
+            prefix, platform = self._installed(self._named(name))
+            self.known[name] = Activation(self.workspace, name, prefix, platform)
         return self.known[name]
 
-    def _installed(self, environment: Environment) -> Installed:
+    def _installed(self, environment: Environment) -> tuple[Path, Platform]:
         name, workspace = environment.name, self.workspace
         lock, home = self._lock()
         prefix = home / "envs" / name
         platform, _ = self.platform(environment)
         if not self._needs_packages(environment) and platform is not None:
-            return Installed(prefix, platform, 0)
+            return prefix, platform
         record = f"installed-{name}.json"
         key = _installed_key(workspace.manifest, lock, prefix)
         if (kept := read_kept(workspace.root, record, key)) and prefix.is_dir():
             for one in workspace.environment_platforms(environment):
                 if one.name == kept["platform"]:
-                    return Installed(prefix, one, kept["packages"])
-        installed = self._install(name, lock, prefix)
-        facts = {"platform": installed.platform.name, "packages": installed.packages}
-        keep(workspace.root, record, _installed_key(workspace.manifest, lock, prefix), facts)
-        return installed
+                    return prefix, one
+        platform = self._install(name, lock, prefix)
+        key = _installed_key(workspace.manifest, lock, prefix)
+        keep(workspace.root, record, key, {"platform": platform.name})
+        return prefix, platform
 
     def _lock(self) -> tuple[Path, Path]:
         """Return the lock to install from, and the folder of its environments."""
@@ -127,7 +128,7 @@ class Environments:
             return stand_in, root / layout.STARTER
         return self.workspace.lock_file, root / layout.PIXI
 
-    def _install(self, name: str, lock: Path, prefix: Path) -> Installed:
+    def _install(self, name: str, lock: Path, prefix: Path) -> Platform:
         from pixi_scaffold.environment import host_platform, install
         from pixi_scaffold.lock import compare, read_lock, relock_hint
 
@@ -155,7 +156,8 @@ class Environments:
             raise ScaffoldError(f"the environment {name}: {error.reason}", error.command) from error
         with self.installing() as progress:
             progress.update(f"installing {name}")
-            return install(locked, name, host, prefix, progress)
+            install(locked, name, host, prefix, progress)
+        return host
 
 
 def _installed_key(manifest: Path, lock: Path, prefix: Path) -> str:

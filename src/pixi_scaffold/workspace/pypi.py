@@ -5,6 +5,7 @@ crates/pixi_manifest/src/pypi and crates/pixi_pypi_spec.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -86,6 +87,11 @@ def conflicting_options(options: Iterable[PypiOptions]) -> str:
     return ""
 
 
+def _normalised(name: str) -> str:
+    """Return a package's name as indexes have it (PEP 503); packaging takes 20 ms to load."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def read_pypi(table: Mapping[str, Any], key: Key) -> tuple[PypiRequirement, ...]:
     """Return the packages that a table asks PyPI for; raises GrammarError."""
     found: dict[str, PypiRequirement] = {}
@@ -97,7 +103,7 @@ def read_pypi(table: Mapping[str, Any], key: Key) -> tuple[PypiRequirement, ...]
 
 def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
     if isinstance(spec, str):
-        return PypiRequirement(canonicalize_name(name), spec)
+        return PypiRequirement(_normalised(name), spec)
     places = [one for one in ("url", "path", "git", "index") if one in spec]
     if len(places) > 1:
         raise GrammarError(key, f"only one of {', '.join(places)}")
@@ -110,9 +116,9 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
         raise GrammarError(key, "only one of branch, rev, tag")
     source = next((one for one in _PLACES if one in spec), "")
     return PypiRequirement(
-        canonicalize_name(name),
+        _normalised(name),
         spec.get("version", "*"),
-        tuple(canonicalize_name(extra) for extra in spec.get("extras", ())),
+        tuple(_normalised(extra) for extra in spec.get("extras", ())),
         spec.get("env-markers", ""),
         spec.get("index", ""),
         "editable" if source == "path" and spec.get("editable") else source,
@@ -144,4 +150,4 @@ def _names(value: Any) -> tuple[str, ...]:
     """Return the packages of a switch or a list, `*` for all."""
     if isinstance(value, bool):
         return ("*",) if value else ()
-    return tuple(canonicalize_name(name) for name in value)
+    return tuple(_normalised(name) for name in value)
