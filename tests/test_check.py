@@ -53,7 +53,7 @@ def stages(ran: Ran) -> dict[str, str]:
 def test_a_good_project_passes_every_stage(project: Path) -> None:
     ran = scaffold("check", "--json", "--strict", cwd=project)
     assert ran.code == 0, ran
-    assert stages(ran) == dict.fromkeys(("manifest", "lock", "submit", "worker"), "passed")
+    assert stages(ran) == dict.fromkeys(("manifest", "lock", "tasks", "submit", "worker"), "passed")
     assert ran.document["findings"] == []
     assert ran.document["ok"] is True
 
@@ -110,12 +110,13 @@ def test_only_and_skip(project: Path) -> None:
     assert stages(skipped) == {
         "manifest": "skipped",
         "lock": "skipped",
+        "tasks": "skipped",
         "submit": "passed",
         "worker": "passed",
     }
     wrong = scaffold("check", "--only", "nonsense", cwd=project)
     assert wrong.code == 2
-    assert "manifest, lock, submit, worker" in wrong.err
+    assert "manifest, lock, tasks, submit, worker" in wrong.err
 
 
 def test_strict_counts_what_was_skipped(project: Path) -> None:

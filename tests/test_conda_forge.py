@@ -47,7 +47,8 @@ def test_from_nothing_to_a_locked_trained_and_rehearsed_project(
     assert ran.code == 0, ran
     found = ran.document
     assert {r["name"]: r["status"] for r in found["results"]} == dict.fromkeys(
-        ("render", "manifest", "lock", "submit", "worker", "install", "train", "rehearse"), "passed"
+        ("render", "manifest", "lock", "tasks", "submit", "worker", "install", "train", "rehearse"),
+        "passed",
     )
     not_of_here = [s for s in found["skipped"] if s["what"] != "unlike a worker"]
     assert not_of_here == []

@@ -20,7 +20,7 @@ from tests.support.command import scaffold
 from tests.support.server import closed, serve, swallow
 from tests.test_lock import without_pixi
 
-STAGES = ["render", "manifest", "lock", "submit", "worker", "install", "train", "rehearse"]
+STAGES = ["render", "manifest", "lock", "tasks", "submit", "worker", "install", "train", "rehearse"]
 
 
 def statuses(document: dict) -> dict[str, str]:

@@ -427,3 +427,64 @@ def test_what_is_kept_is_no_secret_of_the_manifest(workspace: Path) -> None:
     assert run("a") == 0
     folder = workspace / ".pixi" / "scaffold-tasks"
     assert json.loads((folder / "platforms.json").read_text())["facts"]["default"][1] is True
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ('a = "python gone.py --x"', "pixi.toml:6: task a: there is no gone.py"),
+        ('a = "echo b && bash tools/gone.sh"', "task a: there is no tools/gone.sh"),
+        ('a = { cmd = "./gone", cwd = "sub" }', "task a: there is no sub/gone"),
+        ('a = { cmd = "x", cwd = "nowhere" }', "task a: runs in nowhere, which is no folder"),
+        (
+            'a = { cmd = "true", depends-on = ["none"] }',
+            "task a: depends on none, which is no task",
+        ),
+        (
+            'b = "true"\na = { cmd = "true", depends-on = [{ task = "b", environment = "none" }] }',
+            "pixi.toml:7: task a: depends on b in none, which is no environment",
+        ),
+        (
+            'b = { cmd = "echo {{ x }}", args = ["x"] }\na = { depends-on = ["b"] }',
+            "task a: the task 'b' needs a value for 'x'",
+        ),
+        ('a = "for i in 1; do echo $i; done"', "does not take it: Unsupported reserved word."),
+        ('a = "echo {{ nothing }}"', "cannot fill in 'echo {{ nothing }}'"),
+        ('a = "no-such-program x"', "there is no program no-such-program in default"),
+        ('a = "echo $(no-such-program)"', "there is no program no-such-program in default"),
+    ],
+)
+def test_check_finds_what_a_task_needs_that_is_not_there(
+    workspace: Path, capfd: pytest.CaptureFixture[str], tasks: str, said: str
+) -> None:
+    (workspace / "pixi.toml").write_text(f"{HEAD}[tasks]\n{tasks}\n")
+    (workspace / "sub").mkdir()
+    (workspace / ".pixi" / "envs" / "default" / "conda-meta").mkdir(parents=True)  # installed
+    assert app(["check", "--only", "tasks"], standalone_mode=False) == 3
+    assert said in " ".join(capfd.readouterr().out.split())
+
+
+def test_check_is_silent_where_nothing_is_missing_or_known(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "main.py").write_text("")
+    (workspace / "pixi.toml").write_text(
+        HEAD
+        + """
+[tasks]
+good = "python main.py && python -m something"
+made = { cmd = "sh make.sh > gen.py", outputs = ["gen.py"] }
+uses = { cmd = "python gen.py", depends-on = ["made"] }
+copies = "cp main.py copy.py && python copy.py"
+there = "cd sub && python elsewhere.py"
+given = { cmd = "python {{ file }}", args = ["file"] }
+variable = "python $SCRIPT"
+[feature.f.tasks]
+tool = "tool-of-an-environment-that-is-not-installed"
+[environments]
+f = ["f"]
+"""
+    )
+    (workspace / "make.sh").write_text("")
+    assert not app(["check", "--only", "tasks"], standalone_mode=False)
+    assert "tasks: passed" in capfd.readouterr().out

@@ -32,6 +32,7 @@ from pixi_scaffold.workspace import find_manifest
 REVIEW = Stage("review", jobs.reviewed, has_row=False)
 MANIFEST = stage("manifest", workspace.manifest)
 LOCK = stage("lock", workspace.lock, MANIFEST)
+TASKS = stage("tasks", workspace.tasks, MANIFEST)
 SUBMIT = stage("submit", jobs.submit, REVIEW)
 WORKER = stage("worker", jobs.worker, REVIEW)
 SLOTS = stage("slots", jobs.slots, REVIEW)
@@ -39,7 +40,7 @@ INSTALL = stage("install", workspace.install, MANIFEST, LOCK)
 TRAIN = stage("train", workspace.train, MANIFEST, INSTALL)
 REHEARSE = stage("rehearse", workspace.rehearse, MANIFEST, INSTALL, TRAIN)
 
-STAGES = (MANIFEST, LOCK, SUBMIT, WORKER, SLOTS, INSTALL, TRAIN, REHEARSE)
+STAGES = (MANIFEST, LOCK, TASKS, SUBMIT, WORKER, SLOTS, INSTALL, TRAIN, REHEARSE)
 """All stages, in order."""
 JOBS = (SUBMIT, WORKER, SLOTS)
 """Those that need no workspace."""

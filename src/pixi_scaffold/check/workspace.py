@@ -206,6 +206,22 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
     return Done(detail, LockProof(path, path.name, _sha256(path), names), lines=tuple(found.notes))
 
 
+def tasks(context: Context, workspace: Workspace) -> Done[None]:
+    """Look for what tasks need and is not there."""
+    from pixi_scaffold.tasks import missing_parts
+
+    context.progress.update("reading the tasks")
+    count, missing = missing_parts(workspace)
+    name = workspace.manifest.name
+    lines = tuple(f"{name}:{one.line}: {one}" if one.line else f"{name}: {one}" for one in missing)
+    detail = f"{count} task{'' if count == 1 else 's'}"
+    if missing:
+        detail += f", {len(missing)} with something that is not there"
+        hint = f"correct {name}, or add what is missing"
+        return Done(detail, None, lines=lines, failed=True, hint=hint)
+    return Done(detail, None)
+
+
 def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[Installed]:
     """Install the locked default environment for this machine."""
     from pixi_scaffold import environment

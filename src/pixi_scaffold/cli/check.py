@@ -80,8 +80,9 @@ def check(
 ) -> None:
     """Find what is wrong with a workspace or a job.
 
-    Stages: manifest, lock, submit and worker (the rules on jobs and their scripts), slots (with
-    --slots), install and train (with --train), rehearse (with --rehearse).
+    Stages: manifest, lock, tasks (what they need that is not there), submit and worker (the rules
+    on jobs and their scripts), slots (with --slots), install and train (with --train), rehearse
+    (with --rehearse).
     """
     from pixi_scaffold.check import CheckRequest
     from pixi_scaffold.check import check as run

@@ -9,11 +9,13 @@ from pixi_scaffold.tasks.command import (
     run_task,
     run_tasks,
 )
+from pixi_scaffold.tasks.missing import missing_parts
 
 __all__ = [
     "RunRequest",
     "find_workspace",
     "list_tasks",
+    "missing_parts",
     "outer_environment",
     "run_task",
     "run_tasks",

@@ -14,7 +14,7 @@ from pixi_scaffold.workspace.model import (
     Workspace,
     by_priority,
 )
-from pixi_scaffold.workspace.place import mentions
+from pixi_scaffold.workspace.place import line_of, mentions
 from pixi_scaffold.workspace.platform import (
     Platform,
     VirtualPackage,
@@ -45,6 +45,7 @@ __all__ = [
     "by_priority",
     "cutoff",
     "find_manifest",
+    "line_of",
     "loose_identity",
     "mentions",
     "merge_manifest",

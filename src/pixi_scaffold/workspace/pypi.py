@@ -11,8 +11,6 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from pixi_scaffold.workspace.grammar import GrammarError, Key
 
 _PLACES = ("path", "git", "url")

@@ -1,0 +1,241 @@
+"""What a task needs that is not there: another task, its folder, its script, its program.
+
+What cannot be known is not judged: a name with a variable in it, what another command of the task
+or another task makes, programs of an environment that is not installed here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import exists, is_folder, layout, which
+from pixi_scaffold.tasks.builtins import BUILTINS
+from pixi_scaffold.tasks.grammar import parse
+from pixi_scaffold.tasks.graph import PlannedTask, TaskIndex, plan
+from pixi_scaffold.tasks.render import RenderContext
+from pixi_scaffold.tasks.script import (
+    Assignment,
+    Conditional,
+    Invocation,
+    Plain,
+    QuotedParts,
+    ScriptError,
+    Sequence,
+    Statements,
+    Substitution,
+    Word,
+)
+from pixi_scaffold.workspace import Environment, Platform, Task, Workspace, line_of
+
+_RUN_FILES = frozenset({"python", "python3", "bash", "sh", "zsh", "Rscript", "julia", "torchrun"})
+"""Programs whose first argument is a script."""
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for the value of an argument
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPart:
+    """Something that a task needs and that is not there."""
+
+    task: str
+    text: str
+    line: int | None
+    """Of the manifest."""
+
+    def __str__(self) -> str:
+        """Return it without the place."""
+        return f"task {self.task}: {self.text}"
+
+
+def missing_parts(workspace: Workspace) -> tuple[int, list[MissingPart]]:
+    """Return how many tasks there are, and what they need that is not there."""
+    text = workspace.manifest.read_text(encoding="utf-8")
+    found: dict[tuple[str, str], MissingPart] = {}
+    seen: set[int] = set()
+    made = _made(workspace)
+    for environment in workspace.environments:
+        for platform in workspace.environment_platforms(environment):
+            index = _index(workspace, platform)
+            for task in workspace.tasks(environment, platform).values():
+                if id(task) in seen and not task.depends_on:
+                    continue
+                seen.add(id(task))
+                place = _Place(workspace, environment, platform, made)
+                for what in (*_dependencies(task, environment, index), *place.needs(task)):
+                    line = _line(text, workspace, task.name)
+                    found.setdefault((task.name, what), MissingPart(task.name, what, line))
+    return len({task.name for task in _all(workspace)}), list(found.values())
+
+
+def _all(workspace: Workspace) -> Iterator[Task]:
+    for environment in workspace.environments:
+        for platform in workspace.environment_platforms(environment):
+            yield from workspace.tasks(environment, platform).values()
+
+
+def _made(workspace: Workspace) -> frozenset[str]:
+    """Return what some task says that it makes."""
+    return frozenset(
+        os.path.normpath(one) for task in _all(workspace) for one in task.outputs or ()
+    )
+
+
+def _index(workspace: Workspace, platform: Platform) -> TaskIndex:
+    tasks = {
+        e.name: workspace.tasks(e, platform)
+        if platform in workspace.environment_platforms(e)
+        else {}
+        for e in workspace.environments
+    }
+    return TaskIndex(tasks, frozenset(tasks), {})
+
+
+def _line(text: str, workspace: Workspace, task: str) -> int | None:
+    inside = ("tool", "pixi") if workspace.manifest.name == layout.PYPROJECT else ()
+    places = [("tasks", task), *(("feature", f, "tasks", task) for f in workspace.features)]
+    lines = [line_of(text, (*inside, *key)) for key in places]
+    named = [n for n in lines if n is not None and task in text.splitlines()[n - 1]]
+    return named[0] if named else next((n for n in lines if n is not None), None)
+
+
+def _dependencies(task: Task, environment: Environment, index: TaskIndex) -> Iterator[str]:
+    """Yield which tasks are not there that this one depends on, or what they lack."""
+    known = {name for tasks in index.tasks.values() for name in tasks}
+    for dependency in task.depends_on:
+        if dependency.environment and dependency.environment not in index.tasks:
+            where = dependency.environment
+            yield f"depends on {dependency.task} in {where}, which is no environment"
+        elif dependency.task not in known:
+            yield f"depends on {dependency.task}, which is no task"
+    planned = [one.task for one in task.depends_on if one.task in known]
+    if len(planned) == len(task.depends_on) and planned and task.arguments is None:
+        chosen = TaskIndex(index.tasks, index.runnable, index.elsewhere, environment.name)
+        for one in (index, chosen):
+            try:
+                plan(one, [task.name, "--"], lambda text, _: text)
+                return
+            except ScaffoldError as error:
+                why = error.message
+        yield why
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a task would run."""
+
+    workspace: Workspace
+    environment: Environment
+    platform: Platform
+    made: frozenset[str]
+
+    def needs(self, task: Task) -> Iterator[str]:
+        """Yield what the command of a task needs that is not there."""
+        values = tuple(
+            (a.name, a.default or (a.choices or (_UNKNOWN,))[0]) for a in task.arguments or ()
+        )
+        planned = PlannedTask(task, self.environment.name, values)
+        context = RenderContext(self.workspace.manifest, self.platform, self.workspace.root)
+        try:
+            text = context.script(planned)
+            script = None if text is None else parse(text)
+        except ScriptError as error:
+            yield f"Pixi's task shell does not take it: {error.reason}"
+            return
+        except ScaffoldError as error:
+            yield error.message.partition(": ")[2]
+            return
+        folder = self.workspace.root / task.cwd
+        if not is_folder(folder):
+            yield f"runs in {task.cwd}, which is no folder"
+        elif script is not None:
+            yield from self._in(script, folder)
+
+    def _in(self, script: Statements, folder: Path) -> Iterator[str]:
+        calls = list(_calls(script))
+        if any(_text(call.words[0]) == "cd" for call in calls):
+            return  # where the rest runs is known only then
+        mentioned: set[str] = set()
+        for call in calls:
+            words = [_text(word) for word in call.words]
+            name = words[0]
+            wanted = _file_of(words)
+            if wanted and wanted not in mentioned and not self._is_there(folder, wanted):
+                yield f"there is no {os.path.relpath(folder / wanted, self.workspace.root)}"
+            elif name and "/" not in name and not self._has_program(name):
+                yield f"there is no program {name} in {self.environment.name}, nor on this machine"
+            mentioned.update(word for word in words if word)
+
+    def _is_there(self, folder: Path, name: str) -> bool:
+        path = os.path.normpath(folder / name)
+        return exists(Path(path)) or os.path.relpath(path, self.workspace.root) in self.made
+
+    def _has_program(self, name: str) -> bool:
+        """Whether a program is there, as far as can be known: what is installed here tells."""
+        if name in BUILTINS or which(name) is not None:
+            return True
+        homes = (layout.ENVIRONMENTS, layout.STARTER / "envs")
+        prefixes = [self.workspace.root / home / self.environment.name for home in homes]
+        installed = [prefix for prefix in prefixes if is_folder(prefix / "conda-meta")]
+        return not installed or any(exists(prefix / "bin" / name) for prefix in installed)
+
+
+def _file_of(words: list[str | None]) -> str | None:
+    """Return the script that a command runs, where its name is known."""
+    name = words[0]
+    if name is None:
+        return None
+    if "/" in name and not name.startswith("/"):
+        return name
+    if name.rpartition("/")[2] not in _RUN_FILES or len(words) < 2:
+        return None
+    first = words[1]
+    known = (
+        first is not None and first and not first.startswith(("-", "/")) and _UNKNOWN not in first
+    )
+    return first if known else None
+
+
+def _text(word: Word) -> str | None:
+    """Return the text of a word; None where it depends on something."""
+    pieces = []
+    for part in word:
+        if isinstance(part, Plain):
+            pieces.append(part.text)
+        elif isinstance(part, QuotedParts) and (inner := _text(part.parts)) is not None:
+            pieces.append(inner)
+        else:
+            return None
+    return "".join(pieces)
+
+
+def _calls(script: Statements) -> Iterator[Invocation]:
+    """Yield the commands of a script, in order, those in `$(...)` too."""
+    for statement in script.statements:
+        yield from _of_sequence(statement.sequence)
+
+
+def _of_sequence(sequence: Sequence) -> Iterator[Invocation]:
+    if isinstance(sequence, Conditional):
+        yield from _of_sequence(sequence.first)
+        yield from _of_sequence(sequence.rest)
+    elif isinstance(sequence, Assignment):
+        yield from _substituted([sequence.value])
+    else:
+        for stage in sequence.stages:
+            if isinstance(stage.body, Statements):
+                yield from _calls(stage.body)
+            else:
+                yield from _substituted(stage.body.words)
+                yield stage.body
+
+
+def _substituted(words: Iterable[Word]) -> Iterator[Invocation]:
+    for word in words:
+        for part in word:
+            if isinstance(part, Substitution):
+                yield from _calls(part.script)
+            elif isinstance(part, QuotedParts):
+                yield from _substituted([part.parts])
