@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "starter": {"errors", "report", "system"},
     "lock": {"errors", "pypi", "report", "system", "workspace"},
     "rehearsal": {"errors", "job", "report", "system"},
-    "environment": {"errors", "lock", "report", "system", "workspace"},
+    "environment": {"errors", "lock", "pypi", "report", "system", "workspace"},
     "tasks": {"errors", "environment", "lock", "report", "system", "workspace"},
     "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment", "tasks"}
     | {"job", "rules", "rehearsal"},

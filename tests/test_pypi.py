@@ -6,12 +6,15 @@ The judges: what Pixi 0.77.0 wrote (../shared/pixi-says), and the real index whe
 from __future__ import annotations
 
 import json
+import subprocess
+import tarfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pixi_scaffold.environment import install, pack
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.lock.file import parse_lock
@@ -19,6 +22,7 @@ from pixi_scaffold.lock.pypi import default_index
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.report import Silent
+from pixi_scaffold.starter.channel import Starter
 from pixi_scaffold.workspace import Workspace, parse_manifest
 from tests.support.command import scaffold
 from tests.support.index import index, make_wheel
@@ -271,6 +275,79 @@ def test_a_lock_of_pixi_is_written_again_byte_for_byte(name: str, tmp_path: Path
         assert render_lock(workspace, contents) == text
         count += 1
     assert count > 10
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, starter: Starter) -> Workspace:
+    """Python from the starter channel, a pure package and one with a compiled wheel, locked."""
+    if not index_answers():
+        pytest.skip("the default package index does not answer")
+    folder = tmp_path_factory.mktemp("small")
+    text = (
+        '[workspace]\nname = "small"\nchannels = ["conda-forge"]\n'
+        f'platforms = ["{starter.subdir}"]\n[dependencies]\npython = ">=3.11"\n'
+        '[pypi-dependencies]\neinops = "*"\nmarkupsafe = "*"\n'
+    )
+    (folder / "pixi.toml").write_text(text)
+    workspace = parse_manifest(text, folder / "pixi.toml")
+    RattlerEngine().lock(workspace, workspace.lock_file, Silent(), channels=[starter.url])
+    return workspace
+
+
+def python(prefix: Path, code: str) -> str:
+    done = subprocess.run([prefix / "bin/python", "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_wheels_are_put_in_place_replaced_and_removed(small: Workspace, tmp_path: Path) -> None:
+    """Pure Python and compiled, in a real environment; what the lock no longer has goes."""
+    locked = read_lock(small.lock_file)
+    [platform] = small.platforms
+    prefix = tmp_path / "env"
+    done = install(locked, "default", platform, prefix, Silent())
+    assert done.packages == len(locked.urls("default", platform) or ())
+    assert python(prefix, "import einops; print(einops.__version__)") == "0.8.2"
+    assert python(prefix, "from markupsafe import _speedups; print(_speedups.__file__)").endswith(
+        ".so"
+    )
+    text = small.lock_file.read_text()
+    row = next(line for line in text.splitlines() if "einops" in line and "      - pypi" in line)
+    small_lock = tmp_path / "pixi.lock"
+    small_lock.write_text(text.replace(row + "\n", ""))
+    install(read_lock(small_lock), "default", platform, prefix, Silent())
+    assert "No module named 'einops'" in python(prefix, "import einops")
+    assert python(prefix, "import markupsafe; print('kept')") == "kept"
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_wheel_with_another_digest_is_not_installed(small: Workspace, tmp_path: Path) -> None:
+    text = small.lock_file.read_text()
+    locked = read_lock(small.lock_file)
+    [platform] = small.platforms
+    [url] = [u for kind, u in locked.urls("default", platform) or () if "einops" in u]
+    digest = locked.layout.package(url).field("sha256")
+    (tmp_path / "pixi.lock").write_text(text.replace(digest, "0123456789abcdef" * 4))
+    with pytest.raises(ScaffoldError, match="(?i)hash mismatch") as caught:
+        install(read_lock(tmp_path / "pixi.lock"), "default", platform, tmp_path / "env", Silent())
+    assert "do not use that file" in caught.value.hint
+    assert "No module named" in python(tmp_path / "env", "import einops")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_packed_environment_has_the_wheels(small: Workspace, tmp_path: Path) -> None:
+    archive = tmp_path / "env.tar.gz"
+    pack(small.root, archive, None, small.lock_file, Silent())
+    again = tmp_path / "again.tar.gz"
+    pack(small.root, again, None, small.lock_file, Silent())
+    assert archive.read_bytes() == again.read_bytes()
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path / "worker", filter="fully_trusted")
+    code = "import einops, markupsafe._speedups; print(einops.__version__)"
+    assert python(tmp_path / "worker", code) == "0.8.2"
 
 
 def index_answers() -> bool:

@@ -21,7 +21,6 @@ from pixi_scaffold.lock import (
     choose,
     compare,
     environments_folder,
-    pixi_command,
     read_lock,
     relock_hint,
     unreachable,
@@ -228,9 +227,6 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
     from pixi_scaffold.tasks import write_activation
 
     locked = read_lock(proof.path)
-    if names := locked.foreign(ENVIRONMENT):
-        what = f"only Pixi installs {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-        raise Skipped(f"{what}: they are no conda packages", pixi_command("pixi install --locked"))
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
     starter = context.root / layout.STARTER / layout.ENVIRONMENTS.name
     prefix = (starter if proof.starter else environments_folder(workspace)) / ENVIRONMENT

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pixi_scaffold.environment.damage import refuse_damaged_archives
-from pixi_scaffold.errors import ScaffoldError, Skipped, causes
+from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError, causes
 from pixi_scaffold.lock import Lock, cache_folder, pixi_config, why_fetching_failed
+from pixi_scaffold.pypi import ChosenWheel, install_wheels
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Platform, Workspace
@@ -66,6 +67,7 @@ def install(
     Downloads go through the user's Pixi configuration into the cache that Pixi shares. Raises
     ScaffoldError when a package cannot be had or the folder not written.
     """
+    from rattler import Subdir
     from rattler import install as rattler_install
 
     records = lock.records(environment, platform) or ()
@@ -92,7 +94,34 @@ def install(
             f"installing {environment} for {platform.name} into {prefix} failed: {why}: {said}",
             f"{hint}; then: {program()} check --train",
         ) from error
-    return Installed(prefix, platform, len(records))
+    wheels = _wheels(lock, environment, platform)
+    if wheels:
+        progress.update(f"installing {len(wheels)} packages from PyPI")
+        if platform.subdir != str(Subdir.current()):
+            raise UnsupportedError(
+                f"{wheels[0].name} is from PyPI, and such packages can only be put into an "
+                f"environment of this machine, not of {platform.name}",
+                f"do it on a {platform.subdir} machine",
+            )
+    install_wheels(prefix, wheels)
+    return Installed(prefix, platform, len(records) + len(wheels))
+
+
+def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWheel]:
+    """Return what is locked from PyPI; raises UnsupportedError for what is no wheel."""
+    wheels = []
+    for kind, url in lock.urls(environment, platform) or ():
+        if kind == "conda":
+            continue
+        package = lock.layout.package(url)
+        if kind != "pypi" or "://" not in url or not package.file.endswith(".whl"):
+            raise UnsupportedError(
+                f"only Pixi installs {package.name}, which is built from its source",
+                "with Pixi: pixi install --locked",
+            )
+        version = package.version
+        wheels.append(ChosenWheel(package.name, version, url, package.field("sha256")))
+    return wheels
 
 
 def _subdir(platform: Platform) -> Subdir:

@@ -20,7 +20,7 @@ from typing import Any
 
 from pixi_scaffold.environment.archive import Member, write_archive
 from pixi_scaffold.environment.install import install
-from pixi_scaffold.errors import LockError, ScaffoldError, UnsupportedError, UsageError
+from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.report import Progress, Report, Run
 from pixi_scaffold.system import program, replacing
@@ -76,11 +76,6 @@ def pack(
     path = lock or workspace.lock_file
     with run.step("pack") as step:
         locked = read_lock(path)
-        if names := locked.foreign(ENVIRONMENT):
-            raise UnsupportedError(
-                f"only Pixi installs {', '.join(names[:5])}: they are no conda packages",
-                "use delivery by bootstrap, where Pixi installs on the worker",
-            )
         if lock is None and (stale := unsatisfied(workspace, locked)):
             raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
         _refuse_unlocked(workspace, locked, chosen, path)

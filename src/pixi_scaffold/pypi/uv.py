@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -82,7 +83,10 @@ def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
     with tempfile.TemporaryDirectory(prefix="pixi-scaffold-uv-") as folder:
         place = Path(folder)
         arguments = list(_arguments(problem, place, root))
-        done = _run(["pip", "compile", *arguments], place, problem.platform)
+        extra = {}
+        if problem.platform.subdir.startswith("osx"):
+            extra["MACOSX_DEPLOYMENT_TARGET"] = "{}.{}".format(*system_version(problem.platform))
+        done = run_uv(["pip", "compile", *arguments], place, extra)
         if done.code:
             return _explanation(done.output)
         data = tomllib.loads((place / "pylock.toml").read_text(encoding="utf-8"))
@@ -93,12 +97,18 @@ def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
     )
 
 
-def _run(arguments: Sequence[str | Path], folder: Path, platform: Platform) -> Completed:
-    extra = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
-    if platform.subdir.startswith("osx"):
-        extra["MACOSX_DEPLOYMENT_TARGET"] = "{}.{}".format(*system_version(platform))
-    env = clean_env(extra, drop=_LEAKS)
-    return run([program_uv(), *arguments], cwd=folder, env=env, timeout=LIMIT)
+def run_uv(
+    arguments: Sequence[str | Path],
+    folder: Path | None = None,
+    extra: Mapping[str, str] = MappingProxyType({}),
+) -> Completed:
+    """Run uv in a folder, by default the system's for temporary files: no project lies around it.
+
+    extra: variables. Raises TimedOut after LIMIT seconds.
+    """
+    env = clean_env({"UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
+    cwd = folder or Path(tempfile.gettempdir())
+    return run([program_uv(), *arguments], cwd=cwd, env=env, timeout=LIMIT)
 
 
 def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:

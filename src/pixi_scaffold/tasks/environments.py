@@ -145,11 +145,6 @@ class Environments:
                 f"{lock.name} does not fit {workspace.manifest.name}: {problems[0]}",
                 relock_hint(workspace),
             )
-        if foreign := locked.foreign(name):
-            raise ScaffoldError(
-                f"only Pixi installs {', '.join(foreign[:5])}: they are no conda packages",
-                "pixi install --locked",
-            )
         try:
             host = host_platform(workspace, name, locked)
         except Skipped as error:
