@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.command import scaffold
+from tests.support.command import Ran, scaffold
 from tests.support.pool import P100, T4, V100, V100_OLD_DRIVER, Pool, condor_prefix
 
 pytestmark = pytest.mark.slow
@@ -216,3 +221,211 @@ def test_rows_that_are_done_are_not_run_again(pool: Pool, project: Path) -> None
     assert ran.code == 0
     assert "nothing to do" in ran.out
     assert submitted(project, *queue)["jobs"] == 2  # the program changed: rows 1 and 3 are others
+
+
+# --- watch -------------------------------------------------------------------------------------------
+
+
+def watching(project: Path, *args: str, program: Sequence[str] = ("-m", "pixi_scaffold")) -> Watch:
+    """`watch` in a process of its own; no terminal."""
+    out, err = project / "watch.out", project / "watch.err"
+    argv = [sys.executable, *program, "watch", *args]
+    with out.open("w") as stdout, err.open("w") as stderr:
+        return Watch(subprocess.Popen(argv, cwd=project, stdout=stdout, stderr=stderr), out, err)
+
+
+@dataclass(frozen=True)
+class Watch:
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
+
+    def finished(self, timeout: float = 120) -> Ran:
+        code = self.process.wait(timeout)
+        ran = Ran(code, self.out.read_text(), self.err.read_text())
+        assert "Traceback" not in ran.out + ran.err, ran
+        return ran
+
+    def begun(self, lines: int = 1) -> None:
+        until(lambda: self.out.read_text().count("\n") >= lines)
+
+
+def until(condition: Any, timeout: float = 60) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def test_a_watch_tells_a_job_from_its_start_to_its_end(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=6")
+    ran = watching(project, str(done["cluster"])).finished()
+    assert ran.code == 0, ran
+    job = f"{done['cluster']}.0"
+    for words in ("idle", "running on", "checkpoint 1", "done"):
+        assert re.search(rf"{re.escape(job)}  {words}", ran.out), ran.out
+    assert "2 checkpoints" in ran.out  # of counts 2 and 4; the end is none
+    assert "epoch 6" in ran.out
+    assert (project / f"runs/submitted/{done['cluster']}.svg").read_text().count("<polyline") == 1
+    (seconds,) = re.findall(r"TimeSlotBusy \(s\) +: +(\d+)", Path(done["log"]).read_text())
+    document = json.loads(
+        scaffold("watch", str(done["cluster"]), "--json", cwd=project).out.splitlines()[-1]
+    )
+    told = document["jobs"][0]
+    assert abs(told["seconds"] - float(seconds)) <= 2  # all activations, as HTCondor counts them
+
+
+def test_an_eviction_is_explained_and_the_job_goes_on(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=20", "-a", "every=4")
+    cluster = str(done["cluster"])
+    watch = watching(project, cluster)
+    log = Path(done["log"])
+    until(lambda: log.exists() and "Finished transferring output" in log.read_text())
+    pool.run("condor_vacate_job", cluster)
+    ran = watch.finished()
+    assert ran.code == 0, ran
+    assert "evicted: " in ran.out
+    assert "it goes on from there" in ran.out
+    assert (project / f"runs/job-{cluster}-0/n").read_text().strip() == "20"
+
+
+def test_a_watch_outlives_the_access_point(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=30", "-a", "every=100")
+    watch = watching(project, str(done["cluster"]))
+    log = Path(done["log"])
+    until(lambda: log.exists() and "executing on host" in log.read_text())
+    pool.run("condor_off", "-fast", "-schedd")
+    until(lambda: "condor_schedd" not in pool.run("condor_who", "-daemons", check=False))
+    pool.run("condor_on", "-schedd")
+    ran = watch.finished()
+    assert ran.code == 0, ran
+    assert re.search(rf"{done['cluster']}\.0  done", ran.out), ran.out
+
+
+def test_a_log_that_is_rotated_loses_no_event(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=12")
+    watch = watching(project, str(done["cluster"]), "--json")
+    log = Path(done["log"])
+    until(lambda: log.exists() and "executing on host" in log.read_text())
+    watch.begun(3)
+    old = log.with_suffix(".old")
+    log.rename(old)
+    ran = watch.finished()
+    seen = [json.loads(line)["event"] for line in ran.out.splitlines()]
+    written = re.findall(r"(?m)^(\d{3}) \(", old.read_text())
+    assert len([kind for kind in seen if kind not in ("SAID", "END")]) == len(written)
+    assert ran.code == 0
+
+
+def test_a_watch_that_is_interrupted_leaves_the_job_alone(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=8")
+    watch = watching(project, str(done["cluster"]))
+    watch.begun()
+    watch.process.send_signal(signal.SIGINT)
+    ran = watch.finished()
+    assert ran.code == 130
+    assert "the jobs go on" in ran.err
+    assert f"watch {done['cluster']}" in ran.err
+    assert pool.wait(done["cluster"]) == 0
+
+
+def test_many_processes_in_little_memory(pool: Pool, project: Path) -> None:
+    (project / "train.sh").write_text("#!/bin/sh\nmkdir -p runs/$1; [ $2 != 7 ]\n")
+    (project / "sweep.csv").write_text("".join(f"{n}\n" for n in range(500)))
+    done = submitted(
+        project, "--queue", "lr from sweep.csv", "--no-check", "-a", "request_memory=1"
+    )
+    assert done["jobs"] == 500
+    program = ("-c", WATCH_AND_TELL_THE_MEMORY)
+    ran = watching(project, str(done["cluster"]), "--json", program=program).finished(600)
+    seen = [json.loads(line) for line in ran.out.splitlines()]
+    written = re.findall(r"(?m)^(\d{3}) \(", Path(done["log"]).read_text())
+    assert len([one for one in seen if one["event"] not in ("SAID", "END")]) == len(written)
+    states = {job["proc"]: job["state"] for job in seen[-1]["jobs"]}
+    assert [proc for proc, state in states.items() if state != "done"] == [7]
+    assert len(states) == 500
+    assert int(ran.err.strip().splitlines()[-1]) < 200_000  # KB
+
+
+WATCH_AND_TELL_THE_MEMORY = """
+import atexit, os, resource, sys
+from pixi_scaffold.cli import app
+try:
+    app()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def test_a_log_that_cannot_be_written_is_done_without(pool: Pool, project: Path) -> None:
+    done = submitted(project, "--no-check", "-a", "log=/proc/nowhere.log")
+    ran = watching(project, str(done["cluster"])).finished()
+    assert "there is no /proc/nowhere.log" in ran.out
+    assert ran.code in (0, 3)
+    pool.run("condor_rm", str(done["cluster"]), check=False)
+
+
+# --- fetch, stop, go on ------------------------------------------------------------------------------
+
+
+def test_a_running_job_s_last_checkpoint_is_fetched(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=40", "-a", "every=3")
+    cluster, log = str(done["cluster"]), Path(done["log"])
+    until(lambda: log.exists() and "Finished transferring output" in log.read_text())
+    ran = scaffold("fetch", cluster, cwd=project)
+    assert ran.code == 0, ran
+    folder = project / f"runs/job-{cluster}-0"
+    assert int((folder / "n").read_text()) % 3 == 0
+    (folder / "n").write_text("mine")
+    os.utime(folder / "n", (time.time() + 3600, time.time() + 3600))
+    ran = scaffold("fetch", cluster, cwd=project)
+    assert (folder / "n").read_text() == "mine"
+    assert "newer here" in ran.out
+    pool.run("condor_rm", cluster)
+
+
+def test_a_stopped_job_saves_comes_back_and_is_trained_further(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=500", "-a", "every=1000")
+    cluster, log = str(done["cluster"]), Path(done["log"])
+    until(lambda: log.exists() and "executing on host" in log.read_text())
+    time.sleep(2)
+    ran = scaffold("stop", cluster, cwd=project)
+    assert ran.code == 0, ran
+    run = project / f"runs/job-{cluster}-0"
+    saved = int((run / "n").read_text())
+    assert saved > 0  # condor_rm would have lost it: no checkpoint was handed over before
+    assert pool.run("condor_q", cluster, "-af", "ClusterId") == ""
+    assert f"--continue {cluster}" in ran.out
+    more = submitted(project, "--continue", cluster, "-a", f"counts={saved + 4}")
+    assert pool.wait(more["cluster"]) == 0
+    assert int((run / "n").read_text()) == saved + 4
+    counted = [
+        json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert counted == list(range(1, saved + 5))  # nothing was trained twice, nothing left out
+    last = submitted(project, "--continue", str(more["cluster"]), "-a", f"counts={saved + 6}")
+    assert pool.wait(last["cluster"]) == 0  # a finished one goes on, too
+    assert int((run / "n").read_text()) == saved + 6
+
+
+def test_a_spooled_job_is_watched_and_fetched(pool: Pool, project: Path) -> None:
+    done = submitted(project, "--spool", "-a", "counts=4")
+    ran = watching(project, str(done["cluster"])).finished()
+    assert ran.code == 0, ran
+    assert re.search(rf"{done['cluster']}\.0  done", ran.out), ran.out
+    mine = project / "runs" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "notes").write_text("kept")
+    ran = scaffold("fetch", str(done["cluster"]), cwd=project)
+    assert ran.code == 0, ran
+    assert (project / f"runs/job-{done['cluster']}-0/model.pt").exists(), ran
+    assert (mine / "notes").read_text() == "kept"
+    assert list(project.glob("runs/submitted/*.json"))
+
+
+@pytest.mark.parametrize("command", ["watch", "fetch", "stop"])
+def test_a_wrong_cluster_says_which_there_are(pool: Pool, project: Path, command: str) -> None:
+    ran = scaffold(command, "987654", cwd=project)
+    assert ran.code == 2
+    assert "no" in ran.err
+    assert "submit" in ran.err

@@ -17,6 +17,7 @@ from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel, site, template
 from pixi_scaffold.cli.check import check
 from pixi_scaffold.cli.doctor import doctor
+from pixi_scaffold.cli.fetch import fetch
 from pixi_scaffold.cli.lock import LockCommand, lock
 from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
@@ -24,8 +25,10 @@ from pixi_scaffold.cli.rehearse import rehearse
 from pixi_scaffold.cli.rule import rule
 from pixi_scaffold.cli.run import run as run_command
 from pixi_scaffold.cli.status import status
+from pixi_scaffold.cli.stop import stop
 from pixi_scaffold.cli.submit import submit
 from pixi_scaffold.cli.update import update
+from pixi_scaffold.cli.watch import watch
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -36,7 +39,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
 )
-for command in (new, lock, pack, rehearse, check, rule, submit, update, status, doctor):
+for command in (
+    new,
+    lock,
+    pack,
+    rehearse,
+    check,
+    rule,
+    submit,
+    watch,
+    fetch,
+    stop,
+    update,
+    status,
+    doctor,
+):
     app.command(cls=LockCommand if command is lock else None)(command)
 # what stands behind the task is the task's, options too
 app.command("run", context_settings={"allow_interspersed_args": False})(run_command)

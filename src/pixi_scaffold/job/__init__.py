@@ -16,6 +16,7 @@ from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.queue import items_elsewhere
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
+from pixi_scaffold.job.requirements import ad_clauses
 from pixi_scaffold.job.values import expression_advice, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
@@ -46,6 +47,7 @@ __all__ = [
     "Refusal",
     "SlotReport",
     "Submission",
+    "ad_clauses",
     "as_integer",
     "attributes",
     "bindings",

@@ -61,6 +61,26 @@ def gpu_clauses(job: Meaning) -> Iterator[Clause]:
             yield Clause(comparison, field.command.spelled, field.command.line, gpu=True)
 
 
+_COMMANDS = (
+    ("RequestMemory", "request_memory"), ("RequestCpus", "request_cpus"),
+    ("RequestDisk", "request_disk"), ("RequestGPUs", "request_gpus"),
+    ("GPUsMinCapability", "gpus_minimum_capability"), ("GPUsMinMemory", "gpus_minimum_memory"),
+    ("GPUsMaxCapability", "gpus_maximum_capability"), ("GPUsMinRuntime", "gpus_minimum_runtime"),
+)  # fmt: skip
+
+
+def ad_clauses(requirements: str, require_gpus: str) -> Iterator[Clause]:
+    """Yield the conditions of a job's ad, each with the command that it comes from."""
+    for text, gpu in ((requirements, False), (require_gpus, True)):
+        for part in top_level_and(text):
+            bare = part[1:-1] if part.startswith("(") and part.endswith(")") else part
+            origin = next((name for word, name in _COMMANDS if word in part), "requirements")
+            if top_level_and(bare) != [bare.strip()] and bare.count("(") == bare.count(")"):
+                yield from ad_clauses(bare, "") if not gpu else ad_clauses("", bare)
+            else:
+                yield Clause(part, origin, gpu=gpu)
+
+
 def slot_clauses(job: Meaning) -> Iterator[Clause]:
     """Yield the conditions on the slot, the job's own first."""
     own = job.of("requirements")

@@ -173,12 +173,15 @@ def _held(state: ProcState, event: LogEvent) -> ProcState:
     codes = (int(_number(event.data.get("HoldReasonCode"))),
              int(_number(event.data.get("HoldReasonSubCode"))))  # fmt: skip
     why = str(event.data.get("HoldReason") or "")
-    # A hold throws the job off its machine; that is no eviction that anybody asks about.
-    evictions = state.evictions - 1 if state.evicted == "Claim deactivated" else state.evictions
+    # A hold throws the job off its machine first; nobody asks who evicted it then.
+    thrown = state.state == "idle" and state.evictions > 0 and event.time - state.since <= 2
     return replace(
-        _stopped(state, event.time), state="held", reason=why, hold=codes,
-        evictions=max(evictions, 0), evicted="" if evictions < 1 else state.evicted,
-    )  # fmt: skip
+        _stopped(state, event.time),
+        state="held",
+        reason=why,
+        hold=codes,
+        evictions=state.evictions - thrown,
+    )
 
 
 def _released(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001

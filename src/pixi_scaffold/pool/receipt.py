@@ -183,3 +183,20 @@ def find_named(root: Path, name: str) -> tuple[SubmitReceipt, int | None]:
             f"cluster {cluster} has no process {proc}", f"it has 0 to {len(receipt.jobs) - 1}"
         )
     return receipt, proc
+
+
+def named_receipt(root: Path, name: str, log: Path | None) -> SubmitReceipt:
+    """Return the receipt that a command line names; of a log alone, as much as it says.
+
+    Raises UsageError where there is none.
+    """
+    if log is None:
+        return find_named(root, name)[0]
+    if not name:
+        number = re.search(r"^\d{3} \((\d+)\.", log.read_text(errors="replace"), re.M)
+        if number is None:
+            raise UsageError(f"no event is in {log} yet", f"{program()} watch CLUSTER --log {log}")
+        name = number[1].lstrip("0") or "0"
+    if not name.isdecimal():
+        raise UsageError(f"{name} is no cluster", "give a number, such as 12")
+    return SubmitReceipt(int(name), "", "", "", str(root.absolute()), "", str(log.absolute()), ())

@@ -60,8 +60,10 @@ def submit(request: SubmitRequest, progress: Progress) -> Report:
     request = replace(request, append=description.jobs[0].submission.append)
     rows = rows_of(description)
     chosen = chosen_rows(request, description, rows, folder)
+    if request.go_on:
+        stage_runs(folder, chosen.rows)
     if request.check:
-        _check(request, folder, run)
+        _check(request, chosen, folder, run)
     if request.dry_run:
         return _dry(description, chosen, run)
     if not chosen.rows:
@@ -70,8 +72,6 @@ def submit(request: SubmitRequest, progress: Progress) -> Report:
         facts = SubmitFacts(None, chosen.left_out)
         return Report("submit", run.results, facts, then, verdict=Verdict(True, text))
     point = access_point(request, description, progress)
-    if request.go_on:
-        stage_runs(folder, chosen.rows)
     with run.step("submit") as step:
         receipt = send(request, description, chosen, point, commit)
         receipt = replace(receipt, dirty=dirty)
@@ -135,19 +135,23 @@ def _submission(request: SubmitRequest) -> Submission:
     return Submission(os.environ, append=request.append, queue=request.queue, requeue=request.queue)
 
 
-def _check(request: SubmitRequest, folder: Path, run: Run) -> None:
+def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> None:
     """Raise CheckFailed with the findings when the rules find an error."""
+    given = _submission(request)
+    if request.go_on:  # the name is what says where the earlier run travels from
+        line = f"name = {chosen.rows[0].values['name']}"
+        given = replace(given, append=(*given.append, line))
     with run.step("check") as step:
-        found = review(
-            [folder / request.description], Silent(), folder=folder, given=_submission(request)
-        )
+        found = review([folder / request.description], Silent(), folder=folder, given=given)
         errors = [f for f in found.findings if f.severity is Severity.ERROR]
-        rest = len(found.findings) - len(errors)
+        if errors:
+            lines = "\n".join(finding_lines(errors, folder))
+            many = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+            what = f"{request.description} would fail ({many}); nothing was submitted"
+            hint = "correct them, or submit it all the same: --no-check"
+            raise CheckFailed(f"{what}\n{lines}", hint)
+        rest = len(found.findings)
         step.passed(f"nothing that would fail{f'; {rest} warnings' if rest else ''}")
-    if errors:
-        lines = "\n".join(finding_lines(errors, folder))
-        what = f"{request.description} would fail ({len(errors)} errors); nothing was submitted"
-        raise CheckFailed(f"{what}\n{lines}", "correct them, or submit it all the same: --no-check")
 
 
 def _dry(description: Description, chosen: Chosen, run: Run) -> Report:

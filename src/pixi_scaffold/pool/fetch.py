@@ -1,0 +1,201 @@
+"""`fetch`: bring back what there is of jobs that run, were evicted, are spooled, or ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.job import split_list
+from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.pool.choose import with_states
+from pixi_scaffold.pool.kept import kept_folder, spool_of
+from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.report import Progress, Report, Run
+from pixi_scaffold.system import is_file, program, real, replacing
+
+_LOGS = {"_condor_stdout": "Out", "_condor_stderr": "Err"}
+"""What the starter calls output and error, and the attribute that says where they go."""
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What one fetch brought."""
+
+    files: list[str] = field(default_factory=list)
+    newer: list[str] = field(default_factory=list)
+    """Files here that are newer, and were left as they are."""
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        return {"files": self.files, "newer": self.newer, "notes": self.notes}
+
+
+def fetch(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Report:
+    """Bring back the results, or what was kept of them; files here that are newer stay.
+
+    proc: only this process. Raises ScaffoldError when nothing can be reached.
+    """
+    run, found = Run(progress), Fetched()
+    with run.step("fetch") as step:
+        if receipt.spooled:
+            _spooled(receipt, proc, found)
+        else:
+            _here(receipt, proc, found)
+        for name in found.newer:
+            found.notes.append(f"left as it is, because it is newer here: {name}")
+        detail = f"{len(found.files)} files brought back"
+        step.passed(detail, (*found.files[:20], *_more(found.files), *found.notes))
+    then = (f"{program()} watch {receipt.cluster}", f"{program()} collect")
+    return Report("fetch", run.results, found, then)
+
+
+def _more(files: list[str]) -> list[str]:
+    return [f"and {len(files) - 20} more"] if len(files) > 20 else []
+
+
+def _here(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
+    """Copy the last checkpoints out of the spool of this machine's access point."""
+    states = [s for number, s in with_states(receipt) if only in (None, number)]
+    ended = [s for s in states if s.ended]
+    done = [s for s in ended if s.state != "removed"]
+    if done:
+        found.notes.append(f"{len(done)} ended: HTCondor brought their files back itself")
+    spool = spool_of(receipt)
+    waiting = [s for s in states if not s.ended]
+    if waiting and spool is None:
+        raise ScaffoldError(
+            f"what {receipt.schedd} keeps of jobs that have not ended cannot be seen from here",
+            f"give the command on {receipt.schedd}",
+        )
+    for state in waiting:
+        kept = kept_folder(spool, receipt.cluster, state.proc)
+        job = f"{receipt.cluster}.{state.proc}"
+        if kept is None:
+            found.notes.append(f"{job} ({state.words}) has handed nothing over yet")
+            continue
+        ad = {**receipt.ad, **(receipt.ads[state.proc] if receipt.ads else {})}
+        _copy_kept(kept, Path(receipt.folder), ad, found)
+
+
+def _copy_kept(kept: Path, folder: Path, ad: dict[str, Any], found: Fetched) -> None:
+    """Copy a checkpoint to where the job's outputs go."""
+    for path in sorted(p for p in kept.rglob("*") if is_file(p)):
+        name = path.relative_to(kept).as_posix()
+        if name in _LOGS:
+            name = str(ad.get(_LOGS[name], "/dev/null"))
+        target = folder / name
+        if name == "/dev/null" or real(folder) not in real(target).parents:
+            continue
+        _bring(path, target, found)
+
+
+def _bring(source: Path, target: Path, found: Fetched) -> None:
+    """Copy a file with its time; one that is newer here stays, one that is the same is no news."""
+    there, here = source.stat(), target.stat() if target.exists() else None
+    name = os.path.relpath(target)
+    if here is not None:
+        if (here.st_size, int(here.st_mtime)) == (there.st_size, int(there.st_mtime)):
+            return
+        if here.st_mtime > there.st_mtime:
+            found.newer.append(name)
+            return
+    with replacing(target) as new:
+        shutil.copy2(source, new)
+    found.files.append(name)
+
+
+def _spooled(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
+    """Let HTCondor bring the files of spooled jobs, each beside what is here, then put them in."""
+    point = connect(receipt.schedd, receipt.pool)
+    ads = [dict(ad) for ad in point.jobs(receipt.cluster)]
+    ads = [ad for ad in ads if only in (None, ad.get("ProcId"))]
+    if not ads:
+        found.notes.append("the jobs left the queue: what they made was fetched before")
+    for ad in ads:
+        proc, status = int(ad["ProcId"]), int(ad.get("JobStatus", 0))
+        if status != 4:
+            _spooled_so_far(receipt, point, proc, ad, found)
+            continue
+        folder = Path(receipt.folder)
+        names = [n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))]
+        ended = float(ad.get("CompletionDate", 0))
+        _mend_listing(point, f"{receipt.cluster}.{proc}", ad)
+        with _aside(folder, names, ended, found), answering(point.name):
+            point.schedd.retrieve([f"{receipt.cluster}.{proc}"])
+
+
+def _mend_listing(point: AccessPoint, job: str, ad: dict[str, Any]) -> None:
+    """Correct names in the list of a spooled job's files that no file has.
+
+    HTCondor 25.14 lists an output that is a checkpoint file, too, with its name doubled (`runsruns`
+    for runs), and then cannot send it.
+    """
+    listed = split_list(str(ad.get("SpooledOutputFiles", "")))
+    outputs = split_list(str(ad.get("TransferOutput", "")))
+    doubled = {a + b: b for a in outputs for b in outputs if a + b not in outputs}
+    good = list(dict.fromkeys(doubled.get(name, name) for name in listed))
+    if good != list(listed):
+        with answering(point.name):
+            point.schedd.edit([job], "SpooledOutputFiles", f'"{",".join(good)}"')
+
+
+def _spooled_so_far(
+    receipt: SubmitReceipt, point: AccessPoint, proc: int, ad: dict[str, Any], found: Fetched
+) -> None:
+    kept = kept_folder(spool_of(receipt), receipt.cluster, proc) if point.local else None
+    if kept is None:
+        found.notes.append(
+            f"{receipt.cluster}.{proc} has not ended, and {point.name} keeps its files until then"
+        )
+        return
+    wanted = {n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))}
+    for path in sorted(p for p in kept.rglob("*") if is_file(p)):
+        name = path.relative_to(kept)
+        if name.parts[0] in wanted:
+            _bring(path, Path(receipt.folder) / name, found)
+
+
+@contextmanager
+def _aside(folder: Path, names: list[str], ended: float, found: Fetched) -> Iterator[None]:
+    """Put outputs that are here aside while HTCondor writes into their places, then both together.
+
+    A file that was changed here after the job ended stays as it was.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as name:
+        aside = Path(name)
+        moved = [n for n in names if (folder / n).exists() and "/" not in n]
+        for one in moved:
+            (folder / one).rename(aside / one)
+        try:
+            yield
+        finally:
+            for one in names:
+                new = folder / one
+                brought = [p for p in new.rglob("*") if is_file(p)] if new.is_dir() else [new]
+                found.files += [os.path.relpath(p) for p in brought if is_file(p)]
+            for one in moved:
+                _together(aside / one, folder / one, ended, found)
+
+
+def _together(old: Path, new: Path, ended: float, found: Fetched) -> None:
+    for one in old.rglob("*"):
+        if one.is_dir():
+            (new / one.relative_to(old)).mkdir(parents=True, exist_ok=True)
+    files = [p for p in old.rglob("*") if is_file(p)] if old.is_dir() else [old]
+    for path in files:
+        target = new / path.relative_to(old) if old.is_dir() else new
+        if target.exists():
+            if path.stat().st_mtime <= ended:
+                continue
+            found.newer.append(os.path.relpath(target))
+            found.files.remove(os.path.relpath(target))
+        with replacing(target) as own:
+            shutil.copy2(path, own)

@@ -1,0 +1,182 @@
+"""Why a job is idle: which of its conditions refuse how many slots, and what would let more fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.job import JobAd, ad_clauses, bindings, match
+from pixi_scaffold.pool.access import AccessPoint, answering
+
+_TOTALS = {"Cpus": "TotalSlotCpus", "Memory": "TotalSlotMemory", "Disk": "TotalSlotDisk"}
+_SLOT = {"RequestMemory": "Memory", "RequestCpus": "Cpus", "RequestDisk": "Disk"}
+_GPU = {
+    "GPUsMinMemory": "GlobalMemoryMb",
+    "GPUsMinCapability": "Capability",
+    "GPUsMinRuntime": "MaxSupportedVersion",
+}
+_WORDS = {
+    "RequestMemory": ("request_memory", "MB"), "RequestCpus": ("request_cpus", ""),
+    "RequestDisk": ("request_disk", "KB"), "RequestGPUs": ("request_gpus", ""),
+    "GPUsMinMemory": ("gpus_minimum_memory", "MB"),
+    "GPUsMinCapability": ("gpus_minimum_capability", ""),
+    "GPUsMinRuntime": ("gpus_minimum_runtime", ""),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """One limit of a job made lower, and how many slots would fit then."""
+
+    name: str
+    now: float
+    value: float
+    fits: int
+
+    @property
+    def words(self) -> str:
+        """Say it: `with request_memory 8192 MB, not 65536: 46`."""
+        name, unit = _WORDS[self.name]
+        return f"with {name} {self.value:g}{f' {unit}' if unit else ''} in place of {self.now:g}"
+
+
+def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
+    """Yield why a job is idle, from its own ad and the pool's slots.
+
+    Raises ScaffoldError when the access point or the collector does not answer.
+    """
+    ads = [ad for ad in point.jobs(cluster) if ad.get("ProcId") == proc]
+    if not ads:
+        yield "idle: it left the queue a moment ago"
+        return
+    job = ads[0]
+    htcondor2 = bindings()
+    with answering(point.name):
+        collector = htcondor2.Collector(point.pool) if point.pool else htcondor2.Collector()
+        slots = [
+            slot
+            for slot in collector.query(htcondor2.AdType.Startd)
+            if str(slot.get("SlotType")) != "Dynamic"
+        ]
+    if not slots:
+        yield "idle: the pool has no slot at all now; condor_status"
+        return
+    empty = [as_empty(slot) for slot in slots]
+    what = "GPUs" if _asks_gpus(job) else "slots"
+    total = sum(_size(slot, what) for slot in empty)
+    fits = count(job, empty, what)
+    if fits:
+        free = count(job, slots, what)
+        now = f"{free} of them are free now" if free else "all of them are taken now"
+        yield f"idle: {fits} of {total} {what} fit, {now}: it waits for its turn"
+        for words in _turn(job):
+            yield f"  {words}"
+    else:
+        yield f"idle: none of {total} {what} fits: it will not start as it is"
+    for words in _refusals(job, empty):
+        yield f"  {words}"
+    more = sorted(lowered(job, empty, what, fits), key=lambda one: -one.fits)
+    for one in more[:3]:
+        yield f"  {one.words}: {one.fits} of {total}"
+
+
+def as_empty(slot: Any) -> Any:
+    """Return a partitionable slot's ad as if nothing ran in it."""
+    import classad2
+
+    whole = classad2.ClassAd(str(slot))
+    for name, total in _TOTALS.items():
+        if total in slot:
+            whole[name] = slot[total]
+    if "TotalSlotGPUs" in slot:
+        whole["GPUs"] = slot["TotalSlotGPUs"]
+        given = str(slot.get("AssignedGPUs", "")).replace(" ", "")
+        names = [f"GPUs_{one.replace('-', '_')}" for one in given.split(",") if one]
+        if names:
+            whole["AvailableGPUs"] = classad2.ExprTree("{" + ",".join(names) + "}")
+    return whole
+
+
+def _asks_gpus(job: Any) -> bool:
+    asked = job.get("RequestGPUs", 0)
+    return isinstance(asked, int | float) and asked > 0
+
+
+def _size(slot: Any, what: str) -> int:
+    gpus = slot.get("GPUs", 0)
+    return int(gpus) if what == "GPUs" and isinstance(gpus, int | float) else int(what == "slots")
+
+
+def count(job: Any, slots: Sequence[Any], what: str) -> int:
+    """Return how many slots match a job both ways; of GPUs, those that its limits let it have."""
+    import classad2
+
+    found = 0
+    for slot in slots:
+        if not job.symmetricMatch(slot):
+            continue
+        if what == "slots" or "RequireGPUs" not in job:
+            found += _size(slot, what)
+            continue
+        wanted = classad2.ExprTree("countMatches(MY.RequireGPUs, TARGET.AvailableGPUs)")
+        value = wanted.eval(job, slot)
+        found += value if isinstance(value, int) else 0
+    return found
+
+
+def lowered(job: Any, slots: Sequence[Any], what: str, fits: int) -> Iterator[Lowered]:
+    """Yield for each limit the highest lower value with which more would fit."""
+    import classad2
+
+    for name, of in {**_SLOT, **_GPU}.items():
+        now = job.eval(name) if name in job else None
+        if not isinstance(now, int | float) or isinstance(now, bool):
+            continue
+        values = {v for slot in slots for v in _values(slot, name, of) if v < now}
+        for value in sorted(values, reverse=True):
+            other = classad2.ClassAd(str(job))
+            other[name] = value
+            more = count(other, slots, what)
+            if more > fits:
+                yield Lowered(name, float(now), float(value), more)
+                break
+
+
+def _values(slot: Any, limit: str, attribute: str) -> Iterator[float]:
+    """Yield what a slot, or each of its GPUs, has of something."""
+    if limit in _SLOT:
+        value = slot.get(attribute)
+        if isinstance(value, int | float):
+            yield value
+        return
+    for key in slot:
+        if key.startswith("GPUs_GPU_"):
+            value = slot.eval(key).get(attribute)
+            if isinstance(value, int | float):
+                yield value
+
+
+def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
+    """Yield which condition refuses how many slots."""
+    text = {name: str(job.lookup(name)) for name in job if name != "Requirements"}
+    gpus = str(job.lookup("RequireGPUs")) if "RequireGPUs" in job else ""
+    asked = JobAd(text, tuple(ad_clauses(str(job.lookup("Requirements")), gpus)))
+    try:
+        report = match(asked, slots)
+    except ScaffoldError as error:
+        yield error.message
+        return
+    by = Counter(clause for slot in report.slots for clause in dict.fromkeys(slot.refused))
+    for clause, number in by.most_common(4):
+        named = "" if clause.origin in ("requirements", clause.text) else f" ({clause.origin})"
+        yield f"{number} of {len(slots)} machines refused by {clause.text}{named}"
+
+
+def _turn(job: Any) -> Iterator[str]:
+    """Yield what the queue itself says of a job that fits."""
+    why = job.get("LastRejMatchReason")
+    if isinstance(why, str) and why:
+        yield f"the negotiator said last: {why}"

@@ -1,0 +1,102 @@
+"""`stop`: let jobs save, bring back what they have, and only then take them out of the queue."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.job import bindings
+from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.pool.fetch import Fetched, fetch
+from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.report import Progress, Report, Run, Verdict
+from pixi_scaffold.system import program
+
+_HELD, _ENDED = 5, (3, 4)
+_REASON = "pixi-scaffold stop: it saves, and is removed once its files are back"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a stop did."""
+
+    cluster: int
+    jobs: int
+    fetched: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        return {"cluster": self.cluster, "stopped": self.jobs, **self.fetched}
+
+
+def stop(
+    receipt: SubmitReceipt, proc: int | None, progress: Progress, *, timeout: float = 900.0
+) -> Report:
+    """Hold the jobs, which lets them save, wait until that is done, fetch, and remove them.
+
+    timeout: seconds to wait for them to leave their machines. What cannot be fetched stays in the
+    queue, on hold. Raises ScaffoldError.
+    """
+    htcondor2 = bindings()
+    run = Run(progress)
+    point = connect(receipt.schedd, receipt.pool)
+    spec = f"ClusterId == {receipt.cluster}"
+    if proc is not None:
+        spec += f" && ProcId == {proc}"
+    name = f"{receipt.cluster}" + ("" if proc is None else f".{proc}")
+    with run.step("stop") as step:
+        jobs = _present(point, receipt, proc)
+        if not jobs:
+            step.passed(f"nothing of {name} is in the queue: it ended before")
+            return Report("stop", run.results, Fetched(), (f"{program()} fetch {name}",))
+        # On hold a job is asked to leave and hands over what it saves; condor_rm would lose that.
+        _act(point, htcondor2.JobAction.Hold, spec, name)
+        _wait(point, receipt, proc, progress, timeout)
+        step.passed(f"{len(jobs)} jobs saved and left their machines")
+    fetched = fetch(receipt, proc, progress)
+    _act(point, htcondor2.JobAction.Remove, spec, name)
+    results = (*run.results, *fetched.results)
+    text = f"{name} is stopped; what it had is here"
+    then = (f"{program()} submit {receipt.description} --continue {name}",)
+    facts = Stopped(receipt.cluster, len(jobs), dict(fetched.facts_by_key()))
+    lines = fetched.results[-1].lines
+    return Report("stop", results, facts, then, verdict=Verdict(True, text, lines))
+
+
+def _present(point: AccessPoint, receipt: SubmitReceipt, proc: int | None) -> list[Any]:
+    ads = point.jobs(receipt.cluster, "ProcId", "JobStatus", "RemoteHost", "ShadowBday")
+    return [
+        ad for ad in ads if proc in (None, ad.get("ProcId")) and ad.get("JobStatus") not in _ENDED
+    ]
+
+
+def _act(point: AccessPoint, action: Any, spec: str, name: str) -> None:
+    """Do something to jobs; raises ScaffoldError where they are somebody else's."""
+    with answering(point.name):
+        done = point.schedd.act(action, spec, _REASON)
+    if done.get("TotalPermissionDenied"):
+        raise ScaffoldError(
+            f"{name} at {point.name} is somebody else's job: HTCondor does not let you stop it",
+            f"condor_q -allusers {name.partition('.')[0]} says whose it is",
+        )
+
+
+def _wait(
+    point: AccessPoint, receipt: SubmitReceipt, proc: int | None, progress: Progress, timeout: float
+) -> None:
+    """Wait until the jobs are on hold and off their machines."""
+    end = time.monotonic() + timeout
+    while True:
+        ads = _present(point, receipt, proc)
+        busy = [a for a in ads if a.get("JobStatus") != _HELD or "RemoteHost" in a]
+        if not busy:
+            return
+        if time.monotonic() > end:
+            raise ScaffoldError(
+                f"{len(busy)} jobs have not left their machines after {timeout:.0f} seconds",
+                f"they are on hold and lose nothing; later: {program()} stop {receipt.cluster}",
+            )
+        progress.update(f"{len(busy)} of {len(ads)} jobs are saving")
+        time.sleep(0.5)

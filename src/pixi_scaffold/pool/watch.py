@@ -1,0 +1,227 @@
+"""`watch`: follow the log of a cluster until its jobs end, and say what happens in plain words."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pixi_scaffold.errors import Interrupted, ScaffoldError
+from pixi_scaffold.pool.access import connect
+from pixi_scaffold.pool.events import LogEvent, ProcState, fold
+from pixi_scaffold.pool.follow import Follower
+from pixi_scaffold.pool.idle import idle
+from pixi_scaffold.pool.kept import kept_folder, spool_of
+from pixi_scaffold.pool.metrics import find_metrics
+from pixi_scaffold.pool.outcome import Watched, WatchFacts, outcomes, save_picture
+from pixi_scaffold.pool.queue import QueueFollower
+from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.pool.why import evicted, held, retried
+from pixi_scaffold.report import Report, Run, Silent, Verdict
+from pixi_scaffold.system import program
+
+_EVERY = 0.2
+"""Seconds between two looks at the log."""
+_SLOW = 5.0
+"""Seconds between two looks at checkpoints."""
+_PATIENCE = 30.0
+"""Seconds that a job is idle before it is asked why."""
+_AGAIN = 600.0
+_LOGLESS = 15.0
+"""Seconds without a log after which the queue is followed instead."""
+
+Until = Literal["all", "done", "failed"]
+
+
+class Display(Protocol):
+    """Where it is shown."""
+
+    def event(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:
+        """Show that something happened to a process."""
+
+    def say(self, *lines: str) -> None:
+        """Show lines that stay."""
+
+    def draw(self, watched: Watched) -> None:
+        """Show how it stands."""
+
+    def close(self) -> None:
+        """Show no more."""
+
+
+class _Watch:
+    """One watch while it runs."""
+
+    def __init__(self, receipt: SubmitReceipt, root: Path, display: Display) -> None:
+        self.watched = Watched(receipt)
+        self.root, self.display = root, display
+        self.spool = spool_of(receipt)
+        follows = QueueFollower(receipt) if receipt.spooled else Follower(Path(receipt.log))
+        self.follower: Follower | QueueFollower = follows
+        self.asked: dict[int, float] = {}
+        self.looked = 0.0
+
+    def follow_the_queue(self) -> None:
+        """Follow the queue in place of a log that is not there."""
+        receipt = self.watched.receipt
+        if isinstance(self.follower, QueueFollower) or not receipt.schedd:
+            return
+        self.display.say(
+            f"there is no {receipt.log}: was it moved, or can the access point not write there? "
+            "The queue is followed instead"
+        )
+        self.follower = QueueFollower(receipt)
+
+    def read(self) -> bool:
+        """Take what is new in the log; return whether there was something."""
+        news = False
+        for event in self.follower.new():
+            if event.cluster != self.watched.receipt.cluster or event.proc < 0:
+                continue
+            before = self.watched.states.get(event.proc)
+            after = fold(self.watched.states, event)
+            self.watched.states[event.proc] = after
+            self.display.event(event, before, after)
+            self._explain(event, before, after)
+            news = True
+        return news
+
+    def _explain(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:
+        job = self.watched.job(after.proc)
+        if event.kind == "JOB_HELD":
+            self.display.say(*(f"{job} {line}" for line in held(after, event.cluster)))
+        elif before is not None and after.evictions > before.evictions:
+            self.display.say(*(f"{job} {line}" for line in evicted(after, job)))
+        elif before is not None and after.memory_request > before.memory_request > 0:
+            self.display.say(f"{job} {retried(self.watched.receipt.ad, after)}")
+        if after.checkpoints and before is not None and after.checkpoints > before.checkpoints:
+            self.look(after.proc)
+
+    def look(self, proc: int) -> None:
+        """Read the metrics of a process from its last checkpoint, or from what came back."""
+        receipt = self.watched.receipt
+        run = receipt.jobs[proc].run if proc < len(receipt.jobs) else ""
+        state = self.watched.states.get(proc)
+        ended = state is not None and state.ended  # then what came back is newer than what is kept
+        kept = None if ended else kept_folder(self.spool, receipt.cluster, proc)
+        rows = find_metrics(kept, run) if kept else ()
+        if not rows and run:
+            rows = find_metrics(Path(receipt.folder) / "runs" / run, "")
+        if rows:
+            self.watched.metrics[proc] = rows
+
+    def look_at_some(self) -> None:
+        """Read the metrics of those that run, now and then."""
+        now = time.monotonic()
+        if now - self.looked < _SLOW:
+            return
+        self.looked = now
+        running = [s.proc for s in self.watched.states.values() if s.began is not None]
+        for proc in running[:30]:
+            self.look(proc)
+        self.ask_why(_PATIENCE)
+
+    def ask_why(self, patience: float) -> None:
+        """Say why the first job that waits is idle, once it has waited for so many seconds."""
+        waits = [s for s in self.watched.states.values() if s.state == "idle"]
+        if not waits or time.time() - waits[0].since < patience:
+            return
+        proc = waits[0].proc
+        if time.monotonic() - self.asked.get(proc, -_AGAIN) < _AGAIN:
+            return
+        self.asked[proc] = time.monotonic()
+        receipt = self.watched.receipt
+        try:
+            point = connect(receipt.schedd, receipt.pool)
+            lines = list(idle(point, receipt.cluster, proc))
+        except ScaffoldError as error:
+            lines = [f"idle: why is not known now, {error.message}"]
+        others = f" (and {len(waits) - 1} more that wait)" if len(waits) > 1 else ""
+        self.display.say(f"{self.watched.job(proc)} {lines[0]}{others}", *lines[1:])
+
+
+def watch(
+    receipt: SubmitReceipt,
+    root: Path,
+    display: Display,
+    *,
+    until: Until = "all",
+    once: bool = False,
+) -> Report:
+    """Follow a cluster's log until its jobs end, or until one is done or failed; return the report.
+
+    once: only say how it stands now. Raises ScaffoldError for a log that cannot be read, and
+    Interrupted when it is stopped: the jobs go on.
+    """
+    if not receipt.log and not receipt.spooled:
+        raise ScaffoldError(
+            f"cluster {receipt.cluster} writes no event log, so nothing can be followed",
+            "add to the description: log = logs/$(Cluster).log",
+        )
+    own = _Watch(receipt, root, display)
+    try:
+        if once:
+            own.read()
+            own.looked = -_SLOW
+            own.look_at_some()
+            own.ask_why(0.0)
+            display.draw(own.watched)
+        else:
+            _follow(own, until)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"the jobs go on: {own.watched.counts() or 'nothing in the log yet'}",
+            f"{program()} watch {receipt.cluster}   # comes back to it",
+        ) from stop
+    finally:
+        display.close()
+    return _report(own)
+
+
+def _follow(own: _Watch, until: Until) -> None:
+    began, waiting = time.monotonic(), False
+    while True:
+        news = own.read()
+        if not own.watched.states and not waiting:
+            own.display.say(f"waiting for {own.watched.receipt.log or 'the access point'}")
+            waiting = True
+        if not own.watched.states and time.monotonic() - began > _LOGLESS:
+            own.follow_the_queue()
+        own.look_at_some()
+        own.display.draw(own.watched)
+        if _over(own.watched, until):
+            return
+        if not news:
+            time.sleep(_EVERY)
+
+
+def _over(watched: Watched, until: Until) -> bool:
+    states = watched.states.values()
+    if until == "done" and any(s.succeeded for s in states):
+        return True
+    if until == "failed" and any(s.state in ("failed", "removed", "held") for s in states):
+        return True
+    return watched.ended
+
+
+def _report(own: _Watch) -> Report:
+    watched, receipt = own.watched, own.watched.receipt
+    for proc in watched.states:
+        own.look(proc)
+    path = save_picture(own.root, receipt, watched.metrics)
+    run = Run(Silent())
+    bad = [s for s in watched.states.values() if s.state in ("failed", "removed", "held")]
+    notes = list(outcomes(watched))
+    if path is not None:
+        notes.append(f"curves: {path}")
+    with run.step("jobs") as step:
+        if bad:
+            hint = f"{program()} fetch {receipt.cluster}, and read its output"
+            if len(receipt.jobs) > 1 and any(s.ended for s in bad):
+                hint = f"{program()} submit {receipt.description} --failed"
+            step.failed(f"{len(bad)} of {len(receipt.jobs)} did not succeed", hint=hint)
+        else:
+            step.passed(watched.counts())
+    text = f"cluster {receipt.cluster}: {watched.counts() or 'nothing in its log'}"
+    verdict = Verdict(not bad, text, tuple(notes))
+    return Report("watch", run.results, WatchFacts(watched, str(path or "")), (), verdict=verdict)

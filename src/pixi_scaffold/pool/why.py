@@ -1,0 +1,67 @@
+"""Why a job is not running, in words: held, evicted, or idle for want of a slot that fits."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.pool.events import ProcState
+
+_HOLDS = Path(__file__).with_name("data") / "holds.toml"
+
+
+@cache
+def _holds() -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads(_HOLDS.read_text(encoding="utf-8"))
+
+
+def held(state: ProcState, cluster: int) -> Iterator[str]:
+    """Yield why a job is held, HTCondor's own words, and what to do."""
+    code, subcode = state.hold or (0, 0)
+    entry = _holds().get(str(code), {})
+    words = entry.get(str(subcode)) or entry.get("words") or "HTCondor says why"
+    yield f"held: {words} (code {code}, subcode {subcode})"
+    if state.reason:
+        yield f"  HTCondor: {' '.join(state.reason.split())}"
+    job = f"{cluster}.{state.proc}"
+    fix = entry.get("fix", "correct it, then: condor_release {job}")
+    yield f"  usual fix: {fix.format(job=job, cluster=cluster)}"
+
+
+_EVICTIONS = (
+    ("condor_hold", "somebody put it on hold"),
+    ("vacate", "somebody or the pool asked it to leave (condor_vacate_job)"),
+    ("preempt", "a job with a better priority took its machine"),
+    ("claim deactivated", "the pool or its owner asked it to leave"),
+    ("drain", "its machine is being drained"),
+    ("lost", "the connection to its machine was lost"),
+    ("reconnect", "the connection to its machine was lost"),
+    ("shadow", "the access point lost its hold on it"),
+)
+
+
+def evicted(state: ProcState, job: str) -> Iterator[str]:
+    """Yield who threw a job off its machine, and what was kept."""
+    lower = state.evicted.lower()
+    words = next(
+        (text for mark, text in _EVICTIONS if mark in lower), "it had to leave its machine"
+    )
+    often = f" ({state.evictions} times so far)" if state.evictions > 1 else ""
+    yield f"evicted: {words}{often}"
+    if state.evicted:
+        yield f"  HTCondor: {' '.join(state.evicted.split())}"
+    if state.checkpoints:
+        yield f"  kept: checkpoint {state.checkpoints}; it goes on from there ({job})"
+    else:
+        yield "  kept: nothing was handed over, so it starts over"
+
+
+def retried(ad: Mapping[str, Any], state: ProcState) -> str:
+    """Return what --retry-memory did to a job; empty where it did nothing."""
+    first, now = ad.get("RequestMemory"), state.memory_request
+    if isinstance(first, int | float) and now and now > float(first):
+        return f"ran out of memory; asks for {now:.0f} MB now instead of {float(first):.0f}"
+    return ""

@@ -1,0 +1,158 @@
+"""What the pool room makes of events, slots, rows and secrets, without a pool.
+
+The events in tests/data/events were recorded from a pool of HTCondor 25.14.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixi_scaffold.job import read_description
+from pixi_scaffold.pool.curves import picture
+from pixi_scaffold.pool.events import LogEvent, ProcState, fold
+from pixi_scaffold.pool.metrics import gpu_share, last_line
+from pixi_scaffold.pool.outcome import gpu_sentence
+from pixi_scaffold.pool.receipt import common, hidden, safe_lines
+from pixi_scaffold.pool.rows import rows_of
+from pixi_scaffold.pool.why import _HOLDS, held
+
+EVENTS = Path(__file__).with_name("data") / "events"
+
+
+def recorded(name: str) -> list[LogEvent]:
+    lines = (EVENTS / f"{name}.jsonl").read_text().splitlines()
+    return [LogEvent(**json.loads(line)) for line in lines]
+
+
+def history(events: list[LogEvent]) -> list[ProcState]:
+    states: dict[int, ProcState] = {}
+    every = []
+    for event in events:
+        states[event.proc] = fold(states, event)
+        every.append(states[event.proc])
+    return every
+
+
+def test_a_restart_after_a_checkpoint_is_no_start_and_all_activations_count() -> None:
+    """Exit code 85 writes no new execute event, and TimeExecute of the end counts 4 seconds of 13."""
+    events = recorded("checkpoints")
+    assert [e.kind for e in events].count("EXECUTE") == 1
+    assert events[-1].data["TimeExecuteUsage"] == 4
+    end = history(events)[-1]
+    assert (end.state, end.starts, end.checkpoints) == ("done", 1, 2)
+    assert end.seconds(0) == events[-1].data["TimeSlotBusyUsage"] == 13
+
+
+def test_evictions_holds_and_releases() -> None:
+    states = history(recorded("evicted-held-released"))
+    passing = ("sending", "returning")
+    walk = [name for name, _ in groupby(s.state for s in states if s.state not in passing)]
+    assert walk == ["idle", "running", "idle", "running", "idle", "held", "idle", "running", "done"]
+    end = states[-1]
+    assert (end.state, end.starts, end.evictions) == ("done", 3, 1)  # a hold is no eviction
+    (hold,) = [s for s in states if s.state == "held"]
+    assert hold.hold == (1, 0)
+    assert next(held(hold, 27)).startswith("held: somebody held it")
+
+
+def test_an_unknown_event_changes_nothing() -> None:
+    state = ProcState(3, "running", 1.0)
+    after = fold({3: state}, LogEvent("EP_DRAIN", 1, 3, 2.0, {}))
+    assert (after.state, after.since, after.events) == ("running", 1.0, 1)
+
+
+def test_a_failed_try_is_told_from_an_eviction() -> None:
+    data = {"TerminatedAndRequeued": True, "ReturnValue": 75}
+    state = fold({0: ProcState(0, "running", began=5.0)}, LogEvent("JOB_EVICTED", 1, 0, 9.0, data))
+    assert (state.evictions, state.retries, state.ran) == (0, 1, 4.0)
+
+
+def test_every_hold_has_words_and_a_fix() -> None:
+    holds = tomllib.loads(_HOLDS.read_text())
+    assert len(holds) >= 15
+    for code, entry in holds.items():
+        state = ProcState(2, "held", hold=(int(code), 0), reason="R")
+        first, reason, fix = held(state, 7)
+        assert re.match(rf"held: .+ \(code {code}, subcode 0\)$", first)
+        assert reason == "  HTCondor: R"
+        assert fix.startswith("  usual fix: ")
+        assert "{" not in fix
+        assert {k for k in entry if not k.isdecimal()} == {"words", "fix"}
+    unknown = list(held(ProcState(0, "held", hold=(999, 1), reason="because"), 1))
+    assert "because" in unknown[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [
+        ([{"gpu_utilization": 20}, {"gpu_utilization": 40}], 0.3),
+        ([{"gpu_busy": 0.9}], 0.9),
+        ([{"epoch": 1}], None),
+        ([], None),
+    ],
+)
+def test_the_use_of_a_gpu_comes_from_the_metrics(rows: Any, share: float | None) -> None:
+    found = gpu_share(rows)
+    assert found == (None if share is None else pytest.approx(share))
+    said = gpu_sentence(ProcState(0, gpus=1, gpu="Tesla T4"), rows)
+    assert ("most of it was idle" in said) == (share is not None and share < 0.5)
+    assert bool(said) == (share is not None)
+
+
+def test_metrics_in_a_line() -> None:
+    rows = [{"epoch": 1, "test_loss": 0.5}, {"epoch": 2, "step": 90, "test_loss": 0.25, "lr": 1}]
+    assert last_line(rows) == "epoch 2  test_loss 0.25"
+
+
+def test_the_picture_has_a_line_for_each_run() -> None:
+    runs = {f"1.{n}": [{"epoch": e, "loss": 1 / (e + n + 1)} for e in range(3)] for n in range(20)}
+    drawn = picture(runs, "a <sweep>")
+    assert drawn.count("<polyline") == 20
+    assert "a &lt;sweep&gt;" in drawn
+    assert "and 8 more" in drawn
+    assert picture({"1.0": []}, "nothing") == ""
+
+
+def test_no_secret_is_written_down() -> None:
+    ad = {
+        "Environment": "WANDB_API_KEY=abc OTHER='x y'",
+        "TransferInput": "a.txt,https://me:pw@host/x",
+        "Arguments": "--token abc123 --epochs 3",
+        "X509UserProxy": "/tmp/x509up_u1000",
+        "RequestMemory": 100,
+    }
+    kept = hidden(ad)
+    assert kept["Environment"] == "WANDB_API_KEY OTHER"
+    assert kept["RequestMemory"] == 100
+    assert not re.search("abc|pw@|x509up", json.dumps(kept))
+    assert "pw" not in str(safe_lines(["transfer_input_files = https://me:pw@host/x"]))
+
+
+def test_what_all_ads_say_is_kept_once() -> None:
+    same, others = common([{"a": 1, "b": 2}, {"a": 1, "b": 3}])
+    assert (same, others) == ({"a": 1}, ({"b": 2}, {"b": 3}))
+    assert common([{"a": 1}]) == ({"a": 1}, ({},))
+
+
+def test_a_row_is_another_when_its_values_its_commands_or_its_files_are(tmp_path: Path) -> None:
+    def prints(extra: str = "", rows: str = "1\n2\n", program: str = "#!/bin/sh\n") -> list[str]:
+        (tmp_path / "a.sh").write_text(program)
+        (tmp_path / "rows").write_text(rows)
+        text = f"executable = a.sh\nlog = {extra or 'x'}.log\nlr = 0\n{extra}\nqueue lr from rows\n"
+        (tmp_path / "a.sub").write_text(text)
+        return [row.fingerprint for row in rows_of(read_description(tmp_path / "a.sub", tmp_path))]
+
+    first = prints()
+    assert len(set(first)) == 2
+    assert prints(rows="2\n1\n") == first[::-1]
+    assert prints(rows="1\n2\n3\n")[:2] == first
+    assert not set(prints("arguments = -v")) & set(first)
+    assert not set(prints(program="#!/bin/bash\n")) & set(first)
+    assert prints("output = elsewhere") == first  # only where it is written
