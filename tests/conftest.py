@@ -23,7 +23,7 @@ from tests.support.share import shared
 if TYPE_CHECKING:
     from tests.support.history import History
 
-# A user's Python keeps its bytecode. Without it each command would compile its sources anew, and each
+# A user's Python keeps its bytecode. Without it each command would compile its sources again, and each
 # training those of PyTorch: seconds that nobody pays, and files that a test would never see.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.pop("PYTHONUNBUFFERED", None)  # nor does it write line by line into a file or a pipe
@@ -43,6 +43,17 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def git_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No sample hooks in new repositories: Copier looks at every file of a template, those too."""
+    folder = tmp_path_factory.mktemp("git-template")
+    for name in ("hooks", "info"):
+        (folder / name).mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_TEMPLATE_DIR", str(folder))
+        yield
 
 
 @pytest.fixture(autouse=True)

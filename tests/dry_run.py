@@ -1,6 +1,6 @@
 """What HTCondor's own dry run says of the seeded defects: docs/explanation/dry-run.md.
 
-`python -m tests.dry_run` writes the page anew; it needs Linux on Debian, where the tests install
+`python -m tests.dry_run` writes the page again; it needs Linux on Debian, where the tests install
 HTCondor.
 """
 

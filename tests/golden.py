@@ -1,6 +1,6 @@
 """The golden renders: what the template makes of a pairwise set of answers.
 
-Every pair of answers to two questions occurs in some variant. `make golden` writes the files anew.
+Every pair of answers to two questions occurs in some variant. `make golden` writes the files again.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def normal(text: str, template: Path) -> str:
 
 
 def main() -> None:
-    """Write all golden files anew."""
+    """Write all golden files again."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     with tempfile.TemporaryDirectory() as temporary:

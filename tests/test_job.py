@@ -1,4 +1,4 @@
-"""Reading submit descriptions: held against HTCondor's own parser, and against hostile input."""
+"""Reading submit descriptions: compared with HTCondor's own parser, and against hostile input."""
 
 from __future__ import annotations
 
