@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from pixi_scaffold.rules.program import _has
 from tests.golden import make, template_repository
 from tests.support.command import Ran, scaffold
 from tests.test_rules import LOCK, PLAIN
@@ -525,3 +529,41 @@ def test_a_check_below_the_workspace_says_where_the_workspace_is(project: Path) 
     assert first["what"] == "manifest"
     assert first["why"].endswith("; a workspace is in ..")
     assert first["command"].endswith(" check ..")
+
+
+def test_an_import_may_come_from_pypi_where_the_job_runs(project: Path) -> None:
+    """Locked for the Mac alone, it is not there. The import has another name than the package."""
+    main, lock = project / "main.py", project / "pixi.lock"
+    main.write_text("import cv2\n" + main.read_text())
+    clean = lock.read_text()
+    file = "https://files.example/opencv_python-4.0-py3-none-any.whl"
+    block = f"- pypi: {file}\n  name: opencv-python\n  version: '4.0'\n"
+
+    def found(platforms: str) -> list[str]:
+        rows = re.sub(
+            f"^      ({platforms}):\n", rf"\g<0>      - pypi: {file}\n", clean, flags=re.M
+        )
+        lock.write_text(rows + block)
+        ran = scaffold("check", "--json", cwd=project)
+        return [f["message"] for f in ran.document["findings"] if f["rule"] == "PS510"]
+
+    assert "provides cv2" in " ".join(found("osx-arm64"))
+    assert found("linux-64-cuda|linux-64-cpu|p1|p2") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("cv2", "opencv-python-headless"),
+        ("sklearn", "scikit-learn"),
+        ("mpl_toolkits", "matplotlib"),
+        ("bs4", "beautifulsoup4"),
+        ("Crypto", "pycryptodome"),
+        ("torch", "torch"),
+        ("einops", "einops"),
+    ],
+)
+def test_names_of_pypi_are_known(tmp_path: Path, module: str, package: str) -> None:
+    subject = cast("Any", SimpleNamespace(arrives=frozenset()))
+    assert _has(module, frozenset({package}), subject, tmp_path / "main.py")
+    assert not _has(module, frozenset({"other"}), subject, tmp_path / "main.py")

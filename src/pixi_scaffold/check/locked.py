@@ -77,14 +77,15 @@ def rows_for(subject: Subject, project: LockedWorkspace) -> tuple[tuple[Row, ...
 def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
     """Yield the platforms of a locked environment, in the manifest's order."""
     order = [platform.name for platform in workspace.platforms]
+    aligned = lock.aligned(workspace)
     for platform, subdir, packages in sorted(
-        lock.aligned(workspace).rows(name),
+        aligned.rows(name),
         key=lambda row: order.index(row[0]) if row[0] in order else len(order),
     ):
-        yield _row(platform, subdir, packages)
+        yield _row(platform, subdir, packages, aligned.wheel_names(name, platform))
 
 
-def _row(name: str, subdir: str, records: Sequence[Package]) -> Row:
+def _row(name: str, subdir: str, records: Sequence[Package], wheels: frozenset[str]) -> Row:
     versions = {record.name: record.version for record in records}
     needs = any(d.split()[0] == "__cuda" for record in records for d in record.depends)
     driver: tuple[int, int] | None = (0, 0) if needs else None
@@ -105,7 +106,7 @@ def _row(name: str, subdir: str, records: Sequence[Package]) -> Row:
         versions.get("cuda-version", ""),
         versions.get("libcudnn") or versions.get("cudnn", ""),
         versions.get("pytorch", ""),
-        frozenset(versions),
+        frozenset(versions) | wheels,
         frozenset(f"{r.name}-{r.version}-{r.build}" for r in records),
     )
 

@@ -156,6 +156,14 @@ class Lock:
             if packages:
                 yield self.name(row), row.subdir, packages
 
+    def wheel_names(self, environment: str, platform: str) -> frozenset[str]:
+        """Return the names of an environment's packages from PyPI on a platform."""
+        found = self.environments[environment].rows
+        rows = [found.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform]
+        return frozenset(
+            self.layout.package(url).name for row in rows for kind, url in row if kind == "pypi"
+        )
+
     def foreign(self, environment: str) -> tuple[str, ...]:
         """Return the names of an environment's packages that are from PyPI or built from source."""
         found = self.environments.get(environment)

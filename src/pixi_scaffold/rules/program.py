@@ -140,10 +140,16 @@ _PROVIDED = {
     "pkg_resources": "setuptools", "attr": "attrs", "zmq": "pyzmq", "jwt": "pyjwt", "usb": "pyusb",
     "ruamel": "ruamel.yaml", "lightning_fabric": "lightning", "pytorch_lightning": "lightning",
     "tensorboard": "tensorboard", "osgeo": "gdal", "umap": "umap-learn",
-    "htcondor": "python-htcondor",
+    "htcondor": "python-htcondor", "Crypto": "pycryptodome", "fitz": "pymupdf", "grpc": "grpcio",
+    "MySQLdb": "mysqlclient", "wx": "wxpython", "gi": "pygobject", "win32api": "pywin32",
     "tables": "pytables", "functorch": "pytorch", "caffe2": "pytorch", "torchgen": "pytorch",
 }  # fmt: skip
 """Imports whose conda package has another name. Source: conda-forge's recipes."""
+_ON_PYPI = {
+    "matplotlib-base": "matplotlib", "opencv": "opencv-python", "pytables": "tables",
+    "python-htcondor": "htcondor", "pytorch": "torch", "ruamel.yaml": "ruamel-yaml",
+}  # fmt: skip
+"""Names that such a package has on PyPI, where it is not the same."""
 
 
 @rule("PS510", Severity.WARNING)
@@ -152,28 +158,27 @@ def environment_lacks_import(subject: Subject) -> Iterator[Found]:
 
     Why: the environment that travels is the one of pixi.lock; what was installed here by hand does
     not come along. The program ends with ModuleNotFoundError.
-    Fix: pixi add NAME, then lock again.
-    Source: the packages in pixi.lock; conda-forge's names.
+    Fix: pixi add NAME, or for PyPI's pixi add --pypi NAME, then lock again.
+    Source: the packages in pixi.lock; the names that conda-forge and PyPI have for them.
     Seen: Pixi 0.77; no version of HTCondor matters.
     """
     project = subject.project
     row = (project.gpu if subject.gpus else project.cpu) if project is not None else None
     if row is None or not row.names or subject.delivery not in ("bootstrap", "pack"):
         return
-    names = row.names | {p.split()[0].lower() for v in project.foreign.values() for p in v}  # type: ignore[union-attr]
     paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
     for path in paths:
         if path.suffix != ".py" or not path.is_file():
             continue
         for found in imported(read_bytes(path) or b""):
-            if not found.at_once or _has(found.name, names, subject, path):
+            if not found.at_once or _has(found.name, row.names, subject, path):
                 continue
             package = _PROVIDED.get(found.name, found.name.lower().replace("_", "-"))
             what = f"no package that is locked for {row.name} provides {found.name}"
             yield Found(path, found.line, what, f"pixi add {package}", about=found.name)
 
 
-def _has(module: str, names: frozenset[str] | set[str], subject: Subject, path: Path) -> bool:
+def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bool:
     """Whether a module belongs to Python, travels with the job, or comes with some package."""
     if module in sys.stdlib_module_names or module.startswith("_"):
         return True
@@ -182,7 +187,8 @@ def _has(module: str, names: frozenset[str] | set[str], subject: Subject, path: 
     if path.with_name(f"{module}.py").is_file() or path.with_name(module).is_dir():
         return True  # PS209 speaks of it
     bare = module.lower().replace("_", "-")
-    wanted = {_PROVIDED.get(module, bare), bare}
+    conda = _PROVIDED.get(module, bare)
+    wanted = {conda, _ON_PYPI.get(conda, conda), bare}
     return any(
         name == want
         or name.startswith(f"{want}-")

@@ -55,7 +55,7 @@ class Row:
     cudnn: str = ""
     pytorch: str = ""
     names: frozenset[str] = frozenset()
-    """Of the packages."""
+    """Of the packages, conda's and PyPI's."""
     builds: frozenset[str] = frozenset()
     """The packages as `name-version-build`."""
 
