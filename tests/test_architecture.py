@@ -38,10 +38,11 @@ MAY_IMPORT = {
     | {"job", "rules", "rehearsal"},
     "new": {"errors", "system", "report", "template", "lock", "check"},
     "update": {"errors", "system", "report", "template", "workspace", "lock", "rules", "check"},
+    "page": {"errors", "system", "report", "workspace", "lock", "check", "update"},
     "doctor": {"errors", "system", "report", "workspace", "lock", "environment"},
     "pool": {"errors", "system", "report", "job", "rules", "check"},
     "cli": {"errors", "system", "report", "lock", "starter", "environment", "rules", "rehearsal"}
-    | {"tasks", "check", "new", "update", "doctor", "pool"},
+    | {"tasks", "check", "new", "update", "page", "doctor", "pool"},
     "__main__": {"cli"},
     "errors": set(),
     "__init__": set(),

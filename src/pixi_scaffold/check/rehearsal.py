@@ -51,7 +51,8 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
     detail = f"{DESCRIPTION} ended with exit code {job['code']}, {len(job['brought'])} files back"
     detail += f" ({short}); {memory}" if short else f"; {memory}"
     facts = {
-        key: job[key] for key in ("state", "code", "brought", "usage", "isolated", "added", "notes")
+        key: job[key]
+        for key in ("state", "code", "attempts", "brought", "usage", "isolated", "added", "notes")
     }
     return Proved(detail, tuple(job["notes"]), facts)
 

@@ -22,6 +22,7 @@ from pixi_scaffold.cli.lock import LockCommand, lock
 from pixi_scaffold.cli.new import new
 from pixi_scaffold.cli.pack import pack
 from pixi_scaffold.cli.rehearse import rehearse
+from pixi_scaffold.cli.report import report
 from pixi_scaffold.cli.rule import rule
 from pixi_scaffold.cli.run import run as run_command
 from pixi_scaffold.cli.status import status
@@ -52,6 +53,7 @@ for command in (
     stop,
     update,
     status,
+    report,
     doctor,
 ):
     app.command(cls=LockCommand if command is lock else None)(command)

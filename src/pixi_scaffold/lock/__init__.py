@@ -18,7 +18,7 @@ from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
 from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
 from pixi_scaffold.lock.explain import why_fetching_failed
 from pixi_scaffold.lock.file import Lock, read_lock
-from pixi_scaffold.lock.history import last_change
+from pixi_scaffold.lock.history import last_change, locked_now
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.reach import TIMEOUT, unreachable
 from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
@@ -46,6 +46,7 @@ __all__ = [
     "diff_report",
     "environments_folder",
     "last_change",
+    "locked_now",
     "markdown",
     "merge_driver",
     "pixi_command",

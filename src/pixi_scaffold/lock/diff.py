@@ -207,18 +207,7 @@ def _platform(
 def _archives(rows: Mapping[str, Mapping[tuple[str, str], Package]]) -> dict[str, int | None]:
     """Return the bytes of each archive, by its digest (or where it is, if it has none)."""
     packages = (package for row in rows.values() for package in row.values())
-    return {digest(package): size_of(package) for package in packages}
-
-
-def digest(package: Package) -> str:
-    """Return what makes an archive this one: its sum, or where it is."""
-    return package.fields.get("sha256") or package.url
-
-
-def size_of(package: Package) -> int | None:
-    """Return the bytes of an archive; None where the lock does not say (PyPI, sources)."""
-    size = package.fields.get("size", "")
-    return int(size) if size.isdecimal() else None
+    return {package.digest: package.size for package in packages}
 
 
 def _changes(
@@ -230,11 +219,11 @@ def _changes(
 ) -> Iterator[PackageChange]:
     for key in {**had, **has}:
         old, new = had.get(key), has.get(key)
-        if old and new and digest(old) == digest(new):
+        if old and new and old.digest == new.digest:
             continue
         move, before, after = _move(key[0], old, new)
         asked = (reach_new if new else reach_old).get(key[1], ())
-        cost = 0 if new is None or digest(new) in archives else size_of(new)
+        cost = 0 if new is None or new.digest in archives else new.size
         yield PackageChange(key[1], key[0], move, before, after, asked, cost, ())
 
 

@@ -47,6 +47,15 @@ def last_change(manifest: Path) -> LockDiff | None:
     return diff_since(folder, f"{commits[1]}..{commits[0]}")
 
 
+def locked_now(manifest: Path) -> LockDiff:
+    """Return all that is locked, as a change from nothing; raises LockError without a lock."""
+    state = state_now(manifest)
+    try:
+        return lock_diff(LockState("nothing", None), state)
+    except (LayoutError, ValueError) as error:
+        raise damaged(manifest.parent / layout.LOCK_FILE, error) from error
+
+
 def state_now(manifest: Path) -> LockState:
     """Return the lock as it lies there; raises LockError when there is none."""
     lock = read_lock(manifest.parent / layout.LOCK_FILE)

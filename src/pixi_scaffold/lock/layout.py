@@ -84,6 +84,17 @@ class Package:
         return "name" in self.fields and not self.build
 
     @property
+    def digest(self) -> str:
+        """What makes an archive this one: its sum, or where it is."""
+        return self.fields.get("sha256") or self.url
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the archive; None where the lock does not say (PyPI, sources)."""
+        text = self.fields.get("size", "")
+        return int(text) if text.isdecimal() else None
+
+    @property
     def has_purls(self) -> bool:
         """Whether it says which packages of PyPI it provides, be it none."""
         return "purls" in self.fields

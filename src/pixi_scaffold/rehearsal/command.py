@@ -39,7 +39,7 @@ from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.terminal import terminal
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
-from pixi_scaffold.report import Progress, Report, Result, Status
+from pixi_scaffold.report import Progress, Report, Result, Status, write_receipt
 from pixi_scaffold.system import layout, program, which
 
 
@@ -82,15 +82,18 @@ class Request:
 
 
 def rehearse(request: Request, progress: Progress) -> Report:
-    """Rehearse the job or the jobs; return the report.
+    """Rehearse the job or the jobs; return the report, which also is kept as a receipt.
 
     Raises UsageError for a job that is not there, CheckFailed for a description that condor_submit
     refuses, ScaffoldError when a job cannot be run for a reason that lies here.
     """
     try:
-        return rehearse_here(request, progress)
+        report = rehearse_here(request, progress)
     except Skipped as skip:
         raise ScaffoldError(f"it cannot be rehearsed here: {skip.reason}", skip.command) from skip
+    if not request.shell:
+        write_receipt(request.folder, report, layout.REHEARSED)
+    return report
 
 
 def rehearse_here(request: Request, progress: Progress) -> Report:

@@ -1,9 +1,11 @@
-"""The receipt: what `new` proved, kept in the project as the same document that --json prints."""
+"""The receipt: what a command proved, kept in the project: the document that --json prints."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pixi_scaffold import __version__
@@ -20,9 +22,13 @@ def versions() -> dict[str, str]:
     return {"pixi_scaffold": __version__, "python": platform.python_version(), **installed}
 
 
-def write_receipt(root: Path, report: Report) -> Path:
+def write_receipt(root: Path, report: Report, place: Path = layout.RECEIPT) -> Path:
     """Write the report beside the environments; return its path. Best effort on a full disk."""
-    path = root / layout.RECEIPT
+    path = root / place
     with contextlib.suppress(OSError), replacing(path) as new:
-        new.write_text(report.to_json(), encoding="utf-8")
+        document = report.to_dict() | {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": platform.node(),
+        }
+        new.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path

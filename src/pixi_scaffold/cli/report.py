@@ -1,0 +1,44 @@
+"""Write a page on a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.session import session_of
+from pixi_scaffold.errors import UsageError
+from pixi_scaffold.system import expanded, is_folder
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(help="The project, or with --all a folder of them.")
+    ] = Path(),
+    every: Annotated[
+        bool, typer.Option("--all", help="One page of all projects in the folder.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The page (default: report.html there)."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page that shows what a project's own records say.
+
+    What is locked and what changed, what was proved, runs and their curves, a sweep, the
+    rehearsal, jobs on a pool, findings. Nothing in it is loaded from elsewhere.
+    """
+    from pixi_scaffold.page import lab_page, project_page
+
+    with session_of("report", as_json) as session:
+        where, path = expanded(folder), None if output is None else expanded(output)
+        if not is_folder(where):
+            raise UsageError(f"there is no folder {where}", "name a project")
+        if path is not None and is_folder(path):
+            raise UsageError(f"{path} is a folder", f"name the file: -o {path / 'report.html'}")
+        session.show((lab_page if every else project_page)(where, path, session.progress))

@@ -1,0 +1,80 @@
+"""What `report` does: one page of a project, or of a folder of them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.page.project import read_records
+from pixi_scaffold.page.render import render, rendered_small
+from pixi_scaffold.page.view import lab_view, project_view
+from pixi_scaffold.report import Progress, Report, Run
+from pixi_scaffold.system import replacing
+from pixi_scaffold.update import status_or_heal
+
+NAME = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """Where the page is, and how many of what it shows."""
+
+    path: Path
+    size: int
+    shows: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        return {"page": str(self.path), "bytes": self.size, "shows": dict(self.shows)}
+
+
+def project_page(folder: Path, output: Path | None, progress: Progress) -> Report:
+    """Write the page of a project; raises ScaffoldError and OSError."""
+    run = Run(progress)
+    with run.step("report") as step:
+        records = read_records(folder, progress)
+        page = rendered_small(
+            "project.html.jinja", lambda points: project_view(records, points), records.name
+        )
+        path = folder / NAME if output is None else output
+        _write(path, page)
+        shows = {
+            "platforms": len(records.platforms),
+            "receipts": len(records.receipts),
+            "runs": len(records.runs),
+            "jobs": len(records.jobs),
+        }
+        counts = ", ".join(f"{number} {what}" for what, number in shows.items())
+        step.passed(f"{path}: {counts}; {len(page) >> 10} kB", records.problems[:20])
+    facts = PageFacts(path, len(page.encode()), shows)
+    return Report("report", run.results, facts, (_open(path),))
+
+
+def lab_page(folder: Path, output: Path | None, progress: Progress) -> Report:
+    """Write the page of a folder of projects; raises ScaffoldError and OSError."""
+    standings = status_or_heal([folder], None, progress).to_dict()["projects"]
+    run = Run(progress)
+    with run.step("report") as step:
+        written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        title = f"Projects in {folder.resolve().name}"
+        page = render("lab.html.jinja", lab_view(standings, written), title)
+        path = folder / NAME if output is None else output
+        _write(path, page)
+        step.passed(f"{path}: {len(standings)} projects; {len(page) >> 10} kB")
+    facts = PageFacts(path, len(page.encode()), {"projects": len(standings)})
+    return Report("report", run.results, facts, (_open(path),))
+
+
+def _write(path: Path, page: str) -> None:
+    with replacing(path) as new:
+        new.write_text(page, encoding="utf-8")
+
+
+def _open(path: Path) -> str:
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    return f"{opener} {shlex.quote(str(path))}"
