@@ -26,12 +26,11 @@ from pixi_scaffold.rules import (
     Site,
     Subject,
     check_subject,
-    is_elsewhere,
     is_url,
     not_yet_made,
     without_suppressed,
 )
-from pixi_scaffold.system import NOT_REGULAR, real, special, which
+from pixi_scaffold.system import NOT_REGULAR, is_elsewhere, real, special, which
 
 ROWS = 20
 """Rows of one queue statement that are looked at."""

@@ -13,11 +13,10 @@ from pixi_scaffold.job.fields import Field, Image
 from pixi_scaffold.job.htcondor import TYPICAL, SlotReport, bindings, match, quiet
 from pixi_scaffold.job.macros import references
 from pixi_scaffold.job.meaning import Meaning, field_of, meaning
-from pixi_scaffold.job.queue import items_elsewhere
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.requirements import ad_clauses
-from pixi_scaffold.job.values import expression_advice, size_advice
+from pixi_scaffold.job.values import expression_advice, in_parentheses, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
     join_words,
@@ -56,8 +55,8 @@ __all__ = [
     "expression_advice",
     "field_of",
     "gpu_names",
+    "in_parentheses",
     "is_command",
-    "items_elsewhere",
     "job_ad",
     "job_names",
     "join_words",

@@ -13,7 +13,7 @@ from pathlib import Path
 from pixi_scaffold.job.commands import canonical, is_command
 from pixi_scaffold.job.macros import Expanded, Outside, expand, references
 
-_GAP, _SEPARATOR = re.compile(r"[, \t]"), re.compile("\x1f")
+_GAP, _COMMA, _SEPARATOR = re.compile(r"[, \t]"), re.compile(","), re.compile("\x1f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,9 @@ class Command:
 class Problem:
     """Something in the file that HTCondor refuses, or that cannot be known here.
 
-    kind: `refused` (condor_submit stops there), `queue` (a queue statement it refuses), `unknown`
-    (only the submit machine or the pool knows), `assumed` (the message says what), `odd`.
+    kind: `refused` (condor_submit stops there), `queue` (a queue statement it refuses), `items`
+    (of a queue statement, which only condor_submit sees), `unknown` (only the submit machine or the
+    pool knows), `assumed` (the message says what), `odd`.
     """
 
     kind: str
@@ -66,6 +67,8 @@ class Queue:
     source: Path | None = None
     item_lines: tuple[int, ...] = ()
     places: tuple[int, ...] = ()
+    commas_only: bool = False
+    """Whether columns part at commas alone: `from table` of HTCondor 25."""
 
     def item(self, row: int) -> str:
         """Return an item; a blank one has the values of the one above (seen with 25.14)."""
@@ -92,7 +95,7 @@ class Queue:
             if number == len(self.variables) - 1:
                 found[name] = rest
                 break
-            mark = (_SEPARATOR if own else _GAP).search(rest)
+            mark = (_SEPARATOR if own else _COMMA if self.commas_only else _GAP).search(rest)
             end = mark.start() if mark else len(rest)
             found[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
         return found

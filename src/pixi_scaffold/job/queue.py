@@ -10,7 +10,7 @@ from pathlib import Path
 from pixi_scaffold.job.description import Queue
 from pixi_scaffold.job.evaluate import as_integer
 from pixi_scaffold.job.lines import Line, logical_lines
-from pixi_scaffold.system import read_regular
+from pixi_scaffold.system import is_elsewhere, read_regular
 
 ITEMS_LIMIT = 1_000_000
 """More items than that are not read: no pool takes them in one submission."""
@@ -24,6 +24,15 @@ _SLICE = re.compile(
 
 class QueueError(Exception):
     """A queue statement that condor_submit refuses; the text says why."""
+
+    kind = "queue"
+    """That of the Problem."""
+
+
+class ItemsElsewhereError(QueueError):
+    """Items that only condor_submit can see, which is no mistake; the text says why."""
+
+    kind = "items"
 
 
 def queue_arguments(line: str) -> str | None:
@@ -59,8 +68,10 @@ def read_queue(
     head, tail = arguments[: keyword.start()].rstrip(), arguments[keyword.end() :].strip()
     count_text, variables = _variables(head)
     mode = keyword[1].lower()
-    kinds, chosen, tail = _qualifiers(mode, tail)
+    kinds, chosen, table, tail = _qualifiers(mode, tail)
     rows, source = _items(mode, tail, line, folder, following)
+    if table is not None:
+        variables, rows = _without_heading(table, variables, rows)
     if mode == "matching":
         kinds = kinds or _KINDS.get(directories.lower(), "any")
         rows = _matching([text for text, _ in rows], folder, kinds, line.first)
@@ -76,19 +87,8 @@ def read_queue(
         source,
         tuple(number for _, number in rows),
         places,
+        commas_only=table is not None and table != "standard",
     )
-
-
-def items_elsewhere(statement: str) -> bool:
-    """Whether the items of a queue statement come from a program or from standard input.
-
-    That is no mistake, but only condor_submit knows them.
-    """
-    keyword = _KEYWORD.search(statement)
-    if keyword is None or keyword[1].lower() != "from":
-        return False
-    tail = statement[keyword.end() :].strip()
-    return tail == "-" or tail.endswith("|")
 
 
 def skip_queue(arguments: str, following: Iterator[Line]) -> None:
@@ -123,16 +123,20 @@ def _variables(head: str) -> tuple[str, tuple[str, ...]]:
     return head[: found.start()].rstrip(", \t"), tuple(re.split(r"[,\s]+", found[0].strip(", \t")))
 
 
-def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
-    """Return what `matching` takes (files, dirs, any), the slice, and the rest."""
-    kinds, chosen = "", slice(None)
+def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str | None, str]:
+    """Return what `matching` takes (files, dirs, any), the slice, a table's options, the rest."""
+    kinds, chosen, table = "", slice(None), None
     while True:
         if found := re.match(r"(files|dirs|any)(?=[\s(])\s*", tail, re.IGNORECASE):
             if mode != "matching":
                 raise QueueError(f"{found[1]} belongs to `matching`, not to `{mode}`")
             kinds = found[1].lower()
-        elif found := re.match(r"table(?=[\s(])", tail, re.IGNORECASE):
-            raise QueueError("`table` is of HTCondor 25; it is not understood here")
+        elif found := re.match(r"table(?:\(([^)]*)\))?(?=[\s(])", tail, re.IGNORECASE):
+            if mode != "from":
+                raise QueueError(f"`table` belongs to `from`, not to `{mode}`")
+            table = (found[1] or "").strip().lower()
+            if table not in _TABLES:
+                raise ItemsElsewhereError(f"the table's options ({table}) are not understood here")
         elif tail.startswith("["):
             found = _SLICE.match(tail)
             if found is None and mode == "matching":  # such as [ab]*.txt
@@ -141,8 +145,27 @@ def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str]:
                 raise QueueError(f"{tail[:40]!r} is not a slice [start:end:step]")
             chosen = _slice(found)
         else:
-            return kinds, chosen, tail
+            return kinds, chosen, table, tail
         tail = tail[found.end() :].lstrip()
+
+
+_TABLES = ("", "csv", "standard", "header=none", "header=0")
+"""Options of `queue from table(OPTIONS) FILE` that are read here."""
+
+
+def _without_heading(
+    options: str, variables: tuple[str, ...], rows: Rows
+) -> tuple[tuple[str, ...], Rows]:
+    """Return the variables that a table's first row names in place of the statement's own.
+
+    It stays a row where its words are no names, or the options say that there is none. Source:
+    SubmitForeachArgs::load_schema of HTCondor 25; a dry run of 25.14.1.
+    """
+    if options not in ("", "header=0") or not rows:
+        return variables, rows
+    names = tuple(name.strip() for name in rows[0][0].split(","))
+    good = all(re.fullmatch(r"[A-Za-z_][\w.]*", name) for name in names)
+    return (names, rows[1:]) if good else (variables, rows)
 
 
 def _slice(found: re.Match[str]) -> slice:
@@ -179,9 +202,9 @@ def _items(
     if not whole:
         return _split(tail, line.first, whole), None
     if tail == "-":
-        raise QueueError("the items come from standard input, which only condor_submit sees")
+        raise ItemsElsewhereError("the items come from standard input, which is not read here")
     if tail.endswith("|"):
-        raise QueueError("the items come from a program, which is not run here")
+        raise ItemsElsewhereError("the items come from a program, which is not run here")
     return _read_items(folder / tail.strip(), tail.strip())
 
 
@@ -189,6 +212,9 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
     try:
         data = read_regular(path, _BYTES_LIMIT + 1)
     except OSError as error:
+        if is_elsewhere(path):
+            what = f"the items are in {name}, which is not on this machine"
+            raise ItemsElsewhereError(what) from error
         why = error.strerror or str(error)
         raise QueueError(f"the items are in {name}, which cannot be read: {why}") from error
     if len(data) > _BYTES_LIMIT or data.count(b"\n") > ITEMS_LIMIT:  # before it takes memory

@@ -261,7 +261,7 @@ class _Reader:
                 text = expanded.text.strip()
                 queue = read_queue(text, line, file, self.folder, following, wanted)
             except QueueError as error:
-                self.problem("queue", file, line.first, str(error))
+                self.problem(error.kind, file, line.first, str(error))
                 names = variables_of(expanded.text)
                 queue = Queue(file, line.first, line.text, variables=names)
         if self.branches:  # the next part of the file is read as if it were a file of its own

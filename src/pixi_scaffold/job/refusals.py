@@ -275,7 +275,7 @@ def _names(job: Meaning) -> Iterator[Refusal]:
             )
     requirements = job.of("requirements")
     if requirements.said and not requirements.refused and not requirements.unknown:
-        named = {reference.name.lower() for reference in attributes(requirements.text)}
+        named = {reference.name.lower() for reference in attributes(f"({requirements.text})")}
         if "requirements" in named:
             yield Refusal(
                 "expression",

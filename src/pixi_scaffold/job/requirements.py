@@ -87,7 +87,7 @@ def slot_clauses(job: Meaning) -> Iterator[Clause]:
     for part in top_level_and(own.text):
         yield Clause(part, "requirements", own.command.line if own.command else 0)
     try:
-        named = {r.name.lower() for r in attributes(own.text)} if own.said else set()
+        named = {r.name.lower() for r in attributes(f"({own.text})")} if own.said else set()
     except ExpressionError:
         named = set()
     yield from _machine(job, named)

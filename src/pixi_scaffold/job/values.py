@@ -91,12 +91,20 @@ def _only_htcondor_knows(text: str) -> bool:
     return False
 
 
-def _expression(_: CommandSpec, text: str) -> ReadValue:
+def _expression(spec: CommandSpec, text: str) -> ReadValue:
     try:
-        parse(text)
+        parse(in_parentheses(spec.name, text))
     except ExpressionError as error:
         return ReadValue(refused=f"it does not parse: {error}", fix=expression_advice(text))
     return ReadValue(text, normal(text))
+
+
+def in_parentheses(name: str, text: str) -> str:
+    """Return an expression as condor_submit reads it: it puts parentheses around requirements.
+
+    So `true) && (x` is taken. Source: SetRequirements of submit_utils.cpp; a dry run.
+    """
+    return f"({text})" if name == "requirements" else text
 
 
 def expression_advice(text: str) -> str:

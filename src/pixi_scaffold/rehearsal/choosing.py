@@ -12,7 +12,6 @@ from pixi_scaffold.job import (
     Job,
     Problem,
     Submission,
-    items_elsewhere,
     meaning,
     read_description,
 )
@@ -48,9 +47,7 @@ def read_here(path: Path, folder: Path, submission: Submission) -> Description:
 def _judge(description: Description, problem: Problem) -> None:
     """Raise when a problem of a description keeps its jobs from being rehearsed."""
     where = f"{problem.file}:{problem.line}"
-    places = {queue.line: queue for queue in description.queues}
-    queue = places.get(problem.line)
-    if problem.kind == "queue" and queue is not None and items_elsewhere(queue.text):
+    if problem.kind == "items":
         hint = "write the items into a file, and queue from that"
         raise Skipped(f"{where}: {problem.message}", hint)
     if problem.kind == "unknown" and problem.message.startswith("`include`"):

@@ -32,7 +32,6 @@ from pixi_scaffold.rules.subject import (
     Script,
     ShellNote,
     Subject,
-    is_elsewhere,
     is_url,
 )
 
@@ -52,7 +51,6 @@ __all__ = [
     "Subject",
     "bundled_sites",
     "check_subject",
-    "is_elsewhere",
     "is_url",
     "not_yet_made",
     "read_site",

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
-from pixi_scaffold.rules.subject import Subject, is_elsewhere, read_bytes
+from pixi_scaffold.rules.subject import Subject, read_bytes
 from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.system import is_elsewhere
 
 
 @rule("PS201")
@@ -100,7 +101,7 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     path, data = subject.executable, subject.executable_data
-    if path is None or data is None:
+    if path is None or data is None or subject.windows:
         return
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
@@ -115,9 +116,12 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
         return
     first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if not first.startswith("#!"):
+        # What starts a container is often a shell, which runs such a script itself.
+        shell_may = subject.universe in ("container", "docker")
         yield Found(
             path, 1, "the first line does not name an interpreter",
             "begin the file with: #!/usr/bin/env bash",
+            severity=Severity.WARNING if shell_may else None,
         )  # fmt: skip
         return
     words = first[2:].split()
@@ -158,6 +162,8 @@ def windows_line_ends(subject: Subject) -> Iterator[Found]:
     Source: execve(2).
     Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
+    if subject.windows:
+        return
     paths = [s.path for s in subject.scripts]
     if subject.executable is not None and subject.executable not in paths:
         paths.append(subject.executable)

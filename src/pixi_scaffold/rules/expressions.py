@@ -13,6 +13,7 @@ from pixi_scaffold.job import (
     attributes,
     custom_resource,
     gpu_names,
+    in_parentheses,
     job_names,
     slot_names,
 )
@@ -172,7 +173,7 @@ def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
             continue
         field = subject.meaning.of(command.name)
         if field.said and not field.unknown:
-            yield command, field.text
+            yield command, in_parentheses(command.name, field.text)
 
 
 def _known(reference: Reference, known: Mapping[str, str], own: set[str], subject: Subject) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from pixi_scaffold.job import field_of, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
-from pixi_scaffold.rules.subject import Subject, is_elsewhere, is_url
+from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.system import is_elsewhere
 
 _WORKERS_OWN = ("/bin/", "/usr/", "/opt/", "/cvmfs/")
 _INSIDE = "use a path inside the folder"
@@ -30,15 +31,20 @@ def missing_input(subject: Subject) -> Iterator[Found]:
     if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
     for name in ("transfer_input_files", "transfer_common_input", "input"):
-        command = subject.job.command(name)
-        for item, proc in _items_of_all_jobs(subject, name):
-            if command is None or is_url(item) or "$" in item or (subject.start / item).exists():
-                continue
-            if item == "/dev/null" or to_be_made(subject, item) or _from_earlier(subject, item):
-                continue
-            if is_elsewhere(subject.start / item):
-                continue
-            which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
+        command, total = subject.job.command(name), subject.job.queue.total
+        if command is None:
+            continue
+        missing = [
+            (item, proc)
+            for item, proc in _items_of_all_jobs(subject, name)
+            if not (is_url(item) or "$" in item or (subject.start / item).exists())
+            and item != "/dev/null"
+            and not (to_be_made(subject, item) or _from_earlier(subject, item))
+            and not is_elsewhere(subject.start / item)
+        ]
+        of_one_job = [item for item, proc in missing if proc]
+        for item, proc in missing[: len(missing) - len(of_one_job[_SHOWN:])]:
+            which = f" (job {proc} of {total})" if proc else ""
             maker = made_by(subject, item)
             doubt = maker or (name == "transfer_common_input") or not transfers_for_sure(subject)
             yield at(
@@ -48,6 +54,13 @@ def missing_input(subject: Subject) -> Iterator[Found]:
                 "correct the name, make the file first, or say where it runs: check --from FOLDER",
                 severity=Severity.WARNING if doubt else None,
             )
+        if of_one_job[_SHOWN:]:
+            what = f"{len(of_one_job) - _SHOWN} more inputs, to {of_one_job[-1]}, are not there"
+            yield at(command, what, "correct the names", severity=Severity.NOTE)
+
+
+_SHOWN = 3
+"""Inputs of single jobs that are named; the others are counted."""
 
 
 def _from_earlier(subject: Subject, item: str) -> bool:

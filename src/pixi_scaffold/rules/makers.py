@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _MOST_FILES = 200
 _MOST_BYTES = 256 << 10
 _TELLS = frozenset({".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst"})
 _TELLS_NAMES = frozenset({"makefile", "gnumakefile", "snakefile", "readme", "dockerfile"})
+_MADE_OF = {".py": (".ipynb",), ".o": (".c", ".cc", ".cpp"), ".so": (".c", ".cc", ".cpp")}
+"""What else a file may be made of, by its suffix."""
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".go", ".rs", ".java", ".hs")
 
 
@@ -21,7 +24,7 @@ def made_by(subject: Subject, item: str) -> str:
 
     item: its path as the description has it. That is a rule of git that ignores it, so that a
     clone never has it; a DAG in which this job has a parent; a script, Makefile or README beside
-    the job that names it; a source file of the same name.
+    the job that names it; another job's outputs; a source file of the same name.
     """
     path = Path(os.path.normpath(subject.start / item))
     name = path.name
@@ -29,17 +32,45 @@ def made_by(subject: Subject, item: str) -> str:
         return "an earlier node of the DAG may make it"
     if subject.kept.get(path) == "ignored":
         return "git ignores it, so it is made or brought here by other means"
-    for dag, children in _dags(*_state(subject.description.path.parent)):
-        if subject.description.path.name in children:
+    return _made_by_a_job(subject, name) or _made_here(subject, item, path)
+
+
+def _made_by_a_job(subject: Subject, name: str) -> str:
+    """Return which other job of this folder may make a file."""
+    description = subject.description.path
+    for dag, children in _dags(*_state(description.parent)):
+        if description.name in children:
             return f"an earlier node of {dag} may make it"
-    if any(path.with_suffix(suffix).is_file() for suffix in _SOURCES if not path.suffix):
+    for other, outputs in _brought_back(*_state(description.parent)):
+        if name in outputs and other != description:
+            return f"the job of {other.name} may bring it back"
+    return ""
+
+
+def _made_here(subject: Subject, item: str, path: Path) -> str:
+    """Return what lies here that a file may be made of, or by."""
+    sources = _SOURCES if not path.suffix else _MADE_OF.get(path.suffix, ())
+    if any(path.with_suffix(suffix).is_file() for suffix in sources):
         return "its source is here"
+    if path.suffix == ".sif" and next(path.parent.glob("*.def"), None) is not None:
+        return "a definition of an image is here"
+    if item.startswith("../") and (subject.start / item[3:]).exists():
+        return f"{item[3:]} is here, as if condor_submit were run in a folder below"
     own = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in _tellers(*_state(folder)):
-            if teller not in own and name and name in text and _says_how(name, text):
+            if teller not in own and any(_says_how(n, text) for n in _known_as(path.name)):
                 return f"{teller.name} may make it"
     return ""
+
+
+def _known_as(name: str) -> Iterator[str]:
+    """Yield what a script may call a file: its name, and of one of many what numbers them."""
+    if name:
+        yield name
+    numbered = re.fullmatch(r"(.*[A-Za-z]\w*[._-])\d+(\.\w+)?", name)
+    if numbered is not None:
+        yield numbered[1]
 
 
 _MAKES = re.compile(
@@ -81,6 +112,22 @@ def _tellers(folder: Path, _changed: int) -> tuple[tuple[Path, str], ...]:
 
 
 @lru_cache(maxsize=16)
+def _brought_back(folder: Path, _changed: int) -> tuple[tuple[Path, frozenset[str]], ...]:
+    """Return what the submit files of a folder say that their jobs bring back."""
+    found: list[tuple[Path, frozenset[str]]] = []
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.suffix in (".sub", ".submit"))
+    except OSError:
+        return ()
+    for path in paths[:_MOST_FILES]:
+        text = (read_bytes(path) or b"").decode("utf-8", errors="replace")
+        lists = re.findall(r"^\s*transfer_output_files\s*=(.*)", text, re.MULTILINE | re.IGNORECASE)
+        names = (Path(item.strip()).name for one in lists for item in one.split(","))
+        found.append((path, frozenset(names) - {""}))
+    return tuple(found)
+
+
+@lru_cache(maxsize=16)
 def _dags(folder: Path, _changed: int) -> tuple[tuple[str, frozenset[str]], ...]:
     """Return each DAG in a folder, with the names of the submit files whose nodes have a parent."""
     found: list[tuple[str, frozenset[str]]] = []
@@ -94,7 +141,8 @@ def _dags(folder: Path, _changed: int) -> tuple[tuple[str, frozenset[str]], ...]
         children: set[str] = set()
         for names in re.findall(r"\bCHILD\s+(.+)$", text, re.MULTILINE | re.IGNORECASE):
             children |= {Path(files[n]).name for n in names.split() if n in files}
-        prepared = re.findall(r"^\s*SCRIPT\s+PRE\s+(\S+)", text, re.MULTILINE | re.IGNORECASE)
-        children |= {Path(files[n]).name for n in prepared if n in files}
+        prepared = re.findall(r"^\s*SCRIPT\s.*?\bPRE\b.*$", text, re.MULTILINE | re.IGNORECASE)
+        nodes = {word for line in prepared for word in line.split()} & files.keys()
+        children |= {Path(files[n]).name for n in nodes}
         found.append((path.name, frozenset(children)))
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pixi_scaffold.job import Queue, is_command, items_elsewhere
+from pixi_scaffold.job import Queue, is_command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
 
@@ -48,17 +48,18 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
     Source: submit_utils.cpp, parse_queue_args.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    texts = {queue.line: queue.text for queue in subject.description.queues}
-    for problem in subject.description.of_kind("queue"):
-        if items_elsewhere(texts.get(problem.line, "")):
-            fix = "nothing; the rules look at the job without its items"
-            yield Found(problem.file, problem.line, problem.message, fix, severity=Severity.NOTE)
-        else:
-            yield Found(problem.file, problem.line, problem.message, _QUEUES)
-    queue = subject.queue
-    refused = {problem.line for problem in subject.description.of_kind("queue")}
-    empty = subject.description.queues and queue.total == 0 and queue.source is None
-    if empty and queue.line not in refused:
+    description, queue = subject.description, subject.queue
+    for problem in description.of_kind("items"):
+        fix = "nothing; the rules look at the job without its items"
+        yield Found(problem.file, problem.line, problem.message, fix, severity=Severity.NOTE)
+    for problem in description.of_kind("queue"):
+        yield Found(problem.file, problem.line, problem.message, _QUEUES)
+    if queue.commas_only:
+        what = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
+        fix = "for older pools write: queue x, y from [1:] FILE"
+        yield Found(queue.file, queue.line, what, fix, severity=Severity.WARNING)
+    empty = description.queues and queue.total == 0 and queue.source is None
+    if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
         what = f"nothing is queued: {short(queue.text.strip())}"
         yield Found(queue.file, queue.line, what, _QUEUES, severity=Severity.WARNING)
 

@@ -34,6 +34,7 @@ _ENVIRONMENT = re.compile(
     r"\s+(?:-e[= ]?|--environment[= ])[\"']?([A-Za-z][\w-]*)|\.pixi/envs/([A-Za-z][\w-]*)"
 )
 """The options before the first word of the task, of which one can name an environment."""
+_OF_WINDOWS = (".bat", ".cmd", ".ps1", ".exe")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -295,6 +296,14 @@ class Subject:
         )
 
     @cached_property
+    def windows(self) -> bool:
+        """Whether the job runs on Windows, where the kernel does not read a script's first line."""
+        if self.executable is not None and self.executable.suffix.lower() in _OF_WINDOWS:
+            return True
+        text = self.meaning.of("requirements").text
+        return re.search(r"\bOpSys\w*\s*=[=?]=?\s*\"win", text, re.IGNORECASE) is not None
+
+    @cached_property
     def gpus(self) -> bool:
         """Whether the job asks for a GPU."""
         return self.meaning.requests.gpus.value not in (None, 0)
@@ -309,17 +318,6 @@ class Subject:
             return path.relative_to(self.job.folder).as_posix()
         except ValueError:
             return os.path.relpath(path, self.job.folder)
-
-
-def is_elsewhere(path: Path) -> bool:
-    """Whether a path can lie only on another machine, such as a pool's access point.
-
-    Its first folder (of a home: its user's) is not on this one, so nothing can be told of it.
-    """
-    parts = path.parts
-    if not path.is_absolute() or len(parts) < 3:
-        return False
-    return not exists(Path(*parts[: 3 if parts[1] in ("home", "Users") else 2]))
 
 
 def is_url(name: str) -> bool:

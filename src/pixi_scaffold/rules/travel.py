@@ -20,7 +20,7 @@ _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
 _PACKS = re.compile(r"\s*(?:tar\s+-?\w*c|zip\b|gzip\b|bzip2\b|xz\b|zstd\b|mv\b|rm\b)")
 FILES_APPEAR = re.compile(
-    r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?[\w./~]"
+    r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?(?:[\w./~]|\$(?!\{?(?:_CONDOR_SCRATCH_DIR|PWD)\b))"
     r"|git\s+clone|unzip\b|tar\s+\S*x(?!.*\s-C\s+[\"']?[^.\s])|conda-unpack)"
 )
 _OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)[\w-]*$|-o$", re.I)
@@ -172,19 +172,34 @@ def _words(line: str) -> set[str]:
 
 
 def _top(word: str) -> str:
-    return PurePosixPath(word).parts[0] if word else ""
+    """Return the first part of a path; empty for the folder itself."""
+    return next(iter(PurePosixPath(word).parts), "")
 
 
-def made_by_script(script: Script) -> set[str]:
-    """Return the first parts of paths that the script makes itself: mkdir, redirections, -o."""
+_MAKES = re.compile(
+    r"(?:mkdir(?:\s+-\S+)*|tar\s+-?x\S*|git\s+clone|touch|tee(?:\s+-a)?|-o|-O|--output(?:-document)?=?|>>?)"
+    r"\s*[\"']?([\w./-]+)"
+)
+_FETCHES = re.compile(
+    r"(?:^|[\s;&|(])(?:wget|curl|cp|mv|ln|scp|rsync|xrdcp|stashcp|gfal-copy)\s(.*)"
+)
+
+
+@lru_cache(maxsize=64)
+def made_by_script(script: Script) -> frozenset[str]:
+    """Return the first parts of paths that a script makes itself, or fetches from elsewhere.
+
+    It makes them with mkdir, a redirection, `-o`; it fetches what a URL or a path of another folder
+    ends with, and where a copy goes to.
+    """
     made: set[str] = set()
     for _, line in script.code:
-        for found in re.finditer(
-            r"(?:mkdir(?:\s+-\S+)*|tar\s+-?x\S*|git\s+clone|touch|-o|--output|>>?)\s*[\"']?([\w./-]+)",
-            line,
-        ):
-            made.add(_top(found[1].removeprefix("./")))
-    return made - {"", "."}
+        made |= {_top(path.removeprefix("./")) for path in _MAKES.findall(line)}
+        for words in _FETCHES.findall(line):
+            operands = [w.strip("\"'") for w in re.split(r"[;&|]", words)[0].split() if w[0] != "-"]
+            made |= {PurePosixPath(w).name for w in operands if "/" in w}
+            made |= {_top(w.removeprefix("./")) for w in operands[1:][-1:]}
+    return frozenset(made - {"", "."})
 
 
 @dataclass(frozen=True, slots=True)

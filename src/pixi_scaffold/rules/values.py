@@ -19,7 +19,8 @@ from pixi_scaffold.rules.finding import (
     replaced,
     rule,
 )
-from pixi_scaffold.rules.subject import Subject, is_elsewhere, read_bytes
+from pixi_scaffold.rules.subject import Subject, read_bytes
+from pixi_scaffold.system import is_elsewhere
 
 _SMALL = 100 << 20
 _NO = frozenset({"no", "n", "0", "never", "off"})

@@ -8,6 +8,7 @@ from pixi_scaffold.system.children import Children
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
+    is_elsewhere,
     is_file,
     is_folder,
     read_regular,
@@ -71,6 +72,7 @@ __all__ = [
     "git",
     "has_credentials",
     "in_the_way",
+    "is_elsewhere",
     "is_file",
     "is_folder",
     "layout",

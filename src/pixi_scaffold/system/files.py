@@ -93,6 +93,17 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110  as above
 
 
+def is_elsewhere(path: Path) -> bool:
+    """Whether a path can lie only on another machine, such as a pool's access point.
+
+    Its first folder (of a home: its user's) is not on this one, so nothing can be told of it.
+    """
+    parts = path.parts
+    if not path.is_absolute() or len(parts) < 3:
+        return False
+    return not exists(Path(*parts[: 3 if parts[1] in ("home", "Users") else 2]))
+
+
 def real(path: Path) -> Path:
     """Return the path without symlinks; a loop of them stays in it, and raises nothing."""
     return Path(os.path.realpath(path))
