@@ -147,12 +147,19 @@ def test_macros_are_expanded_as_htcondor_does(text: str) -> None:
         ("n = 4\nqueue $(n)", 4, {}, {}),
         ("QUEUE 2", 2, {}, {}),
         ("queue x in (\na\nb\n)", 2, {"x": "a"}, {"x": "b"}),
+        # Tables: as condor_submit -dry-run of 25.14.1 made them.
+        ("queue from table t.csv", 2, {"a": "1", "b": "2"}, {"a": "3", "b": "4 x"}),
+        ("queue c from TABLE t.csv", 2, {"a": "1", "b": "2"}, {"a": "3", "b": "4 x"}),
+        ("queue from table [0:1] t.csv", 1, {"a": "1", "b": "2"}, {"a": "1", "b": "2"}),
+        ("queue from table(csv) t.csv", 3, {"Item": "a,b"}, {"Item": "3,4 x"}),
+        ("queue from table items.txt", 2, {"Item": "one 1"}, {"Item": "two 2"}),
     ],
 )
 def test_queue_statements(
     tmp_path: Path, queue: str, total: int, first: dict[str, str], last: dict[str, str]
 ) -> None:
     (tmp_path / "items.txt").write_text("one 1\ntwo 2\n")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4 x\n")
     (tmp_path / "sub").mkdir()
     found = read(f"executable = x\n{queue}\n", tmp_path)
     [job] = found.jobs

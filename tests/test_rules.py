@@ -472,6 +472,13 @@ GOOD = {
     "a download that a line of Python reads": job(run="#!/bin/bash\nset -o pipefail\ncurl -s https://a.example.net/x | python3 -c 'import sys; print(len(sys.stdin.read()))'\n"),
     "outputs of an earlier run that are packed": job(file("results.tar.gz", ""), file("model.pt", ""), file("log.txt", ""), run="#!/bin/bash\nset -e\ncat in.txt\ntar czf results.tar.gz results/\nmv model.pt model_final.pt\ngzip log.txt\n"),
     "arithmetic in numbers": job(in_plain("queue", "priority = 5 * 2\nsuccess_exit_code = 1+1\nqueue")),
+    "requirements that count on condor_submit's parentheses": job(in_plain("queue", "requirements = true) && (Memory > 10\nqueue")),
+    "this folder as an argument": job(in_plain("queue", "arguments = build -t x .\nqueue")),
+    "a script for Windows": job(in_plain("executable = run.sh", "executable = run.bat"), file("run.bat", "echo one\r\n"), in_plain("queue", 'requirements = OpSys == "WINDOWS"\nqueue')),
+    "a program that is downloaded": job(run="#!/bin/bash\nwget -q https://a.example.net/x.sh -O install.sh\nbash install.sh -b\ncat in.txt\n"),
+    "a program under the name of its URL": job(run="#!/bin/bash\nset -e\ncat in.txt\ncurl -sO https://a.example.net/get/install.py\npython3 install.py\n"),
+    "a program copied from elsewhere": job(run="#!/bin/bash\nset -e\ncat in.txt\ncp /cvmfs/a.example.org/sim.py .\npython3 sim.py\n"),
+    "a folder that only the job knows": job(file("main.py", "1\n"), run='#!/bin/bash\ncd "$1" || exit\npython3 main.py\n'),
     "a default that is overridden": job(file("common.inc", "request_disk = 5GB\n"), in_plain("executable", "include : common.inc\nexecutable")),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
@@ -486,6 +493,45 @@ def test_nothing_is_wrong_with_what_people_write(
     found = look(project)
     loud = [f for f in found.findings if f.severity is not Severity.NOTE]
     assert loud == [], words(found)
+
+
+MADE_LATER = {
+    "a script of a notebook": (file("train.ipynb", "{}"), "train.py"),
+    "an image of a definition": (file("app.def", "Bootstrap: docker\n"), "nvidia-main.sif"),
+    "what another job brings back": (file("train.sub", "executable = t.sh\ntransfer_output_files = out/model.pt\nqueue\n"), "model.pt"),
+    "software that is packed by hand": (file("build.sub", "+IsBuildJob = true\nqueue\n"), "packages.tar.gz"),
+    "one of many": (file("split.sh", "cat play > plays.$n\n"), "plays.03"),
+    "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
+    "before a node of a DAG": (file("w.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
+    "from a folder below": (file("more.txt", ""), "../more.txt"),
+}  # fmt: skip
+"""What was seen in public repositories, and the input that is not there yet."""
+
+
+@pytest.mark.parametrize("name", MADE_LATER)
+def test_what_something_else_may_make_is_no_error(
+    good: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    edit, item = MADE_LATER[name]
+    in_plain("in.txt\n", f"in.txt, {item}\n")(project)
+    assert ("PS205", Severity.ERROR) in kinds(look(project))
+    edit(project)
+    found = review([project / "job.sub"], Silent())
+    assert ("PS205", Severity.WARNING) in kinds(found)
+
+
+def kinds(found: Review) -> set[tuple[str, Severity]]:
+    return {(f.rule, f.severity) for f in found.findings}
+
+
+def test_missing_inputs_of_many_jobs_are_counted(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("in.txt\n", "in.txt, part.$(Process)\n")(project)
+    in_plain("queue", "queue 100")(project)
+    said = [f.message for f in look(project).findings if f.rule == "PS205"]
+    assert len(said) == 5
+    assert "96 more inputs, to part.99, are not there" in said
 
 
 def test_an_archive_of_the_lock_is_right(good: dict[str, Path], tmp_path: Path) -> None:

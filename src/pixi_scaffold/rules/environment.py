@@ -138,6 +138,8 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
     command = subject.where("transfer_input_files", "executable")
     if not missing or command is None:
         return
+    if any("git clone" in line for script in subject.scripts for _, line in script.code):
+        return  # the clone may have them
     yield at(
         command,
         f"the worker installs with Pixi, and {' and '.join(missing)} stays here",

@@ -16,6 +16,7 @@ _TELLS = frozenset({".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", 
 _TELLS_NAMES = frozenset({"makefile", "gnumakefile", "snakefile", "readme", "dockerfile"})
 _MADE_OF = {".py": (".ipynb",), ".o": (".c", ".cc", ".cpp"), ".so": (".c", ".cc", ".cpp")}
 """What else a file may be made of, by its suffix."""
+_ARCHIVES = frozenset({".tar.gz", ".tgz", ".sif", ".zip", ".tar"})
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".go", ".rs", ".java", ".hs")
 
 
@@ -42,7 +43,8 @@ def _made_by_a_job(subject: Subject, name: str) -> str:
         if description.name in children:
             return f"an earlier node of {dag} may make it"
     for other, outputs in _brought_back(*_state(description.parent)):
-        if name in outputs and other != description:
+        ends = tuple(outputs & _ARCHIVES)
+        if other != description and (name in outputs or (ends and name.endswith(ends))):
             return f"the job of {other.name} may bring it back"
     return ""
 
@@ -59,7 +61,8 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
     own = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in _tellers(*_state(folder)):
-            if teller not in own and any(_says_how(n, text) for n in _known_as(path.name)):
+            names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
+            if teller not in own and any(_says_how(one, text) for one in names):
                 return f"{teller.name} may make it"
     return ""
 
@@ -121,6 +124,9 @@ def _brought_back(folder: Path, _changed: int) -> tuple[tuple[Path, frozenset[st
         return ()
     for path in paths[:_MOST_FILES]:
         text = (read_bytes(path) or b"").decode("utf-8", errors="replace")
+        runs = re.search(r"^\s*executable\s*=", text, re.MULTILINE | re.IGNORECASE)
+        if runs is None or path.name.lower().startswith("build"):
+            found.append((path, _ARCHIVES))  # condor_submit -i: somebody packs software by hand
         lists = re.findall(r"^\s*transfer_output_files\s*=(.*)", text, re.MULTILINE | re.IGNORECASE)
         names = (Path(item.strip()).name for one in lists for item in one.split(","))
         found.append((path, frozenset(names) - {""}))

@@ -314,10 +314,8 @@ class Subject:
 
     def shown(self, path: Path) -> str:
         """Return a path as a reader of the description would write it."""
-        try:
-            return path.relative_to(self.job.folder).as_posix()
-        except ValueError:
-            return os.path.relpath(path, self.job.folder)
+        relative = os.path.relpath(path, self.job.folder)
+        return str(path) if relative.startswith("../../..") else relative
 
 
 def is_url(name: str) -> bool:

@@ -20,7 +20,8 @@ _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
 _PACKS = re.compile(r"\s*(?:tar\s+-?\w*c|zip\b|gzip\b|bzip2\b|xz\b|zstd\b|mv\b|rm\b)")
 FILES_APPEAR = re.compile(
-    r"(?:^|[;&|]\s*)\s*(?:(?:cd|pushd)\s+(?:--\s+)?[\"']?(?:[\w./~]|\$(?!\{?(?:_CONDOR_SCRATCH_DIR|PWD)\b))"
+    r"(?:^|[;&|]|\b(?:if|then|else|do|while)\s)\s*(?:!\s+)?(?:"
+    r"(?:cd|pushd)\s+(?:--\s+)?[\"']?(?:[\w./~]|\$(?!\{?(?:_CONDOR_SCRATCH_DIR|PWD)\b))"
     r"|git\s+clone|unzip\b|tar\s+\S*x(?!.*\s-C\s+[\"']?[^.\s])|conda-unpack)"
 )
 _OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)[\w-]*$|-o$", re.I)

@@ -96,12 +96,16 @@ def exists(path: Path) -> bool:
 def is_elsewhere(path: Path) -> bool:
     """Whether a path can lie only on another machine, such as a pool's access point.
 
-    Its first folder (of a home: its user's) is not on this one, so nothing can be told of it.
+    Its first folder is not on this one, so nothing can be told of it; of a folder that every
+    machine has, such as /home and /tmp, what lies in it.
     """
     parts = path.parts
     if not path.is_absolute() or len(parts) < 3:
         return False
-    return not exists(Path(*parts[: 3 if parts[1] in ("home", "Users") else 2]))
+    return not exists(Path(*parts[: 3 if parts[1] in _ON_EVERY_MACHINE else 2]))
+
+
+_ON_EVERY_MACHINE = ("home", "Users", "mnt", "media", "srv", "tmp", "var", "opt")
 
 
 def real(path: Path) -> Path:
