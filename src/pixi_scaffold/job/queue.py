@@ -140,7 +140,7 @@ def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str | None, str]:
         elif tail.startswith("["):
             found = _SLICE.match(tail)
             if found is None and mode == "matching":  # such as [ab]*.txt
-                return kinds, chosen, tail
+                return kinds, chosen, table, tail
             if found is None:
                 raise QueueError(f"{tail[:40]!r} is not a slice [start:end:step]")
             chosen = _slice(found)
