@@ -49,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--accept-changes", action="store_true", help="go on although the program has changed")
     add("--require-progress", action="store_true", help="fail if the train loss does not fall")
     add("--plot", action="store_true", help="only draw loss.png again from metrics.jsonl")
+    add("--compare", action="store_true", help="only list the runs in --runs-dir, the best first")
 
 
 # ------------------------------------------------------------------- checkpoints, records, curves
@@ -179,6 +180,24 @@ def show_results(folder: Path) -> None:
     print(f"{folder}: {what}; the curves: {folder}/loss.png", flush=True)
 
 
+def compare(folder: Path) -> None:
+    """A line a run, the best first, with what is not the same in the arguments of all."""
+    found = []
+    for path in folder.glob("*/config.json"):
+        if rows := read_json(path.with_name("metrics.jsonl")):
+            found.append((rows[-1], read_json(path)[0]["arguments"], path.parent.name))
+    if not found:
+        raise UserError(f"no runs in {folder}/ to compare: train first")
+    found.sort(key=lambda run: -run[0]["test_accuracy"])
+    values = [{str(args.get(name)) for _, args, _ in found} for name in found[0][1]]
+    differ = [name for name, some in zip(found[0][1], values, strict=True) if len(some) > 1]
+    width = max(len(name) for *_, name in found)
+    print(f"{'run':<{width}}  epochs  accuracy  different in")
+    for row, args, name in found:
+        own = " ".join(f"{key}={args.get(key)}" for key in differ if key != "name")
+        print(f"{name:<{width}}  {row['epoch']:>6}  {row['test_accuracy']:>8.2%}  {own}".rstrip())
+
+
 # ----------------------------------------------------------------- signals, processes, the whole
 
 SIGNALS: list[int] = []  # that came, and were not obeyed yet
@@ -243,6 +262,9 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     folder = args.runs_dir / args.name
     if args.plot:
         show_results(folder)
+        return 0
+    if args.compare:
+        compare(args.runs_dir)
         return 0
     listen()
     if args.processes > 1 and WORLD_SIZE == 1:

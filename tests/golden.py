@@ -25,6 +25,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "python_min": ("3.11", "3.12", "3.13", "3.14"),
     "author": ("", 'Ada "AI" Lovelace <ada@example.org>'),
     "channel": ("conda-forge", "https://mirror.example.org/conda-forge"),
+    "example": ("digits", "none"),
+    "layout": ("flat", "package"),
 }
 
 
@@ -70,7 +72,8 @@ def name_of(row: dict[str, str]) -> str:
         row["ci"],
         row["license"],
     ]
-    return "-".join([*parts, f"py{row['python_min']}", author, mirror])
+    code = [row["example"], row["layout"]]
+    return "-".join([*parts, f"py{row['python_min']}", author, mirror, *code])
 
 
 def template_repository(folder: Path) -> Path:
@@ -87,17 +90,14 @@ def text_of(project: Path) -> str:
 
 
 def _sections(project: Path) -> Iterator[str]:
-    verbatim = {
-        p.relative_to(REPOSITORY / "template").as_posix()
-        for p in (REPOSITORY / "template").rglob("*")
-    }
     for path in sorted(p for p in project.rglob("*") if p.is_file()):
         name = path.relative_to(project).as_posix()
         mode = "executable" if path.stat().st_mode & 0o100 else "file"
-        if name in verbatim:
+        text, verbatim = path.read_text(encoding="utf-8"), REPOSITORY / "template" / name
+        if verbatim.is_file() and verbatim.read_text(encoding="utf-8") == text:
             yield f"=== {mode} {name} (as in template/)\n"
         else:
-            yield f"=== {mode} {name}\n{path.read_text(encoding='utf-8')}"
+            yield f"=== {mode} {name}\n{text}"
 
 
 def make(template: Path, row: dict[str, str], folder: Path) -> Path:

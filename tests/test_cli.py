@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli.app import EXIT_CODES
+from pixi_scaffold.cli.app import EXIT_CODES, app
+from pixi_scaffold.cli.examples import DOCUMENTATION
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 
@@ -27,6 +28,45 @@ def test_version_and_help(tmp_path: Path) -> None:
     assert ran.code == 0
     for command in ("new", "lock", "channel"):
         assert command in ran.out
+
+
+@pytest.mark.parametrize("command", ["", "new", "rehearse", "check", "update"])
+def test_help_ends_with_commands_to_copy(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = scaffold(*filter(None, [command]), "--help", cwd=tmp_path).out
+    _, _, end = out.partition("Examples:\n")
+    examples = [
+        line.strip().split("  ")[0].split() for line in end.splitlines() if "pixi-scaffold " in line
+    ]
+    names = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
+    assert examples
+    assert all(words[0] == "pixi-scaffold" and words[1] in names for words in examples)
+    assert all(words[1] == command for words in examples if command)
+    assert f"Documentation: {DOCUMENTATION}\n" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_hints_are_those_of_pixi_where_pixi_started_it(tmp_path: Path) -> None:
+    """Pixi 0.77 runs any pixi-NAME on PATH as `pixi NAME`; here bash stands in for it, waiting."""
+    tool = Path(sys.executable).with_name("pixi-scaffold")
+    (tmp_path / "scaffold").write_text(f'"{tool}" new; true\n')  # not exec: pixi waits, too
+    argv = ["bash", "-c", 'exec -a pixi bash "$@"', "bash", "scaffold", "new"]
+    done = subprocess.run(
+        argv, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    assert "next: pixi scaffold new myproject" in done.stderr
+    (tmp_path / "other").write_text((tmp_path / "scaffold").read_text())
+    done = subprocess.run(
+        [*argv[:4], "other"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "pixi scaffold" not in done.stderr
 
 
 def test_the_version_is_written_once() -> None:

@@ -52,8 +52,9 @@ def test_the_questions_are_those_of_copier_yml() -> None:
         choices = document[name].get("choices", [])
         offered = set(choices.values() if isinstance(choices, dict) else choices)
         if offered:
-            assert set(values) == offered, name
+            assert set(values) == {value for value in offered if "{{" not in value}, name
     asked = {k for k, v in document.items() if not k.startswith("_") and v.get("when", True)}
+    asked -= {k for k in asked if document[k].get("secret")}  # `more`
     assert asked == set(golden.QUESTIONS) | {"project_name", "description"}
 
 
@@ -122,7 +123,7 @@ def test_the_submit_description_is_read_by_the_bindings(
 
 def test_the_tasks(projects: dict[str, Path]) -> None:
     workspace = read_manifest(projects[IDS[0]] / "pixi.toml")
-    everywhere = {"train", "smoke", "plot"}
+    everywhere = {"train", "smoke", "plot", "compare"}
     for environment, more in (("default", set()), ("dev", {"test", "lint"}), ("data", {"data"})):
         chosen = workspace.environment(environment)
         for platform in workspace.environment_platforms(chosen):
@@ -148,8 +149,29 @@ def test_no_system_requirements_and_no_trust(projects: dict[str, Path]) -> None:
         assert "system-requirements" not in (project / "pixi.toml").read_text()
 
 
-def test_the_projects_python_is_in_style(projects: dict[str, Path]) -> None:
-    project = projects[IDS[0]]
+def test_no_variant_names_what_it_does_not_have(projects: dict[str, Path]) -> None:
+    """A file of the project that its pages, its job or its tasks name is there."""
+    for name, row in zip(IDS, ROWS, strict=True):
+        project, bare = projects[name], row["example"] == "none"
+        sub = (project / "htcondor" / "train.sub").read_text()
+        inputs = re.search(r"(?m)^transfer_input_files = (.*)$", sub)
+        assert inputs is not None
+        for path in inputs[1].split(", "):
+            assert path == "pixi.lock" or (project / path).exists(), (name, path)
+        pages = [project / page for page in ("README.md", "AGENTS.md", "docs/change-it.md")]
+        for page in (*pages, project / "docs" / "onboarding.md", project / "pixi.toml"):
+            text = page.read_text()
+            for module in re.findall(r"[\w/]*\b(?:main|runs|trainer)\.py\b", text):
+                assert (project / module).exists(), (name, page, module)
+            if bare:
+                assert not re.search(r"mnist|loss\.png|model\.pt|plot|compare`", text, re.I), page
+        assert (project / "src" / "example").is_dir() == (row["layout"] == "package")
+        assert (project / "pyproject.toml").exists() == (row["layout"] == "package")
+
+
+@pytest.mark.parametrize("name", [i for i, r in zip(IDS, ROWS, strict=True) if r["ci"] == "none"])
+def test_the_projects_python_is_in_style(projects: dict[str, Path], name: str) -> None:
+    project = projects[name]
     for place in (".pixi/envs", ".cache/pixi"):  # what Pixi installs is not the project's
         (project / place).mkdir(parents=True)
         (project / place / "theirs.py").write_text("import os, sys\n")

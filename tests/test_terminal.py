@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -82,8 +83,17 @@ class Terminal:
         return re.sub(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>])", "", self.seen)
 
 
-QUESTIONS = ("CUDA version", "Oldest Python", "Conda channel", "jobs run", "reach an HTCondor worker",
-             "License", "Continuous integration")  # fmt: skip
+FIRST = ("1 of 4. Where will the jobs run?", "2 of 4. How does the environment reach",
+         "3 of 4. What to start from", "4 of 4. More questions")  # fmt: skip
+MORE = ("What it is", "Author", "Where the code lies", "CUDA version", "Oldest Python",
+        "Conda channel", "License", "Continuous integration")  # fmt: skip
+
+
+def answer(terminal: Terminal, questions: Iterable[str], **typed: str) -> None:
+    """Press Enter at each question, or type what is given for its first word."""
+    for question in questions:
+        terminal.wait_for(question)
+        terminal.type(typed.get(question.split()[0], "\r"))
 
 
 def test_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> None:
@@ -94,13 +104,12 @@ def test_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> No
         terminal.type("\x7f" * 2 + "2nd\r")
         terminal.wait_for("start with a letter")
         terminal.type("\x7f" * 3 + "better\r")
-        terminal.wait_for("What it is, in one line")
-        terminal.type("\r")
-        terminal.wait_for("Author")
-        terminal.type("Ada\r")
-        for question in QUESTIONS:
-            terminal.wait_for(question)
-            terminal.type("\r")
+        answer(terminal, FIRST[:3])
+        terminal.wait_for(FIRST[3])
+        terminal.type("y")
+        answer(terminal, (f"{5 + n} of 12. {words}" for n, words in enumerate(MORE[:1])))
+        answer(terminal, MORE[1:2], Author="Ada\r")
+        answer(terminal, (f"{7 + n} of 12. {words}" for n, words in enumerate(MORE[2:])))
         terminal.wait_for("project_name  better")
         terminal.wait_for("Make it?")
         terminal.type("\r")
@@ -111,28 +120,43 @@ def test_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("agreed", ["y", "n"])
-def test_a_name_is_asked_once(template: Path, tmp_path: Path, agreed: str) -> None:
+def test_a_name_is_asked_once_and_the_rest_is_hidden(
+    template: Path, tmp_path: Path, agreed: str
+) -> None:
     with Terminal("new", "--template", template, "--no-check", cwd=tmp_path) as terminal:
         terminal.wait_for("Name of the project")
         terminal.type("cifar10\r")
-        for question in ("What it is, in one line", "Author", *QUESTIONS):
-            terminal.wait_for(question)
-            terminal.type("\r")
+        answer(terminal, FIRST)
         terminal.wait_for("Make it?")
         terminal.type(f"{agreed}\r")
         assert terminal.end() == (0 if agreed == "y" else 130), terminal.plain
         assert terminal.plain.count("Name of the project") == 1
+        assert "License" not in terminal.plain
     if agreed == "n":
         assert list(tmp_path.iterdir()) == []
     else:
         assert 'name = "cifar10"' in (tmp_path / "cifar10" / "pixi.toml").read_text()
+        assert "more:" not in (tmp_path / "cifar10" / ".copier-answers.yml").read_text()
+
+
+def test_what_is_given_is_not_counted_and_not_sure_is_the_site_s_advice(
+    template: Path, tmp_path: Path
+) -> None:
+    args = ("new", "p", "--template", template, "--no-check", "-d", "site=chtc", "-d", "more=no")
+    with Terminal(*args, cwd=tmp_path) as terminal:
+        terminal.wait_for("1 of 2. How does the environment reach")
+        terminal.wait_for("» not sure: what the site advises")
+        terminal.type("\r")
+        answer(terminal, ("2 of 2. What to start from", "Make it?"))
+        assert terminal.end() == 0, terminal.plain
+    assert "delivery: container\n" in (tmp_path / "p" / ".copier-answers.yml").read_text()
 
 
 def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
         with Terminal("new", name, "--template", template, cwd=tmp_path) as terminal:
-            terminal.wait_for("What it is, in one line")
+            terminal.wait_for(FIRST[0])
             terminal.type("\x03")
             assert terminal.end() == 130, terminal.plain
             assert "is whole" not in terminal.plain

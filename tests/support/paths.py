@@ -20,6 +20,6 @@ def copy_template(folder: Path) -> Path:
     shutil.copy(REPOSITORY / PARTS[0], folder)
     for name in PARTS[1:]:
         shutil.rmtree(folder / name, ignore_errors=True)
-        ignore = shutil.ignore_patterns("__pycache__")
+        ignore = shutil.ignore_patterns("__pycache__", ".*_cache")
         shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
     return folder

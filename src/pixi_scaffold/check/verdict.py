@@ -41,7 +41,8 @@ def verdict(judged: Judged) -> Verdict:
     training = judged.trained.training
     device = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(training.device, training.device)
     reached = "" if training.accuracy is None else f" to {training.accuracy:.0%}"
-    text = f"{name} is ready: trained on the {device}{reached}"
+    did = "main.py ran" if training.last_loss is None else "trained"
+    text = f"{name} is ready: {did} on the {device}{reached}"
     if judged.rehearsed is not None:
         return Verdict(True, f"{text}, its cluster job rehearsed", notes)
     return Verdict(True, f"{text}; its cluster job was not rehearsed", notes)

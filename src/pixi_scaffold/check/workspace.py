@@ -261,10 +261,11 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
             f"correct main.py, then: {program()} check --train",
         )
     training = environment.read_training(context.root / "runs" / TASK)
-    detail = (
-        f"loss {training.first_loss:.3f} to {training.last_loss:.3f} on {training.device}, "
-        f"PyTorch {training.torch}"
-    )
+    if training.first_loss is None or training.last_loss is None:
+        told = "ran to its end without a loss"
+    else:
+        told = f"loss {training.first_loss:.3f} to {training.last_loss:.3f}"
+    detail = f"{told} on {training.device}, PyTorch {training.torch}"
     if "+cu" in training.torch and training.device == "cpu":
         detail += " (a CUDA build, on the CPU)"
     return Done(detail, Trained(training, str(where)))

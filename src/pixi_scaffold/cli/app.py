@@ -17,6 +17,7 @@ from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel, site, template
 from pixi_scaffold.cli.check import check
 from pixi_scaffold.cli.doctor import doctor
+from pixi_scaffold.cli.examples import epilog
 from pixi_scaffold.cli.fetch import fetch
 from pixi_scaffold.cli.lock import LockCommand, lock
 from pixi_scaffold.cli.new import new
@@ -39,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich for --help would cost more than the rest of it
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
+    epilog=epilog(),
 )
 for command in (
     new,
@@ -56,9 +58,11 @@ for command in (
     report,
     doctor,
 ):
-    app.command(cls=LockCommand if command is lock else None)(command)
+    kind = LockCommand if command is lock else None
+    app.command(cls=kind, epilog=epilog(command.__name__))(command)
 # what stands behind the task is the task's, options too
-app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
+interspersed = {"allow_interspersed_args": False}
+app.command("run", context_settings=interspersed, epilog=epilog("run"))(run_command)
 app.add_typer(channel.app, name="channel")
 app.add_typer(template.app, name="template")
 app.add_typer(site.app, name="site")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from pixi_scaffold.errors import ScaffoldError
 class Training:
     """A finished training as its own files tell it."""
 
-    first_loss: float
-    last_loss: float
+    first_loss: float | None
+    """None, as the last one, where the program measures none (a main.py to be filled)."""
+    last_loss: float | None
     device: str
     """As PyTorch calls it: cpu, cuda, mps."""
     torch: str
@@ -38,8 +40,8 @@ def read_training(run: Path) -> Training:
         rows = [json.loads(line) for line in text.splitlines()]
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
         return Training(
-            float(rows[0]["train_loss"]),
-            float(rows[-1]["train_loss"]),
+            _loss(rows[0]),
+            _loss(rows[-1]),
             str(config["device"]),
             str(config["torch"]),
             None if "test_accuracy" not in rows[-1] else float(rows[-1]["test_accuracy"]),
@@ -49,3 +51,7 @@ def read_training(run: Path) -> Training:
             f"the training ended well, but {run} does not tell its losses: {error!r}",
             "let main.py write metrics.jsonl (train_loss) and config.json (device, torch)",
         ) from error
+
+
+def _loss(row: Mapping[str, Any]) -> float | None:
+    return float(row["train_loss"]) if "train_loss" in row else None

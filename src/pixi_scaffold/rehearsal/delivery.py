@@ -70,7 +70,7 @@ def deliver(
             found.notes.append(f"the executable does not read {STAGED}: no environment is staged")
         return found
     if environment is not None:
-        _stage(found, environment, "it was given")
+        _stage(found, environment, "it was chosen")
         if found.kind == "pack" and not _archive(plan).is_file():
             found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
@@ -88,7 +88,7 @@ def deliver(
 def _remark(found: Delivery, plan: JobRun, script: str, gpu: bool) -> None:
     """Note what is missing here whatever the delivery is: a GPU."""
     if plan.gpus and not gpu:
-        note = "no GPU on this machine: the job's GPU is only a name"
+        note = "no GPU on this machine: the one that the job is assigned is not there"
         if ALLOW_CPU in script:
             found.env[ALLOW_CPU] = "1"
             note += f" ({ALLOW_CPU} is set)"
@@ -204,7 +204,7 @@ def _stage(found: Delivery, prefix: Path, why: str) -> None:
         found.notes.append(
             f"{shown} was changed by hand since it was locked: a worker has no {', '.join(by_hand)}"
         )
-    found.notes.append(f"the environment is staged from {shown}, not delivered ({why})")
+    found.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")
 
 
 def added_by_hand(prefix: Path) -> list[str]:

@@ -185,7 +185,10 @@ class Renderer:
         """Return why the template at `ref` has something to ask; empty when it has not."""
         with in_our_words(replace(self.template, ref=ref), self._folder, PROJECT):
             questions = self._worker(ref).template.questions_data
-        asked = {name for name, q in questions.items() if q.get("when", True) is not False}
+        # One with a condition (`ask`) of its own has a default that nobody needs to look at.
+        asked = {
+            n for n, q in questions.items() if q.get("when", True) and q.get("ask", True) is True
+        }
         if new := sorted(asked - {*project.answers, *data}):
             return f"new in {ref}: {', '.join(new)}"
         try:

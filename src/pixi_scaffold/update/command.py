@@ -67,14 +67,16 @@ def update(
         repository = open_repository(project.folder)
         refuse_unfinished(repository)
         refuse_under_way(repository)
-        refuse_unclean(repository, look_only=request.look_only)
+        dirty = uncommitted(repository, look_only=True) if request.look_only else []
+        if not request.look_only:
+            refuse_unclean(repository)
         renderer = renderers.of(project.source)
         target = choose_target(renderer, project, request)
         same = target == project.commit
         way = f"new answers at {target}" if same else f"{project.commit} to {target}"
-        step.passed(
-            nothing_newer(renderer, project) if target is None else f"{project.source}: {way}"
-        )
+        detail = nothing_newer(renderer, project) if target is None else f"{project.source}: {way}"
+        names = ", ".join(line[3:] for line in dirty)
+        step.passed(f"{detail}; as committed, without your changes in {names}" if dirty else detail)
     plan = target and _planned(request, project, repository, renderer, target, run)
     if not plan:
         return Report("update", run.results, NothingToDo(project))

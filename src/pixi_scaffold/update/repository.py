@@ -162,13 +162,12 @@ def _without_filters(repository: Repository) -> tuple[str, ...]:
     return (*off, *(part for name in sorted(names) for part in ("-c", f"{name}.required=false")))
 
 
-def refuse_unclean(repository: Repository, *, look_only: bool = False) -> None:
+def refuse_unclean(repository: Repository) -> None:
     """Raise ScaffoldError when a file that git holds has changes that are not committed.
 
     Files that git does not hold are no reason: nothing but what is in their place touches them.
     """
-    lines = uncommitted(repository, look_only=look_only)
-    if lines:
+    if lines := uncommitted(repository):
         shown = [f"  {line}" for line in lines[:10]]
         shown += [f"  and {len(lines) - 10} more"] * (len(lines) > 10)
         raise ScaffoldError(

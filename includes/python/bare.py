@@ -1,0 +1,119 @@
+"""What is trained: put your data, network and step into `Training`. This file is yours.
+
+    python main.py --epochs 20          the same command again goes on from the last checkpoint
+
+The rest is what a batch system needs: results in runs/NAME/, a checkpoint after each epoch, and on
+SIGTERM, by which it asks for its slot back, a checkpoint at once and exit code 85.
+"""
+
+import signal
+
+if __name__ == "__main__":  # both wait until there is something to save
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+EVICTED = 85  # the checkpoint_exit_code of htcondor/train.sub
+STOPPING = {signal.SIGTERM, signal.SIGINT}
+SIGNALS: list[int] = []  # that came
+
+
+class Training:
+    """All that changes in training."""
+
+    def __init__(self, args: argparse.Namespace, device: str) -> None:
+        torch.manual_seed(args.seed)
+        self.args, self.device = args, device
+        self.epoch = 0
+        # Your network, its optimizer (args.lr), your data.
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train one epoch; return what metrics.jsonl gets, such as {"train_loss": 0.5}.
+
+        In a long epoch call `stop_now(...)` between steps, and keep the place in `state`.
+        """
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: also network.state_dict() and optimizer.state_dict()."""
+        return {"epoch": self.epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epoch = state["epoch"]
+
+
+def stop_now(args: argparse.Namespace, begun: float) -> bool:
+    """Whether a signal came, or it is time for a checkpoint that leaves the machine."""
+    late = args.checkpoint_seconds and time.monotonic() > begun + args.checkpoint_seconds
+    return bool(SIGNALS or late)
+
+
+def save(training: Training, path: Path) -> None:
+    """Whole or not at all: a job can be killed at any moment."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    torch.save(training.state(), temporary)
+    os.replace(temporary, path)
+
+
+def run(args: argparse.Namespace) -> int:
+    folder, begun = args.runs_dir / args.name, time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, metrics = folder / "checkpoint.pt", folder / "metrics.jsonl"
+    gpu = "cuda" if torch.cuda.is_available() else "mps"
+    device = gpu if gpu == "cuda" or torch.backends.mps.is_available() else "cpu"
+    training = Training(args, device)
+    if args.resume and checkpoint.exists():
+        training.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    record = {"arguments": vars(args), "device": device, "torch": torch.__version__}
+    record |= {"git_commit": os.environ.get("GIT_COMMIT")}
+    (folder / "config.json").write_text(json.dumps(record, default=str) + "\n")
+    lines = metrics.read_text().splitlines() if training.epoch else []
+    lines = lines[: training.epoch]  # a line may be newer than the checkpoint
+    print(f"{folder}: {training.epoch} of {args.epochs} epochs done, on {device}", flush=True)
+    while training.epoch < args.epochs:
+        row = training.train_epoch()
+        training.epoch += 1
+        lines.append(json.dumps({"epoch": training.epoch} | row))
+        metrics.write_text("\n".join(lines) + "\n")
+        save(training, checkpoint)
+        print(lines[-1], flush=True)
+        if stop_now(args, begun) and training.epoch < args.epochs:
+            print(f"stopped, saved in {folder}: the same command goes on", flush=True)
+            return 130 if signal.SIGINT in SIGNALS else EVICTED
+    return 0
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--epochs", type=int, default=15)
+    add("--lr", type=float, default=4e-3, help="learning rate")
+    add("--seed", type=int, default=0)
+    add("--name", default="first", help="of the folder below --runs-dir")
+    add("--runs-dir", type=Path, default=Path("runs"))
+    seconds = float(os.environ.get("CHECKPOINT_SECONDS") or 0)
+    what = "save and exit with 85 after so long, for HTCondor to keep it; 0: never"
+    add("--checkpoint-seconds", type=float, default=seconds, metavar="SECONDS", help=what)
+    either = argparse.BooleanOptionalAction
+    add("--resume", action=either, default=True, help="go on from the last checkpoint")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    for number in STOPPING:
+        signal.signal(number, lambda number, _: SIGNALS.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    return run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
