@@ -73,6 +73,18 @@ def reads_commands(path: Path) -> int:
     )  # fmt: skip
 
 
+def makes_temporary(path: Path) -> int:
+    """What would stay when a command is killed, if it were not made where the next one looks."""
+    wanted = {"mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile", "TemporaryFile"}
+    return sum(
+        method(call) in wanted
+        and not any(
+            k.arg == "dir" and "self._folder" in ast.unparse(k.value) for k in call.keywords
+        )
+        for call in calls(path)
+    )
+
+
 HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     runs_git: ({"system/git.py"}, {}),
     replaces_files: ({"system/files.py"}, {}),
@@ -81,6 +93,11 @@ HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     makes_results: (
         {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/device.py"},
         {},
+    ),
+    # a sandbox holds its own lock; the copy before a fix is for the user to find
+    makes_temporary: (
+        {"system/temporary.py"},
+        {"rehearsal/workplace.py": 1, "check/fix.py": 1},
     ),
     names_pixi_folder: ({"system/layout.py"}, {}),
     reads_commands: ({"job"}, {}),

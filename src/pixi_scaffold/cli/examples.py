@@ -42,6 +42,7 @@ _EXAMPLES = {
         ("update -d site=chtc", "another answer to a question"),
         ("update --abort", "undo the last update"),
     ),
+    "run": (("run train --epochs 20", "as pixi run does, without Pixi"),),
     "status": (
         ("status", "this project"),
         ("status ~/projects", "each project in a folder"),

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.report import Progress, Report, Run
-from pixi_scaffold.system import program, replacing
+from pixi_scaffold.system import program, real, replacing, temporary_folder
 from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_manifest
 
 ENVIRONMENT = "default"
@@ -134,15 +133,15 @@ def _workshop() -> Iterator[Path]:
 
     rattler's threads go on for a moment after one of them failed, and put new files there.
     """
-    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="pixi-scaffold-pack-")))
-    try:
-        yield folder
-    finally:
-        end = time.monotonic() + LINGER
-        shutil.rmtree(folder, ignore_errors=True)
-        while folder.exists() and time.monotonic() < end:
-            time.sleep(0.1)
+    with temporary_folder() as folder:
+        try:
+            yield real(folder)
+        finally:
+            end = time.monotonic() + LINGER
             shutil.rmtree(folder, ignore_errors=True)
+            while folder.exists() and time.monotonic() < end:
+                time.sleep(0.1)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _record(lock: Path, platform: Platform) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from pixi_scaffold.lock.layout import (
     PlatformRow,
     read_layout,
 )
-from pixi_scaffold.system import program
+from pixi_scaffold.system import program, temporary_folder
 from pixi_scaffold.workspace import Platform, Workspace, loose_identity, platform_identity
 
 if TYPE_CHECKING:
@@ -125,8 +124,8 @@ class Lock:
 
         wanted = list(urls)
         text = subset(self.layout, wanted)
-        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
-            path = Path(folder) / "pixi.lock"
+        with temporary_folder() as folder:
+            path = folder / "pixi.lock"
             path.write_text(text, encoding="utf-8")
             try:
                 environment = LockFile.from_path(path).environment("default")
@@ -233,8 +232,8 @@ def _by_library(text: str, path: Path) -> Layout:
     """Have the library write the lock as format 7, and read that."""
     from rattler import LockFile
 
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
-        copy = Path(folder) / "pixi.lock"
+    with temporary_folder() as folder:
+        copy = folder / "pixi.lock"
         copy.write_text(text, encoding="utf-8")
         try:
             LockFile.from_path(copy).to_path(copy)
@@ -252,8 +251,8 @@ def from_records(records: Mapping[str, RepoDataRecord]) -> dict[str, str]:
     file.set_channels("default", [LockChannel("https://conda.anaconda.org/conda-forge/")])
     for record in records.values():
         file.add_conda_package("default", platform, record)
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
-        path = Path(folder) / "pixi.lock"
+    with temporary_folder() as folder:
+        path = folder / "pixi.lock"
         file.to_path(path)
         layout = read_layout(path.read_text(encoding="utf-8"))
     return {place: layout.block(place) for place in layout.blocks}

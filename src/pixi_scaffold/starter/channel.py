@@ -10,12 +10,11 @@ import asyncio
 import hashlib
 import json
 import multiprocessing
+import os
 import shlex
 import shutil
-import signal
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -31,7 +30,7 @@ from pixi_scaffold.starter.interpreter import base_executable, pack_interpreter
 from pixi_scaffold.starter.pins import check_python, pins
 from pixi_scaffold.starter.wheel import convert, read_distribution, unknown_extras
 from pixi_scaffold.starter.wheels import WheelSet, choose, download_bytes, fetch, missing
-from pixi_scaffold.system import cores
+from pixi_scaffold.system import cores, end_with, temporary_folder
 
 LAYOUT = 2
 """Raised when a channel built by an older version must not be used any more."""
@@ -130,11 +129,11 @@ def _read(folder: Path) -> Starter | None:
 def _copy(cached: Path, folder: Path) -> Starter:
     """Put a copy at `folder` when all of it is there; what was an earlier copy goes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        new = Path(temporary) / "channel"
+    with temporary_folder(folder.parent) as temporary:
+        new = temporary / "channel"
         shutil.copytree(cached, new)
         if folder.exists():
-            folder.rename(Path(temporary) / "old")
+            folder.rename(temporary / "old")
         new.rename(folder)
     starter = _read(folder)
     if starter is None:
@@ -259,8 +258,8 @@ def _convert_all(chosen: WheelSet, kept: Path, folder: Path, progress: Progress)
     pool = ProcessPoolExecutor(
         max_workers=cores(),
         mp_context=multiprocessing.get_context("spawn"),  # threads of rattler may be running
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends them without a traceback
+        initializer=end_with,
+        initargs=(os.getpid(),),
     )
     subdir = folder.name
     try:

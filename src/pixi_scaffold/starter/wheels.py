@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.report import Progress
 from pixi_scaffold.starter.pins import pins
-from pixi_scaffold.system import TimedOut, clean_env, run
+from pixi_scaffold.system import TimedOut, clean_env, run, temporary_folder
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index, the only one with a build for Linux without CUDA."""
@@ -128,12 +127,11 @@ def fetch(chosen: WheelSet, folder: Path, progress: Progress) -> Iterator[Path]:
     stop = Event()
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary,
+        temporary_folder(folder) as temporary,
         ThreadPoolExecutor(_AT_ONCE) as threads,
     ):
         jobs = [
-            threads.submit(_download, group, folder, Path(temporary), stop)
-            for group in _groups(wanted)
+            threads.submit(_download, group, folder, temporary, stop) for group in _groups(wanted)
         ]
         try:
             for job in as_completed(jobs):
@@ -162,19 +160,21 @@ def _download(
     wheels: Sequence[Wheel], folder: Path, temporary: Path, stop: Event
 ) -> Sequence[Wheel]:
     """Fetch wheels and move each in place when it is whole."""
-    with TemporaryDirectory(dir=temporary) as work:
-        locked = Path(work) / "wheels.txt"
+    with temporary_folder(temporary) as work:
+        locked = work / "wheels.txt"
         locked.write_text("".join(map(_locked, wheels)), encoding="utf-8")
         argv = [*_PIP, "download", "--no-cache-dir", "--no-deps", "--require-hashes"]
         argv += ["--only-binary", ":all:", "--progress-bar", "off"]
-        done = run([*argv, "--dest", work, "--requirement", locked], env=_pip_env(work), stop=stop)
+        done = run(
+            [*argv, "--dest", str(work), "--requirement", locked], env=_pip_env(work), stop=stop
+        )
         if done.code != 0:
             raise _pip_error("downloading the wheels", done.output)
         for wheel in wheels:
             target = folder / wheel.file
             target.parent.mkdir(exist_ok=True)
             try:
-                (Path(work) / target.name).rename(target)
+                (work / target.name).rename(target)
             except FileNotFoundError as error:
                 raise ScaffoldError(f"pip did not fetch {target.name}", "try again") from error
     return wheels
@@ -200,8 +200,8 @@ def _chosen(
     argv = [*_PIP, "install", "--dry-run", "--ignore-installed", "--only-binary", ":all:"]
     # A wheel's metadata is read where it lies when the index does not have it apart.
     argv += ["--use-feature", "fast-deps", "--progress-bar", "off", *options]
-    with TemporaryDirectory(dir=folder, prefix=".choosing-") as work:
-        report = Path(work) / "report.json"
+    with temporary_folder(folder) as work:
+        report = work / "report.json"
         argv += ["--report", str(report), *requirements]
         tell = None if seconds else _tell(progress)
         done = run(argv, env=_pip_env(work), on_line=tell, timeout=seconds)
@@ -210,9 +210,9 @@ def _chosen(
         return tuple(map(_wheel, json.loads(report.read_text(encoding="utf-8"))["install"]))
 
 
-def _pip_env(work: str) -> dict[str, str]:
+def _pip_env(work: Path) -> dict[str, str]:
     """Put pip's temporary files where they are removed in any case: it leaves them on Ctrl-C."""
-    return clean_env({"TMPDIR": work})
+    return clean_env({"TMPDIR": str(work)})
 
 
 def _wheel(item: dict[str, Any]) -> Wheel:

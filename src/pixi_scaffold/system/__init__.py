@@ -5,6 +5,7 @@ Nothing here knows what the project is for.
 
 from pixi_scaffold.system import layout
 from pixi_scaffold.system.children import Children
+from pixi_scaffold.system.command_line import expanded, program
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
@@ -36,13 +37,13 @@ from pixi_scaffold.system.process import (
     TimedOut,
     clean_env,
     cores,
-    expanded,
-    program,
+    end_with,
     run,
     started,
     uninterrupted,
     which,
 )
+from pixi_scaffold.system.temporary import temporary_files_in, temporary_folder
 from pixi_scaffold.system.tree import (
     File,
     Tree,
@@ -67,6 +68,7 @@ __all__ = [
     "Tree",
     "clean_env",
     "cores",
+    "end_with",
     "exists",
     "expanded",
     "git",
@@ -90,6 +92,8 @@ __all__ = [
     "run",
     "special",
     "started",
+    "temporary_files_in",
+    "temporary_folder",
     "try_git",
     "unanswered",
     "uninterrupted",

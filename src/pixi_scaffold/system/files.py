@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pixi_scaffold.system.temporary import temporary_file
 
 NOT_REGULAR = "is not a regular file"
 
@@ -38,16 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = real(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    new = Path(name)
-    try:
+    with temporary_file(target.parent) as new:
         yield new
         if new.exists():
             new.chmod(_mode(target))
             new.replace(target)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _mode(path: Path) -> int:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system.process import Completed, clean_env, read_output, run
+from pixi_scaffold.system.temporary import temporary_folder
 from pixi_scaffold.system.tree import File, Tree
 
 OLDEST_GIT = (2, 38)
@@ -146,8 +146,8 @@ def write_blobs(folder: Path, files: Tree, env: Mapping[str, str] | None = None)
     """
     if not files:
         return {}
-    with TemporaryDirectory(prefix="pixi-scaffold-") as name:
-        paths = [Path(name) / str(number) for number in range(len(files))]
+    with temporary_folder() as spare:
+        paths = [spare / str(number) for number in range(len(files))]
         for path, file in zip(paths, files.values(), strict=True):
             path.write_bytes(file.content)
         lines = "".join(f"{path}\n" for path in paths)
@@ -170,8 +170,8 @@ def write_tree(
     """
     nothing = f"0 {'0' * (64 if len(start) == 64 else 40)}"
     rows = "".join(f"{entry or nothing}\t{path}\0" for path, entry in entries.items())
-    with TemporaryDirectory(prefix="pixi-scaffold-") as name:
-        with_index = {**(env or {}), "GIT_INDEX_FILE": str(Path(name) / "index")}
+    with temporary_folder() as spare:
+        with_index = {**(env or {}), "GIT_INDEX_FILE": str(spare / "index")}
         git(folder, "read-tree", start or "--empty", env=with_index)
         git(folder, "update-index", "-z", "--index-info", stdin=rows, env=with_index)
         return git(folder, "write-tree", env=with_index).strip()

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import select
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
-from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.errors import ScaffoldError
 
 GIT_LOCAL = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR",
@@ -89,7 +86,8 @@ def run(
         subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         subprocess.STDOUT if warnings else subprocess.PIPE,
     )
-    with _started(argv, cwd, env, pipes) as process:
+    long = on_line is not None or stop is not None
+    with _started(argv, cwd, env, pipes) as process, _ends_with_us(process.pid if long else None):
         if on_line is None:
             output, errors = _communicate(process, name, stdin, timeout, stop)
             said = "" if warnings or process.returncode == 0 else errors
@@ -181,6 +179,41 @@ def _started(
         except BaseException:
             _end(process)
             raise
+
+
+@contextmanager
+def _ends_with_us(group: int | None) -> Iterator[None]:
+    """Let a process group end when this process is killed: `sh` waits for the end of a pipe.
+
+    For work that takes long. Linux could send a signal to a child (PR_SET_PDEATHSIG), not to what
+    that started.
+    """
+    if group is None:
+        yield
+        return
+    watcher = subprocess.Popen(
+        ["sh", "-c", f"read -r _ || kill -TERM -{group}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watcher.communicate(b"it has ended\n")
+
+
+def end_with(parent: int) -> None:
+    """Let this process, a worker, end without a word on Ctrl-C and when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @dataclass(slots=True)
@@ -280,44 +313,6 @@ def uninterrupted() -> Iterator[Sequence[int]]:
             signal.signal(number, handler)
     if caught:
         raise KeyboardInterrupt
-
-
-def expanded(path: Path) -> Path:
-    """Return the path with `~` replaced; raises UsageError for a user who does not exist."""
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{path}: {error}", "write the whole path") from error
-
-
-def program() -> str:
-    """Return how to start this program from a shell: by its name, where that finds it."""
-    path = Path(sys.argv[0])
-    if path.name == "pixi-scaffold":
-        if _by_pixi(os.getppid()):
-            return "pixi scaffold"
-        on_path = which("pixi-scaffold")
-        same = on_path is not None and Path(on_path).resolve() == path.resolve()
-        return "pixi-scaffold" if same else shlex.quote(str(path.absolute()))
-    return f"{shlex.quote(sys.executable)} -m pixi_scaffold"
-
-
-@cache
-def _by_pixi(parent: int) -> bool:
-    """Whether the process `parent` is `pixi scaffold ...`.
-
-    Pixi starts any pixi-NAME on PATH as `pixi NAME` and tells it nothing of that; what stays is
-    the command line of the process that waits for it (pixi_cli, command_info.rs).
-    """
-    try:
-        line = Path(f"/proc/{parent}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # no /proc here (macOS)
-        try:
-            line = run(["ps", "-o", "args=", "-p", str(parent)], timeout=5).output.split()
-        except ScaffoldError:
-            return False
-    words = (word for word in line[1:] if not word.startswith("-"))
-    return Path(line[0]).stem == "pixi" and next(words, "") == "scaffold"
 
 
 def cores() -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import yaml
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
+from pixi_scaffold.system import temporary_files_in, temporary_folder
 from pixi_scaffold.template.answers import public
 from pixi_scaffold.template.copier import in_our_words, slug, template_error, unknown_question
 from pixi_scaffold.template.destination import (
@@ -71,29 +70,21 @@ def render(
         raise UsageError(f"{destination} lies inside the template {source}", "choose another place")
     made = make_parents(destination.parent)
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    except OSError as error:
-        remove_empty(made)
-        raise ScaffoldError(
-            f"cannot write to {destination.parent}: {error.strerror}", "choose another place"
-        ) from error
-    try:
-        folder = staging / destination.name
-        copied = _copy(template, folder, data, ask, destination.resolve().name)
-        _refuse_unknown(data, copied)
-        if confirm is not None and not confirm(public(copied.answers)):
-            raise Interrupted("nothing was made", "")
-        if not folder.is_dir():
-            raise template_error(template, "it makes no file")
-        has_repository = (destination / ".git").exists()
-        repository = start_repository(folder, destination) if git and not has_repository else ""
-        committed = repository.startswith("git repository")
-        kept = place(folder, destination)
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(_staging(destination.parent)) / destination.name
+            copied = _copy(template, folder, data, ask, destination.resolve().name)
+            _refuse_unknown(data, copied)
+            if confirm is not None and not confirm(public(copied.answers)):
+                raise Interrupted("nothing was made", "")
+            if not folder.is_dir():
+                raise template_error(template, "it makes no file")
+            has_repository = (destination / ".git").exists()
+            repository = start_repository(folder, destination) if git and not has_repository else ""
+            committed = repository.startswith("git repository")
+            kept = place(folder, destination)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
         remove_empty(made)
         raise
-    shutil.rmtree(staging, ignore_errors=True)
     commit = str(copied.answers.get("_commit", ""))
     return Rendered(
         destination,
@@ -106,6 +97,20 @@ def render(
         else repository,
         committed,
     )
+
+
+@contextlib.contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    """Yield a folder beside the destination, in which Copier has its temporary files, too."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(parent))
+        except OSError as error:
+            raise ScaffoldError(
+                f"cannot write to {parent}: {error.strerror}", "choose another place"
+            ) from error
+        stack.enter_context(temporary_files_in(folder))
+        yield folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import Tree, git, read_tree, try_git
+from pixi_scaffold.system import Tree, git, read_tree, temporary_files_in, temporary_folder, try_git
 from pixi_scaffold.template.answers import LOADER, Project, public
 from pixi_scaffold.template.checkout import check_out
 from pixi_scaffold.template.copier import (
@@ -71,7 +71,7 @@ class Renderer:
         self._code: dict[tuple[str, str | None, str], CodeType] = {}
 
     def __enter__(self) -> Self:
-        self._folder = Path(self._stack.enter_context(_temporary_folder()))
+        self._folder = self._stack.enter_context(temporary_folder())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,7 +233,7 @@ class Renderer:
             self._stack.enter_context(worker)
             self._check_out(worker, ref)
             # Copier prints what it raises, too; its checkout goes with our folder, come what may.
-            with contextlib.redirect_stderr(io.StringIO()), _temporary_in(self._folder):
+            with contextlib.redirect_stderr(io.StringIO()), temporary_files_in(self._folder):
                 environment = worker.jinja_env  # checks the version out, if that is not done
                 _ = worker.template.git_index_modes  # while there is git to ask
             self._share_code(environment, repr(worker.template.envops))
@@ -286,26 +286,6 @@ class Renderers:
             template = self._stack.enter_context(open_source(source))
             self._open[source] = self._stack.enter_context(Renderer(template))
         return self._open[source]
-
-
-@contextlib.contextmanager
-def _temporary_in(folder: Path) -> Iterator[None]:
-    """Let temporary folders be made in `folder`."""
-    before = tempfile.tempdir
-    tempfile.tempdir = str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
-    folder = tempfile.mkdtemp(prefix="pixi-scaffold-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _recorded(content: bytes) -> dict[str, Any]:

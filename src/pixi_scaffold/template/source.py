@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import expanded, git, has_credentials, try_git
+from pixi_scaffold.system import expanded, git, has_credentials, temporary_folder, try_git
 from pixi_scaffold.template.releases import tag_releases, untagged_releases
 from pixi_scaffold.template.settings import preferred_template
 from pixi_scaffold.template.versions import releases
@@ -104,16 +103,16 @@ class _Carried:
 def _carried() -> Iterator[_Carried | None]:
     """Yield the template's history; None without a checkout and without one in the package."""
     checkout: Path | None = _PACKAGE.parent.parent
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as cache:
+    with temporary_folder() as cache:
         if _BUNDLE.is_file():
-            checkout, repository = None, _unbundled(_BUNDLE, Path(cache))
+            checkout, repository = None, _unbundled(_BUNDLE, cache)
         elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-            repository = _with_releases(checkout, Path(cache))
+            repository = _with_releases(checkout, cache)
         else:
             yield None
             return
         # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
-        env = {**_rewrite(repository), "COPIER_CACHE_DIR": cache}
+        env = {**_rewrite(repository), "COPIER_CACHE_DIR": str(cache)}
         yield _Carried(checkout, repository, env)
 
 
@@ -174,8 +173,8 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
         return repository
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            copy = _clone(bundle, Path(temporary) / "repo.git")
+        with temporary_folder(folder) as temporary:
+            copy = _clone(bundle, temporary / "repo.git")
             tag_releases(copy, untagged_releases(copy))
             copy.rename(repository)
     except OSError:  # not writable, or another process was first

@@ -8,16 +8,14 @@ that the template makes once follows it until it is touched.
 from __future__ import annotations
 
 import re
-import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import File, Tree, try_git
+from pixi_scaffold.system import File, Tree, temporary_folder, try_git
 from pixi_scaffold.workspace import merge_manifest, merged_data
 
 MANIFEST = "pixi.toml"
@@ -206,8 +204,7 @@ def _data(text: bytes) -> object:
 
 def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes:
     """Merge lines with git, as Copier does: the same command, so the same markers."""
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         for name, content in (("base", base), ("ours", ours), ("theirs", theirs)):
             (folder / name).write_bytes(content)
         labels = ["-L", "before updating", "-L", "last update", "-L", "after updating"]

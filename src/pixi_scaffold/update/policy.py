@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from tempfile import TemporaryDirectory
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import File, Tree, git, write_blobs, write_tree
+from pixi_scaffold.system import File, Tree, git, temporary_folder, write_blobs, write_tree
 from pixi_scaffold.template import Migration
 from pixi_scaffold.update.repository import Repository
 
@@ -102,9 +101,9 @@ def follows(
     gone = [path for path in base if path not in listing]
     if not gone or all(path in base for path in listing):
         return ()
-    with TemporaryDirectory(prefix="pixi-scaffold-") as spare:  # nothing is written to the user's
+    with temporary_folder() as spare:  # nothing is written to the user's
         env = {
-            "GIT_OBJECT_DIRECTORY": spare,
+            "GIT_OBJECT_DIRECTORY": str(spare),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(repository.common_dir / "objects"),
         }
         tree = write_tree(repository.top, "", dict(write_blobs(repository.top, base, env)), env)

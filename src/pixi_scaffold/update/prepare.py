@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import ChannelError, ScaffoldError, UnsupportedError
 from pixi_scaffold.report import Result, Run, Silent, Status, Step
-from pixi_scaffold.system import File, program, read_blobs, read_file, write_file
+from pixi_scaffold.system import File, program, read_blobs, read_file, temporary_folder, write_file
 from pixi_scaffold.update.merge import MANIFEST
 from pixi_scaffold.update.repository import Repository
 
@@ -62,8 +61,8 @@ def _no_lock(repository: Repository) -> tuple[str, str]:
 
 @contextmanager
 def _beside(repository: Repository, files: Files) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="pixi-scaffold-", ignore_cleanup_errors=True) as name:
-        root = Path(name).resolve() / (repository.project.name or "project")
+    with temporary_folder() as folder:
+        root = folder.resolve() / (repository.project.name or "project")
         root.mkdir()
         for path, file in files.items():
             if file is not None:
