@@ -159,7 +159,7 @@ def test_a_failed_solve_names_platform_and_requirement_and_keeps_the_lock(
         assert "pixi.toml" in caught.value.hint
         assert default_project.lock_file.read_bytes() == before
         assert os.listdir(default_project.root).count("pixi.lock") == 1
-        assert not list(default_project.root.glob(".pixi.lock*"))
+        assert not list(default_project.root.glob(".pixi-scaffold-*"))
 
 
 @pytest.mark.usefixtures("conda_forge")

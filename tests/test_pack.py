@@ -70,7 +70,7 @@ def test_a_packed_environment_runs_on_a_worker(project: Path, tmp_path: Path) ->
     assert (record["platform"], record["cuda"]) == ("linux-64-cpu", False)
     lock = project / "starter.lock"
     assert record["pixi_lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
-    assert not any(name.startswith(".") for name in (p.name for p in project.glob(".*env.tar.gz")))
+    assert not list(project.glob(".pixi-scaffold-*"))
     (project / "main.py").write_text(MAIN)
     done = on_a_worker(project, tmp_path / "sandbox", "--name", "job-1-0")
     arguments, prefix, numpy = json.loads(done.stdout.splitlines()[-1])

@@ -330,7 +330,7 @@ def test_ctrl_c_while_rendering_leaves_nothing(template: Path, tmp_path: Path) -
         text=True,
     )
     end = time.monotonic() + 60
-    while not list(out.glob(".p.*/p/*")):
+    while not list(out.glob(".pixi-scaffold-*/p/*")):
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from pixi_scaffold.errors import LockError, UnsupportedError
 from pixi_scaffold.pypi.platform import system_version, wheel_rank
-from pixi_scaffold.system import Completed, clean_env, run
+from pixi_scaffold.system import Completed, clean_env, run, temporary_folder
 from pixi_scaffold.workspace import Platform, PypiOptions, PypiRequirement
 
 LIMIT = 900.0
@@ -80,8 +79,7 @@ def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
     root: the folder that relative find-links are seen from. Raises UnsupportedError where
     something would have to be built, LockError where an index cannot be used.
     """
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-uv-") as folder:
-        place = Path(folder)
+    with temporary_folder() as place:
         arguments = list(_arguments(problem, place, root))
         extra = {}
         if problem.platform.subdir.startswith("osx"):

@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import run
+from pixi_scaffold.system import run, temporary_folder
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
 from pixi_scaffold.workspace import DEFAULT, Platform, Workspace
 
@@ -88,8 +87,8 @@ class Activation:
         bash = shutil.which("bash", path=base.get("PATH"))
         if bash is None:
             raise ScaffoldError("activating an environment needs bash", "install bash")
-        with tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder:
-            result = Path(folder) / "variables.json"
+        with temporary_folder() as folder:
+            result = folder / "variables.json"
             write = [sys.executable, "-I", "-S", "-c", _WRITE, str(result)]
             script = f"{self.script(clean=clean)}\n{shlex.join(write)}\n"
             done = run([bash, "-c", script], cwd=self.workspace.root, env=base)
