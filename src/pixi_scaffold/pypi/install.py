@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.pypi.uv import ChosenWheel, run_uv
+from pixi_scaffold.system import temporary_folder
 
 _OURS = frozenset({"uv", "uv-pixi"})
 """Who put a package there (dist-info/INSTALLER) that uv may remove: uv, or Pixi by it."""
@@ -37,8 +37,8 @@ def install_wheels(prefix: Path, wheels: Sequence[ChosenWheel]) -> None:
                 f"the lock has no SHA-256 of {wheel.name} {wheel.version}", "lock it again"
             )
     lines = (f"{w.name} @ {w.url} --hash=sha256:{w.sha256}" for w in missing)
-    with tempfile.TemporaryDirectory(prefix="pixi-scaffold-uv-") as folder:
-        path = Path(folder) / "requirements.txt"
+    with temporary_folder() as folder:
+        path = folder / "requirements.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         checked = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         _uv(prefix, "install", *checked, "-r", path)
