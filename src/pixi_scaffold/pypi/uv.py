@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
