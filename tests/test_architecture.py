@@ -36,13 +36,14 @@ MAY_IMPORT = {
     "tasks": {"errors", "environment", "lock", "report", "system", "workspace"},
     "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment", "tasks"}
     | {"job", "rules", "rehearsal"},
+    "adopt": {"errors", "system", "report", "template", "workspace"},
     "new": {"errors", "system", "report", "template", "lock", "check"},
     "update": {"errors", "system", "report", "template", "workspace", "lock", "rules", "check"},
     "page": {"errors", "system", "report", "workspace", "lock", "check", "update"},
     "doctor": {"errors", "system", "report", "workspace", "lock", "environment"},
     "pool": {"errors", "system", "report", "job", "rules", "check"},
     "cli": {"errors", "system", "report", "lock", "starter", "environment", "rules", "rehearsal"}
-    | {"tasks", "check", "new", "update", "page", "doctor", "pool"},
+    | {"adopt", "tasks", "check", "new", "update", "page", "doctor", "pool"},
     "__main__": {"cli"},
     "errors": set(),
     "__init__": set(),

@@ -15,6 +15,7 @@ import typer
 
 from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel, site, template
+from pixi_scaffold.cli.adopt import adopt
 from pixi_scaffold.cli.check import check
 from pixi_scaffold.cli.doctor import doctor
 from pixi_scaffold.cli.examples import epilog
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 for command in (
     new,
+    adopt,
     lock,
     pack,
     rehearse,

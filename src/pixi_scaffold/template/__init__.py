@@ -4,6 +4,7 @@ Copier is called here and nowhere else.
 """
 
 from pixi_scaffold.template.answers import Project, find_projects, parse_answers, read_project
+from pixi_scaffold.template.copier import slug
 from pixi_scaffold.template.destination import check_destination
 from pixi_scaffold.template.migrations import (
     FOLDER,
@@ -46,5 +47,6 @@ __all__ = [
     "read_project",
     "releases",
     "render",
+    "slug",
     "version_of",
 ]

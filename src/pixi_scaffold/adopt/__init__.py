@@ -1,0 +1,5 @@
+"""Bring the scaffold to a project that is there, on a branch, with its packages in pixi.toml."""
+
+from pixi_scaffold.adopt.command import BRANCH, AdoptRequest, adopt
+
+__all__ = ["BRANCH", "AdoptRequest", "adopt"]

@@ -1,0 +1,218 @@
+"""`adopt`: bring the scaffold to a project that is there, on a branch, next to what it has."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.adopt.branch import check_repository, commit_on_branch
+from pixi_scaffold.adopt.environment_file import read_environment_file
+from pixi_scaffold.adopt.manifest import (
+    ProjectShape,
+    adopted_manifest,
+    mentions_example,
+    portable,
+)
+from pixi_scaffold.adopt.pytorch import asks_pytorch, with_conda_forge
+from pixi_scaffold.adopt.requirements import read_pyproject, read_requirements
+from pixi_scaffold.adopt.wanted import Wanted
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.report import DOCS, Progress, Report, Run, Verdict, in_folder
+from pixi_scaffold.system import File, is_file, is_folder, layout, program, read_tree
+from pixi_scaffold.template import open_template, render, slug
+
+BRANCH = "pixi-scaffold-adopt"
+_SOURCES = (
+    "environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "requirements.txt",
+    layout.PYPROJECT,
+)  # fmt: skip
+_PROGRAMS = ("main.py", "train.py", "src/main.py", "src/train.py", "scripts/train.py")
+_EXAMPLE = ("main.py", "trainer.py", "runs.py")
+_NOT_BROUGHT = re.compile(
+    r"(main|trainer|runs)\.py|tests/.*|docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml"
+)
+"""The template's example and its pages, which describe another project than this one."""
+_RUNS_TASK = re.compile(r"pixi run (?:--?[a-z-]+ )*(?:-e \S+ )?([a-z][\w-]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    """What the user typed after `adopt`."""
+
+    folder: Path
+    sources: tuple[Path, ...] = ()
+    """The files that say what the project needs; none: those that are there."""
+    branch: str = BRANCH
+    template: str | None = None
+    ref: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptFacts:
+    """What was brought and what was not."""
+
+    branch: str
+    """Empty where nothing was made."""
+    files: tuple[str, ...]
+    kept: tuple[str, ...]
+    changed: tuple[str, ...]
+    left_out: tuple[str, ...]
+    by_hand: tuple[str, ...]
+
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """What was left out is listed on its own."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        return asdict(self)
+
+
+def adopt(request: AdoptRequest, progress: Progress) -> Report:
+    """Bring the scaffold; return the report. Nothing is changed where it raises ScaffoldError."""
+    root = request.folder.resolve()
+    _check(root, request)
+    run = Run(progress)
+    with run.step("packages") as step:
+        wanted, changed, sources = _wanted(root, request.sources)
+        left_out = tuple(map(str, wanted.left_out))
+        detail = f"{len(wanted.conda)} of conda and {len(wanted.pypi)} of PyPI"
+        lines = [f"changed: {one}" for one in changed] + [f"left out: {one}" for one in left_out]
+        step.passed(f"{', '.join(sources) or 'no list of packages'}: {detail}", tuple(lines))
+    with run.step("scaffold") as step:
+        brought, kept = _brought(root, request, wanted)
+        lines = [f"kept as it is: {', '.join(kept)}"] if kept else []
+        step.passed(f"{len(brought)} files", tuple(lines))
+    by_hand = _by_hand(root, brought, kept, wanted)
+    name = "" if request.dry_run else request.branch
+    with run.step("branch") as step:
+        if request.dry_run:
+            step.skipped("a dry run: nothing was changed", f"{program()} adopt")
+        else:
+            before = commit_on_branch(root, name, brought, "Bring the pixi scaffold")
+            step.passed(f"{name}, with one commit; before: {before}")
+    facts = AdoptFacts(name, tuple(brought), tuple(kept), changed, left_out, by_hand)
+    text = f"the scaffold is on the branch {name}" if name else "nothing was changed"
+    verdict = Verdict(bool(name), text, tuple(f"by hand: {one}" for one in by_hand))
+    then = [in_folder(root, f"{program()} {verb}") for verb in ("lock", "check")] if name else []
+    return Report("adopt", run.results, facts, tuple(then), verdict=verdict)
+
+
+def _check(root: Path, request: AdoptRequest) -> None:
+    if not is_folder(root):
+        raise UsageError(f"there is no folder {request.folder}", "name the project's folder")
+    if is_file(root / ".copier-answers.yml"):
+        raise UsageError(
+            f"{root.name} follows a template already",
+            in_folder(root, f"{program()} status"),
+        )
+    check_repository(root, request.branch)
+    for source in request.sources:
+        if not is_file(source):
+            raise UsageError(f"there is no file {source}", "name an environment.yml: --from FILE")
+
+
+def _wanted(root: Path, given: tuple[Path, ...]) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]]:
+    """Return what the project asks for, what was changed of it, and the files that say so."""
+    paths = given or tuple(root / name for name in _SOURCES if is_file(root / name))
+    wanted, names = Wanted(), []
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScaffoldError(f"cannot read {path}: {error}", "is it a text file?") from error
+        if path.suffix in (".yml", ".yaml"):
+            more = read_environment_file(text, path)
+        elif path.suffix == ".toml":
+            more = read_pyproject(text, path)
+        else:
+            more = read_requirements(text, path)
+        if more != Wanted(more.name):
+            names.append(path.name)
+        wanted = wanted.with_more(more)
+    wanted, builds = portable(wanted)
+    wanted, notes = with_conda_forge(wanted)
+    return wanted, (*builds, *notes), tuple(names)
+
+
+def _brought(
+    root: Path, request: AdoptRequest, wanted: Wanted
+) -> tuple[dict[str, File], dict[str, File]]:
+    """Return the files to add, and those of the scaffold in whose place the project has its own."""
+    name = slug(root.name) or "my-project"
+    with (
+        tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder,
+        open_template(request.template, request.ref) as template,
+    ):
+        place = Path(folder) / name
+        render(template, place, request.data, ask=False)
+        rendered = read_tree(place)
+    rendered = {p: f for p, f in rendered.items() if not _NOT_BROUGHT.fullmatch(p)}
+    if layout.MANIFEST in rendered:
+        text = rendered[layout.MANIFEST].content.decode()
+        shape = ProjectShape(_program(root), is_folder(root / "tests"), asks_pytorch(wanted))
+        manifest = adopted_manifest(text, wanted, shape)
+        rendered[layout.MANIFEST] = File(manifest.encode())
+    kept = [p for p in rendered if _is_taken(root, p)]
+    brought = {p: f for p, f in rendered.items() if p not in kept}
+    return brought, {p: rendered[p] for p in kept}
+
+
+def _program(root: Path) -> str:
+    return next((one for one in _PROGRAMS if is_file(root / one)), "")
+
+
+def _is_taken(root: Path, path: str) -> bool:
+    """Whether the project has a file there, or one where a folder would have to be."""
+    places = [root / path, *(root / path).parents[: path.count("/")]]
+    return os.path.lexists(places[0]) or any(p.exists() and not p.is_dir() for p in places[1:])
+
+
+def _by_hand(
+    root: Path, brought: Mapping[str, File], kept: Mapping[str, File], wanted: Wanted
+) -> tuple[str, ...]:
+    """Return what is left to do by hand."""
+    todo = []
+    texts = {p: f.content.decode() for p, f in brought.items() if f.is_text}
+    lacking = [name for name in _EXAMPLE if not is_file(root / name)]
+    for path, text in texts.items():
+        places = [] if path.startswith(".copier") else mentions_example(text, lacking)
+        if places:
+            lines = ", ".join(dict.fromkeys(str(line) for line, _ in places))
+            names = ", ".join(dict.fromkeys(name for _, name in places))
+            todo.append(f"{path}:{lines} names {names}: put your own files there")
+    program_name = _program(root)
+    if layout.MANIFEST in brought:
+        if not program_name:
+            todo.append('a task that trains: train = "python FILE" under [tasks] in pixi.toml')
+        todo.append("a task smoke that trains for seconds, for check --train and for CI")
+        if not asks_pytorch(wanted):
+            todo.append("PyTorch is in none of the lists: pixi.toml has no CUDA platform")
+    todo += [_kept(root, path, file) for path, file in kept.items()]
+    if program_name and not is_file(root / "trainer.py"):
+        page = f"{DOCS.removesuffix('/reference/rules')}/explanation/checkpoints.md"
+        todo.append(f"{program_name}: save and end with 85 on SIGTERM, and resume: {page}")
+    tasks = set(re.findall(r"(?m)^(\w+) = ", texts.get(layout.MANIFEST, "")))
+    for path, text in texts.items():
+        named = dict.fromkeys(_RUNS_TASK.findall(text)) if path.startswith(".git") else ()
+        if unknown := [name for name in named if name not in tasks]:
+            todo.append(f"{path} runs tasks that are not there yet: {', '.join(unknown)}")
+    return tuple(todo)
+
+
+def _kept(root: Path, path: str, file: File) -> str:
+    """Return what to do about a file that the project has of its own."""
+    if path == ".gitignore" and is_file(root / path):
+        there = (root / path).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = file.content.decode().splitlines()
+        lacking = [line for line in lines if line and line[0] != "#" and line not in there]
+        return f".gitignore: add {' '.join(lacking)}" if lacking else ".gitignore: nothing"
+    return f"{path}: yours is kept; compare it with the template's"

@@ -1,0 +1,146 @@
+"""The pixi.toml of a project that is there: the template's with the project's packages (pure)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixi_scaffold.adopt.wanted import Wanted, fields_without
+from pixi_scaffold.errors import ManifestError, ScaffoldError
+from pixi_scaffold.workspace import PypiRequirement, Requirement, parse_manifest
+
+_HOST = "https://conda.anaconda.org/"
+_HASH = re.compile(r".*h[0-9a-f]{7}_.*")
+_MANIFEST_KEYS = {"build_number": "build-number"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectShape:
+    """What of the project decides what its tasks are."""
+
+    program: str = ""
+    """The script that trains, as seen from the project; empty where it is not known."""
+    has_tests: bool = False
+    pytorch: bool = False
+
+
+def dependency(requirement: Requirement) -> str:
+    """Return a conda package as a manifest has it, as Pixi writes it."""
+    fields = {_MANIFEST_KEYS.get(k, k): v for k, v in requirement.fields}
+    version = fields.get("version")
+    if set(fields) <= {"version"}:
+        return _quote(version or "*")
+    if "build" in fields and version is None:
+        fields = {"version": "*", **fields}
+    return "{ " + ", ".join(f"{k} = {_quote(v)}" for k, v in fields.items()) + " }"
+
+
+def pypi_dependency(requirement: PypiRequirement) -> str:
+    """Return a package of PyPI as a manifest has it."""
+    if not requirement.extras and not requirement.markers:
+        return _quote(requirement.version)
+    parts = [f"version = {_quote(requirement.version)}"]
+    if requirement.extras:
+        parts.append(f"extras = [{', '.join(map(_quote, requirement.extras))}]")
+    if requirement.markers:
+        parts.append(f"env-markers = {_quote(requirement.markers)}")
+    return "{ " + ", ".join(parts) + " }"
+
+
+def portable(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
+    """Return what can be locked for several platforms, and what was changed.
+
+    A build with a hash is of one platform; a channel is named where it has a name.
+    """
+    hashed = [r.name for r in wanted.conda if _HASH.fullmatch(dict(r.fields).get("build", ""))]
+    conda = tuple(fields_without(r, "build") if r.name in hashed else r for r in wanted.conda)
+    channels = tuple(dict.fromkeys(c.removeprefix(_HOST) for c in wanted.channels))
+    named = ", ".join(hashed[:3]) + (f" and {len(hashed) - 3} more" if len(hashed) > 3 else "")
+    notes = (f"builds of one platform left out, versions kept: {named}",) if hashed else ()
+    return replace(wanted, conda=conda, channels=channels), notes
+
+
+def adopted_manifest(template: str, wanted: Wanted, shape: ProjectShape) -> str:
+    """Return the template's manifest with the project's packages in place of the example's.
+
+    Raises ScaffoldError when the template's manifest is laid out in another way.
+    """
+    blocks = [_changed(block, wanted, shape) for block in template.strip().split("\n\n")]
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    if wanted.channels and wanted.channels != ("conda-forge",):
+        listed = ", ".join(map(_quote, wanted.channels))
+        text = re.sub(r"(?m)^channels = \[.*\]$", lambda _: f"channels = [{listed}]", text, count=1)
+    try:
+        parse_manifest(text, Path("pixi.toml"))
+    except ManifestError as error:
+        raise ScaffoldError(
+            f"the template's pixi.toml cannot take the project's packages: {error.message}",
+            "use the built-in template, or write pixi.toml first; then adopt leaves it as it is",
+        ) from error
+    return text
+
+
+def _changed(block: str, wanted: Wanted, shape: ProjectShape) -> str:
+    """Return a paragraph of the manifest as the project needs it; empty where it does not."""
+    header = re.search(r"(?m)^\[(.+)\]$", block)
+    name = header[1] if header else ""
+    if name == "dependencies":
+        return _tables(block, wanted)
+    if name == "tasks":
+        task = f'train = {{ cmd = {_quote(f"python {shape.program}")}, description = "Train" }}'
+        return f"[tasks]\n{task}" if shape.program else ""
+    if name.startswith("feature.data") or (not shape.pytorch and name.startswith("target.")):
+        return ""
+    if name == "feature.dev.tasks" and not shape.has_tests:
+        return _without(block, "test = ")
+    if name == "environments":
+        return _without(block, "data = ")
+    return block if shape.pytorch or name != "workspace" else _without_cuda(block)
+
+
+def _without(block: str, start: str) -> str:
+    return "\n".join(line for line in block.splitlines() if not line.startswith(start))
+
+
+def _without_cuda(block: str) -> str:
+    """Return the workspace's table for packages that have no builds for a GPU."""
+    lines = [line for line in block.splitlines() if "cuda" not in line]
+    return "\n".join(line for line in lines if not line.startswith("# oldest driver"))
+
+
+def _tables(block: str, wanted: Wanted) -> str:
+    """Return the tables of the packages and variables that a project asks for."""
+    names = [r.name for r in wanted.conda]
+    python = re.findall(r"(?m)^python = .*$", block) if "python" not in names else []
+    head = block[: block.index("[dependencies]")]
+    lines = [head + "[dependencies]", *python]
+    lines += [f"{_key(r.name)} = {dependency(r)}" for r in wanted.conda]
+    if wanted.pypi:
+        lines += ["", "[pypi-dependencies]"]
+        lines += [f"{_key(r.name)} = {pypi_dependency(r)}" for r in wanted.pypi]
+    if wanted.variables:
+        lines += ["", "[activation.env]"]
+        lines += [f"{_key(name)} = {_quote(value)}" for name, value in wanted.variables]
+    return "\n".join(lines)
+
+
+def mentions_example(text: str, example: Sequence[str]) -> list[tuple[int, str]]:
+    """Return (line, file) wherever a text names a file of the template's example."""
+    pattern = re.compile(r"(?<![\w./-])(" + "|".join(map(re.escape, example)) + r")(?![\w-])")
+    return [
+        (number, found[1])
+        for number, line in enumerate(text.splitlines(), 1)
+        if not line.lstrip().startswith("#")
+        for found in pattern.finditer(line)
+    ]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quote(name)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

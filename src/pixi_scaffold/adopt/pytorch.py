@@ -1,0 +1,86 @@
+"""PyTorch from its own channel, from nvidia's or from pip becomes conda-forge's (pure).
+
+PyTorch's own channel ended with 2.5, and packages of `nvidia` do not mix with conda-forge's.
+conda-forge builds each version of PyTorch for few versions of CUDA, so an exact version becomes the
+oldest one; which build a machine gets, CUDA or not, is said by named platforms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pixi_scaffold.adopt.wanted import Wanted, fields_without
+from pixi_scaffold.workspace import Requirement
+
+_ON_PYPI = {"torch": "pytorch", "torchvision": "torchvision", "torchaudio": "torchaudio"}
+_TORCH = frozenset(_ON_PYPI.values()) | {"pytorch-gpu", "pytorch-cpu"}
+_OF_CUDA = frozenset({"pytorch-cuda", "cudatoolkit", "cpuonly", "pytorch-mutex"})
+_WHEELS_OF_CUDA = re.compile(r"nvidia-[a-z0-9-]+-cu\d+|triton|pytorch-triton")
+_CHANNELS = re.compile(
+    r"(.*/)?(pytorch|pytorch-nightly|nvidia)(/label/.*)?|(.*/)?(main|r|msys2|anaconda)"
+)
+_EXACT = re.compile(r"==?(\d[^,|+*]*?)(?:\.\*)?(?:\+[\w.]+)?|(\d[^,|+*]*?)\.\*")
+
+
+def asks_pytorch(wanted: Wanted) -> bool:
+    """Whether PyTorch is among the packages."""
+    return any(r.name in _TORCH for r in wanted.conda) or any(
+        r.name == "torch" for r in wanted.pypi
+    )
+
+
+def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
+    """Return the packages with conda-forge's PyTorch, and what was changed, a line each."""
+    notes: list[str] = []
+    dropped = [c for c in wanted.channels if _CHANNELS.fullmatch(c)]
+    channels = tuple(c for c in wanted.channels if c not in dropped)
+    if dropped:
+        notes.append(f"channels {', '.join(dropped)}: conda-forge has these packages")
+        channels = ("conda-forge", *(c for c in channels if c != "conda-forge"))
+    gone = [r.name for r in wanted.conda if r.name in _OF_CUDA]
+    gone += [r.name for r in wanted.pypi if _WHEELS_OF_CUDA.fullmatch(r.name)]
+    if gone:
+        what = "named platforms say which machine gets CUDA"
+        notes.append(f"{', '.join(gone)}: left out, {what}")
+    conda = [_from_conda_forge(r, notes) for r in wanted.conda if r.name not in gone]
+    names = {r.name for r in conda}
+    for one in wanted.pypi:
+        if (name := _ON_PYPI.get(one.name)) and name not in names:
+            version, _ = _at_least(one.version)
+            conda.append(Requirement(name, (("version", version),)))
+            notes.append(f"{one} from pip: {name} {version} of conda-forge")
+    pypi = tuple(r for r in wanted.pypi if r.name not in _ON_PYPI and r.name not in gone)
+    return replace(wanted, channels=channels, conda=tuple(_once(conda)), pypi=pypi), tuple(notes)
+
+
+def _from_conda_forge(requirement: Requirement, notes: list[str]) -> Requirement:
+    fields = dict(requirement.fields)
+    if _CHANNELS.fullmatch(fields.get("channel", "")):
+        requirement = fields_without(requirement, "channel", "build")
+        notes.append(f"{requirement.name} of {fields['channel']}: conda-forge's")
+    if requirement.name not in _TORCH:
+        return requirement
+    name = "pytorch" if requirement.name in ("pytorch-gpu", "pytorch-cpu") else requirement.name
+    version, changed = _at_least(fields.get("version", "*"))
+    if changed or "build" in fields or name != requirement.name:
+        notes.append(f"{requirement.name} {fields.get('version', '*')}: {name} {version}")
+    return Requirement(name, (("version", version),))
+
+
+def _at_least(version: str) -> tuple[str, bool]:
+    """Return a version that is exact as the oldest one, and whether it was exact."""
+    exact = _EXACT.fullmatch(version)
+    if not exact:
+        return version, False
+    return f">={exact[1] or exact[2]}", True
+
+
+def _once(requirements: Iterable[Requirement]) -> Iterable[Requirement]:
+    """Yield each package once, as first asked for."""
+    seen = set()
+    for one in requirements:
+        if one.name not in seen:
+            seen.add(one.name)
+            yield one

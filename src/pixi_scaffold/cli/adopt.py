@@ -1,0 +1,58 @@
+"""Bring the scaffold to a project that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixi_scaffold.cli.options import Json, Verbose, read_answers
+from pixi_scaffold.cli.session import session_of
+
+
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="The project, in a git repository.")] = Path(),
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="What it needs: an environment.yml, a requirements.txt or a pyproject.toml "
+            "(default: those that are there).",
+        ),
+    ] = None,
+    branch: Annotated[
+        str, typer.Option(help="The new branch that everything goes to.")
+    ] = "pixi-scaffold-adopt",
+    template: Annotated[
+        str | None,
+        typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
+    ] = None,
+    vcs_ref: Annotated[
+        str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be brought.")
+    ] = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the scaffold to a project that is there, on a branch of its own.
+
+    Its packages go into pixi.toml, PyTorch from other channels or pip becomes conda-forge's. No
+    file that is there is changed; what was left out and what is left to do by hand is listed.
+    """
+    from pixi_scaffold.adopt import AdoptRequest
+    from pixi_scaffold.adopt import adopt as bring
+
+    with session_of("adopt", as_json, verbose=verbose) as session:
+        answers = read_answers(data or [], None)
+        request = AdoptRequest(
+            folder, tuple(sources or ()), branch, template, vcs_ref, answers, dry_run
+        )
+        session.show(bring(request, session.progress))

@@ -1,0 +1,265 @@
+"""Bring the scaffold to a project that is there."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixi_scaffold.adopt.branch import commit_on_branch
+from pixi_scaffold.adopt.environment_file import read_environment_file
+from pixi_scaffold.adopt.manifest import dependency, pypi_dependency
+from pixi_scaffold.adopt.pytorch import with_conda_forge
+from pixi_scaffold.adopt.requirements import read_pyproject, read_requirements
+from pixi_scaffold.adopt.wanted import Wanted
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import File
+from pixi_scaffold.workspace import read_manifest
+from tests.conftest import git
+from tests.support.command import scaffold
+from tests.support.paths import SHARED
+
+SAYS = SHARED / "pixi-says" / "import.jsonl"
+REFUSED = {"pip-extras": 4, "bad": 1}
+"""What `pixi init --import` refuses as a whole, and how many lines we leave out of it."""
+
+
+def manifest(wanted: Wanted, folder: str) -> dict[str, Any]:
+    """Return the manifest that the packages make, as data."""
+    text = f"[workspace]\nname = {json.dumps(wanted.name or folder)}\n"
+    text += f"channels = {json.dumps(wanted.channels)}\nplatforms = ['linux-64']\n"
+    text += "version = '0.1.0'\n[tasks]\n[dependencies]\n"
+    text += "".join(f"{r.name} = {dependency(r)}\n" for r in wanted.conda)
+    if wanted.pypi:
+        text += "[pypi-dependencies]\n"
+        text += "".join(f"{r.name} = {pypi_dependency(r)}\n" for r in wanted.pypi)
+    if wanted.variables:
+        text += f"[activation]\nenv = {{ {', '.join(f'{k} = {json.dumps(v)}' for k, v in wanted.variables)} }}\n"
+    return tomllib.loads(text)
+
+
+@pytest.mark.skipif(not SAYS.is_file(), reason="what Pixi said is not here")
+def test_an_environment_file_becomes_what_pixi_makes_of_it(tmp_path: Path) -> None:
+    """Each row of what `pixi init --import` of 0.77.0 did; the order of packages, too."""
+    rows = [json.loads(line) for line in SAYS.read_text().splitlines()]
+    assert len(rows) > 10
+    for row in rows:
+        wanted = read_environment_file(row["environment"], tmp_path / "environment.yml")
+        if row["manifest"] is None:
+            assert len(wanted.left_out) == REFUSED[row["name"]], row["name"]
+            continue
+        ours, pixi = manifest(wanted, "FOLDER"), tomllib.loads(row["manifest"])
+        assert ours == pixi, row["name"]
+        assert list(ours["dependencies"]) == list(pixi["dependencies"])
+        selectors = "sel(" in row["environment"]
+        assert bool(wanted.left_out) == selectors, wanted.left_out
+
+
+def test_a_line_that_is_left_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("rich>=13\n-r more.txt\n")
+    text = "dependencies:\n  - numpy >>1\n  - sel(linux): cuda\n  - pip:\n    - -r more.txt\n    - x @ https://example.org/x.whl\n    - --pre\n  - conda: [x]\n"
+    wanted = read_environment_file(text, tmp_path / "environment.yml")
+    assert [r.name for r in wanted.pypi] == ["rich"]
+    assert [str(one).split(": ")[0] for one in wanted.left_out] == [
+        "environment.yml:3",
+        "environment.yml:2",
+        "more.txt:2",
+        "environment.yml:6",
+        "environment.yml:7",
+        "environment.yml:8",
+    ]
+    for text in ("- a list", "a: [b", "just text"):
+        with pytest.raises(ScaffoldError, match="environment"):
+            read_environment_file(text, tmp_path / "environment.yml")
+
+
+def test_a_requirements_file_is_read_as_pip_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("einops\n")
+    text = """# a comment
+Torch_Geometric >= 2.5, <3   # why
+httpx[http2]>=0.27 ; python_version < "3.13"
+-r base.txt
+a==1.0 \\
+    --hash=sha256:00
+-e .
+git+https://example.org/x.git
+--extra-index-url https://example.org/simple
+not a requirement
+"""
+    wanted = read_requirements(text, tmp_path / "requirements.txt")
+    assert {r.name: pypi_dependency(r) for r in wanted.pypi} == {
+        "torch-geometric": '">=2.5,<3"',
+        "httpx": '{ version = ">=0.27", extras = ["http2"], env-markers = "python_version < \\"3.13\\"" }',
+        "einops": '"*"',
+        "a": '"==1.0"',
+    }
+    assert [one.place for one in wanted.left_out] == [
+        f"requirements.txt:{n}" for n in (7, 8, 9, 10)
+    ]
+    assert "Pixi" in wanted.left_out[0].why
+
+
+def test_a_pyproject_gives_python_and_its_dependencies(tmp_path: Path) -> None:
+    text = """
+[project]
+name = "lab"
+requires-python = "~=3.11"
+dependencies = ["numpy>=1.26,<3", "torch==2.3.0+cu121", "x @ git+https://example.org/x"]
+[project.optional-dependencies]
+docs = ["sphinx"]
+[dependency-groups]
+dev = ["pytest"]
+[tool.poetry.dependencies]
+old = "1"
+"""
+    wanted = read_pyproject(text, tmp_path / "pyproject.toml")
+    assert [str(r) for r in wanted.conda] == ['python[version=">=3.11,<4"]']
+    assert [str(r) for r in wanted.pypi] == ["numpy>=1.26,<3", "torch==2.3.0+cu121"]
+    said = "\n".join(map(str, wanted.left_out))
+    assert all(word in said for word in ("x @ git", "docs (sphinx)", "dev", "old"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "pytorch"),
+    [
+        ("[pytorch=2.3, pytorch-cuda=12.1, torchvision]", {"pytorch": ">=2.3", "torchvision": "*"}),
+        ("[pytorch::pytorch=2.1.2=py3.11_cuda12.1_0, cudatoolkit]", {"pytorch": ">=2.1.2"}),
+        ("['pytorch>=2.0,<2.4', cpuonly]", {"pytorch": ">=2.0,<2.4"}),
+        ("[{pip: [torch==2.3.0, torchaudio~=2.3]}]", {"pytorch": ">=2.3.0", "torchaudio": "~=2.3"}),
+        ("[pytorch-gpu=2.5, {pip: [torch, nvidia-cudnn-cu12]}]", {"pytorch": ">=2.5"}),
+        ("[nvidia/label/cuda-12.4.0::cuda-nvcc, pytorch]", {"pytorch": "*", "cuda-nvcc": "*"}),
+    ],
+)
+def test_pytorch_becomes_conda_forge_s_and_that_is_said(
+    lines: str, pytorch: dict[str, str], tmp_path: Path
+) -> None:
+    text = f"channels: [pytorch, nvidia, conda-forge, defaults]\ndependencies: {lines}\n"
+    before = read_environment_file(text, tmp_path / "environment.yml")
+    wanted, notes = with_conda_forge(before)
+    assert {r.name: dict(r.fields).get("version", "*") for r in wanted.conda} == pytorch
+    assert not any("channel" in dict(r.fields) for r in wanted.conda)
+    assert wanted.channels[0] == "conda-forge"
+    assert not {"pytorch", "nvidia", "main"} & set(wanted.channels)
+    assert wanted.pypi == ()
+    assert "channels pytorch, nvidia" in notes[0]
+
+
+ENVIRONMENT = """name: lab
+channels: [pytorch, nvidia, conda-forge]
+dependencies:
+  - python=3.11
+  - pytorch=2.3
+  - pytorch-cuda=12.1
+  - numpy=1.26.4=py311h64a7726_0
+  - numpy >>1
+  - pip: [einops, -e .]
+variables: { DATA: /data }
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of somebody, in git."""
+    folder = tmp_path / "My Project"
+    (folder / "htcondor").mkdir(parents=True)
+    (folder / "environment.yml").write_text(ENVIRONMENT)
+    (folder / "train.py").write_text("print('mine')\n")
+    (folder / ".gitignore").write_text("runs/\n")
+    (folder / "htcondor" / "train.sub").write_text("mine\n")
+    git(folder, "init", "--quiet", "-b", "trunk")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", "one")
+    return folder
+
+
+def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) -> None:
+    (project / "train.py").write_text("print('not committed')\n")
+    (project / "staged.txt").write_text("staged\n")
+    git(project, "add", "staged.txt")
+    (project / "ruff.toml").write_text("untracked\n")
+    before = {
+        p: p.read_bytes() for p in project.rglob("*") if p.is_file() and ".git/" not in str(p)
+    }
+    dry = scaffold("adopt", "--dry-run", "--json", cwd=project)
+    assert git(project, "branch", "--show-current") == "trunk"
+    ran = scaffold("adopt", "--json", cwd=project)
+    assert (dry.code, ran.code) == (0, 0)
+    assert {p: p.read_bytes() for p in before} == before
+    assert git(project, "branch", "--show-current") == "pixi-scaffold-adopt"
+    status = git(project, "status", "--porcelain").splitlines()
+    assert sorted(line.split()[-1] for line in status) == ["ruff.toml", "staged.txt", "train.py"]
+    added = git(project, "diff", "--name-status", "trunk", "HEAD").splitlines()
+    assert added
+    assert {line[0] for line in added} == {"A"}
+    workspace = read_manifest(project / "pixi.toml")
+    cuda = workspace.platforms[0]
+    assert cuda.name == "linux-64-cuda"
+    environment = workspace.environment("default")
+    asked = {
+        r.name: dict(r.fields).get("version") for r in workspace.requirements(environment, cuda)
+    }
+    assert asked == {
+        "python": "3.11.*", "pytorch": ">=2.3", "numpy": "==1.26.4",
+        "pytorch-gpu": "*", "cuda-version": "12.9.*",
+    }  # fmt: skip
+    assert [r.name for r in workspace.pypi(environment, cuda)] == ["einops"]
+    assert workspace.activation(environment, cuda)[0] == {"DATA": "/data"}
+    assert workspace.tasks(environment, cuda)["train"].command == "python train.py"
+    document = ran.document
+    assert document["files"] == dry.document["files"]
+    assert document["kept"] == [".gitignore", "htcondor/train.sub"]
+    assert {one.split(": ")[0] for one in document["left_out"]} == {
+        "environment.yml:8",
+        "environment.yml:9",
+    }
+    todo = "\n".join(document["by_hand"])
+    assert ".gitignore: add .pixi/" in todo
+    assert "htcondor/bootstrap.sh" in todo
+    assert "a task smoke" in todo
+    again = scaffold("adopt", cwd=project)
+    assert again.code == 2
+    assert "follows a template already" in again.err
+
+
+def test_a_project_without_pytorch_gets_no_platform_for_a_gpu(project: Path) -> None:
+    (project / "environment.yml").unlink()
+    (project / "requirements.txt").write_text("requests\n")
+    assert scaffold("adopt", "--branch", "x", cwd=project).code == 0
+    workspace = read_manifest(project / "pixi.toml")
+    assert [p.name for p in workspace.platforms] == ["linux-64-cpu", "osx-arm64"]
+    environment = workspace.environment("default")
+    assert [r.name for r in workspace.requirements(environment, workspace.platforms[0])] == [
+        "python"
+    ]
+
+
+def test_adopt_says_what_it_needs(project: Path, tmp_path: Path) -> None:
+    git(project, "branch", "pixi-scaffold-adopt")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "fresh").mkdir()
+    git(tmp_path / "fresh", "init", "--quiet")
+    for args, cwd, words in (
+        ((), project, "there is a branch pixi-scaffold-adopt already"),
+        (("--branch", "a..b"), project, "is no name for a branch"),
+        (("--from", "none.yml", "--branch", "x"), project, "there is no file none.yml"),
+        (("nowhere",), project, "there is no folder nowhere"),
+        ((), tmp_path / "plain", "is in no git repository"),
+        ((), tmp_path / "fresh", "has no commit yet"),
+    ):
+        ran = scaffold("adopt", *args, cwd=cwd)
+        assert (ran.code, words in ran.err) == (2, True), ran
+        assert "next: " in ran.err
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(project: Path) -> None:
+    files = {"a/new.txt": File(b"1"), "train.py": File(b"2")}
+    with pytest.raises(ScaffoldError, match=r"train\.py was made by something else"):
+        commit_on_branch(project, "x", files, "m")
+    assert git(project, "branch", "--show-current") == "trunk"
+    assert git(project, "branch", "--list", "x") == ""
+    assert git(project, "status", "--porcelain") == ""
+    assert (project / "train.py").read_text() == "print('mine')\n"
+    assert not (project / "a").exists()
