@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from pixi_scaffold.errors import ManifestError, ScaffoldError
 from pixi_scaffold.lock import Lock, Package, read_lock
 from pixi_scaffold.rules import LockedWorkspace, Row, Subject
 from pixi_scaffold.system import is_file, real
-from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest
+from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest, satisfies
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Surroundings:
             self.problems[f"rules against {manifest.name}"] = error.message.splitlines()[0]
             return LockedWorkspace(manifest, manifest.with_name("pixi.lock"))
         path = workspace.lock_file
-        project = LockedWorkspace(manifest, path, workspace.requires_pixi)
+        project = LockedWorkspace(manifest, path, partial(_refuses_pixi, workspace))
         if not is_file(path):
             self.problems["rules against the lock"] = f"there is no {path.name}"
             return project
@@ -58,6 +59,14 @@ class Surroundings:
             rows_of=rows,
             foreign=foreign,
         )
+
+
+def _refuses_pixi(workspace: Workspace, version: str) -> str:
+    """Return why a version of Pixi does not read the workspace; empty when it does."""
+    wanted = workspace.requires_pixi
+    if not wanted or satisfies(version, wanted):
+        return ""
+    return f"{workspace.manifest.name} says requires-pixi = {wanted!r}"
 
 
 def rows_for(subject: Subject, project: LockedWorkspace) -> tuple[tuple[Row, ...], str]:

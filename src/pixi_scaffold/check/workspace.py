@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.check.stages import Context, Done
-from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped, UnsupportedError
+from pixi_scaffold.errors import LockError, ScaffoldError, Skipped, UnsupportedError
 from pixi_scaffold.lock import (
     TIMEOUT,
     Choice,
@@ -19,13 +19,11 @@ from pixi_scaffold.lock import (
     channel_url,
     check_specs,
     choose,
-    compare,
+    current_lock,
     environments_folder,
     read_lock,
-    relock_hint,
     unreachable,
 )
-from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import layout, program, replacing
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 
@@ -187,22 +185,14 @@ def _channel_words(context: Context, channel: str) -> str:
 def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
     """Compare pixi.lock with pixi.toml, without network."""
     context.progress.update("comparing pixi.lock with pixi.toml")
-    path = workspace.lock_file
-    hint = relock_hint(workspace)
-    if not path.is_file():
-        offline = f"; where {' and '.join(workspace.channels)} cannot be reached: "
-        prove = in_folder(context.root, f"{program()} check --train")
-        raise CheckFailed(f"there is no {path.name}", hint + offline + prove)
-    locked = read_lock(path)
     try:
-        found = compare(workspace, locked)
+        locked, notes = current_lock(workspace)
     except UnsupportedError as error:  # packages from source: somebody else's workspace
         raise Skipped(" ".join(error.message.split()), error.hint) from error
-    if found.problems:
-        raise CheckFailed("\n".join((f"{path.name} is not current", *capped(found.problems))), hint)
+    path = locked.path
     names = tuple(p.name for p in workspace.platforms)
     detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
-    return Done(detail, LockProof(path, path.name, _sha256(path), names), lines=tuple(found.notes))
+    return Done(detail, LockProof(path, path.name, _sha256(path), names), lines=notes)
 
 
 def tasks(context: Context, workspace: Workspace) -> Done[None]:

@@ -8,6 +8,7 @@ from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.command import (
     capped,
     check_lock,
+    current_lock,
     diff_report,
     merge_driver,
     relock,
@@ -42,6 +43,7 @@ __all__ = [
     "check_specs",
     "choose",
     "compare",
+    "current_lock",
     "diff_lines",
     "diff_report",
     "environments_folder",

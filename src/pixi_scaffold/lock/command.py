@@ -9,13 +9,13 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pixi_scaffold.errors import UsageError
+from pixi_scaffold.errors import CheckFailed, UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.diff import LockDiff
 from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
-from pixi_scaffold.lock.file import read_lock
+from pixi_scaffold.lock.file import Lock, read_lock
 from pixi_scaffold.lock.history import diff_since
 from pixi_scaffold.lock.merge import LockSides, conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
@@ -140,16 +140,13 @@ def check_lock(folder: Path) -> Report:
     """
     run = Run(Silent())
     with run.step("lock") as step:
-        workspace = read_manifest(find_manifest(folder))
-        hint = relock_hint(workspace)
-        if not workspace.lock_file.is_file():
-            step.failed("pixi.lock is not current", (f"there is no {workspace.lock_file}",), hint)
+        try:
+            _, notes = current_lock(read_manifest(find_manifest(folder)))
+        except CheckFailed as error:
+            first, *rest = error.message.splitlines()
+            step.failed(first, tuple(rest), error.hint)
         else:
-            found = compare(workspace, read_lock(workspace.lock_file))
-            if found.problems:
-                step.failed("pixi.lock is not current", capped(found.problems), hint)
-            else:
-                step.passed("; ".join(("pixi.lock is current", *found.notes)))
+            step.passed("; ".join(("pixi.lock is current", *notes)))
     return Report("lock", run.results)
 
 
@@ -161,6 +158,24 @@ def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
         what = "" if diff.changed else ": nothing changed"
         step.passed(f"pixi.lock, {diff.before} -> {diff.after}{what}")
     return Report("lock", run.results, diff), diff
+
+
+def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
+    """Return the lock of a workspace, which serves its manifest, and what is worth saying of it.
+
+    Raises CheckFailed when there is none or it is not current, ScaffoldError when that cannot be
+    judged. Needs no network.
+    """
+    path, hint = workspace.lock_file, relock_hint(workspace)
+    if not path.is_file():
+        prove = in_folder(workspace.root, f"{program()} check --train")
+        where = f"where {' and '.join(workspace.channels)} cannot be reached: {prove}"
+        raise CheckFailed(f"there is no {path.name}", f"{hint}; {where}")
+    locked = read_lock(path)
+    found = compare(workspace, locked)
+    if found.problems:
+        raise CheckFailed("\n".join((f"{path.name} is not current", *capped(found.problems))), hint)
+    return locked, tuple(found.notes)
 
 
 def relock_hint(workspace: Workspace) -> str:

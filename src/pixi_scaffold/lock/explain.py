@@ -173,7 +173,7 @@ def why_fetching_failed(said: str, damaged: str = "what it sends is damaged") ->
 def repodata_failed(title: str, channels: Sequence[str], said: str) -> LockError:
     """Return the error for channels whose repodata cannot be had; said: the library's words."""
     what, hint = why_fetching_failed(said, "it sends what is no repodata")
-    return LockError(f"{title}: {', '.join(channels)}: {what}: {said}", hint)
+    return LockError(f"{title}: {what} ({', '.join(channels)}): {said}", hint)
 
 
 def blames_network(text: str) -> bool:

@@ -267,7 +267,12 @@ async def _solve_all(
         return answer
 
     progress.update(f"solving {len(solving.todo)} combinations of environment and platform", 0.0)
-    answers = await asyncio.gather(*(one(problem) for problem in solving.todo))
+    solves = [one(problem) for problem in solving.todo]
+    ended = await asyncio.gather(*solves, return_exceptions=True)
+    if failed := [end for end in ended if isinstance(end, BaseException)]:
+        # Of solves that waited for one download, only the one that began it has the reason.
+        raise min(failed, key=lambda error: "coalesced request" in str(error))
+    answers = [end for end in ended if not isinstance(end, BaseException)]
     if any(isinstance(answer, str) and "No candidates were found" in answer for answer in answers):
         solving.known = await names(solving.todo, source)
     return answers

@@ -168,9 +168,8 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
         if version < Version(needed):
             what = f"Pixi {version} cannot read lock format {project.lock_format} of "
             yield Found(file, number, what + project.lock.name, f"pin {needed} or newer")
-        elif project.requires_pixi and not _allowed(version, project.requires_pixi):
-            asked = f"{project.manifest.name} says requires-pixi = {project.requires_pixi!r}"
-            what = f"Pixi {version} is pinned, and {asked}"
+        elif refusal := project.refuses_pixi(str(version)):
+            what = f"Pixi {version} is pinned, and {refusal}"
             yield Found(file, number, what, "pin a version in that range")
 
 
@@ -248,19 +247,6 @@ def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
     for file, number, line in lines:
         for found in _PINS.finditer(line):
             yield file, number, version_of(next(g for g in found.groups() if g))
-
-
-def _allowed(version: Version, wanted: str) -> bool:
-    """Whether a version lies in a conda range of plain comparisons; others count as yes."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    text = wanted.replace(" ", "")
-    if re.fullmatch(r"\d[\d.]*\*?", text):
-        text = f"=={text}"
-    try:
-        return SpecifierSet(text).contains(version)
-    except InvalidSpecifier:
-        return True
 
 
 def _gib(size: int) -> str:

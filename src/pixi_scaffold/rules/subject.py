@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
@@ -65,14 +65,14 @@ class Row:
 class LockedWorkspace:
     """What is known of the Pixi workspace around a job.
 
-    rows: the platforms of the environment that the job uses, in order of preference; empty when
-    nothing is locked, or it is not known which. rows_of: those of every locked environment.
-    foreign: packages of each that are not conda packages.
+    refuses_pixi: says why a version of Pixi is not allowed, if so. rows: the platforms of the job's
+    environment, by preference; empty when nothing is locked, or it is not known which. rows_of:
+    those of every locked environment. foreign: packages of each that are not conda packages.
     """
 
     manifest: Path
     lock: Path
-    requires_pixi: str = ""
+    refuses_pixi: Callable[[str], str] = lambda _: ""
     lock_format: int = 0
     rows: tuple[Row, ...] = ()
     rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)

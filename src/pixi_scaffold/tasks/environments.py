@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixi_scaffold.errors import ManifestError, ScaffoldError, Skipped
+from pixi_scaffold.errors import CheckFailed, ManifestError, ScaffoldError, Skipped
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import layout, program
+from pixi_scaffold.system import layout
 from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.graph import TaskIndex
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
@@ -105,7 +105,7 @@ class Environments:
     def _installed(self, environment: Environment) -> tuple[Path, Platform]:
         name, workspace = environment.name, self.workspace
         lock, home = self._lock()
-        prefix = home / "envs" / name
+        prefix = home / name
         platform, _ = self.platform(environment)
         if not self._needs_packages(environment) and platform is not None:
             return prefix, platform
@@ -125,26 +125,22 @@ class Environments:
         root = self.workspace.root
         stand_in = root / layout.STARTER / layout.LOCK_FILE
         if not self.workspace.lock_file.is_file() and stand_in.is_file():
-            return stand_in, root / layout.STARTER
-        return self.workspace.lock_file, root / layout.PIXI
+            return stand_in, root / layout.STARTER / layout.ENVIRONMENTS.name
+        return self.workspace.lock_file, root / layout.ENVIRONMENTS
 
     def _install(self, name: str, lock: Path, prefix: Path) -> Platform:
         from pixi_scaffold.environment import host_platform, install
-        from pixi_scaffold.lock import compare, read_lock, relock_hint
+        from pixi_scaffold.lock import current_lock, environments_folder, read_lock
 
         workspace = self.workspace
-        if not lock.is_file():
-            raise ScaffoldError(
-                f"the environment {name} cannot be installed: there is no {lock.name}",
-                f"{program()} lock, or where the channels cannot be reached: "
-                f"{program()} check --train",
-            )
-        locked = read_lock(lock)
-        if lock == workspace.lock_file and (problems := compare(workspace, locked).problems):
-            raise ScaffoldError(
-                f"{lock.name} does not fit {workspace.manifest.name}: {problems[0]}",
-                relock_hint(workspace),
-            )
+        if lock == workspace.lock_file:
+            try:
+                locked, _ = current_lock(workspace)
+            except CheckFailed as error:
+                raise ScaffoldError(error.message, error.hint) from error
+            environments_folder(workspace)  # which may be a link, and that is not there yet
+        else:
+            locked = read_lock(lock)
         try:
             host = host_platform(workspace, name, locked)
         except Skipped as error:
