@@ -96,7 +96,7 @@ def test_pixi_is_explained_in_the_same_words(tmp_path: Path, offline: None) -> N
     assert "what Pixi said:\n  Error:" in error.message
 
     with pytest.raises(ChannelError) as caught:
-        relock(tmp_path, "rattler", False, Silent())
+        relock(tmp_path, "rattler", frozenset(), Silent())
     error = explained(found, "lock", PIXI_NETWORK)
     assert error.message.splitlines()[0] == caught.value.message
     assert error.hint == caught.value.hint

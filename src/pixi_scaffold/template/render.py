@@ -47,6 +47,9 @@ class Rendered:
     """Whether its first commit was made."""
 
 
+_INTO = "into the git repository that is there; nothing is committed"
+
+
 def render(
     template: Template,
     destination: Path,
@@ -92,9 +95,7 @@ def render(
         commit,
         public(copied.answers),
         template.notes + copied.warnings + _update_warning(commit) + _kept_warning(kept),
-        "into the git repository that is there; nothing is committed"
-        if has_repository
-        else repository,
+        _INTO if has_repository else repository,
         committed,
     )
 
