@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +22,15 @@ from pixi_scaffold.adopt.requirements import read_pyproject, read_requirements
 from pixi_scaffold.adopt.wanted import Wanted
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import DOCS, Progress, Report, Run, Verdict, in_folder
-from pixi_scaffold.system import File, is_file, is_folder, layout, program, read_tree
+from pixi_scaffold.system import (
+    File,
+    is_file,
+    is_folder,
+    layout,
+    program,
+    read_tree,
+    temporary_folder,
+)
 from pixi_scaffold.template import open_template, render, slug
 
 BRANCH = "pixi-scaffold-adopt"
@@ -149,10 +156,10 @@ def _brought(
     """Return the files to add, and those of the scaffold in whose place the project has its own."""
     name = slug(root.name) or "my-project"
     with (
-        tempfile.TemporaryDirectory(prefix="pixi-scaffold-") as folder,
+        temporary_folder() as folder,
         open_template(request.template, request.ref) as template,
     ):
-        place = Path(folder) / name
+        place = folder / name
         render(template, place, request.data, ask=False)
         rendered = read_tree(place)
     rendered = {p: f for p, f in rendered.items() if not _NOT_BROUGHT.fullmatch(p)}
