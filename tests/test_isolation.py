@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -165,3 +166,21 @@ def test_a_shell_sees_what_the_job_sees(tmp_path: Path) -> None:
     assert f"cat: {tmp_path}/job.sub: No such file" in ran.out
     assert "left with exit code 3" in " ".join(words)
     assert scaffold("rehearse", "job.sub", "--shell", "--all", cwd=tmp_path).code == 2
+
+
+def test_a_sandbox_that_was_kept_is_entered_by_the_command_that_is_told(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    keep = ("--keep", "--scratch", scratch)
+    rehearsed(tmp_path, "echo written by the job > made; exit 7", *keep)
+    ran = scaffold("rehearse", "job.sub", *keep, "--json", cwd=tmp_path)
+    [command] = ran.document["next"]
+    told = shlex.split(command.partition("pixi_scaffold ")[2])
+    assert told[:-1] == ["rehearse", "job.sub", "--shell", "--sandbox"]
+    shell = scaffold(*told, cwd=tmp_path, stdin="cat made; pwd; exit\n", timeout=60)
+    assert shell.code == 0, shell
+    assert "written by the job" in shell.out
+    assert f"{told[-1]}/scratch" in shell.out
+    assert Path(told[-1]).is_dir(), "it is still there"
+    nowhere = scaffold("rehearse", "job.sub", "--shell", "--sandbox", tmp_path, cwd=tmp_path)
+    assert nowhere.code == 2

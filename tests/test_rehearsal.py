@@ -71,6 +71,7 @@ def test_a_plan_takes_from_the_environment_what_it_names(
         ("initialdir = nowhere", CheckFailed, "no folder"),
         ("kill_sig = SIGNOTHING", CheckFailed, "no signal"),
         ("kill_sig = HUP", CheckFailed, "no signal"),
+        ("x509userproxy = run.sh", CheckFailed, "no proxy that can be read"),
         ("remove_kill_sig = HUP", CheckFailed, "job.sub:2"),
         ("executable = gone", CheckFailed, "not there"),
         ('environment = "A=\'b"', CheckFailed, "a single quote has no partner"),

@@ -554,7 +554,8 @@ def test_keep_keeps_the_sandbox(job: Job, tmp_path: Path) -> None:
     job.write("echo left > here")
     found = job.found("--keep", "--scratch", tmp_path)
     assert (Path(found["sandbox"]) / "here").read_text() == "left\n"
-    assert found["results_of"]["sandbox"]["detail"] == f"kept; to look at it: cd {found['sandbox']}"
+    folder = Path(found["sandbox"]).parent
+    assert found["results_of"]["sandbox"]["detail"] == f"kept in {folder}"
 
 
 def test_one_process_is_one(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,26 @@ def test_many_jobs_that_passed_are_one_line(tmp_path: Path) -> None:
     assert "29 of 30 jobs: exit code 0" in out
     assert out.count("exit code 0") == 1
     assert "exit code 5; HTCondor would put the job on hold (3, 0)" in out
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("", r"time passed 0\.0 s 0\.\d s, and no limit is set; one to paste: (.*? = 600)"),
+        ("allowed_execute_duration = 3600", r"0\.\d s of allowed_execute_duration = 3600"),
+        ('+JobFlavour = "longlunch"', r'0\.\d s of \+JobFlavour = "longlunch"'),
+    ],
+)
+def test_what_it_took_stands_beside_what_it_asks_for(tmp_path: Path, lines: str, told: str) -> None:
+    out = rehearsed(tmp_path, "sleep 0.3", lines, code=0)
+    found = re.search(told, out)
+    assert found, out
+    if found.groups():  # the line is taken as it stands there
+        assert re.search(
+            r"0\.\d s of allowed_execute_duration = 600",
+            rehearsed(tmp_path, "sleep 0.3", found[1], 0),
+        )
+
+
+def test_no_limit_is_suggested_from_a_run_that_says_little(tmp_path: Path) -> None:
+    assert "s; measured on a run that failed" in rehearsed(tmp_path, "exit 1")

@@ -278,6 +278,35 @@ CASES = [
     Case("no success by a signal", "success_exit_code = 3\nmax_retries = 0", "echo 1 > f; kill -SEGV $$"),
     Case("no success of a job with checkpoints", CHECKPOINT + "success_exit_code = 0\nmax_retries = 0", "touch f; exit 1"),
     Case("no success and a missing output", outputs("nope", "success_exit_code = 3\nmax_retries = 0"), "exit 1"),
+    Case("file URLs by their names", "transfer_input_files = file://$(folder)/y/f#x, file://$(folder)/d, file://$(folder)/a%20b, "
+         "file://$(folder)/x/g, g", LS + "cat d g; stat -c %a g", {"y/f": "", "y/f#x": "", "d/x": "1", "d/.y": "", "a b": "", "x/g": "far\n", "g": "near\n"}),
+    Case("a file URL has the mode of a new file", "transfer_input_files = file://$(folder)/x", "stat -c %a x", {"x": ""}, modes={"x": 0o750}),
+    Case("what comes from a URL is no input that is limited", "transfer_input_files = file://$(folder)/a\nmax_transfer_input_mb = 1",
+         "stat -c %s a", {"a": "x" * 2_000_000}),
+    Case("the contents of a folder by a dot", "transfer_input_files = d/.\n" + outputs("e/."), LS + "mkdir e; echo 1 > e/y", {"d/x": "1"}),
+    Case("the folder itself by a dot", "transfer_input_files = .", LS, {"d/x": "1"}),
+    Case("shared inputs are read-only", "transfer_common_input = a, d/\ntransfer_input_files = b",
+         "stat -c '%a %n' a b x; echo more >> a", {"a": "1", "b": "2", "d/x": "3"}),
+    Case("the first remap of a name counts", outputs("a", 'transfer_output_remaps = "a=b;a=c; ;=d"'), "echo 1 > a"),
+    Case("a semicolon always parts remaps", outputs("a;b", 'transfer_output_remaps = "a\\;b=c"'), "echo 1 > 'a;b'"),
+    Case("stdout by the name that it has while it runs", 'transfer_output_remaps = "_condor_stdout=x;o.out=y"', "echo hi"),
+    Case("periodic_hold by CurrentTime", "periodic_hold = JobStatus == 2 && CurrentTime - JobCurrentStartDate > 2", LONG),
+    Case("on_exit_hold by what condor_submit wrote", 'arguments = x\non_exit_hold = Args == "x" && Owner =!= undefined', "exit 3"),
+    Case("released", "on_exit_hold = ExitCode == 3\non_exit_hold_subcode = 7\nperiodic_release = HoldReasonSubCode == 7 && NumJobStarts < 2", SECOND),
+    Case("released and held again", "on_exit_hold = ExitCode == 3\nperiodic_release = NumHolds < 2", "exit 3"),
+    Case("released later", "on_exit_hold = ExitCode == 3\nperiodic_release = NumHolds < 2 && time() - EnteredCurrentStatus > 2", SECOND),
+    Case("released after a missing output", outputs("o", "periodic_release = HoldReasonCode == 12 && NumJobStarts < 2"),
+         "grep -q '^NumJobStarts = 0' .job.ad || touch o"),
+    Case("released after it was submitted on hold", "hold = true\nperiodic_release = true", "exit 3"),
+    Case("released after too long a run", "allowed_execute_duration = 2\nperiodic_release = NumJobStarts < 2",
+         "grep -q '^NumJobStarts = 0' .job.ad || exit 0; " + LONG),
+    Case("released with its checkpoint", outputs("c", CHECKPOINT + "transfer_checkpoint_files = c\non_exit_hold = ExitCode == 3\n"
+         "periodic_release = NumJobStarts < 3"), "n=$(cat c 2>/dev/null || echo 0); n=$((n+1)); echo $n > c; [ $n = 1 ] && exit 85; [ $n -lt 4 ] && exit 3; exit 0"),
+    Case("never released", "on_exit_hold = ExitCode == 3\nperiodic_release = HoldReasonCode == 13", "exit 3"),
+    Case("removed while it is held", "on_exit_hold = true\nperiodic_remove = JobStatus == 5 && time() - EnteredCurrentStatus > 1", "exit 3"),
+    Case("periodic_vacate", OR_EVICT + outputs("c", "periodic_vacate = NumJobStarts < 2 && time() - JobCurrentStartDate > 2"),
+         "trap 'echo t >> c; exit 0' TERM; [ -e c ] && { cat c; exit 0; }; echo 1 > c; " + WAIT),
+    Case("leave_in_queue", "leave_in_queue = JobStatus == 4", "exit 3"),
     # last: a slot of two cores may be used again for a job that asked for one
     Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
 ]  # fmt: skip
@@ -330,6 +359,7 @@ def on_a_pool(prefix: Path, folder: Path, cases: Sequence[Case] = CASES) -> dict
             before[case.name] = contents(own)
             clusters[pool.submit(path.name, own)] = case
         evicted: set[int] = set()
+        held: dict[tuple[object, ...], float] = {}
         end = time.monotonic() + 240
         while len(said) < len(clusters):
             assert time.monotonic() < end, {c.name for c in clusters.values()} - set(said)
@@ -338,6 +368,13 @@ def on_a_pool(prefix: Path, folder: Path, cases: Sequence[Case] = CASES) -> dict
                 evicted.add(cluster)
             for cluster, row in _ended(pool).items():
                 case = clusters[cluster]
+                since = held.setdefault((cluster, row), time.monotonic())
+                if (
+                    "periodic_re" in case.lines
+                    and row[0] == "held"
+                    and time.monotonic() < since + 6
+                ):
+                    continue  # it may be released yet, or removed
                 own = folder / f"{cases.index(case)}"
                 if case.name not in said and not (case.evict and cluster not in evicted):
                     files = contents(own)

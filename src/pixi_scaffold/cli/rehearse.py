@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from pixi_scaffold.cli.options import Json, read_pair
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.system import expanded
+
+if TYPE_CHECKING:
+    from pixi_scaffold.rehearsal import Submission
 
 
 def rehearse(
@@ -24,10 +27,19 @@ def rehearse(
     ] = None,
     append: Annotated[
         list[str] | None,
-        typer.Option(metavar="LINE", help="As condor_submit -append: a line before `queue`."),
+        typer.Option(
+            "--append",
+            "-append",
+            "-a",
+            metavar="LINE",
+            help="As for condor_submit: before `queue`.",
+        ),
     ] = None,
     queue: Annotated[
-        str, typer.Option(help="As condor_submit -queue, for a file without a queue statement.")
+        str,
+        typer.Option(
+            "--queue", "-queue", help="As for condor_submit, for a file without a queue statement."
+        ),
     ] = "",
     proc: Annotated[
         int | None, typer.Option(help="Number of the job (default: the first).")
@@ -84,6 +96,10 @@ def rehearse(
     shell: Annotated[
         bool, typer.Option("--shell", help="Open a shell where the job would run, as it sees it.")
     ] = False,
+    sandbox: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Open the shell in this one, which --keep left."),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox.")] = False,
     fix: Annotated[
         bool, typer.Option("--fix", help="Write right-sized requests into the description.")
@@ -94,7 +110,7 @@ def rehearse(
 
     What would go wrong on the pool is said, with what the job used of memory, disk and time.
     """
-    from pixi_scaffold.rehearsal import Limits, Request, Submission
+    from pixi_scaffold.rehearsal import Limits, Request
     from pixi_scaffold.rehearsal import rehearse as run
     from pixi_scaffold.report import Silent
 
@@ -105,17 +121,14 @@ def rehearse(
             raise UsageError(f"--jobs {jobs} is for all jobs", f"add --all: --all --jobs {jobs}")
         if shell and (every or evict_after is not None):
             raise UsageError("--shell is for one job", "leave out --all and --evict-after")
+        if sandbox is not None and not shell:
+            raise UsageError("--sandbox is for a shell", "add --shell")
         request = Request(
             shell=shell,
+            sandbox=None if sandbox is None else expanded(sandbox),
             folder=Path(),
             description=expanded(description),
-            submission=Submission(
-                os.environ,
-                seed=0,
-                before=tuple("=".join(read_pair("NAME=VALUE", a)) for a in assignments or []),
-                append=tuple(append or []),
-                queue=queue,
-            ),
+            submission=_submission(assignments or [], append or [], queue),
             proc=proc,
             every=every,
             at_once=jobs,
@@ -135,6 +148,13 @@ def rehearse(
             fix=fix,
         )
         session.show(run(request, Silent() if shell else session.progress))
+
+
+def _submission(assignments: list[str], append: list[str], queue: str) -> Submission:
+    from pixi_scaffold.rehearsal import Submission
+
+    before = tuple("=".join(read_pair("NAME=VALUE", one)) for one in assignments)
+    return Submission(os.environ, seed=0, before=before, append=tuple(append), queue=queue)
 
 
 def _stand_in(pair: str) -> tuple[str, Path]:

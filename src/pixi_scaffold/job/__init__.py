@@ -5,7 +5,7 @@ Nothing is run; the bindings of HTCondor are used where they are installed (htco
 
 from pixi_scaffold.job.ad import JobAd, job_ad
 from pixi_scaffold.job.ad_names import gpu_names, job_names, slot_names
-from pixi_scaffold.job.classad import ExpressionError, Reference, attributes
+from pixi_scaffold.job.classad import ExpressionError, Reference, attributes, literal
 from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
@@ -60,6 +60,7 @@ __all__ = [
     "job_ad",
     "job_names",
     "join_words",
+    "literal",
     "match",
     "meaning",
     "parse_runtime",

@@ -265,7 +265,8 @@ class _Reading:
 
     def remaps(self) -> Field[Mapping[str, str]]:
         found = self.get("transfer_output_remaps", "")
-        return _with(found, dict(split_remaps(stripped(found.text))))
+        pairs = list(split_remaps(stripped(found.text)))
+        return _with(found, dict(reversed(pairs)))  # the first one of a name counts
 
     def custom(self) -> dict[str, Field[str]]:
         return {
@@ -298,24 +299,11 @@ class _Reading:
 
 
 def split_remaps(text: str) -> Iterator[tuple[str, str]]:
-    r"""Yield the pairs of transfer_output_remaps; a backslash keeps `=` and `;` from parting."""
-    parts: list[list[str]] = [[""]]
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == "\\" and text[at + 1 : at + 2] in ("=", ";", "\\"):
-            parts[-1][-1] += text[at + 1]
-            at += 1
-        elif char == ";":
-            parts.append([""])
-        elif char == "=" and len(parts[-1]) == 1:
-            parts[-1].append("")
-        else:
-            parts[-1][-1] += char
-        at += 1
-    for part in parts:
-        if len(part) == 2 and part[0].strip():
-            yield part[0].strip(), part[1].strip()
+    r"""Yield the pairs of transfer_output_remaps; `\=` is no `=` that parts."""
+    for pair in text.split(";"):
+        name, *target = re.split(r"(?<!\\)=", pair, maxsplit=1)
+        if name.strip() and target:
+            yield name.strip().replace("\\=", "="), target[0].strip().replace("\\=", "=")
 
 
 def _untyped(name: str) -> str:

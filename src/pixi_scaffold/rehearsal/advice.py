@@ -7,13 +7,18 @@ import re
 from dataclasses import dataclass
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import Job, parse_size
+from pixi_scaffold.job import Job, Meaning, parse_size
 from pixi_scaffold.rehearsal.plan import KIB, MIB
 from pixi_scaffold.system import replacing
 
 GIB = 1 << 30
 HEADROOM = {"request_memory": 1.25, "request_disk": 1.2}
 STEP = {"request_memory": 128 * MIB, "request_disk": 100 * MIB}
+SLOWER = 3.0
+"""So much longer a job may take on a worker before it is taken for one that hangs."""
+_DURATIONS = ("allowed_execute_duration", "allowed_job_duration")
+_SITES = ("jobflavour", "jobdurationcategory", "maxruntime", "requestruntime")
+"""Attributes by which sites are told how long a job runs (CERN, CHTC, DESY)."""
 WASTE = 2.0
 """A request of more than so many times the suggestion is too large; below, it is left alone."""
 
@@ -78,6 +83,23 @@ def advise(
     if enough and why_not:
         return Advice(command, measured, requested, None, why_not, default)
     return Advice(command, measured, requested, right, "", default)
+
+
+def time_words(measured: float, job: Meaning, why_not: str) -> str:
+    """Return the time that a job took, beside what it may take, and a limit to paste.
+
+    why_not: why the measurement is no base for a limit; empty when it is.
+    """
+    took = f"{measured:.1f} s"
+    said = [job.of(name) for name in _DURATIONS]
+    said += [field for name, field in job.attributes.items() if name.lower() in _SITES]
+    limits = [f"{f.command.spelled} = {f.text}" for f in said if f.said and f.command]
+    if limits:
+        return f"{took} of {', '.join(limits)}" + (f"; {why_not}" if why_not else "")
+    if why_not:
+        return f"{took}; {why_not}"
+    limit = max(math.ceil(measured * SLOWER / 600), 1) * 600
+    return f"{took}, and no limit is set; one to paste: allowed_execute_duration = {limit}"
 
 
 def amount(size: int, *, plain: bool = False) -> str:

@@ -8,6 +8,7 @@ hard one, or when the time to leave is over, what the last checkpoint kept is al
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,27 +30,26 @@ from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import (
     INPUT_SIZE,
+    LATER,
     OUTPUT_SIZE,
+    SOON,
+    History,
     Policy,
-    at_the_end,
     read_policy,
     too_much,
-    while_it_runs,
 )
-from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, run_once
+from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
 from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
 from pixi_scaffold.rehearsal.setting import Setting
 from pixi_scaffold.rehearsal.surroundings import environment, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace
 
-MACHINE_GRACE = 600.0
-"""Seconds to leave, whatever the job asks for (MachineMaxVacateTime's default)."""
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
 SHELL = ("/bin/bash", "-i")
 ENDLESS = 10
-"""So often a job is started that on_exit_remove never lets go; a pool would not stop."""
+"""So often an expression starts a job again; a pool would not stop."""
 
 
 def rehearse_job(plan: JobRun, setting: Setting, tell: Tell = lambda _: None) -> Outcome:
@@ -59,9 +59,13 @@ def rehearse_job(plan: JobRun, setting: Setting, tell: Tell = lambda _: None) ->
     are removed unless `keep`. Raises ScaffoldError when the job cannot be started for a reason
     that lies here and not in the job.
     """
-    with workplace(setting.scratch, setting.keep, tell) as place:
+    if setting.kept is not None:
+        there: AbstractContextManager[Path] = nullcontext(setting.kept.parent)
+    else:
+        there = workplace(setting.scratch, setting.keep, tell)
+    with there as place:
         try:
-            return _Rehearsal(plan, setting, place, tell, _clock(plan, setting)).run()
+            return _Rehearsal(plan, setting, place, tell, clock_for(plan, setting)).run()
         except BaseException as error:
             remove(setting.results)  # half of them would pass for all
             if isinstance(error, OSError) and error.errno in FULL:
@@ -70,20 +74,6 @@ def rehearse_job(plan: JobRun, setting: Setting, tell: Tell = lambda _: None) ->
                     "make room, or put the sandbox on a larger disk: --scratch FOLDER",
                 ) from error
             raise
-
-
-def _clock(plan: JobRun, setting: Setting) -> Clock:
-    limits, eviction = setting.limits, setting.eviction
-    most = MACHINE_GRACE if limits.grace is None else limits.grace
-    return Clock(
-        kill_signal=plan.kill_signal,
-        grace=most if plan.vacate is None else min(plan.vacate, most),
-        evict_after=eviction.after if eviction else None,
-        hard=eviction is not None and eviction.hard,
-        timeout=limits.timeout,
-        cancel=setting.cancel,
-        follow=setting.follow,
-    )
 
 
 @dataclass(slots=True)
@@ -105,9 +95,7 @@ class _Rehearsal:
     policy: Policy = field(init=False)
     meter: Meter | None = None
     verdict: Hold | str | None = None  # what its periodic expressions decided
-    completions: int = 0
-    starts: int = 0
-    started: int = 0  # when the last run began, in seconds
+    history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
         self.policy = read_policy(self.plan.meaning)
@@ -122,29 +110,49 @@ class _Rehearsal:
         if self.setting.results.exists():
             remove(self.setting.results)
         self.setting.results.mkdir(parents=True)
-        if verdict := self.policy.before():
-            sandbox = Sandbox(self.plan, self.place / "none")
-            return self._decided(sandbox, Ran(ended="not-started"), verdict)
+        verdict = self.policy.before()
+        outcome: Outcome | None
         while True:
-            self.sandboxes += 1
-            outcome = self._in_one_sandbox()
+            if verdict:
+                sandbox = Sandbox(self.plan, self.place / "none")
+                outcome = self._decided(sandbox, Ran(ended="not-started"), verdict)
+                verdict = None
+            else:
+                self.sandboxes += 1
+                outcome = self._in_one_sandbox()
+            if outcome is not None and outcome.hold is not None:
+                outcome = self._held(outcome, outcome.hold)
             if outcome is not None:
                 return outcome
+
+    def _held(self, outcome: Outcome, hold: Hold) -> Outcome | None:
+        """Return what becomes of a job that is held; None when periodic_release lets it go."""
+        history, policy = self.history, self.policy
+        history.hold(hold)
+        now = history.attributes(self._used(), status=5)
+        if policy.removes(now, SOON):
+            self.notes[
+                f"held ({hold.code}, {hold.subcode}) before it is removed: {hold.reason}"
+            ] = None
+            return replace(outcome, state="removed", hold=None, notes=tuple(self.notes))
+        if history.holds > ENDLESS or not (policy.releases(now) or policy.releases(now, LATER)):
+            return outcome
+        what = f"held ({hold.code}, {hold.subcode}), and released by periodic_release"
+        if not policy.releases(now):
+            self.notes["periodic_release waits for some time, which was not waited for here"] = None
+        self.tell(f"{what}; starting again in a new sandbox")
+        if self.attempts and self.attempts[-1].sandbox == self.sandboxes:
+            self.attempts[-1] = replace(self.attempts[-1], ended="released", note=what)
+        return None
 
     def _in_one_sandbox(self) -> Outcome | None:
         """Run the job in a new sandbox; None when it was evicted from it."""
         self.sandbox_began = time.monotonic()
-        root = self.place / f"sandbox-{self.sandboxes}"
+        root = self.setting.kept or self.place / f"sandbox-{self.sandboxes}"
         sandbox = Sandbox(self.plan, root, self.clock.go_on, self.setting.urls)
-        sent = sandbox.fill(self.spool, self.setting.stand_ins)
-        self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size)
-        if sent.failures:
-            hold = transfer_hold(INPUT, sent, "input", self.place)
+        if self.setting.kept is None and (hold := self._filled(sandbox)):
             return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
-        if self.policy.max_input is not None and sent.size > self.policy.max_input:
-            hold = too_much(INPUT_SIZE, sent.size, self.policy.max_input)
-            return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
-        write_ads(self.plan, sandbox.scratch, self.setting.slot, self.sandboxes - 1)
+        self.history.starts += 1
         for _ in range(CHECKPOINTS):
             sandbox.open_logs()
             ran = self._once(sandbox)
@@ -158,6 +166,17 @@ class _Rehearsal:
             if outcome is not None or ran.ended != "checkpoint":
                 return outcome
         return self._outcome(sandbox, ran, "stopped")
+
+    def _filled(self, sandbox: Sandbox) -> Hold | None:
+        """Put into a sandbox what the job finds there; return why it is held instead, or None."""
+        sent = sandbox.fill(self.spool, self.setting.stand_ins)
+        self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
+        if sent.failures:
+            return transfer_hold(INPUT, sent, "input", self.place)
+        if self.policy.max_input is not None and sent.size > self.policy.max_input:
+            return too_much(INPUT_SIZE, sent.size, self.policy.max_input)
+        write_ads(self.plan, sandbox.scratch, self.setting.slot, self.history.starts)
+        return None
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         """Return the outcome after a run; None after a checkpoint, and where it is tried again."""
@@ -203,13 +222,16 @@ class _Rehearsal:
         if self.policy.max_output is not None and sent.size > self.policy.max_output:
             hold = too_much(OUTPUT_SIZE, sent.size, self.policy.max_output)
             return self._outcome(sandbox, ran, "held", hold)
-        self.completions += 1
-        now = self._attributes() | at_the_end(ran.code, ran.signal)
-        verdict = self.policy.at_exit(now, self.completions)
-        if verdict == "again" and self.completions < max(ENDLESS, (self.policy.retries or 0) + 1):
+        self.history.end(ran.code, ran.signal)
+        now = self.history.attributes(self._used()) | self.history.last
+        completions = self.history.completions
+        verdict = self.policy.at_exit(now, completions)
+        if verdict == "again" and completions < max(ENDLESS, (self.policy.retries or 0) + 1):
             self.tell("HTCondor starts it again, in a new sandbox")
             self._leave(sandbox)
             return None
+        if verdict is None and self.policy.stays(now | {"jobstatus": "4"}):
+            self.notes["leave_in_queue keeps the job in the queue: condor_rm takes it away"] = None
         return self._decided(sandbox, ran, verdict)
 
     def _decided(self, sandbox: Sandbox, ran: Ran, verdict: Hold | str | None) -> Outcome:
@@ -219,14 +241,18 @@ class _Rehearsal:
         states = {"removed": "removed", "again": "stopped", None: "completed"}
         return self._outcome(sandbox, ran, states[verdict])
 
-    def _attributes(self) -> dict[str, str]:
+    def _used(self) -> Usage:
         meter = self.meter
-        used = replace(self.usage, memory=meter.memory, disk=meter.disk) if meter else self.usage
-        return while_it_runs(self.starts, self.completions, self.started, used)
+        return replace(self.usage, memory=meter.memory, disk=meter.disk) if meter else self.usage
 
     def _judge(self) -> bool:
-        """Whether an expression of the job ends it now."""
-        self.verdict = self.policy.periodic(self._attributes())
+        """Whether an expression of the job ends it now; one that vacates it only evicts it."""
+        now = self.history.attributes(self._used())
+        self.verdict = self.policy.periodic(now)
+        history = self.history
+        if self.verdict is None and history.vacated < ENDLESS and self.policy.vacates(now):
+            history.vacated += 1
+            self.clock.evict_after = 0.0
         return self.verdict is not None
 
     def _leave(self, sandbox: Sandbox) -> None:
@@ -270,26 +296,19 @@ class _Rehearsal:
         private = (sandbox.root / "tmp", sandbox.root / "var-tmp")
         meter = Meter(sandbox.scratch, self.usage.memory, self.usage.disk, private)
         self.meter = meter
-        own = environment(plan, sandbox.scratch, setting.slot) | dict(setting.added)
-        program = (
-            str(sandbox.scratch / plan.executable.name)
-            if plan.transfer_executable
-            else str(sandbox.scratch / plan.executable)
-        )
         start = Start(
-            argv=[program, *plan.arguments],
-            env=own,
+            argv=[sandbox.program, *plan.arguments],
+            env=environment(plan, sandbox.scratch, setting.slot) | dict(setting.added),
             root=sandbox.root,
             stdin=sandbox.scratch / Path(plan.stdin).name if plan.stdin else None,
-            stdout=sandbox.scratch / STDOUT if plan.stdout else None,
-            stderr=self._stderr(sandbox),
+            stdout=sandbox.stdout,
+            stderr=sandbox.stderr,
         )
         if setting.terminal >= 0:
             start = replace(start, argv=SHELL, terminal=setting.terminal)
         self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
         self.clock.judge = self._judge if self.policy.watches else None
-        self.started = int(time.time())
-        self.starts = self.sandboxes
+        self.history.started = int(time.time())
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
         self.isolated, self.hidden = ran.isolated, ran.hidden
         self.isolated_by = ran.isolated_by
@@ -297,11 +316,6 @@ class _Rehearsal:
         gpu = meter.gpu or self.usage.gpu
         self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk, gpu=gpu)
         return ran
-
-    def _stderr(self, sandbox: Sandbox) -> Path | None:
-        if not self.plan.stderr:
-            return None
-        return sandbox.scratch / (STDOUT if sandbox.same_log else STDERR)
 
     def _outcome(self, sandbox: Sandbox, ran: Ran, state: str, hold: Hold | None = None) -> Outcome:
         results = self.setting.results

@@ -39,6 +39,7 @@ from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.terminal import terminal
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
+from pixi_scaffold.rehearsal.workplace import kept_sandbox
 from pixi_scaffold.report import Progress, Report, Result, Status, write_receipt
 from pixi_scaffold.system import layout, program, which
 
@@ -75,6 +76,8 @@ class Request:
     image_later: bool = False
     shell: bool = False
     """Open a shell in the sandbox in place of the executable."""
+    sandbox: Path | None = None
+    """One that was kept, for the shell; None for a new one."""
     submission: Submission = field(default_factory=lambda: Submission(os.environ, seed=0))
     """What is given to condor_submit besides the file; chance is the same each time."""
     stand_ins: Mapping[str, Path] = field(default_factory=dict)
@@ -283,6 +286,7 @@ def _setting(
     return Setting(
         results=plan.job.folder / layout.REHEARSALS / plan.name,
         scratch=request.scratch,
+        kept=None if request.sandbox is None else kept_sandbox(request.sandbox),
         walls=walls,
         slot=Slot(gpus=gpus),
         added=added,
@@ -315,11 +319,13 @@ def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, st
 
 def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:
     own = f"{program()} rehearse {shlex.quote(str(request.description))}"
+    kept = {d.plan.proc: d.outcome.sandbox.parent for d in done if d.outcome.sandbox}
+    enter = (f"--proc {n} --shell --sandbox {shlex.quote(str(kept[n]))}" for n in list(kept)[:1])
+    commands = [f"{own} {words.removeprefix('--proc 0 ')}" for words in enter]
     if report.failed:
-        return ()
+        return tuple(commands)
     if any(LOCK in d.delivery.stand_ins for d in done):
         return (f"{program()} lock   # once the channel can be reached",)
-    commands = []
     if any(a.suggested is not None for a in advice_for(done)) and not request.fix:
         commands.append(f"{own} --fix")
     if request.evict_after is None and done[0].plan.checkpoint_code is not None:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from pixi_scaffold.rehearsal.advice import Advice, advise, amount
+from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
 from pixi_scaffold.rehearsal.delivery import ARCHIVE
 from pixi_scaffold.rehearsal.device import device_rows
 from pixi_scaffold.rehearsal.failure import (
@@ -38,8 +38,9 @@ def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
         rows += [_resource(done, a) for a in _all_advice(done)]
+        rows.append(_time(done))
     rows += [
-        Result("sandbox", Status.PASSED, detail=f"kept; to look at it: cd {d.outcome.sandbox}")
+        Result("sandbox", Status.PASSED, detail=f"kept in {d.outcome.sandbox.parent}")
         for d in done
         if d.outcome.sandbox is not None
     ]
@@ -112,6 +113,15 @@ def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
             unlike=staged,
         ),
     )
+
+
+def _time(done: list[Rehearsed]) -> Result:
+    longest = max(done, key=lambda d: d.outcome.usage.seconds)
+    why_not = "measured on a shortened run" if longest.shortened else ""
+    if not all(d.passed for d in done):
+        why_not = "measured on a run that failed"
+    detail = time_words(longest.outcome.usage.seconds, longest.plan.meaning, why_not)
+    return Result("time", Status.PASSED, detail=detail)
 
 
 def _resource(done: list[Rehearsed], advice: Advice) -> Result:
@@ -188,12 +198,13 @@ def _attempt(number: int, attempt: Attempt) -> Result:
         "evicted": f"evicted; it left with {leaving(attempt)}",
         "killed": "killed; HTCondor keeps nothing of this attempt",
         "exited": f"{leaving(attempt)}; HTCondor starts it again",
+        "released": f"{leaving(attempt)}; {attempt.note}",
     }[attempt.ended]
     detail = f"sandbox {attempt.sandbox}: {how}"
     only_logs = bool(attempt.kept) and all(n.startswith("_condor_") for n in attempt.kept)
     if attempt.ended == "evicted" and only_logs:
         detail += "; nothing but the logs was kept: evict it later, with --evict-after SECONDS"
-    elif attempt.ended not in ("killed", "exited"):
+    elif attempt.ended not in ("killed", "exited", "released"):
         kept = f"kept {len(attempt.kept)} files: {_some(attempt.kept)}"
         detail += f"; {kept}" if attempt.kept else f"; {attempt.note or 'nothing was kept'}"
     return Result(f"attempt {number}", Status.PASSED, attempt.seconds, detail)

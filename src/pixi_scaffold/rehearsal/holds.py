@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.outcome import Hold
-from pixi_scaffold.rehearsal.sandbox import Sandbox, end_of, first_line
+from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
 EXECUTE, OUTPUT, INPUT, CHECKPOINT, JOB_DURATION, EXECUTE_DURATION = 6, 12, 13, 36, 46, 47
@@ -34,7 +38,7 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     """Return the hold of a job whose executable could not be started, and what it asks for."""
     name = sandbox.plan.executable.name
     words = os.strerror(error)
-    first = first_line(sandbox.scratch / name)
+    first = _first_line(sandbox.scratch / name)
     if first.startswith(b"#!") and first.endswith(b"\r\n"):
         words += " (it has Windows line ends (CRLF))"
     elif first.startswith(b"#!") and error == 2:
@@ -54,6 +58,29 @@ def overdue(code: int, seconds: float | None) -> Hold:
 
 def last_lines(path: Path) -> tuple[str, ...]:
     """Return the end of a log, without what would do harm to a terminal."""
-    text = end_of(path, 8192).decode("utf-8", errors="replace")
+    text = _end_of(path, 8192).decode("utf-8", errors="replace")
     lines = text.replace("\r", "\n").splitlines()[-TAIL:]
     return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)
+
+
+def _end_of(path: Path, size: int) -> bytes:
+    """Return the last bytes of a file of the job; nothing of a link or a FIFO in its place."""
+    with _opened(path) as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - size))
+        return file.read(size)
+
+
+def _first_line(path: Path) -> bytes:
+    """Return the first line of a file of the job, in the same way."""
+    with _opened(path) as file:
+        return file.readline(256)
+
+
+def _opened(path: Path) -> BinaryIO:
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
+    return io.BytesIO()

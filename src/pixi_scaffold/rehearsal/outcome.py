@@ -23,8 +23,8 @@ class Attempt:
 
     sandbox: number of the sandbox that it ran in, from 1. ended: exited, checkpoint, evicted,
     killed (did not leave in time, or a hard eviction), overdue (allowed_execute_duration), policy
-    (an expression of its own), timeout,
-    disk (stopped for this machine's sake), not-started. code or signal: how the process ended.
+    (an expression of its own), released (by periodic_release, after it was held), timeout, disk
+    (stopped for this machine's sake), not-started. code or signal: how the process ended.
     kept: what HTCondor keeps of it. left: processes that it left behind, which were killed.
     """
 

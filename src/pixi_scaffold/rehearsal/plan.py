@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -14,7 +15,7 @@ from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.job import Command, Field, Job, Meaning, meaning, refusals
 from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import is_file, program
+from pixi_scaffold.system import program, read_regular
 
 KIB, MIB = 1 << 10, 1 << 20
 UNIVERSES = ("vanilla", "container", "docker")
@@ -41,6 +42,8 @@ class JobRun:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     inputs: tuple[str, ...]
+    common_inputs: tuple[str, ...]
+    """Those of them that all jobs of a machine share, so that none may write there."""
     outputs: tuple[str, ...] | None
     remaps: Mapping[str, str]
     destination: str
@@ -112,6 +115,7 @@ def read_plan(job: Job, proc: int) -> JobRun:
         arguments=("-c", meant.shell.value) if shell else meant.arguments.value,
         environment=meant.imported() | dict(meant.environment.value),
         inputs=inputs,
+        common_inputs=meant.common_inputs.value,
         outputs=meant.outputs.value,
         remaps=meant.remaps.value,
         destination=meant.of("output_destination").text,
@@ -149,10 +153,16 @@ def refuse(meant: Meaning) -> None:
         what = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
         raise CheckFailed(what, "make it, or correct the line")
     proxy = meant.of("x509userproxy")
-    if proxy.said and not is_file(meant.folder.value / proxy.text):
+    if proxy.said and b"-----BEGIN " not in _start_of(meant.folder.value / proxy.text):
         where = _place(proxy.command, meant.job)
-        what = f"condor_submit refuses {where}: {proxy.text} is not there"
+        what = f"condor_submit refuses {where}: {proxy.text} is no proxy that can be read"
         raise CheckFailed(what, "make the proxy, or correct the line")
+
+
+def _start_of(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return read_regular(path, 1 << 16)
+    return b""
 
 
 def _place(command: Command | None, job: Job) -> str:

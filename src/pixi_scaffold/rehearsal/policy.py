@@ -11,14 +11,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pixi_scaffold.job import ExpressionError, Meaning, NotKnownError, as_integer, evaluate
+from pixi_scaffold.job import (
+    ExpressionError,
+    Meaning,
+    NotKnownError,
+    as_integer,
+    evaluate,
+    job_ad,
+    literal,
+)
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
 DEFAULT_RETRIES = 2
 """Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""
-_NOT_EVALUATED = ("periodic_release", "periodic_vacate", "leave_in_queue")
+SOON = 30
+"""Seconds within which a job that is held is removed without a word about the hold."""
+LATER = 10 * 24 * 3600
+"""Seconds after which a job that is held by then would still be: people look after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,9 @@ class Policy:
     @property
     def watches(self) -> bool:
         """Whether anything is to be looked at while the job runs."""
-        return "periodic_hold" in self.expressions or "periodic_remove" in self.expressions
+        return not self.expressions.keys().isdisjoint(
+            ("periodic_hold", "periodic_remove", "periodic_vacate")
+        )
 
     def before(self) -> Hold | str | None:
         """Return the hold of a job that was just submitted, `removed`, or None."""
@@ -54,7 +67,23 @@ class Policy:
         """Return the same for a job that waits or runs; now: attributes that change."""
         if self._holds("periodic_hold", now):
             return self._hold("periodic_hold", "PeriodicHold", now)
-        return "removed" if self._holds("periodic_remove", now) else None
+        return "removed" if self.removes(now) else None
+
+    def vacates(self, now: Mapping[str, str]) -> bool:
+        """Whether a running job is thrown off its machine."""
+        return self._holds("periodic_vacate", now)
+
+    def removes(self, now: Mapping[str, str], after: int = 0) -> bool:
+        """Whether a job leaves the queue for good; after: so many seconds from now on."""
+        return self._true("periodic_remove", now, after) is True
+
+    def releases(self, now: Mapping[str, str], after: int = 0) -> bool:
+        """Whether a job that is held goes back to the queue; after: so many seconds from now on."""
+        return self._true("periodic_release", now, after) is True
+
+    def stays(self, now: Mapping[str, str]) -> bool:
+        """Whether a job that is done stays in the queue."""
+        return self._holds("leave_in_queue", now)
 
     def at_exit(self, now: Mapping[str, str], completions: int) -> Hold | str | None:
         """Return what becomes of a job that ended by itself: None when it leaves the queue.
@@ -82,15 +111,17 @@ class Policy:
     def _holds(self, name: str, now: Mapping[str, str]) -> bool:
         return self._true(name, now) is True
 
-    def _true(self, name: str, now: Mapping[str, str]) -> bool | None:
-        found = self._value(self.expressions.get(name, "false"), now)
+    def _true(self, name: str, now: Mapping[str, str], after: int = 0) -> bool | None:
+        found = self._value(self.expressions.get(name, "false"), now, after)
         if isinstance(found, bool | int | float):
             return bool(found)
         return None
 
-    def _value(self, text: str, now: Mapping[str, str]) -> object:
+    def _value(self, text: str, now: Mapping[str, str], after: int = 0) -> object:
+        clock = int(time.time()) + after
+        ad = {**self.ad, **now, "currenttime": str(clock)}
         try:
-            return evaluate(text, {**self.ad, **now}, now=int(time.time()))
+            return evaluate(text, ad, now=clock)
         except (ExpressionError, NotKnownError):
             return None
 
@@ -103,34 +134,59 @@ class Policy:
         return Hold(POLICY, number, reason if isinstance(reason, str) and reason else default)
 
 
-def while_it_runs(starts: int, completions: int, started: int, usage: Usage) -> dict[str, str]:
-    """Return the attributes of a running job that change, names in lower case.
+@dataclass(slots=True)
+class History:
+    """What the queue knows of a job so far."""
 
-    started: when the last run began, in seconds.
-    """
-    memory, disk = usage.memory >> 10, usage.disk >> 10
-    return {
-        "jobstatus": "2",
-        "numjobstarts": str(starts),
-        "numshadowstarts": str(starts),
-        "numjobcompletions": str(completions),
-        "enteredcurrentstatus": str(started),
-        "jobcurrentstartdate": str(started),
-        "jobstartdate": str(started),
-        "qdate": str(started),
-        "remotewallclocktime": str(time.time() - started),
-        "imagesize": str(max(memory, 1)),
-        "residentsetsize": str(memory),
-        "memoryusage": str(-(-memory // 1024)),
-        "diskusage": str(disk),
-    }
+    starts: int = 0
+    completions: int = 0
+    """How often it ended by itself."""
+    holds: int = 0
+    vacated: int = 0
+    """How often periodic_vacate threw it off."""
+    started: int = 0
+    """When the last run began, in seconds."""
+    last: dict[str, str] = field(default_factory=dict)
+    """How it ended, and why it was held, as attributes with names in lower case."""
 
+    def end(self, code: int | None, number: int | None) -> None:
+        """Note how a run ended by itself: by its exit code, or by a signal."""
+        self.completions += 1
+        self.last = {"exitbysignal": str(number is not None).lower()}
+        ends = {"exitcode": code, "exitsignal": number}
+        self.last |= {name: str(value) for name, value in ends.items() if value is not None}
 
-def at_the_end(code: int | None, number: int | None) -> dict[str, str]:
-    """Return the attributes that say how a job ended: by its exit code, or by a signal."""
-    found = {"exitbysignal": str(number is not None).lower()}
-    ends = {"exitcode": code, "exitsignal": number}
-    return found | {name: str(value) for name, value in ends.items() if value is not None}
+    def hold(self, hold: Hold) -> None:
+        """Note that it is held."""
+        self.holds += 1
+        self.last |= {
+            "holdreasoncode": str(hold.code),
+            "holdreasonsubcode": str(hold.subcode),
+            "holdreason": literal(hold.reason),
+            "enteredcurrentstatus": str(int(time.time())),
+        }
+
+    def attributes(self, usage: Usage, status: int = 2) -> dict[str, str]:
+        """Return the attributes that change, names in lower case; status: JobStatus."""
+        memory, disk = usage.memory >> 10, usage.disk >> 10
+        found = {
+            "jobstatus": str(status),
+            "numjobstarts": str(self.starts),
+            "numshadowstarts": str(self.starts),
+            "numjobcompletions": str(self.completions),
+            "enteredcurrentstatus": str(self.started),
+            "jobcurrentstartdate": str(self.started),
+            "jobstartdate": str(self.started),
+            "qdate": str(self.started),
+            "remotewallclocktime": str(time.time() - self.started),
+            "imagesize": str(max(memory, 1)),
+            "residentsetsize": str(memory),
+            "memoryusage": str(-(-memory // 1024)),
+            "diskusage": str(disk),
+        }
+        if self.holds:  # before the first one it is not defined
+            found["numholds"] = str(self.holds)
+        return found if status == 2 else found | self.last
 
 
 def too_much(code: int, size: int, limit: int) -> Hold:
@@ -147,6 +203,7 @@ def read_policy(job: Meaning) -> Policy:
         for kind in ("periodic_hold", "on_exit_hold")
         for part in ("", "_reason", "_subcode")
     ]
+    names += ["periodic_release", "periodic_vacate", "leave_in_queue"]
     said = {n: job.of(n).text for n in [*names, "periodic_remove", "on_exit_remove"]}
     expressions = {name: text for name, text in said.items() if text}
     until = job.of("retry_until").text
@@ -164,21 +221,15 @@ def read_policy(job: Meaning) -> Policy:
         max_input=_megabytes(job, "max_transfer_input_mb"),
         max_output=_megabytes(job, "max_transfer_output_mb"),
         ad=_attributes(job),
-        notes=tuple(_not_evaluated(job, expressions)),
+        notes=tuple(_not_evaluated(expressions)),
     )
 
 
 def _attributes(job: Meaning) -> dict[str, str]:
-    requests = job.requests
-    found = {"procid": str(job.proc), "clusterid": "1", "jobuniverse": "5"}
-    for name, value, unit in (
-        ("requestmemory", requests.memory.value, 1 << 20),
-        ("requestdisk", requests.disk.value, 1 << 10),
-        ("requestcpus", requests.cpus.value, 1),
-    ):
-        if isinstance(value, int):
-            found[name] = str(value // unit)
-    return found | {name.lower(): value.text for name, value in job.attributes.items()}
+    own = {"ProcId": str(job.proc), "ClusterId": "1", "Owner": '"nobody"', "JobUniverse": "5"}
+    said = {name: value.text for name, value in job.attributes.items()}
+    ad = own | dict(job_ad(job).attributes) | said
+    return {name.lower(): value for name, value in ad.items()}
 
 
 def _megabytes(job: Meaning, name: str) -> int | None:
@@ -186,12 +237,8 @@ def _megabytes(job: Meaning, name: str) -> int | None:
     return None if number is None or number < 0 else number << 20
 
 
-def _not_evaluated(job: Meaning, expressions: Mapping[str, str]) -> list[str]:
-    notes = [
-        f"{name} = {job.of(name).text} is not evaluated here"
-        for name in _NOT_EVALUATED
-        if job.of(name).text.lower() not in ("", "false")
-    ]
+def _not_evaluated(expressions: Mapping[str, str]) -> list[str]:
+    notes = []
     for name, text in expressions.items():
         try:
             evaluate(text, {}, now=0)

@@ -14,8 +14,12 @@ from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.rehearsal.holds import last_lines
 from pixi_scaffold.rehearsal.isolation import Start, Walls, launched
 from pixi_scaffold.rehearsal.meter import Meter
+from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.setting import Setting
 
 Tell = Callable[[str], None]
+MACHINE_GRACE = 600.0
+"""Seconds to leave, whatever the job asks for (MachineMaxVacateTime's default)."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,21 @@ class Clock:
         return (
             self.began + self.evict_after if self.began and self.evict_after is not None else None
         )
+
+
+def clock_for(plan: JobRun, setting: Setting) -> Clock:
+    """Return the clock of a job that is rehearsed in a setting."""
+    limits, eviction = setting.limits, setting.eviction
+    most = MACHINE_GRACE if limits.grace is None else limits.grace
+    return Clock(
+        kill_signal=plan.kill_signal,
+        grace=most if plan.vacate is None else min(plan.vacate, most),
+        evict_after=eviction.after if eviction else None,
+        hard=eviction is not None and eviction.hard,
+        timeout=limits.timeout,
+        cancel=setting.cancel,
+        follow=setting.follow,
+    )
 
 
 @dataclass(slots=True)
@@ -156,10 +175,12 @@ class _Watch:
     kill_at: float | None = None
     due_at: float | None = None
     judge_at: float = 0.0
+    """When to ask `judge` next: a pool looks from time to time."""
 
     def start(self) -> None:
         now = time.monotonic()
         self.running = True
+        self.judge_at = now + 1
         self.clock.began = self.clock.began or now
         if self.clock.allowed is not None:
             self.due_at = now + self.clock.allowed

@@ -7,16 +7,13 @@ output's new name needs are made, also in place of a file; a file never takes a 
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import io
 import os
 import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import (
@@ -29,6 +26,7 @@ from pixi_scaffold.rehearsal.transfer import (
     go_on,
     is_url,
     leads_out,
+    of_contents,
     send,
 )
 from pixi_scaffold.rehearsal.urls import Urls
@@ -59,6 +57,24 @@ class Sandbox:
         """The job's working folder, _CONDOR_SCRATCH_DIR."""
         return self.root / "scratch"
 
+    @property
+    def program(self) -> str:
+        """The executable, where it lies; an absolute path is of the worker."""
+        executable = self.plan.executable
+        name = executable.name if self.plan.transfer_executable else executable
+        return str(self.scratch / name)
+
+    @property
+    def stdout(self) -> Path | None:
+        """The job's output while it runs."""
+        return self.scratch / STDOUT if self.plan.stdout else None
+
+    @property
+    def stderr(self) -> Path | None:
+        """The job's errors while it runs."""
+        name = STDOUT if self.same_log else STDERR
+        return self.scratch / name if self.plan.stderr else None
+
     def fill(self, spool: Path, stand_ins: Mapping[str, Path | None]) -> Sent:
         """Make the folder with the executable, the inputs and what was kept in `spool`.
 
@@ -68,32 +84,41 @@ class Sandbox:
             (self.root / name).mkdir(parents=True)
         self.scratch.chmod(0o700)
         plan = self.plan
-        taken = [stand_ins.get(name, name) for name in plan.inputs]
-        names = [str(name) for name in taken if name is not None]
+        taken = {name: stand_ins.get(name, name) for name in plan.inputs}
+        names = [str(path) for path in taken.values() if path is not None]
         names += [plan.stdin] if plan.stdin else []
-        results = plan.job.folder / layout.REHEARSALS
-        above = results.parent
-        lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
-        sent = send(
-            names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop,
-            without=above if lone else results,
-        )  # fmt: skip
-        for url in sent.urls:
-            size, failed = self.urls.fetch(url, self.scratch, self.stop)
-            sent.size += size
-            sent.failures += [failed] if failed else []
+        fetched = [self.urls.fetch(n, self.scratch, self.stop) for n in names if is_url(n)]
+        common = [str(taken[n]) for n in plan.common_inputs if taken[n] is not None]
+        sent = self._receive(common)
+        for name in sent.names:
+            path = self.scratch / name
+            path.chmod(path.stat().st_mode & ~0o222)
+        # a file of the same name takes the place of one that was fetched
+        sent.add(self._receive([name for name in names if name not in common]))
+        sent.fetched = sum(size for size, _ in fetched)
+        sent.failures += [failed for _, failed in fetched if failed]
         self._log_of_events(names)
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
-            own = send([str(plan.executable)], plan.iwd, self._into, preserve=False, stop=self.stop)
-            sent.size += own.size
-            sent.failures += own.failures
+            executable = [str(plan.executable)]
+            sent.add(send(executable, plan.iwd, self._into, preserve=False, stop=self.stop))
             (self.scratch / plan.executable.name).chmod(0o755)
         if spool.is_dir():
             for path in sorted(spool.iterdir()):
                 self._overlay(path, self.scratch / path.name)
         return sent
+
+    def _receive(self, names: list[str]) -> Sent:
+        """Copy inputs, but no results of rehearsals that lie among them."""
+        plan = self.plan
+        results = plan.job.folder / layout.REHEARSALS
+        above = results.parent
+        lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
+        return send(
+            names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop,
+            without=above if lone else results,
+        )  # fmt: skip
 
     @property
     def own(self) -> tuple[Path, ...]:
@@ -124,7 +149,7 @@ class Sandbox:
         log = self.plan.meaning.of("log").text
         for name in names if log else []:
             path = self.plan.iwd / str(log)
-            if name.endswith("/") and path.parent.resolve() == (self.plan.iwd / name).resolve():
+            if of_contents(name) and path.parent.resolve() == (self.plan.iwd / name).resolve():
                 (self.scratch / path.name).touch()
 
     def _into(self, name: str) -> Path:
@@ -222,29 +247,6 @@ class Sandbox:
         return sent
 
 
-def end_of(path: Path, size: int) -> bytes:
-    """Return the last bytes of a file of the job; nothing of a link or a FIFO in its place."""
-    with _opened(path) as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - size))
-        return file.read(size)
-
-
-def first_line(path: Path) -> bytes:
-    """Return the first line of a file of the job, in the same way."""
-    with _opened(path) as file:
-        return file.readline(256)
-
-
-def _opened(path: Path) -> BinaryIO:
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            return os.fdopen(handle, "rb")
-        os.close(handle)
-    return io.BytesIO()
-
-
 def _put_away(target: Path) -> None:
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
@@ -288,6 +290,8 @@ class _Results:
         if name not in logs and is_url(self.plan.destination) and self._folder is None:
             return self.results / KEPT / name
         named = logs.get(name, name)
+        if name in logs and name in self.plan.remaps:
+            named = name
         target = self._remapped(named) if self._folder is None else str(self._folder / name)
         if name in logs and self._folder is not None:
             target = named

@@ -48,6 +48,8 @@ class Setting:
     limits: Limits = field(default_factory=Limits)
     eviction: Eviction | None = None
     keep: bool = False
+    kept: Path | None = None
+    """A sandbox that was kept, in which a shell is opened."""
     terminal: int = -1
     """Where a shell is opened in place of the executable; -1 for none."""
     notes: tuple[str, ...] = ()

@@ -43,12 +43,24 @@ class Failure:
 
 @dataclass(slots=True)
 class Sent:
-    """What was transferred: names at the target, bytes, what failed, and what is at a URL."""
+    """What was transferred: names at the target, bytes, what failed, and what is at a URL.
+
+    fetched: bytes that came from URLs, which no limit counts.
+    """
 
     names: list[str] = field(default_factory=list)
     size: int = 0
+    fetched: int = 0
     failures: list[Failure] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
+
+    def add(self, more: Sent) -> None:
+        """Take in what another transfer sent."""
+        self.names += more.names
+        self.size += more.size
+        self.fetched += more.fetched
+        self.failures += more.failures
+        self.urls += more.urls
 
 
 def is_url(name: str) -> bool:
@@ -97,12 +109,17 @@ def send(
             continue
         relative = PurePosixPath(name)
         parent = relative.parent if preserve and not relative.is_absolute() else PurePosixPath()
-        if name.endswith("/"):
+        if of_contents(name):
             target = relative if preserve and not relative.is_absolute() else PurePosixPath()
             sending.contents(base / name, target)
         else:
             sending.tree(base / name, parent / relative.name, top=True)
     return sending.sent
+
+
+def of_contents(name: str) -> bool:
+    """Whether a name stands for what is in a folder: `folder/`, and `folder/.` too."""
+    return name.endswith(("/", "/.")) or name == "."
 
 
 def leads_out(path: Path, within: tuple[Path, ...]) -> bool:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.transfer import CHUNK, Failure, copy
@@ -40,19 +41,24 @@ class Urls:
 
         Raises ScaffoldError when a server does not answer: that is no failure of the job's.
         """
-        path = url.partition("://")[2].partition("?")[0].partition("#")[0]
+        path = url.partition("://")[2].partition("?")[0]
         target = folder / (PurePosixPath(path).name or "index.html")
         if url in self.given:
             source = self.given[url]
         elif url.lower().startswith("file://"):
-            source = Path("/" + path.partition("/")[2])
+            source = Path("/" + unquote(path.partition("#")[0]).partition("/")[2])
         else:
             return _downloaded(url, target, stop)
         try:
-            if source.is_dir():
+            if source.is_dir() and url not in self.given:  # curl lists it
+                names = sorted(p.name for p in source.iterdir() if not p.name.startswith("."))
+                target.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            elif source.is_dir():
                 shutil.copytree(source, target, dirs_exist_ok=True)
                 return 0, None
-            copy(source, target, stop)
+            else:
+                copy(source, target, stop)
+                target.chmod(0o644)
         except OSError:
             return 0, Failure(Path(url), PLUGIN_FAILED, url=url)
         return target.stat().st_size, None

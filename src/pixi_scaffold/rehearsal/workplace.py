@@ -49,6 +49,18 @@ def workplace(scratch: Path | None, keep: bool, tell: Callable[[str], None]) -> 
                 remove(place)
 
 
+def kept_sandbox(folder: Path) -> Path:
+    """Return the sandbox that --keep left there; raises UsageError where it left none.
+
+    folder: the sandbox itself, its scratch folder, or the folder of a rehearsal: then its last one.
+    """
+    inside = sorted(folder.glob("sandbox-*"), key=lambda p: p.stat().st_mtime)
+    for path in (folder, folder.parent, *inside[::-1]):
+        if _PARTS.fullmatch(path.name) and (path / "scratch").is_dir():
+            return Path(os.path.realpath(path))
+    raise UsageError(f"{folder} is no sandbox of a rehearsal", "name one that --keep left")
+
+
 @contextlib.contextmanager
 def _claimed(place: Path) -> Iterator[None]:
     """Hold a lock in the folder, by which another rehearsal sees that this one lives."""
