@@ -207,7 +207,7 @@ def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) 
     }  # fmt: skip
     assert [r.name for r in workspace.pypi(environment, cuda)] == ["einops"]
     assert workspace.activation(environment, cuda)[0] == {"DATA": "/data"}
-    assert workspace.tasks(environment, cuda)["train"].command == "python train.py"
+    assert workspace.tasks(environment, cuda)["train"].command == "python main.py"
     document = ran.document
     assert document["files"] == dry.document["files"]
     assert document["kept"] == [".gitignore", "htcondor/train.sub"]
@@ -217,11 +217,22 @@ def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) 
     }
     todo = "\n".join(document["by_hand"])
     assert ".gitignore: add .pixi/" in todo
-    assert "htcondor/bootstrap.sh" in todo
-    assert "a task smoke" in todo
+    assert "main.py: put the training of train.py into its class Training" in todo
     again = scaffold("adopt", cwd=project)
     assert again.code == 2
     assert "follows a template already" in again.err
+
+
+def test_a_project_with_a_main_py_keeps_it_and_gets_none_of_the_template_s(project: Path) -> None:
+    (project / "train.py").rename(project / "main.py")
+    ran = scaffold("adopt", "--json", cwd=project)
+    assert ran.code == 0
+    assert (project / "main.py").read_text() == "print('mine')\n"
+    assert not [f for f in ran.document["files"] if f.endswith(".py")]
+    todo = "\n".join(ran.document["by_hand"])
+    assert "a task smoke" in todo
+    assert "main.py: save and end with 85 on SIGTERM" in todo
+    assert "check.yml runs tasks that are not there yet: smoke, test" in todo
 
 
 def test_a_project_without_pytorch_gets_no_platform_for_a_gpu(project: Path) -> None:

@@ -31,7 +31,7 @@ from pixi_scaffold.system import (
     read_tree,
     temporary_folder,
 )
-from pixi_scaffold.template import open_template, render, slug
+from pixi_scaffold.template import Template, open_template, render, slug
 
 BRANCH = "pixi-scaffold-adopt"
 _SOURCES = (
@@ -40,10 +40,12 @@ _SOURCES = (
 )  # fmt: skip
 _PROGRAMS = ("main.py", "train.py", "src/main.py", "src/train.py", "scripts/train.py")
 _EXAMPLE = ("main.py", "trainer.py", "runs.py")
-_NOT_BROUGHT = re.compile(
-    r"(main|trainer|runs)\.py|tests/.*|docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml"
-)
-"""The template's example and its pages, which describe another project than this one."""
+_PAGES = re.compile(r"docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml")
+"""What describes another project than this one, or its style."""
+_PROGRAM = re.compile(r"(main|trainer|runs)\.py|tests/.*")
+"""The template's program and its tests, which come where the project has no main.py."""
+_BARE = {"example": "none"}
+"""The answer for a main.py with checkpoints and nothing of an example in it."""
 _RUNS_TASK = re.compile(r"pixi run (?:--?[a-z-]+ )*(?:-e \S+ )?([a-z][\w-]*)")
 
 
@@ -160,17 +162,30 @@ def _brought(
         open_template(request.template, request.ref) as template,
     ):
         place = folder / name
-        render(template, place, request.data, ask=False)
+        _render(template, place, request.data)
         rendered = read_tree(place)
-    rendered = {p: f for p, f in rendered.items() if not _NOT_BROUGHT.fullmatch(p)}
+    pytorch, own = asks_pytorch(wanted), _program(root)
+    brings = pytorch and own != "main.py"
+    left = _PAGES.pattern if brings else f"{_PAGES.pattern}|{_PROGRAM.pattern}"
+    rendered = {p: f for p, f in rendered.items() if not re.fullmatch(left, p)}
     if layout.MANIFEST in rendered:
         text = rendered[layout.MANIFEST].content.decode()
-        shape = ProjectShape(_program(root), is_folder(root / "tests"), asks_pytorch(wanted))
+        shape = ProjectShape(own, brings, brings or is_folder(root / "tests"), pytorch)
         manifest = adopted_manifest(text, wanted, shape)
         rendered[layout.MANIFEST] = File(manifest.encode())
     kept = [p for p in rendered if _is_taken(root, p)]
     brought = {p: f for p, f in rendered.items() if p not in kept}
     return brought, {p: rendered[p] for p in kept}
+
+
+def _render(template: Template, place: Path, data: Mapping[str, Any]) -> None:
+    """Render the template with a bare program, where it has such."""
+    try:
+        render(template, place, {**_BARE, **data}, ask=False)
+    except UsageError as error:
+        if _BARE.keys() & data.keys() or not any(name in error.message for name in _BARE):
+            raise
+        render(template, place, data, ask=False)  # a template of its own
 
 
 def _program(root: Path) -> str:
@@ -189,24 +204,29 @@ def _by_hand(
     """Return what is left to do by hand."""
     todo = []
     texts = {p: f.content.decode() for p, f in brought.items() if f.is_text}
-    lacking = [name for name in _EXAMPLE if not is_file(root / name)]
+    lacking = [n for n in _EXAMPLE if n not in brought and not is_file(root / n)]
     for path, text in texts.items():
         places = [] if path.startswith(".copier") else mentions_example(text, lacking)
         if places:
             lines = ", ".join(dict.fromkeys(str(line) for line, _ in places))
             names = ", ".join(dict.fromkeys(name for _, name in places))
             todo.append(f"{path}:{lines} names {names}: put your own files there")
-    program_name = _program(root)
-    if layout.MANIFEST in brought:
-        if not program_name:
+    own = _program(root)
+    if "main.py" in brought:
+        what = f"the training of {own}" if own else "your training"
+        todo.append(f"main.py: put {what} into its class Training; what a pool needs is there")
+        if "htcondor/train.sub" in brought:
+            todo.append("htcondor/train.sub: what main.py reads, in transfer_input_files")
+    elif layout.MANIFEST in brought:
+        if not own:
             todo.append('a task that trains: train = "python FILE" under [tasks] in pixi.toml')
         todo.append("a task smoke that trains for seconds, for check --train and for CI")
+        if own:
+            page = f"{DOCS.removesuffix('/reference/rules')}/explanation/checkpoints.md"
+            todo.append(f"{own}: save and end with 85 on SIGTERM, and resume: {page}")
         if not asks_pytorch(wanted):
             todo.append("PyTorch is in none of the lists: pixi.toml has no CUDA platform")
     todo += [_kept(root, path, file) for path, file in kept.items()]
-    if program_name and not is_file(root / "trainer.py"):
-        page = f"{DOCS.removesuffix('/reference/rules')}/explanation/checkpoints.md"
-        todo.append(f"{program_name}: save and end with 85 on SIGTERM, and resume: {page}")
     tasks = set(re.findall(r"(?m)^(\w+) = ", texts.get(layout.MANIFEST, "")))
     for path, text in texts.items():
         named = dict.fromkeys(_RUNS_TASK.findall(text)) if path.startswith(".git") else ()

@@ -22,7 +22,9 @@ class ProjectShape:
     """What of the project decides what its tasks are."""
 
     program: str = ""
-    """The script that trains, as seen from the project; empty where it is not known."""
+    """Its own script that trains, as seen from the project; empty where it is not known."""
+    brings_program: bool = False
+    """Whether it gets the template's bare main.py, and the tasks with it."""
     has_tests: bool = False
     pytorch: bool = False
 
@@ -89,7 +91,7 @@ def _changed(block: str, wanted: Wanted, shape: ProjectShape) -> str:
     name = header[1] if header else ""
     if name == "dependencies":
         return _tables(block, wanted)
-    if name == "tasks":
+    if name == "tasks" and not shape.brings_program:
         task = f'train = {{ cmd = {_quote(f"python {shape.program}")}, description = "Train" }}'
         return f"[tasks]\n{task}" if shape.program else ""
     if name.startswith("feature.data") or (not shape.pytorch and name.startswith("target.")):
