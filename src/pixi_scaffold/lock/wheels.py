@@ -14,7 +14,7 @@ from pixi_scaffold.lock.file import Lock, rewritten
 from pixi_scaffold.lock.layout import Package, read_package
 from pixi_scaffold.lock.pypi import Walking, provided_names
 from pixi_scaffold.lock.solve import Solve
-from pixi_scaffold.pypi import ChosenWheel, Described, Resolution, describe, parsed, resolve
+from pixi_scaffold.pypi import ChosenWheel, Described, Describing, Resolution, parsed, resolve
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import cores
 from pixi_scaffold.workspace import Environment, PypiRequirement, Workspace
@@ -68,23 +68,36 @@ class Wheels:
             return
         progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
         questions = [self._question(solve) for solve in asking]
-        with ThreadPoolExecutor(max(cores(), 4)) as pool:
-            answers = list(pool.map(lambda q: resolve(q, self.workspace.root), questions))
-        failed = [
-            (solve, answer)
-            for solve, answer in zip(asking, answers, strict=True)
-            if isinstance(answer, str)
-        ]
-        if failed:
-            texts = {s.problem.title: text for s, text in failed}
-            provided = {n: p for s, _ in failed for p in s.packages for n in provided_names(p)}
-            raise unsolvable_pypi(self.workspace, texts, provided)
+        kept = self.old.layout.blocks if self.old else {}
+        with Describing() as describing, ThreadPoolExecutor(max(cores(), 4)) as pool:
+
+            def one(question: Resolution) -> tuple[ChosenWheel, ...] | str:
+                answer = resolve(question, self.workspace.root)
+                if not isinstance(answer, str):
+                    describing.start(wheel for wheel in answer if wheel.url not in kept)
+                return answer
+
+            answers = list(pool.map(one, questions))
+            self._refuse_failed(asking, answers)
+            described = describing.results()
         found = [answer for answer in answers if not isinstance(answer, str)]
-        self._write({d.url: d for answer in found for d in answer})
+        old = {d.url for answer in found for d in answer if d.url in kept}
+        self.blocks |= {url: self.old.layout.block(url) for url in old if self.old}
+        self.blocks |= wheel_blocks(described)
         for solve, answer in zip(asking, found, strict=True):
             self.chosen[solve.problem] = tuple(
                 read_package(d.url, self.blocks[d.url]) for d in answer
             )
+
+    def _refuse_failed(
+        self, asking: Sequence[PypiSolve], answers: Sequence[tuple[ChosenWheel, ...] | str]
+    ) -> None:
+        """Raise LockError where uv found nothing."""
+        failed = [(s, a) for s, a in zip(asking, answers, strict=True) if isinstance(a, str)]
+        if failed:
+            texts = {solve.problem.title: text for solve, text in failed}
+            provided = {n: p for s, _ in failed for p in s.packages for n in provided_names(p)}
+            raise unsolvable_pypi(self.workspace, texts, provided)
 
     def _question(self, solve: PypiSolve) -> Resolution:
         problem = solve.problem
@@ -113,13 +126,6 @@ class Wheels:
         rows = [self.old.urls(e.name, problem.platform) or () for e in group]
         wheels = [self.old.layout.package(u) for row in rows for kind, u in row if kind == "pypi"]
         return {w.name: w.version for w in wheels if w.name not in self.upgrade}
-
-    def _write(self, chosen: Mapping[str, ChosenWheel]) -> None:
-        """Make the blocks of the wheels; those that the old lock has are taken from there."""
-        kept = self.old.layout.blocks if self.old else {}
-        self.blocks |= {u: self.old.layout.block(u) for u in chosen if self.old and u in kept}
-        described = describe(d for url, d in chosen.items() if url not in kept)
-        self.blocks |= wheel_blocks(described)
 
     def row(self, environment: Environment, solve: PypiSolve) -> PypiRow:
         """Return the part of one environment; raises LockError where uv's answer does not fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+import threading
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,11 +68,15 @@ class Resolution:
         return {r.name: r.index for r in self.requirements if r.index}
 
 
-def program_uv() -> Path:
-    """Return the program uv."""
+_FINDING = threading.Lock()
+
+
+def _program() -> Path:
+    """Return the program uv; looked for by one thread at a time, as sysconfig has to be."""
     import uv
 
-    return Path(uv.find_uv_bin())
+    with _FINDING:
+        return Path(uv.find_uv_bin())
 
 
 def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
@@ -107,7 +112,7 @@ def run_uv(
     """
     env = clean_env({"UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
     cwd = folder or Path(tempfile.gettempdir())
-    return run([program_uv(), *arguments], cwd=cwd, env=env, timeout=LIMIT)
+    return run([_program(), *arguments], cwd=cwd, env=env, timeout=LIMIT)
 
 
 def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
