@@ -7,17 +7,24 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 
 
 def pack(
-    folder: Annotated[Path, typer.Argument(help="The workspace.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="The workspace.", autocompletion=complete.projects)
+    ] = Path(),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The archive (default: env.tar.gz there).")
     ] = None,
     platform: Annotated[
-        str | None, typer.Option(help="Platform to pack (default: the first one for Linux).")
+        str | None,
+        typer.Option(
+            help="Platform to pack (default: the first one for Linux).",
+            autocompletion=complete.platforms,
+        ),
     ] = None,
     lock_file: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
@@ -15,7 +16,10 @@ from pixi_scaffold.system import expanded, is_folder
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(help="The project, or with --all a folder of them.")
+        Path,
+        typer.Argument(
+            help="The project, or with --all a folder of them.", autocompletion=complete.projects
+        ),
     ] = Path(),
     every: Annotated[
         bool, typer.Option("--all", help="One page of all projects in the folder.")

@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 
 
 def rule(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="RULE...", help="Such as PS209 (default: a list).")
+        list[str] | None,
+        typer.Argument(
+            metavar="RULE...",
+            help="Such as PS209 (default: a list).",
+            autocompletion=complete.rules,
+        ),
     ] = None,
 ) -> None:
     """Say what a rule of `check` finds, why it matters, and how to mend it.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ def run(
         typer.Argument(
             metavar="[TASK [ARGS]...]",
             help="A task and what it gets, or a command; without one: the tasks there are.",
+            autocompletion=complete.tasks,
         ),
     ] = None,
     environment: Annotated[
-        str | None, typer.Option("--environment", "-e", help="Where to run it.")
+        str | None,
+        typer.Option(
+            "--environment", "-e", help="Where to run it.", autocompletion=complete.environments
+        ),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", help="Print the tasks and what they are for.")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.system import expanded
@@ -15,7 +16,10 @@ from pixi_scaffold.system import expanded
 def status(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Projects, or folders of them (default: this folder)."),
+        typer.Argument(
+            help="Projects, or folders of them (default: this folder).",
+            autocompletion=complete.projects,
+        ),
     ] = None,
     heal: Annotated[
         Path | None,

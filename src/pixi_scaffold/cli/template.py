@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.system import expanded
@@ -26,7 +27,10 @@ def move(
     url: Annotated[str, typer.Argument(help="Where the template is now.")],
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Projects, or folders of them (default: this folder)."),
+        typer.Argument(
+            help="Projects, or folders of them (default: this folder).",
+            autocompletion=complete.projects,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import EngineOption, Json, read_answers
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
@@ -16,7 +17,12 @@ from pixi_scaffold.system import expanded
 
 
 def update(
-    folder: Annotated[Path, typer.Argument(help="The project (--all: a folder of them).")] = Path(),
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="The project (--all: a folder of them).", autocompletion=complete.projects
+        ),
+    ] = Path(),
     to: Annotated[
         str | None, typer.Option(help="Version of the template (default: the newest release).")
     ] = None,
