@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -429,3 +430,117 @@ def test_a_wrong_cluster_says_which_there_are(pool: Pool, project: Path, command
     assert ran.code == 2
     assert "no" in ran.err
     assert "submit" in ran.err
+
+
+def test_a_sweep_of_twenty_becomes_one_table_and_one_picture(pool: Pool, project: Path) -> None:
+    rows = [*map(str, range(19)), "bad"]
+    (project / "sweep.csv").write_text("".join(f"{row}\n" for row in rows))
+    queue = ("--queue", "lr from sweep.csv", "-a", "counts=2")
+    done = submitted(project, *queue)
+    assert watching(project, str(done["cluster"])).finished(300).code == 3
+    ran = scaffold("collect", cwd=project)
+    assert ran.code == 0, ran
+    assert "19 of 20 runs are done" in ran.out
+    with (project / "runs/collected.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {(row["lr"], row["state"]) for row in table} == {
+        (row, "failed" if row == "bad" else "done") for row in rows
+    }
+    assert {row["epoch"] for row in table if row["state"] == "done"} == {"2.0"}
+    assert (project / "runs/collected.svg").read_text().count("<polyline") == 20
+    again = submitted(project, *queue, "--failed")
+    assert (again["jobs"], again["left_out"]) == (1, 19)
+
+
+# --- why it is not running ---------------------------------------------------------------------------
+
+HOLDS = {
+    "somebody": ("1/0", (), "somebody held it"),
+    "itself": ("3/0", ("periodic_hold=JobStatus == 2",), "a condition of its own"),
+    "no interpreter": ("6/2", ("executable=nowhere.sh",), "its interpreter is not on the worker"),
+    "no first line": ("6/8", ("executable=data.bin",), "without a first line"),
+    "no output": ("12/2", ("transfer_output_files=nothing",), "was not there when the job ended"),
+    "no input": ("13/2", ("transfer_input_files=gone.txt",), "is not there"),
+    "on hold": ("15/0", ("hold=true",), "submitted on hold"),
+    "too long": ("46/0", ("allowed_job_duration=1",), "ran longer in all"),
+    "start too long": ("47/0", ("allowed_execute_duration=1",), "one start of it ran longer"),
+    "too much in": ("32/0", ("transfer_input_files=big", "max_transfer_input_mb=1"), "larger than"),
+    "too much out": ("33/0", ("max_transfer_output_mb=1", "lr=big"), "what it brings back"),
+    "no checkpoint": ("36/-1", ("transfer_checkpoint_files=nothing",), "checkpoint could not be"),
+    "stream": ("9/0", ("stream_output=true", "output=nowhere/x"), "could not be streamed"),
+    "no transfer": (
+        "7/2",
+        ("should_transfer_files=NO", "output=nowhere/x", "transfer_output_files=",
+         "when_to_transfer_output=", "transfer_checkpoint_files=", "checkpoint_exit_code="),
+        "could not be opened",
+    ),
+}  # fmt: skip
+"""Holds that a pool can be made to give: the code, how, and what is said."""
+LASTING = ("somebody", "itself", "too long", "start too long", "no input")
+
+
+def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
+    (project / "nowhere.sh").write_text("#!/nowhere\n")
+    (project / "data.bin").write_bytes(b"\x00\x01\x02no program\n" * 9)
+    for name in ("nowhere.sh", "data.bin"):
+        (project / name).chmod(0o755)
+    (project / "big").write_bytes(b"x" * 3_000_000)
+    (project / "gone.txt").write_text("for a moment")
+    script = (project / "train.sh").read_text()
+    big = '[ "$2" = big ] && head -c 3000000 /dev/zero > runs/$1/zero && exit 0\n'
+    (project / "train.sh").write_text(script.replace("n=0;", f"{big}n=0;", 1))
+    clusters = {}
+    for name, (_, lines, _) in HOLDS.items():
+        more = [word for line in lines for word in ("-a", line)]
+        more += ["-a", "counts=400", "-a", "every=1000"] if name in LASTING else []
+        clusters[name] = submitted(project, "--no-check", *more)["cluster"]
+        if name == "no input":
+            (project / "gone.txt").unlink()
+    pool.run("condor_hold", str(clusters["somebody"]))
+    wrong = {}
+    for name, cluster in clusters.items():
+        code, _, words = HOLDS[name]
+        pool.until(cluster, 5)
+        ran = scaffold("watch", str(cluster), "--once", cwd=project)
+        expected = "code {}, subcode {}".format(*code.split("/"))
+        if words not in ran.out or expected not in ran.out or "usual fix: " not in ran.out:
+            wrong[name] = ran.out
+        assert ran.code == 3
+    pool.run("condor_rm", "-all", check=False)
+    assert not wrong, wrong
+
+
+IDLE = {
+    "memory": (
+        ("request_memory=500GB",),
+        "none of 1 slots fits",
+        "request_memory 65536 MB in place",
+    ),
+    "gpus": (
+        ("request_gpus=1", "gpus_minimum_capability=8.0"),
+        "none of 4 GPUs fits",
+        "gpus_minimum_capability 7.5 in place of 8: 1 of 4",
+    ),
+    "some gpus": (
+        ("request_gpus=1", "gpus_minimum_capability=7.0", "gpus_minimum_runtime=12.0", "rank=0"),
+        "2 of 4 GPUs fit",
+        "gpus_minimum_capability 6 in place of 7: 3 of 4",
+    ),
+    "requirements": (("requirements=HasNothing == true",), "none of 1 slots", "HasNothing"),
+}
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_an_idle_job_is_explained(pool: Pool, project: Path, case: str) -> None:
+    lines, first, second = IDLE[case]
+    more = [word for line in lines for word in ("-a", line)]
+    pool.run("condor_off", "-fast", "-negotiator")  # so that none of them starts
+    try:
+        done = submitted(project, "--no-check", *more)
+        ran = scaffold("watch", str(done["cluster"]), "--once", cwd=project)
+    finally:
+        pool.run("condor_on", "-negotiator")
+        pool.run("condor_rm", "-all", check=False)
+    assert ran.code == 0, ran
+    assert f"{done['cluster']}.0 idle: {first}" in ran.out
+    assert second in ran.out, ran.out

@@ -17,6 +17,7 @@ from pixi_scaffold import __version__
 from pixi_scaffold.cli import channel, site, template
 from pixi_scaffold.cli.adopt import adopt
 from pixi_scaffold.cli.check import check
+from pixi_scaffold.cli.collect import collect
 from pixi_scaffold.cli.doctor import doctor
 from pixi_scaffold.cli.examples import epilog
 from pixi_scaffold.cli.fetch import fetch
@@ -55,6 +56,7 @@ for command in (
     watch,
     fetch,
     stop,
+    collect,
     update,
     status,
     report,

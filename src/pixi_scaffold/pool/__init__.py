@@ -1,5 +1,6 @@
 """Jobs on a real HTCondor pool: submitted, watched, explained, fetched, stopped, collected."""
 
+from pixi_scaffold.pool.collect import collect as collect_runs
 from pixi_scaffold.pool.fetch import fetch as fetch_jobs
 from pixi_scaffold.pool.receipt import find_named, named_receipt
 from pixi_scaffold.pool.request import SubmitRequest
@@ -10,6 +11,7 @@ from pixi_scaffold.pool.watch import watch as watch_cluster
 
 __all__ = [
     "SubmitRequest",
+    "collect_runs",
     "display_for",
     "fetch_jobs",
     "find_named",

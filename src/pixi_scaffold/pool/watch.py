@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
-from pixi_scaffold.pool.access import connect
+from pixi_scaffold.pool.access import AccessPoint, connect
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.idle import idle
@@ -133,11 +133,29 @@ class _Watch:
         receipt = self.watched.receipt
         try:
             point = connect(receipt.schedd, receipt.pool)
+            if self._take_holds(point):
+                return
             lines = list(idle(point, receipt.cluster, proc))
         except ScaffoldError as error:
             lines = [f"idle: why is not known now, {error.message}"]
         others = f" (and {len(waits) - 1} more that wait)" if len(waits) > 1 else ""
         self.display.say(f"{self.watched.job(proc)} {lines[0]}{others}", *lines[1:])
+
+    def _take_holds(self, point: AccessPoint) -> bool:
+        """Take over holds that no event tells of, as of a job that was submitted on hold."""
+        names = ("ProcId", "JobStatus", "HoldReason", "HoldReasonCode", "HoldReasonSubCode")
+        taken = False
+        for ad in map(dict, point.jobs(self.watched.receipt.cluster, *names)):
+            before = self.watched.states.get(int(ad["ProcId"]))
+            if ad.get("JobStatus") == 5 and before is not None and before.state == "idle":
+                cluster = self.watched.receipt.cluster
+                event = LogEvent("JOB_HELD", cluster, before.proc, time.time(), ad)
+                after = fold(self.watched.states, event)
+                self.watched.states[before.proc] = after
+                self.display.event(event, before, after)
+                self._explain(event, before, after)
+                taken = True
+        return taken
 
 
 def watch(

@@ -1,0 +1,159 @@
+"""`collect`: one table and one picture of all runs of a sweep, over every submission of it."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.pool.choose import with_states
+from pixi_scaffold.pool.curves import picture
+from pixi_scaffold.pool.events import ProcState
+from pixi_scaffold.pool.metrics import Rows, find_metrics, numbers
+from pixi_scaffold.pool.receipt import SubmitReceipt, find_named, receipts
+from pixi_scaffold.report import Progress, Report, Run, Verdict
+from pixi_scaffold.system import program, replacing
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedRun:
+    """One run: which job it was, what it was given, and what came of it."""
+
+    job: str
+    values: Mapping[str, str]
+    state: ProcState
+    metrics: Rows
+
+    def cells(self) -> dict[str, Value]:
+        """Return it as a row of the table: last of each metric under its own name."""
+        last = numbers(self.metrics[-1]) if self.metrics else {}
+        given: dict[str, Value] = {k: _typed(v) for k, v in self.values.items() if k != "name"}
+        return {
+            "job": self.job,
+            **given,
+            "state": self.state.state,
+            "exit_code": self.state.code,
+            "seconds": round(self.state.seconds(time.time()), 1),
+            **{key: value for key, value in last.items() if key not in given},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CollectFacts:
+    """What was collected, and where it was written."""
+
+    rows: tuple[dict[str, Value], ...]
+    files: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the document has it."""
+        return {"rows": list(self.rows), "files": list(self.files)}
+
+
+def collect(name: str, output: Path, progress: Progress) -> Report:
+    """Write OUTPUT.csv, OUTPUT.svg and, where pyarrow is installed, OUTPUT.parquet.
+
+    name: a cluster alone; empty: every submission of the description that was submitted last.
+    Raises UsageError where nothing was submitted, ScaffoldError where no run has a result.
+    """
+    run = Run(progress)
+    root = Path()
+    with run.step("collect") as step:
+        found = collected(root, name)
+        rows = [one.cells() for one in found]
+        names = list(dict.fromkeys(key for row in rows for key in row))
+        files = [_write_csv(output.with_suffix(".csv"), names, rows)]
+        runs = {_label(one): one.metrics for one in found if one.metrics}
+        if text := picture(runs, f"{len(runs)} runs"):
+            files.append(_write_text(output.with_suffix(".svg"), text))
+        notes = []
+        if importlib.util.find_spec("pyarrow") is not None:
+            files.append(_write_parquet(output.with_suffix(".parquet"), names, rows))
+        else:
+            notes.append("no Parquet: pyarrow is not installed here (pip install pyarrow)")
+        step.passed(f"{len(rows)} runs")
+    done = sum(one.state.succeeded for one in found)
+    text = f"{done} of {len(found)} runs are done: {', '.join(files)}"
+    then = () if done == len(found) else (f"{program()} submit --failed",)
+    facts = CollectFacts(tuple(rows), tuple(files))
+    return Report("collect", run.results, facts, then, verdict=Verdict(True, text, tuple(notes)))
+
+
+def collected(root: Path, name: str) -> list[CollectedRun]:
+    """Return a run for each row: one that is done, where there is one, and the newest of them."""
+    newest, proc = find_named(root, name)
+    if proc is not None:
+        raise UsageError(f"{name} is one job", f"name its cluster: {newest.cluster}")
+    some = [newest] if name else [r for r in receipts(root) if r.description == newest.description]
+    best: dict[tuple[tuple[str, str], ...], CollectedRun] = {}
+    for receipt in some:  # the newest first
+        for one in _runs(receipt):
+            key = tuple(sorted((k, v) for k, v in one.values.items() if k != "name"))
+            key = key or (("job", one.job),)
+            before = best.get(key)
+            if before is None or (one.state.succeeded and not before.state.succeeded):
+                best[key] = one
+    if not best:
+        raise ScaffoldError("there is nothing to collect", f"{program()} watch")
+    return sorted(best.values(), key=lambda one: [_number_first(v) for v in one.values.values()])
+
+
+def _runs(receipt: SubmitReceipt) -> Iterator[CollectedRun]:
+    for number, state in with_states(receipt):
+        job = receipt.jobs[number]
+        rows = find_metrics(Path(receipt.folder) / "runs" / job.run, "") if job.run else ()
+        yield CollectedRun(f"{receipt.cluster}.{number}", job.values, state, rows)
+
+
+def _label(one: CollectedRun) -> str:
+    values = " ".join(f"{k}={v}" for k, v in one.values.items() if k != "name")
+    return values or one.job
+
+
+def _typed(text: str) -> Value:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _number_first(text: str) -> tuple[int, float, str]:
+    value = _typed(text)
+    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, text)
+
+
+def _write_csv(path: Path, names: list[str], rows: list[dict[str, Value]]) -> str:
+    with replacing(path) as new, new.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+def _write_text(path: Path, text: str) -> str:
+    with replacing(path) as new:
+        new.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def _write_parquet(path: Path, names: list[str], rows: list[dict[str, Value]]) -> str:
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        mixed = any(isinstance(v, str) for v in values)
+        columns[name] = [None if v is None else str(v) for v in values] if mixed else values
+    with replacing(path) as new:
+        parquet.write_table(pyarrow.table(columns), new)
+    return str(path)
