@@ -488,3 +488,25 @@ f = ["f"]
     (workspace / "make.sh").write_text("")
     assert not app(["check", "--only", "tasks"], standalone_mode=False)
     assert "tasks: passed" in capfd.readouterr().out
+
+
+def test_options_stand_before_the_task(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (workspace / "pixi.toml").write_text(
+        HEAD
+        + '[tasks]\necho = { cmd = "echo task", depends-on = ["first"] }\nfirst = "echo first"\n'
+        'quoted = "echo it"\n'
+    )
+    assert run("-x", "echo", "-n") == 0  # what stands behind is the command's
+    assert capfd.readouterr().out == "-n\n"
+    assert run("--skip-deps", "echo") == 0
+    assert capfd.readouterr().out == "task\n"
+    assert run("--dry-run", "echo", "x") == 0
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("", "task first: echo first\ntask echo: echo task x\n")
+    assert run("--templated", "echo {{ pixi.environment.name }}", "x") == 127
+    assert run("-x", "--templated", "echo", "{{ pixi.environment.name }}") == 0
+    assert capfd.readouterr().out == "default\n"
+    assert run("-x", "echo", "{{ pixi.environment.name }}") == 0
+    assert capfd.readouterr().out == "{{ pixi.environment.name }}\n"
+    assert run("quoted", "it's") == 1  # as in Pixi, which quotes it so: 'it's'
+    assert "Expected closing single quote" in capfd.readouterr().err

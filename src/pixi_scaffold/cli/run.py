@@ -45,6 +45,18 @@ def run(
     skip_deps: Annotated[
         bool, typer.Option("--skip-deps", help="Leave out what the task depends on.")
     ] = False,
+    executable: Annotated[
+        bool, typer.Option("--executable", "-x", help="Run a command, not a task of that name.")
+    ] = False,
+    templated: Annotated[
+        bool, typer.Option("--templated", help="Fill in {{ ... }} in a command, too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only say what would run.")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="Take pixi.lock as it is, whether it fits or not.")
+    ] = False,
 ) -> None:
     """Run a task of the workspace as `pixi run` does, where there is no Pixi.
 
@@ -59,7 +71,10 @@ def run(
         if listed or not args:
             session.say(*tasks.list_tasks(manifest, environment))
             return
-        request = tasks.RunRequest(manifest, tuple(args), environment, clean_env, skip_deps)
+        request = tasks.RunRequest(
+            manifest, tuple(args), environment, clean_env, skip_deps, executable, templated,
+            dry_run, frozen,
+        )  # fmt: skip
         code = tasks.run_tasks(request, _installing, _tell)
     if code:
         raise typer.Exit(code)

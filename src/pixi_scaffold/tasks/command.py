@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -46,6 +46,14 @@ class RunRequest:
     """Keep only a few of the user's variables."""
     alone: bool = False
     """Without what the task depends on."""
+    as_command: bool = False
+    """A command, also where a task has its name."""
+    templated: bool = False
+    """Fill in templates of a command, too."""
+    dry_run: bool = False
+    """Only say what would run."""
+    frozen: bool = False
+    """Take the lock as it is, without comparing it with the manifest."""
 
 
 @dataclass(slots=True)
@@ -63,24 +71,24 @@ class Runner:
     shell: Shell = field(default_factory=Shell)
     activated: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def run(self, planned: Sequence[PlannedTask], *, clean: bool = False) -> int:
-        """Run the tasks in order until one fails; return the last exit code."""
+    def run(self, planned: Sequence[PlannedTask], *, clean: bool = False, dry: bool = False) -> int:
+        """Run the tasks in order until one fails; return the last exit code. dry: only tell."""
         for one in planned:
-            if (code := self._run(one, clean=clean)) != 0:
+            context = self._context(one.environment)
+            text = context.script(one)
+            if text is None:
+                continue
+            if dry or not one.is_command:
+                several = len(self.workspace.environments) > 1
+                where = f" in {one.environment}" if several else ""
+                shown = " ".join((context.command(one) or "", *one.extra)).strip()
+                self.tell(f"task {one.task.name}{where}: {shown}" if one.task.name else shown)
+            if not dry and (code := self._run(one, context, text, clean=clean)) != 0:
                 return code
         return 0
 
-    def _run(self, planned: PlannedTask, *, clean: bool) -> int:
-        context = self._context(planned.environment)
-        text = context.script(planned)
-        if text is None:
-            return 0
+    def _run(self, planned: PlannedTask, context: RenderContext, text: str, *, clean: bool) -> int:
         name = planned.task.name
-        if not planned.is_command:
-            several = len(self.workspace.environments) > 1
-            where = f" in {planned.environment}" if several else ""
-            shown = " ".join((context.command(planned) or "", *planned.extra)).strip()
-            self.tell(f"task {name}{where}: {shown}")
         files = self._files(planned, context)
         if files is not None and files.is_done():
             self.tell(f"task {name}: done before; neither its inputs nor its outputs have changed")
@@ -160,12 +168,16 @@ def run_tasks(request: RunRequest, installing: Installing, tell: Callable[[str],
     installing: shows how far an installation is; tell: says what runs. Raises ScaffoldError.
     """
     workspace = read_manifest(request.manifest)
-    environments = Environments(workspace, installing)
+    environments = Environments(workspace, installing, frozen=request.frozen)
     index = environments.index(request.environment)
     runner = Runner(workspace, environments, Path.cwd(), os.environ, tell)
     try:
-        planned = plan(index, request.args, runner.render, alone=request.alone)
-        code = runner.run(planned, clean=request.clean)
+        planned = plan(
+            index, request.args, runner.render, alone=request.alone, as_command=request.as_command
+        )
+        if request.templated:
+            planned = [replace(one, is_template=True) for one in planned]
+        code = runner.run(planned, clean=request.clean, dry=request.dry_run)
     except KeyboardInterrupt:
         code = runner.shell.children.stopped or 130
     finally:

@@ -39,6 +39,8 @@ class Environments:
     installing: Installing
     known: dict[str, Activation] = field(default_factory=dict)
     """Those that need not be looked at again."""
+    frozen: bool = False
+    """Whether the lock is taken as it is, without comparing it with the manifest."""
 
     def index(self, chosen: str | None) -> TaskIndex:
         """Return the tasks of all environments; raises ScaffoldError for an unknown one."""
@@ -133,12 +135,14 @@ class Environments:
         from pixi_scaffold.lock import current_lock, environments_folder, read_lock
 
         workspace = self.workspace
-        if lock == workspace.lock_file:
+        own = lock == workspace.lock_file
+        if own:
+            environments_folder(workspace)  # which may be a link, and that is not there yet
+        if own and not (self.frozen and lock.is_file()):
             try:
                 locked, _ = current_lock(workspace)
             except CheckFailed as error:
                 raise ScaffoldError(error.message, error.hint) from error
-            environments_folder(workspace)  # which may be a link, and that is not there yet
         else:
             locked = read_lock(lock)
         try:

@@ -32,6 +32,8 @@ class PlannedTask:
     """What goes to the end of its command, as it is."""
     is_command: bool = False
     """Whether it is a command that was given in place of a task."""
+    is_template: bool = True
+    """Whether its command is one; what was given in place of a task is only where that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,18 @@ class TaskIndex:
 
 
 def plan(
-    index: TaskIndex, args: Sequence[str], render: Render, *, alone: bool = False
+    index: TaskIndex,
+    args: Sequence[str],
+    render: Render,
+    *,
+    alone: bool = False,
+    as_command: bool = False,
 ) -> list[PlannedTask]:
     """Return the tasks in the order in which they run.
 
     args: a task and its arguments, or a command; render: fills in the values of a dependency's
-    arguments; alone: without the dependencies. Raises ScaffoldError.
+    arguments; alone: without the dependencies; as_command: also where a task has that name. Raises
+    ScaffoldError.
     """
     words = list(args)
     if len(words) == 1:  # `run "task a b"`: one text is taken apart
@@ -99,9 +107,9 @@ def plan(
             raise ScaffoldError(
                 f"cannot take {args[0]!r} apart: {error}", "close the quote"
             ) from error
-    found = index.find(words[0]) if words else None
+    found = index.find(words[0]) if words and not as_command else None
     if found is None:
-        if words and (places := index.elsewhere.get(words[0])):
+        if words and not as_command and (places := index.elsewhere.get(words[0])):
             where = "in this environment" if index.chosen else "on this machine"
             raise ScaffoldError(
                 f"the task {words[0]!r} is not available {where}; it is in: {', '.join(places)}",
@@ -119,7 +127,7 @@ def _command(words: Sequence[str], environment: str, *, given_as_words: bool) ->
     """Return what runs a command that is no task; one that was given as a text is not quoted."""
     quoted = ("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
     text = " ".join(quoted if given_as_words else words)
-    return PlannedTask(Task("", text), environment, is_command=True)
+    return PlannedTask(Task("", text), environment, is_command=True, is_template=False)
 
 
 def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, Values]:

@@ -59,7 +59,7 @@ class RenderContext:
     def command(self, planned: PlannedTask) -> str | None:
         """Return the command that a task runs, without the extra arguments; None for an alias."""
         command = planned.task.command
-        if command is None or planned.is_command:
+        if command is None or not planned.is_template:
             return command if isinstance(command, str) else None
         if isinstance(command, str):
             return self.render(command, planned)
