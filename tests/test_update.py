@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from pixi_scaffold.system import File, read_tree
 from pixi_scaffold.template import Renderer, Template, render
 from pixi_scaffold.update import Plan, UpdateRequest, abort_update, continue_update, update
 from pixi_scaffold.update.merge import Action, has_leftovers, has_markers
+from pixi_scaffold.update.note import read_note, write_note
+from pixi_scaffold.update.repository import open_repository
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import History, release
@@ -1089,11 +1091,39 @@ def test_several_projects_of_one_repository(tmp_path: Path) -> None:
     for name in ("a", "b c"):
         assert (top / name / "job.cfg").read_text().endswith("more\n")
     assert git(top, "status", "--porcelain") == ""
-    with pytest.raises(UsageError, match="no update to undo"):
-        abort_update(top / "a", Silent())
+    with pytest.raises(ScaffoldError, match="you are on template/b-c"):
+        abort_update(top / "a", Silent())  # the other update is on top of it
     abort_update(top / "b c", Silent())
     assert git(top, "branch", "--show-current") == "template/a/v1.1.0"
     assert (top / "b c" / "job.cfg").read_text().endswith("last\n")
+    abort_update(top / "a", Silent())
+    assert git(top, "branch", "--format=%(refname:short)") == "main"
+    assert scaffold("update", "--all", top, "--yes", cwd=tmp_path).code == 0
+    ran = scaffold("update", "--all", top, "--abort", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert git(top, "branch", "--format=%(refname:short)") == "main"
+    assert git(top, "status", "--porcelain") == ""
+
+
+def test_an_update_that_was_cut_off_stops_those_of_other_projects(tmp_path: Path) -> None:
+    """What is kept of the user's files belongs to the first; a second update would replace it."""
+    template = small(tmp_path / "t")
+    top = tmp_path / "lab"
+    top.mkdir()
+    git(top, "init", "--quiet", "-b", "main")
+    for name in ("a", "b"):
+        render(Template(str(template), "v1.0.0"), top / name, {}, ask=False, git=False)
+    commit(top)
+    release(template, "v1.1.0", {"job.cfg.jinja": "# a job\nmemory = {{ memory }}\nmore\n"})
+    run(top / "a")
+    repository = open_repository(top / "a")
+    landing = read_note(repository)
+    assert landing is not None
+    write_note(repository, replace(landing, landed=False))
+    git(top, "switch", "--quiet", "main")
+    with pytest.raises(ScaffoldError, match="cut off in the middle") as caught:
+        run(top / "b")
+    assert caught.value.hint.endswith(f"update --abort {top}/a")
 
 
 def test_continue_commits_nothing_else(conflicting: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -313,13 +314,29 @@ def test_all_ends_with_one_list_and_can_be_undone(template: Path, tmp_path: Path
     assert ran.code == 3
 
 
-def test_push_opens_the_request_where_gh_is(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("program", "remote", "called"),
+    [
+        ("gh", "origin.git", "pr create --head template/v1.2.0 --base main --title Update"),
+        (
+            "glab",
+            "gitlab.git",
+            "mr create --yes --source-branch template/v1.2.0 --target-branch main --title Update",
+        ),
+    ],
+)
+def test_push_opens_the_request_where_gh_or_glab_is(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    remote: str,
+    called: str,
 ) -> None:
-    """gh is a stand-in that writes down how it was called; the remote is real."""
-    git(tmp_path, "init", "--quiet", "--bare", "origin.git")
-    git(project, "remote", "add", "origin", str(tmp_path / "origin.git"))
-    stand_in = tmp_path / "bin" / "gh"
+    """The program is a stand-in that writes down how it was called; the remote is real."""
+    git(tmp_path, "init", "--quiet", "--bare", remote)
+    git(project, "remote", "add", "origin", str(tmp_path / remote))
+    stand_in = tmp_path / "bin" / program
     stand_in.parent.mkdir()
     stand_in.write_text(
         f'#!/bin/sh\necho "$*" > {tmp_path}/called\necho https://example.org/pull/1\n'
@@ -328,6 +345,49 @@ def test_push_opens_the_request_where_gh_is(
     monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
     report = run(project, push=True)
     assert report.results[-1].detail.endswith("https://example.org/pull/1")
-    called = (tmp_path / "called").read_text()
-    assert called.startswith("pr create --head template/v1.2.0 --base main --title Update")
-    assert git(tmp_path / "origin.git", "branch", "--list").strip() == "template/v1.2.0"
+    assert (tmp_path / "called").read_text().startswith(called)
+    assert git(tmp_path / remote, "branch", "--list").strip() == "template/v1.2.0"
+
+
+def test_all_goes_on_where_conflicts_were_edited(template: Path, tmp_path: Path) -> None:
+    """One is edited, one is not, and a third has nothing that waits."""
+    lab = tmp_path / "lab"
+    for name in ("a", "b", "c"):
+        make(template, lab / name, "v1.0.0")
+    release(template, "v2.0.0", {"clash.txt": "theirs\n"})
+    for name in ("a", "b"):
+        (lab / name / "clash.txt").write_text("ours\n")
+        commit(lab / name)
+        assert scaffold("update", lab / name, "--yes", cwd=tmp_path).code == 3
+    (lab / "a" / "clash.txt").write_text("both\n")
+    ran = scaffold("update", "--all", lab, "--continue", "--json", cwd=tmp_path)
+    assert ran.code == 3
+    status = {result["name"]: result["status"] for result in ran.document["results"]}
+    assert status == {"a": "passed", "b": "failed", "c": "skipped"}
+    assert git(lab / "a", "show", "HEAD:clash.txt") == "both"
+    assert git(lab / "a", "log", "-1", "--format=%s").startswith("Update the template")
+    assert (lab / "b" / "clash.txt").read_text().count("<<<<<<<") == 1
+    [line] = ran.document["next"]
+    assert f"cd {lab}/a" in line
+
+
+def test_a_dead_template_is_asked_once(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git that writes down how it is called goes before the real one."""
+    for name in ("a", "b", "c"):
+        make(template, tmp_path / "lab" / name, "v1.0.0")
+    template.rename(tmp_path / "gone")
+    log, real = tmp_path / "calls", shutil.which("git")
+    stand_in = tmp_path / "bin" / "git"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {real} "$@"\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    for command in (("update", "--all", "lab", "--yes"), ("status", "lab")):
+        log.write_text("")
+        ran = scaffold(*command, cwd=tmp_path)
+        assert ran.code == 3
+        calls = [line.split() for line in log.read_text().splitlines() if str(template) in line]
+        asked = [words for words in calls if {"ls-remote", "clone", "fetch"} & set(words)]
+        assert len(asked) == 1, asked

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from pixi_scaffold.report import Report, Silent
 from pixi_scaffold.update import Plan, abort_update, continue_update
 from pixi_scaffold.update.repository import only_one, open_repository
 from tests.conftest import git
+from tests.support.command import scaffold
 from tests.support.history import release
 from tests.test_update import commit, make, run, small
 
@@ -262,6 +265,57 @@ def test_files_in_a_submodule_are_the_users(template: Path, project: Path, tmp_p
     assert notes["docs/more.md"] == "docs is a submodule of yours"
     assert git(project, "ls-tree", "HEAD", "docs").startswith("160000")
     assert (project / "docs" / "s").exists()
+
+
+# A full disk --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small file system can be mounted here: that needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("free", [0, 20_000, 130_000, 200_000])
+def test_a_full_disk_loses_nothing_and_is_named(
+    tmp_path: Path, small_disk: Path, free: int
+) -> None:
+    """Full before it begins, while git writes objects, and in the middle of git's switch."""
+    template, chance = small(tmp_path / "t"), random.Random(1)
+    files = {f"f{n}.txt": chance.randbytes(12_000).hex() + "\n" for n in range(6)}
+    release(template, "v1.1.0", files)
+    release(template, "v1.2.0", {name: text + "more\n" for name, text in files.items()})
+    project = make(template, small_disk / "p", "v1.1.0")
+
+    def state() -> tuple[object, ...]:
+        files = {
+            p: p.read_bytes() for p in project.rglob("*") if p.is_file() and ".git" not in p.parts
+        }
+        return (
+            files,
+            git(project, "status", "--porcelain", "--branch"),
+            git(project, "for-each-ref"),
+        )
+
+    before = state()
+    filler = small_disk / "filler"
+    there = os.statvfs(small_disk)
+    filler.write_bytes(b"x" * max(0, there.f_bavail * there.f_frsize - free))
+    ran = scaffold("update", project, "--yes", cwd=tmp_path)
+    assert ran.code == 1, ran
+    assert "space" in ran.err
+    assert "next: " in ran.err
+    filler.unlink()
+    assert state() == before
+    assert scaffold("update", project, "--yes", cwd=tmp_path).code == 0
+    assert (project / "f0.txt").read_text().endswith("more\n")
 
 
 # At random moments --------------------------------------------------------------------------------

@@ -84,7 +84,9 @@ def failed(args: tuple[str | Path, ...], done: Completed) -> GitError:
         elif not str(word).startswith("-"):
             verb = str(word)
             break
-    return GitError(f"git {verb} failed: {done.output.strip()}", "", done.output)
+    full = re.search(r"No space left|Out of diskspace|[Qq]uota exceeded", done.output)
+    hint = "make space on that disk, then the same again" if full else ""
+    return GitError(f"git {verb} failed: {done.output.strip()}", hint, done.output)
 
 
 @cache

@@ -24,7 +24,7 @@ from pixi_scaffold.system import (
     write_tree,
 )
 from pixi_scaffold.template import identity
-from pixi_scaffold.update.note import NOTE, Landing, write_note
+from pixi_scaffold.update.note import Landing, remove_note, write_note
 from pixi_scaffold.update.repository import (
     Repository,
     in_words,
@@ -161,7 +161,7 @@ def _undo(repository: Repository, landing: Landing, saved: _Saved) -> Path | Non
             f"the update failed, and so did its undoing: {error}",
             f"your files are in {saved.folder}; then: {program()} update --abort",
         ) from error
-    (repository.git_dir / NOTE).unlink(missing_ok=True)
+    remove_note(repository)
     shutil.rmtree(saved.folder, ignore_errors=True)
     return kept
 

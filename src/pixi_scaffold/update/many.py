@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,29 +29,34 @@ def update_all(folder: Path, request: UpdateRequest, dry_run: bool, progress: Pr
         one = replace(request, folder=project, conflicts=False)
         return update(one, lambda _: not dry_run, Silent(), renderers)
 
-    return _each(folder, do, progress)
+    return _each(find_projects([folder]), do, progress)
 
 
 def continue_all(folder: Path, engine: str, progress: Progress) -> Report:
     """Go on with every update in `folder` that waits for that."""
-    return _each(
-        folder, lambda p, _: continue_update(p, engine, Silent()), progress, nothing=UsageError
-    )
+
+    def do(project: Path, _: Renderers) -> Report:
+        return continue_update(project, engine, Silent())
+
+    return _each(find_projects([folder]), do, progress, nothing=UsageError)
 
 
 def abort_all(folder: Path, progress: Progress) -> Report:
-    """Undo the last update of every project in `folder` that has one."""
+    """Undo the last update of every project in `folder` that has one.
+
+    From the last project on: in one repository each update is on top of the one before.
+    """
 
     def do(project: Path, _: Renderers) -> Report:
         return abort_update(project, Silent())
 
-    return _each(folder, do, progress, nothing=UsageError)
+    return _each(reversed(find_projects([folder])), do, progress, nothing=UsageError)
 
 
 def _each(
-    folder: Path, do: Do, progress: Progress, nothing: type[UsageError] | tuple[()] = ()
+    folders: Iterable[Path], do: Do, progress: Progress, nothing: type[UsageError] | tuple[()] = ()
 ) -> Report:
-    """Do it to every project in `folder`.
+    """Do it to every project, in this order.
 
     nothing: what says that there is nothing to do for a project, which is no failure.
     """
@@ -59,7 +64,7 @@ def _each(
     projects: list[Report | Untouched] = []
     following: list[str] = []
     with Renderers() as renderers:
-        for project in find_projects([folder]):
+        for project in folders:
             with run.step(project.name) as step:
                 try:
                     report = do(project, renderers)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shlex
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import program, replacing
 from pixi_scaffold.update.repository import Repository
 
-NOTE = "pixi-scaffold-update.json"
+_STEM = "pixi-scaffold-update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Landing:
     """Those that wait for the user."""
     message: str
     landed: bool = False
-    prefix: str | None = None
+    prefix: str = ""
     """The project below the top."""
 
     @property
@@ -42,23 +46,36 @@ class Landing:
         return f"refs/heads/{self.branch}"
 
 
+def _place(repository: Repository) -> Path:
+    """Return where the note of a project is; each project of a repository has one of its own."""
+    mark = hashlib.sha256(os.fsencode(repository.prefix)).hexdigest()[:12]
+    return repository.git_dir / (f"{_STEM}-{mark}.json" if repository.prefix else f"{_STEM}.json")
+
+
 def read_note(repository: Repository) -> Landing | None:
-    """Return the last update of this work tree that was not merged or undone yet."""
+    """Return the last update of this project in this work tree, if it was not undone yet."""
+    return _read(_place(repository))
+
+
+def _read(path: Path) -> Landing | None:
     try:
-        data = json.loads((repository.git_dir / NOTE).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
         for key in ("paths", "created", "conflicts"):
             data[key] = tuple(data[key])
-        landing = Landing(**data)
+        return Landing(**data)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # The projects of one repository share the note: an update of another one is not this one's.
-    return landing if landing.prefix in (None, repository.prefix) else None
 
 
 def write_note(repository: Repository, landing: Landing) -> None:
     """Write down what an update does, or that it is done, in one step."""
-    with replacing(repository.git_dir / NOTE) as new:
+    with replacing(_place(repository)) as new:
         new.write_text(json.dumps(asdict(landing), indent=2) + "\n", encoding="utf-8")
+
+
+def remove_note(repository: Repository) -> None:
+    """Forget the last update of this project."""
+    _place(repository).unlink(missing_ok=True)
 
 
 def is_there(repository: Repository, landing: Landing) -> bool:
@@ -77,19 +94,22 @@ def waits(repository: Repository, landing: Landing) -> bool:
 
 
 def refuse_unfinished(repository: Repository) -> None:
-    """Raise ScaffoldError when an update of this work tree waits for the user."""
-    landing = read_note(repository)
-    if landing is None:
-        return
-    if not landing.landed and not is_there(repository, landing):
-        raise ScaffoldError(
-            "an update was cut off in the middle", f"undo it: {program()} update --abort"
-        )
-    if waits(repository, landing):
-        raise ScaffoldError(
-            f"an update is not finished yet (branch {landing.branch})",
-            f"finish it: {program()} update --continue, or undo it: {program()} update --abort",
-        )
+    """Raise ScaffoldError when an update of any project in this work tree waits for the user."""
+    for landing in map(_read, sorted(repository.git_dir.glob(f"{_STEM}*.json"))):
+        if landing is None:
+            continue
+        other = f" {shlex.quote(str(repository.top / landing.prefix))}"
+        where = "" if landing.prefix == repository.prefix else other
+        if not landing.landed and not is_there(repository, landing):
+            raise ScaffoldError(
+                "an update was cut off in the middle", f"undo it: {program()} update --abort{where}"
+            )
+        if waits(repository, landing):
+            raise ScaffoldError(
+                f"an update is not finished yet (branch {landing.branch})",
+                f"finish it: {program()} update --continue{where}, or undo it: "
+                f"{program()} update --abort{where}",
+            )
 
 
 def unfinished(repository: Repository) -> Landing:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import GitError, program, uninterrupted
 from pixi_scaffold.update.apply import SAVED, remove_branch, strange_files, undo_files, undo_refs
-from pixi_scaffold.update.note import NOTE, Landing, is_there, read_note, waits
+from pixi_scaffold.update.note import Landing, is_there, read_note, remove_note, waits
 from pixi_scaffold.update.repository import Repository, in_words
 
 
@@ -25,7 +25,7 @@ def abort(repository: Repository) -> Landing:
         return landing
     tip = repository.commit_of(landing.ref)
     if not tip:
-        (repository.git_dir / NOTE).unlink()
+        remove_note(repository)
         raise UsageError(f"the branch {landing.branch} is gone already", "nothing is left to undo")
     if tip != landing.tip and not _signed_again(repository, landing.tip, tip):
         raise ScaffoldError(
@@ -47,7 +47,7 @@ def abort(repository: Repository) -> Landing:
             repository.git("cherry-pick", "--abort")
         _go_back(repository, landing)
         remove_branch(repository, landing)
-        (repository.git_dir / NOTE).unlink(missing_ok=True)
+        remove_note(repository)
     return landing
 
 
@@ -80,7 +80,7 @@ def _abort_broken(repository: Repository, landing: Landing) -> None:
         undo_refs(repository, landing)
         repository.git("reset", "--quiet", landing.from_commit, "--", *landing.paths)
         shutil.rmtree(repository.git_dir / SAVED, ignore_errors=True)
-        (repository.git_dir / NOTE).unlink(missing_ok=True)
+        remove_note(repository)
 
 
 def _refuse_work_in_conflict(repository: Repository, landing: Landing) -> None:
