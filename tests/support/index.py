@@ -158,7 +158,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Answer with a file, or the range of it that is asked for."""
         wanted = self.headers.get("Range", "").removeprefix("bytes=")
         first, _, last = wanted.partition("-")
-        start = 0 if not wanted else int(first) if first else size - int(last)
+        start = 0 if not wanted else int(first) if first else max(0, size - int(last))
         stop = min(int(last) + 1, size) if first and last else size
         self.send_response(206 if wanted else 200)
         if wanted:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import functools
 import hashlib
-import http.client
 import io
-import socket
-import ssl
 import threading
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.pypi.uv import ChosenWheel
-from pixi_scaffold.system import replacing
+from pixi_scaffold.system import download, replacing
 
 AT_ONCE = 16
 """How many are fetched at the same time."""
@@ -89,18 +82,31 @@ def _metadata(wheel: ChosenWheel) -> bytes:
     try:
         data = _fetch(f"{wheel.url}.metadata")
     except LockError:  # not every index has them
-        data = _read_metadata(_Remote(wheel.url), wheel.url)
+        data = _out_of_wheel(wheel)
     cached.parent.mkdir(parents=True, exist_ok=True)
     with replacing(cached) as new:
         new.write_bytes(data)
     return data
 
 
+def _out_of_wheel(wheel: ChosenWheel) -> bytes:
+    """Read a wheel's metadata from its end, or all of it from a server that cannot give parts."""
+    try:
+        return _read_metadata(_Remote(wheel.url), wheel.url)
+    except LockError:
+        return _whole(wheel)[1]
+
+
 def _whole(wheel: ChosenWheel) -> tuple[ChosenWheel, bytes]:
-    """Fetch a wheel of which no SHA-256 is known; return it with that, and its metadata."""
+    """Fetch a wheel; return it with its SHA-256, which must be the known one, and its metadata."""
     data = _fetch(wheel.url)
-    found = replace(wheel, sha256=hashlib.sha256(data).hexdigest())
-    return found, _read_metadata(io.BytesIO(data), wheel.url)
+    digest = hashlib.sha256(data).hexdigest()
+    if wheel.sha256 not in ("", digest):
+        raise LockError(
+            f"{wheel.url} has the SHA-256 {digest}, its index says {wheel.sha256}",
+            "do not use it; ask who runs the index",
+        )
+    return replace(wheel, sha256=digest), _read_metadata(io.BytesIO(data), wheel.url)
 
 
 def _read_metadata(file: IO[bytes] | io.RawIOBase, url: str) -> bytes:
@@ -152,49 +158,6 @@ def _part(url: str, wanted: str) -> tuple[bytes, int]:
     return data, int(said.rpartition("/")[2]) if said else len(data)
 
 
-@functools.cache
-def _addresses(host: str, port: int) -> tuple[str, ...]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-_LOOKING_UP = threading.Lock()
-
-
-def _connected(address: tuple[str, int], *rest: Any) -> socket.socket:
-    """Connect as socket.create_connection does, with one look-up of a name for all threads.
-
-    Several at once are what resolvers of home routers and of containers lose, for five seconds.
-    """
-    with _LOOKING_UP:
-        hosts = _addresses(*address)
-    for host in hosts[:-1]:
-        with contextlib.suppress(OSError):
-            return socket.create_connection((host, address[1]), *rest)
-    return socket.create_connection((hosts[-1], address[1]), *rest)
-
-
-class _Connection(http.client.HTTPSConnection):
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._create_connection = _connected  # where http.client takes its sockets from
-
-
-class _Handler(urllib.request.HTTPSHandler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.ssl = ssl.create_default_context()
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request, context=self.ssl)
-
-
-@functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    """Return one opener for all: to read the system's certificates takes 30 ms of a core."""
-    return urllib.request.build_opener(_Handler())
-
-
 def _fetch(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -206,19 +169,11 @@ def _fetch(url: str) -> bytes:
 
 
 def _answer(url: str, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
-    """Return what a server sends, and its headers; credentials in the URL are used."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    plain = parts._replace(netloc=host, fragment="").geturl()
-    request = urllib.request.Request(plain, headers=dict(headers))  # noqa: S310
-    if parts.username:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        token = base64.b64encode(login.encode()).decode()
-        request.add_header("Authorization", f"Basic {token}")
     try:
-        with _opener().open(request, timeout=SECONDS) as answer:
-            return answer.read(), answer.headers
-    except (OSError, ValueError) as error:
+        return download(url, headers, SECONDS)
+    except OSError as error:
+        place = f"{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise LockError(
-            f"{host}{parts.path} cannot be fetched: {error}", "check the network, then try again"
+            f"{place} cannot be fetched: {error}", "check the network, then try again"
         ) from error

@@ -6,6 +6,7 @@ Nothing here knows what the project is for.
 from pixi_scaffold.system import layout
 from pixi_scaffold.system.children import Children
 from pixi_scaffold.system.command_line import expanded, program
+from pixi_scaffold.system.download import download
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
@@ -68,6 +69,7 @@ __all__ = [
     "Tree",
     "clean_env",
     "cores",
+    "download",
     "end_with",
     "exists",
     "expanded",
