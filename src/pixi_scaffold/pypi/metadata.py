@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import zipfile
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
-
-import platformdirs
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.pypi.uv import ChosenWheel
 from pixi_scaffold.system import download, replacing
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 AT_ONCE = 16
 """How many are fetched at the same time."""
@@ -39,6 +38,8 @@ class Describing:
     """Fetches the metadata of wheels while others are still chosen, of each wheel once."""
 
     def __init__(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self.pool = ThreadPoolExecutor(AT_ONCE)
         self.begun: dict[str, Future[Described]] = {}
         self.lock = threading.Lock()
@@ -74,6 +75,8 @@ def _described(wheel: ChosenWheel) -> Described:
 
 
 def _metadata(wheel: ChosenWheel) -> bytes:
+    import platformdirs
+
     cached = platformdirs.user_cache_path("pixi-scaffold") / "wheels" / f"{wheel.sha256}.metadata"
     try:
         return cached.read_bytes()
@@ -110,6 +113,8 @@ def _whole(wheel: ChosenWheel) -> tuple[ChosenWheel, bytes]:
 
 
 def _read_metadata(file: IO[bytes] | io.RawIOBase, url: str) -> bytes:
+    import zipfile
+
     try:
         with zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
