@@ -68,3 +68,21 @@ def test_append_is_read_before_the_queue_statement(dag: Path) -> None:
     assert ran.code == 3
     assert "<command line>:2: error PS114" in ran.out
     assert scaffold("check", "b.sub", "-a", "what", cwd=dag).code == 3
+
+
+@pytest.mark.parametrize("inner", ["SPLICE X", "SUBDAG EXTERNAL X"])
+def test_splices_and_sub_dags_are_followed(dag: Path, inner: str) -> None:
+    (dag / "inner.dag").write_text('JOB B b.sub\nVARS B what="x"\n')
+    (dag / "w.dag").write_text(
+        f'JOB A a.sub\nVARS A what="x"\n{inner} inner.dag\nPARENT A CHILD X\n'
+    )
+    assert scaffold("check", "--json", cwd=dag).document["findings"] == []
+    (dag / "w.dag").write_text(f'JOB A a.sub\nVARS A what="y"\n{inner} inner.dag\n')
+    [finding] = scaffold("check", "--json", "w.dag", cwd=dag).document["findings"]
+    assert (finding["rule"], Path(finding["file"]).name) == ("PS205", "b.sub")
+
+
+def test_a_dag_inside_itself_is_refused(dag: Path) -> None:
+    (dag / "w.dag").write_text("JOB A a.sub\nSPLICE X w.dag\n")
+    ran = scaffold("check", "w.dag", cwd=dag)
+    assert "w.dag:2: error PS137: X is this DAG itself" in ran.out

@@ -345,6 +345,25 @@ DEFECTS = [
     Defect("PS405", "a placeholder in a remap", both(file("run.sh", "#!/bin/sh\ncp in.txt x\n"), in_plain("queue", 'transfer_output_files = x\ntransfer_output_remaps = "x = /staging/YOUR_NETID/x"\nqueue')), delivery="plain"),
     Defect("PS509", "an archive for the CPU", archive("linux-64-cpu"), delivery="pack"),
     Defect("PS509", "an archive of an older lock", archive("linux-64-cuda", without="tqdm"), delivery="pack"),
+    Defect("PS124", "no memory at all", in_plain("request_memory = 1GB\n", ""), delivery="plain"),
+    Defect("PS128", "a GPU in the arguments", in_plain("queue", "arguments = --device cuda\nqueue"), delivery="plain"),
+    Defect("PS129", "a GPU by its number", both(in_plain("queue", 'request_gpus = 1\nenvironment = "CUDA_VISIBLE_DEVICES=0"\nqueue')), delivery="plain"),
+    Defect("PS130", "four processes on one GPU", both(file("run.sh", "#!/bin/sh\ntorchrun --nproc_per_node=4 -m train < in.txt\n"), in_plain("queue", "request_gpus = 1\nqueue")), delivery="plain"),
+    Defect("PS131", "inputs larger than the disk", both(sparse("in.bin", 900_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"), in_plain("request_disk = 1GB", "request_disk = 500MB")), delivery="plain"),
+    Defect("PS132", "terabytes by mistake", in_plain("request_memory = 1GB", "request_memory = 16000GB"), delivery="plain"),
+    Defect("PS132", "a system that no slot has", in_plain("queue", 'requirements = OpSys == "Linux7"\nqueue'), delivery="plain"),
+    Defect("PS133", "every hold is released", in_plain("queue", "periodic_release = true\nqueue"), delivery="plain"),
+    Defect("PS134", "a path of the shell", in_plain("queue", 'environment = "PYTHONPATH=/opt/lib:$PYTHONPATH"\nqueue'), delivery="plain"),
+    Defect("PS135", "the log as output", in_plain("j.out", "j.log"), delivery="plain"),
+    Defect("PS136", "curly quotes", in_plain("queue", "arguments = \u201cone two\u201d\nqueue"), delivery="plain"),
+    Defect("PS137", "a node that nothing defines", file("w.dag", "JOB A job.sub\nPARENT A CHILD B\n"), delivery="plain"),
+    Defect("PS137", "variables without quotes", file("w.dag", "JOB A job.sub\nVARS A x=1\n"), delivery="plain"),
+    Defect("PS137", "a circle", file("w.dag", "JOB A job.sub\nPARENT A CHILD A\n"), delivery="plain"),
+    Defect("PS137", "a splice that is not there", file("w.dag", "JOB A job.sub\nSPLICE S inner.dag\n"), delivery="plain"),
+    Defect("PS308", "a module without its shell", file("run.sh", "#!/bin/bash\nmodule load python\ncat in.txt\n"), delivery="plain"),
+    Defect("PS311", "an environment at home", file("run.sh", "#!/bin/bash\n/home/jane/venv/bin/python3 -m train < in.txt\n"), delivery="plain"),
+    Defect("PS312", "a package of the system", file("run.sh", "#!/bin/bash\nsudo apt-get install -y jq\ncat in.txt\n"), delivery="plain"),
+    Defect("PS201", "an executable that stays here", in_plain("executable = run.sh", "executable = sim\ntransfer_executable = false"), delivery="plain"),
     Defect("PS510", "a package that is not locked", first_line_of_main("import polars\n")),
 ]  # fmt: skip
 
@@ -389,10 +408,8 @@ def good(template_copy: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def look(project: Path) -> Review:
-    path = (
-        project / "job.sub" if (project / "job.sub").is_file() else project / "htcondor/train.sub"
-    )
-    return review([path], Silent())
+    paths = (project / name for name in ("w.dag", "job.sub", "htcondor/train.sub"))
+    return review([next(path for path in paths if path.is_file())], Silent())
 
 
 def words(found: Review) -> list[str]:
@@ -479,6 +496,9 @@ GOOD = {
     "a program under the name of its URL": job(run="#!/bin/bash\nset -e\ncat in.txt\ncurl -sO https://a.example.net/get/install.py\npython3 install.py\n"),
     "a program copied from elsewhere": job(run="#!/bin/bash\nset -e\ncat in.txt\ncp /cvmfs/a.example.org/sim.py .\npython3 sim.py\n"),
     "a folder that only the job knows": job(file("main.py", "1\n"), run='#!/bin/bash\ncd "$1" || exit\npython3 main.py\n'),
+    "a shell's variable for a shell": job(in_plain("executable = run.sh", "executable = /bin/bash\ntransfer_executable = false"), in_plain("queue", "arguments = \"-c 'cat $PWD/in.txt'\"\nqueue")),
+    "a GPU where there is one": job(WITH_T, file("t.py", "import torch\nd = 'cuda' if torch.cuda.is_available() else 'cpu'\ntorch.ones(1).cuda()\n")),
+    "a module in a login shell": job(run="#!/bin/bash -l\nset -e\nmodule load python\ncat in.txt\n"),
     "a default that is overridden": job(file("common.inc", "request_disk = 5GB\n"), in_plain("executable", "include : common.inc\nexecutable")),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
@@ -502,7 +522,7 @@ MADE_LATER = {
     "software that is packed by hand": (file("build.sub", "+IsBuildJob = true\nqueue\n"), "packages.tar.gz"),
     "one of many": (file("split.sh", "cat play > plays.$n\n"), "plays.03"),
     "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
-    "before a node of a DAG": (file("w.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
+    "before a node of a DAG": (file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
     "from a folder below": (file("more.txt", ""), "../more.txt"),
 }  # fmt: skip
 """What was seen in public repositories, and the input that is not there yet."""
@@ -517,8 +537,7 @@ def test_what_something_else_may_make_is_no_error(
     in_plain("in.txt\n", f"in.txt, {item}\n")(project)
     assert ("PS205", Severity.ERROR) in kinds(look(project))
     edit(project)
-    found = review([project / "job.sub"], Silent())
-    assert ("PS205", Severity.WARNING) in kinds(found)
+    assert ("PS205", Severity.WARNING) in kinds(look(project))
 
 
 def kinds(found: Review) -> set[tuple[str, Severity]]:

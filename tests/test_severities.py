@@ -18,6 +18,7 @@ from tests.support.pool import condor_prefix
 from tests.test_rules import DEFECTS, Defect, look
 
 ON_THE_WORKER = {
+    "PS137": "DAGMan refuses the DAG, after condor_submit_dag took it",
     "PS202": "nothing is transferred, and the file may not be run: held, 6/13",
     "PS203": "the kernel cannot start it: held, 6/8",
     "PS204": "the kernel looks for `bash\\r`: held, 6",

@@ -49,10 +49,11 @@ def asked_for(
         for node in every:
             before, append = (*node.before, *given.before), (*node.append, *given.append)
             submission = replace(given, before=before, append=append)
-            nodes.append(Asked(node.path, submission, folder or node.folder, path, node))
-    own = {real(node.path) for node in nodes} if found else set()
-    yield from (one for one in plain if real(one.path) not in own)
-    yield from nodes
+            nodes.append(Asked(node.path, submission, folder or node.folder, path.absolute(), node))
+    submitted = {real(one.path) for one in nodes} if found else set()
+    yield from (one for one in plain if real(one.path) not in submitted)
+    inner = {one.node.dag for one in nodes if one.node and one.node.dag != one.dag}
+    yield from (one for one in nodes if not (found and one.dag in inner))
 
 
 def made_earlier(one: Asked, read: Mapping[tuple[Path, str], Description]) -> frozenset[Path]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pixi_scaffold.job import Problem
 from pixi_scaffold.system import read_regular
 
 _LIMIT = 4 << 20
 _VAR = re.compile(r'([+A-Za-z_][\w.+-]*)\s*=\s*"((?:\\.|[^"\\])*)"')
+_NODES = ("JOB", "NODE", "FINAL", "PROVISIONER", "SERVICE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class DagNode:
     """One node: its description, the folder where DAGMan submits it, and its VARS."""
 
     name: str
+    """With the name of its splice or sub-DAG and a `+` before it."""
     path: Path
     folder: Path
     before: tuple[str, ...] = ()
@@ -26,85 +29,185 @@ class DagNode:
     """The other VARS."""
     parents: tuple[str, ...] = ()
     """Names of the nodes that have to end first, also those far above; with a PRE script, `PRE`."""
+    dag: Path = Path()
+    """The file that it stands in, a splice or a sub-DAG of the one that was read."""
+    problems: tuple[Problem, ...] = ()
+    """What DAGMan refuses in the whole file; the first node has it."""
 
 
 @dataclass(slots=True)
 class _Dag:
+    path: Path
+    home: Path
+    """Where its names start: where condor_submit_dag is run."""
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    within: dict[str, tuple[DagNode, ...]] = field(default_factory=dict)
+    """The nodes of each splice and sub-DAG."""
     variables: dict[str, list[tuple[bool, str]]] = field(default_factory=dict)
     parents: dict[str, set[str]] = field(default_factory=dict)
     scripts: set[str] = field(default_factory=set)
+    named: list[tuple[int, str]] = field(default_factory=list)
+    """Nodes that other lines speak of."""
+    problems: list[Problem] = field(default_factory=list)
+
+    def refuse(self, line: int, message: str) -> None:
+        """Note what DAGMan refuses."""
+        self.problems.append(Problem("dag", self.path, line, message))
 
 
-def read_dag(path: Path, seen: frozenset[Path] = frozenset()) -> tuple[DagNode, ...]:
-    """Return the nodes of a DAG, in order; splices and sub-DAGs are not looked into.
+def read_dag(
+    path: Path, home: Path | None = None, seen: frozenset[Path] = frozenset()
+) -> tuple[DagNode, ...]:
+    """Return the nodes of a DAG, in order, with those of its splices and sub-DAGs.
 
-    Source: the DAGMan manual: JOB, FINAL, DIR, VARS, PARENT, SCRIPT, INCLUDE. Raises OSError.
+    home: where its names start; without it, its own folder. seen: the DAGs around it, which are
+    not read again. Source: the DAGMan manual: JOB, FINAL, DIR, VARS, PARENT, SCRIPT, SPLICE,
+    SUBDAG EXTERNAL, INCLUDE. Raises OSError.
     """
-    dag = _Dag()
-    for words, line in _lines(path, seen):
-        _command(dag, words, line)
-    return tuple(_nodes(dag, path.absolute().parent))
+    path = path.absolute()
+    dag = _Dag(path, path.parent if home is None else home)
+    for number, words, line in _lines(path, frozenset()):
+        _command(dag, number, words, line, seen | {path})
+    _judge(dag)
+    first, *rest = [*_nodes(dag)] or [DagNode("", path, dag.home)]
+    if not first.name:
+        return ()
+    return (replace(first, problems=(*dag.problems, *first.problems)), *rest)
 
 
-def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[list[str], str]]:
+def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[int, list[str], str]]:
     text = read_regular(path, _LIMIT).decode("utf-8", errors="replace")
-    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
-        words = line.split()
-        if not words or words[0].startswith("#"):
+    start, goes_on = 0, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        start = start if goes_on else number
+        whole = f"{goes_on} {line}" if goes_on else line
+        goes_on = whole[:-1] if whole.endswith("\\") else ""
+        words = whole.split()
+        if goes_on or not words or words[0].startswith("#"):
             continue
         if words[0].upper() == "INCLUDE" and len(words) > 1:
             other = path.parent / words[1]
             if other not in seen:
                 yield from _lines(other, seen | {path, other})
             continue
-        yield words, line
+        yield start, words, whole
 
 
-def _command(dag: _Dag, words: list[str], line: str) -> None:
-    kind = words[0].upper()
-    if kind in ("JOB", "NODE", "FINAL", "PROVISIONER", "SERVICE") and len(words) > 2:
-        where = [w.upper() for w in words]
-        folder = words[where.index("DIR") + 1] if "DIR" in where[3:-1] else ""
-        dag.files[words[1]] = (words[2], folder)
+def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozenset[Path]) -> None:
+    upper = [w.upper() for w in words]
+    kind = upper[0]
+    if kind in _NODES and len(words) > 2:
+        dag.files[words[1]] = (words[2], _folder(words, upper, 3))
+    elif kind == "SPLICE" and len(words) > 2:
+        _inside(dag, number, words[1], words[2], _folder(words, upper, 3), seen)
+    elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
+        _inside(dag, number, words[2], words[3], _folder(words, upper, 4), seen)
     elif kind == "VARS" and len(words) > 2:
-        prepends = "PREPEND" in (w.upper() for w in words[2:3])
-        own = dag.variables.setdefault(words[1].upper(), [])
-        for name, value in _VAR.findall(line):
-            plain = re.sub(r'\\(["\\])', r"\1", value)
-            own.append((prepends, f"{name} = {plain}"))
-    elif kind == "PARENT" and "CHILD" in (w.upper() for w in words):
-        middle = [w.upper() for w in words].index("CHILD")
-        for child in words[middle + 1 :]:
-            dag.parents.setdefault(child, set()).update(words[1:middle])
+        _variables(dag, number, words, line)
+    elif kind == "PARENT":
+        _parents(dag, number, words, upper)
     elif kind == "SCRIPT":
         rest = [w for w in words[1:] if w.upper() not in ("DEFER", "DEBUG")]
         if rest[:1] and rest[0].upper() == "PRE" and len(rest) > 1:
             dag.scripts.add(rest[1])
+    elif kind in ("RETRY", "PRIORITY", "CATEGORY") and len(words) > 2:
+        dag.named.append((number, words[1]))
 
 
-def _nodes(dag: _Dag, home: Path) -> Iterator[DagNode]:
+def _folder(words: list[str], upper: list[str], start: int) -> str:
+    """Return what follows DIR."""
+    return words[upper.index("DIR", start) + 1] if "DIR" in upper[start:-1] else ""
+
+
+def _inside(
+    dag: _Dag, number: int, name: str, file: str, folder: str, seen: frozenset[Path]
+) -> None:
+    """Read the nodes of a splice or a sub-DAG."""
+    path = dag.home / folder / file
+    if path in seen:
+        dag.refuse(number, f"{name} is this DAG itself, or one around it")
+        return
+    try:
+        nodes = read_dag(path, dag.home / folder, seen)
+    except OSError as error:
+        dag.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
+        nodes = ()
+    dag.within[name] = tuple(
+        replace(
+            node,
+            name=f"{name}+{node.name}",
+            parents=tuple(p if p == "PRE" else f"{name}+{p}" for p in node.parents),
+        )
+        for node in nodes
+    )
+
+
+def _variables(dag: _Dag, number: int, words: list[str], line: str) -> None:
+    prepends = "PREPEND" in (w.upper() for w in words[2:3])
+    given = dag.variables.setdefault(words[1].upper(), [])
+    if words[1].upper() != "ALL_NODES":
+        dag.named.append((number, words[1]))
+    found = _VAR.findall(line)
+    if not found:
+        dag.refuse(number, f'VARS of {words[1]}: a value stands in double quotes, name="value"')
+    for name, value in found:
+        plain = re.sub(r'\\(["\\])', r"\1", value)
+        given.append((prepends, f"{name} = {plain}"))
+
+
+def _parents(dag: _Dag, number: int, words: list[str], upper: list[str]) -> None:
+    if "CHILD" not in upper:
+        dag.refuse(number, "PARENT without CHILD")
+        return
+    middle = upper.index("CHILD")
+    dag.named += [(number, word) for word in (*words[1:middle], *words[middle + 1 :])]
+    for child in words[middle + 1 :]:
+        dag.parents.setdefault(child, set()).update(words[1:middle])
+
+
+def _judge(dag: _Dag) -> None:
+    """Note nodes that nothing defines, and circles."""
+    known = {name.upper() for name in (*dag.files, *dag.within)}
+    for number, name in dag.named:
+        if name.upper() not in known and "+" not in name:
+            dag.refuse(number, f"there is no node {name}")
+    circle = next((name for name in dag.files if name in _above(dag, name)), "")
+    if circle:
+        dag.refuse(0, f"{circle} has to wait for itself: PARENT and CHILD go round in a circle")
+
+
+def _nodes(dag: _Dag) -> Iterator[DagNode]:
     for name, (file, folder) in dag.files.items():
         given = dag.variables.get("ALL_NODES", []) + dag.variables.get(name.upper(), [])
-        above = _above(dag, name)
         pre = ("PRE",) if name in dag.scripts or "ALL_NODES" in dag.scripts else ()
         yield DagNode(
             name,
-            home / folder / file,
-            home / folder,
+            dag.home / folder / file,
+            dag.home / folder,
             (f"JOB = {name}", "RETRY = 0", *(text for first, text in given if first)),
             tuple(text for first, text in given if not first),
-            (*sorted(above), *pre),
+            (*_named_nodes(dag, _above(dag, name)), *pre),
+            dag.path,
         )
+    for name, nodes in dag.within.items():
+        above = tuple(_named_nodes(dag, _above(dag, name)))
+        yield from (replace(node, parents=(*node.parents, *above)) for node in nodes)
+
+
+def _named_nodes(dag: _Dag, names: set[str]) -> Iterator[str]:
+    """Yield names of nodes, for a splice or a sub-DAG those of all its nodes."""
+    for name in sorted(names):
+        inside = dag.within.get(name)
+        yield from (node.name for node in inside) if inside is not None else (name,)
 
 
 def _above(dag: _Dag, name: str) -> set[str]:
     """Return every node that ends before this one begins."""
-    found: set[str] = set()
+    above: set[str] = set()
     todo = [name]
     while todo:
         for parent in dag.parents.get(todo.pop(), ()):
-            if parent not in found:
-                found.add(parent)
+            if parent not in above:
+                above.add(parent)
                 todo.append(parent)
-    return found
+    return above

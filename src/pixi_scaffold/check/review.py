@@ -161,7 +161,9 @@ class _Reading:
                 continue  # read where it is included
             earlier = made_earlier(one, self.nodes)
             for subject in _subjects(description, project, attributes, self.around):
-                yield replace(subject, earlier=earlier) if earlier else subject
+                refused = one.node.problems if one.node is not None else ()
+                dag = earlier or refused
+                yield replace(subject, earlier=earlier, refused_dag=refused) if dag else subject
             if (left := len(description.queues) - len(description.jobs)) > 0:
                 what = f"{left} of {len(description.queues)} queue statements of {path.name}"
                 self.around.problems[what] = f"the first {len(description.jobs)} are looked at"

@@ -40,7 +40,7 @@ class Problem:
 
     kind: `refused` (condor_submit stops there), `queue` (a queue statement it refuses), `items`
     (of a queue statement, which only condor_submit sees), `unknown` (only the submit machine or the
-    pool knows), `assumed` (the message says what), `odd`.
+    pool knows), `assumed` (the message says what), `odd`, `dag` (DAGMan refuses it).
     """
 
     kind: str

@@ -115,7 +115,7 @@ def _new_words(text: str) -> list[str]:
     return words
 
 
-_SIZE = re.compile(r"\s*([-+]?\d*)(?:\.(\d*))?\s*(?:([kmgtKMGT])[bB]?)?\s*")
+_SIZE = re.compile(r"\s*([-+]?\d*)(?:\.(\d*))?\s*(?:([kmgtKMGT])[bB]?)?\s*", re.ASCII)
 _FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 

@@ -12,6 +12,7 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
     expressions,
     files,
     gpu_support,
+    hardware,
     leftovers,
     luggage,
     pools,

@@ -36,6 +36,13 @@ def no_executable(subject: Subject) -> Iterator[Found]:
             )
         return
     path = subject.executable
+    name = subject.meaning.executable.value
+    stays = not subject.meaning.transfers_executable.value and transfers_for_sure(subject)
+    if stays and "/" not in name.lstrip("./") and "$" not in name and name not in subject.arrives:
+        what = f"{name} is not transferred, and a worker has no such file in the job's folder"
+        fix = "remove transfer_executable = false, or name a path of the worker"
+        image = subject.universe in ("container", "docker")
+        yield from () if image else (at(command, what, fix, severity=Severity.WARNING),)
     if path is None or is_elsewhere(path):
         return
     if path.is_dir():

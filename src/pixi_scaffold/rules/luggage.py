@@ -121,7 +121,7 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
     if command is None or not subject.transfers or subject.job.proc:
         return
     sizes = {
-        item: _size(subject.start / item)
+        item: size_of(subject.start / item)
         for item in subject.meaning.items("transfer_input_files")
         if not is_url(item) and "$" not in item
     }
@@ -131,12 +131,13 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
     if subject.site is not None and subject.site.input_mb is not None:
         limit, who = subject.site.input_mb * 10**6, f"{subject.site.name} takes"
     if large and sizes[large] > limit:
-        what = f"{large} has {_words(sizes[large])}: {who} files up to {_words(limit)} this way"
+        size, most = size_in_words(sizes[large]), size_in_words(limit)
+        what = f"{large} has {size}: {who} files up to {most} this way"
         if jobs > 1:
-            what += f", and {jobs} jobs pull {_words(jobs * total)} through the access point"
+            what += f", and {jobs} jobs pull {size_in_words(jobs * total)} through the access point"
         yield at(command, what, "put it where workers read it, and name the URL", about=large)
     elif jobs > 1 and jobs * total > _TRAFFIC_LIMIT:
-        what = f"{jobs} jobs pull {_words(jobs * total)} through the access point"
+        what = f"{jobs} jobs pull {size_in_words(jobs * total)} through the access point"
         fix = "transfer_common_input (25.14), or put large files where workers read them"
         yield at(command, what, fix, about=large)
 
@@ -158,11 +159,11 @@ def large_and_committed(subject: Subject) -> Iterator[Found]:
         size = path.stat().st_size
         command = subject.where("transfer_input_files", "transfer_common_input")
         if size >= _COMMITTED_LIMIT and command is not None:
-            what = f"{item} has {_words(size)} and is in git"
+            what = f"{item} has {size_in_words(size)} and is in git"
             yield at(command, what, f"git rm --cached {item}, and ignore it", about=item)
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     """Return the bytes of a file, or of the first files of a folder."""
     try:
         if not path.is_dir():
@@ -173,5 +174,6 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _words(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """Return bytes as a message has them."""
     return f"{size / _GB:.1f} GB" if size >= _GB // 10 else f"{size / 10**6:.0f} MB"

@@ -68,7 +68,7 @@ def semicolon_in_environment(subject: Subject) -> Iterator[Found]:
 
 @rule("PS124", Severity.WARNING)
 def gpu_without_memory(subject: Subject) -> Iterator[Found]:
-    """A GPU is asked for, and no memory.
+    """No memory is asked for.
 
     Why: where request_memory is not set the pool's default counts, which is 128 MB where nobody
     changed it. Importing PyTorch takes several times as much, and the job is held or killed.
@@ -76,11 +76,14 @@ def gpu_without_memory(subject: Subject) -> Iterator[Found]:
     Source: JOB_DEFAULT_REQUESTMEMORY in the HTCondor manual.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    command = subject.job.command("request_gpus")
+    gpus, program = subject.job.command("request_gpus"), subject.job.command("executable")
     asked = any(name.startswith(("request_mem", "requestmem")) for name in subject.job.commands)
-    if command is not None and subject.gpus and not asked:
+    command = gpus if subject.gpus else program
+    if command is not None and not asked:
         what = f"{command.spelled} without request_memory: HTCondor's default is 128 MB"
-        yield at(command, what, "add: request_memory = 8GB")
+        severity = None if subject.gpus else Severity.NOTE
+        fix = f"add: request_memory = {8 if subject.gpus else 1}GB"
+        yield at(command, what, fix, severity=severity)
 
 
 @rule("PS125", Severity.WARNING)
@@ -135,3 +138,64 @@ def secret_in_the_description(subject: Subject) -> Iterator[Found]:
             what = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")
             fix = "transfer a file that only you may read, and make a new secret"
             yield at(command, what, fix, about=named[0] if named else "")
+
+
+@rule("PS133", Severity.WARNING)
+def held_without_end(subject: Subject) -> Iterator[Found]:
+    """A job that is held and released again without end.
+
+    Why: `periodic_release = true` releases every hold at once, also one of a missing file or of the
+    job's own on_exit_hold: it starts again and again, and nobody sees why it failed.
+    Fix: count: `periodic_release = NumJobStarts < 3`, or max_retries in place of both.
+    Source: the condor_submit manual, periodic_release.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    command, release = (
+        subject.job.command("periodic_release"),
+        subject.meaning.of("periodic_release"),
+    )
+    if command is not None and release.text.lower().strip("() ") in ("true", "1"):
+        what = f"{command.spelled} = {release.text} releases every hold, without end"
+        yield at(command, what, "count the starts: NumJobStarts < 3")
+
+
+@rule("PS134", Severity.WARNING)
+def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
+    """A shell's variable where no shell reads it.
+
+    Why: HTCondor expands `$(NAME)` and `$ENV(NAME)`; `$PATH` or `${HOME}` reaches the job as it is,
+    and the job's own value is lost.
+    Fix: $ENV(NAME) for the value on the access point; for that of the worker set it in the script.
+    Source: the condor_submit manual, macros and environment.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    shell = re.search(r"(?:^|/)(?:ba|da|z|k)?sh$", subject.meaning.executable.value)
+    for name in ("environment",) if shell else ("environment", "arguments"):
+        command = subject.job.command(name)
+        found = (
+            None
+            if command is None
+            else re.search(r"(?<!\$)\$\{?[A-Za-z_]\w*\b(?![(:])", command.value)
+        )
+        if command is not None and found is not None:
+            what = f"{command.spelled}: {found[0]} is not expanded, because no shell reads it"
+            fix = "write $ENV(NAME), or set it in the script"
+            yield at(command, what, fix, about=found[0])
+
+
+@rule("PS135", Severity.WARNING)
+def one_file_for_two(subject: Subject) -> Iterator[Found]:
+    """The log and an output are one file.
+
+    Why: the job's output replaces the log that HTCondor writes: condor_wait, DAGMan and watchers
+    then wait without end.
+    Fix: give each a name of its own.
+    Source: the condor_submit manual, log.
+    Seen: HTCondor 25.14.1, on a pool.
+    """
+    log = subject.meaning.of("log").text
+    for name in ("output", "error"):
+        command = subject.job.command(name)
+        if command is not None and log and subject.meaning.of(name).text == log:
+            what = f"{command.spelled} and log are one file: the output replaces the log"
+            yield at(command, what, "give each a name of its own")

@@ -82,6 +82,20 @@ def refused(subject: Subject) -> Iterator[Found]:
             yield Found(problem.file, problem.line, problem.message, "write it as: name = value")
 
 
+@rule("PS137")
+def bad_dag(subject: Subject) -> Iterator[Found]:
+    """A DAG that DAGMan refuses.
+
+    Why: condor_submit_dag takes it, DAGMan stops at once, and only its own log (.dagman.out) says
+    why: a node that nothing defines, VARS without quotes, a circle, a splice that is not there.
+    Fix: correct that line.
+    Source: the DAGMan manual; dagman/parse.cpp.
+    Seen: read in the source of HTCondor 25; no HTCondor was asked.
+    """
+    for problem in subject.refused_dag:
+        yield Found(problem.file, problem.line, problem.message, "correct that line")
+
+
 @rule("PS110", Severity.WARNING)
 def odd_line(subject: Subject) -> Iterator[Found]:
     """A line that HTCondor reads in a way that nobody expects.
@@ -95,6 +109,32 @@ def odd_line(subject: Subject) -> Iterator[Found]:
     for problem in subject.description.of_kind("odd"):
         fix = "put comments above the command, and the endif above the queue statement"
         yield Found(problem.file, problem.line, problem.message, fix)
+
+
+_LOOK_ALIKES = dict.fromkeys("\u201c\u201d\u201e\u2033", '"') | dict.fromkeys("\u2018\u2019", "'")
+_LOOK_ALIKES |= dict.fromkeys("\u2013\u2014\u2212", "-") | dict.fromkeys(
+    "\u00a0\u200b\ufeff", "a space"
+)
+
+
+@rule("PS136", Severity.WARNING)
+def look_alikes(subject: Subject) -> Iterator[Found]:
+    """Characters that only look right: curly quotes, long dashes, spaces that are none.
+
+    Why: a text program or a web page put them in. HTCondor takes a curly quote for a letter, and a
+    no-break space for no space: arguments arrive wrong, sizes are refused.
+    Fix: type them again, on the keyboard.
+    Source: config.cpp reads bytes, and knows ASCII quotes and spaces alone.
+    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    """
+    for command in subject.job.commands.values():
+        if command.name.startswith("my.") or not is_command(command.name):
+            continue
+        if found := next((c for c in command.value if c in _LOOK_ALIKES), ""):
+            meant = _LOOK_ALIKES[found]
+            name = f"{found!r} (U+{ord(found):04X})"
+            what = f"{command.spelled} has {name}, which only looks like {meant}"
+            yield at(command, what, f"type {meant} in its place")
 
 
 @rule("PS111", Severity.WARNING)

@@ -17,6 +17,7 @@ from pixi_scaffold.job import (
     Description,
     Job,
     Meaning,
+    Problem,
     Queue,
     Refusal,
     meaning,
@@ -166,6 +167,8 @@ class Subject:
     site: Site | None = None
     earlier: frozenset[Path] = frozenset()
     """What earlier nodes of its DAG make; `*` where that cannot be told."""
+    refused_dag: tuple[Problem, ...] = ()
+    """What DAGMan refuses in the DAG whose first node it is."""
 
     @cached_property
     def queue(self) -> Queue:

@@ -9,7 +9,8 @@ from itertools import zip_longest
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
-from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.subject import Subject, read_bytes
+from pixi_scaffold.rules.sure import transfers_for_sure
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
 _SHELL = (
@@ -210,29 +211,88 @@ def pretends_a_driver(subject: Subject) -> Iterator[Found]:
             yield Found(command.file, command.line, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
 
 
-_ACTIVATES = re.compile(r"^\s*(?:conda|mamba|micromamba)\s+activate\b")
+_ACTIVATES = re.compile(r"^\s*(?:(?:conda|mamba|micromamba)\s+activate|source\s+activate)\b")
 _HOOK = re.compile(
     r"conda\.sh|shell\.bash\s+hook|shell\s+hook|shell\.posix\s+hook|conda\s+init|\.bashrc|bash_profile"
-    r"|(?:source|\.)\s+\S*(?:profile|activate|setup|env)\w*|module\s+load|^#!.*\s-\w*[il]"
+    r"|(?:source|\.)\s+(?!activate\s)\S*(?:profile|activate|setup|env)\w*|module\s+load|^#!.*\s-\w*[il]"
+)
+_LOADS = re.compile(r"^\s*module\s+(?:load|add)\b")
+_MODULES = re.compile(
+    r"(?:source|\.)\s+\S*(?:modules|lmod|profile|bashrc|setup|init/)|^#!.*\s-\w*[il]"
 )
 
 
 @rule("PS308", Severity.WARNING)
 def activates_without_hook(subject: Subject) -> Iterator[Found]:
-    """`conda activate` in a script that does not set up conda.
+    """`conda activate` or `module load` in a script that does not set them up.
 
-    Why: `conda activate` is a shell function that ~/.bashrc defines for people. A script has none:
-    "conda: command not found", or "Run 'conda init' before 'conda activate'".
-    Fix: `. CONDA/etc/profile.d/conda.sh` first, or `eval "$(conda shell.bash hook)"`.
-    Source: conda/conda issue 8536.
-    Seen: conda 24 and 25; no version of HTCondor matters.
+    Why: both are shell functions that a login shell defines for people. A script on a worker has
+    none: "conda: command not found", "Run 'conda init' before 'conda activate'", "module: command
+    not found".
+    Fix: `. CONDA/etc/profile.d/conda.sh` first, or `eval "$(conda shell.bash hook)"`; for modules
+    `. /etc/profile.d/modules.sh`, or `#!/bin/bash -l`.
+    Source: conda/conda issue 8536; the manual of Environment Modules.
+    Seen: conda 24 and 25, Environment Modules 5; no version of HTCondor matters.
+    """
+    needs = [
+        (_ACTIVATES, _HOOK, '. CONDA/etc/profile.d/conda.sh, or eval "$(conda shell.bash hook)"')
+    ]
+    if not subject.meaning.getenv.text:  # which may bring the function along
+        needs.append((_LOADS, _MODULES, ". /etc/profile.d/modules.sh, or #!/bin/bash -l"))
+    for script in subject.scripts:
+        for uses, sets_up, fix in needs:
+            for number, line in ((1, script.lines[0]), *script.code):
+                if sets_up.search(line):
+                    break
+                if found := uses.match(line):
+                    what = f"{found[0].strip()} needs what this script does not set up"
+                    yield Found(script.path, number, what, f"first: {fix}", about=line.strip())
+                    break
+
+
+_OF_ONE_MACHINE = re.compile(r"(?<![\w$/.:~-])/(?:home|Users)/[\w.-]+(?:/[\w./-]*)?")
+
+
+@rule("PS311", Severity.WARNING)
+def path_of_a_home(subject: Subject) -> Iterator[Found]:
+    """A path in somebody's home, in what runs on the worker.
+
+    Why: files travel because the worker does not see the access point's disk: there is no
+    /home/NAME there, nor the environment or the data in it.
+    Fix: transfer it, and name it as it arrives.
+    Source: the HTCondor manual, file transfer.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    """
+    if not transfers_for_sure(subject):
+        return  # they may share a disk
+    texts = [(s.path, s.code) for s in subject.scripts]
+    for path in (*subject.input_files, *filter(None, (subject.executable,))):
+        if path.suffix == ".py" and path.is_file():
+            lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
+            texts.append((path, tuple(enumerate(lines, start=1))))
+    for path, code in texts:
+        for number, line in code:
+            if found := _OF_ONE_MACHINE.search(line.split(" #")[0]):
+                what = f"{found[0]} lies in a home, which a worker does not have"
+                fix = "transfer it, and name it as it arrives"
+                yield Found(path, number, what, fix, about=found[0])
+                break
+
+
+@rule("PS312", Severity.WARNING)
+def needs_root(subject: Subject) -> Iterator[Found]:
+    """The script needs to be root.
+
+    Why: jobs run as an ordinary user, in containers too: apt-get, yum and sudo are refused.
+    Fix: put it into the container image, or into the environment that travels.
+    Source: the HTCondor manual, user accounts of jobs.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
     """
     for script in subject.scripts:
-        for number, line in ((1, script.lines[0]), *script.code):
-            if _HOOK.search(line):
-                break
-            if found := _ACTIVATES.match(line):
-                what = f"{found[0].strip()} needs a function that this script does not define"
-                fix = '. CONDA/etc/profile.d/conda.sh first, or eval "$(conda shell.bash hook)"'
-                yield Found(script.path, number, what, fix, about=line.strip())
+        for number, line in script.code:
+            if found := re.match(
+                r"\s*(sudo\b|(?:apt|apt-get|yum|dnf|apk)\s+(?:-\S+\s+)*install\b)", line
+            ):
+                what = f"{found[1]} works only as root, which a job is not"
+                yield Found(script.path, number, what, "put it into the image or the environment")
                 break

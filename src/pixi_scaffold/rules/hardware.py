@@ -1,0 +1,168 @@
+"""Rules on what the program uses of a machine, against what the job asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.luggage import size_in_words, size_of
+from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+
+_WANTS_GPU = re.compile(r"(?:^|\s)--?[\w-]*(?:device|accelerator)[= ]+[\"']?(?:cuda|gpu)\b")
+_MOVES_TO_GPU = re.compile(r"\.cuda\(|\.to\(\s*[\"']cuda|\bdevice\s*=\s*[\"']cuda")
+_LOOKS_FOR_GPU = re.compile(r"is_available|device_count|--device|nvidia-smi")
+_VISIBLE = re.compile(
+    r"^\s*(?:export\s+)?CUDA_VISIBLE_DEVICES=[\"']?\d"
+    r"|environ\[\s*[\"']CUDA_VISIBLE_DEVICES[\"']\s*\]\s*=\s*[\"']\d"
+)
+_PROCESSES = re.compile(r"--(?:nproc[-_]per[-_]node|num[-_]gpus|gpus|devices)[= ]+(\d+)\b")
+_WORKERS = re.compile(r"--(?:num[-_]workers|workers|n[-_]?jobs|threads|num[-_]threads)[= ]+(\d+)\b")
+_MOST = {"request_cpus": 512, "request_gpus": 16}
+"""More than any slot has that pools show."""
+_SYSTEMS = re.compile(r'\b(OpSys|Arch)\s*(?:==|=\?=)\s*"([^"]+)"', re.IGNORECASE)
+_KNOWN_SYSTEMS = {
+    "opsys": {"linux", "windows", "osx", "macos", "freebsd"},
+    "arch": {"x86_64", "aarch64", "arm64", "intel", "ppc64le", "ppc64"},
+}
+_MOST_MEMORY = 4 << 40
+
+
+@rule("PS128", Severity.WARNING)
+def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
+    """The program uses a GPU that the job does not ask for.
+
+    Why: without request_gpus the job gets none, also on a machine that has some: PyTorch ends with
+    "No CUDA GPUs are available", or runs on the CPU without a word.
+    Fix: request_gpus = 1.
+    Source: the HTCondor manual, GPUs.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: CUDA_VISIBLE_DEVICES is empty.
+    """
+    if subject.meaning.requests.gpus.said or not subject.transfers:
+        return
+    fix = "add: request_gpus = 1"
+    command = subject.job.command("arguments")
+    if command is not None and _WANTS_GPU.search(subject.meaning.of("arguments").text):
+        yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
+        return
+    for path, number, line in _lines(subject):
+        wants = _WANTS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
+        if wants.search(line) and not _LOOKS_FOR_GPU.search(_text(path)):
+            what = "this line uses a GPU, and the job asks for none"
+            yield Found(path, number, what, fix, about=line.strip())
+            return
+
+
+@rule("PS129", Severity.WARNING)
+def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
+    """The job chooses its GPU itself.
+
+    Why: HTCondor gives the job its GPUs by CUDA_VISIBLE_DEVICES. Set to a number, the job uses one
+    that belongs to another job, or none.
+    Fix: remove it; the first GPU of the job is `cuda:0` anyway.
+    Source: the HTCondor manual, GPUs.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: the job sees CUDA_VISIBLE_DEVICES=GPU-...
+    """
+    if not subject.gpus:
+        return
+    command, text = subject.job.command("environment"), subject.meaning.of("environment").text
+    if command is not None and re.search(r"\bCUDA_VISIBLE_DEVICES=\d", text):
+        yield at(command, "the job's environment takes a GPU that it may not have", "remove it")
+    for path, number, line in _lines(subject):
+        if _VISIBLE.search(line):
+            what = "this takes a GPU by its number, which may be another job's"
+            yield Found(path, number, what, "remove it", about=line.strip())
+
+
+@rule("PS130", Severity.WARNING)
+def more_than_asked_for(subject: Subject) -> Iterator[Found]:
+    """The program starts more than the job asks for.
+
+    Why: processes without a GPU of their own fail (`invalid device ordinal`); threads and workers
+    beyond request_cpus share what there is, and some pools hold the job.
+    Fix: ask for as many, or start fewer.
+    Source: the manuals of torchrun and PyTorch's DataLoader.
+    Seen: PyTorch 2.13; no version of HTCondor matters.
+    """
+    requests = subject.meaning.requests
+    for pattern, field, name, severity in (
+        (_PROCESSES, requests.gpus, "request_gpus", Severity.WARNING),
+        (_WORKERS, requests.cpus, "request_cpus", Severity.NOTE),
+    ):
+        given = field.value if isinstance(field.value, int) else None
+        command = subject.job.command("arguments")
+        places = [(p, n, line) for p, n, line in _lines(subject) if p.suffix != ".py"]
+        if command is not None:
+            text = subject.meaning.of("arguments").text
+            places.insert(0, (command.file, command.line, text))
+        for path, number, text in places:
+            found = pattern.search(text)
+            if found is not None and given is not None and int(found[1]) > max(given, 1):
+                what, fix = f"{found[0]} with {name} = {given}", f"{name} = {found[1]}"
+                yield Found(path, number, what, fix, severity=severity, about=found[0])
+
+
+@rule("PS131", Severity.WARNING)
+def disk_too_small(subject: Subject) -> Iterator[Found]:
+    """The inputs do not fit on the disk that is asked for.
+
+    Why: inputs, what is unpacked of them and outputs together count. Beyond request_disk the job is
+    evicted or held, or no machine with room is chosen.
+    Fix: request_disk = the inputs, twice where they are unpacked, and the outputs.
+    Source: the HTCondor manual, request_disk.
+    Seen: HTCondor 25.14.1, which compares TransferInputSizeMB; the pools' guides.
+    """
+    disk = subject.meaning.requests.disk
+    if not isinstance(disk.value, int) or disk.command is None or not subject.transfers:
+        return
+    names = [n for n in subject.meaning.items("transfer_input_files") if not is_url(n)]
+    total = sum(size_of(subject.start / name) for name in names if "$" not in name)
+    if total > disk.value > 0:
+        what = f"{disk.command.spelled} = {disk.text}, and the inputs have {size_in_words(total)}"
+        yield at(disk.command, what, "ask for more than the inputs have")
+
+
+@rule("PS132", Severity.WARNING)
+def hardly_any_machine(subject: Subject) -> Iterator[Found]:
+    """More than hardly any machine has.
+
+    Why: where no slot is so large the job stays idle forever, and nothing says so. Often a unit is
+    wrong: `request_memory = 16000GB`.
+    Fix: correct the number; `condor_status -compact` shows what there is.
+    Source: the slots of public pools, November 2026.
+    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: idle.
+    """
+    for name, most in _MOST.items():
+        command, value = subject.job.command(name), subject.meaning.number(name)
+        if command is not None and value is not None and value >= most:
+            yield at(command, f"hardly any machine has {value} of them", "ask for fewer")
+    command = subject.job.command("requirements")
+    for found in _SYSTEMS.finditer(subject.meaning.of("requirements").text):
+        if command is not None and found[2].lower() not in _KNOWN_SYSTEMS[found[1].lower()]:
+            fix = 'OpSys is "LINUX", Arch "X86_64"; the release is OpSysAndVer'
+            yield at(command, f"no slot has {found[0]}", fix, about=found[0])
+    memory = subject.meaning.requests.memory
+    if isinstance(memory.value, int) and memory.value > _MOST_MEMORY and memory.command:
+        what = f"hardly any machine has {size_in_words(memory.value)} of memory"
+        yield at(memory.command, what, "correct the unit")
+    gpu = subject.meaning.of("gpus_minimum_memory")
+    if gpu.command is not None and gpu.text.isdecimal() and 0 < int(gpu.text) < 200:
+        what = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
+        yield at(gpu.command, what, f"write {gpu.text}GB")
+
+
+def _lines(subject: Subject) -> Iterator[tuple[Path, int, str]]:
+    """Yield the lines of the worker scripts and of the Python programs that travel."""
+    for script in subject.scripts:
+        for number, line in script.code:
+            yield script.path, number, line
+    for path in (*subject.input_files, *filter(None, (subject.executable,))):
+        if path.suffix == ".py" and path.is_file():
+            for number, line in enumerate(_text(path).splitlines(), start=1):
+                if not line.lstrip().startswith("#"):
+                    yield path, number, line
+
+
+def _text(path: Path) -> str:
+    return (read_bytes(path) or b"").decode("utf-8", errors="replace")
