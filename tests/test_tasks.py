@@ -68,6 +68,11 @@ def shell(text: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> tuple[i
         ("echo a \\\n  b", "a b\n", 0),
         ("false &&\n echo x || echo y", "y\n", 0),
         ("sh -c 'exit 3' & echo on", "on\n", 3),  # a failure behind `&` counts
+        ("sh -c 'exit 3' & sleep 20 && echo never & echo on", "on\n", 3),  # and ends the rest
+        ("export HOME=/a && HOME=/b echo ~ && HOME=/b $(echo echo ~)", "/a\n/a\n", 0),
+        ("mkdir bin && echo '#!/usr/bin/env ../to' > bin/s && echo '#!/bin/sh' > to; ./bin/s", "", 1),
+        ("echo '#!/usr/bin/env -S sh -e' > s && echo 'echo $1' >> s && ./s hi", "hi\n", 0),
+        ("echo '#!/usr/bin/env no program' > s; ./s", "", 127),
         ("echo *.none", "*.none\n", 0),
         ("shopt -s failglob; echo *.none", "", 1),
         ("shopt -s nullglob; echo a *.none", "a\n", 0),

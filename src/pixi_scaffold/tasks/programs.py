@@ -18,10 +18,11 @@ class CommandNotFoundError(Exception):
         self.code = code
 
 
-def resolve(args: list[str], scope: Scope) -> list[str]:
+def resolve(args: list[str], scope: Scope, base: Path | None = None) -> list[str]:
     """Return what to start: the program's path and its arguments; raises CommandNotFoundError.
 
-    A script that begins with `#!/usr/bin/env NAME` is given to NAME, executable or not.
+    A script that begins with `#!/usr/bin/env NAME` is given to NAME, executable or not; a path in
+    place of that name is seen from the script's folder. base: where a path is seen from.
     """
     name = args[0] if args else ""
     if not name:
@@ -31,7 +32,7 @@ def resolve(args: list[str], scope: Scope) -> list[str]:
         if path is None:
             raise CommandNotFoundError(f"{name}: command not found")
         return [path, *args[1:]]
-    script = scope.cwd / name
+    script = (base or scope.cwd) / name
     try:
         with script.open("rb") as file:
             first = file.readline(4096)
@@ -41,7 +42,7 @@ def resolve(args: list[str], scope: Scope) -> list[str]:
         return [str(script), *args[1:]]
     wanted = first.removeprefix(_ENV).decode(errors="surrogateescape").strip()
     words = wanted.removeprefix("-S ").split() if wanted.startswith("-S ") else [wanted]
-    return resolve([*words, str(script), *args[1:]], scope)
+    return resolve([*words, str(script), *args[1:]], scope, script.parent)
 
 
 def program_of(name: str, scope: Scope) -> str | None:

@@ -43,8 +43,7 @@ class Shell:
         """Wait for what runs in the background; where this part failed, that is ended."""
         if code:
             self.first_failure = self.first_failure or code
-            if jobs or self.children.alive:
-                self.children.end()
+            self.children.end()
         for job in jobs:
             job.thread.join()
         code = self.first_failure or code
