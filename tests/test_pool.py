@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -544,3 +545,48 @@ def test_an_idle_job_is_explained(pool: Pool, project: Path, case: str) -> None:
     assert ran.code == 0, ran
     assert f"{done['cluster']}.0 idle: {first}" in ran.out
     assert second in ran.out, ran.out
+
+
+# --- the generated project, from its archive to its model --------------------------------------------
+
+
+def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
+    pool: Pool, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(packed, project, symlinks=True)
+    (project / "starter.lock").rename(project / "pixi.lock")
+    for argv in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@l"]
+        subprocess.run([*git, *argv], cwd=project, check=True)
+    monkeypatch.setenv("CONDOR_CONFIG", pool.env["CONDOR_CONFIG"])
+    monkeypatch.setenv("PATH", pool.env["PATH"])
+    limits = ("-a", "request_memory=3GB", "-a", "request_disk=4GB")
+    variables = "GIT_COMMIT=$(commit:) PIXI_SCAFFOLD_ALLOW_CPU=1"  # the pool's GPU is a name only
+
+    def send(seconds: int) -> dict[str, Any]:
+        own = ("-a", f'environment="CHECKPOINT_SECONDS={seconds} {variables}"')
+        ran = scaffold(
+            "submit", "--json", *limits, *own, "--more-arguments", "--epochs 30", cwd=project
+        )
+        assert ran.code == 0, ran
+        return ran.document  # type: ignore[no-any-return]
+
+    whole, done = send(0), send(3)
+    cluster, log = str(done["cluster"]), Path(done["log"])
+    until(lambda: log.exists() and "Finished transferring output" in log.read_text(), 180)
+    fetched = scaffold("fetch", cluster, cwd=project)
+    assert fetched.code == 0, fetched
+    assert (project / f"runs/job-{cluster}-0/checkpoint.pt").exists()  # while it runs
+    pool.run("condor_vacate_job", "-fast", cluster)
+    ran = watching(project, cluster).finished(400)
+    assert ran.code == 0, ran
+    assert watching(project, str(whole["cluster"])).finished(400).code == 0
+    one, two = (project / f"runs/job-{c}-0" for c in (cluster, whole["cluster"]))
+    assert (one / "model.pt").exists()
+    assert (one / "metrics.jsonl").read_bytes() == (two / "metrics.jsonl").read_bytes()
+    starts = (one / "history.jsonl").read_text().splitlines()
+    assert len(starts) > 1  # it resumed
+    assert json.loads(starts[0])["git_commit"] == done["commit"]
+    events = log.read_text()
+    assert "Job was evicted" in events

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +21,14 @@ from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.metrics import gpu_share, last_line
 from pixi_scaffold.pool.outcome import gpu_sentence
-from pixi_scaffold.pool.receipt import common, hidden, safe_lines
+from pixi_scaffold.pool.receipt import (
+    SubmitReceipt,
+    SubmittedJob,
+    common,
+    hidden,
+    safe_lines,
+    write,
+)
 from pixi_scaffold.pool.rows import rows_of
 from pixi_scaffold.pool.why import _HOLDS, held
 
@@ -156,3 +165,32 @@ def test_a_row_is_another_when_its_values_its_commands_or_its_files_are(tmp_path
     assert not set(prints("arguments = -v")) & set(first)
     assert not set(prints(program="#!/bin/bash\n")) & set(first)
     assert prints("output = elsewhere") == first  # only where it is written
+
+
+WITHOUT_BINDINGS = """
+import sys
+sys.modules["htcondor2"] = None  # as on a Mac, for which there are no wheels
+from pixi_scaffold.cli import app
+app()
+"""
+
+
+@pytest.mark.parametrize("command", ["submit", "watch", "fetch", "stop", "collect"])
+def test_without_bindings_each_command_says_where_it_works(tmp_path: Path, command: str) -> None:
+    (tmp_path / "job.sub").write_text("executable = job.sh\nlog = x.log\nqueue\n")
+    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "x.log").write_text("000 (007.000.000) 2026-11-27 23:12:35 Job submitted\n...\n")
+    receipt = SubmitReceipt(
+        7, "ap.example.org", "", "2026-11-27T23:12:35Z", str(tmp_path), "job.sub",
+        str(tmp_path / "x.log"), (SubmittedJob({}, ""),),
+    )  # fmt: skip
+    write(receipt, tmp_path)
+    given = {"submit": ["job.sub", "--no-check"], "stop": ["7"]}.get(command, [])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BINDINGS, command, *given],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "exist for Linux only" in done.stderr
+    assert ("git push" if command == "submit" else "access point of your pool") in done.stderr

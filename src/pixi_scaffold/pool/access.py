@@ -31,10 +31,21 @@ class AccessPoint:
             return list(self.schedd.query(f"ClusterId == {cluster}", list(names)))
 
 
+def condor() -> Any:
+    """Return the module htcondor2, or raise ScaffoldError that says where its commands work."""
+    try:
+        return bindings()
+    except Skipped as skip:
+        raise ScaffoldError(
+            f"this cannot be done here: {skip.reason}",
+            "log in to an access point of your pool (Linux), and give the command there",
+        ) from skip
+
+
 @contextmanager
 def answering(name: str) -> Iterator[None]:
     """Make an error of HTCondor's one that says which access point it was, and what to do."""
-    htcondor2 = bindings()
+    htcondor2 = condor()
     try:
         with quiet():
             yield
@@ -49,10 +60,10 @@ def answering(name: str) -> Iterator[None]:
 def connect(name: str = "", pool: str = "") -> AccessPoint:
     """Return an access point: of this machine without a name, otherwise the one of that name.
 
-    pool: the collector to ask (host, or host:port). Raises ScaffoldError when there is none, and
-    Skipped where HTCondor's bindings cannot be had.
+    pool: the collector to ask (host, or host:port). Raises ScaffoldError when there is none, or no
+    bindings of HTCondor.
     """
-    htcondor2 = bindings()
+    htcondor2 = condor()
     kind = htcondor2.DaemonType.Schedd
     here, why = None, ""
     if not pool:
@@ -85,14 +96,3 @@ def _connected(htcondor2: Any, ad: Any, pool: str, *, local: bool) -> AccessPoin
     words = str(ad.get("CondorVersion", "")).split()
     version = words[1] if len(words) > 1 else ""
     return AccessPoint(str(ad.get("Name", "")), pool, version, local, htcondor2.Schedd(ad))
-
-
-def needs_bindings(command: str) -> Any:
-    """Return htcondor2, or raise ScaffoldError that says where the command works."""
-    try:
-        return bindings()
-    except Skipped as skip:
-        raise ScaffoldError(
-            f"{command} cannot work here: {skip.reason}",
-            "log in to an access point of your pool (Linux), and give the command there",
-        ) from skip

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import bindings, quiet
+from pixi_scaffold.job import quiet
+from pixi_scaffold.pool.access import condor
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.receipt import SubmitReceipt
 
@@ -52,13 +53,13 @@ class Follower:
         with quiet():
             if self._log is not None:
                 self._log.close()
-            self._log = bindings().JobEventLog(str(self.path))
+            self._log = condor().JobEventLog(str(self.path))
         self._inode = inode
 
     def _events(self) -> Iterator[LogEvent]:
         if self._log is None:
             return
-        htcondor2 = bindings()
+        htcondor2 = condor()
         while True:
             try:
                 raw = next(self._log.events(stop_after=0))
@@ -85,7 +86,7 @@ _KINDS: dict[int, str] = {}
 
 def _kinds() -> Mapping[int, str]:
     if not _KINDS:
-        _KINDS.update({int(kind): kind.name for kind in bindings().JobEventType})
+        _KINDS.update({int(kind): kind.name for kind in condor().JobEventType})
     return _KINDS
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import JobAd, ad_clauses, bindings, match
-from pixi_scaffold.pool.access import AccessPoint, answering
+from pixi_scaffold.job import JobAd, ad_clauses, match
+from pixi_scaffold.pool.access import AccessPoint, answering, condor
 
 _TOTALS = {"Cpus": "TotalSlotCpus", "Memory": "TotalSlotMemory", "Disk": "TotalSlotDisk"}
 _SLOT = {"RequestMemory": "Memory", "RequestCpus": "Cpus", "RequestDisk": "Disk"}
@@ -53,7 +53,7 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
         yield "idle: it left the queue a moment ago"
         return
     job = ads[0]
-    htcondor2 = bindings()
+    htcondor2 = condor()
     with answering(point.name):
         collector = htcondor2.Collector(point.pool) if point.pool else htcondor2.Collector()
         slots = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.job import bindings
-from pixi_scaffold.pool.access import connect
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.pool.access import condor, connect
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.system import is_folder
 
@@ -18,8 +17,8 @@ def spool_of(receipt: SubmitReceipt) -> Path | None:
     """Return the spool of the receipt's access point; None where that is another machine."""
     try:
         point = connect(receipt.schedd, receipt.pool)
-        spool = bindings().param.get("SPOOL", "") if point.local else ""
-    except (ScaffoldError, Skipped, OSError):
+        spool = condor().param.get("SPOOL", "") if point.local else ""
+    except (ScaffoldError, OSError):
         return None
     return Path(spool) if spool and is_folder(Path(spool)) else None
 

@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.check import kept_by_git
-from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import Description, bindings, meaning, quiet, split_arguments
-from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.errors import CheckFailed, ScaffoldError
+from pixi_scaffold.job import Description, meaning, quiet, split_arguments
+from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.choose import Chosen
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidden, safe, safe_lines
 from pixi_scaffold.pool.request import SubmitRequest
@@ -33,14 +32,11 @@ def access_point(
     progress.update("looking for the access point")
     try:
         point = connect(request.schedd, request.pool)
-    except Skipped as skip:
-        raise ScaffoldError(
-            f"nothing was submitted: {skip.reason}", _elsewhere(description)
-        ) from skip
     except ScaffoldError as error:
         if request.schedd:
             raise
-        raise ScaffoldError(error.message, _elsewhere(description)) from error
+        what = f"nothing was submitted: {error.message}"
+        raise ScaffoldError(what, _elsewhere(description)) from error
     if request.retry_memory and _number(point.version) < (25, 10):
         raise ScaffoldError(
             f"{point.name} has HTCondor {point.version}, which cannot retry with more memory",
@@ -55,6 +51,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 def _elsewhere(description: Description) -> str:
     """Return what to do on a machine that is no access point: push, clone, and bring the rest."""
+    from pixi_scaffold.check import kept_by_git
+
     meant = meaning(description.jobs[0])
     folder = meant.folder.value
     names = [*(meant.inputs.value or ()), *meant.items("transfer_common_input")]
@@ -77,7 +75,7 @@ def send(
     commit: str,
 ) -> SubmitReceipt:
     """Send the jobs, and return the receipt of the cluster."""
-    htcondor2 = bindings()
+    htcondor2 = condor()
     own = _submit_object(htcondor2, request, description, commit)
     spool = request.spool or not point.local
     how: dict[str, Any] = {"spool": True} if spool else {}

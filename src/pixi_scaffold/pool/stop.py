@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.job import bindings
-from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.fetch import Fetched, fetch
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run, Verdict
@@ -39,7 +38,7 @@ def stop(
     timeout: seconds to wait for them to leave their machines. What cannot be fetched stays in the
     queue, on hold. Raises ScaffoldError.
     """
-    htcondor2 = bindings()
+    htcondor2 = condor()
     run = Run(progress)
     point = connect(receipt.schedd, receipt.pool)
     spec = f"ClusterId == {receipt.cluster}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.check import finding_lines, review
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, Submission, job_ad, meaning, read_description
 from pixi_scaffold.pool.choose import Chosen, amendments, chosen_rows, stage_runs
@@ -17,7 +16,6 @@ from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import rows_of
 from pixi_scaffold.pool.send import access_point, send
 from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
-from pixi_scaffold.rules import Severity
 from pixi_scaffold.system import program, try_git
 
 _DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
@@ -137,6 +135,9 @@ def _submission(request: SubmitRequest) -> Submission:
 
 def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> None:
     """Raise CheckFailed with the findings when the rules find an error."""
+    from pixi_scaffold.check import finding_lines, review  # half a second that --no-check saves
+    from pixi_scaffold.rules import Severity
+
     given = _submission(request)
     if request.go_on:  # the name is what says where the earlier run travels from
         line = f"name = {chosen.rows[0].values['name']}"
