@@ -273,3 +273,16 @@ def test_help_imports_nothing_heavy(heavy: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_comparison_of_a_lock_imports_nothing_that_it_does_not_use() -> None:
+    """`lock --check` takes a tenth of a second, most of it for imports."""
+    heavy = {"http.client", "ssl", "urllib.request", "email", "tomlkit", "yaml", "asyncio", "rich"}
+    script = (
+        "import sys, pixi_scaffold.cli, pixi_scaffold.lock.current; "
+        f"print(*({heavy} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from pixi_scaffold.errors import CheckFailed, UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.current import compare
@@ -82,6 +80,8 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
     """Return the names as the lock has them; raises UsageError for one that it has not."""
     if not names:
         return names
+    from packaging.utils import canonicalize_name
+
     layout = read_lock(workspace.lock_file).layout
     known = {layout.package(url).name for url in layout.blocks}
     found = set()

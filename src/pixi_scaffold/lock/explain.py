@@ -8,8 +8,6 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.utils import canonicalize_name
-
 from pixi_scaffold.errors import ChannelError, LockError
 from pixi_scaffold.lock.gateway import MOST
 from pixi_scaffold.lock.layout import Package
@@ -88,6 +86,8 @@ def unsolvable_pypi(
     failures: uv's words by who asks where. provided: conda packages by the names that they have on
     PyPI.
     """
+    from packaging.utils import canonicalize_name
+
     by_text: dict[str, list[str]] = {}
     for title, text in failures.items():
         by_text.setdefault(text, []).append(title)
