@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import typing
@@ -14,6 +15,7 @@ import yaml
 
 from pixi_scaffold import __version__
 from pixi_scaffold.cli.app import EXIT_CODES, app
+from pixi_scaffold.cli.commands import COMMANDS
 from pixi_scaffold.rules import RULES
 from pixi_scaffold.rules.finding import Rule
 from tests.support.paths import REPOSITORY
@@ -81,7 +83,7 @@ def _commands() -> Iterator[str]:
         "`pixi-scaffold --install-completion` lets bash, zsh or fish complete commands, options, rules,\n"
         "tasks, environments, platforms and projects. As a page of the manual: `man pixi-scaffold`.\n"
     )
-    for name, function in _functions(app, "pixi-scaffold"):
+    for name, function in _functions():
         yield f"\n## `{name}`\n\n{inspect.getdoc(function)}\n\n"
         yield "| argument | default | what it does |\n| --- | --- | --- |\n"
         for one in _parameters(function):
@@ -89,14 +91,15 @@ def _commands() -> Iterator[str]:
             yield f"| `{one.names}` | {default} | {one.help} |\n"
 
 
-def _functions(group: typer.Typer, prefix: str) -> Iterator[tuple[str, Any]]:
+def _functions() -> Iterator[tuple[str, Any]]:
     """Yield the name and the function of every command."""
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield f"{prefix} {command.name or command.callback.__name__}", command.callback
-    for inner in group.registered_groups:
-        assert inner.typer_instance is not None
-        yield from _functions(inner.typer_instance, f"{prefix} {inner.name}")
+    for name in COMMANDS:
+        module = importlib.import_module(f"pixi_scaffold.cli.{name}")
+        if not hasattr(module, "app"):
+            yield f"pixi-scaffold {name}", getattr(module, name)
+            continue
+        for inner in module.app.registered_commands:
+            yield f"pixi-scaffold {name} {inner.name}", inner.callback
 
 
 def _parameters(function: Any) -> Iterator[Parameter]:
@@ -125,7 +128,7 @@ def _manual() -> str:
     text += ".SH SYNOPSIS\n.B pixi-scaffold\n.I COMMAND\n[\\fIARGUMENTS\\fR]\n"
     text += ".SH DESCRIPTION\nAfter any command, \\fB\\-h\\fR helps. \\fB\\-\\-version\\fR prints the version,\n"
     text += "\\fB\\-\\-install\\-completion\\fR lets the shell complete.\n.SH COMMANDS\n"
-    for name, function in _functions(app, "pixi-scaffold"):
+    for name, function in _functions():
         text += f".SS {_roff(name)}\n" + _paragraphs(inspect.getdoc(function) or "")
         for one in _parameters(function):
             default = f" (default: {one.default})" if one.default not in ("", "required") else ""

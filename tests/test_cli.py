@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli.app import EXIT_CODES, app
+from pixi_scaffold.cli.app import EXIT_CODES
+from pixi_scaffold.cli.commands import COMMANDS, load
 from pixi_scaffold.cli.examples import DOCUMENTATION
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
@@ -40,12 +41,20 @@ def test_help_ends_with_commands_to_copy(
     examples = [
         line.strip().split("  ")[0].split() for line in end.splitlines() if "pixi-scaffold " in line
     ]
-    names = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
     assert examples
-    assert all(words[0] == "pixi-scaffold" and words[1] in names for words in examples)
+    assert all(words[0] == "pixi-scaffold" and words[1] in COMMANDS for words in examples)
     assert all(words[1] == command for words in examples if command)
     assert f"Documentation: {DOCUMENTATION}\n" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_list_of_commands_says_what_their_help_says(tmp_path: Path) -> None:
+    """It is written down once more, because loading them all takes longer than --help may."""
+    assert {name: (load(name).help or "").splitlines()[0] for name in COMMANDS} == COMMANDS
+    ran = scaffold("chek", cwd=tmp_path)
+    assert ran.code == 2
+    assert "Did you mean" in ran.err
+    assert "check" in ran.err
 
 
 def test_hints_are_those_of_pixi_where_pixi_started_it(tmp_path: Path) -> None:

@@ -14,62 +14,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli import channel, site, template
-from pixi_scaffold.cli.adopt import adopt
-from pixi_scaffold.cli.check import check
-from pixi_scaffold.cli.collect import collect
-from pixi_scaffold.cli.doctor import doctor
+from pixi_scaffold.cli.commands import SETTINGS, Commands
 from pixi_scaffold.cli.examples import epilog
-from pixi_scaffold.cli.fetch import fetch
-from pixi_scaffold.cli.lock import LockCommand, lock
-from pixi_scaffold.cli.new import new
-from pixi_scaffold.cli.pack import pack
-from pixi_scaffold.cli.rehearse import rehearse
-from pixi_scaffold.cli.report import report
-from pixi_scaffold.cli.rule import rule
-from pixi_scaffold.cli.run import run as run_command
-from pixi_scaffold.cli.status import status
-from pixi_scaffold.cli.stop import stop
-from pixi_scaffold.cli.submit import submit
-from pixi_scaffold.cli.update import update
-from pixi_scaffold.cli.watch import watch
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
 
 app = typer.Typer(
     name="pixi-scaffold",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # importing rich for --help would cost more than the rest of it
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Commands,
     help="Start a PyTorch project for laptops, workstations and HTCondor, and prove that it works.",
     epilog=epilog(),
+    **SETTINGS,
 )
-for command in (
-    new,
-    adopt,
-    lock,
-    pack,
-    rehearse,
-    check,
-    rule,
-    submit,
-    watch,
-    fetch,
-    stop,
-    collect,
-    update,
-    status,
-    report,
-    doctor,
-):
-    kind = LockCommand if command is lock else None
-    app.command(cls=kind, epilog=epilog(command.__name__))(command)
-# what stands behind the task is the task's, options too
-interspersed = {"allow_interspersed_args": False}
-app.command("run", context_settings=interspersed, epilog=epilog("run"))(run_command)
-app.add_typer(channel.app, name="channel")
-app.add_typer(template.app, name="template")
-app.add_typer(site.app, name="site")
 
 
 def _version(wanted: bool) -> None:

@@ -37,6 +37,9 @@ class LockCommand(TyperCommand):
         return super().parse_args(ctx, given)
 
 
+SETTINGS = {"cls": LockCommand}
+
+
 def lock(
     folder: Annotated[
         Path, typer.Argument(help="The workspace.", autocompletion=complete.projects)

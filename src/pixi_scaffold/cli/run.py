@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pixi_scaffold.report import Progress
 
 
+# what stands behind the task is the task's, options too
+SETTINGS = {"context_settings": {"allow_interspersed_args": False}}
+
+
 def run(
     args: Annotated[
         list[str] | None,
