@@ -21,6 +21,8 @@ from pixi_scaffold.lock.file import parse_lock
 from pixi_scaffold.lock.pypi import default_index
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.pypi.uv import run_uv
+from pixi_scaffold.rehearsal.delivery import added_by_hand
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
 from pixi_scaffold.workspace import Workspace, parse_manifest
@@ -312,6 +314,9 @@ def test_wheels_are_put_in_place_replaced_and_removed(small: Workspace, tmp_path
     assert python(prefix, "from markupsafe import _speedups; print(_speedups.__file__)").endswith(
         ".so"
     )
+    assert added_by_hand(prefix) == []  # a rehearsal does not take them for that
+    import_all = "import importlib.metadata as m; print(all(f.hash is None or f.locate().exists() for f in m.files('einops')))"
+    assert python(prefix, import_all) == "True"
     text = small.lock_file.read_text()
     row = next(line for line in text.splitlines() if "einops" in line and "      - pypi" in line)
     small_lock = tmp_path / "pixi.lock"
@@ -334,6 +339,20 @@ def test_a_wheel_with_another_digest_is_not_installed(small: Workspace, tmp_path
         install(read_lock(tmp_path / "pixi.lock"), "default", platform, tmp_path / "env", Silent())
     assert "do not use that file" in caught.value.hint
     assert "No module named" in python(tmp_path / "env", "import einops")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_what_was_put_there_by_hand_is_left_alone(small: Workspace, tmp_path: Path) -> None:
+    locked = read_lock(small.lock_file)
+    [platform] = small.platforms
+    prefix = tmp_path / "env"
+    install(locked, "default", platform, prefix, Silent())
+    by_hand = make_wheel(tmp_path / "wheels", "by-hand", "1.0")
+    run_uv(["pip", "install", "--python", prefix / "bin/python", by_hand])
+    install(locked, "default", platform, prefix, Silent())
+    assert python(prefix, "import by_hand; print(by_hand.__version__)") == "1.0"
+    assert added_by_hand(prefix) == ["by_hand"]
 
 
 @pytest.mark.network

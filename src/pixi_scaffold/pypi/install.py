@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import json
 import re
 import sys
@@ -12,10 +15,13 @@ from packaging.utils import canonicalize_name
 
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.pypi.uv import ChosenWheel, run_uv
-from pixi_scaffold.system import temporary_folder
+from pixi_scaffold.system import replacing, temporary_folder
 
-_OURS = frozenset({"uv", "uv-pixi"})
-"""Who put a package there (dist-info/INSTALLER) that uv may remove: uv, or Pixi by it."""
+OWNER = "uv-pixi"
+"""Who put a package there (dist-info/INSTALLER of PEP 376), as Pixi writes it: the lock did.
+
+What somebody put there with pip or uv is left alone.
+"""
 
 
 def install_wheels(prefix: Path, wheels: Sequence[ChosenWheel]) -> None:
@@ -42,6 +48,7 @@ def install_wheels(prefix: Path, wheels: Sequence[ChosenWheel]) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         checked = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         _uv(prefix, "install", *checked, "-r", path)
+    _own(prefix, {wheel.name for wheel in missing})
 
 
 def _uv(prefix: Path, verb: str, *arguments: str | Path) -> None:
@@ -60,16 +67,33 @@ def _uv(prefix: Path, verb: str, *arguments: str | Path) -> None:
 
 
 def _installed(prefix: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and URL of what uv put there; the URL is empty where that is not known."""
+    """Yield name and URL of what locks put there; the URL is empty where that is not known."""
+    for name, info in _infos(prefix):
+        with contextlib.suppress(OSError):
+            if (info / "INSTALLER").read_text(encoding="utf-8").strip() == OWNER:
+                yield name, _origin(info / "direct_url.json")
+
+
+def _infos(prefix: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each package in an environment, and the folder that says so."""
     for pattern in ("lib/python*/site-packages", "Lib/site-packages"):
         for info in sorted(prefix.glob(f"{pattern}/*.dist-info")):
-            try:
-                installer = (info / "INSTALLER").read_text(encoding="utf-8").strip()
-            except OSError:
-                continue
-            if installer in _OURS:
-                name = canonicalize_name(info.name.removesuffix(".dist-info").split("-")[0])
-                yield name, _origin(info / "direct_url.json")
+            yield canonicalize_name(info.name.removesuffix(".dist-info").split("-")[0]), info
+
+
+def _own(prefix: Path, names: set[str]) -> None:
+    """Write down that the lock put these packages there, in INSTALLER and in its line of RECORD."""
+    digest = hashlib.sha256(OWNER.encode()).digest()
+    coded = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    for name, info in _infos(prefix):
+        if name not in names:
+            continue
+        record = (info / "RECORD").read_text(encoding="utf-8")
+        line = f"{info.name}/INSTALLER,sha256={coded},{len(OWNER)}"
+        record = re.sub(rf"^{re.escape(info.name)}/INSTALLER,.*$", line, record, flags=re.MULTILINE)
+        for file, text in (("RECORD", record), ("INSTALLER", OWNER)):
+            with replacing(info / file) as new:
+                new.write_text(text, encoding="utf-8")
 
 
 def _origin(path: Path) -> str:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 import threading
-import tomllib
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +82,8 @@ def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
     root: the folder that relative find-links are seen from. Raises UnsupportedError where
     something would have to be built, LockError where an index cannot be used.
     """
+    import tomllib
+
     with temporary_folder() as place:
         arguments = list(_arguments(problem, place, root))
         extra = {}
@@ -110,6 +109,8 @@ def run_uv(
 
     extra: variables. Raises TimedOut after LIMIT seconds.
     """
+    import tempfile
+
     env = clean_env({"UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
     cwd = folder or Path(tempfile.gettempdir())
     return run([_program(), *arguments], cwd=cwd, env=env, timeout=LIMIT)
@@ -171,6 +172,8 @@ def _provided(problem: Resolution, folder: Path) -> Iterator[str]:
 
     As a constraint it is the only version that uv may take, and it needs nothing.
     """
+    import zipfile
+
     for name, version in sorted(problem.provided.items()):
         try:
             plain = str(Version(version))
