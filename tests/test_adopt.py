@@ -223,6 +223,20 @@ def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) 
     assert "follows a template already" in again.err
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("conda_forge")
+def test_what_was_for_pytorch_s_channel_is_locked_from_conda_forge(project: Path) -> None:
+    """On real records of conda-forge, for every platform; the exact old versions are not there."""
+    (project / "environment.yml").write_text(
+        "channels: [pytorch, nvidia, defaults]\n"
+        "dependencies: [python>=3.11, pytorch=2.3, pytorch-cuda=12.1, torchvision, numpy]\n"
+    )
+    ran = scaffold("adopt", cwd=project)
+    assert "named platforms linux-64-cuda, linux-64-cpu, osx-arm64" in ran.out
+    assert scaffold("lock", "--engine", "rattler", cwd=project).code == 0
+    assert scaffold("check", "--only", "tasks", cwd=project).code == 0
+
+
 def test_a_project_with_a_main_py_keeps_it_and_gets_none_of_the_template_s(project: Path) -> None:
     (project / "train.py").rename(project / "main.py")
     ran = scaffold("adopt", "--json", cwd=project)
@@ -235,6 +249,7 @@ def test_a_project_with_a_main_py_keeps_it_and_gets_none_of_the_template_s(proje
     assert "check.yml runs tasks that are not there yet: smoke, test" in todo
 
 
+@pytest.mark.slow
 def test_a_project_without_pytorch_gets_no_platform_for_a_gpu(project: Path) -> None:
     (project / "environment.yml").unlink()
     (project / "requirements.txt").write_text("requests\n")

@@ -308,6 +308,23 @@ f = ["f"]
     assert kept.stat().st_mode & 0o077 == 0 or kept.parent.stat().st_mode & 0o077 == 0
 
 
+def test_a_task_may_run_another_one_from_any_folder(
+    workspace: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (workspace / "pixi.toml").write_text(HEAD + '[tasks]\na = "echo a in $INIT_CWD"\n')
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    assert run("a") == 2
+    assert "nor above it" in capfd.readouterr().err
+    monkeypatch.setenv("PIXI_IN_SHELL", "1")  # as in a task of that workspace
+    monkeypatch.setenv("PIXI_PROJECT_MANIFEST", str(workspace / "pixi.toml"))
+    assert run("a") == 0
+    assert capfd.readouterr().out == f"a in {elsewhere}\n"
+
+
 def test_what_is_listed_says_what_it_is_for(
     workspace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

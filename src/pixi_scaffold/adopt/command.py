@@ -32,6 +32,7 @@ from pixi_scaffold.system import (
     temporary_folder,
 )
 from pixi_scaffold.template import Template, open_template, render, slug
+from pixi_scaffold.workspace import parse_manifest
 
 BRANCH = "pixi-scaffold-adopt"
 _SOURCES = (
@@ -99,6 +100,9 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
     with run.step("scaffold") as step:
         brought, kept = _brought(root, request, wanted)
         lines = [f"kept as it is: {', '.join(kept)}"] if kept else []
+        if platforms := _platforms(brought):
+            what = "a machine gets the first that it satisfies, CUDA where a driver is"
+            lines.append(f"PyTorch for the named platforms {', '.join(platforms)}: {what}")
         step.passed(f"{len(brought)} files", tuple(lines))
     by_hand = _by_hand(root, brought, kept, wanted)
     name = "" if request.dry_run else request.branch
@@ -233,6 +237,16 @@ def _by_hand(
         if unknown := [name for name in named if name not in tasks]:
             todo.append(f"{path} runs tasks that are not there yet: {', '.join(unknown)}")
     return tuple(todo)
+
+
+def _platforms(brought: Mapping[str, File]) -> list[str]:
+    """Return the platforms of the manifest that is brought, where one of them has CUDA."""
+    manifest = brought.get(layout.MANIFEST)
+    if manifest is None:
+        return []
+    workspace = parse_manifest(manifest.content.decode(), Path(layout.MANIFEST))
+    cuda = any(v.name == "__cuda" for p in workspace.platforms for v in p.declared)
+    return [p.name for p in workspace.platforms] if cuda else []
 
 
 def _kept(root: Path, path: str, file: File) -> str:

@@ -216,7 +216,7 @@ def list_tasks(manifest: Path, environment: str | None) -> list[str]:
 def find_workspace(start: Path | None) -> Path:
     """Return the manifest at `start`, or in this folder or the nearest one above it.
 
-    Raises NoWorkspaceError.
+    Where there is none, that of the task or shell that runs this. Raises NoWorkspaceError.
     """
     if start is not None:
         return find_manifest(start)
@@ -225,6 +225,9 @@ def find_workspace(start: Path | None) -> Path:
         if exists(folder / layout.MANIFEST) or exists(folder / layout.PYPROJECT):
             with suppress(NoWorkspaceError):  # a pyproject.toml of something else
                 return find_manifest(folder)
+    outer = os.environ.get("PIXI_PROJECT_MANIFEST")
+    if outer and "PIXI_IN_SHELL" in os.environ and exists(Path(outer)):
+        return find_manifest(Path(outer))
     raise NoWorkspaceError(
         f"no pixi.toml in {here}, nor above it",
         f"go to a workspace, or make one: {program()} new myproject",
