@@ -14,39 +14,57 @@ pytestmark = pytest.mark.slow
 JOBS = 60
 """Of one pool; more would keep it busy for minutes."""
 
+VALUES = {
+    "transfer_output_files": ["a", "a, d", "d", "a, nope", '""', "d/x", "d/", "./a", "l", "a, a"],
+    "transfer_output_remaps": [
+        '"a=b"', '"a=out/b;d=e"', r'"a=x\=y"', '"o.out=l/o"', '"a=b;a=c"', '"a=b;b=c"', '"d/x=y"', '"_condor_stdout=s"',
+    ],
+    "preserve_relative_paths": ["true", "false"],
+    "success_exit_code": ["0", "3", "85"],
+    "max_retries": ["0", "1", "2", "1 + 1"],
+    "retry_until": ["3", "ExitCode > 2", "NumJobStarts > 1", "-1", "Nothing"],
+    "on_exit_hold": ["ExitCode == 3", "ExitBySignal", "false", "Nothing > 1", "ExitCode =!= 0", "1"],
+    "on_exit_hold_subcode": ["7", "1 + 1", "ExitCode", "2.7"],
+    "on_exit_remove": ["true", "ExitCode == 0 || NumJobStarts > 2", "NumJobCompletions > 1"],
+    "periodic_hold": ["false", "NumJobStarts > 5", "true", "NumJobCompletions > 0", "RequestMemory > 10"],
+    "periodic_hold_subcode": ["9"],
+    "periodic_release": ["NumHolds < 2", "HoldReasonCode == 12 && NumHolds < 3", "HoldReasonSubCode == 7 && NumJobStarts < 2"],
+    "periodic_remove": ["false", "JobStatus == 5", "NumJobCompletions > 2"],
+    "leave_in_queue": ["true", "ExitCode == 3"],
+    "hold": ["false", "true"],
+    "checkpoint_exit_code": ["85", "3"],
+    "transfer_checkpoint_files": ["a", "c", "c, a", "d"],
+    "transfer_input_files": [
+        "i", "i, f/", "f", "i, missing", "file:///etc/hostname", "file://$(folder)/i, f/.", "f/g, i", "./i, f//", "f/g/",
+    ],
+    "transfer_common_input": ["f", "i"],
+    "input": ["i", "f/g", "missing", "/dev/null"],
+    "when_to_transfer_output": ["ON_EXIT", "ON_EXIT_OR_EVICT", "ON_SUCCESS"],
+    "arguments": ["\"one 'two three'\"", "$(Process) $(x:none)", '"a""b"', "$INT(3,%03d) $F(nothing) $ENV(FOO)"],
+    "environment": ['"A=1 B=\'x y\'"', "A=1;B=2", '"A=$$(CondorScratchDir) B="'],
+    "getenv": ["FOO", "fo*, !BAR"],
+    "output": ["o.out", "logs/o", "/dev/null"],
+    "error": ["o.out", "logs/e", "o.err"],
+    "erase_output_and_error_on_restart": ["true", "false"],
+    "initialdir": ["f"],
+    "max_transfer_output_mb": ["1", "-1", "0"],
+    "max_transfer_input_mb": ["1", "-1"],
+    "allowed_execute_duration": ["60"],
+    "+Mine": ['"x"', "3"],
+}  # fmt: skip
+"""Command -> what it may say; each is in data/commands.toml, or an attribute."""
 LINES = st.fixed_dictionaries(
-    {},
-    optional={
-        "transfer_output_files": st.sampled_from(["a", "a, d", "d", "a, nope", '""', "d/x"]),
-        "transfer_output_remaps": st.sampled_from(
-            ['"a=b"', '"a=out/b;d=e"', r'"a=x\=y"', '"o.out=l/o"']
-        ),
-        "preserve_relative_paths": st.sampled_from(["true", "false"]),
-        "success_exit_code": st.sampled_from(["0", "3"]),
-        "max_retries": st.sampled_from(["0", "1", "2"]),
-        "retry_until": st.sampled_from(["3", "ExitCode > 2", "NumJobStarts > 1"]),
-        "on_exit_hold": st.sampled_from(["ExitCode == 3", "ExitBySignal", "false", "Nothing > 1"]),
-        "on_exit_hold_subcode": st.sampled_from(["7", "1 + 1"]),
-        "on_exit_remove": st.sampled_from(["true", "ExitCode == 0 || NumJobStarts > 2"]),
-        "periodic_hold": st.sampled_from(["false", "NumJobStarts > 5", "true"]),
-        "checkpoint_exit_code": st.sampled_from(["85"]),
-        "transfer_input_files": st.sampled_from(
-            ["i", "i, f/", "f", "i, missing", "file:///etc/hostname"]
-        ),
-        "when_to_transfer_output": st.sampled_from(["ON_EXIT", "ON_EXIT_OR_EVICT", "ON_SUCCESS"]),
-        "arguments": st.sampled_from(["\"one 'two three'\"", "$(Process) $(x:none)", '"a""b"']),
-        "error": st.sampled_from(["o.out", "logs/e", "o.err"]),
-        "max_transfer_output_mb": st.sampled_from(["1", "-1"]),
-    },
+    {}, optional={name: st.sampled_from(values) for name, values in VALUES.items()}
 )
-"""Command -> what it may say."""
 SCRIPTS = st.lists(
     st.sampled_from(
         [
             "echo 1 > a", "mkdir -p d; echo 2 > d/x", "ln -s a l", "ln -s nowhere n", "mkfifo p",
             'printf "<%s>" "$@"', "ls | grep -v condor", "echo to stderr >&2", "cat i",
             "[ -e c ] || { touch c; exit 85; }", "grep -q '^NumJobStarts = 0' .job.ad && exit 3",
-            "rm -f job.sh", "chmod 000 a", "echo more >> i",
+            "rm -f job.sh", "chmod 000 a", "echo more >> i", "cat", "echo $A $B $FOO", "ln -s d ld", "ln -s /etc/hostname h",
+            "grep -c ^NumJobStarts .job.ad", "mkdir -p e/f", "chmod 600 a", "mv a b", "rm -f _condor_stderr", "echo 1 > 'x y'",
+            "head -c 1500000 /dev/zero > big", "stat -c '%a %n' * | grep -v condor",
         ]
     ),
     max_size=6,

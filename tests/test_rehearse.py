@@ -18,6 +18,7 @@ import pytest
 from pixi_scaffold.job import read_description
 from pixi_scaffold.rehearsal import Setting, attempts, read_plan, rehearse_job
 from pixi_scaffold.rehearsal import command as rehearse
+from pixi_scaffold.rehearsal.cgroup import memory_limit
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold
@@ -706,16 +707,36 @@ def test_over_memory_and_disk_is_held_and_fixed(job: Job) -> None:
     )
     path.write_text(path.read_text().replace("request_disk = 1GB\n", ""))
     before = path.read_text()
-    rows = job.found(code=3)["results_of"]
-    assert "HoldReasonCode 34" in rows["memory"]["detail"]
-    assert rows["disk"]["status"] == "failed"
+    assert "HoldReasonCode 34" in job.found(code=3)["results_of"]["memory"]["detail"]
     assert path.read_text() == before
     found = job.found("--fix", code=3)
+    assert found["results_of"]["disk"]["status"] == "failed"
     assert 300 << 20 < found["usage"]["memory"] < 400 << 20
     assert 200 << 20 <= found["usage"]["disk"] < 210 << 20
     after = path.read_text()
     assert after == before.replace("=  100MB   ", "=  512MB   ").replace("= 10 MB", "= 300MB")
     assert job.found()["results_of"]["memory"]["status"] == "passed"
+
+
+@linux
+def test_the_kernel_holds_a_job_to_the_memory_of_its_slot(job: Job) -> None:
+    """By a cgroup, as on a pool; a request of 100 MB gets a slot of 128 MB there."""
+    with memory_limit(128 << 20) as limit:
+        if limit is None:
+            pytest.skip("this user may make no cgroup with a limit of memory here")
+        assert not limit.exceeded
+        folder = limit.processes.parent
+    assert not folder.exists()
+    takes = "python3 -c 'import time; x = bytearray({} << 20); time.sleep(20)'; echo after"
+    job.write(takes.format(300), "request_memory = 100MB")
+    found = job.found(code=3)
+    assert (found["hold"]["code"], found["hold"]["subcode"]) == (34, 102)
+    assert "limit of 128 megabytes" in found["hold"]["reason"]
+    assert "after" not in str(found["last_lines"]), "all of it was stopped"
+    assert "right-sized" not in found["results_of"]["memory"]["detail"]
+    job.write(takes.format(80).replace("sleep(20)", "sleep(0.3)"), "request_memory = 100MB")
+    assert job.found()["hold"] is None
+    assert not list(folder.parent.glob("pixi-scaffold-rehearsal-*"))
 
 
 @linux

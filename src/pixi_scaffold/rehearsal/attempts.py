@@ -21,6 +21,7 @@ from pixi_scaffold.rehearsal.holds import (
     OUTPUT,
     last_lines,
     not_executed,
+    out_of_memory,
     overdue,
     transfer_hold,
 )
@@ -41,7 +42,7 @@ from pixi_scaffold.rehearsal.policy import (
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
 from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
 from pixi_scaffold.rehearsal.setting import Setting
-from pixi_scaffold.rehearsal.surroundings import environment, write_ads
+from pixi_scaffold.rehearsal.surroundings import environment, slot_memory, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace
 
@@ -203,6 +204,8 @@ class _Rehearsal:
             return overdue(
                 code, plan.job_duration if code == JOB_DURATION else plan.execute_duration
             )
+        if ran.ended == "memory":
+            return out_of_memory(slot_memory(self.plan))
         return self.verdict if ran.ended == "policy" else "again"
 
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
@@ -292,10 +295,8 @@ class _Rehearsal:
 
     def _once(self, sandbox: Sandbox) -> Ran:
         """Run the executable once, watch it, and evict it when it is time."""
-        plan, setting = self.plan, self.setting
-        private = (sandbox.root / "tmp", sandbox.root / "var-tmp")
-        meter = Meter(sandbox.scratch, self.usage.memory, self.usage.disk, private)
-        self.meter = meter
+        plan, setting, used = self.plan, self.setting, self.usage
+        self.meter = meter = Meter(sandbox.scratch, used.memory, used.disk, sandbox.own[1:])
         start = Start(
             argv=[sandbox.program, *plan.arguments],
             env=environment(plan, sandbox.scratch, setting.slot) | dict(setting.added),
@@ -303,9 +304,10 @@ class _Rehearsal:
             stdin=sandbox.scratch / Path(plan.stdin).name if plan.stdin else None,
             stdout=sandbox.stdout,
             stderr=sandbox.stderr,
+            memory=slot_memory(plan) if setting.hold_to_memory and plan.memory else None,
         )
         if setting.terminal >= 0:
-            start = replace(start, argv=SHELL, terminal=setting.terminal)
+            start = replace(start, argv=SHELL, terminal=setting.terminal, memory=None)
         self.clock.allowed, self.allowed_by = self._allowed() or (None, 0)
         self.clock.judge = self._judge if self.policy.watches else None
         self.history.started = int(time.time())

@@ -293,6 +293,7 @@ def _setting(
         stand_ins=delivery.stand_ins,
         urls=Urls(request.network, request.stand_ins),
         limits=request.limits,
+        hold_to_memory=not request.fix,  # which wants to know how much it takes
         keep=request.keep,
         notes=tuple(notes),
         cancel=cancel,

@@ -17,6 +17,7 @@ from pixi_scaffold.rehearsal.holds import (
     EXECUTE_DURATION,
     INPUT,
     JOB_DURATION,
+    MEMORY,
     OUTPUT,
 )
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
@@ -28,6 +29,7 @@ from pixi_scaffold.system import program
 _HINTS = {
     EXECUTE: "correct the executable",
     CHECKPOINT: "correct transfer_checkpoint_files, or let the job write them before it leaves",
+    MEMORY: "let it take less, or let --fix measure what it takes and write that",
     POLICY: "correct that expression, or let the job not come to it",
     BY_THE_USER: "rehearse what it does once it is released: --append hold=false",
     INPUT_SIZE: "transfer less, or raise max_transfer_input_mb",

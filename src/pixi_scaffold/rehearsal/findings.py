@@ -17,15 +17,13 @@ from pixi_scaffold.rehearsal.failure import (
     input_hint,
     leaving,
 )
-from pixi_scaffold.rehearsal.holds import INPUT, OUTPUT
+from pixi_scaffold.rehearsal.holds import INPUT, MEMORY, OUTPUT
 from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.report import Result, Status
 from pixi_scaffold.system import program
 
-OUT_OF_MEMORY = 34
-"""HoldReasonCode of a job that takes more memory than its slot has (condor_holdcodes.h)."""
 MEASURABLE = 0.2
 """Seconds that a job must run for its memory to be more than that of a process that starts."""
 
@@ -94,6 +92,7 @@ def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
     staged = "measured without the environment, which is staged"
     if not done[0].delivery.staged:
         staged = "measured with an environment for the CPU" if done[0].delivery.for_cpu else ""
+    held = any(d.outcome.hold and d.outcome.hold.code == MEMORY for d in done)
     commands = plan.job.command("request_memory"), plan.job.command("request_disk")
     return (
         advise(
@@ -102,7 +101,7 @@ def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
             plan.memory,
             shortened,
             default=commands[0] is None,
-            unlike=no_gpu if without else "",
+            unlike="it was stopped there" if held else no_gpu if without else "",
         ),
         advise(
             "request_disk",
@@ -134,7 +133,7 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
     if not advice.over:
         return Result(name, Status.PASSED, detail=advice.words())
     if name == "memory":
-        what = f"HTCondor would put the job on hold (HoldReasonCode {OUT_OF_MEMORY}): "
+        what = f"HTCondor would put the job on hold (HoldReasonCode {MEMORY}): "
     else:
         what = "many pools put such a job on hold, others let the disk be full: "
     hint = f"ask for more in {here(done[0].plan.job.path)}"

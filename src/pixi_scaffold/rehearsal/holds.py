@@ -14,7 +14,17 @@ from pixi_scaffold.rehearsal.outcome import Hold
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
-EXECUTE, OUTPUT, INPUT, CHECKPOINT, JOB_DURATION, EXECUTE_DURATION = 6, 12, 13, 36, 46, 47
+EXECUTE, OUTPUT, INPUT, CHECKPOINT, MEMORY, JOB_DURATION, EXECUTE_DURATION = (
+    6,
+    12,
+    13,
+    36,
+    34,
+    46,
+    47,
+)
+OOM_KILLED = 102
+"""HoldReasonSubCode where the kernel killed it (condor_holdcodes.h)."""
 TAIL, WIDTH = 10, 300
 """Lines of a log that are shown, and characters of each."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
@@ -54,6 +64,12 @@ def overdue(code: int, seconds: float | None) -> Hold:
     whole = int(seconds or 0)
     time = f"{whole // 60:02}:{whole % 60:02}"
     return Hold(code, 0, f"The job exceeded allowed {what} duration of {time}")
+
+
+def out_of_memory(limit: int) -> Hold:
+    """Return the hold of a job that wanted more memory than it may have, in bytes."""
+    what = f"Job has gone over cgroup memory limit of {limit >> 20} megabytes"
+    return Hold(MEMORY, OOM_KILLED, f"{what}. Consider resubmitting with a higher request_memory.")
 
 
 def last_lines(path: Path) -> tuple[str, ...]:

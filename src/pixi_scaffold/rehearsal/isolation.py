@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixi_scaffold.rehearsal.cgroup import MemoryLimit
 from pixi_scaffold.system import Child, started
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -48,7 +49,8 @@ class Walls:
 class Start:
     """What to start, and where. Logs: None goes to /dev/null.
 
-    terminal: a descriptor that stands for all three, -1 for none.
+    terminal: a descriptor that stands for all three, -1 for none. memory: bytes that the job may
+    take, None for any.
     """
 
     argv: Sequence[str]
@@ -58,6 +60,7 @@ class Start:
     stdout: Path | None
     stderr: Path | None
     terminal: int = -1
+    memory: int | None = None
 
 
 def home() -> Path:
@@ -137,7 +140,7 @@ def _system() -> list[str]:
 
 
 @contextmanager
-def launched(start: Start, walls: Walls) -> Iterator[Child]:
+def launched(start: Start, walls: Walls, limit: MemoryLimit | None) -> Iterator[Child]:
     """Start the launcher; its lines tell the rest. Nothing that it started outlives the block."""
     root = start.root
     scratch = root / "scratch"
@@ -146,6 +149,7 @@ def launched(start: Start, walls: Walls) -> Iterator[Child]:
         "env": dict(start.env),
         "cwd": str(scratch),
         "terminal": start.terminal,
+        "cgroup": str(limit.processes if limit else ""),
         "stdin": str(start.stdin or ""),
         "stdout": str(start.stdout or ""),
         "stderr": str(start.stderr or ""),

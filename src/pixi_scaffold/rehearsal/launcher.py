@@ -135,10 +135,24 @@ def children() -> set[int]:
     return found - {os.getpid()}
 
 
+def as_the_starter_does() -> None:
+    """Set limits and signals as HTCondor 25.14 does before it starts a job."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        most = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (most, most))
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
 def start_job(spec: dict[str, Any], by: str, tells: int) -> NoReturn:
     """Become the job. The errno of a failed exec goes to `tells`, which a good one closes."""
     try:
         os.setsid()
+        if spec["cgroup"] >= 0:
+            os.write(spec["cgroup"], b"0")
         if LINUX:
             # four arguments, or the kernel refuses it
             call("prctl", NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
@@ -155,14 +169,7 @@ def start_job(spec: dict[str, Any], by: str, tells: int) -> NoReturn:
             os.dup2(source if spec["terminal"] < 0 else spec["terminal"], target)
         os.chdir(spec["cwd"])
         os.umask(0o022)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            most = resource.getrlimit(resource.RLIMIT_STACK)[1]
-            resource.setrlimit(resource.RLIMIT_STACK, (most, most))
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as HTCondor 25.14 starts a job
+        as_the_starter_does()
         if by != "none" and spec["account"] is not None:
             os.setgroups([])
             os.setresgid(*[spec["account"]] * 3)
@@ -188,6 +195,8 @@ def main() -> NoReturn:
         spec = json.load(file)
     os.unlink(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # opened here, where it can be seen; the job enters its cgroup by it
+    spec["cgroup"] = os.open(spec["cgroup"], os.O_WRONLY) if spec["cgroup"] else -1
     have: list[str] = []
     problems: list[str] = []
     by = "none"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixi_scaffold.rehearsal.cgroup import MemoryLimit
 from pixi_scaffold.system import run
 
 MEMORY_EVERY = 0.1
@@ -37,6 +38,8 @@ class Meter:
     memory: int = 0
     disk: int = 0
     more: tuple[Path, ...] = ()
+    limit: MemoryLimit | None = None
+    """What the kernel holds the job to."""
     gpu: bool = False
     """Whether a process of the job was seen with a GPU mapped into its memory."""
     _next_gpu: float = 0.0
@@ -62,6 +65,14 @@ class Meter:
         self.disk = max(self.disk, sum(size_of(f) for f in (self.folder, *self.more)))
         after = time.monotonic()
         self._next_disk = after + max(MEMORY_EVERY, DISK_SHARE * (after - before))
+
+    def out_of_memory(self) -> bool:
+        """Whether the job wanted more memory than it may have."""
+        return self.limit is not None and self.limit.exceeded
+
+    def full(self) -> str:
+        """Return what the job has used up: `memory`, `disk`, or nothing."""
+        return "memory" if self.out_of_memory() else "disk" if self.out_of_space() else ""
 
     def out_of_space(self) -> bool:
         """Whether the job has nearly filled the disk of this machine."""

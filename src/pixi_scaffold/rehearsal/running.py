@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.rehearsal.cgroup import memory_limit
 from pixi_scaffold.rehearsal.holds import last_lines
 from pixi_scaffold.rehearsal.isolation import Start, Walls, launched
 from pixi_scaffold.rehearsal.meter import Meter
@@ -75,11 +76,12 @@ def clock_for(plan: JobRun, setting: Setting) -> Clock:
 
 @dataclass(slots=True)
 class Ran:
-    """How a run ended. ended: exited, evicted, killed, overdue, policy, timeout, disk, not-started.
+    """How a run ended.
 
-    status: exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the
-    largest process, which was a copy of the launcher before it executed the job, of `own` bytes.
-    left: processes that it left behind when it ended by itself. isolated, problems, hidden: as the
+    ended: exited, evicted, killed, overdue, policy, timeout, disk, memory, not-started. status:
+    exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the largest
+    process, which was a copy of the launcher before it executed the job, of `own` bytes. left:
+    processes that it left behind when it ended by itself. isolated, problems, hidden: as the
     launcher says.
     """
 
@@ -115,12 +117,14 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
     """
     ran = Ran()
     said: list[str] = []
-    with launched(start, walls) as child:
+    with memory_limit(start.memory) as meter.limit, launched(start, walls, meter.limit) as child:
         watch = _Watch(clock, child.tell, meter, tell, start.stdout)
         while (lines := child.lines(watch.pause())) is not None:
             for line in lines:
                 _hear(line, ran, said, watch)
             watch.look(child.pid)
+        if not watch.ended and meter.out_of_memory():
+            watch.ended = "memory"
     if watch.ended:
         ran.ended = watch.ended
         ran.left = ran.left if watch.ended == "evicted" else 0  # stopped: they are its own
@@ -216,8 +220,8 @@ class _Watch:
             self.judge_at = now + 1
             if self.clock.judge():
                 self._ask_to_leave("policy", now)
-        elif self.meter.out_of_space():
-            self._kill("disk")
+        elif full := self.meter.full():
+            self._kill(full)
 
     def _kill(self, why: str) -> None:
         self.ended = why

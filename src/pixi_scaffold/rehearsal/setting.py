@@ -47,6 +47,8 @@ class Setting:
     urls: Urls = field(default_factory=Urls)
     limits: Limits = field(default_factory=Limits)
     eviction: Eviction | None = None
+    hold_to_memory: bool = True
+    """Whether the job may take no more than its slot has, where a cgroup can see to that."""
     keep: bool = False
     kept: Path | None = None
     """A sandbox that was kept, in which a shell is opened."""

@@ -138,8 +138,13 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
     return {name: _Raw(value) for name, value in submitted.items()} | ad | own
 
 
+def slot_memory(plan: JobRun) -> int:
+    """Return the bytes that a slot has for what a job asks for: in steps of 128 MB."""
+    return (math.ceil((plan.memory or 0) / MIB / 128) or 1) * 128 * MIB
+
+
 def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
-    memory = 128 * math.ceil((plan.memory or 0) / MIB / 128) or 128
+    memory = slot_memory(plan) // MIB
     system = platform.uname()
     return {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),

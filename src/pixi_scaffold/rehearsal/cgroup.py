@@ -1,0 +1,120 @@
+"""A limit of memory for a job, as the starter of a pool sets it, where this user may set one.
+
+A process that would take more is killed (cgroup-v1/memory.rst and cgroup-v2.rst of the kernel).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+_PREFIX = "pixi-scaffold-rehearsal-"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """How one version of cgroups calls its files."""
+
+    root: Path
+    own: str
+    """A line of /proc/self/cgroup, up to the path of this process."""
+    limit: str
+    swap: str
+    events: str
+
+
+_VERSIONS = (
+    _Version(_ROOT, "0::", "memory.max", "memory.swap.max", "memory.events"),
+    _Version(
+        _ROOT / "memory",
+        r"\d+:memory:",
+        "memory.limit_in_bytes",
+        "memory.memsw.limit_in_bytes",
+        "memory.oom_control",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimit:
+    """A cgroup with a limit of so many bytes."""
+
+    size: int
+    processes: Path
+    """A process that writes 0 there, and what it starts, are held to it."""
+    events: Path
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the kernel killed a process that would have taken more."""
+        with contextlib.suppress(OSError):
+            return bool(re.search(r"(?m)^oom_kill [1-9]", self.events.read_text(encoding="ascii")))
+        return False
+
+
+@contextlib.contextmanager
+def memory_limit(size: int | None) -> Iterator[MemoryLimit | None]:
+    """Give a limit, which goes with the block; None where none is wanted or can be set."""
+    limit = None if size is None else _made(size)
+    try:
+        yield limit
+    finally:
+        if limit is not None:
+            _remove(limit.events.parent)
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(20):  # its processes may be on their way out
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+            return
+        time.sleep(0.05)
+
+
+def _made(size: int) -> MemoryLimit | None:
+    for version in _VERSIONS:
+        with contextlib.suppress(OSError):
+            folder = _make(version, size)
+            return MemoryLimit(size, folder / "cgroup.procs", folder / version.events)
+    return None
+
+
+def _make(version: _Version, size: int) -> Path:
+    """Make a cgroup with this limit; raises OSError where that cannot be."""
+    folder = _above(version) / f"{_PREFIX}{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        (folder / version.limit).write_text(str(size), encoding="ascii")
+        if (folder / version.swap).exists():  # version 1 counts memory in, too
+            value = 0 if version.swap == "memory.swap.max" else size
+            (folder / version.swap).write_text(str(value), encoding="ascii")
+    except OSError:
+        folder.rmdir()
+        raise
+    return folder
+
+
+def _above(version: _Version) -> Path:
+    """Return the nearest cgroup of this process in which it may make others with a limit."""
+    text = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    match = re.search(rf"(?m)^{version.own}/?(.*)$", text)
+    path = version.root / (match[1] if match else "")
+    for folder in (path, *path.parents):
+        if not folder.is_relative_to(version.root):
+            break
+        if os.access(folder, os.W_OK) and _hands_on_memory(folder, version):
+            return folder
+    raise FileNotFoundError(str(path))
+
+
+def _hands_on_memory(folder: Path, version: _Version) -> bool:
+    if version.own != "0::":
+        return (folder / version.limit).exists()
+    return "memory" in (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()
