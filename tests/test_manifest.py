@@ -375,9 +375,65 @@ def test_system_requirements_are_turned_into_platforms() -> None:
     assert with_platforms(turned, Path("/w/pixi.toml")) is None
 
 
-def test_what_has_no_other_spelling_stays() -> None:
-    text = SYSTEM.replace("[system-req", "[feature.f.system-req") + '[environments]\nf = ["f"]\n'
-    assert with_platforms(text, Path("/w/pixi.toml")) is None
+FEATURES = """# a project
+[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64", "osx-arm64"]
+[dependencies]
+python = "*" # any
+[feature.gpu.dependencies]
+cuda-version = "12.*"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "base"),
+    [
+        ('[feature.gpu.system-requirements]\ncuda = "12"\n[environments]\ngpu = ["gpu"]\n', True),
+        (
+            '[system-requirements]\nlibc = "2.31"\n[feature.gpu.system-requirements]\ncuda = "12"\n'
+            '[environments]\ngpu = ["gpu"]\ntest = { features = [], solve-group = "t" }\n',
+            True,
+        ),
+        (
+            '[feature.gpu]\nplatforms = ["linux-64"]\nsystem-requirements = { cuda = "12" }\n'
+            '[environments]\ndefault = ["gpu"]\n',
+            False,
+        ),
+        (
+            '[feature.gpu.system-requirements]\ncuda = "12"\n[feature.old.system-requirements]\n'
+            'cuda = "11"\n[environments]\na = ["gpu"]\nb = ["old"]\n',
+            True,
+        ),
+    ],
+)
+def test_system_requirements_of_features_are_turned_into_named_platforms(
+    more: str, base: bool
+) -> None:
+    """Each environment has the same machines as before, in the same order, and the same packages."""
+
+    def needs(text: str) -> dict[str, list[object]]:
+        found = parse(text)
+        return {
+            e.name: [
+                (p.identity, set(found.requirements(e, p))) for p in found.environment_platforms(e)
+            ]
+            for e in found.environments
+        }
+
+    turned = with_platforms(FEATURES + more, Path("/w/pixi.toml"))
+    assert turned is not None
+    assert "system-requirements" not in turned
+    assert needs(turned) == needs(FEATURES + more)
+    assert "# any" in turned
+    assert ("[feature.base]" in turned) is base
+    assert with_platforms(turned, Path("/w/pixi.toml")) is None
+
+
+def test_what_cannot_be_turned_stays() -> None:
+    more = '[feature.gpu.system-requirements]\ncuda = "12"\n[environments]\ngpu = ["gpu"]\n'
+    taken = '[feature.base.dependencies]\ntqdm = "*"\n'
+    assert with_platforms(FEATURES + taken + more, Path("/w/pixi.toml")) is None
     assert with_platforms("[workspace", Path("/w/pixi.toml")) is None
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.manifest import parse_manifest
-from pixi_scaffold.workspace.model import DEFAULT, Workspace
+from pixi_scaffold.workspace.model import Workspace
 from pixi_scaffold.workspace.platform import Platform
 from pixi_scaffold.workspace.pyproject import TOOL
 
 _KEYS = {"__cuda": "cuda", "__glibc": "glibc", "__linux": "linux", "__osx": "macos"}
 
+_BASE = "base"
+"""What the feature is called that keeps environments on the platforms without more requirements."""
+
 
 def with_platforms(text: str, path: Path) -> str | None:
     """Return the manifest with platforms in place of its [system-requirements].
 
-    None where there are none, or where the environments would not stay what they are: those of
-    features are not turned, as which environments they go into has no other spelling.
+    A feature that has some lists the platforms that they make, and environments without such a
+    feature get one that lists the others. None where there are none, or where the environments
+    would not stay what they are.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -32,13 +37,16 @@ def with_platforms(text: str, path: Path) -> str | None:
     for key in TOOL if path.name == "pyproject.toml" else ():
         table = table[key]
     head = table.get("workspace", table.get("project"))
-    if "system-requirements" not in table or head is None:
+    features = table.get("feature", {})
+    asking = [name for name in features if "system-requirements" in features[name]]
+    if head is None or not (asking or "system-requirements" in table):
         return None
-    del table["system-requirements"]
-    made = {p.subdir: p for p in before.platforms if p.name in _own(before)}
-    for index, subdir in enumerate(head["platforms"].unwrap()):
-        if isinstance(subdir, str) and (platform := made.get(subdir)) and not platform.is_bare:
-            head["platforms"][index] = _entry(platform)
+    table.pop("system-requirements", None)
+    _write_platforms(head, before.platforms, named=bool(asking))
+    for name in asking:
+        del features[name]["system-requirements"]
+    if asking and not _write_features(table, features, before, asking):
+        return None
     after_text = tomlkit.dumps(document)
     try:
         after = parse_manifest(after_text, path)
@@ -47,15 +55,54 @@ def with_platforms(text: str, path: Path) -> str | None:
     return after_text if _meaning(before) == _meaning(after) else None
 
 
-def _own(workspace: Workspace) -> tuple[str, ...]:
-    """Return the platforms that the default feature's system requirements made."""
-    return workspace.features[DEFAULT].platforms or ()
-
-
-def _entry(platform: Platform) -> Any:
+def _write_features(table: Any, features: Any, workspace: Workspace, asking: Sequence[str]) -> bool:
+    """Let features list platforms, so that each environment keeps its own; False: it cannot."""
     import tomlkit
 
-    said = {"platform": platform.subdir}
+    with_some = [e for e in workspace.environments if {*asking}.intersection(e.features)]
+    others = [e for e in workspace.environments if e not in with_some]
+    for name in asking:
+        users = [e for e in with_some if name in e.features]
+        wanted = [p.name for e in users for p in workspace.environment_platforms(e)]
+        own = workspace.features[name].platforms or ()
+        features[name]["platforms"] = list(dict.fromkeys(wanted or own))
+    if not others:
+        return True
+    if _BASE in workspace.features:
+        return False
+    wanted = [p.name for e in others for p in workspace.environment_platforms(e)]
+    features[_BASE] = {"platforms": list(dict.fromkeys(wanted))}
+    environments = table.setdefault("environments", tomlkit.table())
+    for environment in others:
+        entry = environments.get(environment.name)
+        if isinstance(entry, list):
+            entry.append(_BASE)
+        elif entry is None:
+            environments[environment.name] = [_BASE]
+        else:
+            entry["features"] = [*entry.get("features", []), _BASE]
+    return True
+
+
+def _write_platforms(head: Any, platforms: Sequence[Platform], *, named: bool) -> None:
+    """Put the platforms into a manifest's head; where each has its place, its comment stays."""
+    entries = [p.name if p.is_bare else _entry(p, named=named) for p in platforms]
+    array = head["platforms"]
+    if [p.subdir for p in platforms] != array.unwrap():
+        array.clear()
+        array.extend(entries)
+        array.multiline(True)
+        return
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            array[index] = entry
+
+
+def _entry(platform: Platform, *, named: bool) -> Any:
+    import tomlkit
+
+    said = {"name": platform.name} if named else {}
+    said["platform"] = platform.subdir
     said |= {_KEYS.get(p.name, p.name): p.version for p in platform.declared}
     text = ", ".join(f'{key} = "{value}"' for key, value in said.items())
     return tomlkit.parse(f"entry = {{ {text} }}")["entry"]  # with the usual spaces
