@@ -47,8 +47,9 @@ docs: ## Write the generated pages of docs/ again
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python -m tests.reference
 
-release: ## Check that this commit can be a release, and tag it (nothing is pushed)
-	@MAKE="$(MAKE)" .ci/release.sh
+release: ## Make a release, up to the push: make release VERSION=1.2.0
+	@.ci/venv.sh $(VENV) dev
+	@MAKE="$(MAKE)" PYTHON="$(BIN)/python" .ci/release.sh "$(VERSION)"
 
 pins: ## Compare the template's pins with the newest (ARGS=--raise writes them)
 	@.ci/venv.sh $(VENV) dev
