@@ -17,10 +17,15 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.environment.archive import Member, write_archive
+from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.rehearsal.delivery import archive_record
+from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
+from pixi_scaffold.workspace import read_manifest
 from tests.conftest import git, lock_on
 from tests.support.command import scaffold
+from tests.support.index import index_answers
+from tests.support.pool import Pool, condor_prefix
 from tests.support.share import shared
 
 pytestmark = pytest.mark.slow
@@ -198,3 +203,74 @@ def test_what_cannot_be_packed(project: Path) -> None:
     assert ran.code == 2
     assert "linux-64-cpu" in ran.err
     assert not (project / "env.tar.gz").exists()
+
+
+USES_PYPI = """\
+import json, os, pathlib, sys
+import einops, markupsafe._speedups
+run = pathlib.Path("runs") / sys.argv[sys.argv.index("--name") + 1]
+run.mkdir(parents=True)
+(run / "metrics.json").write_text(json.dumps({"einops": einops.__version__}))
+"""
+
+
+@pytest.fixture(scope="session")
+def pypi_project(small: Path, starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project with a pure and a compiled package from PyPI, locked and packed."""
+    if not index_answers():
+        pytest.skip("the default package index does not answer")
+    project = shutil.copytree(small, tmp_path_factory.mktemp("pypi") / "p")
+    manifest = project / "pixi.toml"
+    manifest.write_text(
+        manifest.read_text() + '\n[pypi-dependencies]\neinops = "*"\nmarkupsafe = "*"\n'
+    )
+    (project / "starter.lock").unlink()
+    RattlerEngine().lock(
+        read_manifest(manifest), project / "starter.lock", Silent(), channels=[starter.url]
+    )
+    shutil.copy(project / "starter.lock", project / "pixi.lock")  # the job takes it along
+    (project / "main.py").write_text(USES_PYPI)
+    ran = scaffold("pack", *LOCK, cwd=project)
+    assert ran.code == 0, ran
+    return project
+
+
+@pytest.mark.network
+def test_a_packed_environment_brings_packages_from_pypi(pypi_project: Path, tmp_path: Path) -> None:
+    """Unpacked by the worker script, as on a worker."""
+    on_a_worker(pypi_project, tmp_path / "sandbox", "--name", "job-1-0")
+    metrics = tmp_path / "sandbox" / "runs" / "job-1-0" / "metrics.json"
+    assert json.loads(metrics.read_text()) == {"einops": "0.8.2"}
+
+
+@pytest.mark.network
+def test_a_rehearsal_has_packages_from_pypi(pypi_project: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(pypi_project, tmp_path / "p")
+    ran = scaffold("rehearse", "--json", cwd=project)
+    [job] = ran.document["jobs"]
+    failed = [r["name"] for r in ran.document["results"] if r["status"] == "failed"]
+    assert (job["code"], failed) == (
+        0,
+        ["archive"],
+    )  # packed for the CPU, and the job asks for a GPU
+    assert any(name.endswith("metrics.json") for name in job["brought"])
+    assert "by hand" not in " ".join(job["notes"])
+
+
+@pytest.mark.network
+@pytest.mark.skipif(sys.platform != "linux", reason="HTCondor runs on Linux")
+def test_a_job_on_a_pool_has_packages_from_pypi(pypi_project: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(pypi_project, tmp_path / "p")
+    with Pool(condor_prefix(), tmp_path / "pool") as pool:
+        cluster = pool.submit(
+            "htcondor/train.sub",
+            project,
+            'environment = "PIXI_SCAFFOLD_ALLOW_CPU=1"',
+            "request_gpus =",
+            "request_memory = 100MB",
+            "request_disk = 500MB",
+            "requirements = true",
+        )
+        assert pool.wait(cluster) == 0
+    [metrics] = project.glob("runs/*/metrics.json")
+    assert json.loads(metrics.read_text()) == {"einops": "0.8.2"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from pixi_scaffold.environment import install, pack
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.lock.file import parse_lock
-from pixi_scaffold.lock.pypi import default_index
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.pypi.uv import run_uv
@@ -27,7 +25,7 @@ from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
 from pixi_scaffold.workspace import Workspace, parse_manifest
 from tests.support.command import scaffold
-from tests.support.index import index, make_wheel
+from tests.support.index import index, index_answers, make_wheel
 from tests.support.server import serve
 from tests.test_pixi_says import SAYS, rows, with_the_default_index
 
@@ -367,14 +365,6 @@ def test_a_packed_environment_has_the_wheels(small: Workspace, tmp_path: Path) -
         packed.extractall(tmp_path / "worker", filter="fully_trusted")
     code = "import einops, markupsafe._speedups; print(einops.__version__)"
     assert python(tmp_path / "worker", code) == "0.8.2"
-
-
-def index_answers() -> bool:
-    try:
-        with urllib.request.urlopen(default_index() + "/einops/", timeout=10):
-            return True
-    except OSError:
-        return False
 
 
 @needs_what_pixi_said

@@ -75,6 +75,17 @@ def pips_index() -> str:
     return done.stdout.strip().rstrip("/")
 
 
+def index_answers() -> bool:
+    """Whether the default package index can be reached from here."""
+    from pixi_scaffold.lock.pypi import default_index
+
+    try:
+        with urllib.request.urlopen(default_index() + "/einops/", timeout=10):
+            return True
+    except OSError:
+        return False
+
+
 @dataclass
 class Index:
     """A running index: its URL, and what it was asked."""
