@@ -243,7 +243,10 @@ class Watch:
     err: Path
 
     def finished(self, timeout: float = 120) -> Ran:
-        code = self.process.wait(timeout)
+        try:
+            code = self.process.wait(timeout)
+        finally:
+            self.process.kill()
         ran = Ran(code, self.out.read_text(), self.err.read_text())
         assert "Traceback" not in ran.out + ran.err, ran
         return ran
@@ -572,7 +575,7 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
         assert ran.code == 0, ran
         return ran.document  # type: ignore[no-any-return]
 
-    whole, done = send(0), send(3)
+    done = send(3)
     cluster, log = str(done["cluster"]), Path(done["log"])
     until(lambda: log.exists() and "Finished transferring output" in log.read_text(), 180)
     fetched = scaffold("fetch", cluster, cwd=project)
@@ -581,6 +584,7 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     pool.run("condor_vacate_job", "-fast", cluster)
     ran = watching(project, cluster).finished(400)
     assert ran.code == 0, ran
+    whole = send(0)  # the pool has one GPU that fits
     assert watching(project, str(whole["cluster"])).finished(400).code == 0
     one, two = (project / f"runs/job-{c}-0" for c in (cluster, whole["cluster"]))
     assert (one / "model.pt").exists()
@@ -590,3 +594,47 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     assert json.loads(starts[0])["git_commit"] == done["commit"]
     events = log.read_text()
     assert "Job was evicted" in events
+
+
+# --- more than one user ------------------------------------------------------------------------------
+
+
+def test_somebody_else_s_job_is_left_alone(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each client claims to be somebody, which only a pool for tests believes."""
+    monkeypatch.setenv("_CONDOR_SEC_DEFAULT_AUTHENTICATION_METHODS", "CLAIMTOBE")
+    monkeypatch.setenv("_CONDOR_SEC_CLAIMTOBE_USER", "condor")
+    believes = "SEC_DEFAULT_AUTHENTICATION_METHODS = CLAIMTOBE\n"
+    folder = tmp_path_factory.mktemp("two-users")
+    with Pool(condor_prefix(), folder, settings=believes) as one:
+        monkeypatch.setenv("CONDOR_CONFIG", one.env["CONDOR_CONFIG"])
+        clusters = {}
+        for user in ("alice", "bob"):
+            monkeypatch.setenv("_CONDOR_SEC_CLAIMTOBE_USER", user)
+            clusters[user] = submitted(project, "-a", "counts=500", "-a", "every=900")["cluster"]
+        theirs = scaffold("stop", str(clusters["alice"]), cwd=project)
+        assert theirs.code == 1, theirs
+        assert "somebody else's job" in theirs.err
+        owners = one.run("condor_q", "-allusers", "-af", "Owner", "ClusterId").split()
+        assert set(owners) >= {"alice", "bob", str(clusters["alice"])}
+        own = scaffold("stop", str(clusters["bob"]), cwd=project)
+        assert own.code == 0, own
+        left = one.run("condor_q", "-allusers", "-af", "ClusterId").split()
+        assert left == [str(clusters["alice"])]
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+def test_more_memory_is_asked_for_by_htcondor_s_own_commands(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "hold=true", "--retry-memory", "2GB")
+    lines = ("retry_request_memory_increase = RequestMemory * 2", "retry_request_memory_max = 2GB")
+    plain = pool.submit("job.sub", project, "hold = true", *lines)
+    told = []
+    for cluster in (done["cluster"], plain):
+        ad = pool.run("condor_q", str(cluster), "-long").splitlines()
+        told.append(sorted(line for line in ad if "Memory" in line and "/" not in line))
+    pool.run("condor_rm", "-all")
+    assert told[0] == told[1]
+    assert any("2048" in line for line in told[0]), told[0]

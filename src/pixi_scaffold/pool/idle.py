@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ def _values(slot: Any, limit: str, attribute: str) -> Iterator[float]:
 
 def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
     """Yield which condition refuses how many slots."""
-    text = {name: str(job.lookup(name)) for name in job if name != "Requirements"}
+    text = {name: _written(job.lookup(name)) for name in job if name != "Requirements"}
     gpus = str(job.lookup("RequireGPUs")) if "RequireGPUs" in job else ""
     asked = JobAd(text, tuple(ad_clauses(str(job.lookup("Requirements")), gpus)))
     try:
@@ -173,6 +174,13 @@ def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
     for clause, number in by.most_common(4):
         named = "" if clause.origin in ("requirements", clause.text) else f" ({clause.origin})"
         yield f"{number} of {len(slots)} machines refused by {clause.text}{named}"
+
+
+def _written(value: Any) -> str:
+    """Return a value as an ad writes it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _turn(job: Any) -> Iterator[str]:

@@ -142,12 +142,14 @@ def table(watched: Watched, most: int, width: int) -> Table:
 
     now = time.time()
     wide = width >= 100
-    names = ["job", "state", "where", "time", "MB used/asked", "saved", "last metrics"]
-    if wide:
-        names[4:5] = ["GPU", "MB used/asked", "disk GB"]
     drawn = Table(box=None, pad_edge=False, title=watched.counts(), title_justify="left")
-    for name in names:
-        drawn.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name, least in (("job", 8), ("state", 8), ("where", 4), ("time", 6), ("MB of", 9)):
+        most_wide = (34 if wide else 16) if name == "where" else None
+        drawn.add_column(name, no_wrap=True, min_width=least, max_width=most_wide)
+    if wide:
+        drawn.add_column("disk GB of", no_wrap=True)
+    for name, least in (("saved", 6), ("last metrics", 8)):
+        drawn.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)
     asked = watched.receipt.ad.get("RequestMemory")
     states = sorted(
         watched.states.values(),
@@ -159,13 +161,20 @@ def table(watched: Watched, most: int, width: int) -> Table:
         saved = f"{state.checkpoints}" if state.checkpoints else ""
         if state.kept is not None and state.began is not None:
             saved += f" ({duration(now - state.kept)} ago)"
-        row = [watched.job(state.proc), state.words, state.host.split(".")[0],
-               duration(state.seconds(now)), memory, saved,
-               last_line(watched.metrics.get(state.proc, ()), 2)]  # fmt: skip
+        where = state.host.split(".")[0] + (f" {state.gpu}" if state.gpu else "")
+        row = [watched.job(state.proc), state.words, where, duration(state.seconds(now)), memory]
         if wide:
-            row[4:5] = [state.gpu, memory, f"{state.disk / 1e6:.1f}" if state.disk else ""]
+            row.append(_disk(state))
+        row += [saved, last_line(watched.metrics.get(state.proc, ()), 2)]
         drawn.add_row(*row)
     return drawn
+
+
+def _disk(state: ProcState) -> str:
+    """Return the disk that was used and asked for, in GB; HTCondor says it when a start ends."""
+    if not state.disk:
+        return ""
+    return f"{state.disk / 1e6:.1f}/{state.disk_request / 1e6:.1f}"
 
 
 def display_for(stream: TextIO, *, as_json: bool) -> Display:
