@@ -909,6 +909,46 @@ def test_a_new_requirement_is_locked_and_checked(locked: tuple[Path, Path]) -> N
     assert scaffold("check", project, cwd=project).code == 0
 
 
+PYPROJECT = """[project]
+name = "p"
+version = "0.1"
+requires-python = ">=3.11"
+
+[tool.pixi.workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+
+[tool.pixi.dependencies]
+tqdm = "*"
+"""
+
+
+def test_a_manifest_in_pyproject_is_merged_by_its_keys_and_locked(
+    conda_forge: None, tmp_path: Path
+) -> None:
+    """As pixi.toml: both add a dependency at the same place, and the lock follows."""
+    template = small(tmp_path / "t")
+    release(template, "v1.1.0", {"pyproject.toml": PYPROJECT})
+    project = make(template, tmp_path / "p", "v1.1.0")
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('packaging = "*" # mine\n')
+    assert scaffold("lock", project, cwd=tmp_path).code == 0
+    commit(project)
+    release(template, "v1.2.0", {"pyproject.toml": PYPROJECT + 'colorama = "*"\n'})
+    report = run(project)
+    assert report.exit_code == 0, report
+    merged = (project / "pyproject.toml").read_text()
+    assert 'packaging = "*" # mine' in merged
+    assert 'colorama = "*"' in merged
+    steps = {result.name: result.detail for result in report.results}
+    assert steps["lock"].startswith("pixi.lock written")
+    assert "pixi.lock is current" in steps["check"]
+    assert "colorama" in git(project, "show", "HEAD:pixi.lock")
+    assert scaffold("lock", "--check", project, cwd=project).code == 0
+    ran = scaffold("status", project, "--json", cwd=project)
+    assert ran.document["projects"][0]["lock"]["state"] == "current", ran.document
+
+
 def test_a_channel_that_does_not_answer(
     locked: tuple[Path, Path], mirror: Callable[[str], None]
 ) -> None:

@@ -15,7 +15,7 @@ from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
 from pixi_scaffold.update.apply import commit_tree, land
 from pixi_scaffold.update.facts import Aborted, Applied, NothingToDo, Planned
-from pixi_scaffold.update.merge import MANIFEST, Action, Change
+from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
     Plan,
@@ -27,6 +27,7 @@ from pixi_scaffold.update.plan import (
 )
 from pixi_scaffold.update.prepare import (
     check_jobs,
+    manifest_name,
     old_errors,
     prepare,
 )
@@ -140,8 +141,9 @@ def _apply(
 ) -> Report:
     """Lock and check beside the project, commit, then land."""
     files = _files(plan)
-    if any(c.path == MANIFEST for c in plan.conflicts):
-        run.skip("lock", f"{MANIFEST} has a conflict")
+    manifest = manifest_name(repository.project)
+    if any(c.path == manifest for c in plan.conflicts):
+        run.skip("lock", f"{manifest} has a conflict")
     else:
         files |= prepare(repository, files, request.engine, run)
     with run.step("commit") as step:

@@ -10,6 +10,7 @@ from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import in_the_way, read_file, read_tree, try_git, write_file
 from pixi_scaffold.template import Project, Render
 from pixi_scaffold.update.fresh import Fresh, fingerprint
+from pixi_scaffold.update.merge import MANIFESTS
 from pixi_scaffold.update.policy import declared, is_declared
 from pixi_scaffold.update.repository import refuse_hidden
 
@@ -36,7 +37,7 @@ class Drift:
 def drift(project: Project, fresh: Fresh) -> tuple[Drift, ...]:
     """Return every file of the project that is not as in the render; the lock is derived."""
     there = read_tree(project.folder, fresh.files)
-    mine = declared(read_tree(project.folder, ("pixi.toml", "pyproject.toml")))
+    mine = declared(read_tree(project.folder, MANIFESTS))
     found = []
     for path, made in fresh.files.items():
         if fingerprint(there.get(path)) != made:

@@ -1,7 +1,7 @@
 """Merge three trees: what the template made, what the user made of it, what it makes now.
 
 The result is that of `copier update` with inline conflicts, apart from what docs/how-to/update.md
-names: pixi.toml is merged as data, line endings stay, an edited file is never deleted, and a file
+names: a manifest is merged as data, line endings stay, an edited file is never deleted, and a file
 that the template makes once follows it until it is touched.
 """
 
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import File, Tree, temporary_folder, try_git
-from pixi_scaffold.workspace import merge_manifest, merged_data
+from pixi_scaffold.system import File, Tree, layout, temporary_folder, try_git
+from pixi_scaffold.workspace import manifest_among, merge_manifest, merged_data
 
-MANIFEST = "pixi.toml"
+MANIFESTS = (layout.MANIFEST, layout.PYPROJECT)
 # A string, which may have a # in it, or else a comment (https://toml.io/en/v1.0.0).
 _TOKEN = re.compile(
     r"""\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|(\#[^\n]*)""",
@@ -142,7 +142,7 @@ def _merged(path: str, base: File | None, ours: File, theirs: File) -> Change:
 def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str]:
     """Return the merged content, and what to say of it."""
     text = merge_lines(base, ours, theirs)
-    if path != MANIFEST:
+    if manifest_among({path: theirs.decode(errors="replace")}) != path:
         return text, ""
     if b"\r\n" not in ours:
         return _merged_data(text, base, ours, theirs) or (text, "")

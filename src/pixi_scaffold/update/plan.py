@@ -28,7 +28,7 @@ from pixi_scaffold.template import (
     releases,
     version_of,
 )
-from pixi_scaffold.update.merge import Action, Change, Sides, merge_trees
+from pixi_scaffold.update.merge import MANIFESTS, Action, Change, Sides, merge_trees
 from pixi_scaffold.update.policy import Listing, declared, follow, follows, set_apart
 from pixi_scaffold.update.repository import Repository
 
@@ -179,7 +179,7 @@ def _committed(
             f"git does not hold {project.answers_file}, so it cannot be updated safely",
             f"git add --force {project.answers_file} && git commit -m 'Record the answers'",
         )
-    names = (project.answers_file, "pixi.toml", "pyproject.toml")
+    names = (project.answers_file, *MANIFESTS)
     files = read_blobs(repository.top, {p: listing[p] for p in names if p in listing})
     text = files[project.answers_file].content.decode()
     return parse_answers(text, project.folder, project.answers_file), declared(files)

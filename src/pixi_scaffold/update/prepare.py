@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixi_scaffold.errors import ChannelError, ScaffoldError, UnsupportedError
+from pixi_scaffold.errors import ChannelError, NoWorkspaceError, ScaffoldError, UnsupportedError
 from pixi_scaffold.report import Result, Run, Silent, Status, Step
 from pixi_scaffold.system import File, program, read_blobs, read_file, temporary_folder, write_file
-from pixi_scaffold.update.merge import MANIFEST
+from pixi_scaffold.update.merge import MANIFESTS
 from pixi_scaffold.update.repository import Repository
+from pixi_scaffold.workspace import find_manifest, manifest_among
 
 if TYPE_CHECKING:
     from pixi_scaffold.rules import Finding
@@ -30,12 +31,13 @@ def prepare(repository: Repository, files: Files, engine: str, run: Run) -> dict
     Raises ScaffoldError when it could not be locked for good, or would not pass `check`.
     """
     listing = repository.listing(repository.head)
-    names = {name: listing[name] for name in (MANIFEST, LOCK) if name in listing}
+    names = {name: listing[name] for name in (*MANIFESTS, LOCK) if name in listing}
     own = read_blobs(repository.top, names)
-    if (files.get(MANIFEST) or own.get(MANIFEST)) is None:
+    was, will_be = _manifest(own), _manifest({**own, **files})
+    if will_be is None:
         return {}
-    old, new = own.get(MANIFEST), files.get(MANIFEST, own.get(MANIFEST))
-    stale = new is not None and _meaning(old) != (now := _meaning(new)) and not isinstance(now, str)
+    now = _meaning(will_be)
+    stale = _meaning(was) != now and not isinstance(now, str)
     if LOCK not in own:
         run.skip("lock", *_no_lock(repository))
         stale = False
@@ -70,6 +72,21 @@ def _beside(repository: Repository, files: Files) -> Iterator[Path]:
         yield root
 
 
+def _manifest(files: Files) -> File | None:
+    """Return the manifest among files of a project; None when none of them is one."""
+    there = {name: file for name in MANIFESTS if (file := files.get(name)) is not None}
+    texts = {name: file.content.decode(errors="replace") for name, file in there.items()}
+    return there.get(manifest_among(texts))
+
+
+def manifest_name(root: Path) -> str:
+    """Return what the manifest of a project is called; empty when it has none."""
+    try:
+        return find_manifest(root).name
+    except NoWorkspaceError:
+        return ""
+
+
 def _meaning(file: File | None) -> object:
     """Return what a manifest says; its text where it is no TOML, None where it is not there."""
     if file is None:
@@ -82,7 +99,7 @@ def _meaning(file: File | None) -> object:
 
 
 def lock_again(root: Path, shown: Path, engine: str, run: Run) -> None:
-    """Make pixi.lock new where it no longer serves pixi.toml; a lock is never merged.
+    """Make pixi.lock new where it no longer serves the manifest; a lock is never merged.
 
     root: where the project is; shown: how messages name it.
     """
@@ -91,7 +108,7 @@ def lock_again(root: Path, shown: Path, engine: str, run: Run) -> None:
     try:
         if not check_lock(root).failed:
             with run.step("lock") as step:
-                step.passed(f"{LOCK} still serves {MANIFEST}")
+                step.passed(f"{LOCK} still serves {manifest_name(root)}")
             return
         run.results += relock(root, engine, frozenset(), run.progress).results
     except (ChannelError, UnsupportedError) as error:
@@ -107,7 +124,7 @@ def lock_again(root: Path, shown: Path, engine: str, run: Run) -> None:
 
 def check_project(root: Path, shown: Path, engine: str, run: Run) -> None:
     """Run what `check` runs; a lock that could not be made is said, anything else stops it."""
-    if not (root / MANIFEST).is_file():
+    if not manifest_name(root):
         return
     with run.step("check") as step:
         known = any(r.name == "lock" and r.status is Status.SKIPPED for r in run.results)

@@ -10,9 +10,9 @@ from pixi_scaffold.system import program, read_blobs, read_file
 from pixi_scaffold.template import read_project
 from pixi_scaffold.update.apply import finish
 from pixi_scaffold.update.facts import Continued
-from pixi_scaffold.update.merge import MANIFEST, has_leftovers
+from pixi_scaffold.update.merge import has_leftovers
 from pixi_scaffold.update.note import Landing, unfinished
-from pixi_scaffold.update.prepare import LOCK, check_project, lock_again
+from pixi_scaffold.update.prepare import LOCK, check_project, lock_again, manifest_name
 from pixi_scaffold.update.repository import (
     Repository,
     merge_commands,
@@ -39,7 +39,7 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
         lock = project.folder / LOCK
         before = lock.read_bytes() if lock.is_file() else None
         try:
-            if before is None and (project.folder / MANIFEST).is_file():
+            if before is None and manifest_name(project.folder):
                 run.skip("lock", f"the project has no {LOCK}", f"{program()} lock")
             elif before is not None:
                 lock_again(project.folder, project.folder, engine, run)

@@ -16,10 +16,11 @@ from pixi_scaffold.system import layout
 from pixi_scaffold.template import Renderers, find_projects, read_project
 from pixi_scaffold.update.drift import drift, heal
 from pixi_scaffold.update.fresh import fresh
+from pixi_scaffold.update.prepare import manifest_name
 from pixi_scaffold.update.standing import Healed, LastProof, Standing, StatusFacts
 from pixi_scaffold.update.waiting import waiting
 
-_MANIFEST, _LOCK = "pixi.toml", "pixi.lock"
+_LOCK = "pixi.lock"
 
 
 @dataclass(slots=True)
@@ -91,11 +92,11 @@ def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
 
 
 def _lock_state(folder: Path, cache: _Cache) -> tuple[str, tuple[str, ...]]:
-    """Say whether pixi.lock serves pixi.toml, and what is wrong; the same pair is judged once."""
-    manifest, lock = folder / _MANIFEST, folder / _LOCK
-    if not manifest.is_file():
+    """Say whether the lock serves the manifest, and what is wrong; a pair is judged once."""
+    name = manifest_name(folder)
+    if not name:
         return "no manifest", ()
-    key = _key(manifest, lock)
+    key = _key(folder / name, folder / _LOCK)
     if key not in cache.locks:
         cache.locks[key] = _judged(folder)
     return cache.locks[key]
@@ -113,7 +114,7 @@ def _key(manifest: Path, lock: Path) -> str:
         text = json.dumps(document, sort_keys=True, default=str).encode()
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         text += str(manifest).encode()
-    digest = hashlib.sha256(text)
+    digest = hashlib.sha256(manifest.name.encode() + text)
     digest.update(lock.read_bytes() if lock.is_file() else b"none")
     return digest.hexdigest()
 

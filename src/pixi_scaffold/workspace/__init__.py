@@ -3,7 +3,12 @@
 Reads and merges manifests; what is locked or installed is not known here.
 """
 
-from pixi_scaffold.workspace.manifest import find_manifest, parse_manifest, read_manifest
+from pixi_scaffold.workspace.manifest import (
+    find_manifest,
+    manifest_among,
+    parse_manifest,
+    read_manifest,
+)
 from pixi_scaffold.workspace.merge import merge_manifest, merged_data
 from pixi_scaffold.workspace.migrate import with_platforms
 from pixi_scaffold.workspace.model import (
@@ -47,6 +52,7 @@ __all__ = [
     "find_manifest",
     "line_of",
     "loose_identity",
+    "manifest_among",
     "mentions",
     "merge_manifest",
     "merged_data",

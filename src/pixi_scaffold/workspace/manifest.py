@@ -10,11 +10,12 @@ import os
 import re
 import shlex
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ManifestError, NoWorkspaceError
-from pixi_scaffold.system import program
+from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace.grammar import GrammarError
 from pixi_scaffold.workspace.model import Workspace
 from pixi_scaffold.workspace.place import line_of
@@ -40,6 +41,13 @@ def find_manifest(start: Path) -> Path:
     if above := next((f for f in start.parents if (f / "pixi.toml").is_file()), None):
         hint = f"one is above: cd {shlex.quote(os.path.relpath(above))}"
     raise NoWorkspaceError(f"no pixi.toml in {start}", hint)
+
+
+def manifest_among(texts: Mapping[str, str]) -> str:
+    """Return which of a folder's files, by name, is its manifest; empty when none is."""
+    if layout.MANIFEST in texts:
+        return layout.MANIFEST
+    return layout.PYPROJECT if has_workspace(texts.get(layout.PYPROJECT, "")) else ""
 
 
 def _is_pyproject_workspace(path: Path) -> bool:
