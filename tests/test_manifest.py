@@ -455,3 +455,25 @@ def test_a_wrong_pyproject_is_refused(text: str) -> None:
     head += "" if key == "workspace" else "[tool.pixi.workspace]\nchannels = []\n"
     with pytest.raises(ManifestError, match=rf"pyproject.toml:2: {key}"):
         parse_manifest(head + '[dependency-groups]\nf = ["x"]\n', Path("/w/pyproject.toml"))
+
+
+def test_requirements_of_a_pyproject_keep_their_versions_extras_and_markers(tmp_path: Path) -> None:
+    """Several of one package hold together, also with those of [tool.pixi]."""
+    text = (
+        '[project]\nname = "p"\ndependencies = ["numpy<2; python_version<\'3.12\'", '
+        '"NumPy>=2; python_version>=\'3.12\'", "httpx[http2]>=0.27"]\n'
+        '[project.optional-dependencies]\nextra = ["x @ https://example.org/x.whl"]\n'
+        '[tool.pixi.workspace]\nchannels = []\nplatforms = ["linux-64"]\n'
+        '[tool.pixi.pypi-dependencies]\nnumpy = "!=2.1"\n'
+        '[tool.pixi.environments]\nmore = ["extra"]\n'
+    )
+    workspace = parse_manifest(text, tmp_path / "pyproject.toml")
+    [platform] = workspace.platforms
+    default, more = (workspace.environment(name) for name in ("default", "more"))
+    assert sorted(map(str, workspace.pypi(default, platform))) == [
+        "httpx[http2]>=0.27",
+        "numpy!=2.1",
+        'numpy<2 ; python_version < "3.12"',
+        'numpy>=2 ; python_version >= "3.12"',
+    ]
+    assert [r.source for r in workspace.pypi(more, platform) if r.name == "x"] == ["url"]

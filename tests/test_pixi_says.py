@@ -273,6 +273,10 @@ def test_pyproject_is_a_manifest_like_pixi_toml(tmp_path: Path) -> None:
                 text = await lock_text(workspace, source)
                 if text != row["lock"]:
                     found.add("lock", row["pyproject"] + shown_difference(row["lock"], text))
+            elif row["lock"] is not None:
+                theirs = parse_lock(with_the_default_index(row["lock"]), workspace.lock_file)
+                if problems := compare(workspace, theirs).problems:
+                    found.add("stale", f"{row['pyproject']}{problems}")
 
     asyncio.run(every())
     assert not found.kinds, found.show()

@@ -19,7 +19,7 @@ from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace.grammar import GrammarError
 from pixi_scaffold.workspace.model import Workspace
 from pixi_scaffold.workspace.place import line_of
-from pixi_scaffold.workspace.pyproject import TOOL, has_workspace, pixi_document
+from pixi_scaffold.workspace.pyproject import TOOL, FromProject, has_workspace, pixi_document
 from pixi_scaffold.workspace.reader import read_workspace
 from pixi_scaffold.workspace.values import PIXIS, satisfies
 
@@ -86,11 +86,11 @@ def parse_manifest(text: str, path: Path) -> Workspace:
     except RecursionError as error:
         raise ManifestError(f"{path}:1:1: nested too deeply", f"correct {path.name}") from error
     inside = TOOL if path.name == "pyproject.toml" else ()
-    implied: frozenset[str] = frozenset()
+    outside = FromProject()
     try:
         if inside:
-            document, implied = pixi_document(document)
-        workspace = read_workspace(document, path, implied)
+            document, outside = pixi_document(document)
+        workspace = read_workspace(document, path, outside)
         _check_pixi(workspace)
     except GrammarError as error:
         raise _refusal(text, path, inside, error) from error

@@ -270,11 +270,14 @@ class Workspace:
             feature = self.features[name]
             if not self.speaks_for(feature, platform):
                 continue
-            by_name: dict[str, Any] = {}
+            by_name: dict[str, list[Any]] = {}
             for target in feature.targets:
                 if target.matches(platform):
-                    by_name |= {r.name: r for r in getattr(target, what)}
-            found |= dict.fromkeys(by_name.values())
+                    said: dict[str, list[Any]] = {}  # several of one package: from pyproject.toml
+                    for requirement in getattr(target, what):
+                        said.setdefault(requirement.name, []).append(requirement)
+                    by_name |= said
+            found |= dict.fromkeys(one for every in by_name.values() for one in every)
         return tuple(found)
 
     def tasks(self, environment: Environment, platform: Platform) -> dict[str, Task]:

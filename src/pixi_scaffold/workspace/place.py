@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from pixi_scaffold.workspace.pypi import normalised
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
@@ -51,7 +51,7 @@ def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
         elif entry := _ENTRY.match(line):
             *path, name = (*table, *_split(entry[1]))
             of_packages = any(p.endswith("dependencies") or p == "constraints" for p in path)
-            if package in (name.lower(), canonicalize_name(name)) and of_packages:
+            if package in (name.lower(), normalised(name)) and of_packages:
                 yield number, line.strip()
 
 

@@ -85,7 +85,7 @@ def conflicting_options(options: Iterable[PypiOptions]) -> str:
     return ""
 
 
-def _normalised(name: str) -> str:
+def normalised(name: str) -> str:
     """Return a package's name as indexes have it (PEP 503); packaging takes 20 ms to load."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -101,7 +101,7 @@ def read_pypi(table: Mapping[str, Any], key: Key) -> tuple[PypiRequirement, ...]
 
 def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
     if isinstance(spec, str):
-        return PypiRequirement(_normalised(name), spec)
+        return PypiRequirement(normalised(name), spec)
     places = [one for one in ("url", "path", "git", "index") if one in spec]
     if len(places) > 1:
         raise GrammarError(key, f"only one of {', '.join(places)}")
@@ -114,9 +114,9 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
         raise GrammarError(key, "only one of branch, rev, tag")
     source = next((one for one in _PLACES if one in spec), "")
     return PypiRequirement(
-        _normalised(name),
+        normalised(name),
         spec.get("version", "*"),
-        tuple(_normalised(extra) for extra in spec.get("extras", ())),
+        tuple(normalised(extra) for extra in spec.get("extras", ())),
         spec.get("env-markers", ""),
         spec.get("index", ""),
         "editable" if source == "path" and spec.get("editable") else source,
@@ -148,4 +148,4 @@ def _names(value: Any) -> tuple[str, ...]:
     """Return the packages of a switch or a list, `*` for all."""
     if isinstance(value, bool):
         return ("*",) if value else ()
-    return tuple(_normalised(name) for name in value)
+    return tuple(normalised(name) for name in value)

@@ -9,9 +9,12 @@ import copy
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key
+from pixi_scaffold.workspace.model import DEFAULT
+from pixi_scaffold.workspace.pypi import PypiRequirement, normalised
 from pixi_scaffold.workspace.values import BadValueError, version_spec
 
 if TYPE_CHECKING:
@@ -29,8 +32,19 @@ def has_workspace(text: str) -> bool:
         return "[tool.pixi" in text
 
 
-def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the manifest that a pyproject.toml amounts to, and the features that it implies.
+@dataclass(frozen=True, slots=True)
+class FromProject:
+    """What a pyproject.toml adds to its [tool.pixi].
+
+    features: those that nobody wrote down there. pypi: requirements by feature, beside its own.
+    """
+
+    features: frozenset[str] = frozenset()
+    pypi: Mapping[str, tuple[PypiRequirement, ...]] = field(default_factory=dict)
+
+
+def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProject]:
+    """Return the manifest that a pyproject.toml amounts to, and what comes from outside of it.
 
     Extras and dependency groups are features with PyPI packages. Raises GrammarError.
     """
@@ -40,7 +54,7 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], frozense
     project = _table(document, "project")
     head = next((pixi[h] for h in ("workspace", "project") if isinstance(pixi.get(h), dict)), None)
     if head is None:
-        return pixi, frozenset()
+        return pixi, FromProject()
     if isinstance(project.get("name"), str):
         head.setdefault("name", project["name"])
     dependencies = pixi.setdefault("dependencies", {})
@@ -49,12 +63,14 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], frozense
     groups = _groups(document)
     features = pixi.setdefault("feature", {}) if groups else {}
     if not isinstance(features, dict):  # the grammar says what is wrong
-        return pixi, frozenset()
+        return pixi, FromProject()
     implied = frozenset(groups) - set(features)
-    for name, requirements in groups.items():
-        _add(features.setdefault(name, {}), requirements)
-    _add(pixi, _requirements(project.get("dependencies", []), ("project", "dependencies")))
-    return pixi, implied
+    for name in groups:
+        features.setdefault(name, {})
+    own = _requirements(project.get("dependencies", []), ("project", "dependencies"))
+    groups[DEFAULT] = [*groups.get(DEFAULT, ()), *own]
+    asked = {name: tuple(map(_asked, found)) for name, found in groups.items()}
+    return pixi, FromProject(implied, asked)
 
 
 def _python(project: Mapping[str, Any]) -> str:
@@ -108,16 +124,16 @@ def _requirements(entries: Any, key: Key) -> list[Requirement]:
         raise GrammarError(key, str(error)) from error
 
 
-def _add(table: Any, requirements: list[Requirement]) -> None:
-    """Add PyPI packages to a feature; what it says of one of them itself stays."""
-    if not isinstance(table, dict) or not requirements:
-        return
-    own = table.setdefault("pypi-dependencies", {})
-    if isinstance(own, dict):
-        named = {re.sub(r"[-_.]+", "-", name).lower() for name in own}
-        for requirement in requirements:
-            if re.sub(r"[-_.]+", "-", requirement.name).lower() not in named:
-                own.setdefault(requirement.name, "*")
+def _asked(requirement: Requirement) -> PypiRequirement:
+    """Return a requirement of PEP 508 as one of the manifest."""
+    url = requirement.url or ""
+    return PypiRequirement(
+        normalised(requirement.name),
+        str(requirement.specifier) or "*",
+        tuple(sorted(map(normalised, requirement.extras))),
+        str(requirement.marker or ""),
+        source=("git" if url.startswith("git+") else "url") if url else "",
+    )
 
 
 def _table(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:

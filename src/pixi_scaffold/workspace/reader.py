@@ -26,21 +26,20 @@ from pixi_scaffold.workspace.model import (
 )
 from pixi_scaffold.workspace.platform import Platform, loose_identity
 from pixi_scaffold.workspace.pypi import conflicting_options, read_pypi, read_pypi_options
+from pixi_scaffold.workspace.pyproject import FromProject
 from pixi_scaffold.workspace.task import Task, read_task
 
 _DEPENDENCIES = ("dependencies", "host-dependencies", "build-dependencies")
 _ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
 
 
-def read_workspace(
-    document: dict[str, Any], path: Path, implied: frozenset[str] = frozenset()
-) -> Workspace:
+def read_workspace(document: dict[str, Any], path: Path, outside: FromProject) -> Workspace:
     """Return the workspace; `path` is the manifest's.
 
-    implied: features that nobody wrote down, so that an unused one is no mistake.
+    outside: what the rest of a pyproject.toml adds; a feature of it that is not used is no mistake.
     Raises GrammarError.
     """
-    return _Reader(path, implied).workspace(document)
+    return _Reader(path, outside).workspace(document)
 
 
 @dataclass
@@ -48,7 +47,7 @@ class _Reader:
     """One reading of one manifest: collects warnings, and what only Pixi can lock."""
 
     path: Path
-    implied: frozenset[str] = frozenset()
+    outside: FromProject
     unsupported: list[str] = field(default_factory=list)
     warnings: dict[ManifestWarning, None] = field(default_factory=dict)
     pool: Mapping[str, Any] = field(default_factory=dict)
@@ -135,7 +134,9 @@ class _Reader:
         return tuple(read_channel_entry(entry, self.path.parent) for entry in entries)
 
     def feature(self, name: str, table: Mapping[str, Any], key: Key) -> Feature:
-        targets = {"": self.target(None, table, key)}
+        general = self.target(None, table, key)
+        more = self.outside.pypi.get(name, ())
+        targets = {"": replace(general, pypi=(*general.pypi, *more))}
         for selector, value in table.get("target", {}).items():
             # macos is another word for osx; of two tables for one selector the later one stays.
             plain = "osx" if selector == "macos" else selector
@@ -238,7 +239,7 @@ class _Reader:
     def note_unused(self, doc: Mapping[str, Any], environments: tuple[Environment, ...]) -> None:
         used = {name for environment in environments for name in environment.features}
         for name in doc.get("feature", {}):
-            if name not in used | self.implied:
+            if name not in used | self.outside.features:
                 self.warn("unused feature", f"no environment uses the feature {name}")
 
     def note_dead_selectors(
