@@ -61,6 +61,13 @@ def test_a_dag_whose_node_has_no_file_is_a_finding(dag: Path) -> None:
     assert "nowhere.sub:0: error PS109" in ran.out
 
 
+def test_a_value_of_the_command_line_is_read_before_the_file(dag: Path) -> None:
+    (dag / "out-x.txt").touch()
+    assert scaffold("check", "b.sub", "what=x", cwd=dag).code == 0
+    (dag / "b.sub").write_text(f"what = y\n{FILES['b.sub']}")
+    assert "out-y.txt" in scaffold("check", "what=x", "b.sub", cwd=dag).out  # the file's own wins
+
+
 def test_append_is_read_before_the_queue_statement(dag: Path) -> None:
     (dag / "out-x.txt").touch()
     assert scaffold("check", "b.sub", "-a", "what = x", cwd=dag).code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,12 @@ SLOW = (
     + 'if [ "${x:-}" = 1 ]; then echo "a" | sed s/a/b/; fi\n' * 4500
 )
 """Takes shellcheck several seconds."""
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said of a script before must not spare shellcheck its work here."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -119,6 +126,21 @@ def test_stopping_ends_promptly_and_leaves_no_process(job: Path, number: int) ->
     assert process.returncode == 130
     assert "interrupted" in said
     assert not processes(script)
+
+
+def test_a_script_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tmp_path / "a.sh", tmp_path / "b.sh"
+    one.write_text("#!/bin/sh\ncd build\n")
+    two.write_text("#!/bin/sh\nif true; then\n")
+    first = shell_notes([one, two])
+    assert [note.code for note in first.notes[one]] == [2164]
+    assert any(note.refused for note in first.notes[two])
+    with monkeypatch.context() as patch:
+        patch.setattr(shellcheck, "_notes", lambda *_: pytest.fail("shellcheck ran"))
+        assert shell_notes([one, two]) == first
+    [cache] = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.json")
+    cache.write_text('{"half": [')
+    assert [note.code for note in shell_notes([one]).notes[one]] == [2164]
 
 
 def test_scripts_that_differ_in_values_and_comments_are_alike(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def reviewed(context: Context) -> Done[Reviewed]:
             folder=request.submit_from,
             checked=checked,
             attributes=attributes,
-            given=Submission(append=request.append),
+            given=Submission(before=request.before, append=request.append),
             site=site,
         )
 

@@ -8,13 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
+from pixi_scaffold.check.remembered import Remembered
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rules import ShellNote
 from pixi_scaffold.system import TimedOut, cores, run, uninterrupted, which
@@ -43,17 +43,22 @@ def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
     """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
 
     Copies of one script, in the folders of many runs, are looked at once, also where they differ in
-    comments or in plain values. Raises Skipped when shellcheck is not installed, ScaffoldError when
-    it fails.
+    comments or in plain values, and also if that was on another day. Raises Skipped when shellcheck
+    is not installed, ScaffoldError when it fails.
     """
     program = _program()
-    alike: dict[tuple[str, bytes], list[Path]] = {}
+    alike: dict[str, list[Path]] = {}
     for path in sorted(set(scripts)):
-        key = (path.suffix, hashlib.sha256(_skeleton(path.read_bytes())).digest())
-        alike.setdefault(key, []).append(path)  # the suffix can say the shell
-    found = _remarks(program, [copies[0] for copies in alike.values()])
+        key = hashlib.sha256(path.suffix.encode() + b"\0" + _skeleton(path.read_bytes()))
+        alike.setdefault(key.hexdigest(), []).append(path)  # the suffix can say the shell
+    remembered = Remembered(program)
+    known = {key: notes for key in alike if (notes := remembered.notes(key)) is not None}
+    new = _remarks(program, [copies[0] for key, copies in alike.items() if key not in known])
+    said = {key: new.notes[copies[0]] for key, copies in alike.items() if copies[0] in new.notes}
+    remembered.add(said)
+    firsts = {alike[key][0]: _with_shell(alike[key][0], r) for key, r in (known | said).items()}
     return ShellNotes(
-        _for_copies(alike.values(), found.notes), _for_copies(alike.values(), found.not_checked)
+        _for_copies(alike.values(), firsts), _for_copies(alike.values(), new.not_checked)
     )
 
 
@@ -95,6 +100,10 @@ def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
     }
     notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes if path not in not_checked}
     chunks = list(_chunks({path: sizes[path] for path in notes}))
+    if not chunks:
+        return ShellNotes({}, not_checked)
+    from concurrent.futures import ThreadPoolExecutor
+
     stop = Event()
     pool = ThreadPoolExecutor(cores())
     try:
@@ -110,7 +119,7 @@ def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
         stop.set()
         with uninterrupted():
             pool.shutdown(cancel_futures=True)
-    looked_at = {path: _with_shell(path, n) for path, n in notes.items() if path not in not_checked}
+    looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
     return ShellNotes(looked_at, not_checked)
 
 

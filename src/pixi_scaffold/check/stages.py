@@ -43,6 +43,8 @@ class CheckRequest:
     """Commands that condor_submit would get with -append."""
     site: str | None = None
     """A site file, or the name of a bundled site."""
+    before: tuple[str, ...] = ()
+    """Macros that condor_submit would get as NAME=VALUE."""
 
 
 @dataclass(frozen=True, slots=True)

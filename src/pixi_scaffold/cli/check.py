@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,13 +11,18 @@ import typer
 from pixi_scaffold.cli.options import EngineOption, Json, Verbose
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import expanded
+from pixi_scaffold.system import exists, expanded
+
+_MACRO = re.compile(r"[A-Za-z_][\w.]*=")
 
 
 def check(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="A workspace, or submit files, DAGs (default: here)."),
+        typer.Argument(
+            help="A workspace, or submit files, DAGs (default: here); NAME=VALUE as condor_submit "
+            "takes it."
+        ),
     ] = None,
     train: Annotated[
         bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
@@ -93,8 +99,10 @@ def check(
         if as_json and output not in ("text", "json"):
             clash = f"--json and --output-format {output} exclude each other"
             raise UsageError(clash, "use one of them")
+        macros = [str(p) for p in paths or () if _MACRO.match(str(p)) and not exists(p)]
+        named = [p for p in paths or () if str(p) not in macros]
         request = CheckRequest(
-            tuple(expanded(p) for p in paths or [Path()]),
+            tuple(expanded(p) for p in named or [Path()]),
             train,
             rehearse,
             channel,
@@ -107,5 +115,6 @@ def check(
             strict,
             tuple(append or ()),
             site,
+            tuple(macros),
         )
         session.show(run(request, session.progress))

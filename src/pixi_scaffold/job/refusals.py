@@ -14,7 +14,7 @@ from typing import Any
 from pixi_scaffold.job.classad import ExpressionError, Literal, Operation, attributes, parse
 from pixi_scaffold.job.commands import CommandSpec, specs
 from pixi_scaffold.job.description import Command
-from pixi_scaffold.job.evaluate import as_switch
+from pixi_scaffold.job.evaluate import as_integer, as_switch
 from pixi_scaffold.job.fields import Field
 from pixi_scaffold.job.meaning import Meaning
 from pixi_scaffold.job.values import expression_advice
@@ -55,6 +55,7 @@ def refusals(job: Meaning) -> Iterator[Refusal]:
     """Yield what condor_submit refuses; it would stop at the first."""
     yield from _values(job)
     yield from _universe(job)
+    yield from _services(job)
     yield from _transfer(job)
     yield from _executable(job)
     yield from _deferral(job)
@@ -71,7 +72,12 @@ def _values(job: Meaning) -> Iterator[Refusal]:
         what = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
         if field.text == field.command.spelled:
             what = field.refused
-        yield Refusal(spec.type, what, field.fix, field.command, field.versions)
+        versions = field.versions or _LOOKED_AT.get(name, "")
+        yield Refusal(spec.type, what, field.fix, field.command, versions)
+
+
+_LOOKED_AT = {"docker_send_credentials": "from 25 on"}
+"""Commands that older releases do not look at."""
 
 
 def _counts(job: Meaning, name: str) -> bool:
@@ -139,6 +145,20 @@ def _universe(job: Meaning) -> Iterator[Refusal]:
             "add: arguments = CLASS",
             said.command,
         )
+
+
+def _services(job: Meaning) -> Iterator[Refusal]:
+    """Yield the services of a container without a port of their own (SetContainerSpecial)."""
+    services = job.of("container_service_names")
+    if job.image.value is None or not services.said or services.unknown:
+        return
+    for service in re.split(r"[,\s]+", services.text.strip(", ")):
+        port = job.of(f"{service}_container_port")
+        number = as_integer(port.text) if port.said else None
+        if not port.unknown and (number is None or not 0 <= number <= 65535):
+            what = f"the service {service} has no port from 0 to 65535"
+            fix = f"add: {service}_container_port = 8080"
+            yield Refusal("missing", what, fix, port.command or services.command)
 
 
 def _transfer(job: Meaning) -> Iterator[Refusal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,8 +34,18 @@ def check_specs(workspace: Workspace) -> None:
 
 
 def _is_plain(requirement: Requirement) -> bool:
-    """Whether it has a version only, which was checked when the manifest was read."""
-    return all(key == "version" for key, _ in requirement.fields)
+    """Whether the library need not be asked: it takes 0.1 s to load.
+
+    The version was checked when the manifest was read; a build of these characters is a pattern
+    that cannot be wrong.
+    """
+    return all(
+        key == "version" or (key == "build" and _BUILD.fullmatch(str(value)) is not None)
+        for key, value in requirement.fields
+    )
+
+
+_BUILD = re.compile(r"[A-Za-z0-9_.*]+")
 
 
 def match_spec(requirement: Requirement) -> MatchSpec:

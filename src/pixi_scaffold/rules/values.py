@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from pixi_scaffold.rules.finding import (
     rule,
 )
 from pixi_scaffold.rules.subject import Subject, read_bytes
-from pixi_scaffold.system import is_elsewhere
+from pixi_scaffold.system import exists, is_elsewhere
 
 _SMALL = 100 << 20
 _NO = frozenset({"no", "n", "0", "never", "off"})
@@ -219,6 +220,7 @@ def refused_together(subject: Subject) -> Iterator[Found]:
     """
     for refusal in _refused(subject, "together", "missing", "text", "files"):
         yield _found(subject, refusal)
+    yield from _credentials(subject)
     proxy = subject.meaning.of("x509userproxy")
     if proxy.command is not None and proxy.said and not proxy.unknown:
         path = subject.start / proxy.text
@@ -228,3 +230,17 @@ def refused_together(subject: Subject) -> Iterator[Found]:
             what = f"{proxy.command.spelled} = {proxy.text}: there is no proxy in that file"
             severity = Severity.WARNING if made_later else Severity.ERROR
             yield at(proxy.command, what, "make it first: voms-proxy-init", severity=severity)
+
+
+def _credentials(subject: Subject) -> Iterator[Found]:
+    """Yield that condor_submit from 25 on looks for Docker's credentials, where there are none."""
+    field = subject.meaning.of("docker_send_credentials")
+    if field.command is not None and field.value is True:
+        home = os.environ.get("HOME", "")
+        if not exists(Path(home) / ".docker" / "config.json"):
+            what = (
+                f"{field.command.spelled}: there is no ~/.docker/config.json here, without which "
+            )
+            what += "condor_submit from HTCondor 25 on refuses the file"
+            fix = "on the access point, first: docker login"
+            yield at(field.command, what, fix, severity=Severity.WARNING)
