@@ -109,11 +109,10 @@ def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:
     installed, proof = outcomes.of(INSTALL), outcomes.of(LOCK)
     if installed is None or outcomes.of(TRAIN) is None:
         return (*there, f"{program()} check --train")
-    relative = installed.prefix.parent.relative_to(root)
-    activate = f". {relative}/activate.sh && python main.py"
+    train = f"{program()} run train"
     if proof is not None and proof.starter:
-        return (*there, activate, f"{program()} lock   # once conda-forge can be reached")
-    train = activate if which("pixi") is None else "pixi run train"
+        return (*there, train, f"{program()} lock   # once conda-forge can be reached")
+    train = train if which("pixi") is None else "pixi run train"
     place = "" if which("condor_submit") else "   # on an access point of the pool"
     return (*there, train, f"condor_submit htcondor/train.sub{place}")
 
