@@ -20,7 +20,7 @@ from pixi_scaffold.lock.file import parse_lock
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.pypi.uv import run_uv
-from pixi_scaffold.rehearsal.delivery import added_by_hand
+from pixi_scaffold.rehearsal.drift import added_by_pip
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
 from pixi_scaffold.workspace import Workspace, parse_manifest
@@ -312,7 +312,7 @@ def test_wheels_are_put_in_place_replaced_and_removed(small: Workspace, tmp_path
     assert python(prefix, "from markupsafe import _speedups; print(_speedups.__file__)").endswith(
         ".so"
     )
-    assert added_by_hand(prefix) == []  # a rehearsal does not take them for that
+    assert added_by_pip(prefix) == []  # a rehearsal does not take them for that
     import_all = "import importlib.metadata as m; print(all(f.hash is None or f.locate().exists() for f in m.files('einops')))"
     assert python(prefix, import_all) == "True"
     text = small.lock_file.read_text()
@@ -350,7 +350,7 @@ def test_what_was_put_there_by_hand_is_left_alone(small: Workspace, tmp_path: Pa
     run_uv(["pip", "install", "--python", prefix / "bin/python", by_hand])
     install(locked, "default", platform, prefix, Silent())
     assert python(prefix, "import by_hand; print(by_hand.__version__)") == "1.0"
-    assert added_by_hand(prefix) == ["by_hand"]
+    assert added_by_pip(prefix) == ["by_hand"]
 
 
 @pytest.mark.network

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
 from pixi_scaffold.rehearsal.command import _when
 from pixi_scaffold.rehearsal.comparison import compare
-from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, added_by_hand, deliver
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, deliver
+from pixi_scaffold.rehearsal.drift import by_hand
 from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
 from pixi_scaffold.rehearsal.numbers import job_name, numbered
@@ -332,6 +335,7 @@ def test_the_size_of_a_folder_counts_each_file_once(tmp_path: Path) -> None:
 
 
 def test_what_was_put_into_an_environment_by_hand_is_named(tmp_path: Path) -> None:
+    """Packages of pip and uv, a package that the lock has not, and files that were edited."""
     packages = tmp_path / "lib" / "python3.12" / "site-packages"
     for name, installer in (
         ("numpy", "conda"),
@@ -342,4 +346,25 @@ def test_what_was_put_into_an_environment_by_hand_is_named(tmp_path: Path) -> No
         folder = packages / f"{name}-1.0.dist-info"
         folder.mkdir(parents=True)
         (folder / "INSTALLER").write_text(installer)
-    assert added_by_hand(tmp_path) == ["rich", "tqdm"]
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "pixi.lock").write_text(
+        "packages:\n- conda: https://c.org/linux-64/kept-1-0.conda\n"
+    )
+    names = ("edited", "touched", "gone", "kept")
+    for name in names:
+        (packages / f"{name}.py").write_text("A = 1\n")
+    digest = hashlib.sha256(b"A = 1\n").hexdigest()
+    paths = [{"_path": f"lib/python3.12/site-packages/{n}.py", "sha256": digest} for n in names]
+    for name, files in (("kept-1-0", paths), ("other-2-0", [])):
+        record = {"fn": f"{name}.conda", "paths_data": {"paths": files}}
+        (tmp_path / "conda-meta" / f"{name}.json").write_text(json.dumps(record))
+    assert by_hand(tmp_path, None) == ("a worker has no rich, tqdm",)
+    later = time.time() + 60
+    (packages / "edited.py").write_text("A = 2\n")
+    for name in ("edited", "touched"):
+        os.utime(packages / f"{name}.py", (later, later))
+    (packages / "gone.py").unlink()
+    assert by_hand(tmp_path, tmp_path / "pixi.lock") == (
+        "a worker has no rich, tqdm, other-2-0",
+        "a worker has edited.py, gone.py as packaged",
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
+from pixi_scaffold.rehearsal.drift import by_hand
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.system import layout, opener, program, unanswered, which
@@ -200,28 +201,19 @@ def _stage(found: Delivery, prefix: Path, why: str) -> None:
         found.show.append(real.parent.parent)
     found.staged = True
     shown = min(os.path.relpath(prefix), str(prefix), key=len)
-    if by_hand := added_by_hand(prefix):
-        found.notes.append(
-            f"{shown} was changed by hand since it was locked: a worker has no {', '.join(by_hand)}"
-        )
+    if changed := by_hand(prefix, _lock_of(prefix)):
+        what = "; ".join(changed)
+        found.notes.append(f"{shown} was changed by hand since it was locked: {what}")
     found.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")
 
 
-def added_by_hand(prefix: Path) -> list[str]:
-    """Return the packages in an environment that pip or uv put there; conda's say so themselves.
-
-    Source: the file INSTALLER of PEP 376. Five names at most, then how many more.
-    """
-    found = []
-    for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER")):
-        with contextlib.suppress(OSError):
-            if path.read_text(encoding="utf-8").strip() in ("pip", "uv"):
-                found.append(path.parent.name)
-    if found:  # a package of conda's may have kept that file as its build left it
-        metas = prefix.glob("conda-meta/*.json")
-        owned = "".join(m.read_text(encoding="utf-8", errors="replace") for m in metas)
-        found = [name.partition("-")[0] for name in found if f"/{name}/" not in owned]
-    return [*found[:5], *([f"{len(found) - 5} more"] if len(found) > 5 else [])]
+def _lock_of(prefix: Path) -> Path | None:
+    """Return the lock that an environment of a workspace was made from."""
+    for envs in (layout.STARTER / "envs", layout.ENVIRONMENTS):
+        if prefix.parts[-len(envs.parts) - 1 : -1] == envs.parts:
+            starter = envs != layout.ENVIRONMENTS
+            return prefix.parents[len(envs.parts)] / (layout.STARTER if starter else "") / LOCK
+    return None
 
 
 def _installed(root: Path, why: str) -> Path:
