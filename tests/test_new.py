@@ -17,6 +17,7 @@ import pytest
 from pixi_scaffold.starter.channel import Starter
 from tests.conftest import git
 from tests.support.command import scaffold
+from tests.support.index import index_answers
 from tests.support.server import closed, serve, swallow
 from tests.test_lock import without_pixi
 
@@ -331,3 +332,33 @@ def _processes() -> list[str]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.usefixtures("offline", "starter")
+def test_a_template_with_packages_from_pypi(template: Path, tmp_path: Path) -> None:
+    """A pure and a compiled one: locked, installed, imported by the training and its rehearsal."""
+    import shutil
+
+    if not index_answers():
+        pytest.skip("the default package index does not answer")
+    variant = shutil.copytree(template, tmp_path / "variant")
+    manifest = variant / "template" / "pixi.toml.jinja"
+    manifest.write_text(
+        manifest.read_text() + '\n[pypi-dependencies]\neinops = "*"\nmarkupsafe = "*"\n'
+    )
+    main = variant / "template" / "main.py"
+    extra = "\nimport einops, markupsafe._speedups\nimport "
+    main.write_text(main.read_text().replace("\nimport ", extra, 1))
+    git(variant, "commit", "--quiet", "-am", "x")
+    git(variant, "tag", "v2.0.0")
+    ran = scaffold(
+        "new", "p", "--template", variant, "--channel", "starter", "--json", cwd=tmp_path
+    )
+    assert ran.code == 0, ran.out
+    found = statuses(ran.document)
+    assert [found[stage] for stage in ("lock", "install", "train", "rehearse")] == ["passed"] * 4
+    assert "by hand" not in ran.out
+    [prefix] = (tmp_path / "p/.pixi/starter/envs").glob("default")
+    assert list(prefix.glob("lib/python*/site-packages/markupsafe/_speedups*.so"))
