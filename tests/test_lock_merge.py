@@ -45,7 +45,7 @@ def repository(tmp_path: Path, conda_forge: None) -> Path:
 
     def commit(text: str) -> None:
         (folder / "pixi.toml").write_text(text)
-        relock(folder, "rattler", False, Silent())
+        relock(folder, "rattler", frozenset(), Silent())
         git(folder, "add", "--all")
         git(folder, "commit", "-q", "-m", "x")
 
@@ -67,7 +67,7 @@ def test_a_lock_with_conflict_markers_is_solved(repository: Path) -> None:
     lock = repository / "pixi.lock"
     assert "<<<<<<<" in lock.read_text(), "the driver is not set up: git merged as text"
     assert "<<<<<<<" not in (repository / "pixi.toml").read_text()
-    report = relock(repository, "rattler", False, Silent())
+    report = relock(repository, "rattler", frozenset(), Silent())
     assert is_current(repository)
     assert "numpy" in lock.read_text()
     assert "pyyaml" in lock.read_text()
@@ -80,7 +80,7 @@ def test_without_git_the_markers_tell(repository: Path, monkeypatch: pytest.Monk
     """git merges some parts of the text, so that neither side of the rest is whole."""
     assert merge(repository) != 0
     (repository / ".git").rename(repository / "not-git")
-    relock(repository, "rattler", False, Silent())
+    relock(repository, "rattler", frozenset(), Silent())
     assert is_current(repository)
 
 
@@ -89,7 +89,7 @@ def test_what_git_did_not_merge_is_solved(repository: Path) -> None:
     (repository / ".gitattributes").write_text("pixi.lock merge=binary\n")
     git(repository, "commit", "-q", "-a", "-m", "binary")
     assert merge(repository) != 0
-    relock(repository, "rattler", False, Silent())
+    relock(repository, "rattler", frozenset(), Silent())
     assert is_current(repository)
 
 
@@ -97,7 +97,7 @@ def test_a_failed_merge_leaves_the_conflict(repository: Path, offline: None) -> 
     assert merge(repository) != 0
     before = (repository / "pixi.lock").read_bytes()
     with pytest.raises(Exception, match="does not answer"):
-        relock(repository, "rattler", False, Silent())
+        relock(repository, "rattler", frozenset(), Silent())
     assert (repository / "pixi.lock").read_bytes() == before
 
 

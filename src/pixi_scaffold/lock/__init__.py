@@ -1,30 +1,49 @@
 """The lock file: make it (Pixi or the embedded solver), read it, compare it with the manifest.
 
-Also which channels answer.
+Also which channels answer. Each name is loaded when it is asked for: a comparison needs no solver.
 """
 
-from pixi_scaffold.lock.channel import read_channel
-from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.command import (
-    capped,
-    check_lock,
-    current_lock,
-    diff_report,
-    merge_driver,
-    relock,
-    relock_hint,
-)
-from pixi_scaffold.lock.current import compare, unsatisfied
-from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
-from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
-from pixi_scaffold.lock.explain import why_fetching_failed
-from pixi_scaffold.lock.file import Lock, read_lock
-from pixi_scaffold.lock.history import last_change, locked_now
-from pixi_scaffold.lock.layout import Package
-from pixi_scaffold.lock.reach import TIMEOUT, unreachable
-from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
-from pixi_scaffold.lock.specs import check_specs, pixi_command
-from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixi_scaffold.lock.channel import read_channel
+    from pixi_scaffold.lock.channels import channel_url
+    from pixi_scaffold.lock.check import capped, check_lock, current_lock, relock_hint
+    from pixi_scaffold.lock.command import (
+        diff_report,
+        merge_driver,
+        relock,
+    )
+    from pixi_scaffold.lock.current import compare, unsatisfied
+    from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
+    from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
+    from pixi_scaffold.lock.explain import why_fetching_failed
+    from pixi_scaffold.lock.file import Lock, read_lock
+    from pixi_scaffold.lock.history import last_change, locked_now
+    from pixi_scaffold.lock.layout import Package
+    from pixi_scaffold.lock.reach import TIMEOUT, unreachable
+    from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
+    from pixi_scaffold.lock.specs import check_specs, pixi_command
+    from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
+
+_HOMES = {
+    "channel": ("read_channel",),
+    "channels": ("channel_url",),
+    "check": ("capped", "check_lock", "current_lock", "relock_hint"),
+    "command": ("diff_report", "merge_driver", "relock"),
+    "current": ("compare", "unsatisfied"),
+    "diff": ("LockDiff", "PlatformDiff"),
+    "engine": ("ENGINES", "Choice", "Engine", "Locked", "choose"),
+    "explain": ("why_fetching_failed",),
+    "file": ("Lock", "read_lock"),
+    "history": ("last_change", "locked_now"),
+    "layout": ("Package",),
+    "reach": ("TIMEOUT", "unreachable"),
+    "settings": ("cache_folder", "environments_folder", "pixi_config"),
+    "specs": ("check_specs", "pixi_command"),
+    "told": ("diff_lines", "markdown", "shown_size"),
+}
 
 __all__ = [
     "ENGINES",
@@ -62,3 +81,10 @@ __all__ = [
     "unsatisfied",
     "why_fetching_failed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(name)

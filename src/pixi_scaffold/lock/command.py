@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import CheckFailed, UsageError
+from pixi_scaffold.errors import UsageError
 from pixi_scaffold.lock.channels import all_channels
-from pixi_scaffold.lock.current import compare
+from pixi_scaffold.lock.check import capped
 from pixi_scaffold.lock.diff import LockDiff
 from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
-from pixi_scaffold.lock.file import Lock, read_lock
+from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
 from pixi_scaffold.lock.merge import LockSides, conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
-from pixi_scaffold.lock.specs import pixi_command, refuse_unsupported
+from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
@@ -133,23 +133,6 @@ def _ask_channels(workspace: Workspace) -> None:
         raise unreachable_error(problem, prove)
 
 
-def check_lock(folder: Path) -> Report:
-    """Say whether pixi.lock still serves pixi.toml, without network; a report that fails if not.
-
-    Raises ScaffoldError when that cannot be judged.
-    """
-    run = Run(Silent())
-    with run.step("lock") as step:
-        try:
-            _, notes = current_lock(read_manifest(find_manifest(folder)))
-        except CheckFailed as error:
-            first, *rest = error.message.splitlines()
-            step.failed(first, tuple(rest), error.hint)
-        else:
-            step.passed("; ".join(("pixi.lock is current", *notes)))
-    return Report("lock", run.results)
-
-
 def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
     """Say what changed in the lock since a revision, or from A to B with `A..B`."""
     run = Run(Silent())
@@ -158,35 +141,3 @@ def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
         what = "" if diff.changed else ": nothing changed"
         step.passed(f"pixi.lock, {diff.before} -> {diff.after}{what}")
     return Report("lock", run.results, diff), diff
-
-
-def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
-    """Return the lock of a workspace, which serves its manifest, and what is worth saying of it.
-
-    Raises CheckFailed when there is none or it is not current, ScaffoldError when that cannot be
-    judged. Needs no network.
-    """
-    path, hint = workspace.lock_file, relock_hint(workspace)
-    if not path.is_file():
-        prove = in_folder(workspace.root, f"{program()} check --train")
-        where = f"where {' and '.join(workspace.channels)} cannot be reached: {prove}"
-        raise CheckFailed(f"there is no {path.name}", f"{hint}; {where}")
-    locked = read_lock(path)
-    found = compare(workspace, locked)
-    if found.problems:
-        raise CheckFailed("\n".join((f"{path.name} is not current", *capped(found.problems))), hint)
-    return locked, tuple(found.notes)
-
-
-def relock_hint(workspace: Workspace) -> str:
-    """Return the command that makes a current lock of a workspace."""
-    if workspace.unsupported:
-        return in_folder(workspace.root, pixi_command("pixi lock"))
-    return in_folder(workspace.root, f"{program()} lock")
-
-
-def capped(lines: Sequence[str], limit: int = 30) -> tuple[str, ...]:
-    """Return the lines, at most `limit` of them, and how many more there are."""
-    if len(lines) <= limit:
-        return tuple(lines)
-    return (*lines[:limit], f"and {len(lines) - limit} more")
