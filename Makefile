@@ -63,6 +63,7 @@ bench: ## Measure the speed claims side by side
 	$(BIN)/python bench/status.py
 	$(BIN)/python bench/rehearse.py
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/pool.py
 	$(BIN)/python bench/page.py
 	$(BIN)/python bench/training.py
 

@@ -200,6 +200,21 @@ def test_a_spooled_job_needs_no_file_here_until_it_is_fetched(pool: Pool, projec
     assert not list(project.glob("runs/job-*"))
 
 
+def test_another_access_point_is_found_by_its_name(pool: Pool, project: Path) -> None:
+    address = (pool.folder / "log/.collector_address").read_text()
+    collector = re.findall(r"127\.0\.0\.1:\d+", address)[0]
+    schedd = pool.run("condor_status", "-schedd", "-af", "Name").strip()
+    done = submitted(project, "--schedd", schedd, "--pool", collector, "-a", "counts=2")
+    assert done["spooled"]  # another machine does not see the files here
+    assert pool.wait(done["cluster"]) == 0
+    ran = scaffold("fetch", cwd=project)
+    assert ran.code == 0, ran
+    assert (project / f"runs/job-{done['cluster']}-0/model.pt").exists()
+    ran = scaffold("submit", "job.sub", "--schedd", "nowhere", "--pool", collector, cwd=project)
+    assert ran.code == 1
+    assert "does not know the access point nowhere" in ran.err
+
+
 # --- sweeps ------------------------------------------------------------------------------------------
 
 

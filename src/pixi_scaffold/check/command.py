@@ -114,7 +114,7 @@ def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:
         return (*there, train, f"{program()} lock   # once conda-forge can be reached")
     train = train if which("pixi") is None else "pixi run train"
     place = "" if which("condor_submit") else "   # on an access point of the pool"
-    return (*there, train, f"condor_submit htcondor/train.sub{place}")
+    return (*there, train, f"{program()} submit{place}")
 
 
 def check(request: CheckRequest, progress: Progress) -> Report:

@@ -82,13 +82,14 @@ def connect(name: str = "", pool: str = "") -> AccessPoint:
     try:
         with quiet():
             collector = htcondor2.Collector(pool) if pool else htcondor2.Collector()
-            ad = collector.locate(kind, name)
+            ad, words = collector.locate(kind, name), "it is not listed"
     except (htcondor2.HTCondorException, OSError, ValueError) as error:
-        words = " ".join(str(error).split())
+        ad, words = None, " ".join(str(error).split())
+    if ad is None:
         raise ScaffoldError(
             f"the pool does not know the access point {name}: {words}",
             "condor_status -schedd lists them; of another pool: --pool COLLECTOR",
-        ) from error
+        )
     return _connected(htcondor2, ad, pool, local=False)
 
 

@@ -128,7 +128,7 @@ def _spooled(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
         names = [n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))]
         ended = float(ad.get("CompletionDate", 0))
         _mend_listing(point, f"{receipt.cluster}.{proc}", ad)
-        with _aside(folder, names, ended, found), answering(point.name):
+        with aside(folder, names, ended, found), answering(point.name):
             point.schedd.retrieve([f"{receipt.cluster}.{proc}"])
 
 
@@ -164,7 +164,7 @@ def _spooled_so_far(
 
 
 @contextmanager
-def _aside(folder: Path, names: list[str], ended: float, found: Fetched) -> Iterator[None]:
+def aside(folder: Path, names: list[str], ended: float, found: Fetched) -> Iterator[None]:
     """Put outputs that are here aside while HTCondor writes into their places, then both together.
 
     A file that was changed here after the job ended stays as it was.

@@ -16,7 +16,7 @@ from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import rows_of
 from pixi_scaffold.pool.send import access_point, send
 from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
-from pixi_scaffold.system import program, try_git
+from pixi_scaffold.system import program, try_git, uninterrupted
 
 _DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
@@ -70,7 +70,7 @@ def submit(request: SubmitRequest, progress: Progress) -> Report:
         facts = SubmitFacts(None, chosen.left_out)
         return Report("submit", run.results, facts, then, verdict=Verdict(True, text))
     point = access_point(request, description, progress)
-    with run.step("submit") as step:
+    with run.step("submit") as step, uninterrupted():  # no cluster without its receipt
         receipt = send(request, description, chosen, point, commit)
         receipt = replace(receipt, dirty=dirty)
         write(receipt, folder)
