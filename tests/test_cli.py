@@ -135,7 +135,11 @@ def test_check_needs_no_network(
     [
         (None, 2, "no pixi.toml"),
         ("[workspace\n", 1, "pixi.toml:1:"),
-        (MANIFEST + "[pypi-dependencies]\nx = { path = '.' }\n", 1, "x (path, from PyPI's tables)"),
+        (
+            MANIFEST + "[pypi-dependencies]\nx = { path = '.' }\n",
+            1,
+            "x (path, in pypi-dependencies)",
+        ),
         (MANIFEST, 1, "does not answer"),
     ],
 )

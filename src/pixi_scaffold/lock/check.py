@@ -51,7 +51,7 @@ def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
 
 def relock_hint(workspace: Workspace) -> str:
     """Return the command that makes a current lock of a workspace."""
-    if workspace.unsupported:
+    if workspace.unsupported or workspace.asks_pypi_sources:
         return in_folder(workspace.root, pixi_command("pixi lock"))
     return in_folder(workspace.root, f"{program()} lock")
 

@@ -99,7 +99,7 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
 def _assumed(names: Sequence[str]) -> str:
     """Return what is said of purls that follow from a name alone."""
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    return f"provide the PyPI package of their name, as is assumed without Pixi's mapping: {shown}"
+    return f"assumed to provide PyPI packages by their names (Pixi's mapping is not asked): {shown}"
 
 
 def _lock_merged(

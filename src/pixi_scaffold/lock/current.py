@@ -93,6 +93,9 @@ class _Comparing:
             found.problems.append(text)
             found.outdated.add((name, platform))
         self.spread_over_groups()
+        if self.pypi.unjudged:
+            names = ", ".join(self.pypi.unjudged)
+            found.notes.append(f"not compared: {names}; only Pixi judges where those come from")
         if self.elsewhere:
             names = ", ".join(list(self.elsewhere)[:3])
             more = " ..." if len(self.elsewhere) > 3 else ""

@@ -96,7 +96,9 @@ def unsolvable_pypi(
     for text, titles in by_text.items():
         asked = _REQUIRED.findall(" ".join(text.split()))
         clash = asked[-1] if asked else ""
-        lines.append(f"PyPI has nothing for {', '.join(titles)}" + (f": {clash}" if clash else ""))
+        lines.append(
+            f"PyPI has no solution for {', '.join(titles)}" + (f": {clash}" if clash else "")
+        )
         named = [str(canonicalize_name(n)) for n in _PACKAGE.findall(clash or text)]
         every = dict.fromkeys(
             canonicalize_name(n) for n in _PACKAGE.findall(" ".join(text.split()))

@@ -73,6 +73,7 @@ class PypiComparison:
     lock: Lock
     asked: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     provided: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    unjudged: dict[str, None] = field(default_factory=dict)
 
     def environment_problem(self, environment: Environment, locked: LockedEnvironment) -> str:
         """Return why an environment is stale as a whole: its indexes, prereleases, files."""
@@ -137,6 +138,7 @@ class PypiComparison:
         if wheels and not python:
             return PypiWalk(("packages from PyPI need python, which is not locked",))
         options = self.workspace.environment_pypi_options(environment)
+        self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
         walk = Walking(platform, python, packages, wheels, options.overrides)
         problems = tuple(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)

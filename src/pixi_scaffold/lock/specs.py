@@ -79,7 +79,7 @@ def refuse_sources(workspace: Workspace) -> None:
 def refuse_unsupported(workspace: Workspace) -> None:
     """Raise UnsupportedError naming everything in the manifest that only Pixi can lock."""
     pypi = {
-        f"{one.name} ({one.source}, from PyPI's tables)"
+        f"{one.name} ({one.source}, in pypi-dependencies)"
         for environment in workspace.environments
         for platform in workspace.environment_platforms(environment)
         for one in workspace.pypi(environment, platform)

@@ -246,4 +246,7 @@ def _explanation(output: str) -> str:
             "check the network and [pypi-options], then try again",
         )
     words = re.sub(r"^.*?(?=Because)", "", text, flags=re.DOTALL)
+    words, _, hint = words.partition("\nhint: ")
+    if "Wheels are required" in hint:
+        words = f"{words.rstrip()}\nOnly wheels count: nothing is built from its source here."
     return re.sub(r"^ {2,9}(?=\S)", "", words, flags=re.MULTILINE)

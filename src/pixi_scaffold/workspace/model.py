@@ -166,10 +166,13 @@ class Workspace:
         return self.root / "pixi.lock"
 
     @property
-    def asks_pypi(self) -> bool:
-        """Whether an environment wants packages from PyPI."""
+    def asks_pypi_sources(self) -> bool:
+        """Whether an environment wants a PyPI package from git, a path or a URL."""
         return any(
-            self.pypi(e, p) for e in self.environments for p in self.environment_platforms(e)
+            one.source
+            for e in self.environments
+            for p in self.environment_platforms(e)
+            for one in self.pypi(e, p)
         )
 
     def environment(self, name: str) -> Environment:
