@@ -43,9 +43,11 @@ golden: ## Write the golden renders of the template again (look at the diff)
 	@.ci/venv.sh $(VENV) dev
 	$(BIN)/python -m tests.golden
 
-docs: ## Write the generated pages of docs/ again
+docs: ## Write the generated pages of docs/ again, and build the site from docs/ into site/
 	@.ci/venv.sh $(VENV) dev
+	@.ci/venv.sh $(VENV) docs
 	$(BIN)/python -m tests.reference
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 
 release: ## Make a release, up to the push: make release VERSION=1.2.0
 	@.ci/venv.sh $(VENV) dev
