@@ -532,3 +532,46 @@ def test_options_stand_before_the_task(workspace: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr().out == "{{ pixi.environment.name }}\n"
     assert run("quoted", "it's") == 1  # as in Pixi, which quotes it so: 'it's'
     assert "Expected closing single quote" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_while_check_trains_ends_what_the_task_started(workspace: Path) -> None:
+    """Nobody talks to that program: a signal to check ends it, and what it started."""
+    (workspace / "pixi.toml").write_text(HEAD + "[tasks]\nlong = \"sh -c 'sleep 61 & sleep 62'\"\n")
+    code = (
+        "from pathlib import Path\n"
+        "from pixi_scaffold.environment import Installed\n"
+        "from pixi_scaffold.report import Silent\n"
+        "from pixi_scaffold.tasks import run_task\n"
+        "from pixi_scaffold.workspace import read_manifest\n"
+        "w = read_manifest(Path('pixi.toml').absolute())\n"
+        "i = Installed(Path('env').absolute(), w.platforms[0], 0)\n"
+        "print('go', flush=True)\n"
+        "try: run_task(w, i, 'default', 'long', Silent(), print)\n"
+        "except KeyboardInterrupt: print('interrupted', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "go\n"
+        end = time.monotonic() + 30
+        while not (own := _running(workspace)) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(own) >= 1
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+    assert _running(workspace) == []
+
+
+def _running(folder: Path) -> list[str]:
+    """Return the processes whose working directory is this folder, but for Python's."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder:
+                found.append((entry / "cmdline").read_bytes().decode().replace("\0", " "))
+        except OSError:
+            continue
+    return [line for line in found if "sleep" in line and "run_task" not in line]

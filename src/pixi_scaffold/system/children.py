@@ -13,6 +13,8 @@ from threading import Condition, Lock
 from types import FrameType
 from weakref import WeakSet
 
+from pixi_scaffold.system.process import end_group
+
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT})
 _FORWARDED = tuple(
     getattr(signal, f"SIG{name}")
@@ -22,9 +24,14 @@ _FORWARDED = tuple(
 
 
 class Children:
-    """Programs that run now, and whether more may be started."""
+    """Programs that run now, and whether more may be started.
 
-    def __init__(self) -> None:
+    apart: each in a session of its own, so that a terminal's signals reach only this process, and
+    what a program started ends with it; for programs that nobody talks to.
+    """
+
+    def __init__(self, *, apart: bool = False) -> None:
+        self.apart = apart
         self.stopped: int | None = None
         """The exit code of what is not started any more; None while all is."""
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -39,7 +46,7 @@ class Children:
 
     def inner(self) -> Children:
         """Return a group within this one: it gets our signals, and ends without ending us."""
-        group = Children()
+        group = Children(apart=self.apart)
         group.stopped = self.stopped
         self._inner.add(group)
         return group
@@ -57,14 +64,26 @@ class Children:
         streams: its stdin, stdout and stderr. Raises OSError when it cannot be started.
         """
         process = subprocess.Popen(
-            argv, cwd=cwd, env=dict(env), stdin=streams[0], stdout=streams[1], stderr=streams[2]
+            argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            start_new_session=self.apart,
         )
         with self._lock:
             self._running.add(process)
         try:
             if self.stopped is not None:  # it came between the question and the start
-                process.send_signal(self.stopped - 128)
+                self._signal(process, self.stopped - 128)
             code = process.wait()
+        except BaseException:  # Ctrl-C, where it is not the program's
+            if self.apart:
+                end_group(process)
+            else:
+                process.terminate()
+            raise
         finally:
             with self._lock:
                 self._running.discard(process)
@@ -84,10 +103,16 @@ class Children:
                 self._stop.notify_all()
                 self._stop.release()
         for process in list(self._running):
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+            self._signal(process, number)
         for group in list(self._inner):
             group.send(number)
+
+    def _signal(self, process: subprocess.Popen[bytes], number: int) -> None:
+        with suppress(ProcessLookupError):
+            if self.apart:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
 
     def end(self) -> None:
         """End all that run, and start no more."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 
@@ -177,7 +178,7 @@ def _started(
         try:
             yield process
         except BaseException:
-            _end(process)
+            end_group(process)
             raise
 
 
@@ -282,7 +283,7 @@ def started(
             process.wait()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end_group(process: subprocess.Popen[Any]) -> None:
     """Stop the program and everything it started: SIGTERM, 5 s of grace, SIGKILL."""
     for sig, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError
 from pixi_scaffold.report import Progress, Silent
-from pixi_scaffold.system import Completed, clean_env, exists, layout, program
+from pixi_scaffold.system import Children, Completed, clean_env, exists, layout, program
 from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.done import TaskFiles
 from pixi_scaffold.tasks.environments import Environments, Installing
@@ -103,7 +103,8 @@ class Runner:
             ) from error
         folder = self._folder(planned)
         variables = self._variables(planned, clean=clean or planned.task.clean_env)
-        with self.shell.children.forwarding():
+        children = self.shell.children
+        with nullcontext() if children.apart else children.forwarding():
             code = self.shell.run(script, Scope.of(variables, folder), self.streams)
         if code == 0 and files is not None and (unmatched := files.note_done()):
             self.tell(f"task {name}: no file matches {', '.join(unmatched)}; it will run again")
@@ -277,7 +278,7 @@ def run_task(
     thread.start()
     nothing = os.open(os.devnull, os.O_RDONLY)
     runner = Runner(workspace, environments, workspace.root, base, lambda _: None)
-    runner.streams = Streams(nothing, writer, writer)
+    runner.streams, runner.shell = Streams(nothing, writer, writer), Shell(Children(apart=True))
     try:
         code = runner.run(plan(index, [name], runner.render))
     except BaseException:
