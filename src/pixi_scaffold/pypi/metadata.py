@@ -1,7 +1,8 @@
-"""What wheels say of themselves: fetched from beside them (PEP 658), or out of them."""
+"""What wheels say of themselves: read out of their ends, or from beside them (PEP 658)."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import threading
@@ -82,22 +83,20 @@ def _metadata(wheel: ChosenWheel) -> bytes:
         return cached.read_bytes()
     except OSError:
         pass
-    try:
-        data = _fetch(f"{wheel.url}.metadata")
-    except LockError:  # not every index has them
-        data = _out_of_wheel(wheel)
+    data = _uncached(wheel)
     cached.parent.mkdir(parents=True, exist_ok=True)
     with replacing(cached) as new:
         new.write_bytes(data)
     return data
 
 
-def _out_of_wheel(wheel: ChosenWheel) -> bytes:
-    """Read a wheel's metadata from its end, or all of it from a server that cannot give parts."""
-    try:
+def _uncached(wheel: ChosenWheel) -> bytes:
+    """Read the end of a wheel; from a server without parts what lies beside it, or all of it."""
+    with contextlib.suppress(LockError, ValueError):
         return _read_metadata(_Remote(wheel.url), wheel.url)
-    except LockError:
-        return _whole(wheel)[1]
+    with contextlib.suppress(LockError):
+        return _fetch(f"{wheel.url}.metadata")
+    return _whole(wheel)[1]
 
 
 def _whole(wheel: ChosenWheel) -> tuple[ChosenWheel, bytes]:
@@ -157,10 +156,9 @@ class _Remote(io.RawIOBase):
 
 
 def _part(url: str, wanted: str) -> tuple[bytes, int]:
-    """Return a range of a file, or all of it where its server has no ranges; and its size."""
+    """Return a range of a file, and the size of all of it."""
     data, headers = _answer(url, {"Range": f"bytes={wanted}"})
-    said = str(headers.get("Content-Range", ""))
-    return data, int(said.rpartition("/")[2]) if said else len(data)
+    return data, int(str(headers.get("Content-Range", "")).rpartition("/")[2])
 
 
 def _fetch(url: str) -> bytes:

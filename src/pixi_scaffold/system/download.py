@@ -63,7 +63,8 @@ def download(
 ) -> tuple[bytes, Mapping[str, str]]:
     """Return what a server sends, and its headers; credentials in the URL are used.
 
-    seconds: how long one step may take. Raises OSError.
+    seconds: how long one step may take. A Range that the server does not give is not read whole.
+    Raises OSError.
     """
     import base64
     import http.client
@@ -79,6 +80,8 @@ def download(
             token = base64.b64encode(login.encode()).decode()
             request.add_header("Authorization", f"Basic {token}")
         with _opener().open(request, timeout=seconds) as answer:
+            if "Range" in headers and answer.status != 206:  # HTTP's Partial Content
+                raise OSError("its server gives no parts of files")
             return answer.read(), answer.headers
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(str(error)) from error
