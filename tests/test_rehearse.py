@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pixi_scaffold.job import read_description
-from pixi_scaffold.rehearsal import Setting, attempts, read_plan, rehearse_job
+from pixi_scaffold.rehearsal import Setting, attempts, parallel, read_plan, rehearse_job
 from pixi_scaffold.rehearsal import command as rehearse
 from pixi_scaffold.rehearsal.cgroup import memory_limit
 from pixi_scaffold.rehearsal.parallel import in_parallel
@@ -861,6 +861,78 @@ def test_random_is_within_the_run(job: Job) -> None:
     found = job.found("--evict-after", "random")
     assert len(found["attempts"]) == 2
     assert found["attempts"][0]["seconds"] < 1.2
+
+
+@linux
+@pytest.mark.slow
+def test_random_never_fails_by_its_own_choice(job: Job, tmp_path: Path) -> None:
+    """A job that is quicker each time it runs is not evicted, and that is no failure of its."""
+    seen = tmp_path / "seen"
+    job.write(f"[ -e {seen} ] && exit 0; touch {seen}; sleep 2")
+    found = job.found("--evict-after", "random", "--no-isolation")
+    assert found["results_of"]["eviction"]["status"] == "skipped"
+    assert "ended before the moment that was chosen" in found["results_of"]["eviction"]["detail"]
+    seen.unlink()
+    late = job.found("--evict-after", "9", "--no-isolation", code=3)["results_of"]["eviction"]
+    assert late["status"] == "failed", "by the user's choice it is one"
+
+
+def test_what_is_given_to_condor_submit_is_given_here(job: Job) -> None:
+    job.write('printf "<%s>" "$@"; echo "$A"', "arguments = $(x:1) $(y:none)\noutput = $(y).o")
+    path = job.folder / "job.sub"
+    path.write_text(path.read_text().replace("queue\n", ""))
+    more = ("x=5", "-append", 'environment = "A=appended"', "-a", "hold = false")
+    ran = job.rehearse(*more, "-queue", "y in (a, b)", "--all", "--json").document
+    assert [j["state"] for j in ran["jobs"]] == ["completed", "completed"]
+    results = job.folder / ".pixi" / "rehearsal"
+    said = [(results / name).read_text() for name in ("job-0/a.o", "job-1/b.o")]
+    assert said == ["<5><a>appended\n", "<5><b>appended\n"]
+    assert job.rehearse("x", code=2).err, "neither NAME=VALUE nor anything else"
+
+
+class Heard(Silent):
+    """A Progress that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.updates: list[str] = []
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        self.updates.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_long_rehearsal_shows_its_progress_and_how_to_shorten_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parallel, "LONG", 0.3)
+    heard, cancel = Heard(), threading.Event()
+    in_parallel(
+        lambda _: time.sleep(0.8), [0], 1, cancel, heard, lambda: "epoch 7", "make it short"
+    )
+    assert heard.notes == ["it runs as long as on the pool; make it short"]
+    assert heard.updates[-1].endswith("  epoch 7")
+
+
+@linux
+@pytest.mark.slow
+def test_what_the_job_prints_is_its_progress_and_an_interruption_offers_less(
+    job: Job, tmp_path: Path
+) -> None:
+    job.write("echo > ready; for i in $(seq 999); do echo epoch $i; sleep 0.1; done")
+    process = started(job, "--scratch", tmp_path)
+    wait_for(tmp_path)
+    lines: list[str] = []
+    assert process.stdout is not None
+    while not lines or "epoch" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], lines
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert '--more-arguments "--epochs 1", or --timeout SECONDS' in out
 
 
 def test_urls_are_skipped_by_name_or_have_a_stand_in(job: Job) -> None:

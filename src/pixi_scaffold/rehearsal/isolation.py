@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import stat
 import sys
@@ -165,9 +165,9 @@ def launched(start: Start, walls: Walls, limit: MemoryLimit | None) -> Iterator[
         "private": {"/tmp": str(root / "tmp"), "/var/tmp": str(root / "var-tmp")},  # noqa: S108
     }
     (root / "root").mkdir(exist_ok=True)
-    path = root / "launch.json"
+    path = root / "launch"
     path.touch(mode=0o600)
-    path.write_text(json.dumps(spec), encoding="utf-8")
+    path.write_bytes(marshal.dumps(spec))  # the same Python reads it
     # -I -S: nothing of the user's Python settings, and a start in 10 ms
     files = () if start.terminal < 0 else (start.terminal,)
     with started([sys.executable, "-I", "-S", LAUNCHER, path], env={}, files=files) as child:

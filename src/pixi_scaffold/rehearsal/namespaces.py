@@ -7,7 +7,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import socket
 import struct
 
 TYPE_CHECKING = False
@@ -19,6 +18,7 @@ BIND, REC, PRIVATE = 0x1000, 0x4000, 1 << 18
 NOSUID, NODEV, NOEXEC, DETACH = 2, 4, 8, 2
 NOBODY = 65534
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, ATTR_RDONLY = 442, -100, 0x8000, 1
+AF_INET, SOCK_DGRAM = 2, 2  # importing socket would cost more than the rest
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 OF_THE_KERNEL = ("acpi", "bus", "fs", "irq", "scsi", "sys", "sysrq-trigger")
 """What stays read-only in /proc, as container runtimes have it."""
@@ -249,6 +249,8 @@ def enter(root: str) -> None:
 
 def loopback() -> None:
     """Bring 127.0.0.1 up: a worker has it, and programs talk to themselves over it."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sh14x", b"lo", 1)  # IFF_UP
-        fcntl.ioctl(sock, 0x8914, request)  # SIOCSIFFLAGS
+    handle = libc.socket(AF_INET, SOCK_DGRAM, 0)
+    if handle >= 0:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(handle, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+        os.close(handle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import signal
 import threading
 import time
@@ -140,10 +140,10 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
 
 
 def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
-    """Take in what the launcher says; what is no JSON is a failure of its own."""
+    """Take in what the launcher says; what is no dict is a failure of its own."""
     try:
-        told = json.loads(line)
-    except ValueError:
+        told = ast.literal_eval(line)
+    except (ValueError, SyntaxError):
         said.append(line)
         return
     if "isolated" in told:
