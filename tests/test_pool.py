@@ -128,6 +128,15 @@ def test_submit_sends_the_job_and_writes_down_what_was_sent(pool: Pool, project:
     assert pool.wait(cluster) == 0
 
 
+def test_another_description_is_submitted_by_name(pool: Pool, project: Path) -> None:
+    (project / "htcondor").mkdir()
+    text = (project / "job.sub").read_text().replace("batch_name", "").replace("lr = 1", "lr = 7")
+    (project / "htcondor/evaluate.sub").write_text(text)
+    ran = scaffold("submit", "evaluate", "--dry-run", cwd=project)
+    assert ran.code == 0, ran
+    assert "job-1-0 7 4 2" in ran.out
+
+
 def test_a_dry_run_sends_nothing(pool: Pool, project: Path) -> None:
     before = pool.run("condor_q", "-allusers", "-af", "ClusterId")
     (project / "sweep.csv").write_text("1\n2\n3\n")

@@ -14,7 +14,10 @@ from pixi_scaffold.system import expanded
 
 def submit(
     description: Annotated[
-        Path, typer.Argument(help="The submit description.", metavar="[FILE.sub]")
+        Path,
+        typer.Argument(
+            help="The submit description; NAME is htcondor/NAME.sub.", metavar="[FILE.sub]"
+        ),
     ] = Path("htcondor") / "train.sub",
     append: Annotated[
         list[str] | None,

@@ -90,6 +90,9 @@ def commit_of(folder: Path) -> tuple[str, bool]:
 
 def _extended(request: SubmitRequest, folder: Path, commit: str) -> SubmitRequest:
     """Return the request with what its options append to the description."""
+    short = Path("htcondor") / f"{request.description}.sub"
+    if not request.description.exists() and (folder / short).is_file():
+        request = replace(request, description=short)
     if not request.description.is_file():
         there = next((f for f in folder.parents if (f / request.description).is_file()), None)
         hint = f"name a submit file: {program()} submit FILE.sub"
