@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixi_scaffold.page.jobs import read_jobs, spent
+from pixi_scaffold.page.jobs import read_jobs, read_log, spent
+from pixi_scaffold.page.project import Receipt
 from pixi_scaffold.page.render import LIMIT, embedded, rendered_small
 from pixi_scaffold.page.runs import read_runs, thinned, varied
-from pixi_scaffold.page.view import lab_view
+from pixi_scaffold.page.view import lab_view, timelines
 from tests.conftest import git
 from tests.support.browser import Browser, axe, chromium
 from tests.support.command import scaffold
@@ -116,6 +117,28 @@ def test_the_time_in_each_state_is_what_the_event_log_says(tmp_path: Path) -> No
     assert (other.state, sum(other.seconds.values())) == ("unknown", 0)
     state, seconds, _ = spent([(0, datetime(2026, 1, 1, 0))], datetime(2026, 1, 1, 1))
     assert (state, seconds["idle"]) == ("idle", 3600)
+
+
+def test_a_pool_s_own_log_is_read_as_htcondor_reads_it() -> None:
+    """A log that a pool wrote of a job which was evicted, held and released; htcondor2 is the judge."""
+    htcondor2 = pytest.importorskip("htcondor2")
+    path = Path(__file__).parent / "data" / "job-event.log"
+    theirs = [
+        (int(event.type), datetime.fromtimestamp(event.timestamp))
+        for event in htcondor2.JobEventLog(str(path)).events(0)
+    ]
+    mine = read_log({"log": path.name, "folder": str(path.parent)}, Path())
+    assert mine == {(10, 0): theirs}
+    assert {1, 4, 5, 12, 13} <= {number for number, _ in theirs}
+
+
+def test_a_start_after_nothing_was_kept_is_no_resumption() -> None:
+    attempts = [{"sandbox": n, "ended": "evicted", "seconds": 1.0, "kept": kept}
+                for n, kept in ((1, []), (2, ["a"]), (3, []))]  # fmt: skip
+    document = {"results": [], "jobs": [{"state": "held", "attempts": attempts}]}
+    [timeline] = timelines(Receipt(document, "now", None))
+    began = [step.partition(" in sandbox")[0] for step in timeline["steps"][1:-1]]
+    assert began == ["started", "started from the beginning", "resumed"]
 
 
 def test_records_that_are_damaged_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -233,7 +256,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         shutil.copy(LOCKS / "v7-pixi-example-multi-machine.lock", found["plain"] / "pixi.lock")
     for root in found.values():
         assert scaffold("report", root, cwd=folder).code == 0
-    return {name: root / "report.html" for name, root in found.items()}
+    lab = folder / "lab.html"
+    standing = {"name": EVIL, "version": "v1", "behind": 1, "todo": ["pixi-scaffold update"]}
+    view = lab_view([standing, {"name": "good", "lock": {"state": "current"}}], "now")
+    lab.write_text(rendered_small("lab.html.jinja", lambda _: view, "Lab"))
+    return {name: root / "report.html" for name, root in found.items()} | {"lab": lab}
 
 
 @pytest.mark.slow
@@ -259,7 +286,7 @@ def test_nothing_is_loaded_and_nothing_is_said_by_the_policy(
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1100])
-@pytest.mark.parametrize("name", ["plain", "hostile"])
+@pytest.mark.parametrize("name", ["plain", "hostile", "lab"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     browser: Browser, pages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory,
     name: str, width: int, dark: bool,

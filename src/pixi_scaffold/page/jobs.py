@@ -47,7 +47,7 @@ def read_jobs(root: Path, now: datetime | None = None) -> Iterator[PoolJob]:
         cluster, jobs = receipt.get("cluster"), receipt.get("jobs")
         if not isinstance(cluster, int) or not isinstance(jobs, list):
             continue
-        log = _log(receipt, root)
+        log = read_log(receipt, root)
         for proc, job in enumerate(jobs):
             values = job.get("values") if isinstance(job, dict) else None
             shown = (
@@ -82,7 +82,7 @@ def spent(events: list[tuple[int, datetime]], now: datetime) -> tuple[str, dict[
     return state or ended, seconds, starts
 
 
-def _log(
+def read_log(
     receipt: Mapping[str, Any], root: Path
 ) -> dict[tuple[int, int], list[tuple[int, datetime]]]:
     """Return the events of each job of the receipt's log; none where it cannot be read."""

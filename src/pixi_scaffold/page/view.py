@@ -32,7 +32,7 @@ def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any
         "change": records.change,
         "changes": [] if records.change is None else _changes(records.change),
         "receipts": [_receipt(r) for r in records.receipts],
-        "timelines": [t for r in records.receipts for t in _timelines(r)],
+        "timelines": [t for r in records.receipts for t in timelines(r)],
         "runs": [_run(run) for run in runs],
         "runs_left_out": len(records.runs) - len(runs),
         "curves": curves(runs, points),
@@ -108,7 +108,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def _timelines(receipt: Receipt) -> list[dict[str, Any]]:
+def timelines(receipt: Receipt) -> list[dict[str, Any]]:
     """Return a rehearsed job's steps in their order, and its attempts as bars over seconds."""
     document = receipt.document
     jobs = [document["rehearsal"]] if "rehearsal" in document else _list(document.get("jobs"))
@@ -121,11 +121,13 @@ def _timeline(job: Mapping[str, Any]) -> dict[str, Any] | None:
     attempts = [a for a in _list(job.get("attempts")) if isinstance(a, dict)][:100]
     total = sum(a["seconds"] for a in attempts if _is_number(a.get("seconds"))) or 1.0
     steps = [f"inputs copied: {shown_size(int(usage.get('bytes_in') or 0))}"]
-    bars, at = [], 0.0
+    bars, at, saved = [], 0.0, False
     for number, attempt in enumerate(attempts):
         seconds = attempt["seconds"] if _is_number(attempt.get("seconds")) else 0.0
         ended, kept = _text(attempt.get("ended")), len(_list(attempt.get("kept")))
-        began = "started" if number == 0 else "resumed"
+        again = "resumed" if saved else "started from the beginning"
+        began = "started" if number == 0 else again
+        saved = saved or kept > 0
         how = f"{ended}, exit code {attempt.get('code')}" if ended == "exited" else ended
         step = f"{began} in sandbox {_text(attempt.get('sandbox'))}, ran {seconds:.1f} s, {how}"
         steps.append(step + (f"; {kept} files kept" if kept else ""))
