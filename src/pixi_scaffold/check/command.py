@@ -38,7 +38,7 @@ WORKER = stage("worker", jobs.worker, REVIEW)
 SLOTS = stage("slots", jobs.slots, REVIEW)
 INSTALL = stage("install", workspace.install, MANIFEST, LOCK)
 TRAIN = stage("train", workspace.train, MANIFEST, INSTALL)
-REHEARSE = stage("rehearse", workspace.rehearse, MANIFEST, INSTALL, TRAIN)
+REHEARSE = replace(stage("rehearse", workspace.rehearse, MANIFEST, INSTALL, TRAIN), beside=TRAIN)
 
 STAGES = (MANIFEST, LOCK, TASKS, SUBMIT, WORKER, SLOTS, INSTALL, TRAIN, REHEARSE)
 """All stages, in order."""

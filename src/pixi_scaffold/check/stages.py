@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
+from pixi_scaffold.check.beside import Beside
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.report import Progress, Result, Run, Status, Step
+from pixi_scaffold.system import cores
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -88,6 +90,8 @@ class Stage(Generic[T]):
     work: Callable[..., Done[T]]
     needs: tuple[Stage[Any], ...] = ()
     has_row: bool = True
+    beside: Stage[Any] | None = None
+    """One of its needs of which it only needs that it passes: both run at the same time."""
 
 
 @overload
@@ -147,24 +151,47 @@ def run_stages(
     left_out: names of stages that the user does not want. A ScaffoldError fails its stage, Skipped
     skips it; anything else (Ctrl-C too) goes through.
     """
-    outcomes = Outcomes(run)
-    for one in stages:
-        missing = [n for n in one.needs if n.has_row and n.name not in outcomes.passed]
-        if one.name in left_out:
-            run.skip(one.name, "left out with --skip")
-        elif missing:
-            run.skip(one.name, f"needs {missing[0].name}")
-        else:
-            with run.step(one.name, catch=True) as step:
-                _work(one, context, outcomes, step)
+    outcomes, stages = Outcomes(run), list(stages)
+    begun: dict[str, Beside] = {}
+    try:
+        for one in stages:
+            missing = [n for n in one.needs if n.has_row and n.name not in outcomes.passed]
+            if one.name in left_out:
+                run.skip(one.name, "left out with --skip")
+            elif missing:
+                run.skip(one.name, f"needs {missing[0].name}")
+            else:
+                for other in _beside(one, stages, outcomes) if cores() > 1 else ():
+                    if other.name not in left_out:
+                        values = [outcomes.values.get(n.name) for n in other.needs]
+                        begun[other.name] = Beside(other, context, values)
+                with run.step(one.name, catch=True) as step:
+                    _work(one, context, outcomes, step, begun.pop(one.name, None))
+    finally:
+        for unfinished in begun.values():
+            unfinished.stop()
     return outcomes
 
 
-def _work(one: Stage[Any], context: Context, outcomes: Outcomes, step: Step) -> None:
+def _beside(
+    one: Stage[Any], stages: Iterable[Stage[Any]], outcomes: Outcomes
+) -> Iterator[Stage[Any]]:
+    """Yield the stages that can begin together with `one`."""
+    ready = {*outcomes.passed, one.name}
+    for other in stages:
+        if other.beside is one and {n.name for n in other.needs} <= ready:
+            yield other
+
+
+def _work(
+    one: Stage[Any], context: Context, outcomes: Outcomes, step: Step, begun: Beside | None
+) -> None:
     for need in one.needs:
         if not need.has_row:
             _inner(need, context, outcomes)
-    done = one.work(context, *(outcomes.values[n.name] for n in one.needs))
+    done = None if begun is None else begun.result()
+    if done is None:
+        done = one.work(context, *(outcomes.values[n.name] for n in one.needs))
     outcomes.values[one.name] = done.value
     outcomes.parts += done.skipped
     if done.failed:

@@ -24,7 +24,7 @@ from pixi_scaffold.lock import (
     read_lock,
     unreachable,
 )
-from pixi_scaffold.system import layout, program, replacing
+from pixi_scaffold.system import cores, layout, program, replacing
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
     from pixi_scaffold.tasks import run_task
 
     context.progress.update("starting python")
+    half = {"OMP_NUM_THREADS": str(max(cores() // 2, 1))}  # the rehearsal runs beside it
     log = context.root / layout.LOGS / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
@@ -241,7 +242,9 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
             if line.strip():
                 context.progress.update(line.strip())
 
-        done = run_task(workspace, installed, ENVIRONMENT, TASK, context.progress, keep)
+        done = run_task(
+            workspace, installed, ENVIRONMENT, TASK, context.progress, keep, variables=half
+        )
     where = log.relative_to(context.root)
     if done.code != 0:
         environment.refuse_damaged_files(installed.prefix)
@@ -265,7 +268,7 @@ def rehearse(
     context: Context,
     workspace: Workspace,
     installed: Installed,
-    trained: Trained,  # noqa: ARG001  a job is worth a rehearsal once the training works
+    trained: Trained | None,  # noqa: ARG001  a job's rehearsal counts once the training works
 ) -> Done[Proved]:
     """Rehearse the cluster job, shortened, with the installed environment staged."""
     from pixi_scaffold.check.rehearsal import rehearse_shortly

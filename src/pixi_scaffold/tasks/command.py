@@ -251,10 +251,13 @@ def run_task(
     name: str,
     progress: Progress,
     on_line: Callable[[str], None],
+    *,
+    variables: Mapping[str, str] | None = None,
 ) -> Completed:
     """Run a task in an installed environment; return how it ended, with what it printed.
 
-    on_line: gets each line as it comes. Raises ScaffoldError where there is no such task.
+    on_line: gets each line as it comes. variables: for what this process's environment lacks.
+    Raises ScaffoldError where there is no such task.
     """
     known = Activation(workspace, environment, installed.prefix, installed.platform)
     environments = Environments(workspace, lambda: nullcontext(progress), {environment: known})
@@ -264,7 +267,7 @@ def run_task(
             f"{workspace.manifest} has no task {name!r} for {installed.platform.name}",
             f"it has: {', '.join(index.tasks[environment]) or 'none'}",
         )
-    base = clean_env({"PYTHONUNBUFFERED": "1"}, drop=_LEAKS)
+    base = {**(variables or {}), **clean_env({"PYTHONUNBUFFERED": "1"}, drop=_LEAKS)}
     reader, writer = os.pipe()
     lines: list[str] = []
 

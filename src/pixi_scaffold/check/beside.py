@@ -1,0 +1,70 @@
+"""A stage that runs beside another one, in a thread; only a good end of it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from pixi_scaffold.report import Progress, Result
+
+if TYPE_CHECKING:
+    from pixi_scaffold.check.stages import Context, Done, Stage
+
+
+class Beside:
+    """A stage that has begun before its turn."""
+
+    def __init__(self, one: Stage[Any], context: Context, values: Sequence[Any]) -> None:
+        self._progress = _Unseen(context.progress)
+        self._done: Done[Any] | None = None
+        context = replace(context, progress=self._progress)
+
+        def work() -> None:
+            with suppress(Exception, KeyboardInterrupt):
+                self._done = one.work(context, *values)
+
+        self._thread = Thread(target=work)
+        self._thread.start()
+
+    def result(self) -> Done[Any] | None:
+        """Wait for what it gives; None when it did not end well, and is to be tried again alone."""
+        self._progress.shown = True
+        self._thread.join()
+        return self._done
+
+    def stop(self) -> None:
+        """End it, and wait until it has removed what it made."""
+        self._progress.stopped = True
+        self._thread.join()
+
+
+class _Unseen:
+    """Says nothing before its turn; interrupts the work that tells it something when that ends."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.shown = self.stopped = False
+
+    def start(self, name: str) -> None:
+        """Say nothing: the stage starts by itself."""
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Pass it on in its turn."""
+        if self.stopped:
+            raise KeyboardInterrupt
+        if self.shown:
+            self.progress.update(text, fraction)
+
+    def note(self, text: str) -> None:
+        """Pass it on as what is being done."""
+        self.update(text)
+
+    def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is asked out of turn
+        """Go on."""
+        return True
+
+    def finish(self, result: Result) -> None:
+        """Say nothing: the stage ends by itself."""

@@ -1,0 +1,88 @@
+"""Two stages at the same time: what counts, and what is left when one fails or is interrupted."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.check.stages import CheckRequest, Context, Done, run_stages, stage
+from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.report import Run, Silent
+
+pytestmark = pytest.mark.skipif(
+    "__import__('pixi_scaffold.system').system.cores() < 2", reason="needs two cores"
+)
+
+
+def test_they_run_at_the_same_time(tmp_path: Path) -> None:
+    meeting = threading.Barrier(2)
+
+    def meet(_: Context, *__: object) -> Done[int]:
+        meeting.wait(30)
+        return Done("met", 1)
+
+    first = stage("first", meet)
+    second = replace(stage("second", meet, first), beside=first)
+    outcomes = run_stages(
+        [first, second], Context(tmp_path, CheckRequest(()), Silent()), run := Run(Silent())
+    )
+    assert outcomes.passed == {"first", "second"}
+    assert [(r.name, r.detail) for r in run.results] == [("first", "met"), ("second", "met")]
+
+
+def test_what_failed_beside_is_tried_again_alone(tmp_path: Path) -> None:
+    tried: list[bool] = []
+    ended = threading.Event()
+
+    def long(_: Context) -> Done[int]:
+        assert ended.wait(30)
+        return Done("long", 1)
+
+    def fails_once(_: Context, value: int | None) -> Done[int]:
+        tried.append(value is None)
+        if len(tried) == 1:
+            ended.set()
+            raise ScaffoldError("too much at once")
+        return Done("again", 2)
+
+    first = stage("first", long)
+    second = replace(stage("second", fails_once, first), beside=first)
+    run = Run(Silent())
+    run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), run)
+    assert tried == [True, False]
+    assert [r.detail for r in run.results] == ["long", "again"]
+
+
+@pytest.mark.parametrize("error", [ScaffoldError("bad"), KeyboardInterrupt()])
+def test_it_ends_when_the_other_does_not_pass(tmp_path: Path, error: BaseException) -> None:
+    begun, cleaned = threading.Event(), threading.Event()
+
+    def breaks(_: Context) -> Done[int]:
+        assert begun.wait(30)
+        raise error
+
+    def long(context: Context, _: int | None) -> Done[int]:
+        begun.set()
+        try:
+            while True:
+                context.progress.update("working")
+                cleaned.wait(0.01)
+        finally:
+            cleaned.set()
+
+    first = stage("first", breaks)
+    second = replace(stage("second", long, first), beside=first)
+    run = Run(Silent())
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), run)
+    else:
+        run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), run)
+        assert [(r.status, r.detail) for r in run.results] == [
+            ("failed", "bad"),
+            ("skipped", "needs first"),
+        ]
+    assert cleaned.is_set()
