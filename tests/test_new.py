@@ -362,3 +362,34 @@ def test_a_template_with_packages_from_pypi(template: Path, tmp_path: Path) -> N
     assert "by hand" not in ran.out
     [prefix] = (tmp_path / "p/.pixi/starter/envs").glob("default")
     assert list(prefix.glob("lib/python*/site-packages/markupsafe/_speedups*.so"))
+
+
+def test_a_git_that_traces_checks_line_ends_and_has_failing_hooks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real git, set up so that each of its hooks fails and each of its commands is traced."""
+    hooks = tmp_path / "template" / "hooks"
+    hooks.mkdir(parents=True)
+    for name in ("pre-commit", "commit-msg", "post-checkout", "reference-transaction"):
+        (hooks / name).write_text("#!/bin/sh\necho no >&2\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    settings = {
+        "core.hooksPath": hooks, "init.templateDir": hooks.parent, "commit.gpgSign": "true",
+        "core.safecrlf": "true", "core.autocrlf": "input", "user.name": "A", "user.email": "a@b",
+    }  # fmt: skip
+    for key, value in settings.items():
+        git(tmp_path, "config", "--file", str(tmp_path / "config"), key, str(value))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    monkeypatch.setenv("GIT_TRACE", "1")
+    monkeypatch.setenv("GIT_TRACE_SETUP", "1")
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "https")
+    ran = scaffold("new", "p", "--no-check", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert ran.document["results"][0]["detail"].endswith("; git repository with one commit")
+    ran = scaffold("update", "p", "--dry-run", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert "trace.c" not in ran.out
+    monkeypatch.delenv("GIT_TRACE")
+    monkeypatch.delenv("GIT_TRACE_SETUP")
+    assert git(tmp_path / "p", "log", "--format=%an %s") == "A Start the project"
+    assert git(tmp_path / "p", "status", "--porcelain") == ""

@@ -6,6 +6,7 @@ filters (git-lfs) only where git reads or writes files of the work tree.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -46,7 +47,9 @@ def try_git(
 
     env: variables beside those of this process. Raises ScaffoldError when git cannot be started.
     """
-    whole = clean_env({**_ENV, **(env or {})})
+    # A trace goes among what git says; one that goes into a file (an absolute path) stays.
+    traces = [k for k, v in os.environ.items() if k.startswith("GIT_TRACE") and v[:1] != "/"]
+    whole = clean_env({**_ENV, **(env or {})}, drop=traces)
     # A file's name may look like a pattern; check-ignore takes no patterns, and refuses the option.
     literal = () if args[:1] == ("check-ignore",) else ("--literal-pathspecs",)
     argv = ["git", *_ALWAYS, *literal, *args]

@@ -118,10 +118,14 @@ def slug(name: str) -> str:
 
 @contextlib.contextmanager
 def git_env(extra: Mapping[str, str]) -> Iterator[None]:
-    """Give variables to the git that Copier runs: plumbum keeps its own copy of os.environ."""
+    """Give variables to the git that Copier runs: plumbum keeps its own copy of os.environ.
+
+    Hooks of the user's do not run in it, as they do not in ours: one that fails would stop a clone.
+    """
     from plumbum import local
 
     before = os.environ.copy()
+    extra = {**extra, **_without_hooks({**before, **extra})}
     os.environ.update(extra)
     try:
         for name in GIT_LOCAL:
@@ -134,6 +138,17 @@ def git_env(extra: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _without_hooks(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that add settings to those that the environment gives git."""
+    given = env.get("GIT_CONFIG_COUNT", "")
+    count = int(given) if given.isdecimal() else 0
+    return {
+        "GIT_CONFIG_COUNT": str(count + 1),
+        f"GIT_CONFIG_KEY_{count}": "core.hooksPath",
+        f"GIT_CONFIG_VALUE_{count}": os.devnull,
+    }
 
 
 @contextlib.contextmanager
