@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pixi_scaffold.check import find_descriptions
 from pixi_scaffold.rules import RULES
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
+from tests.test_terminal import Terminal
 
 JOB = {
     "run.sh": "#!/bin/sh\ntrue\n",
@@ -67,3 +70,39 @@ def test_the_hook_for_pre_commit_runs_the_rules_on_a_job(job: Path) -> None:
     ran = scaffold(*words, *hook["args"], "job.sub", cwd=job)
     assert ran.code == 3
     assert "PS201" in ran.out
+
+
+@pytest.mark.parametrize("name", ["job.cmd", "job.job", "job.jdl", "job.submit", "job.sub.txt"])
+def test_a_description_is_found_by_its_other_names(job: Path, name: str) -> None:
+    (job / "job.sub").rename(job / name)
+    [finding] = scaffold("check", "--json", cwd=job).document["findings"]
+    assert (finding["rule"], Path(finding["file"]).name) == ("PS127", name)
+
+
+@pytest.mark.parametrize("name", ["tool.cmd", "other.job"])
+def test_other_kinds_of_files_with_such_names_are_left_alone(job: Path, name: str) -> None:
+    (job / name).write_text("@echo off\nqueue of people\n")
+    assert find_descriptions(job) == [job / "job.sub"]
+
+
+def test_a_common_input_is_an_input(job: Path) -> None:
+    text = JOB["job.sub"].replace(" && (CUDACapability >= 7.5)", "")
+    (job / "job.sub").write_text(text.replace("queue", "transfer_common_input = model.bin\nqueue"))
+    [finding] = scaffold("check", "--json", "job.sub", cwd=job).document["findings"]
+    assert (finding["rule"], finding["severity"]) == ("PS205", "warning")
+    assert "model.bin" in finding["message"]
+    (job / "model.bin").touch()
+    (job / "run.sh").write_text("#!/bin/sh\ncat model.bin\n")
+    assert scaffold("check", "--json", "job.sub", cwd=job).document["findings"] == []
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_findings_are_wrapped_to_the_terminal_and_coloured(job: Path, columns: int) -> None:
+    with Terminal("check", "job.sub", cwd=job, COLUMNS=str(columns)) as terminal:
+        assert terminal.end() == 0
+        seen, plain = terminal.seen, terminal.plain.splitlines()
+    at = next(n for n, line in enumerate(plain) if "PS127" in line)
+    prose = [line.rstrip() for line in plain[at:] if "http" not in line and " | " not in line]
+    assert max(map(len, prose)) <= columns
+    assert len(prose) > (8 if columns == 60 else 4)
+    assert re.search(r"\x1b\[[0-9;]*3[0-9]m[^\n]*PS127|\x1b\[[0-9;]*3[0-9]mwarning", seen)

@@ -163,11 +163,11 @@ def _nearly(name: str) -> str:
 def windows_line_ends(subject: Subject) -> Iterator[Found]:
     r"""A script with Windows line ends.
 
-    Why: the kernel looks for an interpreter named `bash\r`, so an executable with it never starts;
-    in another script the shell sees a `\r` at the end of every word.
+    Why: condor_submit refuses such an executable, because the kernel looks for an interpreter named
+    `bash\r`; in another script the shell sees a `\r` at the end of every word.
     Fix: save the file with Unix line ends; `check --fix` does it.
-    Source: execve(2).
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    Source: execve(2); the condor_submit manual, -allow-crlf-script.
+    Seen: HTCondor 25.14.1, on a pool.
     """
     if subject.windows:
         return

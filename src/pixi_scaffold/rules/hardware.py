@@ -37,7 +37,7 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
     "No CUDA GPUs are available", or runs on the CPU without a word.
     Fix: request_gpus = 1.
     Source: the HTCondor manual, GPUs.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: CUDA_VISIBLE_DEVICES is empty.
+    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
     """
     if subject.meaning.requests.gpus.said or not subject.transfers:
         return
@@ -62,7 +62,7 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
     that belongs to another job, or none.
     Fix: remove it; the first GPU of the job is `cuda:0` anyway.
     Source: the HTCondor manual, GPUs.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: the job sees CUDA_VISIBLE_DEVICES=GPU-...
+    Seen: HTCondor 25.14.1, on a pool with fake GPUs: the job sees CUDA_VISIBLE_DEVICES=GPU-...
     """
     if not subject.gpus:
         return
@@ -83,7 +83,7 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
     beyond request_cpus share what there is, and some pools hold the job.
     Fix: ask for as many, or start fewer.
     Source: the manuals of torchrun and PyTorch's DataLoader.
-    Seen: PyTorch 2.13; no version of HTCondor matters.
+    Seen: no version of HTCondor matters; read in the manuals.
     """
     requests = subject.meaning.requests
     for pattern, field, name, severity in (
@@ -111,7 +111,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     evicted or held, or no machine with room is chosen.
     Fix: request_disk = the inputs, twice where they are unpacked, and the outputs.
     Source: the HTCondor manual, request_disk.
-    Seen: HTCondor 25.14.1, which compares TransferInputSizeMB; the pools' guides.
+    Seen: not tried on a pool of HTCondor 23.9 or 25.14; the guides of pools.
     """
     disk = subject.meaning.requests.disk
     if not isinstance(disk.value, int) or disk.command is None or not subject.transfers:
@@ -131,7 +131,7 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
     wrong: `request_memory = 16000GB`.
     Fix: correct the number; `condor_status -compact` shows what there is.
     Source: the slots of public pools, November 2026.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: idle.
+    Seen: machine ads of HTCondor 23.9.6 and 25.14.1.
     """
     for name, most in _MOST.items():
         command, value = subject.job.command(name), subject.meaning.number(name)

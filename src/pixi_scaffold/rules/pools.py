@@ -148,7 +148,7 @@ def held_without_end(subject: Subject) -> Iterator[Found]:
     job's own on_exit_hold: it starts again and again, and nobody sees why it failed.
     Fix: count: `periodic_release = NumJobStarts < 3`, or max_retries in place of both.
     Source: the condor_submit manual, periodic_release.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
     """
     command, release = (
         subject.job.command("periodic_release"),
@@ -167,7 +167,7 @@ def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
     and the job's own value is lost.
     Fix: $ENV(NAME) for the value on the access point; for that of the worker set it in the script.
     Source: the condor_submit manual, macros and environment.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
+    Seen: HTCondor 25.14.1, on a pool.
     """
     shell = re.search(r"(?:^|/)(?:ba|da|z|k)?sh$", subject.meaning.executable.value)
     for name in ("environment",) if shell else ("environment", "arguments"):
@@ -191,7 +191,7 @@ def one_file_for_two(subject: Subject) -> Iterator[Found]:
     then wait without end.
     Fix: give each a name of its own.
     Source: the condor_submit manual, log.
-    Seen: HTCondor 25.14.1, on a pool.
+    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
     """
     log = subject.meaning.of("log").text
     for name in ("output", "error"):

@@ -261,7 +261,7 @@ def path_of_a_home(subject: Subject) -> Iterator[Found]:
     /home/NAME there, nor the environment or the data in it.
     Fix: transfer it, and name it as it arrives.
     Source: the HTCondor manual, file transfer.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    Seen: HTCondor 25.14.1, on a pool.
     """
     if not transfers_for_sure(subject):
         return  # they may share a disk
@@ -286,7 +286,7 @@ def needs_root(subject: Subject) -> Iterator[Found]:
     Why: jobs run as an ordinary user, in containers too: apt-get, yum and sudo are refused.
     Fix: put it into the container image, or into the environment that travels.
     Source: the HTCondor manual, user accounts of jobs.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
+    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
     """
     for script in subject.scripts:
         for number, line in script.code:

@@ -1,0 +1,76 @@
+"""What severities say of a running job, against a real pool, and against a rehearsal of the same job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.check import review
+from pixi_scaffold.report import Silent
+from pixi_scaffold.rules import Severity
+from tests.support.jobs import Case, Said, on_a_pool
+from tests.support.pool import condor_prefix
+from tests.test_rehearsal_judge import rehearsed
+
+pytestmark = pytest.mark.slow
+ERROR, WARNING, NOTE = Severity
+ARGPARSE = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--n')\np.parse_args()\n"
+EIGHTY_FIVE = "import pathlib, sys\np = pathlib.Path('ck')\np.touch()\nsys.exit(85)\n"
+NO_TRANSFER = "should_transfer_files = NO\nwhen_to_transfer_output =\n"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A job, what check says of it, and what becomes of it: held with a code, or ended with one."""
+
+    rule: str
+    severity: Severity
+    case: Case
+    held: tuple[int, int] | None = None
+    code: int | None = None
+
+
+JUDGED = [
+    Judged("PS202", ERROR, Case("not executable", NO_TRANSFER, "true", mode=0o644), held=(6, 13)),
+    Judged("PS203", ERROR, Case("no interpreter", files={"job.sh": "echo\n"}, modes={"job.sh": 0o755}), held=(6, 8)),
+    Judged("PS203", ERROR, Case("a byte order mark", files={"job.sh": "\ufeff#!/bin/sh\n"}, modes={"job.sh": 0o755}), held=(6, 8)),
+    Judged("PS205", ERROR, Case("no input", "transfer_input_files = x.csv", "true"), held=(13, 2)),
+    Judged("PS205", ERROR, Case("a pattern as input", "transfer_input_files = *.csv", "true", {"a.csv": ""}), held=(13, 2)),
+    Judged("PS208", ERROR, Case("a stream into no folder", "output = out/o\nstream_output = true", "true"), held=(9, 0)),
+    Judged("PS208", ERROR, Case("no transfer into no folder", f"{NO_TRANSFER}output = out/o", "true"), held=(7, 2)),
+    Judged("PS208", NOTE, Case("a folder that is made", "output = out/o", "echo one"), code=0),
+    Judged("PS209", ERROR, Case("a program that stays", "", "python3 main.py", {"main.py": "1\n"}), code=2),
+    Judged("PS209", ERROR, Case("a module that stays", "transfer_input_files = main.py", "python3 main.py", {"main.py": "import other\n", "other.py": ""}), code=1),
+    Judged("PS218", ERROR, Case("an unknown option", "arguments = --m 1\ntransfer_input_files = main.py", 'python3 main.py "$@"', {"main.py": ARGPARSE}), code=2),
+    Judged("PS219", ERROR, Case("a program of another name", "", "python3 train.py"), code=2),
+    Judged("PS302", ERROR, Case("a lost 85", "checkpoint_exit_code = 85\ntransfer_checkpoint_files = ck\ntransfer_input_files = main.py", "python3 main.py\necho 85", {"main.py": EIGHTY_FIVE}), code=0),
+    Judged("PS305", ERROR, Case("half an if", "", "if true; then"), code=2),
+    Judged("PS309", ERROR, Case("conflict markers", "transfer_input_files = main.py", "python3 main.py", {"main.py": "<<<<<<< HEAD\nA = 1\n=======\nA = 2\n>>>>>>> b\n"}), code=1),
+    Judged("PS134", WARNING, Case("a shell's variable", 'environment = "X=a:$Y"', "test \"$X\" = 'a:$Y'"), code=0),
+    Judged("PS201", WARNING, Case("an executable that stays", "executable = sim\ntransfer_executable = false"), held=(6, 2)),
+    Judged("PS206", WARNING, Case("no output", "transfer_output_files = x.csv", "true"), held=(12, 2)),
+    Judged("PS206", WARNING, Case("a pattern as output", "transfer_output_files = *.csv", "touch a.csv"), held=(12, 2)),
+    Judged("PS311", WARNING, Case("somebody's home", "", "cat /home/nobody-of-that-name/x"), code=1),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
+    folder = tmp_path_factory.mktemp("severities")
+    return on_a_pool(condor_prefix(), folder, [judged.case for judged in JUDGED])
+
+
+@pytest.mark.parametrize("judged", JUDGED, ids=lambda j: f"{j.rule}: {j.case.name}")
+def test_a_job_ends_as_its_finding_says(
+    judged: Judged, pool_said: dict[str, Said], tmp_path: Path
+) -> None:
+    path = judged.case.lay_out(tmp_path / "checked" / "job")
+    found = {(f.rule, f.severity) for f in review([path], Silent()).findings}
+    assert (judged.rule, judged.severity) in found, found
+    there = pool_said[judged.case.name]
+    assert (there.hold, None if there.hold else there.code) == (judged.held, judged.code), there
+    outcome = rehearsed(judged.case, tmp_path)
+    hold = (outcome.hold.code, outcome.hold.subcode) if outcome.hold else None
+    assert (hold, None if hold else outcome.code) == (judged.held, judged.code), "the rehearsal"
