@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.check import review
+from pixi_scaffold.errors import Skipped
 from pixi_scaffold.report import Silent
 from pixi_scaffold.rules import Severity
 from tests.support.jobs import Case, Said, on_a_pool
@@ -71,6 +72,10 @@ def test_a_job_ends_as_its_finding_says(
     assert (judged.rule, judged.severity) in found, found
     there = pool_said[judged.case.name]
     assert (there.hold, None if there.hold else there.code) == (judged.held, judged.code), there
+    if judged.case.lines.startswith(NO_TRANSFER):
+        with pytest.raises(Skipped, match="should_transfer_files = NO"):
+            rehearsed(judged.case, tmp_path)
+        return
     outcome = rehearsed(judged.case, tmp_path)
     hold = (outcome.hold.code, outcome.hold.subcode) if outcome.hold else None
     assert (hold, None if hold else outcome.code) == (judged.held, judged.code), "the rehearsal"

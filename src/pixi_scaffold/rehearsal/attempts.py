@@ -20,6 +20,7 @@ from pixi_scaffold.rehearsal.holds import (
     JOB_DURATION,
     OUTPUT,
     last_lines,
+    no_stream,
     not_executed,
     out_of_memory,
     overdue,
@@ -177,7 +178,7 @@ class _Rehearsal:
         if self.policy.max_input is not None and sent.size > self.policy.max_input:
             return too_much(INPUT_SIZE, sent.size, self.policy.max_input)
         write_ads(self.plan, sandbox.scratch, self.setting.slot, self.history.starts)
-        return None
+        return no_stream(self.plan)
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         """Return the outcome after a run; None after a checkpoint, and where it is tried again."""

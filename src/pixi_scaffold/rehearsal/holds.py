@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.outcome import Hold
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
-EXECUTE, OUTPUT, INPUT, CHECKPOINT, MEMORY, JOB_DURATION, EXECUTE_DURATION = (
+EXECUTE, STREAM, OUTPUT, INPUT, CHECKPOINT, MEMORY, JOB_DURATION, EXECUTE_DURATION = (
     6,
+    9,
     12,
     13,
     36,
@@ -56,6 +58,19 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     elif error == 8:
         words += " (a script needs a first line such as #!/bin/bash)"
     return Hold(EXECUTE, error, f"Failed to execute {name}: {words}")
+
+
+def no_stream(plan: JobRun) -> Hold | None:
+    """Return the hold of a job whose output streams into a folder that is not there.
+
+    What is not streamed is brought back at the end, into a folder that HTCondor makes.
+    """
+    for name in ("output", "error"):
+        text = plan.meaning.of(name).text
+        path = plan.meaning.folder.value / text
+        if text and plan.meaning.of(f"stream_{name}").value is True and not path.parent.is_dir():
+            return Hold(STREAM, 0, f"Failed to open '{text}' as standard {name}: no such folder")
+    return None
 
 
 def overdue(code: int, seconds: float | None) -> Hold:
