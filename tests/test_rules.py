@@ -328,7 +328,7 @@ DEFECTS = [
     Defect("PS213", "a folder that git ignores", both(file(".gitignore", "/data/\n"), file("data/a.csv", "1\n"), in_plain("in.txt\n", "in.txt, data\n"), in_git()), delivery="plain"),
     Defect("PS213", "a worker script that nobody added", both(in_git(), file("job.sh", "#!/bin/sh\ncat in.txt\n"), lambda project: (project / "job.sh").chmod(0o755), in_plain("executable = run.sh", "executable = job.sh")), delivery="plain"),
     Defect("PS214", "a remap of the path", both(file("run.sh", "#!/bin/sh\nmkdir results\ncp in.txt results/x.json\n"), in_plain("queue", 'transfer_output_files = results/x.json\ntransfer_output_remaps = "results/x.json = out.json"\nqueue')), delivery="plain"),
-    Defect("PS215", "4 GB through the access point", both(sparse("in.bin", 4_000_000_000), in_plain("in.txt\n", "in.txt, in.bin\n")), delivery="plain"),
+    Defect("PS215", "4 GB through the access point", both(in_plain("request_disk = 1GB", "request_disk = 9GB"), both(sparse("in.bin", 4_000_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"))), delivery="plain"),
     Defect("PS215", "300 GB in pieces", both(sparse("in.bin", 300_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"), in_plain("queue", "queue 1000"), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
     Defect("PS216", "one file of all jobs", both(file("run.sh", "#!/bin/sh\ncp in.txt model.pt\n"), in_plain("queue", "transfer_output_files = model.pt\nqueue 3"), in_plain("j.out", "j.$(Process).out"), in_plain("j.err", "j.$(Process).err")), delivery="plain"),
     Defect("PS216", "one name for all runs", both(sub("name = job-$(Cluster)-$(Process)", "name = run1"), sub("\nqueue\n", "\nqueue seed in (1 2 3)\n"))),

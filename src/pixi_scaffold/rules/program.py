@@ -186,6 +186,9 @@ def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bo
         return True
     if path.with_name(f"{module}.py").is_file() or path.with_name(module).is_dir():
         return True  # PS209 speaks of it
+    folders = [folder for folder in subject.input_files if folder.is_dir()]
+    if any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in folders):
+        return True  # where sys.path has the folder
     bare = module.lower().replace("_", "-")
     conda = _PROVIDED.get(module, bare)
     wanted = {conda, _ON_PYPI.get(conda, conda), bare}
