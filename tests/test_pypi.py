@@ -213,6 +213,27 @@ def test_prereleases_are_taken_where_the_manifest_says_so(
     assert unsatisfied(workspace, read_lock(workspace.lock_file)) == []
 
 
+def test_a_package_may_have_an_index_of_its_own(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    """It is written into its row; nothing else is looked for there."""
+    more = [make_wheel(tmp_path / "more", "own", "5.0", ["plain"])]
+    more.append(make_wheel(tmp_path / "more", "plain", "7.0"))
+    with index(more) as second:
+        rest = f'[pypi-dependencies]\nown = {{ version = "*", index = "{second.url}" }}\n'
+        workspace = workspace_of(tmp_path, channel, packages, rest)
+        found = lock(workspace)
+    assert wheels(found, workspace)["linux-64"] == ["own 5.0", "plain 2.0"]
+    assert workspace.lock_file.read_text().count(f"  index: {second.url}\n") == 1
+    assert unsatisfied(workspace, found) == []
+    other = workspace.manifest.read_text().replace(second.url, "https://index.example/other")
+    [problem, *_] = unsatisfied(parse_manifest(other, workspace.manifest), found)
+    assert "own is locked from another index" in problem
+    without = '[pypi-dependencies]\nown = "*"\n'
+    [problem, *_] = unsatisfied(workspace_of(tmp_path, channel, packages, without), found)
+    assert "own is locked from another index" in problem
+
+
 @pytest.mark.parametrize(
     ("spec", "word"),
     [

@@ -139,7 +139,7 @@ class PypiComparison:
             return PypiWalk(("packages from PyPI need python, which is not locked",))
         options = self.workspace.environment_pypi_options(environment)
         self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
-        walk = Walking(platform, python, packages, wheels, options.overrides)
+        walk = Walking(platform, python, packages, wheels, options)
         problems = tuple(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)
         return PypiWalk(problems, tuple(walk.used))
@@ -157,14 +157,15 @@ class Walking:
         python: str,
         packages: Sequence[Package],
         wheels: Sequence[Package],
-        overrides: Sequence[PypiRequirement],
+        options: PypiOptions,
     ) -> None:
         self.platform = platform
         self.python = python
         self.environment = marker_environment(platform, python) if python else None
         self.provided = {name: p for p in packages for name in provided_names(p)}
         self.wheels = {wheel.name: wheel for wheel in wheels}
-        self.overrides = {r.name: r for r in overrides}
+        self.overrides = {r.name: r for r in options.overrides}
+        self.indexes = index_urls(options)
         self.used: dict[str, None] = {}
         self.reached: set[str] = set()
 
@@ -239,12 +240,10 @@ class Walking:
                 f"{origin} asks PyPI for {_shown(requirement)}, "
                 f"but {wheel.name} {wheel.version} is locked"
             )
-        if (
-            of_manifest
-            and of_manifest.index
-            and wheel.field("index") not in ("", of_manifest.index)
-        ):
-            yield f"{wheel.name} is locked from another index than {of_manifest.index}"
+        if of_manifest and (there := wheel.field("index").rstrip("/")):
+            allowed = (of_manifest.index,) if of_manifest.index else self.indexes
+            if there not in {url.rstrip("/") for url in allowed}:
+                yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
 
     def python_problems(self, wheel: Package) -> Iterator[str]:
         """Yield why a wheel does not run with the locked Python."""

@@ -132,9 +132,7 @@ class Wheels:
         wheels = self.chosen.get(solve.problem, ())
         wanted = self.workspace.pypi(environment, solve.problem.platform)
         options = self.workspace.environment_pypi_options(environment)
-        walking = Walking(
-            solve.problem.platform, solve.python, solve.packages, wheels, options.overrides
-        )
+        walking = Walking(solve.problem.platform, solve.python, solve.packages, wheels, options)
         wrong = [text for text in walking.problems(wanted) if "nothing asks for it" not in text]
         if wrong:
             raise LockError(
@@ -146,7 +144,13 @@ class Wheels:
 
 def wheel_blocks(described: Mapping[str, Described]) -> dict[str, str]:
     """Return the lines of each wheel, by URL, as the library under Pixi writes them."""
-    return rewritten({("pypi", url): _raw(url, one) for url, one in described.items()})
+    blocks = rewritten({("pypi", url): _raw(url, one) for url, one in described.items()})
+    for url, one in described.items():
+        if index := one.wheel.index:  # Pixi writes it only where the manifest names it
+            lines = blocks[url].splitlines(keepends=True)
+            lines.insert(4 if one.wheel.sha256 else 3, f"  index: {index}\n")
+            blocks[url] = "".join(lines)
+    return blocks
 
 
 def _raw(url: str, described: Described) -> str:
