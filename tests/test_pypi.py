@@ -15,8 +15,9 @@ import pytest
 
 from pixi_scaffold.environment import install, pack
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
-from pixi_scaffold.lock import Lock, read_lock, unsatisfied
+from pixi_scaffold.lock import Lock, channel_url, read_lock, unsatisfied
 from pixi_scaffold.lock.file import parse_lock
+from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.pypi.uv import run_uv
@@ -174,6 +175,34 @@ def test_what_conda_provides_is_not_locked_from_pypi(
     assert wheels(found, workspace)["linux-64"] == ["for-numpy 1.0"]
     assert "  - pkg:pypi/numpy?source=project-defined-mapping\n" in workspace.lock_file.read_text()
     assert unsatisfied(workspace, found) == []
+
+
+def test_purls_that_a_lock_has_are_kept(tmp_path: Path, channel: str, packages: str) -> None:
+    rest = '[pypi-dependencies]\nplain = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest, 'alone = "<2"')
+    lock(workspace)
+    text = workspace.lock_file.read_text()
+    block = text[text.index("- conda: ", text.index("\npackages:")) :].partition("\n- ")[0]
+    assert "/alone-1.0" in block
+    theirs = "purls:\n  - pkg:pypi/other-name?source=hash-mapping"
+    workspace.lock_file.write_text(text.replace(block, block.replace("purls: []", theirs)))
+    lock(workspace_of(tmp_path, channel, packages, rest, 'alone = ">=2"'))
+    text = workspace.lock_file.read_text()  # the name of a newer version is not asked for again
+    new = text[text.index("/linux-64/alone-2.0", text.index("\npackages:")) :].partition("\n- ")[0]
+    assert theirs in new
+
+
+def test_conda_forge_is_taken_to_have_names_of_pypi(tmp_path: Path) -> None:
+    """The rule that Pixi has for packages that its mapping does not know; torch is known here."""
+    text = '[workspace]\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+    workspace = parse_manifest(text, tmp_path / "pixi.toml")
+    purls, forge = Purls(workspace, None), channel_url("conda-forge")
+    assert purls.of("python_abi", forge) == ("pkg:pypi/python-abi",)
+    assert purls.of("pytorch", forge) == ("pkg:pypi/torch",)
+    assert purls.of("numpy", "https://conda.example/lab/") == ()
+    assert purls.assumed == {"python_abi", "pytorch"}
+    off = parse_manifest(text + "conda-pypi-map = false\n", tmp_path / "pixi.toml")
+    assert Purls(off, None).of("pytorch", forge) == ()
 
 
 def test_a_clash_names_both_requirements_and_the_line(

@@ -40,7 +40,7 @@ class Purls:
         for url in old.layout.blocks if old else ():
             if old and url.endswith((".conda", ".tar.bz2")):
                 package = old.layout.package(url)
-                if package.has_purls:
+                if package.has_purls and not self.of_names.get(package.name):
                     self.of_names[package.name] = package.purls
 
     def of(self, name: str, channel: str) -> tuple[str, ...]:
