@@ -199,13 +199,13 @@ def test_the_recipe_builds_a_package_that_installs_with_its_dependencies(
 
 async def installed(channel: Path, prefix: Path) -> None:
     """Install pixi-scaffold from a channel alone, as `pixi global install` does."""
-    from rattler import Channel, Gateway, Platform, VirtualPackage, install, solve
+    from rattler import Channel, Gateway, Subdir, VirtualPackage, install, solve
     from rattler.index import index_fs
 
     await index_fs(channel)
     records = await solve(
         [Channel(channel.as_uri())], ["pixi-scaffold"], gateway=Gateway(),
-        platforms=[Platform("linux-64"), Platform("noarch")],
+        platforms=[Subdir("linux-64"), Subdir("noarch")],
         virtual_packages=[one.into_generic() for one in VirtualPackage.detect()],
     )  # fmt: skip
     assert {"pixi-scaffold", "copier", "py-rattler", "uv", "shellcheck"} <= {

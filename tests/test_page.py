@@ -20,6 +20,8 @@ from pixi_scaffold.page.project import Receipt
 from pixi_scaffold.page.render import LIMIT, embedded, rendered_small
 from pixi_scaffold.page.runs import read_runs, thinned, varied
 from pixi_scaffold.page.view import lab_view, timelines
+from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob
+from pixi_scaffold.pool.receipt import write as write_receipt
 from tests.conftest import git
 from tests.support.browser import Browser, axe, chromium
 from tests.support.command import scaffold
@@ -84,10 +86,13 @@ def make_project(root: Path, *, text: str = "plain") -> Path:
                "skipped": [{"what": "gpu", "why": text}], "host": text}  # fmt: skip
     (root / ".pixi/rehearsal").mkdir(parents=True)
     (root / ".pixi/rehearsal/receipt.json").write_text(json.dumps(receipt))
-    (root / "runs/submitted").mkdir()
-    submitted = {"cluster": 12, "schedd": text, "submitted": "2026-11-27T09:00:00Z", "folder": ".",
-                 "log": "job.log", "jobs": [{"values": {"lr": text}}, {"values": {}}]}  # fmt: skip
-    (root / "runs/submitted/12-here.json").write_text(json.dumps(submitted))
+    jobs = (SubmittedJob({"lr": text}, ""), SubmittedJob({}, ""))
+    write_receipt(
+        SubmitReceipt(
+            12, "here", "pool", "2026-11-27T09:00:00Z", str(root), "job.sub", "job.log", jobs
+        ),
+        root,
+    )
     (root / "job.log").write_text(LOG)
     return root
 
