@@ -1,7 +1,10 @@
-"""Record what a command shows on a real terminal: python docs/record.py OUT.svg COMMAND...
+"""Record what commands show on a real terminal.
 
-The command runs in tmux in a new folder, 100 columns wide, and what it leaves on the screen (with
-what scrolled away) is drawn. Needs tmux; nothing in the picture is loaded from elsewhere.
+    python docs/record.py [NAME...]
+
+Each runs in tmux in a folder of its own, 100 columns wide, and what it leaves on the screen (with
+what scrolled away) is drawn in docs/pictures. Needs tmux; nothing in a picture is loaded from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ import contextlib
 import io
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -47,11 +49,12 @@ def tmux(socket: str, *args: str) -> str:
     return done.stdout
 
 
-def screen(command: list[str]) -> str:
+def screen(command: str, folder: Path) -> str:
     """Return what the command leaves on the terminal, with its colours."""
     socket = f"record-{os.getpid()}"
-    line = f"{shlex.join(command)}; tmux -L {socket} wait-for -S done; sleep 600"
-    tmux(socket, "-f", "/dev/null", "new-session", "-d", "-x", str(COLUMNS), "-y", "60", line)
+    line = f"{command}; tmux -L {socket} wait-for -S done; sleep 600"
+    size = ("-x", str(COLUMNS), "-y", "60")
+    tmux(socket, "-f", "/dev/null", "new-session", "-d", *size, "-c", str(folder.absolute()), line)
     try:
         tmux(socket, "wait-for", "done")
         time.sleep(0.5)  # what was written last is still on its way to the screen
@@ -79,14 +82,39 @@ def _indented(found: re.Match[str]) -> str:
     return f'x="{indent:g}" {y} textLength="{float(length) - indent:g}"{rest}>'
 
 
+PROJECT = "pixi-scaffold new myproject --defaults --no-check && cd myproject"
+PICTURES = {
+    "new": ("true", "pixi-scaffold new myproject --defaults"),
+    "check": (
+        f"{PROJECT} && sed -i 's/--lr /--rate /; s/^request_cpus/request_cpu/' htcondor/train.sub",
+        "pixi-scaffold check --only submit",
+    ),
+    "rehearse": (
+        "pixi-scaffold new myproject --defaults && cd myproject",
+        "pixi-scaffold rehearse --evict-after random",
+    ),
+    "update": (
+        f"{PROJECT} && echo '# mine' >> ruff.toml && git commit -qam Mine",
+        "pixi-scaffold update -d delivery=pack -d ci=gitlab --dry-run",
+    ),
+    "offline": ("true", "pixi-scaffold doctor"),
+}
+"""What is typed before, unseen, and what is recorded."""
+
+
 def main() -> None:
-    """Record one command."""
-    out, *command = sys.argv[1:]
-    target = Path(out).absolute()
+    """Record the pictures that are named, or all of them."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        shown = screen(command)
-    target.write_text(draw(shown, shlex.join(command), target.stem) + "\n", encoding="utf-8")
+    target = Path(__file__).with_name("pictures")
+    settings = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name"}
+    settings |= {"GIT_CONFIG_VALUE_0": "Ada Lovelace", "GIT_CONFIG_KEY_1": "user.email"}
+    os.environ.update(settings | {"GIT_CONFIG_VALUE_1": "ada@example.org"})
+    for name in sys.argv[1:] or PICTURES:
+        before, typed = PICTURES[name]
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            subprocess.run(["bash", "-c", f"({before}) >before.log 2>&1"], check=True)
+            shown = screen(typed, Path("myproject") if Path("myproject").is_dir() else Path())
+        (target / f"{name}.svg").write_text(draw(shown, typed, name) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
