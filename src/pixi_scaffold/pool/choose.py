@@ -11,7 +11,7 @@ from pixi_scaffold.errors import UsageError
 from pixi_scaffold.job import Description, Job, references
 from pixi_scaffold.pool.events import ProcState
 from pixi_scaffold.pool.follow import read_states
-from pixi_scaffold.pool.receipt import SubmitReceipt, find_named, receipts
+from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, find_named, receipts
 from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import SweepRow, is_sweep, numbered_by_place
 from pixi_scaffold.system import layout, program
@@ -44,11 +44,12 @@ def chosen_rows(
                 "name the values: --queue 'seed, lr from sweep.csv'",
             )
         return Chosen(rows)
-    if request.failed:
-        done = {_key(r) for r in _succeeded(folder, str(description.path))}
-        left = tuple(row for row in rows if tuple(sorted(row.values.items())) not in done)
+    settled = list(_settled(folder, description.path))
+    if request.failed:  # whatever changed since: a row is its values
+        done = [job.values for job in settled]
+        left = tuple(row for row in rows if row.values not in done)
     else:
-        prints = {r.fingerprint for r in _succeeded(folder, str(description.path))}
+        prints = {job.fingerprint for job in settled}
         left = tuple(row for row in rows if row.fingerprint not in prints)
     if len(left) == len(rows):
         return Chosen(rows)
@@ -60,28 +61,16 @@ def chosen_rows(
     return Chosen(left, len(rows) - len(left), whole=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Succeeded:
-    """A row that is done, or in the queue still."""
-
-    fingerprint: str
-    values: tuple[tuple[str, str], ...]
-
-
-def _key(row: _Succeeded) -> tuple[tuple[str, str], ...]:
-    return row.values
-
-
-def _succeeded(folder: Path, description: str) -> Iterator[_Succeeded]:
-    """Yield what of a description's rows is done, or still in the queue."""
+def _settled(folder: Path, description: Path) -> Iterator[SubmittedJob]:
+    """Yield the jobs of a description that are done, or in the queue still."""
     for receipt in receipts(folder):
-        if Path(receipt.description) != Path(description):
+        if Path(receipt.description) != description:
             continue
         states = read_states(receipt)
         for number, job in enumerate(receipt.jobs):
             state = states.get(number)
             if state is not None and (state.succeeded or not state.ended):
-                yield _Succeeded(job.fingerprint, tuple(sorted(job.values.items())))
+                yield job
 
 
 def _earlier(name: str, job: Job, folder: Path) -> Chosen:
@@ -100,14 +89,14 @@ def _earlier(name: str, job: Job, folder: Path) -> Chosen:
 
 def _named(receipt: SubmitReceipt, number: int, folder: Path) -> SweepRow:
     job, state = receipt.jobs[number], read_states(receipt).get(number)
-    what = f"{receipt.cluster}.{number}"
+    job_name = f"{receipt.cluster}.{number}"
     if state is not None and not state.ended:
         raise UsageError(
-            f"{what} is still {state.words}", f"stop it first: {program()} stop {what}"
+            f"{job_name} is still {state.words}", f"stop it first: {program()} stop {job_name}"
         )
     if not job.run or not (folder / "runs" / job.run).is_dir():
         raise UsageError(
-            f"there is no runs/{job.run or '...'} of {what} to go on with",
+            f"there is no runs/{job.run or '...'} of {job_name} to go on with",
             f"{program()} fetch {receipt.cluster}",
         )
     values = {**job.values, "name": job.run}

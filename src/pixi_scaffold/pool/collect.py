@@ -66,11 +66,11 @@ def collect(name: str, output: Path, progress: Progress) -> Report:
     run = Run(progress)
     root = Path()
     with run.step("collect") as step:
-        found = collected(root, name)
-        rows = [one.cells() for one in found]
+        collected_runs = collected(root, name)
+        rows = [one.cells() for one in collected_runs]
         names = list(dict.fromkeys(key for row in rows for key in row))
         files = [_write_csv(output.with_suffix(".csv"), names, rows)]
-        runs = {_label(one): one.metrics for one in found if one.metrics}
+        runs = {_label(one): one.metrics for one in collected_runs if one.metrics}
         if text := picture(runs, f"{len(runs)} runs"):
             files.append(_write_text(output.with_suffix(".svg"), text))
         notes = []
@@ -79,9 +79,9 @@ def collect(name: str, output: Path, progress: Progress) -> Report:
         else:
             notes.append("no Parquet: pyarrow is not installed here (pip install pyarrow)")
         step.passed(f"{len(rows)} runs")
-    done = sum(one.state.succeeded for one in found)
-    text = f"{done} of {len(found)} runs are done: {', '.join(files)}"
-    then = () if done == len(found) else (f"{program()} submit --failed",)
+    done = sum(one.state.succeeded for one in collected_runs)
+    text = f"{done} of {len(collected_runs)} runs are done: {', '.join(files)}"
+    then = () if done == len(collected_runs) else (f"{program()} submit --failed",)
     facts = CollectFacts(tuple(rows), tuple(files))
     return Report("collect", run.results, facts, then, verdict=Verdict(True, text, tuple(notes)))
 

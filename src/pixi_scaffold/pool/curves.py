@@ -44,14 +44,14 @@ def _colour(number: int) -> str:
 
 
 def _lines(runs: Mapping[str, Rows], name: str) -> list[Line]:
-    found: list[Line] = []
+    lines: list[Line] = []
     for rows in runs.values():
-        own = [numbers(row) for row in rows]
-        found.append(
+        rows_of_numbers = [numbers(row) for row in rows]
+        lines.append(
             [(r.get("epoch", r.get("step", float(n))), r[name])
-             for n, r in enumerate(own) if name in r and abs(r[name]) < 1e300]
+             for n, r in enumerate(rows_of_numbers) if name in r and abs(r[name]) < 1e300]
         )  # fmt: skip
-    return found
+    return lines
 
 
 def _panel(name: str, lines: list[Line], number: int) -> str:

@@ -43,31 +43,31 @@ def fetch(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Repor
 
     proc: only this process. Raises ScaffoldError when nothing can be reached.
     """
-    run, found = Run(progress), Fetched()
+    run, fetched = Run(progress), Fetched()
     with run.step("fetch") as step:
         if receipt.spooled:
-            _spooled(receipt, proc, found)
+            _spooled(receipt, proc, fetched)
         else:
-            _here(receipt, proc, found)
-        for name in found.newer:
-            found.notes.append(f"left as it is, because it is newer here: {name}")
-        detail = f"{len(found.files)} files brought back"
-        step.passed(detail, (*found.files[:20], *_more(found.files), *found.notes))
+            _here(receipt, proc, fetched)
+        for name in fetched.newer:
+            fetched.notes.append(f"left as it is, because it is newer here: {name}")
+        detail = f"{len(fetched.files)} files brought back"
+        step.passed(detail, (*fetched.files[:20], *_more(fetched.files), *fetched.notes))
     then = (f"{program()} watch {receipt.cluster}", f"{program()} collect")
-    return Report("fetch", run.results, found, then)
+    return Report("fetch", run.results, fetched, then)
 
 
 def _more(files: list[str]) -> list[str]:
     return [f"and {len(files) - 20} more"] if len(files) > 20 else []
 
 
-def _here(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
+def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
     """Copy the last checkpoints out of the spool of this machine's access point."""
     states = [s for number, s in with_states(receipt) if only in (None, number)]
     ended = [s for s in states if s.ended]
     done = [s for s in ended if s.state != "removed"]
     if done:
-        found.notes.append(f"{len(done)} ended: HTCondor brought their files back itself")
+        fetched.notes.append(f"{len(done)} ended: HTCondor brought their files back itself")
     spool = spool_of(receipt)
     waiting = [s for s in states if not s.ended]
     if waiting and spool is None:
@@ -79,13 +79,13 @@ def _here(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
         kept = kept_folder(spool, receipt.cluster, state.proc)
         job = f"{receipt.cluster}.{state.proc}"
         if kept is None:
-            found.notes.append(f"{job} ({state.words}) has handed nothing over yet")
+            fetched.notes.append(f"{job} ({state.words}) has handed nothing over yet")
             continue
         ad = {**receipt.ad, **(receipt.ads[state.proc] if receipt.ads else {})}
-        _copy_kept(kept, Path(receipt.folder), ad, found)
+        _copy_kept(kept, Path(receipt.folder), ad, fetched)
 
 
-def _copy_kept(kept: Path, folder: Path, ad: dict[str, Any], found: Fetched) -> None:
+def _copy_kept(kept: Path, folder: Path, ad: dict[str, Any], fetched: Fetched) -> None:
     """Copy a checkpoint to where the job's outputs go."""
     for path in sorted(p for p in kept.rglob("*") if is_file(p)):
         name = path.relative_to(kept).as_posix()
@@ -94,10 +94,10 @@ def _copy_kept(kept: Path, folder: Path, ad: dict[str, Any], found: Fetched) -> 
         target = folder / name
         if name == "/dev/null" or real(folder) not in real(target).parents:
             continue
-        _bring(path, target, found)
+        _bring(path, target, fetched)
 
 
-def _bring(source: Path, target: Path, found: Fetched) -> None:
+def _bring(source: Path, target: Path, fetched: Fetched) -> None:
     """Copy a file with its time; one that is newer here stays, one that is the same is no news."""
     there, here = source.stat(), target.stat() if target.exists() else None
     name = os.path.relpath(target)
@@ -105,30 +105,30 @@ def _bring(source: Path, target: Path, found: Fetched) -> None:
         if (here.st_size, int(here.st_mtime)) == (there.st_size, int(there.st_mtime)):
             return
         if here.st_mtime > there.st_mtime:
-            found.newer.append(name)
+            fetched.newer.append(name)
             return
     with replacing(target) as new:
         shutil.copy2(source, new)
-    found.files.append(name)
+    fetched.files.append(name)
 
 
-def _spooled(receipt: SubmitReceipt, only: int | None, found: Fetched) -> None:
+def _spooled(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
     """Let HTCondor bring the files of spooled jobs, each beside what is here, then put them in."""
     point = connect(receipt.schedd, receipt.pool)
     ads = [dict(ad) for ad in point.jobs(receipt.cluster)]
     ads = [ad for ad in ads if only in (None, ad.get("ProcId"))]
     if not ads:
-        found.notes.append("the jobs left the queue: what they made was fetched before")
+        fetched.notes.append("the jobs left the queue: what they made was fetched before")
     for ad in ads:
         proc, status = int(ad["ProcId"]), int(ad.get("JobStatus", 0))
         if status != 4:
-            _spooled_so_far(receipt, point, proc, ad, found)
+            _spooled_so_far(receipt, point, proc, ad, fetched)
             continue
         folder = Path(receipt.folder)
         names = [n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))]
         ended = float(ad.get("CompletionDate", 0))
         _mend_listing(point, f"{receipt.cluster}.{proc}", ad)
-        with aside(folder, names, ended, found), answering(point.name):
+        with aside(folder, names, ended, fetched), answering(point.name):
             point.schedd.retrieve([f"{receipt.cluster}.{proc}"])
 
 
@@ -148,11 +148,11 @@ def _mend_listing(point: AccessPoint, job: str, ad: dict[str, Any]) -> None:
 
 
 def _spooled_so_far(
-    receipt: SubmitReceipt, point: AccessPoint, proc: int, ad: dict[str, Any], found: Fetched
+    receipt: SubmitReceipt, point: AccessPoint, proc: int, ad: dict[str, Any], fetched: Fetched
 ) -> None:
     kept = kept_folder(spool_of(receipt), receipt.cluster, proc) if point.local else None
     if kept is None:
-        found.notes.append(
+        fetched.notes.append(
             f"{receipt.cluster}.{proc} has not ended, and {point.name} keeps its files until then"
         )
         return
@@ -160,11 +160,11 @@ def _spooled_so_far(
     for path in sorted(p for p in kept.rglob("*") if is_file(p)):
         name = path.relative_to(kept)
         if name.parts[0] in wanted:
-            _bring(path, Path(receipt.folder) / name, found)
+            _bring(path, Path(receipt.folder) / name, fetched)
 
 
 @contextmanager
-def aside(folder: Path, names: list[str], ended: float, found: Fetched) -> Iterator[None]:
+def aside(folder: Path, names: list[str], ended: float, fetched: Fetched) -> Iterator[None]:
     """Put outputs that are here aside while HTCondor writes into their places, then both together.
 
     A file that was changed here after the job ended stays as it was.
@@ -180,12 +180,12 @@ def aside(folder: Path, names: list[str], ended: float, found: Fetched) -> Itera
             for one in names:
                 new = folder / one
                 brought = [p for p in new.rglob("*") if is_file(p)] if new.is_dir() else [new]
-                found.files += [os.path.relpath(p) for p in brought if is_file(p)]
+                fetched.files += [os.path.relpath(p) for p in brought if is_file(p)]
             for one in moved:
-                _together(aside / one, folder / one, ended, found)
+                _together(aside / one, folder / one, ended, fetched)
 
 
-def _together(old: Path, new: Path, ended: float, found: Fetched) -> None:
+def _together(old: Path, new: Path, ended: float, fetched: Fetched) -> None:
     for one in old.rglob("*"):
         if one.is_dir():
             (new / one.relative_to(old)).mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ def _together(old: Path, new: Path, ended: float, found: Fetched) -> None:
         if target.exists():
             if path.stat().st_mtime <= ended:
                 continue
-            found.newer.append(os.path.relpath(target))
-            found.files.remove(os.path.relpath(target))
-        with replacing(target) as own:
-            shutil.copy2(path, own)
+            fetched.newer.append(os.path.relpath(target))
+            fetched.files.remove(os.path.relpath(target))
+        with replacing(target) as replacement:
+            shutil.copy2(path, replacement)

@@ -66,20 +66,20 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
         yield "idle: the pool has no slot at all now; condor_status"
         return
     empty = [as_empty(slot) for slot in slots]
-    what = "GPUs" if _asks_gpus(job) else "slots"
-    total = sum(_size(slot, what) for slot in empty)
-    fits = count(job, empty, what)
+    unit = "GPUs" if _asks_gpus(job) else "slots"
+    total = sum(_size(slot, unit) for slot in empty)
+    fits = count(job, empty, unit)
     if fits:
-        free = count(job, slots, what)
+        free = count(job, slots, unit)
         now = f"{free} of them are free now" if free else "all of them are taken now"
-        yield f"idle: {fits} of {total} {what} fit, {now}: it waits for its turn"
+        yield f"idle: {fits} of {total} {unit} fit, {now}: it waits for its turn"
         for words in _turn(job):
             yield f"  {words}"
     else:
-        yield f"idle: none of {total} {what} fits: it will not start as it is"
+        yield f"idle: none of {total} {unit} fits: it will not start as it is"
     for words in _refusals(job, empty):
         yield f"  {words}"
-    more = sorted(lowered(job, empty, what, fits), key=lambda one: -one.fits)
+    more = sorted(lowered(job, empty, unit, fits), key=lambda one: -one.fits)
     for one in more[:3]:
         yield f"  {one.words}: {one.fits} of {total}"
 
@@ -106,29 +106,29 @@ def _asks_gpus(job: Any) -> bool:
     return isinstance(asked, int | float) and asked > 0
 
 
-def _size(slot: Any, what: str) -> int:
+def _size(slot: Any, unit: str) -> int:
     gpus = slot.get("GPUs", 0)
-    return int(gpus) if what == "GPUs" and isinstance(gpus, int | float) else int(what == "slots")
+    return int(gpus) if unit == "GPUs" and isinstance(gpus, int | float) else int(unit == "slots")
 
 
-def count(job: Any, slots: Sequence[Any], what: str) -> int:
+def count(job: Any, slots: Sequence[Any], unit: str) -> int:
     """Return how many slots match a job both ways; of GPUs, those that its limits let it have."""
     import classad2
 
-    found = 0
+    total = 0
     for slot in slots:
         if not job.symmetricMatch(slot):
             continue
-        if what == "slots" or "RequireGPUs" not in job:
-            found += _size(slot, what)
+        if unit == "slots" or "RequireGPUs" not in job:
+            total += _size(slot, unit)
             continue
         wanted = classad2.ExprTree("countMatches(MY.RequireGPUs, TARGET.AvailableGPUs)")
         value = wanted.eval(job, slot)
-        found += value if isinstance(value, int) else 0
-    return found
+        total += value if isinstance(value, int) else 0
+    return total
 
 
-def lowered(job: Any, slots: Sequence[Any], what: str, fits: int) -> Iterator[Lowered]:
+def lowered(job: Any, slots: Sequence[Any], unit: str, fits: int) -> Iterator[Lowered]:
     """Yield for each limit the highest lower value with which more would fit."""
     import classad2
 
@@ -140,7 +140,7 @@ def lowered(job: Any, slots: Sequence[Any], what: str, fits: int) -> Iterator[Lo
         for value in sorted(values, reverse=True):
             other = classad2.ClassAd(str(job))
             other[name] = value
-            more = count(other, slots, what)
+            more = count(other, slots, unit)
             if more > fits:
                 yield Lowered(name, float(now), float(value), more)
                 break

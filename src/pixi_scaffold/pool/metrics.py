@@ -59,8 +59,8 @@ def last_line(rows: Rows, most: int = 4) -> str:
     """Return the last row in a line, such as `epoch 7  test_loss 0.314`; empty without rows."""
     if not rows:
         return ""
-    own = {k: v for k, v in numbers(rows[-1]).items() if k not in _ASIDE}
-    return "  ".join(f"{key} {value:.4g}" for key, value in list(own.items())[:most])
+    values = {k: v for k, v in numbers(rows[-1]).items() if k not in _ASIDE}
+    return "  ".join(f"{key} {value:.4g}" for key, value in list(values.items())[:most])
 
 
 def gpu_share(rows: Rows) -> float | None:

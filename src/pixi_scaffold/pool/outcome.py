@@ -38,13 +38,13 @@ class Watched:
 
     def counts(self) -> str:
         """Return `3 running, 2 idle`."""
-        found: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for state in self.states.values():
-            found[state.state] = found.get(state.state, 0) + 1
+            numbers[state.state] = numbers.get(state.state, 0) + 1
         missing = len(self.receipt.jobs) - len(self.states)
         if missing > 0:
-            found["not in the log yet"] = missing
-        return ", ".join(f"{number} {name}" for name, number in found.items())
+            numbers["not in the log yet"] = missing
+        return ", ".join(f"{number} {name}" for name, number in numbers.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ class QueueFollower:
         if self._status.get(proc) in (3, 4) or self._point is None:
             return
         where = f"ClusterId == {self.receipt.cluster} && ProcId == {proc}"
-        found = self._point.schedd.history(where, [*_NAMES, "CompletionDate"], 1)
-        for ad in found:
+        ads = self._point.schedd.history(where, [*_NAMES, "CompletionDate"], 1)
+        for ad in ads:
             values = dict(ad)
             done = int(values.get("JobStatus", 3)) == 4
             kind = "JOB_TERMINATED" if done else "JOB_ABORTED"

@@ -148,9 +148,11 @@ def find(root: Path, cluster: int | None) -> SubmitReceipt:
     some = [one for one in every if cluster in (None, one.cluster)]
     if not some:
         known = ", ".join(f"{one.cluster}" for one in every[:10])
-        what = "nothing was submitted" if cluster is None else f"no cluster {cluster} was submitted"
+        problem = (
+            "nothing was submitted" if cluster is None else f"no cluster {cluster} was submitted"
+        )
         raise UsageError(
-            f"{what} from here ({layout.SUBMITTED} has no receipt of it)",
+            f"{problem} from here ({layout.SUBMITTED} has no receipt of it)",
             f"from here there are: {known}" if known else
             f"cd to the project, or submit: {program()} submit FILE.sub",
         )  # fmt: skip

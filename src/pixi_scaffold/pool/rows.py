@@ -39,13 +39,13 @@ def rows_of(description: Description) -> tuple[SweepRow, ...]:
         base.update(f"{path.name}\n".encode())
         with path.open("rb") as file:
             base.update(hashlib.file_digest(file, "sha256").digest())
-    found = []
+    rows = []
     for proc in range(job.queue.total):
         values = _values(job, proc)
-        own = base.copy()
-        own.update("\n".join(f"{k}={v}" for k, v in sorted(values.items())).encode())
-        found.append(SweepRow(proc, values, own.hexdigest()))
-    return tuple(found)
+        fingerprint = base.copy()
+        fingerprint.update("\n".join(f"{k}={v}" for k, v in sorted(values.items())).encode())
+        rows.append(SweepRow(proc, values, fingerprint.hexdigest()))
+    return tuple(rows)
 
 
 def _values(job: Job, proc: int) -> dict[str, str]:

@@ -35,8 +35,8 @@ def access_point(
     except ScaffoldError as error:
         if request.schedd:
             raise
-        what = f"nothing was submitted: {error.message}"
-        raise ScaffoldError(what, _elsewhere(description)) from error
+        problem = f"nothing was submitted: {error.message}"
+        raise ScaffoldError(problem, _elsewhere(description)) from error
     if request.retry_memory and _number(point.version) < (25, 10):
         raise ScaffoldError(
             f"{point.name} has HTCondor {point.version}, which cannot retry with more memory",
@@ -76,14 +76,14 @@ def send(
 ) -> SubmitReceipt:
     """Send the jobs, and return the receipt of the cluster."""
     htcondor2 = condor()
-    own = _submit_object(htcondor2, request, description, commit)
+    submit_object = _submit_object(htcondor2, request, description, commit)
     spool = request.spool or not point.local
     how: dict[str, Any] = {"spool": True} if spool else {}
     if not chosen.whole:
         how |= {"itemdata": iter([dict(row.values) for row in chosen.rows]), "count": 1}
     with answering(point.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of, check has said
-        sent = point.schedd.submit(own, **how)
+        sent = point.schedd.submit(submit_object, **how)
         ads = [dict(ad) for ad in point.jobs(sent.cluster())] if not spool else []
         ads = ads or [dict(sent.clusterad())]
         if spool:
@@ -100,17 +100,17 @@ def _submit_object(
     text = f"commit = {commit}\n" if commit else ""
     with quiet():
         try:
-            own = htcondor2.Submit(text + "\n".join(description.lines))
+            submit_object = htcondor2.Submit(text + "\n".join(description.lines))
             for line in description.jobs[0].submission.append:
                 name, _, value = line.partition("=")
                 name = name.strip()
-                own[f"MY.{name[1:]}" if name.startswith("+") else name] = value.strip()
+                submit_object[f"MY.{name[1:]}" if name.startswith("+") else name] = value.strip()
             if request.queue:
-                own.setQArgs(request.queue)
+                submit_object.setQArgs(request.queue)
         except (ValueError, htcondor2.HTCondorException) as error:
-            what = f"HTCondor refuses {request.description}: {' '.join(str(error).split())}"
-            raise CheckFailed(what, f"{program()} check {request.description}") from error
-    return own
+            problem = f"HTCondor refuses {request.description}: {' '.join(str(error).split())}"
+            raise CheckFailed(problem, f"{program()} check {request.description}") from error
+    return submit_object
 
 
 def _receipt(

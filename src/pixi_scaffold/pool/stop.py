@@ -60,8 +60,7 @@ def stop(
     text = f"{name} is stopped; what it had is here"
     then = (f"{program()} submit {receipt.description} --continue {name}",)
     facts = Stopped(receipt.cluster, len(jobs), dict(fetched.facts_by_key()))
-    lines = fetched.results[-1].lines
-    return Report("stop", results, facts, then, verdict=Verdict(True, text, lines))
+    return Report("stop", results, facts, then, verdict=Verdict(True, text))
 
 
 def _present(point: AccessPoint, receipt: SubmitReceipt, proc: int | None) -> list[Any]:

@@ -146,15 +146,15 @@ def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> No
         line = f"name = {chosen.rows[0].values['name']}"
         given = replace(given, append=(*given.append, line))
     with run.step("check") as step:
-        found = review([folder / request.description], Silent(), folder=folder, given=given)
-        errors = [f for f in found.findings if f.severity is Severity.ERROR]
+        reviewed = review([folder / request.description], Silent(), folder=folder, given=given)
+        errors = [f for f in reviewed.findings if f.severity is Severity.ERROR]
         if errors:
             lines = "\n".join(finding_lines(errors, folder))
             many = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-            what = f"{request.description} would fail ({many}); nothing was submitted"
+            problem = f"{request.description} would fail ({many}); nothing was submitted"
             hint = "correct them, or submit it all the same: --no-check"
-            raise CheckFailed(f"{what}\n{lines}", hint)
-        rest = len(found.findings)
+            raise CheckFailed(f"{problem}\n{lines}", hint)
+        rest = len(reviewed.findings)
         step.passed(f"nothing that would fail{f'; {rest} warnings' if rest else ''}")
 
 
@@ -166,8 +166,8 @@ def _dry(description: Description, chosen: Chosen, run: Run) -> Report:
         meant = meaning(job, row.proc)
         ads.append(job_ad(meant).text)
         values = " ".join(f"{k}={v}" for k, v in row.values.items())
-        what = f"{meant.executable.value} {' '.join(meant.arguments.value or ())}"
-        lines.append(f"{row.proc}  {what}  {values}".rstrip())
+        command = f"{meant.executable.value} {' '.join(meant.arguments.value or ())}"
+        lines.append(f"{row.proc}  {command}  {values}".rstrip())
     text = f"{len(ads)} jobs would be submitted, nothing was sent{_left_out(chosen)}"
     facts = SubmitFacts(None, chosen.left_out, tuple(ads))
     return Report("submit", run.results, facts, verdict=Verdict(True, text, tuple(lines)))
@@ -186,8 +186,12 @@ def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run) -> Report:
         notes.append("files are changed and not committed: the results name the commit as dirty")
     if receipt.rehearsal is None:
         notes.append(f"no rehearsal of it is recorded: {program()} check --rehearse")
-    own = f" {receipt.cluster}"
-    then = (f"{program()} watch{own}", f"{program()} fetch{own}", f"{program()} stop{own}")
+    job = f"{receipt.cluster}"
+    then = (
+        f"{program()} watch {job}",
+        f"{program()} fetch {job}",
+        f"{program()} stop {job}",
+    )
     return Report(
         "submit", run.results, SubmitFacts(receipt, chosen.left_out), then,
         verdict=Verdict(True, text, tuple(notes)),

@@ -176,38 +176,38 @@ def watch(
             f"cluster {receipt.cluster} writes no event log, so nothing can be followed",
             "add to the description: log = logs/$(Cluster).log",
         )
-    own = _Watch(receipt, root, display)
+    running = _Watch(receipt, root, display)
     try:
         if once:
-            own.read()
-            own.looked = -_SLOW
-            own.look_at_some()
-            own.ask_why(0.0)
-            display.draw(own.watched)
+            running.read()
+            running.looked = -_SLOW
+            running.look_at_some()
+            running.ask_why(0.0)
+            display.draw(running.watched)
         else:
-            _follow(own, until)
+            _follow(running, until)
     except KeyboardInterrupt as stop:
         raise Interrupted(
-            f"the jobs go on: {own.watched.counts() or 'nothing in the log yet'}",
+            f"the jobs go on: {running.watched.counts() or 'nothing in the log yet'}",
             f"{program()} watch {receipt.cluster}   # comes back to it",
         ) from stop
     finally:
         display.close()
-    return _report(own)
+    return _report(running)
 
 
-def _follow(own: _Watch, until: Until) -> None:
+def _follow(running: _Watch, until: Until) -> None:
     began, waiting = time.monotonic(), False
     while True:
-        news = own.read()
-        if not own.watched.states and not waiting:
-            own.display.say(f"waiting for {own.watched.receipt.log or 'the access point'}")
+        news = running.read()
+        if not running.watched.states and not waiting:
+            running.display.say(f"waiting for {running.watched.receipt.log or 'the access point'}")
             waiting = True
-        if not own.watched.states and time.monotonic() - began > _LOGLESS:
-            own.follow_the_queue()
-        own.look_at_some()
-        own.display.draw(own.watched)
-        if _over(own.watched, until):
+        if not running.watched.states and time.monotonic() - began > _LOGLESS:
+            running.follow_the_queue()
+        running.look_at_some()
+        running.display.draw(running.watched)
+        if _over(running.watched, until):
             return
         if not news:
             time.sleep(_EVERY)
@@ -222,11 +222,11 @@ def _over(watched: Watched, until: Until) -> bool:
     return watched.ended
 
 
-def _report(own: _Watch) -> Report:
-    watched, receipt = own.watched, own.watched.receipt
+def _report(running: _Watch) -> Report:
+    watched, receipt = running.watched, running.watched.receipt
     for proc in watched.states:
-        own.look(proc)
-    path = save_picture(own.root, receipt, watched.metrics)
+        running.look(proc)
+    path = save_picture(running.root, receipt, watched.metrics)
     run = Run(Silent())
     bad = [s for s in watched.states.values() if s.state in ("failed", "removed", "held")]
     notes = list(outcomes(watched))
