@@ -20,6 +20,7 @@ from pixi_scaffold.lock.file import parse_lock
 from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.pypi import is_wheel_for
 from pixi_scaffold.pypi.uv import run_uv
 from pixi_scaffold.rehearsal.drift import added_by_pip
 from pixi_scaffold.report import Silent
@@ -175,6 +176,41 @@ def test_what_conda_provides_is_not_locked_from_pypi(
     assert wheels(found, workspace)["linux-64"] == ["for-numpy 1.0"]
     assert "  - pkg:pypi/numpy?source=project-defined-mapping\n" in workspace.lock_file.read_text()
     assert unsatisfied(workspace, found) == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "platform", "fits"),
+    [
+        ("py3-none-any", "linux-64", True),
+        ("cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64", "linux-64", True),
+        ("cp312-cp312-manylinux_2_28_x86_64", "linux-64", True),
+        ("cp312-cp312-manylinux_2_34_x86_64", "linux-64", False),  # the platform has glibc 2.28
+        ("cp38-abi3-manylinux1_x86_64", "linux-64", True),
+        ("cp311-cp311-manylinux_2_17_x86_64", "linux-64", False),
+        ("cp312-cp312-musllinux_1_2_x86_64", "linux-64", False),
+        ("cp312-cp312-manylinux_2_17_aarch64", "linux-64", False),
+        ("cp312-cp312-macosx_11_0_arm64", "osx-arm64", True),
+        ("cp312-cp312-macosx_10_13_universal2", "osx-arm64", True),
+        ("cp312-cp312-macosx_14_0_arm64", "osx-arm64", False),  # the platform has macOS 13
+    ],
+)
+def test_a_wheel_must_run_on_the_platform_and_its_python(
+    tmp_path: Path, channel: str, packages: str, tags: str, platform: str, fits: bool
+) -> None:
+    """PEP 425, 600; Pixi: PypiWheelTagsMismatch."""
+    workspace = workspace_of(tmp_path, channel, packages, "")
+    [chosen] = [p for p in workspace.platforms if p.name == platform]
+    assert is_wheel_for(f"plain-2.0-{tags}.whl", chosen, "3.12.7") == fits
+
+
+def test_a_locked_wheel_of_another_python_is_stale(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    workspace = workspace_of(tmp_path, channel, packages, '[pypi-dependencies]\nplain = "*"\n')
+    lock(workspace)
+    text = workspace.lock_file.read_text().replace("-2.0-py3-none-any", "-2.0-cp311-none-any")
+    problems = unsatisfied(workspace, parse_lock(text, workspace.lock_file))
+    assert "cp311-none-any.whl is no wheel for this platform and Python 3.12.7" in problems[0]
 
 
 def test_purls_that_a_lock_has_are_kept(tmp_path: Path, channel: str, packages: str) -> None:
