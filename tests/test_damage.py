@@ -26,23 +26,23 @@ from pixi_scaffold.workspace import Workspace, read_manifest
 
 FILE = "share/words.txt"
 CONTENT = b"every byte of it counts\n" * 50
+BYTECODE = "share/__pycache__/words.cpython-311.pyc"
 ARCHIVE = "words-1.0-0.tar.bz2"
 
 
 def channel(folder: Path) -> Path:
     """Make a conda channel that has one package with one file; return the package."""
     digest = hashlib.sha256(CONTENT).hexdigest()
-    entry = {
-        "_path": FILE,
-        "path_type": "hardlink",
-        "sha256": digest,
-        "size_in_bytes": len(CONTENT),
-    }
+    entries = [
+        {"_path": f, "path_type": "hardlink", "sha256": digest, "size_in_bytes": len(CONTENT)}
+        for f in (FILE, BYTECODE)
+    ]
     index = {"name": "words", "version": "1.0", "build": "0", "build_number": 0, "depends": []}
     files = {
         "info/index.json": json.dumps(index | {"subdir": "noarch"}).encode(),
-        "info/paths.json": json.dumps({"paths": [entry], "paths_version": 1}).encode(),
+        "info/paths.json": json.dumps({"paths": entries, "paths_version": 1}).encode(),
         FILE: CONTENT,
+        BYTECODE: CONTENT,
     }
     archive = folder / "noarch" / ARCHIVE
     archive.parent.mkdir(parents=True)
@@ -112,6 +112,8 @@ def test_a_damaged_file_in_the_cache_is_named_and_the_command_mends_it(
     locked: tuple[Workspace, Lock, Path], tmp_path: Path
 ) -> None:
     prefix = installed(locked)
+    (prefix / BYTECODE).unlink()
+    (prefix / BYTECODE).write_bytes(b"written by another Python")
     refuse_damaged_files(prefix)  # nothing is
     [cached] = (tmp_path / "cache" / "pkgs").rglob("words.txt")
     flip(cached)

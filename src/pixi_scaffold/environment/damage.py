@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,7 +34,10 @@ def refuse_damaged_files(prefix: Path) -> None:
     They are links into the cache, so the package is damaged there, too.
     """
     for meta in sorted((prefix / "conda-meta").glob("*.json")):
-        document = json.loads(meta.read_text(encoding="utf-8"))
+        try:
+            document = json.loads(meta.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # it was changed by hand
+            continue
         wrong = [
             entry["_path"]
             for entry in document.get("paths_data", {}).get("paths", ())
@@ -53,13 +55,12 @@ def refuse_damaged_files(prefix: Path) -> None:
 
 
 def _is_as_packed(path: Path, entry: dict[str, str]) -> bool:
+    """Whether a file is what its record says; Python itself writes its bytecode again."""
     packed = entry.get("sha256") if entry.get("prefix_placeholder") is None else None
     wanted = entry.get("sha256_in_prefix") or packed
-    if not wanted or path.is_symlink() or entry.get("path_type") == "softlink":
+    if not wanted or path.is_symlink() or path.is_dir() or path.suffix == ".pyc":
         return True
-    if path.suffix == ".pyc":  # Python puts a new one in its place when it likes
-        return True
-    return os.path.lexists(path) and _sha256(path).hex() == wanted
+    return path.is_file() and _sha256(path).hex() == wanted
 
 
 def _sha256(path: Path) -> bytes:
