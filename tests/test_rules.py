@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -126,6 +127,17 @@ def archive(platform: str, *, without: str = "") -> Edit:
                 path = name if "/" in name else f"conda-meta/{name}.json"
                 if not (without and name.startswith(f"{without}-")):
                     tar.addfile(tarfile.TarInfo(path))
+
+    return edit
+
+
+def old_image() -> Edit:
+    """Put an image in place that is older than the lock."""
+
+    def edit(project: Path) -> None:
+        image = project / "example.sif"
+        image.touch()
+        os.utime(image, (0, 0))
 
     return edit
 
@@ -364,6 +376,7 @@ DEFECTS = [
     Defect("PS311", "an environment at home", file("run.sh", "#!/bin/bash\n/home/jane/venv/bin/python3 -m train < in.txt\n"), delivery="plain"),
     Defect("PS312", "a package of the system", file("run.sh", "#!/bin/bash\nsudo apt-get install -y jq\ncat in.txt\n"), delivery="plain"),
     Defect("PS201", "an executable that stays here", in_plain("executable = run.sh", "executable = sim\ntransfer_executable = false"), delivery="plain"),
+    Defect("PS512", "an image of last year", old_image(), delivery="container"),
     Defect("PS510", "a package that is not locked", first_line_of_main("import polars\n")),
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from pixi_scaffold.job import parse_size
+from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.inputs import added_inputs
 from pixi_scaffold.rules.subject import Row, Subject, version_of
@@ -199,6 +200,27 @@ def archive_of_another_lock(subject: Subject) -> Iterator[Found]:
             what = f"{name} was made from another lock: {lacks[0]} is in one of the two only"
             fix = "pixi-scaffold pack"
         yield at(command, what, fix, about=name)
+
+
+@rule("PS512", Severity.NOTE)
+def image_older_than_the_lock(subject: Subject) -> Iterator[Found]:
+    """The image is older than the lock.
+
+    Why: an image holds the environment of the day on which it was built; what was locked since then
+    is not in it.
+    Fix: build it again, where the lock did change.
+    Source: the times of both files; a clone has new ones, so it is a note.
+    Seen: no version of HTCondor matters.
+    """
+    command, project = subject.job.command("container_image"), subject.project
+    for name in subject.images:
+        image = subject.start / name
+        if command is None or project is None or not (image.is_file() and project.lock.is_file()):
+            continue
+        if image.stat().st_mtime < project.lock.stat().st_mtime:
+            what = f"{name} is older than {project.lock.name}: it may lack what was locked since"
+            maker = to_be_made(subject, name)
+            yield at(command, what, maker or "build it again, where the lock did change")
 
 
 @rule("PS508")
