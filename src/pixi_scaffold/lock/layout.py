@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -268,6 +269,7 @@ def _yaml(text: str) -> Any:
         raise LayoutError(text) from error
 
 
+@lru_cache(maxsize=4096)  # platforms and environments share most of their packages
 def read_package(url: str, block: str) -> Package:
     """Return what a block says; raises LayoutError."""
     fields: dict[str, str] = {}
