@@ -53,6 +53,27 @@ def interleaved(ways: dict[str, Callable[[], float]], times: int) -> dict[str, f
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def bench_complete(folder: Path, times: int) -> dict[str, float]:
+    """What a shell waits for after Tab, beside --help and a Python that does nothing."""
+
+    def tab(words: str) -> float:
+        ask = {"_PIXI_SCAFFOLD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
+        return seconds([TOOL], folder, {**os.environ, **ask})
+
+    (folder / "pixi.toml").write_text("[tasks]\ntrain = 'x'\n")
+    found = interleaved(
+        {
+            "Tab after `rule PS1`": lambda: tab("pixi-scaffold rule PS1"),
+            "Tab after `run t`": lambda: tab("pixi-scaffold run t"),
+            "pixi-scaffold --help": lambda: seconds([TOOL, "--help"], folder),
+            "python -c pass": lambda: seconds([PYTHON, "-c", "pass"], folder),
+        },
+        times,
+    )
+    (folder / "pixi.toml").unlink()
+    return found
+
+
 def bench_help(folder: Path, times: int) -> dict[str, float]:
     found = interleaved(
         {
@@ -167,6 +188,7 @@ def main() -> None:
         folder = Path(temporary)
         for title, run in (
             ("start-up", lambda: bench_help(folder, times)),
+            ("completion", lambda: bench_complete(folder, times)),
             ("rendering", lambda: bench_render(folder, times)),
             ("locking", lambda: bench_lock(folder, times)),
             ("all of it", lambda: bench_train(folder)),

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.system import layout
-
 _RULES = Path(__file__).resolve().parent.parent / "rules"
 
 
@@ -58,6 +56,8 @@ def projects(incomplete: str) -> list[str]:
 def _manifest() -> dict[str, Any]:
     """Return the manifest of the workspace here or above; empty where none can be read."""
     import tomllib
+
+    from pixi_scaffold.system import layout
 
     here = Path.cwd()
     for folder in (here, *here.parents):
