@@ -195,10 +195,10 @@ def test_what_conda_provides_is_not_locked_from_pypi(
     ],
 )
 def test_a_wheel_must_run_on_the_platform_and_its_python(
-    tmp_path: Path, channel: str, packages: str, tags: str, platform: str, fits: bool
+    tmp_path: Path, tags: str, platform: str, fits: bool
 ) -> None:
     """PEP 425, 600; Pixi: PypiWheelTagsMismatch."""
-    workspace = workspace_of(tmp_path, channel, packages, "")
+    workspace = workspace_of(tmp_path, "conda-forge", "https://index.example", "")
     [chosen] = [p for p in workspace.platforms if p.name == platform]
     assert is_wheel_for(f"plain-2.0-{tags}.whl", chosen, "3.12.7") == fits
 
