@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rattler import Subdir
 
 from pixi_scaffold.environment import install, pack
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
@@ -176,6 +177,17 @@ def test_what_conda_provides_is_not_locked_from_pypi(
     assert wheels(found, workspace)["linux-64"] == ["for-numpy 1.0"]
     assert "  - pkg:pypi/numpy?source=project-defined-mapping\n" in workspace.lock_file.read_text()
     assert unsatisfied(workspace, found) == []
+
+
+def test_wheels_of_another_machine_are_refused_before_anything_is_installed(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    workspace = workspace_of(tmp_path, channel, packages, '[pypi-dependencies]\nplain = "*"\n')
+    found = lock(workspace)
+    other = next(p for p in workspace.platforms if p.subdir != str(Subdir.current()))
+    with pytest.raises(UnsupportedError, match="plain is from PyPI"):
+        install(found, "default", other, tmp_path / "env", Silent())
+    assert not (tmp_path / "env").exists()
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,10 @@ def install(
     Downloads go through the user's Pixi configuration into the cache that Pixi shares. Raises
     ScaffoldError when a package cannot be had or the folder not written.
     """
-    from rattler import Subdir
     from rattler import install as rattler_install
 
     records = lock.records(environment, platform) or ()
+    wheels = _wheels(lock, environment, platform)
     root = lock.path.parent
     config = pixi_config(root)
     reporter = _Reporter(progress)
@@ -94,21 +94,16 @@ def install(
             f"installing {environment} for {platform.name} into {prefix} failed: {why}: {said}",
             f"{hint}; then: {program()} check --train",
         ) from error
-    wheels = _wheels(lock, environment, platform)
     if wheels:
         progress.update(f"installing {len(wheels)} packages from PyPI")
-        if platform.subdir != str(Subdir.current()):
-            raise UnsupportedError(
-                f"{wheels[0].name} is from PyPI, and such packages can only be put into an "
-                f"environment of this machine, not of {platform.name}",
-                f"do it on a {platform.subdir} machine",
-            )
     install_wheels(prefix, wheels)
     return Installed(prefix, platform, len(records) + len(wheels))
 
 
 def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWheel]:
-    """Return what is locked from PyPI; raises UnsupportedError for what is no wheel."""
+    """Return what is locked from PyPI; raises UnsupportedError for what uv cannot put in place."""
+    from rattler import Subdir
+
     wheels = []
     for kind, url in lock.urls(environment, platform) or ():
         if kind == "conda":
@@ -119,8 +114,14 @@ def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWhee
                 f"only Pixi installs {package.name}, which is built from its source",
                 "with Pixi: pixi install --locked",
             )
-        version = package.version
-        wheels.append(ChosenWheel(package.name, version, url, package.field("sha256")))
+        digest = package.field("sha256")
+        wheels.append(ChosenWheel(package.name, package.version, url, digest))
+    if wheels and platform.subdir != str(Subdir.current()):
+        raise UnsupportedError(
+            f"{wheels[0].name} is from PyPI, and such packages can only be put into an "
+            f"environment of this machine, not of {platform.name}",
+            f"do it on a {platform.subdir} machine",
+        )
     return wheels
 
 
