@@ -30,6 +30,7 @@ from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Workspace, read_manifest
 from tests.support.command import scaffold
 from tests.support.paths import SHARED
+from tests.support.server import closed
 
 MANIFEST = """[workspace]
 channels = ["conda-forge"]
@@ -202,6 +203,20 @@ def test_repodata_is_kept_where_the_user_says(
         assert used.name in with_files, name
         if name == "PIXI_CACHE_DIR":
             assert with_files == {"pixi"}
+
+
+def test_a_projects_own_configuration_has_the_last_word(
+    tmp_path: Path, mirror: Callable[[str], None], slice_url: str
+) -> None:
+    """PROJECT/.pixi/config.toml goes before the user's (docs of Pixi, configuration)."""
+    mirror(closed())
+    workspace(tmp_path, "")
+    (tmp_path / ".pixi").mkdir()
+    (tmp_path / ".pixi" / "config.toml").write_text(
+        f'[mirrors]\n"https://conda.anaconda.org/conda-forge" = ["{slice_url}"]\n'
+    )
+    assert relock(tmp_path, "rattler", frozenset(), Silent()).exit_code == 0
+    assert (tmp_path / "pixi.lock").is_file()
 
 
 @pytest.mark.usefixtures("mirror")

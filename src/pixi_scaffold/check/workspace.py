@@ -166,7 +166,7 @@ def _stand_in(context: Context, workspace: Workspace) -> tuple[str | None, str]:
     if wanted is not None:
         return channel_url(wanted), "asked for"
     progress.update(f"asking {', '.join(channels)} for an answer")
-    problem = unreachable([channel_url(c) for c in channels])
+    problem = unreachable([channel_url(c) for c in channels], root=context.root)
     if problem is None:
         return None, f"answered within {TIMEOUT:g} s"
     if channels != ("conda-forge",):

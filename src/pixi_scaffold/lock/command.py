@@ -127,7 +127,7 @@ def merge_driver(ours: Path, theirs: Path, name: str) -> Report:
 
 def _ask_channels(workspace: Workspace) -> None:
     """Raise ChannelError when a channel does not answer."""
-    problem = unreachable(all_channels(workspace), PATIENCE)
+    problem = unreachable(all_channels(workspace), PATIENCE, workspace.root)
     if problem:
         prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
         raise unreachable_error(problem, prove)

@@ -63,7 +63,10 @@ class PixiEngine:
 def explained(workspace: Workspace, verb: str, output: str) -> LockError:
     """Return the error for what Pixi said, in the words of the other engine, Pixi's underneath."""
     if blames_network(output):
-        why = unreachable(all_channels(workspace)) or "Pixi could not fetch from it"
+        why = (
+            unreachable(all_channels(workspace), root=workspace.root)
+            or "Pixi could not fetch from it"
+        )
         prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
         return unreachable_error(why, prove, output)
     if "Cannot solve the request" in output or "No candidates were found" in output:

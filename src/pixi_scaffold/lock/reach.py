@@ -17,14 +17,17 @@ TIMEOUT = 5.0
 """Seconds that a channel has to answer."""
 
 
-def unreachable(channels: Sequence[str], timeout: float = TIMEOUT) -> str | None:
+def unreachable(
+    channels: Sequence[str], timeout: float = TIMEOUT, root: Path | None = None
+) -> str | None:
     """Return why one of `channels` (URLs with a slash at the end) cannot be used, or None.
 
     Any HTTP answer counts, an error too: then the solve says what is wrong. All channels are
-    asked at once, and name look-up, connection and answer share `timeout` seconds.
+    asked at once, and name look-up, connection and answer share `timeout` seconds. root: the
+    workspace, whose own configuration file counts too.
     Raises LockError when Pixi's configuration files cannot be read.
     """
-    config = pixi_config()
+    config = pixi_config(root)
     proxies = {"http": config.proxy_http, "https": config.proxy_https}
     through = opener({scheme: url for scheme, url in proxies.items() if url})
     direct = opener({})
