@@ -112,7 +112,9 @@ def test_a_training_that_crashes_shows_its_last_lines(template: Path, tmp_path: 
     assert again.code == 0, again
     assert "rehearse" not in statuses(again.document)
     assert statuses(again.document) == dict.fromkeys(STAGES[1:-1], "passed")
-    assert again.document == json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    receipt = json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    assert receipt.keys() - again.document.keys() == {"host", "written"}
+    assert again.document.items() <= receipt.items()
 
 
 @pytest.mark.slow
