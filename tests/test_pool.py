@@ -439,6 +439,22 @@ def test_a_stopped_job_saves_comes_back_and_is_trained_further(pool: Pool, proje
     assert int((run / "n").read_text()) == saved + 6
 
 
+def test_a_job_that_would_lose_all_is_not_stopped(pool: Pool, project: Path) -> None:
+    plain = (
+        "when_to_transfer_output=ON_EXIT",
+        "checkpoint_exit_code=",
+        "transfer_checkpoint_files=",
+    )
+    more = [word for line in plain for word in ("-a", line)]
+    done = submitted(project, "--no-check", "-a", "counts=500", *more)
+    pool.until(done["cluster"], 2)
+    ran = scaffold("stop", str(done["cluster"]), cwd=project)
+    assert ran.code == 1, ran
+    assert "loses all" in ran.err
+    assert pool.query(done["cluster"], "JobStatus") == ["2"]
+    pool.run("condor_rm", str(done["cluster"]))
+
+
 def test_a_spooled_job_is_watched_and_fetched(pool: Pool, project: Path) -> None:
     done = submitted(project, "--spool", "-a", "counts=4")
     ran = watching(project, str(done["cluster"])).finished()

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.fetch import Fetched, fetch
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run, Verdict
 from pixi_scaffold.system import program
 
-_HELD, _ENDED = 5, (3, 4)
+_RUNNING, _HELD, _ENDED = 2, 5, (3, 4)
 _REASON = "pixi-scaffold stop: it saves, and is removed once its files are back"
 
 
@@ -50,9 +50,15 @@ def stop(
         if not jobs:
             step.passed(f"nothing of {name} is in the queue: it ended before")
             return Report("stop", run.results, Fetched(), (f"{program()} fetch {name}",))
+        _refuse_loss(receipt, jobs, name)
         # On hold a job is asked to leave and hands over what it saves; condor_rm would lose that.
         _act(point, htcondor2.JobAction.Hold, spec, name)
-        _wait(point, receipt, proc, progress, timeout)
+        try:
+            _wait(point, receipt, proc, progress, timeout)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(
+                f"{name} is on hold, and what it saves is kept", f"{program()} stop {name}"
+            ) from stopped
         step.passed(f"{len(jobs)} jobs saved and left their machines")
     fetched = fetch(receipt, proc, progress)
     _act(point, htcondor2.JobAction.Remove, spec, name)
@@ -68,6 +74,18 @@ def _present(point: AccessPoint, receipt: SubmitReceipt, proc: int | None) -> li
     return [
         ad for ad in ads if proc in (None, ad.get("ProcId")) and ad.get("JobStatus") not in _ENDED
     ]
+
+
+def _refuse_loss(receipt: SubmitReceipt, jobs: list[Any], name: str) -> None:
+    """Raise ScaffoldError where a job that runs would lose all that it has made so far."""
+    keeps = str(receipt.ad.get("WhenToTransferOutput", "")).upper() == "ON_EXIT_OR_EVICT"
+    runs = any(ad.get("JobStatus") == _RUNNING for ad in jobs)
+    if runs and not keeps and "SuccessCheckpointExitCode" not in receipt.ad:
+        raise ScaffoldError(
+            f"{name} hands nothing over when it is asked to leave, so stopping it loses all it has",
+            f"let it end; or condor_rm {name}, and next time: "
+            "when_to_transfer_output = ON_EXIT_OR_EVICT",
+        )
 
 
 def _act(point: AccessPoint, action: Any, spec: str, name: str) -> None:
