@@ -323,6 +323,12 @@ def test_all_ends_with_one_list_and_can_be_undone(template: Path, tmp_path: Path
             "gitlab.git",
             "mr create --yes --source-branch template/v1.2.0 --target-branch main --title Update",
         ),
+        pytest.param(
+            "glab",
+            "our-forge.git",
+            "mr create --yes --source-branch template/v1.2.0 --target-branch main --title Update",
+            marks=pytest.mark.skipif(shutil.which("gh") is not None, reason="gh goes before it"),
+        ),
     ],
 )
 def test_push_opens_the_request_where_gh_or_glab_is(

@@ -105,7 +105,8 @@ def pixi(_folder: Path, workspace: Workspace | None) -> Answer:
 def channels(_folder: Path, workspace: Workspace | None) -> Answer:
     """Ask the channels that packages come from."""
     names = ("conda-forge",) if workspace is None else workspace.channels
-    problem = unreachable([channel_url(name) for name in names])
+    root = None if workspace is None else workspace.root
+    problem = unreachable([channel_url(name) for name in names], root=root)
     if problem is None:
         return _good(f"{', '.join(names)} answers")
     return _missing(

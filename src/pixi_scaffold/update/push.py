@@ -52,14 +52,18 @@ def _remote(repository: Repository, onto: str | None) -> str:
 
 
 def _request(url: str, landing: Landing) -> list[str]:
-    """Return the command that opens the request; empty where there is none for this remote."""
+    """Return the command that opens the request; empty where there is none for this remote.
+
+    A host that is neither GitHub nor GitLab by its name may run either.
+    """
+    names = ("glab",) if "gitlab" in url else ("gh",) if "github" in url else ("gh", "glab")
     title, _, body = landing.message.partition("\n\n")
-    if "gitlab" in url and which("glab"):
-        words = ["glab", "mr", "create", "--yes", "--source-branch", landing.branch]
-        onto = ["--target-branch", landing.from_branch] if landing.from_branch else []
-        return [*words, *onto, "--title", title, "--description", body]
-    if "gitlab" not in url and which("gh"):
-        words = ["gh", "pr", "create", "--head", landing.branch]
-        onto = ["--base", landing.from_branch] if landing.from_branch else []
-        return [*words, *onto, "--title", title, "--body", body]
+    for name in filter(which, names):
+        if name == "gh":
+            words, base, text = ["pr", "create", "--head", landing.branch], "--base", "--body"
+        else:
+            words = ["mr", "create", "--yes", "--source-branch", landing.branch]
+            base, text = "--target-branch", "--description"
+        onto = [base, landing.from_branch] if landing.from_branch else []
+        return [name, *words, *onto, "--title", title, text, body]
     return []
