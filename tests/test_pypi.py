@@ -61,11 +61,16 @@ def channel(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An index of small wheels."""
+def packages(small_index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An index of small wheels, with caches of its own."""
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "wheels"
+    return small_index
+
+
+@pytest.fixture(scope="module")
+def small_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("index")
     made = [
         make_wheel(folder, "plain", "1.0"),
         make_wheel(folder, "plain", "2.0"),
