@@ -376,6 +376,10 @@ DEFECTS = [
     Defect("PS311", "an environment at home", file("run.sh", "#!/bin/bash\n/home/jane/venv/bin/python3 -m train < in.txt\n"), delivery="plain"),
     Defect("PS312", "a package of the system", file("run.sh", "#!/bin/bash\nsudo apt-get install -y jq\ncat in.txt\n"), delivery="plain"),
     Defect("PS201", "an executable that stays here", in_plain("executable = run.sh", "executable = sim\ntransfer_executable = false"), delivery="plain"),
+    Defect("PS205", "a pattern", in_plain("in.txt\n", "in.txt, *.csv\n"), delivery="plain"),
+    Defect("PS206", "a pattern of outputs", in_plain("queue", "transfer_output_files = *.pt\nqueue"), delivery="plain"),
+    Defect("PS210", "a folder that does not travel", both(file("main.py", "open('data/x.csv')\n"), file("data/x.csv", ""), in_plain("in.txt\n", "in.txt, main.py, data/x.csv\n")), delivery="plain"),
+    Defect("PS406", "a page in place of an image", in_plain("queue", "container_image = docker:a/b:1\nqueue"), delivery="plain"),
     Defect("PS512", "an image of last year", old_image(), delivery="container"),
     Defect("PS510", "a package that is not locked", first_line_of_main("import polars\n")),
 ]  # fmt: skip

@@ -139,6 +139,11 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
             return
     for setting in (image, docker):
         text = subject.meaning.of(setting.name).text if setting is not None else "x"
+        if setting is not None and re.match(r"(?:https?:|docker:(?!//))", text):
+            what = f"{setting.spelled} = {text} is no name of an image"
+            fix = "write NAME:TAG as docker pull takes it; in container_image docker://NAME:TAG"
+            yield at(setting, what, fix, severity=Severity.WARNING)
+            return
         if setting is not None and not text.removeprefix("docker://").strip("/ "):
             yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")
             return

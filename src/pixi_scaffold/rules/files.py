@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -51,12 +52,22 @@ def missing_input(subject: Subject) -> Iterator[Found]:
                 command,
                 f"the input {item}{which} is not in {subject.start}, where condor_submit is "
                 f"taken to run{maker and f'; {maker}'}",
-                "correct the name, make the file first, or say where it runs: check --from FOLDER",
+                _how_to_name(subject, item),
                 severity=Severity.WARNING if doubt else None,
             )
         if of_one_job[_SHOWN:]:
             what = f"{len(of_one_job) - _SHOWN} more inputs, to {of_one_job[-1]}, are not there"
             yield at(command, what, "correct the names", severity=Severity.NOTE)
+
+
+def _how_to_name(subject: Subject, item: str) -> str:
+    """Return what was most likely meant by an input that is not there."""
+    if re.search(r"[*?\[]", item):
+        return "HTCondor expands no pattern here: name the folder, or queue x matching files ..."
+    words = item.split()
+    if len(words) > 1 and all((subject.start / word).exists() for word in words):
+        return f"a comma parts the files: {', '.join(words)}"
+    return "correct the name, make the file first, or say where it runs: check --from FOLDER"
 
 
 _SHOWN = 3

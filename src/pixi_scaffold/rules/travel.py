@@ -52,12 +52,10 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
                 continue
             if any(last in text for text in texts):
                 continue
-            yield at(
-                command,
-                f"{item} is not mentioned in any script, so it may never be written; then the "
-                "job is held at its end",
-                "name what the program writes",
-            )
+            what = f"{item} is not mentioned in any script, so it may never be written; then the "
+            what += "job is held at its end"
+            pattern = "HTCondor expands no pattern here: name the files, or a folder with them"
+            yield at(command, what, pattern if "*" in item else "name what the program writes")
 
 
 @rule("PS209")
@@ -115,6 +113,14 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
             top = PurePosixPath(item).parts[0]
             if item in words and top not in subject.arrives:
                 yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
+    for path in (p for p in subject.input_files if p.suffix == ".py" and p.is_file()):
+        lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
+        for number, text in enumerate(lines, start=1):
+            for item, last in nested.items():
+                named = f'"{item}"' in text or f"'{item}'" in text
+                if named and PurePosixPath(item).parts[0] not in subject.arrives:
+                    what = f"{item} arrives as {last}"
+                    yield Found(path, number, what, f"write {last} here", about=item)
 
 
 def _texts(subject: Subject) -> list[str]:
