@@ -101,8 +101,8 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
         brought, kept = _brought(root, request, wanted)
         lines = [f"kept as it is: {', '.join(kept)}"] if kept else []
         if platforms := _platforms(brought):
-            what = "a machine gets the first that it satisfies, CUDA where a driver is"
-            lines.append(f"PyTorch for the named platforms {', '.join(platforms)}: {what}")
+            meaning = "a machine gets the first that it satisfies, CUDA where a driver is"
+            lines.append(f"PyTorch for the named platforms {', '.join(platforms)}: {meaning}")
         step.passed(f"{len(brought)} files", tuple(lines))
     by_hand = _by_hand(root, brought, kept, wanted)
     name = "" if request.dry_run else request.branch
@@ -168,13 +168,13 @@ def _brought(
         place = folder / name
         _render(template, place, request.data)
         rendered = read_tree(place)
-    pytorch, own = asks_pytorch(wanted), _program(root)
-    brings = pytorch and own != "main.py"
+    pytorch, program_file = asks_pytorch(wanted), _program(root)
+    brings = pytorch and program_file != "main.py"
     left = _PAGES.pattern if brings else f"{_PAGES.pattern}|{_PROGRAM.pattern}"
     rendered = {p: f for p, f in rendered.items() if not re.fullmatch(left, p)}
     if layout.MANIFEST in rendered:
         text = rendered[layout.MANIFEST].content.decode()
-        shape = ProjectShape(own, brings, brings or is_folder(root / "tests"), pytorch)
+        shape = ProjectShape(program_file, brings, brings or is_folder(root / "tests"), pytorch)
         manifest = adopted_manifest(text, wanted, shape)
         rendered[layout.MANIFEST] = File(manifest.encode())
     kept = [p for p in rendered if _is_taken(root, p)]
@@ -215,19 +215,19 @@ def _by_hand(
             lines = ", ".join(dict.fromkeys(str(line) for line, _ in places))
             names = ", ".join(dict.fromkeys(name for _, name in places))
             todo.append(f"{path}:{lines} names {names}: put your own files there")
-    own = _program(root)
+    script = _program(root)
     if "main.py" in brought:
-        what = f"the training of {own}" if own else "your training"
-        todo.append(f"main.py: put {what} into its class Training; what a pool needs is there")
+        training = f"the training of {script}" if script else "your training"
+        todo.append(f"main.py: put {training} into its class Training; what a pool needs is there")
         if "htcondor/train.sub" in brought:
             todo.append("htcondor/train.sub: what main.py reads, in transfer_input_files")
     elif layout.MANIFEST in brought:
-        if not own:
+        if not script:
             todo.append('a task that trains: train = "python FILE" under [tasks] in pixi.toml')
         todo.append("a task smoke that trains for seconds, for check --train and for CI")
-        if own:
+        if script:
             page = f"{DOCS.removesuffix('/reference/rules')}/explanation/checkpoints.md"
-            todo.append(f"{own}: save and end with 85 on SIGTERM, and resume: {page}")
+            todo.append(f"{script}: save and end with 85 on SIGTERM, and resume: {page}")
         if not asks_pytorch(wanted):
             todo.append("PyTorch is in none of the lists: pixi.toml has no CUDA platform")
     todo += [_kept(root, path, file) for path, file in kept.items()]

@@ -133,10 +133,10 @@ def mentions_example(text: str, example: Sequence[str]) -> list[tuple[int, str]]
     """Return (line, file) wherever a text names a file of the template's example."""
     pattern = re.compile(r"(?<![\w./-])(" + "|".join(map(re.escape, example)) + r")(?![\w-])")
     return [
-        (number, found[1])
+        (number, name[1])
         for number, line in enumerate(text.splitlines(), 1)
         if not line.lstrip().startswith("#")
-        for found in pattern.finditer(line)
+        for name in pattern.finditer(line)
     ]
 
 

@@ -42,8 +42,8 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
     gone = [r.name for r in wanted.conda if r.name in _OF_CUDA]
     gone += [r.name for r in wanted.pypi if _WHEELS_OF_CUDA.fullmatch(r.name)]
     if gone:
-        what = "named platforms say which machine gets CUDA"
-        notes.append(f"{', '.join(gone)}: left out, {what}")
+        instead = "named platforms say which machine gets CUDA"
+        notes.append(f"{', '.join(gone)}: left out, {instead}")
     conda = [_from_conda_forge(r, notes) for r in wanted.conda if r.name not in gone]
     names = {r.name for r in conda}
     for one in wanted.pypi:

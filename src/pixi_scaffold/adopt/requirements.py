@@ -48,7 +48,7 @@ def read_pip_lines(
 
     path: the file that they stand in; `-r` names another beside it.
     """
-    found: list[PypiRequirement] = []
+    requirements: list[PypiRequirement] = []
     left_out: list[LeftOut] = []
     for number, line in lines:
         text = re.sub(r"(^|\s)#.*", "", line)
@@ -63,14 +63,14 @@ def read_pip_lines(
                 continue
             inner = enumerate(other.read_text(encoding="utf-8").splitlines(), 1)
             more = read_pip_lines(inner, other, seen | {path, other})
-            found += more[0]
+            requirements += more[0]
             left_out += more[1]
             continue
         try:
-            found.append(read_requirement_line(text))
+            requirements.append(read_requirement_line(text))
         except ValueError as error:
             left_out.append(LeftOut(place, text, str(error)))
-    return found, left_out
+    return requirements, left_out
 
 
 def read_requirement_line(text: str) -> PypiRequirement:

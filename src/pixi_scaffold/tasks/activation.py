@@ -188,7 +188,7 @@ def _export(name: str, value: str) -> str:
 
 def _executable() -> str:
     """Return this program, which a task starts as `$PIXI_EXE run ...`."""
-    own = Path(sys.argv[0])
-    if own.name != "pixi-scaffold":
-        own = Path(sys.executable).with_name("pixi-scaffold")
-    return os.path.abspath(own)  # noqa: PTH100  a link stays one
+    path = Path(sys.argv[0])
+    if path.name != "pixi-scaffold":
+        path = Path(sys.executable).with_name("pixi-scaffold")
+    return os.path.abspath(path)  # noqa: PTH100  a link stays one

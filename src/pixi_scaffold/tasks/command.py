@@ -96,9 +96,9 @@ class Runner:
         try:
             script = parse(text)
         except ScriptError as error:
-            what = f"the task {name!r}" if name else "the command"
+            subject = f"the task {name!r}" if name else "the command"
             raise ScaffoldError(
-                f"{what} is no script of Pixi's task shell: {error.message}",
+                f"{subject} is no script of Pixi's task shell: {error.message}",
                 "that shell is no bash; put what needs one into a file and call: bash FILE",
             ) from error
         folder = self._folder(planned)
@@ -191,8 +191,8 @@ def run_tasks(request: RunRequest, installing: Installing, tell: Callable[[str],
 def shown_tasks(tasks: Mapping[str, Mapping[str, Task]]) -> dict[str, tuple[list[str], Task]]:
     """Return each task with the environments that have it; not those that begin with `_`."""
     shown: dict[str, tuple[list[str], Task]] = {}
-    for environment, own in tasks.items():
-        for name, task in own.items():
+    for environment, here in tasks.items():
+        for name, task in here.items():
             if not name.startswith("_"):
                 shown.setdefault(name, ([], task))[0].append(environment)
     return shown
@@ -208,9 +208,9 @@ def list_tasks(manifest: Path, environment: str | None) -> list[str]:
     lines = []
     for name, (places, task) in sorted(shown.items()):
         only = "" if DEFAULT in places or environment else f"(in {', '.join(places)}) "
-        what = task.description or task.text
-        what = what or "runs " + ", ".join(one.task for one in task.depends_on)
-        lines.append(f"{name:<{width}}  {only}{what}".rstrip())
+        purpose = task.description or task.text
+        purpose = purpose or "runs " + ", ".join(one.task for one in task.depends_on)
+        lines.append(f"{name:<{width}}  {only}{purpose}".rstrip())
     return lines or [f"{workspace.manifest} has no tasks"]
 
 

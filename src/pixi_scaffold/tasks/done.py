@@ -85,8 +85,8 @@ def _files(root: Path, patterns: Sequence[str]) -> list[str]:
     lines = [line for p in patterns for line in _lines(p, root, above if up else "")]
     spec = pathspec.PathSpec.from_lines("gitignore", lines)
     hidden = any(part.startswith(".") for line in lines for part in line.lstrip("!/").split("/"))
-    found = (p for p in _walk(start, "", hidden=hidden) if spec.match_file(p))
-    return sorted(os.path.relpath(start / path, root) for path in found)
+    matching = (p for p in _walk(start, "", hidden=hidden) if spec.match_file(p))
+    return sorted(os.path.relpath(start / path, root) for path in matching)
 
 
 def _parents(pattern: str) -> int:

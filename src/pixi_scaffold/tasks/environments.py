@@ -135,10 +135,10 @@ class Environments:
         from pixi_scaffold.lock import current_lock, environments_folder, read_lock
 
         workspace = self.workspace
-        own = lock == workspace.lock_file
-        if own:
+        is_own = lock == workspace.lock_file
+        if is_own:
             environments_folder(workspace)  # which may be a link, and that is not there yet
-        if own and not (self.frozen and lock.is_file()):
+        if is_own and not (self.frozen and lock.is_file()):
             try:
                 locked, _ = current_lock(workspace)
             except CheckFailed as error:

@@ -49,14 +49,14 @@ def parse(text: str) -> Statements:
 
 def _inline(text: str, at: int) -> int:
     """Skip blanks, line continuations and a comment, but no line's end."""
-    found = _INLINE.match(text, at)
-    return found.end() if found else at
+    blanks = _INLINE.match(text, at)
+    return blanks.end() if blanks else at
 
 
 def _blank(text: str, at: int) -> int:
     """Skip blanks, line ends and comments."""
-    found = _BLANK.match(text, at)
-    return found.end() if found else at
+    blanks = _BLANK.match(text, at)
+    return blanks.end() if blanks else at
 
 
 def _script(text: str, at: int) -> tuple[int, Statements]:

@@ -55,20 +55,20 @@ class TaskIndex:
         environment: where a dependency asks for it. Raises ScaffoldError where several could be
         meant.
         """
-        if self.chosen is None and not environment and (found := self._by_default(name)):
-            return found
+        if self.chosen is None and not environment and (default := self._by_default(name)):
+            return default
         place = environment or self.chosen
         places = list(self.tasks) if place is None else [place]
         candidates = [(one, self.tasks[one][name]) for one in places if name in self.tasks[one]]
         if len(candidates) > 1:
-            own = [(one, task) for one, task in candidates if task.default_environment == one]
-            if not own:
+            wanted = [(one, task) for one, task in candidates if task.default_environment == one]
+            if not wanted:
                 names = ", ".join(one for one, _ in candidates)
                 raise ScaffoldError(
                     f"the task {name!r} means different things in several environments: {names}",
                     f"say which: {program()} run -e {candidates[0][0]} {shlex.quote(name)}",
                 )
-            candidates = own
+            candidates = wanted
         return candidates[0] if candidates else None
 
     def _by_default(self, name: str) -> tuple[str, Task] | None:
@@ -107,8 +107,8 @@ def plan(
             raise ScaffoldError(
                 f"cannot take {args[0]!r} apart: {error}", "close the quote"
             ) from error
-    found = index.find(words[0]) if words and not as_command else None
-    if found is None:
+    place = index.find(words[0]) if words and not as_command else None
+    if place is None:
         if words and not as_command and (places := index.elsewhere.get(words[0])):
             where = "in this environment" if index.chosen else "on this machine"
             raise ScaffoldError(
@@ -116,7 +116,7 @@ def plan(
                 f"{program()} run -e {places[0]} {shlex.quote(words[0])}",
             )
         return [_command(words, index.chosen or DEFAULT, given_as_words=len(args) > 1)]
-    environment, task = found
+    environment, task = place
     if index.chosen is not None and environment == DEFAULT:
         environment = index.chosen
     root, values = _root(task, environment, words[1:])
@@ -227,14 +227,14 @@ def _dependency(
             render(one, of) if isinstance(one, str) else (one[0], render(one[1], of))
             for one in dependency.args
         )
-    place = dependency.environment if dependency.environment in index.tasks else ""
-    found = index.find(dependency.task, place)
-    if found is None:
+    where = dependency.environment if dependency.environment in index.tasks else ""
+    place = index.find(dependency.task, where)
+    if place is None:
         raise ScaffoldError(
             f"the task {of.task.name!r} depends on {dependency.task!r}, which is no task",
             f"{program()} run --list",
         )
-    environment, task = found
+    environment, task = place
     planned = _filled(PlannedTask(task, environment), given or ())
     return (dependency.task, given, dependency.environment), planned
 

@@ -53,7 +53,7 @@ class MissingPart:
 def missing_parts(workspace: Workspace) -> tuple[int, list[MissingPart]]:
     """Return how many tasks there are, and what they need that is not there."""
     text = workspace.manifest.read_text(encoding="utf-8")
-    found: dict[tuple[str, str], MissingPart] = {}
+    missing: dict[tuple[str, str], MissingPart] = {}
     seen: set[int] = set()
     made = _made(workspace)
     for environment in workspace.environments:
@@ -64,10 +64,10 @@ def missing_parts(workspace: Workspace) -> tuple[int, list[MissingPart]]:
                     continue
                 seen.add(id(task))
                 place = _Place(workspace, environment, platform, made)
-                for what in (*_dependencies(task, environment, index), *place.needs(task)):
+                for lack in (*_dependencies(task, environment, index), *place.needs(task)):
                     line = _line(text, workspace, task.name)
-                    found.setdefault((task.name, what), MissingPart(task.name, what, line))
-    return len({task.name for task in _all(workspace)}), list(found.values())
+                    missing.setdefault((task.name, lack), MissingPart(task.name, lack, line))
+    return len({task.name for task in _all(workspace)}), list(missing.values())
 
 
 def _all(workspace: Workspace) -> Iterator[Task]:

@@ -27,9 +27,9 @@ def find(pattern: str, folder: Path) -> list[str] | None:
         else:
             parts.append(compiled if _META.search(name) else name)
     start = Path("/") if absolute else folder
-    found = _walk(start, "/" if absolute else "", parts)
+    paths = _walk(start, "/" if absolute else "", parts)
     only_folders = pattern.endswith("/")
-    return [path for path in found if not only_folders or (start / path).is_dir()]
+    return [path for path in paths if not only_folders or (start / path).is_dir()]
 
 
 def _walk(folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None]) -> Iterator[str]:

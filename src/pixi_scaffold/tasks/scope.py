@@ -36,7 +36,7 @@ class Scope:
     cwd: Path
     variables: dict[str, str]
     """What programs get."""
-    own: dict[str, str] = field(default_factory=dict)
+    unexported: dict[str, str] = field(default_factory=dict)
     """Variables that were not exported."""
     options: set[str] = field(default_factory=lambda: {"globstar"})
     status: int | None = None
@@ -51,13 +51,15 @@ class Scope:
 
     def copy(self) -> Scope:
         """Return a state that can be changed without changing this one."""
-        return Scope(self.cwd, dict(self.variables), dict(self.own), set(self.options), self.status)
+        return Scope(
+            self.cwd, dict(self.variables), dict(self.unexported), set(self.options), self.status
+        )
 
     def get(self, name: str) -> str | None:
         """Return the value of a variable; None where there is none."""
         if name == "?":
             return None if self.status is None else str(self.status)
-        return self.variables.get(name, self.own.get(name))
+        return self.variables.get(name, self.unexported.get(name))
 
     def enter(self, folder: Path) -> None:
         """Go to a folder."""
@@ -70,7 +72,7 @@ class Scope:
             if value.startswith("/"):
                 self.enter(Path(os.path.realpath(value)))
             return
-        self.own.pop(name, None)
+        self.unexported.pop(name, None)
         self.variables[name] = value
 
     def assign(self, name: str, value: str) -> None:
@@ -78,9 +80,9 @@ class Scope:
         if name in self.variables:
             self.export(name, value)
         else:
-            self.own[name] = value
+            self.unexported[name] = value
 
     def unset(self, name: str) -> None:
         """Forget a variable."""
-        self.own.pop(name, None)
+        self.unexported.pop(name, None)
         self.variables.pop(name, None)

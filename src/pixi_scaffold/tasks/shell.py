@@ -58,8 +58,8 @@ class Shell:
                 inner = ast.Statements((ast.Statement(statement.sequence),))
                 job = _Job()
                 # a pipe or a file is closed when its command ends: a job has its own copies
-                own = Streams(*map(os.dup, streams.all()))
-                job.start(self, inner, scope.copy(), own, closes=own.all())
+                copies = Streams(*map(os.dup, streams.all()))
+                job.start(self, inner, scope.copy(), copies, closes=copies.all())
                 jobs.append(job)
                 continue
             code = self._sequence(statement.sequence, scope, streams, jobs)
@@ -107,9 +107,9 @@ class Shell:
                 following, writer = -1, os.dup(streams.stdout)
             else:
                 following, writer = os.pipe()
-            own = Streams(reader, writer, writer if stage.joins_stderr else streams.stderr)
+            piped = Streams(reader, writer, writer if stage.joins_stderr else streams.stderr)
             job = _Job()
-            job.start(self, stage, scope.copy(), own, closes=(reader, writer))
+            job.start(self, stage, scope.copy(), piped, closes=(reader, writer))
             jobs.append(job)
             reader = following
         for job in jobs:
@@ -164,10 +164,10 @@ class Shell:
     ) -> int:
         paths = self._expander(scope, streams).words(target)
         if len(paths) != 1:
-            what = f"redirect path must be 1 argument, but found {len(paths)}"
+            reason = f"redirect path must be 1 argument, but found {len(paths)}"
             joined = " ".join(paths)
             more = f' ({joined}). Did you mean to quote it (ex. "{joined}")?' if paths else ""
-            raise _RedirectionError(what + more)
+            raise _RedirectionError(reason + more)
         path = scope.cwd / paths[0]
         flags = {
             "<": os.O_RDONLY,

@@ -51,13 +51,13 @@ class Flag:
 
 def arguments(args: Sequence[str], allowed: str = "", long: Sequence[str] = ()) -> list[str]:
     """Return the arguments behind flags; raises CommandError for a flag that is not allowed."""
-    found = []
+    given = []
     for flag in Flag.all(args):
         if flag.kind == "argument":
-            found.append(flag.text)
+            given.append(flag.text)
         elif flag.text not in (allowed if flag.kind == "short" else long):
             raise flag.unsupported()
-    return found
+    return given
 
 
 def has(args: Sequence[str], short: str, long: str = "") -> bool:

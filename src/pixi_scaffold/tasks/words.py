@@ -106,8 +106,8 @@ def _read_backticks(text: str, at: int, script: ReadScript) -> tuple[int, Part]:
             inner = text[at + 1 : place].replace("\\`", "`")
             end, parts = script(inner, 0)
             if end < len(inner):
-                what = f"Failed parsing within backticks. Unexpected character: {inner[end:]}"
-                raise ScriptError(what, text[at:])
+                reason = f"Failed parsing within backticks. Unexpected character: {inner[end:]}"
+                raise ScriptError(reason, text[at:])
             return place + 1, Substitution(parts)
         escaped = text[place] == "\\"
     raise ScriptError("Expected closing backtick.", text[at:])
