@@ -75,6 +75,22 @@ def test_from_nothing_to_a_trained_project_without_conda_forge(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("offline", "starter")
+@pytest.mark.parametrize("layout", ["flat", "package"])
+def test_without_the_example_the_program_runs_and_its_job_is_rehearsed(
+    template: Path, tmp_path: Path, layout: str
+) -> None:
+    more = ("-d", "example=none", "-d", f"layout={layout}", "--channel", "starter")
+    ran = scaffold("new", "p", "--template", template, *more, cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert "p is ready: main.py ran on the CPU, its cluster job rehearsed" in ran.out
+    receipt = json.loads((tmp_path / "p" / ".pixi" / "scaffold-receipt.json").read_text())
+    assert receipt["train"]["first_loss"] is None  # nothing is trained, so nothing is claimed
+    assert receipt["rehearsal"]["state"] == "completed"
+    assert (tmp_path / "p" / "runs" / "smoke" / "checkpoint.pt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
 def test_the_json_document_is_the_receipt(template: Path, tmp_path: Path) -> None:
     ran = scaffold(
         "new", "p", "--template", template, "--channel", "starter", "--json", cwd=tmp_path

@@ -195,8 +195,10 @@ def test_the_projects_python_is_in_style(projects: dict[str, Path], name: str) -
         {},
         {"delivery": "pack", "site": "chtc", "ci": "gitlab", "cuda_version": "12.9 and 13.0"},
         {"delivery": "container", "site": "lxplus", "license": "none", "cuda_version": "13.0"},
+        {"layout": "package"},
+        {"layout": "package", "example": "none", "delivery": "pack"},
     ],
-    ids=["default", "pack", "container"],
+    ids=["default", "pack", "container", "package", "bare package"],
 )
 def test_the_projects_own_tests_run_in_its_own_locked_environment(
     template: Path, starter: Starter, tmp_path: Path, answers: dict[str, str]

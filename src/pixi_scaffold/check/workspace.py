@@ -251,7 +251,7 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
         last = "\n".join(done.output.splitlines()[-15:])
         raise ScaffoldError(
             f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",
-            f"correct main.py, then: {program()} check --train",
+            f"correct what the task {TASK} runs, then: {program()} check --train",
         )
     training = environment.read_training(context.root / "runs" / TASK)
     if training.first_loss is None or training.last_loss is None:
