@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.page.jobs import read_jobs, read_log, spent
-from pixi_scaffold.page.project import Receipt
+from pixi_scaffold.page.project import ProjectRecords, Receipt
 from pixi_scaffold.page.render import LIMIT, embedded, rendered_small
-from pixi_scaffold.page.runs import read_runs, thinned, varied
-from pixi_scaffold.page.view import lab_view, timelines
+from pixi_scaffold.page.runs import TrainingRun, measured, read_runs, thinned, varied
+from pixi_scaffold.page.view import lab_view, project_view, timelines
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob
 from pixi_scaffold.pool.receipt import write as write_receipt
 from tests.conftest import git
@@ -160,6 +161,29 @@ def test_records_that_are_damaged_are_named_and_the_rest_is_shown(tmp_path: Path
     assert (good.problem, good.last["test_accuracy"]) == ("", 2 / 3)
     assert good.curve("train_loss")[0] == (0.0, 1.0)
     assert varied([bad, good]) == ("lr",)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(
+        ["name", "status", "seconds", "detail", "what", "why", "attempts", "usage", "bytes_in",
+         "kept", "ended", "notes", "brought", "proc", "state", "code", "commit", "lr", "epoch"]
+    ), inner, max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+PARTS = ["results", "rehearsal", "jobs", "skipped", "template", "lock", "host", "command", "ok"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.sampled_from(PARTS), ANYTHING), st.lists(ANYTHING, max_size=4))
+def test_whatever_records_hold_there_is_a_page(document: dict[str, Any], lines: list[Any]) -> None:
+    rows = tuple(line for line in lines if isinstance(line, dict))
+    run = TrainingRun("x", {"arguments": document.get("jobs")}, 1, rows, measured(rows))
+    receipt = Receipt({"results": [], **document} | {"results": lines}, "now", None)
+    records = ProjectRecords("x", "now", (), "", None, (receipt,), (run, run), (), None, ())
+    page = rendered_small("project.html.jinja", lambda points: project_view(records, points), "x")
+    assert page.rstrip().endswith("</html>")
 
 
 def test_data_in_a_page_is_never_markup() -> None:

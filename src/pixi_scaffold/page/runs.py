@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +65,7 @@ class TrainingRun:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) < 1e300 else None  # NaN is not below it, either
 
 
 def read_runs(root: Path) -> Iterator[TrainingRun]:
@@ -97,10 +96,11 @@ def read_run(folder: Path, name: str) -> TrainingRun:
     rows, bad = _lines(folder / "metrics.jsonl")
     config, _ = _lines(folder / "config.json")
     history, _ = _lines(folder / "history.jsonl")
-    return TrainingRun(name, config[0] if config else {}, len(history), rows, _measured(rows), bad)
+    return TrainingRun(name, config[0] if config else {}, len(history), rows, measured(rows), bad)
 
 
-def _measured(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def measured(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the columns of numbers that are measured, in their order."""
     keys = dict.fromkeys(key for row in (*rows[:1], *rows[-1:]) for key in row if key not in AXES)
     return tuple(k for k in keys if any(_number(row.get(k)) is not None for row in rows[-3:]))
 

@@ -120,7 +120,7 @@ def _timeline(job: Mapping[str, Any]) -> dict[str, Any] | None:
     usage = usage if isinstance(usage, dict) else {}
     attempts = [a for a in _list(job.get("attempts")) if isinstance(a, dict)][:100]
     total = sum(a["seconds"] for a in attempts if _is_number(a.get("seconds"))) or 1.0
-    steps = [f"inputs copied: {shown_size(int(usage.get('bytes_in') or 0))}"]
+    steps = [f"inputs copied: {_size(usage.get('bytes_in'))}"]
     bars, at, saved = [], 0.0, False
     for number, attempt in enumerate(attempts):
         seconds = attempt["seconds"] if _is_number(attempt.get("seconds")) else 0.0
@@ -136,7 +136,7 @@ def _timeline(job: Mapping[str, Any]) -> dict[str, Any] | None:
         bars.append({"x": x, "width": width, "kind": kind, "label": f"{seconds:.1f} s: {how}"})
         at += seconds
     brought = len(_list(job.get("brought")))
-    steps.append(f"{brought} files back: {shown_size(int(usage.get('bytes_out') or 0))}")
+    steps.append(f"{brought} files back: {_size(usage.get('bytes_out'))}")
     state = _text(job.get("state"))
     name = f"{_text(job.get('name')) or 'cluster job'} {_text(job.get('proc'))}".strip()
     return {"name": name, "state": state, "bars": bars, "steps": steps, "total": f"{total:.1f} s",
@@ -235,8 +235,14 @@ def _time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
+def _size(value: Any) -> str:
+    return shown_size(int(value)) if _is_number(value) else "an unknown size"
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a number that can be drawn: finite, and no larger than a float."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) < 1e300
 
 
 def _list(value: Any) -> list[Any]:
