@@ -159,6 +159,7 @@ def test_with_conda_forge_the_lock_is_the_projects_own(template: Path, tmp_path:
     assert statuses(ran.document) == {
         "render": "passed",
         "manifest": "passed",
+        "tasks": "passed",
         "lock": "passed",
         "submit": "passed",
         "worker": "passed",
