@@ -561,6 +561,12 @@ def kinds(found: Review) -> set[tuple[str, Severity]]:
     return {(f.rule, f.severity) for f in found.findings}
 
 
+def test_a_proxy_is_made_before_a_submission(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("in.txt\n", "in.txt, x509up_u1000\n")(project)
+    assert kinds(look(project)) == {("PS205", Severity.WARNING)}
+
+
 def test_missing_inputs_of_many_jobs_are_counted(good: dict[str, Path], tmp_path: Path) -> None:
     project = shutil.copytree(good["plain"], tmp_path / "p")
     in_plain("in.txt\n", "in.txt, part.$(Process)\n")(project)

@@ -51,6 +51,8 @@ def _made_by_a_job(subject: Subject, name: str) -> str:
 
 def _made_here(subject: Subject, item: str, path: Path) -> str:
     """Return what lies here that a file may be made of, or by."""
+    if path.name.startswith("x509up"):
+        return "voms-proxy-init makes it"
     sources = _SOURCES if not path.suffix else _MADE_OF.get(path.suffix, ())
     if any(path.with_suffix(suffix).is_file() for suffix in sources):
         return "its source is here"
