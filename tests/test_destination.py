@@ -38,6 +38,8 @@ def test_a_fresh_clone_becomes_a_project(template: Path, tmp_path: Path) -> None
     assert any(".pixi" in line for line in ignored)
     assert git(folder, "rev-parse", "HEAD") == head
     assert not rendered.committed
+    assert rendered.staged
+    assert "A  pixi.toml" in git(folder, "status", "--porcelain").splitlines()
     assert "kept as they were: LICENSE, README.md" in rendered.warnings
 
 

@@ -89,7 +89,7 @@ def new(request: NewRequest, progress: Progress) -> Report:
     run = Run(progress)
     rendered = _render(request, data, run)
     if not request.check:
-        go = (*go_to(rendered.folder), f"{program()} check --train")
+        go = _after_commit(rendered, (*go_to(rendered.folder), f"{program()} check --train"))
         verdict = Verdict(True, f"{rendered.folder.name} is made; nothing of it was checked")
         return Report("new", run.results, NewFacts(rendered), go, verdict=verdict)
     report = _prove(rendered, stand_in, request.engine, run)
@@ -117,9 +117,18 @@ def _prove(rendered: Rendered, stand_in: str | None, engine: str, run: Run) -> R
         "new",
         run.results,
         NewFacts(rendered, proof.facts),
-        proof.next_commands,
+        _after_commit(rendered, proof.next_commands),
         verdict=proof.verdict,
     )
+
+
+def _after_commit(rendered: Rendered, commands: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what to type next, beginning with the commit that is left to the user."""
+    if not rendered.staged:
+        return commands
+    there = go_to(rendered.folder)
+    commit = 'git add --all && git commit -m "Start the project"'
+    return (*there, commit, *commands[len(there) :])
 
 
 def _channel(request: NewRequest) -> tuple[str | None, dict[str, Any]]:

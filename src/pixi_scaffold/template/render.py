@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
-from pixi_scaffold.system import temporary_files_in, temporary_folder
+from pixi_scaffold.system import temporary_files_in, temporary_folder, try_git
 from pixi_scaffold.template.answers import public
 from pixi_scaffold.template.copier import in_our_words, slug, template_error, unknown_question
 from pixi_scaffold.template.destination import (
@@ -45,9 +45,11 @@ class Rendered:
     repository: str = ""
     committed: bool = False
     """Whether its first commit was made."""
+    staged: bool = False
+    """Whether it was added to a repository that was there, and waits to be committed."""
 
 
-_INTO = "into the git repository that is there; nothing is committed"
+_INTO = "added to the git repository that is there, not committed"
 
 
 def render(
@@ -85,6 +87,8 @@ def render(
             repository = start_repository(folder, destination) if git and not has_repository else ""
             committed = repository.startswith("git repository")
             kept = place(folder, destination)
+            if git and has_repository:  # a clone elsewhere has only what git knows
+                try_git(destination, "add", "--all")
     except BaseException:
         remove_empty(made)
         raise
@@ -97,6 +101,7 @@ def render(
         template.notes + copied.warnings + _update_warning(commit) + _kept_warning(kept),
         _INTO if has_repository else repository,
         committed,
+        git and has_repository,
     )
 
 
