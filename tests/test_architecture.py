@@ -137,7 +137,6 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 LONG_FUNCTIONS = {
     "job/meaning.py:meaning": 43,
-    "job/refusals.py:_names": 41,
     "rehearsal/command.py:rehearse_here": 42,
     "rehearsal/surroundings.py:_job_ad": 47,
 }

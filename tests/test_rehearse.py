@@ -575,9 +575,17 @@ def test_windows_line_ends_are_named(job: Job) -> None:
     for first in ("#!/bin/bash", "#!/usr/bin/env bash"):
         job.write("true")
         (job.folder / "job.sh").write_bytes(f"{first}\r\ntrue\r\n".encode())
-        out = " ".join(job.rehearse(code=3).out.split())
-        assert "Windows line ends (CRLF)" in out
-        assert "check --fix" in out
+        said = " ".join(job.rehearse(code=3).err.split())
+        assert "condor_submit refuses executable" in said
+        assert "Windows line ends (CRLF)" in said
+        assert "check --fix" in said
+
+
+@linux
+def test_an_executable_that_cannot_be_read_is_held(job: Job) -> None:
+    job.write("true")
+    (job.folder / "job.sh").chmod(0o111)
+    assert job.found(code=3)["hold"]["subcode"] == 13
 
 
 def test_every_missing_input_is_named(job: Job) -> None:

@@ -307,6 +307,13 @@ CASES = [
     Case("periodic_vacate", OR_EVICT + outputs("c", "periodic_vacate = NumJobStarts < 2 && time() - JobCurrentStartDate > 2"),
          "trap 'echo t >> c; exit 0' TERM; [ -e c ] && { cat c; exit 0; }; echo 1 > c; " + WAIT),
     Case("leave_in_queue", "leave_in_queue = JobStatus == 4", "exit 3"),
+    Case("an executable that cannot be read", "", "echo hi", mode=0o111),
+    Case("a chain of links, named", outputs("l2"), "echo 1 > c; ln -s c l1; ln -s l1 l2"),
+    Case("a link in a folder to a file beside it", outputs("d"), "mkdir d; echo 1 > f; ln -s ../f d/l"),
+    Case("an executable behind a link", "executable = l", "basename $0", {"l": "->job.sh"}),
+    Case("both logs are gone", "", "rm -f _condor_std*; exit 4"),
+    Case("a folder where the log was", "", "rm -f _condor_stdout; mkdir _condor_stdout"),
+    Case("the time of a job by its own words", "allowed_job_duration = 1 + 1", LONG),
     # last: a slot of two cores may be used again for a job that asked for one
     Case("two cores and a GPU", "request_cpus = 2\nrequest_gpus = 1\n+Mine = 7", PROBE),
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from pixi_scaffold.job.commands import CommandSpec, specs
 from pixi_scaffold.job.description import Command
 from pixi_scaffold.job.evaluate import as_integer, as_switch
 from pixi_scaffold.job.fields import Field
+from pixi_scaffold.job.looks import CRON, looked_at
 from pixi_scaffold.job.meaning import Meaning
 from pixi_scaffold.job.values import expression_advice
 from pixi_scaffold.job.words import parse_size
@@ -31,8 +32,13 @@ _DEFERRAL = (
     "cron_prep_time",
     "deferral_prep_time",
 )
-_CRON = ("cron_minute", "cron_hour", "cron_day_of_month", "cron_month", "cron_day_of_week")
 _KEYS = re.compile(r"(?:s3|aws|gs)_(?:secret_)?access_key(?:_id)?_file$")
+
+
+_LEAST = {
+    "dagman_job_id": 0, "job_machine_attrs_history_length": 0, "max_materialize": -(1 << 31),
+    "retry_until": -(1 << 31),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,14 @@ def refusals(job: Meaning) -> Iterator[Refusal]:
     yield from _executable(job)
     yield from _deferral(job)
     yield from _names(job)
+    yield from _whole_numbers(job)
     yield from _retries_with_more_memory(job)
 
 
 def _values(job: Meaning) -> Iterator[Refusal]:
     """Yield each value that is not of its command's type, where the command is looked at at all."""
     for name, field in job.fields.items():
-        if not field.refused or field.command is None or not _counts(job, name):
+        if not field.refused or field.command is None or not looked_at(job, name):
             continue
         spec = specs().get(name) or CommandSpec(name, "expression")
         what = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
@@ -78,21 +85,6 @@ def _values(job: Meaning) -> Iterator[Refusal]:
 
 _LOOKED_AT = {"docker_send_credentials": "from 25 on"}
 """Commands that older releases do not look at."""
-
-
-def _counts(job: Meaning, name: str) -> bool:
-    """Whether condor_submit looks at a command of this job."""
-    if name.startswith("gpus_") or name == "require_gpus":
-        return job.requests.gpus.said and job.requests.gpus.text.lower() != "undefined"
-    if name.startswith("vm_") or name == "suspend_job_at_exec":
-        return job.universe.value == "vm" or job.of("tool_daemon_cmd").said
-    if name in ("arguments", "arguments2"):
-        return not job.shell.said
-    if name == "max_idle":
-        return not job.of("max_materialize").said
-    if name in ("cron_window", "deferral_window", "cron_prep_time", "deferral_prep_time"):
-        return any(job.of(one).said for one in ("deferral_time", *_CRON))
-    return not name.startswith("retry_request_")
 
 
 def _short(text: str) -> str:
@@ -234,7 +226,7 @@ def _executable(job: Meaning) -> Iterator[Refusal]:
 
 
 def _deferral(job: Meaning) -> Iterator[Refusal]:
-    wanted = [name for name in ("deferral_time", *_CRON) if job.of(name).said]
+    wanted = [name for name in ("deferral_time", *CRON) if job.of(name).said]
     if wanted and job.universe.value == "scheduler":
         yield _together(
             job.of(wanted[0]),
@@ -283,16 +275,6 @@ def _names(job: Meaning) -> Iterator[Refusal]:
             yield Refusal(
                 "size", f"{_line(field)}: it must be at least 1 KiB", "write a size", field.command
             )
-    history = job.of("job_machine_attrs_history_length")
-    dag = job.of("dagman_job_id")
-    for field in (history, dag):
-        if isinstance(field.value, int) and not 0 <= field.value < 1 << 31:
-            yield Refusal(
-                "integer",
-                f"{_line(field)}: it is out of range",
-                "write a number from 0 on",
-                field.command,
-            )
     requirements = job.of("requirements")
     if requirements.said and not requirements.refused and not requirements.unknown:
         named = {reference.name.lower() for reference in attributes(f"({requirements.text})")}
@@ -303,6 +285,19 @@ def _names(job: Meaning) -> Iterator[Refusal]:
                 "write $(requirements)",
                 requirements.command,
             )
+
+
+def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
+    """Yield numbers that are out of what an integer holds, and what is none."""
+    for name, least in _LEAST.items():
+        field = job.of(name)
+        if re.fullmatch(r"[-+]?\d+", field.text) and not least <= int(field.text) < 1 << 31:
+            what = f"{_line(field)}: it is out of range"
+            yield Refusal("integer", what, "write a smaller number, from 0 on", field.command)
+    lifetime = job.of("delegate_job_gsi_credentials_lifetime")
+    if lifetime.said and not re.fullmatch(r"[-+]?\d+", lifetime.text):
+        what = f"{_line(lifetime)}: it is no integer"
+        yield Refusal("integer", what, "write a whole number of seconds", lifetime.command)
 
 
 def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:

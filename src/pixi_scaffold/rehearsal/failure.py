@@ -67,10 +67,8 @@ def failure(done: Rehearsed) -> tuple[str, str]:
         )
         return why.get(ended, loop)
     if outcome.hold is not None and outcome.hold.code not in (OUTPUT, INPUT):
-        return hold_words(outcome), _mend_ends(done.plan) or _HINTS.get(outcome.hold.code, "")
+        return hold_words(outcome), _HINTS.get(outcome.hold.code, "")
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
-    if outcome.code in (126, 127) and (hint := _mend_ends(done.plan)):
-        return f"{detail}: {done.plan.executable.name} has Windows line ends (CRLF)", hint
     if done.plan.success:
         detail += f" (success_exit_code = {done.plan.success})"
     return detail + _retries(done), _forgotten(done) or _remedy(done)
@@ -161,15 +159,6 @@ def why_on_the_cpu(done: Rehearsed) -> str:
         "no process of the job opened it: its PyTorch may be one for the CPU, or CUDA failed (its "
         f"log lies in {here(done.outcome.results)})"
     )
-
-
-def _mend_ends(plan: JobRun) -> str:
-    """Return the command that mends the Windows line ends of the executable; empty without."""
-    with contextlib.suppress(OSError), plan.executable.open("rb") as file:
-        first = file.readline(256)
-        if first.startswith(b"#!") and first.endswith(b"\r\n"):
-            return f"{program()} check --fix"
-    return ""
 
 
 def hold_words(outcome: Outcome) -> str:

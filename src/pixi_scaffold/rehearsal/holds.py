@@ -51,9 +51,7 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     name = sandbox.plan.executable.name
     words = os.strerror(error)
     first = _first_line(sandbox.scratch / name)
-    if first.startswith(b"#!") and first.endswith(b"\r\n"):
-        words += " (it has Windows line ends (CRLF))"
-    elif first.startswith(b"#!") and error == 2:
+    if first.startswith(b"#!") and error == 2:
         words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
     elif error == 8:
         words += " (a script needs a first line such as #!/bin/bash)"

@@ -152,10 +152,12 @@ def refuse(meant: Meaning) -> None:
         where = _place(meant.of("initialdir").command, meant.job)
         what = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
         raise CheckFailed(what, "make it, or correct the line")
-    proxy = meant.of("x509userproxy")
-    if proxy.said and b"-----BEGIN " not in _start_of(meant.folder.value / proxy.text):
-        where = _place(proxy.command, meant.job)
-        what = f"condor_submit refuses {where}: {proxy.text} is no proxy that can be read"
+    proxy, wanted = meant.of("x509userproxy"), meant.of("use_x509userproxy")
+    said = os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
+    path = meant.folder.value / (proxy.text or said)
+    if (proxy.said or wanted.value is True) and b"-----BEGIN " not in _start_of(path):
+        where = _place((proxy if proxy.said else wanted).command, meant.job)
+        what = f"condor_submit refuses {where}: {path.name} is no proxy that can be read"
         raise CheckFailed(what, "make the proxy, or correct the line")
 
 
@@ -231,6 +233,10 @@ def _executable(meant: Meaning) -> Path:
         raise CheckFailed(f"{where}: the executable {name} is not there", hint)
     if path.is_file() and path.stat().st_size == 0:
         raise CheckFailed(f"{where}: the executable {name} is empty", "write it")
+    first = _start_of(path).partition(b"\n")[0]
+    if first.startswith(b"#!") and first.endswith(b"\r"):
+        what = f"{where}: the script {name} has Windows line ends (CRLF)"
+        raise CheckFailed(what, f"{program()} check --fix")
     return path
 
 

@@ -7,6 +7,7 @@ output's new name needs are made, also in place of a file; a file never takes a 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -103,7 +104,8 @@ class Sandbox:
         elif plan.transfer_executable:
             executable = [str(plan.executable)]
             sent.add(send(executable, plan.iwd, self._into, preserve=False, stop=self.stop))
-            (self.scratch / plan.executable.name).chmod(0o755)
+            with contextlib.suppress(FileNotFoundError):  # it could not be read
+                (self.scratch / plan.executable.name).chmod(0o755)
         if spool.is_dir():
             for path in sorted(spool.iterdir()):
                 self._overlay(path, self.scratch / path.name)
