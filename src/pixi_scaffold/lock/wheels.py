@@ -69,7 +69,7 @@ class Wheels:
         progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
         questions = [self._question(solve) for solve in asking]
         kept = self.old.layout.blocks if self.old else {}
-        with Describing() as describing, ThreadPoolExecutor(max(cores(), 4)) as pool:
+        with Describing() as describing, ThreadPoolExecutor(max(cores(), 2)) as pool:
 
             def one(question: Resolution) -> tuple[ChosenWheel, ...] | str:
                 answer = resolve(question, self.workspace.root)
@@ -77,7 +77,8 @@ class Wheels:
                     describing.start(wheel for wheel in answer if wheel.url not in kept)
                 return answer
 
-            answers = list(pool.map(one, questions))
+            # The first fills uv's cache with what the others look at, too.
+            answers = [one(questions[0]), *pool.map(one, questions[1:])]
             self._refuse_failed(asking, answers)
             described = describing.results()
         found = [answer for answer in answers if not isinstance(answer, str)]
