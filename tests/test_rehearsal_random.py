@@ -11,7 +11,7 @@ from tests.support.pool import condor_prefix
 from tests.test_rehearsal_judge import rehearsed
 
 pytestmark = pytest.mark.slow
-JOBS = 60
+JOBS = 100
 """Of one pool; more would keep it busy for minutes."""
 
 VALUES = {

@@ -46,34 +46,36 @@ from pixi_scaffold.system import layout, program, which
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user typed after `rehearse`.
-
-    folder: where condor_submit would be run. proc: number of the job; None means the first. every:
-    all jobs, `at_once` of them at a time. evict_after: seconds, `random`, or None. environment:
-    an installed one to stage. show: folders that every worker has, too. variables: added to the
-    job's environment. more_arguments: words after the job's own, to shorten it. image_later: a
-    container's image may still be missing.
-    """
+    """What the user typed after `rehearse`."""
 
     folder: Path
+    """Where condor_submit would be run."""
     description: Path = DESCRIPTION
     proc: int | None = None
+    """Number of the job; None means the first."""
     every: bool = False
+    """All jobs, `at_once` of them at a time."""
     at_once: int = 1
     evict_after: str | None = None
+    """Seconds, `random`, or None."""
     evict_hard: bool = False
     compare: bool = True
     network: bool = False
     isolate: bool = True
     environment: Path | None = None
+    """An installed one to stage."""
     show: tuple[Path, ...] = ()
+    """Folders that every worker has, too."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    """Added to the job's environment."""
     more_arguments: str = ""
+    """Words after the job's own, to shorten it."""
     limits: Limits = field(default_factory=Limits)
     scratch: Path | None = None
     keep: bool = False
     fix: bool = False
     image_later: bool = False
+    """Whether a container's image may still be missing."""
     shell: bool = False
     """Open a shell in the sandbox in place of the executable."""
     sandbox: Path | None = None

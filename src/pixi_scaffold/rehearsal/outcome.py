@@ -19,22 +19,22 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of the executable.
-
-    sandbox: number of the sandbox that it ran in, from 1. ended: exited, checkpoint, evicted,
-    killed (did not leave in time, or a hard eviction), overdue (allowed_execute_duration), policy
-    (an expression of its own), released (by periodic_release, after it was held), timeout, disk
-    (stopped for this machine's sake), not-started. code or signal: how the process ended.
-    kept: what HTCondor keeps of it. left: processes that it left behind, which were killed.
-    """
+    """One run of the executable."""
 
     sandbox: int
+    """Number of the sandbox that it ran in, from 1."""
     ended: str
+    """exited, checkpoint, evicted, killed (did not leave in time, or a hard eviction), overdue
+    (allowed_execute_duration), policy (an expression of its own), released (by periodic_release,
+    after it was held), timeout, disk (stopped for this machine's sake), memory, not-started."""
     code: int | None
+    """How the process ended: its exit code, or a signal."""
     signal: int | None
     seconds: float
     kept: tuple[str, ...] = ()
+    """What HTCondor keeps of it."""
     left: int = 0
+    """Processes that it left behind, which were killed."""
     note: str = ""
 
 
@@ -53,33 +53,35 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the job ended.
-
-    state: completed, held, removed, or stopped (a limit of the rehearsal). code, signal: of the
-    last attempt. brought: files that came back, relative to `results`. last_lines: of stdout and
-    stderr. added: environment variables that only a rehearsal sets. isolated: what the job was
-    kept away from; hidden: folders that were empty for it. notes: what was different from a
-    worker, in words.
-    """
+    """How the job ended."""
 
     name: str
     proc: int
     state: str
+    """completed, held, removed, or stopped (a limit of the rehearsal)."""
     code: int | None
+    """Exit code of the last attempt, or its signal."""
     signal: int | None
     hold: Hold | None
     attempts: tuple[Attempt, ...]
     brought: tuple[str, ...]
+    """Files that came back, relative to `results`."""
     results: Path
     usage: Usage
     last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The ends of stdout (`output`) and stderr (`error`)."""
     added: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that only a rehearsal sets."""
     isolated: tuple[str, ...] = ()
+    """What the job was kept away from."""
     isolated_by: str = "none"
     """`user namespace`, `root` (its own rights), or `none`."""
     hidden: tuple[str, ...] = ()
+    """Folders that were empty for it."""
     notes: tuple[str, ...] = ()
+    """What was different from a worker, in words."""
     sandbox: Path | None = None
+    """Where it was kept."""
 
     @classmethod
     def nothing(cls, name: str, proc: int) -> Outcome:
