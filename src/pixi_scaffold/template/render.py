@@ -15,7 +15,13 @@ import yaml
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.system import temporary_files_in, temporary_folder, try_git
 from pixi_scaffold.template.answers import public
-from pixi_scaffold.template.copier import in_our_words, slug, template_error, unknown_question
+from pixi_scaffold.template.copier import (
+    in_our_words,
+    no_git,
+    slug,
+    template_error,
+    unknown_question,
+)
 from pixi_scaffold.template.destination import (
     check_destination,
     make_parents,
@@ -132,7 +138,7 @@ def _copy(
     template: Template, folder: Path, data: Mapping[str, Any], ask: bool, name: str
 ) -> _Copied:
     """Run Copier."""
-    import copier
+    from copier._main import Worker
 
     suggestion = slug(name) if ask else name
     if ask and suggestion == name:  # it was typed already
@@ -141,7 +147,7 @@ def _copy(
         warnings.simplefilter("always")
         # Copier remarks on tags in passing; _update_warning says it in our words.
         with contextlib.redirect_stderr(io.StringIO()):
-            worker = copier.run_copy(
+            worker = Worker(
                 template.source,
                 folder,
                 data=dict(data),
@@ -150,6 +156,11 @@ def _copy(
                 defaults=not ask,
                 quiet=True,
             )
+            with worker:
+                known = worker.template  # asked while there is git to ask
+                _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
+                with no_git():
+                    worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     return _Copied(
         _answers(folder / worker.answers_relpath),
