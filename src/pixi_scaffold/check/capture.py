@@ -39,8 +39,8 @@ def capture_site(path: Path, progress: Progress) -> str:
     settings = {name: _setting(name) for name in _SETTINGS}
     text = site_text(path.stem, slots, settings)
     path.write_text(text, encoding="utf-8")
-    own = text.count("[[gpus]]")
-    return f"{path}: {len(slots)} slots, {own} kinds of GPUs; check --site {path}"
+    gpus = text.count("[[gpus]]")
+    return f"{path}: {len(slots)} slots, {gpus} kinds of GPUs; check --site {path}"
 
 
 def _slots() -> list[dict[str, Any]]:
@@ -85,8 +85,8 @@ def site_text(name: str, slots: list[dict[str, Any]], settings: Mapping[str, str
     if most.isdecimal():
         lines.append(f"input_mb = {most}")
     known = slot_names()
-    own = sorted({key for slot in slots for key in slot if key.lower() not in known})
-    quoted = "".join(f"    {json.dumps(key)},\n" for key in own)
+    additional = sorted({key for slot in slots for key in slot if key.lower() not in known})
+    quoted = "".join(f"    {json.dumps(key)},\n" for key in additional)
     lines += ["", "[slots] # attributes that only this pool has", f"attributes = [\n{quoted}]"]
     kinds = Counter(tuple(slot.get(key) for key in _GPU) for slot in slots if slot.get("GPUs"))
     for (device, capability, driver, memory), count in kinds.most_common():
@@ -102,8 +102,8 @@ def _commands(settings: Mapping[str, str]) -> list[tuple[str, str]]:
     The setting is a list of ClassAd attributes: a boolean, a number, a string, a list of files.
     """
     text = settings.get("EXTENDED_SUBMIT_COMMANDS", "")
-    found = re.findall(r"(?:^|[\[;\n])\s*([A-Za-z_]\w*)\s*=\s*([^;\n\]]+)", text)
-    return [(name.lower(), _type(value.strip())) for name, value in found]
+    pairs = re.findall(r"(?:^|[\[;\n])\s*([A-Za-z_]\w*)\s*=\s*([^;\n\]]+)", text)
+    return [(name.lower(), _type(value.strip())) for name, value in pairs]
 
 
 def _type(value: str) -> str:

@@ -167,8 +167,8 @@ def _check_files(request: CheckRequest, progress: Progress) -> Report:
             raise UsageError(f"there is no {path}", "name a folder or submit files")
         why = unreadable(path)
         if why and len(request.paths) == 1:  # among others it is a finding
-            what = f"{path} {why}" if why == NOT_REGULAR else f"cannot read {path}: {why}"
-            raise UsageError(what, "name a folder or submit files")
+            message = f"{path} {why}" if why == NOT_REGULAR else f"cannot read {path}: {why}"
+            raise UsageError(message, "name a folder or submit files")
         if path.name == "pixi.toml":
             raise UsageError("pixi.toml is no submit file", f"name its folder: {path.parent}")
     if request.train or request.rehearse:
@@ -188,8 +188,8 @@ def _check_folder(request: CheckRequest, progress: Progress) -> Report:
     if request.channel not in (None, "starter"):
         from pixi_scaffold.lock import read_channel
 
-        stand_in, own = read_channel(request.channel or "", ask=True)
-        request = replace(request, channel=stand_in or own)
+        stand_in, recorded = read_channel(request.channel or "", ask=True)
+        request = replace(request, channel=stand_in or recorded)
     trains = request.train or request.rehearse
     makes_lock = trains and (request.channel is not None or not (root / "pixi.lock").is_file())
     stages = [s for s in STAGES if s not in (INSTALL, TRAIN, REHEARSE)]
@@ -205,10 +205,10 @@ def _no_workspace(folder: Path) -> dict[str, str]:
     """Return that the folder is no workspace, and where one is: above it, or in it."""
     why = f"there is no pixi.toml in {folder}"
     above = (p for p in folder.absolute().parents if (p / "pixi.toml").is_file())
-    found = next(above, None)
+    nearest = next(above, None)
     inside = next((p.parent for p in sorted(folder.glob("*/pixi.toml"))), None)
-    if found is not None:
-        inside = Path(os.path.relpath(found))
+    if nearest is not None:
+        inside = Path(os.path.relpath(nearest))
     if inside is None:
         return {"what": MANIFEST.name, "why": why}
     command = f"{program()} check {shlex.quote(str(inside))}"

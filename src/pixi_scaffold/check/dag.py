@@ -147,10 +147,10 @@ def _variables(dag: _Dag, number: int, words: list[str], line: str) -> None:
     given = dag.variables.setdefault(words[1].upper(), [])
     if words[1].upper() != "ALL_NODES":
         dag.named.append((number, words[1]))
-    found = _VAR.findall(line)
-    if not found:
+    matched = _VAR.findall(line)
+    if not matched:
         dag.refuse(number, f'VARS of {words[1]}: a value stands in double quotes, name="value"')
-    for name, value in found:
+    for name, value in matched:
         plain = re.sub(r'\\(["\\])', r"\1", value)
         given.append((prepends, f"{name} = {plain}"))
 

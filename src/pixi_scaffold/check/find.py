@@ -26,7 +26,7 @@ def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = N
     Whatever has such a name and is no folder is returned; of the names that other files have as
     well those with a queue statement in them. on_error: told of a folder that cannot be read.
     """
-    found: list[Path] = []
+    descriptions: list[Path] = []
     for folder, folders, files in os.walk(root, onerror=on_error):
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
@@ -34,19 +34,19 @@ def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = N
         for name in sorted(files):
             path = Path(folder) / name
             if name.endswith(SUFFIXES) or (name.endswith(OTHER_SUFFIXES) and _queues(path)):
-                found.append(path)
-    return found
+                descriptions.append(path)
+    return descriptions
 
 
 def find_dags(root: Path) -> list[Path]:
     """Return the DAGs in a folder and below it, hidden folders left out."""
-    found: list[Path] = []
+    dags: list[Path] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
         )
-        found += [Path(folder) / name for name in sorted(files) if name.endswith(".dag")]
-    return found
+        dags += [Path(folder) / name for name in sorted(files) if name.endswith(".dag")]
+    return dags
 
 
 def _queues(path: Path) -> bool:
@@ -79,14 +79,14 @@ def read_where_submitted(
     path = path.absolute()
     if given is not None:
         return read_description(path, real(given.absolute()), submission)
-    own = own_folder(path)
-    first = read_description(path, real(root) if root else own, submission)
+    beside = own_folder(path)
+    first = read_description(path, real(root) if root else beside, submission)
     above = [real(folder) for folder in (root, checked) if folder is not None]
     best, seen = first, _seen(first)
-    for folder in dict.fromkeys([*above, own, *_above(own), Path.cwd()]):
+    for folder in dict.fromkeys([*above, beside, *_above(beside), Path.cwd()]):
         if folder == first.folder or seen == _all(best.jobs[0]):
             continue
-        if seen[0] and folder not in (*above, own):
+        if seen[0] and folder not in (*above, beside):
             continue  # the executable is found already
         other = read_description(path, folder, submission)
         if _seen(other) > seen:
@@ -94,10 +94,10 @@ def read_where_submitted(
     return best
 
 
-def _above(own: Path) -> list[Path]:
+def _above(start: Path) -> list[Path]:
     """Return the folders above one, up to the top of its repository; without one, the next few."""
-    folders = list(own.parents[:_LEVELS])
-    top = next((n for n, f in enumerate((own, *folders)) if exists(f / ".git")), _WITHOUT_GIT)
+    folders = list(start.parents[:_LEVELS])
+    top = next((n for n, f in enumerate((start, *folders)) if exists(f / ".git")), _WITHOUT_GIT)
     home = Path.home()
     return [f for f in folders[:top] if len(f.parts) > 2 and f not in (home, *home.parents)]
 

@@ -98,8 +98,8 @@ def _replace_lines(lines: list[bytes], edit: Edit) -> None:
     start = edit.first - 1
     inserts = edit.last < edit.first
     before = _line_end(lines[start - 1]) if start else b""
-    own = b"" if inserts else _line_end(lines[start])
-    end = own or before or (_line_end(lines[start - 2]) if start > 1 else b"") or b"\n"
+    line_end = b"" if inserts else _line_end(lines[start])
+    end = line_end or before or (_line_end(lines[start - 2]) if start > 1 else b"") or b"\n"
     new = [text.encode() + end for text in edit.lines]
     if inserts and start and not before:
         lines[start - 1] += end
@@ -136,8 +136,8 @@ def _replaced(target: Path, data: bytes, status: os.stat_result) -> bool:
 
 
 def _same_owner(new: Path, status: os.stat_result) -> bool:
-    own = new.stat()
-    if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
+    new_owner = new.stat()
+    if (new_owner.st_uid, new_owner.st_gid) != (status.st_uid, status.st_gid):
         try:
             os.chown(new, status.st_uid, status.st_gid)
         except PermissionError:

@@ -104,10 +104,10 @@ def submit(context: Context, jobs: Reviewed) -> Done[None]:
     names = [shown(path, context.root) for path in jobs.review.paths]
     not_checked = jobs.review.not_checked
     if not names and not_checked:
-        what, why = not_checked[0]
-        raise Skipped(f"no submit file is here; {what}: {why}", _NAME_ONE)
-    what = names[0] if len(names) == 1 else f"{len(names)} submit files"
-    return _done(context, what, jobs.review.part(worker=False), jobs.fixed or Fixed(), not_checked)
+        files, why = not_checked[0]
+        raise Skipped(f"no submit file is here; {files}: {why}", _NAME_ONE)
+    files = names[0] if len(names) == 1 else f"{len(names)} submit files"
+    return _done(context, files, jobs.review.part(worker=False), jobs.fixed or Fixed(), not_checked)
 
 
 def worker(context: Context, jobs: Reviewed) -> Done[None]:
@@ -115,11 +115,11 @@ def worker(context: Context, jobs: Reviewed) -> Done[None]:
     if not jobs.review.scripts:
         raise Skipped("no job has a shell script")
     names = [shown(path, context.root) for path in jobs.review.scripts]
-    what = names[0] if len(names) == 1 else f"{len(names)} worker scripts"
+    files = names[0] if len(names) == 1 else f"{len(names)} worker scripts"
     request = context.request
     said = "submit" not in request.skip and (not request.only or "submit" in request.only)
     fixed = jobs.fixed if jobs.fixed is not None and not said else Fixed()
-    return _done(context, what, jobs.review.part(worker=True), fixed, ())
+    return _done(context, files, jobs.review.part(worker=True), fixed, ())
 
 
 def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
@@ -158,7 +158,7 @@ def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
 def _ad(job: Job) -> JobAd:
     """Return a job's ad; raises ScaffoldError where condor_submit would make none."""
     meant = meaning(job)
-    refusal = next((found for found in refusals(meant) if not found.versions), None)
+    refusal = next((one for one in refusals(meant) if not one.versions), None)
     if refusal is not None:
         raise ScaffoldError(f"condor_submit refuses it: {refusal.message}", refusal.fix)
     return job_ad(meant)
@@ -186,11 +186,11 @@ def _done(
     return Done(detail, None, not_checked, lines, failed, hint if failed else "")
 
 
-def _fix(found: Review, look: Callable[[], Review], root: Path) -> tuple[Review, Fixed]:
+def _fix(reviewed: Review, look: Callable[[], Review], root: Path) -> tuple[Review, Fixed]:
     """Apply the fixes, and those that become possible by them; no change is made twice."""
     fixed, made = Fixed(), set[tuple[object, ...]]()
     for _ in range(_ROUNDS):
-        refused = {f: unchangeable(f) for f in found.findings if f.edits}
+        refused = {f: unchangeable(f) for f in reviewed.findings if f.edits}
         files = dict.fromkeys(why for why in refused.values() if why is not None)
         fixed.refused = [f"{shown(path, root)} is not fixed: it {why}" for path, why in files]
         done = apply_fixes(f for f, why in refused.items() if why is None and not _keys(f) & made)
@@ -198,8 +198,8 @@ def _fix(found: Review, look: Callable[[], Review], root: Path) -> tuple[Review,
             break
         made |= {key for finding in done for key in _keys(finding)}
         fixed.done += [f"{_place(f, root)}: fixed {f.rule}: {f.message}" for f in done]
-        found = look()
-    return found, fixed
+        reviewed = look()
+    return reviewed, fixed
 
 
 def _keys(finding: Finding) -> set[tuple[object, ...]]:

@@ -23,7 +23,7 @@ class Surroundings:
 
     def project(self, path: Path) -> LockedWorkspace | None:
         """Return the Pixi workspace that a submit file lies in; None when there is none."""
-        for folder in (own := own_folder(path), *own.parents):
+        for folder in (beside := own_folder(path), *beside.parents):
             try:
                 manifest = find_manifest(folder)
             except ManifestError:

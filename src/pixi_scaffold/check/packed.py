@@ -15,19 +15,19 @@ def packages_in(path: Path) -> frozenset[str]:
 
     Empty where it is no such archive, or its records do not come early.
     """
-    found: set[str] = set()
+    packages: set[str] = set()
     read = 0
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if name.startswith(_RECORDS) and name.endswith(".json"):
-                    found.add(name.removeprefix(_RECORDS).removesuffix(".json"))
-                elif found and not name.startswith(_RECORDS):
+                    packages.add(name.removeprefix(_RECORDS).removesuffix(".json"))
+                elif packages and not name.startswith(_RECORDS):
                     break
                 read += member.size
                 if read > _MOST_BYTES:
                     break
     except (OSError, EOFError, tarfile.TarError):
         return frozenset()
-    return frozenset(found)
+    return frozenset(packages)

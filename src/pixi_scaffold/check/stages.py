@@ -136,7 +136,7 @@ class Outcomes:
     @property
     def skipped(self) -> list[dict[str, str]]:
         """What was skipped, parts of stages first, as the document has it."""
-        parts = [{"what": what, "why": why} for what, why in self.parts]
+        parts = [{"what": part, "why": why} for part, why in self.parts]
         return [*parts, *_skipped(self.run.results)]
 
 

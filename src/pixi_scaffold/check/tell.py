@@ -74,11 +74,11 @@ def document(finding: Finding, more: int, root: Path) -> dict[str, Any]:
 
     more: how many like it are not listed.
     """
-    found: dict[str, Any] = finding.to_dict()
+    row: dict[str, Any] = finding.to_dict()
     source, start, end = _source(finding, {})
     place = {"source": source, "column": start + 1, "end_column": end + 1} if source else {}
     url = f"{DOCS}/{finding.rule}.md"
-    return {**found, "file": shown(finding.file, root), "more": more, "url": url, **place}
+    return {**row, "file": shown(finding.file, root), "more": more, "url": url, **place}
 
 
 def _marked(finding: Finding, lines: dict[Path, tuple[str, ...]]) -> Iterator[str]:

@@ -128,8 +128,8 @@ def _requests(job: Meaning) -> Iterator[tuple[str, str]]:
 
 
 def _program(job: Meaning) -> Iterator[tuple[str, str]]:
-    own = job.executable.said and not job.shell.said
-    if not own or not job.transfers_executable.value:
+    named = job.executable.said and not job.shell.said
+    if not named or not job.transfers_executable.value:
         yield "TransferExecutable", "false"
     text = job.arguments.text
     if job.shell.said:
@@ -142,10 +142,10 @@ def _program(job: Meaning) -> Iterator[tuple[str, str]]:
 
 
 def _environment(job: Meaning) -> Iterator[tuple[str, str]]:
-    own = job.environment
-    variables = job.imported() | dict(own.value)
-    spelled = own.command.spelled.lower() if own.command else ""
-    if spelled == "env" and own.said and not own.text.startswith('"'):
+    given = job.environment
+    variables = job.imported() | dict(given.value)
+    spelled = given.command.spelled.lower() if given.command else ""
+    if spelled == "env" and given.said and not given.text.startswith('"'):
         yield "Env", literal(";".join(f"{k}={v}" for k, v in variables.items()))
         yield "EnvDelim", '";"'
     else:

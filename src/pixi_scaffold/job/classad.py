@@ -107,10 +107,10 @@ def parse(text: str) -> Expression:
     Raises ExpressionError when it is not well formed.
     """
     parser = _Parser(text)
-    found = parser.expression(0)
+    expression = parser.expression(0)
     if parser.peek() != "":
         raise ExpressionError(f"unexpected {parser.peek()!r}")
-    return found
+    return expression
 
 
 def attributes(text: str) -> tuple[Reference, ...]:
@@ -118,12 +118,12 @@ def attributes(text: str) -> tuple[Reference, ...]:
 
     Raises ExpressionError when the expression is not well formed.
     """
-    found: dict[Reference, None] = {}
+    references: dict[Reference, None] = {}
     waiting: list[Expression] = [parse(text)]  # no recursion: a chain of && may be thousands long
     while waiting:
         match waiting.pop():
             case Reference() as reference:
-                found[reference] = None
+                references[reference] = None
             case Operation(operands=parts) | Call(arguments=parts) | Listing(items=parts):
                 waiting += reversed(parts)
             case Selection(record=record):
@@ -132,7 +132,7 @@ def attributes(text: str) -> tuple[Reference, ...]:
                 waiting += [part for _, part in reversed(pairs)]
             case Literal():
                 pass
-    return tuple(found)
+    return tuple(references)
 
 
 def unparse(expression: Expression) -> str:  # noqa: PLR0911  one a kind
@@ -209,14 +209,14 @@ class _Parser:
         self.depth += 1
         if self.depth > _DEPTH:
             raise ExpressionError("it is nested too deep")
-        found = self.unary()
+        left = self.unary()
         while (power := _BINARY.get(self.peek().lower(), 0)) > level:
             operator = self.next()[1].lower()
-            found = Operation(operator, (found, self.expression(power)))
+            left = Operation(operator, (left, self.expression(power)))
         if level == 0 and self.peek() == "?":
-            found = self.choice(found)
+            left = self.choice(left)
         self.depth -= 1
-        return found
+        return left
 
     def choice(self, condition: Expression) -> Expression:
         self.next()
@@ -232,24 +232,24 @@ class _Parser:
             signs = []
             while self.peek() in ("-", "+", "!", "~"):
                 signs.append(self.next()[1])
-            found = self.postfix()
+            operand = self.postfix()
             for sign in reversed(signs):
-                found = Operation(sign, (found,))
-            return found
+                operand = Operation(sign, (operand,))
+            return operand
         return self.postfix()
 
     def postfix(self) -> Expression:
-        found = self.primary()
+        base = self.primary()
         while self.peek() in (".", "[", "?:"):
             operator = self.next()[1]
             if operator == ".":
-                found = Selection(found, self.attribute_name())
+                base = Selection(base, self.attribute_name())
             elif operator == "?:":  # binds tighter than a sign (seen with 25.14)
-                found = Operation("?:", (found, self.unary()))
+                base = Operation("?:", (base, self.unary()))
             else:
-                found = Operation("[", (found, self.expression(0)))
+                base = Operation("[", (base, self.expression(0)))
                 self.expect("]")
-        return found
+        return base
 
     def attribute_name(self) -> str:
         kind, token = self.next()
@@ -269,9 +269,9 @@ class _Parser:
         if kind in ("name", "quoted"):
             return self.name(kind, token)
         if token == "(":  # noqa: S105
-            found = self.expression(0)
+            inner = self.expression(0)
             self.expect(")")
-            return Operation("()", (found,))
+            return Operation("()", (inner,))
         if token == ".":  # noqa: S105
             return Reference(self.attribute_name(), ".")
         if token == "{":  # noqa: S105
@@ -311,14 +311,14 @@ class _Parser:
         return Reference(token.strip("'"))
 
     def series(self, end: str) -> tuple[Expression, ...]:
-        found: list[Expression] = []
+        items: list[Expression] = []
         if self.peek() != end:
-            found.append(self.expression(0))
+            items.append(self.expression(0))
             while self.peek() == ",":
                 self.next()
-                found.append(self.expression(0))
+                items.append(self.expression(0))
         self.expect(end)
-        return tuple(found)
+        return tuple(items)
 
 
 def _unescaped(token: str) -> str:
@@ -326,13 +326,13 @@ def _unescaped(token: str) -> str:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    tokens: list[tuple[str, str]] = []
     at = 0
     while at < len(text):
         token = _TOKEN.match(text, at)
         if token is None:
             raise ExpressionError(f"unexpected {text[at : at + 12]!r}")
         if token.lastgroup is not None:
-            found.append((token.lastgroup, token[0]))
+            tokens.append((token.lastgroup, token[0]))
         at = token.end()
-    return found
+    return tokens

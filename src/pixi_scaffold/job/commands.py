@@ -55,12 +55,16 @@ def _spec(name: str, entry: dict[str, object]) -> CommandSpec:
 @lru_cache(maxsize=1)
 def _second_names() -> Mapping[str, str]:
     """Return the other names of commands: the job attribute, or an older spelling."""
-    found: dict[str, str] = {}
+    canonical_names: dict[str, str] = {}
     for name, spec in specs().items():
-        if spec.ad and (spec.ad.lower() == name.replace("_", "") or spec.ad.lower() not in found):
-            found[spec.ad.lower()] = name  # of several with one attribute, the one named like it
-        found |= dict.fromkeys(spec.second, name)
-    return {second: name for second, name in found.items() if second not in specs()}
+        if spec.ad and (
+            spec.ad.lower() == name.replace("_", "") or spec.ad.lower() not in canonical_names
+        ):
+            canonical_names[spec.ad.lower()] = (
+                name  # of several with one attribute, the one named like it
+            )
+        canonical_names |= dict.fromkeys(spec.second, name)
+    return {second: name for second, name in canonical_names.items() if second not in specs()}
 
 
 def canonical(name: str) -> str:

@@ -21,8 +21,8 @@ def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:
         return _WORDS[text.lower()], ""
     if re.fullmatch(r"[-+]?\d{1,18}(\.\d*)?", text):
         return float(text) != 0, ""
-    if found := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
-        name = (found[1] or "").strip()
+    if matched := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
+        name = (matched[1] or "").strip()
         return bool(macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name)), ""
     held = version_holds(text, READ_AS)
     if held is None:

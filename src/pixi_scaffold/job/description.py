@@ -88,17 +88,17 @@ class Queue:
         Columns part at commas, spaces and tabs; the last variable gets the rest of the line. A
         unit separator (0x1f) in the line parts them in place of these.
         """
-        own = "\x1f" in item
+        parted = "\x1f" in item
         rest: str = item.strip(" \t")
-        found: dict[str, str] = {}
+        row: dict[str, str] = {}
         for number, name in enumerate(self.variables):
             if number == len(self.variables) - 1:
-                found[name] = rest
+                row[name] = rest
                 break
-            mark = (_SEPARATOR if own else _COMMA if self.commas_only else _GAP).search(rest)
+            mark = (_SEPARATOR if parted else _COMMA if self.commas_only else _GAP).search(rest)
             end = mark.start() if mark else len(rest)
-            found[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
-        return found
+            row[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class Submission:
 
     def outside(self, value: str, proc: int, folder: Path) -> Outside:
         """Return what one value of one job is expanded with; folder: where it is submitted."""
-        own = f"{self.seed} {proc} {value}"  # each place has its own number, the same each time
-        chance = None if self.seed is None or "$" not in value else random.Random(own)  # noqa: S311
+        place = f"{self.seed} {proc} {value}"  # each place has its own number, the same each time
+        chance = None if self.seed is None or "$" not in value else random.Random(place)  # noqa: S311
         return Outside(self.environ, chance, folder)
 
     def macros(self) -> dict[str, str]:
@@ -169,19 +169,19 @@ class Job:
     def of_row(self, proc: int) -> Job:
         """Return the job with what its queue statement sets of commands: `queue arguments from`."""
         queue = self.queue
-        own = self.variables(proc) if queue.items else {}
+        of_this_row = self.variables(proc) if queue.items else {}
         taken = {}
-        for variable in queue.variables if own else ():
+        for variable in queue.variables if of_this_row else ():
             name = canonical(variable)
             if is_command(name) and (variable.lower() == name or name not in self.commands):
-                value = own[variable.lower()]
+                value = of_this_row[variable.lower()]
                 taken[name] = Command(name, variable, value, queue.file, queue.line, queue.line)
         return replace(self, commands={**self.commands, **taken}) if taken else self
 
     def command(self, name: str) -> Command | None:
         """Return the command of this canonical name; None when it is not set or set to nothing."""
-        found = self.commands.get(canonical(name))
-        return found if found is not None and found.value.strip() else None
+        command = self.commands.get(canonical(name))
+        return command if command is not None and command.value.strip() else None
 
     def expand(self, value: str, proc: int | None = None) -> Expanded:
         """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
@@ -214,13 +214,13 @@ class Job:
             raise IndexError(proc)
         row, step = divmod(proc, max(queue.count, 1))
         place = queue.places[row] if queue.places else row
-        own = {
+        given = {
             "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
             "step": str(step), "row": str(place), "itemindex": str(place), "jobid": f"1.{proc}",
         }  # fmt: skip
         if queue.items:
-            own |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}
-        return own
+            given |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}
+        return given
 
 
 @dataclass(frozen=True, slots=True)

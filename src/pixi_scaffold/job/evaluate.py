@@ -227,8 +227,8 @@ def _binary(  # noqa: PLR0911  one a kind
 def _quotient(a: int | float, b: int | float) -> int | float:
     """Divide as C does, whole numbers towards zero."""
     if isinstance(a, int) and isinstance(b, int):
-        found = abs(a) // abs(b)
-        return found if (a < 0) == (b < 0) else -found
+        quotient = abs(a) // abs(b)
+        return quotient if (a < 0) == (b < 0) else -quotient
     return a / b
 
 
@@ -259,18 +259,18 @@ _TESTS: Mapping[str, type | tuple[type, ...]] = {
 
 def _numbers(values: Sequence[Value]) -> list[int | float]:
     items = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
-    found = [item for item in items if isinstance(item, int | float)]
-    if len(found) != len(items):
+    numbers = [item for item in items if isinstance(item, int | float)]
+    if len(numbers) != len(items):
         raise TypeError
-    return found
+    return numbers
 
 
 def _extreme(choose: Callable[[list[int | float]], int | float], values: Sequence[Value]) -> Value:
     """Return the least or greatest; one real among them makes it a real."""
-    found = _numbers(values)
-    if not found:
+    numbers = _numbers(values)
+    if not numbers:
         return UNDEFINED
-    return choose(found) * (1.0 if any(isinstance(n, float) for n in found) else 1)
+    return choose(numbers) * (1.0 if any(isinstance(n, float) for n in numbers) else 1)
 
 
 def _words(text: str, separators: str = ", ") -> list[str]:

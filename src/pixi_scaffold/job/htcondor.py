@@ -171,8 +171,8 @@ def _match_one(classad2: Any, job: JobAd, ad: Any, slot: Any) -> SlotMatch:
             refused += causes or [clause]
         if not refused and "Requirements" in slot:
             wanted = str(slot.lookup("Requirements"))
-            own = _refusing(classad2, wanted, slot, ad)
-            refused += [Clause(text, "the slot's own Requirements") for text in own]
+            by_job = _refusing(classad2, wanted, slot, ad)
+            refused += [Clause(text, "the slot's own Requirements") for text in by_job]
         if not refused:
             refused.append(Clause(job.requirements, "requirements as a whole"))
     return SlotMatch(str(slot.get("Name", "?")), _slot_words(slot), tuple(refused))
@@ -183,17 +183,17 @@ def _refusing(classad2: Any, text: str, slot: Any, ad: Any, depth: int = 0) -> l
 
     A part that is only the name of another expression of the slot is taken apart as well.
     """
-    found: list[str] = []
+    refusing: list[str] = []
     for part in top_level_and(text):
         bare = part.strip()
         if bare.startswith("(") and bare.endswith(")") and depth < _PARTS_DEPTH:
-            found += _refusing(classad2, bare[1:-1], slot, ad, depth + 1)
+            refusing += _refusing(classad2, bare[1:-1], slot, ad, depth + 1)
         elif classad2.ExprTree(bare).eval(slot, ad) is not True:
             named = str(slot.lookup(bare)) if bare.isidentifier() and bare in slot else ""
             inner = named.lower() not in ("", "true", "false") and depth < _PARTS_DEPTH
             parts = _refusing(classad2, named, slot, ad, depth + 1) if inner else []
-            found += parts or [bare]
-    return found
+            refusing += parts or [bare]
+    return refusing
 
 
 def _some_gpu(classad2: Any, limit: Clause, ad: Any, slot: Any) -> bool:

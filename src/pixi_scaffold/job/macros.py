@@ -88,8 +88,8 @@ def expand(value: str, macros: Mapping[str, str], outside: Outside | None = None
 
 def references(value: str) -> set[str]:
     """Return the names (lower case) of the macros that a value mentions, also inside functions."""
-    found = re.findall(r"\$[A-Za-z]*\(\s*([A-Za-z_0-9.]+)", value)
-    return {name.lower() for name in found}
+    names = re.findall(r"\$[A-Za-z]*\(\s*([A-Za-z_0-9.]+)", value)
+    return {name.lower() for name in names}
 
 
 class _Expansion:
@@ -208,9 +208,9 @@ class _Expansion:
 
     def _basename(self, body: str) -> str:
         name, _, suffix = body.rpartition(",") if "," in body else (body, "", "")
-        found, suffix = file_part("nx", self._looked_up(name), None), suffix.strip()
-        ends = suffix and found.lower().endswith(suffix.lower())
-        return found[: -len(suffix)] if ends else found
+        name_part, suffix = file_part("nx", self._looked_up(name), None), suffix.strip()
+        ends = suffix and name_part.lower().endswith(suffix.lower())
+        return name_part[: -len(suffix)] if ends else name_part
 
     def _dirname(self, body: str) -> str:
         return file_part("p", self._looked_up(body), None)
@@ -242,9 +242,9 @@ class _Expansion:
 
     def _random_integer(self, body: str) -> str | None:
         """Return $RANDOM_INTEGER(least,most[,step]); what is no number is 0, a step of none 1."""
-        found = [re.match(r"\s*[-+]?\d+", part) for part in body.split(",")]
-        least, most, step = [*(int(n[0]) if n else 0 for n in found), 0, 0][:3]
-        if len(found) < 2 or not found[1]:
+        bounds = [re.match(r"\s*[-+]?\d+", part) for part in body.split(",")]
+        least, most, step = [*(int(n[0]) if n else 0 for n in bounds), 0, 0][:3]
+        if len(bounds) < 2 or not bounds[1]:
             most = least
         many = range(min(least, most), most + 1, max(step, 1))
         if len(many) == 1:
@@ -322,14 +322,14 @@ def with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, 
     With it: whether there was a $(name), and a function in it that cannot be known here, which
     HTCondor calls at this point, or nothing.
     """
-    found, unknown = False, ""
+    refers, unknown = False, ""
     before = macros.get(name)
 
     def whole(match: re.Match[str]) -> str:
-        nonlocal found
+        nonlocal refers
         if match[1].lower() != name:
             return match[0]
-        found = True
+        refers = True
         return before or match[2] or ""
 
     def part(match: re.Match[str]) -> str:
@@ -342,4 +342,4 @@ def with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, 
         unknown = unknown or next(iter(calls), "")
         return expanded.text
 
-    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), found, unknown
+    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), refers, unknown

@@ -70,10 +70,10 @@ class Meaning:
 
     def number(self, name: str) -> int | None:
         """Return what a command comes to as a whole number; None where it is none or not known."""
-        found = self.of(name)
-        if isinstance(found.value, bool) or found.unknown or not found.said:
+        field = self.of(name)
+        if isinstance(field.value, bool) or field.unknown or not field.said:
             return None
-        return found.value if isinstance(found.value, int) else as_integer(found.text)
+        return field.value if isinstance(field.value, int) else as_integer(field.text)
 
     @property
     def when(self) -> str:
@@ -87,21 +87,21 @@ class Meaning:
 
     def imported(self) -> dict[str, str]:
         """Return the variables that come from the submit machine; the old syntax takes fewer."""
-        found = self.getenv.value.imported(self.job.submission.environ or {})
+        variables = self.getenv.value.imported(self.job.submission.environ or {})
         old = self.environment.said and not self.environment.text.startswith('"')
-        return {k: v for k, v in found.items() if not (old and re.search("[|;]", v))}
+        return {k: v for k, v in variables.items() if not (old and re.search("[|;]", v))}
 
     def transfer_methods(self) -> tuple[str, ...]:
         """Return the schemes of the URLs that are fetched or written, each once."""
         image = self.image.value
         urls = [*self.inputs.value, self.of("output_destination").text, *self.remaps.value.values()]
         urls += [image.source] if image is not None and image.travels else []
-        found = (re.match(r"([A-Za-z][\w+.-]*)://", url) for url in urls)
-        own = self.of("transfer_plugins").text.lower()
+        schemes = (re.match(r"([A-Za-z][\w+.-]*)://", url) for url in urls)
+        plugins = self.of("transfer_plugins").text.lower()
         supplied = {
-            word.strip() for part in own.split(";") for word in part.split("=")[0].split(",")
+            word.strip() for part in plugins.split(";") for word in part.split("=")[0].split(",")
         }
-        return tuple(sorted({scheme[1].lower() for scheme in found if scheme} - supplied))
+        return tuple(sorted({scheme[1].lower() for scheme in schemes if scheme} - supplied))
 
 
 def field_of(job: Job, name: str, proc: int) -> Field[Any]:
@@ -206,18 +206,18 @@ class _Reading:
         return found if found.value is not None else _with(found, default)
 
     def changed(self, name: str, change: Any, default: T) -> Field[Any]:
-        found = self.get(name, default)
-        return _with(found, change(found.text)) if found.said else found
+        field = self.get(name, default)
+        return _with(field, change(field.text)) if field.said else field
 
     def amount(self, name: str, unit: int, default: int | None) -> Field[int | str | None]:
         """Return a number, in bytes where it has a unit; arithmetic is worked out."""
-        found: Field[int | str | None] = self.get(name, default)
-        if not isinstance(found.value, str) or found.unknown:
-            return found
-        if found.value.lower() == "undefined":
-            return _with(found, None)
-        number = as_integer(found.value)
-        return found if number is None else _with(found, number * unit)
+        field: Field[int | str | None] = self.get(name, default)
+        if not isinstance(field.value, str) or field.unknown:
+            return field
+        if field.value.lower() == "undefined":
+            return _with(field, None)
+        number = as_integer(field.value)
+        return field if number is None else _with(field, number * unit)
 
     def either(self, name: str, default: T) -> Field[T]:
         """Return `arguments` or `arguments2`, whichever is set; the second wins."""
@@ -226,61 +226,61 @@ class _Reading:
 
     def universe(self) -> Field[str]:
         """Return the universe; an image makes a container job of a vanilla or local one."""
-        found = self.get("universe", "vanilla")
-        if found.refused:
-            return _with(found, "")
+        field = self.get("universe", "vanilla")
+        if field.refused:
+            return _with(field, "")
         image = self.get("container_image", ""), self.get("docker_image", "")
-        if found.value == "vanilla" and any(i.said for i in image):
-            return Field("container", next(i.command for i in image if i.said), found.text)
-        return found
+        if field.value == "vanilla" and any(i.said for i in image):
+            return Field("container", next(i.command for i in image if i.said), field.text)
+        return field
 
     def transfers(self) -> Field[str]:
-        found = self.get("should_transfer_files", "if_needed")
-        if not found.said and self.when().value == "on_exit_or_evict":
+        field = self.get("should_transfer_files", "if_needed")
+        if not field.said and self.when().value == "on_exit_or_evict":
             return Field("yes", self.when().command)
-        return found
+        return field
 
     def when(self) -> Field[str]:
-        found = self.get("when_to_transfer_output", "on_exit")
+        field = self.get("when_to_transfer_output", "on_exit")
         wanted = self.get("should_transfer_files", "if_needed").value
-        return _with(found, "never") if not found.said and wanted == "no" else found
+        return _with(field, "never") if not field.said and wanted == "no" else field
 
     def folder(self) -> Field[Path]:
-        found = self.get("initialdir", "")
-        return _with(found, self.job.folder / found.text)
+        field = self.get("initialdir", "")
+        return _with(field, self.job.folder / field.text)
 
     def transfers_executable(self) -> Field[bool]:
         """Only a word that begins with f is false: `no` transfers it."""
-        found = self.get("transfer_executable", "")
-        return _with(found, not found.text.lower().startswith("f"))
+        field = self.get("transfer_executable", "")
+        return _with(field, not field.text.lower().startswith("f"))
 
     def getenv(self) -> Field[Getenv]:
-        found = self.get("getenv", "")
-        switch = as_switch(found.text) if found.said else False
+        field = self.get("getenv", "")
+        switch = as_switch(field.text) if field.said else False
         if switch is not None:
-            return _with(found, Getenv(switch))
-        words = found.text.replace(",", " ").replace(";", " ").split()
+            return _with(field, Getenv(switch))
+        words = field.text.replace(",", " ").replace(";", " ").split()
         leaves = tuple(word[1:] for word in words if word.startswith("!"))
-        return _with(found, Getenv(False, tuple(w for w in words if w[0] != "!"), leaves))
+        return _with(field, Getenv(False, tuple(w for w in words if w[0] != "!"), leaves))
 
     def remaps(self) -> Field[Mapping[str, str]]:
-        found = self.get("transfer_output_remaps", "")
-        pairs = list(split_remaps(stripped(found.text)))
-        return _with(found, dict(reversed(pairs)))  # the first one of a name counts
+        field = self.get("transfer_output_remaps", "")
+        pairs = list(split_remaps(stripped(field.text)))
+        return _with(field, dict(reversed(pairs)))  # the first one of a name counts
 
     def custom(self) -> dict[str, Field[str]]:
         return {
-            name.removeprefix("request_"): found
-            for name, found in self.fields.items()
-            if name.startswith("request_") and name not in specs() and found.command
+            name.removeprefix("request_"): field
+            for name, field in self.fields.items()
+            if name.startswith("request_") and name not in specs() and field.command
         }
 
     def image(self, universe: str) -> Field[Image | None]:
         docker, container = self.get("docker_image", ""), self.get("container_image", "")
-        found = docker if docker.said else container
-        if universe not in ("container", "docker", "local") or not found.said:
-            return _with(found, None)
-        name = stripped(found.text)
+        field = docker if docker.said else container
+        if universe not in ("container", "docker", "local") or not field.said:
+            return _with(field, None)
+        name = stripped(field.text)
         if docker.said:
             return _with(docker, Image(name, name, "docker", False))
         kind = "sif" if name.endswith(".sif") else "folder"
@@ -292,9 +292,9 @@ class _Reading:
 
     def attributes(self) -> dict[str, Field[str]]:
         return {
-            found.command.spelled.lstrip("+-").split(".")[-1]: found
-            for name, found in self.fields.items()
-            if name.startswith("my.") and found.command
+            field.command.spelled.lstrip("+-").split(".")[-1]: field
+            for name, field in self.fields.items()
+            if name.startswith("my.") and field.command
         }
 
 
@@ -311,5 +311,5 @@ def _untyped(name: str) -> str:
     return "expression" if name.startswith(("my.", "request_", "require_")) else "text"
 
 
-def _with(found: Field[Any], value: T) -> Field[T]:
-    return replace(found, value=value)
+def _with(field: Field[Any], value: T) -> Field[T]:
+    return replace(field, value=value)

@@ -37,8 +37,8 @@ class ItemsElsewhereError(QueueError):
 
 def queue_arguments(line: str) -> str | None:
     """Return what follows the word `queue` (or `iterate`); None for another kind of line."""
-    found = re.match(r"(?:queue(?=\s|$)|iter(?:a(?:t(?:e)?)?)?(?=\s|$))\s*", line, re.IGNORECASE)
-    return None if found is None else line[found.end() :]
+    matched = re.match(r"(?:queue(?=\s|$)|iter(?:a(?:t(?:e)?)?)?(?=\s|$))\s*", line, re.IGNORECASE)
+    return None if matched is None else line[matched.end() :]
 
 
 def variables_of(arguments: str) -> tuple[str, ...]:
@@ -117,36 +117,38 @@ def _count(text: str) -> int:
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:
     """Split `2 x, y` into its count and its variables."""
-    found = re.search(r"(?<![A-Za-z_.])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
-    if found is None:
+    matched = re.search(r"(?<![A-Za-z_.])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
+    if matched is None:
         return head.rstrip(", \t"), ()
-    return head[: found.start()].rstrip(", \t"), tuple(re.split(r"[,\s]+", found[0].strip(", \t")))
+    return head[: matched.start()].rstrip(", \t"), tuple(
+        re.split(r"[,\s]+", matched[0].strip(", \t"))
+    )
 
 
 def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str | None, str]:
     """Return what `matching` takes (files, dirs, any), the slice, a table's options, the rest."""
     kinds, chosen, table = "", slice(None), None
     while True:
-        if found := re.match(r"(files|dirs|any)(?=[\s(])\s*", tail, re.IGNORECASE):
+        if matched := re.match(r"(files|dirs|any)(?=[\s(])\s*", tail, re.IGNORECASE):
             if mode != "matching":
-                raise QueueError(f"{found[1]} belongs to `matching`, not to `{mode}`")
-            kinds = found[1].lower()
-        elif found := re.match(r"table(?:\(([^)]*)\))?(?=[\s(])", tail, re.IGNORECASE):
+                raise QueueError(f"{matched[1]} belongs to `matching`, not to `{mode}`")
+            kinds = matched[1].lower()
+        elif matched := re.match(r"table(?:\(([^)]*)\))?(?=[\s(])", tail, re.IGNORECASE):
             if mode != "from":
                 raise QueueError(f"`table` belongs to `from`, not to `{mode}`")
-            table = (found[1] or "").strip().lower()
+            table = (matched[1] or "").strip().lower()
             if table not in _TABLES:
                 raise ItemsElsewhereError(f"the table's options ({table}) are not understood here")
         elif tail.startswith("["):
-            found = _SLICE.match(tail)
-            if found is None and mode == "matching":  # such as [ab]*.txt
+            matched = _SLICE.match(tail)
+            if matched is None and mode == "matching":  # such as [ab]*.txt
                 return kinds, chosen, table, tail
-            if found is None:
+            if matched is None:
                 raise QueueError(f"{tail[:40]!r} is not a slice [start:end:step]")
-            chosen = _slice(found)
+            chosen = _slice(matched)
         else:
             return kinds, chosen, table, tail
-        tail = tail[found.end() :].lstrip()
+        tail = tail[matched.end() :].lstrip()
 
 
 _TABLES = ("", "csv", "standard", "header=none", "header=0")
@@ -168,8 +170,8 @@ def _without_heading(
     return (names, rows[1:]) if good else (variables, rows)
 
 
-def _slice(found: re.Match[str]) -> slice:
-    numbers = [None if n is None else int(n) for n in found.groups()]
+def _slice(matched: re.Match[str]) -> slice:
+    numbers = [None if n is None else int(n) for n in matched.groups()]
     start, end, step = numbers
     if step is not None and step <= 0:
         raise QueueError("a slice with a step that is not positive")
@@ -213,8 +215,8 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
         data = read_regular(path, _BYTES_LIMIT + 1)
     except OSError as error:
         if is_elsewhere(path):
-            what = f"the items are in {name}, which is not on this machine"
-            raise ItemsElsewhereError(what) from error
+            message = f"the items are in {name}, which is not on this machine"
+            raise ItemsElsewhereError(message) from error
         why = error.strerror or str(error)
         raise QueueError(f"the items are in {name}, which cannot be read: {why}") from error
     if len(data) > _BYTES_LIMIT or data.count(b"\n") > ITEMS_LIMIT:  # before it takes memory
@@ -239,13 +241,13 @@ def _matching(patterns: list[str], folder: Path, kinds: str, number: int) -> Row
 
     A folder has a slash at its end; `*` takes no name that begins with a dot, and `**` is one `*`.
     """
-    found: dict[str, None] = {}
+    rows: dict[str, None] = {}
     for pattern in patterns:
         for path in sorted(glob.glob(pattern, root_dir=folder)):  # noqa: PTH207  Path.glob differs
             is_folder = (folder / path).is_dir()
             if kinds == ("files" if is_folder else "dirs"):
                 continue
-            found[f"{path.rstrip('/')}/" if is_folder else path] = None
-            if len(found) > ITEMS_LIMIT:
+            rows[f"{path.rstrip('/')}/" if is_folder else path] = None
+            if len(rows) > ITEMS_LIMIT:
                 raise QueueError(f"more than {ITEMS_LIMIT} items")
-    return [(path, number) for path in found]
+    return [(path, number) for path in rows]

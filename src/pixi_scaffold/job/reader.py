@@ -101,8 +101,10 @@ class _Reader:
                 self.problem("odd", file, line.first, line.oddity)
             content = line.text
             if content[0].isspace():
-                what = "the file ends within this line, which HTCondor then takes with its spaces"
-                raise self.refuse(file, line.first, what)
+                message = (
+                    "the file ends within this line, which HTCondor then takes with its spaces"
+                )
+                raise self.refuse(file, line.first, message)
             if content.startswith(":") and (self.branches or re.match(r":if(\s|$)", content)):
                 content = content[1:]
             if self._condition(content, line, file):
@@ -110,8 +112,8 @@ class _Reader:
             if all(branch.active for branch in self.branches):
                 self._statement(content, line, file, lines, depth)
         if self.branches:
-            what = "the file ends within an `if`: its `endif` is missing"
-            raise self.refuse(file, text.count("\n") + (not text.endswith("\n")), what)
+            message = "the file ends within an `if`: its `endif` is missing"
+            raise self.refuse(file, text.count("\n") + (not text.endswith("\n")), message)
         self.branches = outer
 
     def given(self, lines: tuple[str, ...]) -> None:
@@ -119,16 +121,16 @@ class _Reader:
         before = self.included.get(GIVEN, ())
         self.included[GIVEN] = (*before, *lines)
         for number, text in enumerate(lines, start=len(before) + 1):
-            found = _COMMAND.match(text)
-            if found is None or found["op"] != "=":
+            matched = _COMMAND.match(text)
+            if matched is None or matched["op"] != "=":
                 raise self.refuse(GIVEN, number, f"not a command: {text[:60]!r}")
-            self._assign(found, text[found.end() :].rstrip(), Line(text, number, number), GIVEN)
+            self._assign(matched, text[matched.end() :].rstrip(), Line(text, number, number), GIVEN)
 
     def _condition(self, content: str, line: Line, file: Path) -> bool:
-        found = _CONDITION.match(content)
-        if found is None:
+        matched = _CONDITION.match(content)
+        if matched is None:
             return False
-        word, condition = found[1].lower(), (found[2] or "").strip()
+        word, condition = matched[1].lower(), (matched[2] or "").strip()
         if word == "if":
             if len(self.branches) >= _IF_DEPTH:
                 raise self.refuse(file, line.first, "`if` is nested too deep")
@@ -178,20 +180,20 @@ class _Reader:
         self, content: str, line: Line, file: Path, following: Iterator[Line], depth: int
     ) -> None:
         arguments = queue_arguments(content)
-        found = _COMMAND.match(content)
+        matched = _COMMAND.match(content)
         if arguments is not None:
             self._queue(arguments, line, file, following)
             return
         if directive := _DIRECTIVE.match(content):
             self._directive(directive, line, file, depth)
             return
-        if found is None or found["op"] == ":":
+        if matched is None or matched["op"] == ":":
             raise self.refuse(file, line.first, f"not a command: {content[:60]!r}")
-        value = content[found.end() :].rstrip()
+        value = content[matched.end() :].rstrip()
         last = line.last
-        if found["here"]:
+        if matched["here"]:
             value, last = self._here(value, line, file, following)
-        self._assign(found, value, Line(line.text, line.first, last), file)
+        self._assign(matched, value, Line(line.text, line.first, last), file)
 
     def _here(self, tag: str, line: Line, file: Path, following: Iterator[Line]) -> tuple[str, int]:
         """Return the text of `name @=tag`, up to the line `@tag`."""
@@ -203,10 +205,10 @@ class _Reader:
                 body.append(after.text)
         raise self.refuse(file, line.first, f"the text has no end: no line says @{tag}")
 
-    def _assign(self, found: re.Match[str], value: str, line: Line, file: Path) -> None:
-        spelled = self._expand(found["name"]).text
-        plus = found["plus"]
-        if spelled.startswith(("+", "-")) and found["op"] == "=":
+    def _assign(self, matched: re.Match[str], value: str, line: Line, file: Path) -> None:
+        spelled = self._expand(matched["name"]).text
+        plus = matched["plus"]
+        if spelled.startswith(("+", "-")) and matched["op"] == "=":
             key, value = f"MY.{spelled[1:]}", value if spelled[0] == "+" else ""
         else:
             key = spelled
@@ -252,8 +254,8 @@ class _Reader:
             return
         expanded = self._expand(arguments)
         if expanded.unknown:
-            what = f"the queue statement depends on {expanded.unknown[0]}"
-            self.problem("unknown", file, line.first, what)
+            message = f"the queue statement depends on {expanded.unknown[0]}"
+            self.problem("unknown", file, line.first, message)
             queue = Queue(file, line.first, line.text)
         else:
             try:
@@ -265,8 +267,8 @@ class _Reader:
                 names = variables_of(expanded.text)
                 queue = Queue(file, line.first, line.text, variables=names)
         if self.branches:  # the next part of the file is read as if it were a file of its own
-            what = "a queue statement inside an `if`, which HTCondor forgets here"
-            self.problem("odd", file, line.first, what)
+            message = "a queue statement inside an `if`, which HTCondor forgets here"
+            self.problem("odd", file, line.first, message)
             self.branches = []
         self.items += len(queue.items or ())
         self.queues.append(queue)
@@ -281,21 +283,21 @@ class _Reader:
         commands, macros = dict(self.current), dict(self.macros)
         return Job(self.path, self.folder, commands, macros, queue, submission=self.submission)
 
-    def _directive(self, found: re.Match[str], line: Line, file: Path, depth: int) -> None:
-        word, options, rest = found[1].lower(), found[2].strip().lower(), found[3].strip()
+    def _directive(self, matched: re.Match[str], line: Line, file: Path, depth: int) -> None:
+        word, options, rest = matched[1].lower(), matched[2].strip().lower(), matched[3].strip()
         if word == "warning":
             return
         if word == "error":
             text = self._expand(rest).text
             raise self.refuse(file, line.first, f"the description stops itself: {text}")
         if word == "use":
-            what = f"`use {rest}` names a template of the pool's configuration"
-            self.problem("unknown", file, line.first, what)
+            message = f"`use {rest}` names a template of the pool's configuration"
+            self.problem("unknown", file, line.first, message)
             return
         expanded = self._expand(rest)
         if "command" in options or "into" in options or rest.endswith("|") or expanded.unknown:
-            what = f"`include` of {rest!r} depends on the submit machine; it was not read"
-            self.problem("unknown", file, line.first, what)
+            message = f"`include` of {rest!r} depends on the submit machine; it was not read"
+            self.problem("unknown", file, line.first, message)
             return
         if depth + 1 >= _INCLUDE_DEPTH:
             raise self.refuse(file, line.first, "includes are nested too deep")

@@ -76,11 +76,11 @@ def _values(job: Meaning) -> Iterator[Refusal]:
         if not field.refused or field.command is None or not looked_at(job, name):
             continue
         spec = specs().get(name) or CommandSpec(name, "expression")
-        what = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
+        message = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
         if field.text == field.command.spelled:
-            what = field.refused
+            message = field.refused
         versions = field.versions or _LOOKED_AT.get(name, "")
-        yield Refusal(spec.type, what, field.fix, field.command, versions)
+        yield Refusal(spec.type, message, field.fix, field.command, versions)
 
 
 _LOOKED_AT = {"docker_send_credentials": "from 25 on"}
@@ -148,9 +148,9 @@ def _services(job: Meaning) -> Iterator[Refusal]:
         port = job.of(f"{service}_container_port")
         number = as_integer(port.text) if port.said else None
         if not port.unknown and (number is None or not 0 <= number <= 65535):
-            what = f"the service {service} has no port from 0 to 65535"
+            message = f"the service {service} has no port from 0 to 65535"
             fix = f"add: {service}_container_port = 8080"
-            yield Refusal("missing", what, fix, port.command or services.command)
+            yield Refusal("missing", message, fix, port.command or services.command)
 
 
 def _transfer(job: Meaning) -> Iterator[Refusal]:
@@ -244,12 +244,12 @@ def _deferral(job: Meaning) -> Iterator[Refusal]:
 
 def _not_negative(text: str) -> bool:
     """Whether an expression is not a literal, or a whole number from 0 on."""
-    found = parse(text)
-    if isinstance(found, Operation) and found.operator in ("-", "+"):
-        found = found.operands[0] if found.operator == "+" else Literal(-1.0)
-    if not isinstance(found, Literal):
+    number = parse(text)
+    if isinstance(number, Operation) and number.operator in ("-", "+"):
+        number = number.operands[0] if number.operator == "+" else Literal(-1.0)
+    if not isinstance(number, Literal):
         return True
-    return isinstance(found.value, int) and not isinstance(found.value, bool)
+    return isinstance(number.value, int) and not isinstance(number.value, bool)
 
 
 def _names(job: Meaning) -> Iterator[Refusal]:
@@ -292,30 +292,30 @@ def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
     for name, least in _LEAST.items():
         field = job.of(name)
         if re.fullmatch(r"[-+]?\d+", field.text) and not least <= int(field.text) < 1 << 31:
-            what = f"{_line(field)}: it is out of range"
-            yield Refusal("integer", what, "write a smaller number, from 0 on", field.command)
+            message = f"{_line(field)}: it is out of range"
+            yield Refusal("integer", message, "write a smaller number, from 0 on", field.command)
     lifetime = job.of("delegate_job_gsi_credentials_lifetime")
     if lifetime.said and not re.fullmatch(r"[-+]?\d+", lifetime.text):
-        what = f"{_line(lifetime)}: it is no integer"
-        yield Refusal("integer", what, "write a whole number of seconds", lifetime.command)
+        message = f"{_line(lifetime)}: it is no integer"
+        yield Refusal("integer", message, "write a whole number of seconds", lifetime.command)
 
 
 def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
     """Yield what is wrong with retry_request_memory and its kin, which are of HTCondor 25.10."""
-    for what, unit in (("memory", 1 << 20), ("disk", 1 << 10)):
-        default = "128" if what == "memory" else ""  # that of the disk is an expression
-        if parse_size(job.of(f"request_{what}").text or default, unit) is None:
+    for resource, unit in (("memory", 1 << 20), ("disk", 1 << 10)):
+        default = "128" if resource == "memory" else ""  # that of the disk is an expression
+        if parse_size(job.of(f"request_{resource}").text or default, unit) is None:
             continue  # they are not looked at
-        listed = job.of(f"retry_request_{what}")
-        most = job.of(f"retry_request_{what}_max")
+        listed = job.of(f"retry_request_{resource}")
+        most = job.of(f"retry_request_{resource}_max")
         for field in (listed, most) if not listed.said else (listed,):
             if field.said and field.refused and not field.versions:
                 yield Refusal(
                     "size", f"{_line(field)}: {field.refused}", field.fix, field.command, NEWER
                 )
-        increase = job.of(f"retry_request_{what}_increase")
+        increase = job.of(f"retry_request_{resource}_increase")
         if increase.said and not listed.said and not increase.unknown:
-            yield from _increase(increase, f"request{what}", unit)
+            yield from _increase(increase, f"request{resource}", unit)
 
 
 def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]:

@@ -14,11 +14,11 @@ def version_holds(text: str, release: tuple[int, int, int]) -> bool | None:
 
     Source: config.cpp, Evaluate_config_if_version.
     """
-    found = _VERSION.fullmatch(text)
-    if found is None:
+    matched = _VERSION.fullmatch(text)
+    if matched is None:
         return None
-    wanted = (int(found[3]), int(found[4]), int(found[5] or release[2]))
+    wanted = (int(matched[3]), int(matched[4]), int(matched[5] or release[2]))
     sign = (wanted < release) - (wanted > release)
     held = {"<": sign < 0, ">": sign > 0, "=": sign == 0, "==": sign == 0}
     held |= {"<=": sign <= 0, ">=": sign >= 0}
-    return held[found[2]] != bool(found[1])
+    return held[matched[2]] != bool(matched[1])

@@ -46,9 +46,11 @@ def gpu_clauses(job: Meaning) -> Iterator[Clause]:
     """Yield the conditions on each GPU."""
     if job.requests.gpus.value is None:
         return
-    own = job.of("require_gpus")
-    for part in top_level_and(own.text):
-        yield Clause(part, "require_gpus", own.command.line if own.command else 0, gpu=True)
+    required = job.of("require_gpus")
+    for part in top_level_and(required.text):
+        yield Clause(
+            part, "require_gpus", required.command.line if required.command else 0, gpu=True
+        )
     for name, comparison in (
         ("gpus_minimum_capability", "Capability >= GPUsMinCapability"),
         ("gpus_maximum_capability", "Capability <= GPUsMaxCapability"),
@@ -56,7 +58,7 @@ def gpu_clauses(job: Meaning) -> Iterator[Clause]:
         ("gpus_minimum_runtime", "MaxSupportedVersion >= GPUsMinRuntime"),
     ):
         field = job.of(name)
-        named = re.search(rf"\b{comparison.split()[0]}\b", own.text, re.IGNORECASE)
+        named = re.search(rf"\b{comparison.split()[0]}\b", required.text, re.IGNORECASE)
         if field.said and field.command is not None and not named:
             yield Clause(comparison, field.command.spelled, field.command.line, gpu=True)
 
@@ -83,11 +85,13 @@ def ad_clauses(requirements: str, require_gpus: str) -> Iterator[Clause]:
 
 def slot_clauses(job: Meaning) -> Iterator[Clause]:
     """Yield the conditions on the slot, the job's own first."""
-    own = job.of("requirements")
-    for part in top_level_and(own.text):
-        yield Clause(part, "requirements", own.command.line if own.command else 0)
+    required = job.of("requirements")
+    for part in top_level_and(required.text):
+        yield Clause(part, "requirements", required.command.line if required.command else 0)
     try:
-        named = {r.name.lower() for r in attributes(f"({own.text})")} if own.said else set()
+        named = (
+            {r.name.lower() for r in attributes(f"({required.text})")} if required.said else set()
+        )
     except ExpressionError:
         named = set()
     yield from _machine(job, named)

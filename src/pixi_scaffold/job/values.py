@@ -63,21 +63,21 @@ def _text(spec: CommandSpec, text: str) -> ReadValue:
 
 
 def _switch(_: CommandSpec, text: str) -> ReadValue:
-    found = as_switch(text)
-    if found is None and _only_htcondor_knows(text):
+    switch = as_switch(text)
+    if switch is None and _only_htcondor_knows(text):
         return ReadValue(text, normal(text))
-    if found is None:
+    if switch is None:
         return ReadValue(refused="it is neither true nor false", fix="write true or false")
-    return ReadValue(found, literal(found))
+    return ReadValue(switch, literal(switch))
 
 
 def _integer(_: CommandSpec, text: str) -> ReadValue:
-    found = as_integer(text)
-    if found is None and _only_htcondor_knows(text):
+    number = as_integer(text)
+    if number is None and _only_htcondor_knows(text):
         return ReadValue(text, normal(text))
-    if found is None:
+    if number is None:
         return ReadValue(refused="it is no whole number", fix="write a whole number")
-    return ReadValue(found, str(found))
+    return ReadValue(number, str(number))
 
 
 def _only_htcondor_knows(text: str) -> bool:
@@ -126,13 +126,13 @@ def _size(spec: CommandSpec, text: str) -> ReadValue:
     first, comma, rest = text.partition(",")
     if comma and (size := parse_size(first, spec.unit)) is not None:
         wrong = _further_sizes(spec, rest)
-        found = ReadValue(size, str(size // spec.unit))
+        read = ReadValue(size, str(size // spec.unit))
         if wrong:
             return ReadValue(refused=wrong, fix=size_advice(text))
         if rest.strip():
             why = f"HTCondor before {LIST_OF_SIZES} takes one size only"
-            found = ReadValue(size, found.ad, why, size_advice(text), f"before {LIST_OF_SIZES}")
-        return found
+            read = ReadValue(size, read.ad, why, size_advice(text), f"before {LIST_OF_SIZES}")
+        return read
     try:
         parse(text)
     except ExpressionError:
@@ -159,18 +159,18 @@ def size_advice(text: str) -> str:
     """Return what `30G B`, `4 GiB` or `1,000` was meant to be."""
     plain = text.strip().strip('"').replace(",", "")
     units = r"i?b|ig|igs|igabytes?|egs?|egabytes?"
-    found = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*([kmgt])\s*(?:{units})?", plain, re.IGNORECASE)
-    if found is None:
+    matched = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*([kmgt])\s*(?:{units})?", plain, re.IGNORECASE)
+    if matched is None:
         return "write a number and a unit, such as 4GB"
-    return f"write {found[1]}{found[2].upper()}B"
+    return f"write {matched[1]}{matched[2].upper()}B"
 
 
 def _version(spec: CommandSpec, text: str) -> ReadValue:
     if spec.name == "cuda_version":
-        found = re.fullmatch(r"([-+]?\d{1,9})(?:\.(\d{1,9}))?", text)
-        if found is None:
+        matched = re.fullmatch(r"([-+]?\d{1,9})(?:\.(\d{1,9}))?", text)
+        if matched is None:
             return ReadValue(refused="it is no version", fix="write it as 12.4")
-        major, minor = int(found[1]), found[2]
+        major, minor = int(matched[1]), matched[2]
         number = major if minor is None and major >= 1000 else major * 1000 + int(minor or 0) % 100
         return ReadValue(number, str(number))
     runtime = parse_runtime(text) if spec.name == "gpus_minimum_runtime" else None

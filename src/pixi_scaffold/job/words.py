@@ -41,15 +41,15 @@ def split_environment(value: str) -> dict[str, str]:
         first = value[:1]
         between = first if first and first in _SEPARATORS else ";"
         parts = [part.lstrip(" \t\n\r") for part in re.split(f"[{re.escape(between)}\n]", value)]
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for part in filter(None, parts):
         name, equals, text = part.partition("=")
         if "$$" in part and not equals:
             continue  # filled in when the job starts
         if not equals or not name:
             raise QuotingError(f"{part!r} is not of the form NAME=value")
-        found[name] = text
-    return found
+        variables[name] = text
+    return variables
 
 
 _SEPARATORS = "!#$%&*+,-/:;<>?@^`|~\x1f"
@@ -125,20 +125,20 @@ def parse_size(text: str, unit: int) -> int | None:
     unit: the bytes that a bare number counts (request_memory: MiB, request_disk: KiB). HTCondor
     rounds up to that unit, and takes three digits after the point.
     """
-    found = _SIZE.fullmatch(text)
-    if found is None or not re.search(r"[\d.]", text) or len(found[1]) > 16:
+    matched = _SIZE.fullmatch(text)
+    if matched is None or not re.search(r"[\d.]", text) or len(matched[1]) > 16:
         return None
-    factor = _FACTORS[found[3].lower()] if found[3] else unit
-    number = int(found[1] or 0) + int(f"{found[2] or ''}000"[:3]) / 1000
+    factor = _FACTORS[matched[3].lower()] if matched[3] else unit
+    number = int(matched[1] or 0) + int(f"{matched[2] or ''}000"[:3]) / 1000
     return int((int(number * factor) + unit - 1) / unit) * unit
 
 
 def parse_runtime(text: str) -> tuple[int, int] | None:
     """Return the CUDA version of `gpus_minimum_runtime`: `12.4`, `12` or 12040; None otherwise."""
-    found = re.fullmatch(r"\s*(\d{1,9})(?:\.(\d{1,2}))?\s*", text)
-    if found is None:
+    matched = re.fullmatch(r"\s*(\d{1,9})(?:\.(\d{1,2}))?\s*", text)
+    if matched is None:
         return None
-    major, minor = int(found[1]), found[2]
+    major, minor = int(matched[1]), matched[2]
     if minor is None and major > 1000:
         return major // 1000, major % 1000 // 10
     return major, int(minor or 0)
@@ -150,9 +150,9 @@ def parse_signal(text: str) -> str | None:
     Whatever follows the number is not looked at, as in atoi(3). HTCondor knows the signals below;
     not the real-time ones.
     """
-    found = re.match(r"\s*([-+]?\d+)", text)
-    if found is not None and int(found[1]):
-        number = int(found[1])
+    matched = re.match(r"\s*([-+]?\d+)", text)
+    if matched is not None and int(matched[1]):
+        number = int(matched[1])
         return next((name for name in _SIGNALS if getattr(signal, name, None) == number), None)
     return text.upper() if text.upper() in _SIGNALS else None
 

@@ -49,7 +49,7 @@ def project_page(folder: Path, output: Path | None, progress: Progress) -> Repor
             "runs": len(records.runs),
             "jobs": len(records.jobs),
         }
-        counts = ", ".join(f"{number} {what}" for what, number in shows.items())
+        counts = ", ".join(f"{number} {thing}" for thing, number in shows.items())
         step.passed(f"{path}: {counts}; {len(page) >> 10} kB", records.problems[:20])
     facts = PageFacts(path, len(page.encode()), shows)
     return Report("report", run.results, facts, (_open(path),))

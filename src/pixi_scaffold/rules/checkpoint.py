@@ -26,15 +26,15 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     files = subject.job.command("transfer_checkpoint_files")
     if code is not None and files is None:
         output = subject.job.command("transfer_output_files")
-        what = "the output is saved in their place" if output else "nothing says what is kept"
+        message = "the output is saved in their place" if output else "nothing says what is kept"
         yield at(
             code,
-            f"{code.spelled} without transfer_checkpoint_files: {what}",
+            f"{code.spelled} without transfer_checkpoint_files: {message}",
             "add: transfer_checkpoint_files = FOLDER",
         )
     elif files is not None and code is None:
-        what = f"{files.spelled} without checkpoint_exit_code is never used"
-        yield at(files, what, "add: checkpoint_exit_code = 85")
+        message = f"{files.spelled} without checkpoint_exit_code is never used"
+        yield at(files, message, "add: checkpoint_exit_code = 85")
 
 
 @rule("PS402", Severity.WARNING)
@@ -140,9 +140,9 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
     for setting in (image, docker):
         text = subject.meaning.of(setting.name).text if setting is not None else "x"
         if setting is not None and re.match(r"(?:https?:|docker:(?!//))", text):
-            what = f"{setting.spelled} = {text} is no name of an image"
+            message = f"{setting.spelled} = {text} is no name of an image"
             fix = "write NAME:TAG as docker pull takes it; in container_image docker://NAME:TAG"
-            yield at(setting, what, fix, severity=Severity.WARNING)
+            yield at(setting, message, fix, severity=Severity.WARNING)
             return
         if setting is not None and not text.removeprefix("docker://").strip("/ "):
             yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")

@@ -93,17 +93,21 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             if near not in subject.job.commands and command.line == command.last:
                 line = line_of(subject.description, command)
                 edits = replaced(command, line.replace(command.spelled, near, 1))
-            what = f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line"
+            message = (
+                f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line"
+            )
             if resource:
-                what = f"HTCondor takes {command.spelled!r} for a resource that a pool has added"
+                message = f"HTCondor takes {command.spelled!r} for a resource that a pool has added"
             refused = subject.meaning.of(name).refused
             severity = Severity.ERROR if refused else Severity.WARNING
-            yield at(command, what, f"did you mean {near}?", edits, severity)
+            yield at(command, message, f"did you mean {near}?", edits, severity)
         elif not resource and command.file.is_absolute():  # VARS of a DAG may go unused
             yield at(
                 command,
                 f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",
-                f"HTCondor's own is: {own}" if (own := command_elsewhere(name)) else _UNUSED,
+                f"HTCondor's own is: {htcondors}"
+                if (htcondors := command_elsewhere(name))
+                else _UNUSED,
                 about=command.spelled,
             )
 
@@ -115,8 +119,8 @@ _REFUSED = frozenset({"request_cpu", "request_gpu"})
 
 def _near(name: str) -> str:
     """Return the command that a name is nearly; empty for none."""
-    found = difflib.get_close_matches(name, specs(), n=1, cutoff=0.75 if "_" in name else 0.82)
-    return found[0] if found else ""
+    near = difflib.get_close_matches(name, specs(), n=1, cutoff=0.75 if "_" in name else 0.82)
+    return near[0] if near else ""
 
 
 def near_request(name: str) -> str:
@@ -129,8 +133,8 @@ def near_request(name: str) -> str:
     if name.endswith(("pu", "pus")):
         return ""
     requests = [known for known in specs() if known.startswith("request_")]
-    found = difflib.get_close_matches(name, requests, n=1, cutoff=0.9)
-    return found[0] if found else ""
+    near = difflib.get_close_matches(name, requests, n=1, cutoff=0.9)
+    return near[0] if near else ""
 
 
 @rule("PS117", Severity.WARNING)
@@ -195,10 +199,10 @@ def used_macros(subject: Subject) -> frozenset[str]:
 @lru_cache(maxsize=16)
 def _macros_in(lines: tuple[str, ...]) -> frozenset[str]:
     """Return the names that one file mentions; every job of a description asks."""
-    found: set[str] = set()
+    names: set[str] = set()
     for text in lines:
         if "$" in text:
-            found |= references(text)
+            names |= references(text)
         if "defined" in text.lower():
-            found |= {word.lower() for word in re.findall(r"defined\s+(\S+)", text, re.IGNORECASE)}
-    return frozenset(found)
+            names |= {word.lower() for word in re.findall(r"defined\s+(\S+)", text, re.IGNORECASE)}
+    return frozenset(names)

@@ -54,11 +54,11 @@ def of_another_system(subject: Subject) -> Iterator[Found]:
     """
     for script in subject.scripts:
         for number, line in enumerate(script.lines, start=1):
-            if found := _BATCH.match(line):
-                word = f"#{found[1]}" if found[1] else found[2]
-                what = f"{word} belongs to another batch system; HTCondor does not read it"
-                if found[2]:
-                    what = f"{word} is a command of another batch system, which a worker lacks"
+            if matched := _BATCH.match(line):
+                word = f"#{matched[1]}" if matched[1] else matched[2]
+                message = f"{word} belongs to another batch system; HTCondor does not read it"
+                if matched[2]:
+                    message = f"{word} is a command of another batch system, which a worker lacks"
                 fix = "say it in the submit description: request_cpus, request_memory, ..."
-                yield Found(script.path, number, what, fix, about=line.strip())
+                yield Found(script.path, number, message, fix, about=line.strip())
                 break

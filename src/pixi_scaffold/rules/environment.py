@@ -69,8 +69,8 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
         return
     text = subject.meaning.of("request_disk").text.split(",")[0]
     size = parse_size(text, 1 << 10) if text else 1 << 30  # the pool's default, 1 GB on most
-    own = next((r for r in _rows(subject) if r.builds in subject.packed.values()), None)
-    row = own or row  # what is in the archive, where that can be told
+    packed_for = next((r for r in _rows(subject) if r.builds in subject.packed.values()), None)
+    row = packed_for or row  # what is in the archive, where that can be told
     archive = row.download if subject.delivery == "pack" else 0
     need = row.download * UNPACKED + archive
     if size is None or size <= 0 or size >= need:
@@ -78,17 +78,17 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     wanted = (
         f"{-(-need * 5 // 4 // GIB)}GB" if need > GIB else f"{-(-need * 5 // 4 // (1 << 20))}MB"
     )
-    what = (
+    message = (
         f"{row.packages} packages of {_gib(row.download)} GiB unpack to at least "
         f"{_gib(row.download * UNPACKED)} GiB" + (", beside the archive" if archive else "")
     )
     if command is None:
         queue = subject.job.queue
-        said = f"request_disk is not set, so that the pool's default counts; {what}"
+        said = f"request_disk is not set, so that the pool's default counts; {message}"
         fix = f"add: request_disk = {wanted}"
         yield Found(queue.file, queue.line, said, fix, severity=Severity.WARNING)
         return
-    yield at(command, f"{command.spelled} = {text}; {what}", f"request_disk = {wanted}")
+    yield at(command, f"{command.spelled} = {text}; {message}", f"request_disk = {wanted}")
 
 
 @rule("PS505", Severity.WARNING)
@@ -167,11 +167,11 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
     needed = next((v for f, v in PIXI_FORMATS if project.lock_format >= f), "0")
     for file, number, version in _pinned(subject):
         if version < Version(needed):
-            what = f"Pixi {version} cannot read lock format {project.lock_format} of "
-            yield Found(file, number, what + project.lock.name, f"pin {needed} or newer")
+            message = f"Pixi {version} cannot read lock format {project.lock_format} of "
+            yield Found(file, number, message + project.lock.name, f"pin {needed} or newer")
         elif refusal := project.refuses_pixi(str(version)):
-            what = f"Pixi {version} is pinned, and {refusal}"
-            yield Found(file, number, what, "pin a version in that range")
+            message = f"Pixi {version} is pinned, and {refusal}"
+            yield Found(file, number, message, "pin a version in that range")
 
 
 @rule("PS509", Severity.WARNING)
@@ -193,13 +193,13 @@ def archive_of_another_lock(subject: Subject) -> Iterator[Found]:
         name = path.name
         other = next((r for r in subject.project.rows if r.builds == builds), None)
         if other is not None:
-            what = f"{name} is for {other.name}, and this job gets {row.name}"
+            message = f"{name} is for {other.name}, and this job gets {row.name}"
             fix = f"pixi-scaffold pack --platform {row.name}"
         else:
             lacks = sorted(row.builds - builds) or sorted(builds - row.builds)
-            what = f"{name} was made from another lock: {lacks[0]} is in one of the two only"
+            message = f"{name} was made from another lock: {lacks[0]} is in one of the two only"
             fix = "pixi-scaffold pack"
-        yield at(command, what, fix, about=name)
+        yield at(command, message, fix, about=name)
 
 
 @rule("PS512", Severity.NOTE)
@@ -218,9 +218,9 @@ def image_older_than_the_lock(subject: Subject) -> Iterator[Found]:
         if command is None or project is None or not (image.is_file() and project.lock.is_file()):
             continue
         if image.stat().st_mtime < project.lock.stat().st_mtime:
-            what = f"{name} is older than {project.lock.name}: it may lack what was locked since"
+            message = f"{name} is older than {project.lock.name}: it may lack what was locked since"
             maker = to_be_made(subject, name)
-            yield at(command, what, maker or "build it again, where the lock did change")
+            yield at(command, message, maker or "build it again, where the lock did change")
 
 
 @rule("PS508")
@@ -267,8 +267,8 @@ def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
         if command is not None:
             lines.append((command.file, command.line, subject.meaning.of(name).text))
     for file, number, line in lines:
-        for found in _PINS.finditer(line):
-            yield file, number, version_of(next(g for g in found.groups() if g))
+        for matched in _PINS.finditer(line):
+            yield file, number, version_of(next(g for g in matched.groups() if g))
 
 
 def _gib(size: int) -> str:

@@ -39,10 +39,10 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     name = subject.meaning.executable.value
     stays = not subject.meaning.transfers_executable.value and transfers_for_sure(subject)
     if stays and "/" not in name.lstrip("./") and "$" not in name and name not in subject.arrives:
-        what = f"{name} is not transferred, and a worker has no such file in the job's folder"
+        message = f"{name} is not transferred, and a worker has no such file in the job's folder"
         fix = "remove transfer_executable = false, or name a path of the worker"
         image = subject.universe in ("container", "docker")
-        yield from () if image else (at(command, what, fix, severity=Severity.WARNING),)
+        yield from () if image else (at(command, message, fix, severity=Severity.WARNING),)
     if path is None or is_elsewhere(path):
         return
     if path.is_dir():
@@ -88,13 +88,13 @@ def not_executable(subject: Subject) -> Iterator[Found]:
     if command is None or path is None or not path.is_file() or os.access(path, os.X_OK):
         return
     shown = subject.shown(path)
-    what, severity = f"{shown} is not executable", Severity.ERROR
+    message, severity = f"{shown} is not executable", Severity.ERROR
     if transfers_for_sure(subject):
         severity = Severity.NOTE
     elif subject.transfers:
-        what += ", so the job is held where worker and access point share a file system"
+        message += ", so the job is held where worker and access point share a file system"
         severity = Severity.WARNING
-    yield at(command, what, f"chmod +x {shown}", (Edit(path, whole="executable"),), severity)
+    yield at(command, message, f"chmod +x {shown}", (Edit(path, whole="executable"),), severity)
 
 
 @rule("PS203")
@@ -133,19 +133,19 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
         return
     words = first[2:].split()
     if not words or not words[0].startswith("/"):
-        what = "the interpreter line needs an absolute path"
-        yield Found(path, 1, f"{what}: {first}", "write: #!/usr/bin/env bash")
+        message = "the interpreter line needs an absolute path"
+        yield Found(path, 1, f"{message}: {first}", "write: #!/usr/bin/env bash")
     elif words[0].endswith("/env") and len(words) > 2 and words[1] != "-S":
-        what = f"env looks for one program named {' '.join(words[1:])!r}"
-        yield Found(path, 1, what, f"write: #!{words[0]} -S {' '.join(words[1:])}")
+        message = f"env looks for one program named {' '.join(words[1:])!r}"
+        yield Found(path, 1, message, f"write: #!{words[0]} -S {' '.join(words[1:])}")
     elif words[0].endswith("/env") and (meant := _nearly(words[-1])):
-        what = f"there is hardly an interpreter {words[-1]} on a worker"
-        yield Found(path, 1, what, f"did you mean {meant}?", severity=Severity.WARNING)
+        message = f"there is hardly an interpreter {words[-1]} on a worker"
+        yield Found(path, 1, message, f"did you mean {meant}?", severity=Severity.WARNING)
     elif subject.universe in ("container", "docker", "local", "scheduler") or not subject.transfers:
         return  # a path of the image, or of the machine that runs it
     elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/cvmfs/")):
-        what = f"{words[0]} is a path of this machine, which a worker need not have"
-        yield Found(path, 1, what, "write: #!/usr/bin/env bash", severity=Severity.WARNING)
+        message = f"{words[0]} is a path of this machine, which a worker need not have"
+        yield Found(path, 1, message, "write: #!/usr/bin/env bash", severity=Severity.WARNING)
 
 
 _INTERPRETERS = "bash sh zsh ksh dash python python3 perl Rscript julia ruby node csh tcsh fish awk"

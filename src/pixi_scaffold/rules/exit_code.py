@@ -31,7 +31,7 @@ def continues(line: str) -> bool:
 @lru_cache(maxsize=64)
 def joined(script: Script) -> tuple[tuple[int, str], ...]:
     """Return the script's commands with continued lines joined, and where each starts."""
-    found: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     parts: list[str] = []
     first = 0
     for number, line in script.code:
@@ -44,11 +44,11 @@ def joined(script: Script) -> tuple[tuple[int, str], ...]:
         if _open(whole):
             parts = [f"{whole}\n"]
             continue
-        found.append((first, whole))
+        lines.append((first, whole))
         parts = []
     if parts:
-        found.append((first, "".join(parts)))
-    return tuple(found)
+        lines.append((first, "".join(parts)))
+    return tuple(lines)
 
 
 def _open(text: str) -> bool:
@@ -151,11 +151,11 @@ _TAKEN = "the `if` takes the exit code, and what the script ends with is another
 
 def _in_condition(command: str) -> bool:
     """Whether a command is an `if` whose condition is the training."""
-    found = re.match(r"\s*(?:if|elif)\s+(?:!\s+)?(.*)", command)
+    matched = re.match(r"\s*(?:if|elif)\s+(?:!\s+)?(.*)", command)
     return (
-        found is not None
-        and _TRAINING.match(found[1]) is not None
-        and re.match(r"\S+\s+-[cm]\b", found[1]) is None
+        matched is not None
+        and _TRAINING.match(matched[1]) is not None
+        and re.match(r"\S+\s+-[cm]\b", matched[1]) is None
     )
 
 

@@ -70,7 +70,7 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
     Source: machine ads of real pools, and the manual's lists of attributes.
     Seen: machine ads of HTCondor 23.9.6 and 25.14.1; a pool may add its own.
     """
-    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     own_slots = subject.attributes | (subject.site.attributes if subject.site else frozenset())
     slot = {**slot_names(), **{name: name for name in own_slots}}
     for command, text in _expressions(subject):
@@ -79,12 +79,12 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
         except ExpressionError:
             continue  # PS105 says so
         if command.name not in ("requirements", "rank", "require_gpus"):
-            yield from _misspelt_job_attributes(command, named, own)
+            yield from _misspelt_job_attributes(command, named, defined)
             continue
         scope = gpu_names() if command.name == "require_gpus" else slot
         known = {**scope, **job_names()}
         for reference in named:
-            if _known(reference, known, own, subject) or OLD_GPU.search(reference.name):
+            if _known(reference, known, defined, subject) or OLD_GPU.search(reference.name):
                 continue  # PS127 speaks of the old names
             if _compared_as_text(reference.name, text):
                 yield at(
@@ -101,11 +101,11 @@ def _unknown(command: Command, name: str, known: Mapping[str, str]) -> Found:
     """Return what to say of an attribute that typical slots do not have."""
     given = "if it is your pool's own, give its machine ads: check --slots FILE"
     if _SITE.match(name):
-        what = f"{command.spelled} names {name}, which only a site's own slots can have"
-        return at(command, what, given, severity=Severity.NOTE, about=name)
+        message = f"{command.spelled} names {name}, which only a site's own slots can have"
+        return at(command, message, given, severity=Severity.NOTE, about=name)
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
-    what = f"{command.spelled} names {name}, which typical slots do not have"
-    return at(command, what, f"did you mean {known[near[0]]}?" if near else given, about=name)
+    message = f"{command.spelled} names {name}, which typical slots do not have"
+    return at(command, message, f"did you mean {known[near[0]]}?" if near else given, about=name)
 
 
 @rule("PS118", Severity.WARNING)
@@ -118,12 +118,16 @@ def bare_word(subject: Subject) -> Iterator[Found]:
     Source: the ClassAd language.
     Seen: HTCondor 23.9.6 and 25.14.1, dry run.
     """
-    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     for command, text in _expressions(subject):
         if not command.name.startswith("my.") or not re.fullmatch(r"[A-Za-z_]\w*", text):
             continue
         word = text.lower()
-        if word in ("true", "false", "undefined", "error") or word in own or word in job_names():
+        if (
+            word in ("true", "false", "undefined", "error")
+            or word in defined
+            or word in job_names()
+        ):
             continue
         edits: tuple[Edit, ...] = ()
         if command.value.strip() == text and command.line == command.last:
@@ -150,20 +154,20 @@ def _compared_as_text(word: str, text: str) -> bool:
 
 
 def _misspelt_job_attributes(
-    command: Command, named: tuple[Reference, ...], own: set[str]
+    command: Command, named: tuple[Reference, ...], defined: set[str]
 ) -> Iterator[Found]:
     """Yield names in an expression about the job that are nearly those of a job's attributes."""
     if command.name.startswith("my."):
         return
     for reference in named:
         name = reference.name.lower()
-        known = name in job_names() or name in slot_names() or name in own
+        known = name in job_names() or name in slot_names() or name in defined
         if reference.scope == "target" or known:
             continue
         near = difflib.get_close_matches(name, job_names(), n=1, cutoff=0.85)
         if near:
-            what = f"{command.spelled} names {reference.name}, which no job has"
-            yield at(command, what, f"did you mean {job_names()[near[0]]}?")
+            message = f"{command.spelled} names {reference.name}, which no job has"
+            yield at(command, message, f"did you mean {job_names()[near[0]]}?")
 
 
 def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
@@ -176,13 +180,19 @@ def _expressions(subject: Subject) -> Iterator[tuple[Command, str]]:
             yield command, in_parentheses(command.name, field.text)
 
 
-def _known(reference: Reference, known: Mapping[str, str], own: set[str], subject: Subject) -> bool:
+def _known(
+    reference: Reference, known: Mapping[str, str], defined: set[str], subject: Subject
+) -> bool:
     name = reference.name.lower()
     if re.match(r"lastremotehost|machineattr\w+\d+$", name):  # with job_machine_attrs
         return True
     if reference.scope == "my":
-        return name in own or name in job_names() or name in subject.job.macros
-    return name in known or name in own or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
+        return name in defined or name in job_names() or name in subject.job.macros
+    return (
+        name in known
+        or name in defined
+        or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
+    )
 
 
 def is_expression(text: str, subject: Subject) -> bool:

@@ -56,8 +56,8 @@ def missing_input(subject: Subject) -> Iterator[Found]:
                 severity=Severity.WARNING if doubt else None,
             )
         if of_one_job[_SHOWN:]:
-            what = f"{len(of_one_job) - _SHOWN} more inputs, to {of_one_job[-1]}, are not there"
-            yield at(command, what, "correct the names", severity=Severity.NOTE)
+            message = f"{len(of_one_job) - _SHOWN} more inputs, to {of_one_job[-1]}, are not there"
+            yield at(command, message, "correct the names", severity=Severity.NOTE)
 
 
 def _how_to_name(subject: Subject, item: str) -> str:
@@ -152,17 +152,21 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
         ]
         if tilde := [item for item in out if item.startswith("~")]:
-            what = f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a folder of "
-            yield at(command, what + "that name here", "write the path itself, or $ENV(HOME)/...")
+            message = (
+                f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a folder of "
+            )
+            yield at(
+                command, message + "that name here", "write the path itself, or $ENV(HOME)/..."
+            )
         elif out:
-            what = f"{command.spelled} leads out of the project: {', '.join(out)}"
-            yield at(command, what, _INSIDE)
+            message = f"{command.spelled} leads out of the project: {', '.join(out)}"
+            yield at(command, message, _INSIDE)
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
         for item in subject.meaning.items(name):
             if command is not None and not is_url(item) and leaves(item):
-                what = f"{command.spelled} is relative to the job's scratch folder, not {item}"
-                yield at(command, what, _INSIDE)
+                message = f"{command.spelled} is relative to the job's scratch folder, not {item}"
+                yield at(command, message, _INSIDE)
 
 
 @rule("PS208")
@@ -197,8 +201,8 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
             severity = Severity.WARNING
         shown = subject.shown(folder)
         edits = (Edit(folder, whole="folder"),)
-        what = f"there is no folder {shown}{result}"
-        yield at(command, what, f"mkdir -p {shown}", edits, severity)
+        message = f"there is no folder {shown}{result}"
+        yield at(command, message, f"mkdir -p {shown}", edits, severity)
 
 
 def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:

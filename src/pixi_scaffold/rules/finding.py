@@ -106,8 +106,8 @@ class Rule:
     @property
     def why(self) -> str:
         """Why it matters, as the page says it."""
-        found = re.search(r"^Why: (.*?)\nFix: ", self.page, re.DOTALL | re.MULTILINE)
-        return " ".join(found[1].split()).rstrip(".") if found else ""
+        matched = re.search(r"^Why: (.*?)\nFix: ", self.page, re.DOTALL | re.MULTILINE)
+        return " ".join(matched[1].split()).rstrip(".") if matched else ""
 
     def run(self, subject: Subject) -> Iterator[Finding]:
         """Yield what it finds."""
@@ -159,11 +159,11 @@ def at(
 
 def commented(command: Command) -> bool:
     """Whether a comment stands behind the value, which is then PS119's alone to report."""
-    found = re.search(r"\s#", command.value)
+    matched = re.search(r"\s#", command.value)
     return (
-        found is not None
+        matched is not None
         and command.name not in _FREE_TEXT
-        and '"' not in command.value[: found.start()]
+        and '"' not in command.value[: matched.start()]
     )
 
 

@@ -21,10 +21,10 @@ def capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
             continue
         if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
             return command, None
-        found = _CAPABILITY.search(text)
-        if found is not None:
+        matched = _CAPABILITY.search(text)
+        if matched is not None:
             alternatives = "||" in text or re.search(r"!(?![=])", text)
-            return command, None if alternatives else Version(found[1] or found[2])
+            return command, None if alternatives else Version(matched[1] or matched[2])
     return None
 
 
@@ -42,19 +42,19 @@ def driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | N
         return command, parse_runtime(subject.meaning.of("gpus_minimum_runtime").text)
     for name in ("require_gpus", "requirements"):
         command, text = subject.job.command(name), subject.meaning.of(name).text
-        found = _DRIVER.search(text)
-        if command is None or found is None:
+        matched = _DRIVER.search(text)
+        if command is None or matched is None:
             continue
         if "||" in text or re.search(r"!(?![=])", text):
             return command, None
-        number = next(g for g in found.groups() if g)
+        number = next(g for g in matched.groups() if g)
         major, _, minor = number.partition(".")
-        if re.search(r">\s*\d|\d\s*<\s*\w", found[0]):  # more than 11.8 is 12.0, or newer
+        if re.search(r">\s*\d|\d\s*<\s*\w", matched[0]):  # more than 11.8 is 12.0, or newer
             minor = minor or "0"
             following = {"11": (8, "12"), "12": (9, "13")}.get(major)
             if following and int(minor[:2]) >= following[0]:
                 major, minor = following[1], "0"
-        if "maxsupported" in found[0].lower():
+        if "maxsupported" in matched[0].lower():
             return command, (int(major) // 1000, int(major) % 1000 // 10)
         return command, (int(major), int(minor[:2] or 0))
     return None

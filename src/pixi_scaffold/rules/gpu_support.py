@@ -46,8 +46,8 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
         return
     command, version = limit
     if version is None and command.name in ("require_gpus", "requirements"):
-        what = f"the limit for the driver is not understood here ('||' or '!'); {why}"
-        yield at(command, what, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
+        message = f"the limit for the driver is not understood here ('||' or '!'); {why}"
+        yield at(command, message, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
     if version is not None and version < row.driver:
         text = f"{version[0]}.{version[1]}"
         edits: tuple[Edit, ...] = ()
@@ -89,17 +89,17 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             return
         required, least = limit
         if least is None:
-            what = f"the limit for the GPU's generation is not understood here; {why}"
+            message = f"the limit for the GPU's generation is not understood here; {why}"
             fix = f"add: gpus_minimum_capability = {need}"
-            yield at(required, what, fix, severity=Severity.WARNING)
+            yield at(required, message, fix, severity=Severity.WARNING)
         elif least < Version(need):
-            what = f"the limit for the GPU's generation is {least}; {why}"
-            yield at(required, what, f"Capability >= {need}")
+            message = f"the limit for the GPU's generation is {least}; {why}"
+            yield at(required, message, f"Capability >= {need}")
         return
     most = subject.meaning.of("gpus_maximum_capability").text
     if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
-        what = f"only GPUs up to {most} are allowed; {why}"
-        yield at(command, what, "raise gpus_maximum_capability")
+        message = f"only GPUs up to {most} are allowed; {why}"
+        yield at(command, message, "raise gpus_maximum_capability")
     text = subject.meaning.of("gpus_minimum_capability").text
     if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
         edits = (
@@ -155,8 +155,10 @@ def _capability(row: Row) -> tuple[str, str]:
     best, why = "", ""
     if row.driver and row.driver[0] in CUDA_CAPABILITY:
         best, source = CUDA_CAPABILITY[row.driver[0]]
-        what = f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
-        why = f"{what} begins at {best} ({source})"
+        message = (
+            f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
+        )
+        why = f"{message} begins at {best} ({source})"
     if (
         row.cudnn
         and version_of(row.cudnn) >= Version(CUDNN[0])

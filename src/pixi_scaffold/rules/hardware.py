@@ -49,8 +49,8 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
     for path, number, line in _lines(subject):
         wants = _WANTS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
         if wants.search(line) and not _LOOKS_FOR_GPU.search(_text(path)):
-            what = "this line uses a GPU, and the job asks for none"
-            yield Found(path, number, what, fix, about=line.strip())
+            message = "this line uses a GPU, and the job asks for none"
+            yield Found(path, number, message, fix, about=line.strip())
             return
 
 
@@ -71,8 +71,8 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
         yield at(command, "the job's environment takes a GPU that it may not have", "remove it")
     for path, number, line in _lines(subject):
         if _VISIBLE.search(line):
-            what = "this takes a GPU by its number, which may be another job's"
-            yield Found(path, number, what, "remove it", about=line.strip())
+            message = "this takes a GPU by its number, which may be another job's"
+            yield Found(path, number, message, "remove it", about=line.strip())
 
 
 @rule("PS130", Severity.WARNING)
@@ -99,8 +99,8 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
         for path, number, text in places:
             found = pattern.search(text)
             if found is not None and given is not None and int(found[1]) > max(given, 1):
-                what, fix = f"{found[0]} with {name} = {given}", f"{name} = {found[1]}"
-                yield Found(path, number, what, fix, severity=severity, about=found[0])
+                message, fix = f"{found[0]} with {name} = {given}", f"{name} = {found[1]}"
+                yield Found(path, number, message, fix, severity=severity, about=found[0])
 
 
 @rule("PS131", Severity.WARNING)
@@ -119,8 +119,10 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     names = [n for n in subject.meaning.items("transfer_input_files") if not is_url(n)]
     total = sum(size_of(subject.start / name) for name in names if "$" not in name)
     if total > disk.value > 0:
-        what = f"{disk.command.spelled} = {disk.text}, and the inputs have {size_in_words(total)}"
-        yield at(disk.command, what, "ask for more than the inputs have")
+        message = (
+            f"{disk.command.spelled} = {disk.text}, and the inputs have {size_in_words(total)}"
+        )
+        yield at(disk.command, message, "ask for more than the inputs have")
 
 
 @rule("PS132", Severity.WARNING)
@@ -138,18 +140,18 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
         if command is not None and value is not None and value >= most:
             yield at(command, f"hardly any machine has {value} of them", "ask for fewer")
     command = subject.job.command("requirements")
-    for found in _SYSTEMS.finditer(subject.meaning.of("requirements").text):
-        if command is not None and found[2].lower() not in _KNOWN_SYSTEMS[found[1].lower()]:
+    for matched in _SYSTEMS.finditer(subject.meaning.of("requirements").text):
+        if command is not None and matched[2].lower() not in _KNOWN_SYSTEMS[matched[1].lower()]:
             fix = 'OpSys is "LINUX", Arch "X86_64"; the release is OpSysAndVer'
-            yield at(command, f"no slot has {found[0]}", fix, about=found[0])
+            yield at(command, f"no slot has {matched[0]}", fix, about=matched[0])
     memory = subject.meaning.requests.memory
     if isinstance(memory.value, int) and memory.value > _MOST_MEMORY and memory.command:
-        what = f"hardly any machine has {size_in_words(memory.value)} of memory"
-        yield at(memory.command, what, "correct the unit")
+        message = f"hardly any machine has {size_in_words(memory.value)} of memory"
+        yield at(memory.command, message, "correct the unit")
     gpu = subject.meaning.of("gpus_minimum_memory")
     if gpu.command is not None and gpu.text.isdecimal() and 0 < int(gpu.text) < 200:
-        what = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
-        yield at(gpu.command, what, f"write {gpu.text}GB")
+        message = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
+        yield at(gpu.command, message, f"write {gpu.text}GB")
 
 
 def _lines(subject: Subject) -> Iterator[tuple[Path, int, str]]:

@@ -40,13 +40,13 @@ def placeholder(subject: Subject) -> Iterator[Found]:
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
-        for found in PLACEHOLDER.finditer(text):
-            if name in _FREE and not re.search(r"[<_/]|CHANGE|REPLACE|YOUR", found[0], re.I):
+        for matched in PLACEHOLDER.finditer(text):
+            if name in _FREE and not re.search(r"[<_/]|CHANGE|REPLACE|YOUR", matched[0], re.I):
                 continue  # `--mode netid`, `TODO` in a text: words that a program may take
-            what = f"{command.spelled} has a placeholder: {found[0]}"
-            image = name.endswith("_image") and _NEVER.search(found[0]) is not None
+            message = f"{command.spelled} has a placeholder: {matched[0]}"
+            image = name.endswith("_image") and _NEVER.search(matched[0]) is not None
             severity = Severity.ERROR if image else None
-            yield at(command, what, "put the real name in its place", (), severity, found[0])
+            yield at(command, message, "put the real name in its place", (), severity, matched[0])
             break
 
 

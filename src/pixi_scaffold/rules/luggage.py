@@ -43,24 +43,26 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
             continue  # PS205 says so, or it is listed as still to be made
         maker = to_be_made(subject, item)
         if maker and state == "ignored":
-            what = f"git ignores {item}, so a clone on the access point does not have it"
+            message = f"git ignores {item}, so a clone on the access point does not have it"
             fix = f"copy it there, or make it there: {maker}"
-            yield at(command, what, fix, severity=Severity.NOTE, about=item)
+            yield at(command, message, fix, severity=Severity.NOTE, about=item)
         elif state == "ignored":
-            what = f"git ignores {item}: a clone on the access point does not have it, and the job "
+            message = (
+                f"git ignores {item}: a clone on the access point does not have it, and the job "
+            )
             fix = (
                 f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL in its place"
             )
-            yield at(command, f"{what}is held", fix, about=item)
+            yield at(command, f"{message}is held", fix, about=item)
         else:
-            what = f"{item} is not in git: a clone on the access point does not have it"
-            yield at(command, what, f"git add {item}, and commit", about=item)
+            message = f"{item} is not in git: a clone on the access point does not have it"
+            yield at(command, message, f"git add {item}, and commit", about=item)
     first, name = subject.job.command("executable"), subject.meaning.of("executable").text
     if first is not None and not leaves(name) and subject.executable is not None:
         path = Path(os.path.normpath(subject.executable))
         if path.exists() and subject.kept.get(path, "tracked") != "tracked":
-            what = f"{name} is not in git: a clone on the access point does not have it"
-            yield at(first, what, f"git add {name}, and commit")
+            message = f"{name} is not in git: a clone on the access point does not have it"
+            yield at(first, message, f"git add {name}, and commit")
 
 
 @rule("PS214", Severity.WARNING)
@@ -100,9 +102,9 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
             continue  # whatever the job makes at the top may have that name
         right = PurePosixPath(name.rstrip("/")).name
         fix = f"write {right} = ..." if right != name else "name a file of transfer_output_files"
-        what = f"the remap of {name} never applies: "
+        message = f"the remap of {name} never applies: "
         arrives = f"it comes back as {right}" if "/" in name else "no output has that name"
-        yield at(command, what + arrives, fix, about=name)
+        yield at(command, message + arrives, fix, about=name)
 
 
 @rule("PS215", Severity.WARNING)
@@ -132,14 +134,16 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
         limit, who = subject.site.input_mb * 10**6, f"{subject.site.name} takes"
     if large and sizes[large] > limit:
         size, most = size_in_words(sizes[large]), size_in_words(limit)
-        what = f"{large} has {size}: {who} files up to {most} this way"
+        message = f"{large} has {size}: {who} files up to {most} this way"
         if jobs > 1:
-            what += f", and {jobs} jobs pull {size_in_words(jobs * total)} through the access point"
-        yield at(command, what, "put it where workers read it, and name the URL", about=large)
+            message += (
+                f", and {jobs} jobs pull {size_in_words(jobs * total)} through the access point"
+            )
+        yield at(command, message, "put it where workers read it, and name the URL", about=large)
     elif jobs > 1 and jobs * total > _TRAFFIC_LIMIT:
-        what = f"{jobs} jobs pull {size_in_words(jobs * total)} through the access point"
+        message = f"{jobs} jobs pull {size_in_words(jobs * total)} through the access point"
         fix = "transfer_common_input (25.14), or put large files where workers read them"
-        yield at(command, what, fix, about=large)
+        yield at(command, message, fix, about=large)
 
 
 @rule("PS217", Severity.WARNING)
@@ -159,8 +163,8 @@ def large_and_committed(subject: Subject) -> Iterator[Found]:
         size = path.stat().st_size
         command = subject.where("transfer_input_files", "transfer_common_input")
         if size >= _COMMITTED_LIMIT and command is not None:
-            what = f"{item} has {size_in_words(size)} and is in git"
-            yield at(command, what, f"git rm --cached {item}, and ignore it", about=item)
+            message = f"{item} has {size_in_words(size)} and is in git"
+            yield at(command, message, f"git rm --cached {item}, and ignore it", about=item)
 
 
 def size_of(path: Path) -> int:

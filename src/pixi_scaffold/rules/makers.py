@@ -60,11 +60,11 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
         return "a definition of an image is here"
     if item.startswith("../") and (subject.start / item[3:]).exists():
         return f"{item[3:]} is here, as if condor_submit were run in a folder below"
-    own = {subject.executable, *subject.input_files, subject.description.path}
+    mine = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in _tellers(*_state(folder)):
             names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
-            if teller not in own and any(_says_how(one, text) for one in names):
+            if teller not in mine and any(_says_how(one, text) for one in names):
                 return f"{teller.name} may make it"
     return ""
 
@@ -103,7 +103,7 @@ def _state(folder: Path) -> tuple[Path, int]:
 @lru_cache(maxsize=16)
 def _tellers(folder: Path, _changed: int) -> tuple[tuple[Path, str], ...]:
     """Return the texts beside a job that may say how a file is made."""
-    found: list[tuple[Path, str]] = []
+    tellers: list[tuple[Path, str]] = []
     try:
         paths = sorted(folder.iterdir())
     except OSError:
@@ -112,14 +112,14 @@ def _tellers(folder: Path, _changed: int) -> tuple[tuple[Path, str], ...]:
         if path.suffix.lower() in _TELLS or path.name.lower() in _TELLS_NAMES:
             data = read_bytes(path)
             if data is not None and len(data) < _MOST_BYTES:
-                found.append((path, data.decode("utf-8", errors="replace")))
-    return tuple(found)
+                tellers.append((path, data.decode("utf-8", errors="replace")))
+    return tuple(tellers)
 
 
 @lru_cache(maxsize=16)
 def _brought_back(folder: Path, _changed: int) -> tuple[tuple[Path, frozenset[str]], ...]:
     """Return what the submit files of a folder say that their jobs bring back."""
-    found: list[tuple[Path, frozenset[str]]] = []
+    brought: list[tuple[Path, frozenset[str]]] = []
     try:
         paths = sorted(p for p in folder.iterdir() if p.suffix in (".sub", ".submit"))
     except OSError:
@@ -128,17 +128,17 @@ def _brought_back(folder: Path, _changed: int) -> tuple[tuple[Path, frozenset[st
         text = (read_bytes(path) or b"").decode("utf-8", errors="replace")
         runs = re.search(r"^\s*executable\s*=", text, re.MULTILINE | re.IGNORECASE)
         if runs is None or path.name.lower().startswith("build"):
-            found.append((path, _ARCHIVES))  # condor_submit -i: somebody packs software by hand
+            brought.append((path, _ARCHIVES))  # condor_submit -i: somebody packs software by hand
         lists = re.findall(r"^\s*transfer_output_files\s*=(.*)", text, re.MULTILINE | re.IGNORECASE)
         names = (Path(item.strip()).name for one in lists for item in one.split(","))
-        found.append((path, frozenset(names) - {""}))
-    return tuple(found)
+        brought.append((path, frozenset(names) - {""}))
+    return tuple(brought)
 
 
 @lru_cache(maxsize=16)
 def _dags(folder: Path, _changed: int) -> tuple[tuple[str, frozenset[str]], ...]:
     """Return each DAG in a folder, with the names of the submit files whose nodes have a parent."""
-    found: list[tuple[str, frozenset[str]]] = []
+    dags: list[tuple[str, frozenset[str]]] = []
     try:
         paths = sorted(folder.glob("*.dag"))
     except OSError:
@@ -152,5 +152,5 @@ def _dags(folder: Path, _changed: int) -> tuple[tuple[str, frozenset[str]], ...]
         prepared = re.findall(r"^\s*SCRIPT\s.*?\bPRE\b.*$", text, re.MULTILINE | re.IGNORECASE)
         nodes = {word for line in prepared for word in line.split()} & files.keys()
         children |= {Path(files[n]).name for n in nodes}
-        found.append((path.name, frozenset(children)))
-    return tuple(found)
+        dags.append((path.name, frozenset(children)))
+    return tuple(dags)

@@ -75,7 +75,7 @@ def _parser(source: bytes, beside: Beside) -> _Parser:
 
 def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Source]:
     """Yield the modules beside the program that get its parser, to add arguments of their own."""
-    own = {
+    inside = {
         target.id
         for node in main.nodes
         if isinstance(node, ast.Assign) and node.value is made
@@ -85,7 +85,7 @@ def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Sourc
     modules = dict.fromkeys(
         call.func
         for call in main.calls
-        if any(isinstance(arg, ast.Name) and arg.id in own for arg in call.args)
+        if any(isinstance(arg, ast.Name) and arg.id in inside for arg in call.args)
     )
     for function in modules:
         if isinstance(function, ast.Name) and function.id in main.functions:
@@ -125,12 +125,12 @@ class _Source:
 
     def added(self) -> list[ast.Call]:
         """Return the add_argument calls; raises _UnknownError when it is used in other ways."""
-        found = [call for call in self.calls if self.name(call.func) == "add_argument"]
+        calls = [call for call in self.calls if self.name(call.func) == "add_argument"]
         used = sum(isinstance(n, ast.Attribute) and n.attr == "add_argument" for n in self.nodes)
-        direct = sum(_name(call.func) == "add_argument" for call in found)
+        direct = sum(_name(call.func) == "add_argument" for call in calls)
         if used != direct + sum(name == "add_argument" for name in self.short.values()):
             raise _UnknownError
-        return found
+        return calls
 
 
 @lru_cache(maxsize=64)
@@ -143,10 +143,10 @@ def _read_once(source: bytes) -> _Source | None:
 
 def _read(source: bytes) -> _Source:
     """Return what a module says; raises _UnknownError. Jobs that share a program ask once."""
-    found = _read_once(source)
-    if found is None:
+    source_once = _read_once(source)
+    if source_once is None:
         raise _UnknownError
-    return found
+    return source_once
 
 
 def _short_names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
@@ -228,7 +228,7 @@ def _value(node: ast.expr, constants: dict[str, Any], *, needed: bool) -> Any:
 
 def _constants(tree: ast.Module) -> dict[str, Any]:
     """Return the module's names that are given a literal, or a table with literal keys, once."""
-    found: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
     for node in tree.body:
         if not isinstance(node, ast.Assign) or len(node.targets) != 1:
             continue
@@ -240,10 +240,10 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
             keys = [k for k in value.keys if k is not None]
             value = ast.List(elts=list(keys)) if len(keys) == len(value.keys) else value
         try:
-            found[target.id] = ast.literal_eval(value)
+            constants[target.id] = ast.literal_eval(value)
         except (ValueError, TypeError, SyntaxError):
-            found.pop(target.id, None)
-    return found
+            constants.pop(target.id, None)
+    return constants
 
 
 def _name(node: ast.expr) -> str:

@@ -38,13 +38,15 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
             continue
-        for found in OLD_GPU.finditer(text):
-            if found[1].lower() in subject.attributes:
+        for matched in OLD_GPU.finditer(text):
+            if matched[1].lower() in subject.attributes:
                 continue  # the slots that were given have it
-            new, better = _NEW_NAMES.get(found[2].lower(), (f"GPUs_{found[2]}", ""))
-            what = f"{command.spelled} names {found[1]}, which slots have not had since HTCondor 10"
+            new, better = _NEW_NAMES.get(matched[2].lower(), (f"GPUs_{matched[2]}", ""))
+            message = (
+                f"{command.spelled} names {matched[1]}, which slots have not had since HTCondor 10"
+            )
             fix = f"write {new}" + (f", or better: {better}" if better else "")
-            yield at(command, what, fix, about=found[1])
+            yield at(command, message, fix, about=matched[1])
 
 
 @rule("PS123", Severity.WARNING)
@@ -60,10 +62,10 @@ def semicolon_in_environment(subject: Subject) -> Iterator[Found]:
     command, text = subject.job.command("environment"), subject.meaning.of("environment").text
     if command is None or not text.startswith('"'):
         return
-    found = re.search(r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", re.sub(r"'[^']*'", "''", text))
-    if found is not None:
-        what = f"{command.spelled}: the semicolon does not part variables inside double quotes"
-        yield at(command, what, "put a space in its place", about=found[0])
+    matched = re.search(r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", re.sub(r"'[^']*'", "''", text))
+    if matched is not None:
+        message = f"{command.spelled}: the semicolon does not part variables inside double quotes"
+        yield at(command, message, "put a space in its place", about=matched[0])
 
 
 @rule("PS124", Severity.WARNING)
@@ -80,10 +82,10 @@ def gpu_without_memory(subject: Subject) -> Iterator[Found]:
     asked = any(name.startswith(("request_mem", "requestmem")) for name in subject.job.commands)
     command = gpus if subject.gpus else program
     if command is not None and not asked:
-        what = f"{command.spelled} without request_memory: HTCondor's default is 128 MB"
+        message = f"{command.spelled} without request_memory: HTCondor's default is 128 MB"
         severity = None if subject.gpus else Severity.NOTE
         fix = f"add: request_memory = {8 if subject.gpus else 1}GB"
-        yield at(command, what, fix, severity=severity)
+        yield at(command, message, fix, severity=severity)
 
 
 @rule("PS125", Severity.WARNING)
@@ -102,9 +104,9 @@ def whole_environment(subject: Subject) -> Iterator[Found]:
         if allowed:
             return
         who = "some pools refuse it" if subject.site is None or allowed is None else "refused there"
-        what = f"{command.spelled} = {command.value.strip()}: {who}"
+        message = f"{command.spelled} = {command.value.strip()}: {who}"
         severity = None if allowed is None else Severity.ERROR
-        yield at(command, what, "name the variables: getenv = NAME, PREFIX_*", severity=severity)
+        yield at(command, message, "name the variables: getenv = NAME, PREFIX_*", severity=severity)
 
 
 _SECRET_NAMES = re.compile(
@@ -135,9 +137,9 @@ def secret_in_the_description(subject: Subject) -> Iterator[Found]:
             continue
         named = [m[1] for m in _SECRET_NAMES.finditer(text) if not re.search(r"[$<>/]", m[2])]
         if named or _SECRETS.search(text):
-            what = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")
+            message = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")
             fix = "transfer a file that only you may read, and make a new secret"
-            yield at(command, what, fix, about=named[0] if named else "")
+            yield at(command, message, fix, about=named[0] if named else "")
 
 
 @rule("PS133", Severity.WARNING)
@@ -155,8 +157,8 @@ def held_without_end(subject: Subject) -> Iterator[Found]:
         subject.meaning.of("periodic_release"),
     )
     if command is not None and release.text.lower().strip("() ") in ("true", "1"):
-        what = f"{command.spelled} = {release.text} releases every hold, without end"
-        yield at(command, what, "count the starts: NumJobStarts < 3")
+        message = f"{command.spelled} = {release.text} releases every hold, without end"
+        yield at(command, message, "count the starts: NumJobStarts < 3")
 
 
 @rule("PS134", Severity.WARNING)
@@ -178,9 +180,9 @@ def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
             else re.search(r"(?<!\$)\$\{?[A-Za-z_]\w*\b(?![(:])", command.value)
         )
         if command is not None and found is not None:
-            what = f"{command.spelled}: {found[0]} is not expanded, because no shell reads it"
+            message = f"{command.spelled}: {found[0]} is not expanded, because no shell reads it"
             fix = "write $ENV(NAME), or set it in the script"
-            yield at(command, what, fix, about=found[0])
+            yield at(command, message, fix, about=found[0])
 
 
 @rule("PS135", Severity.WARNING)
@@ -197,5 +199,5 @@ def one_file_for_two(subject: Subject) -> Iterator[Found]:
     for name in ("output", "error"):
         command = subject.job.command(name)
         if command is not None and log and subject.meaning.of(name).text == log:
-            what = f"{command.spelled} and log are one file: the output replaces the log"
-            yield at(command, what, "give each a name of its own")
+            message = f"{command.spelled} and log are one file: the output replaces the log"
+            yield at(command, message, "give each a name of its own")

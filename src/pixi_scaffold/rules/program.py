@@ -45,8 +45,8 @@ def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_Start]:
     for number, line in joined(script) if script is not None else ():
         if script is None or (FILES_APPEAR.search(line) and not beyond):
             return
-        if found := _RUN.search(re.split(r"\s#", line)[0]):
-            yield _Start(script, number, found[3].removeprefix("./"), found[4])
+        if matched := _RUN.search(re.split(r"\s#", line)[0]):
+            yield _Start(script, number, matched[3].removeprefix("./"), matched[4])
 
 
 @rule("PS219")
@@ -70,17 +70,17 @@ def program_is_missing(subject: Subject) -> Iterator[Found]:
         if known or (subject.start / name).exists():  # PS209 speaks of one that is here
             continue
         near = _nearest(subject, name)
-        what = f"the script runs {name}, which is not transferred and not here"
+        message = f"the script runs {name}, which is not transferred and not here"
         fix = f"did you mean {near}?" if near else f"correct the name, or transfer {name}"
         severity = None if transfers_for_sure(subject) else Severity.WARNING
-        yield Found(start.script.path, start.line, what, fix, severity=severity, about=name)
+        yield Found(start.script.path, start.line, message, fix, severity=severity, about=name)
 
 
 def _nearest(subject: Subject, name: str) -> str:
     """Return the one file of the same kind that arrives; empty where there are several or none."""
     suffix = PurePosixPath(name).suffix
-    own = subject.executable.name if subject.executable else ""
-    same = sorted(n for n in subject.arrives if n.endswith(suffix) and n != own)
+    executable = subject.executable.name if subject.executable else ""
+    same = sorted(n for n in subject.arrives if n.endswith(suffix) and n != executable)
     return same[0] if len(same) == 1 else ""
 
 
@@ -107,10 +107,10 @@ def option_is_refused(subject: Subject) -> Iterator[Found]:
         problem = refusal(read_bytes(source) or b"", [*before, *words], partial(_beside, source))
         place = command or subject.job.command("executable")
         if problem and place is not None:
-            what = f"{source.name} refuses these arguments: {problem}"
+            message = f"{source.name} refuses these arguments: {problem}"
             fix = f"python {source.name} --help lists what it takes"
             word = next((w for w in problem.split() if w.startswith("-")), "")
-            yield at(place, what, fix, about=word.rstrip(":,"))
+            yield at(place, message, fix, about=word.rstrip(":,"))
 
 
 def _beside(program: Path, module: str) -> bytes | None:
@@ -125,10 +125,10 @@ def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:
     if path is not None and path.suffix == ".py" and path.is_file():
         yield path, []
     for start in _starts(subject, beyond=True):
-        found = re.fullmatch(r'\s*([^$`|;&<>()]*?)\s*"?\$@"?\s*(?:\|\|.*|&?\s*)', start.rest)
+        matched = re.fullmatch(r'\s*([^$`|;&<>()]*?)\s*"?\$@"?\s*(?:\|\|.*|&?\s*)', start.rest)
         source = next((p for p in subject.input_files if p.name == Path(start.program).name), None)
-        if found and source is not None and source.suffix == ".py" and source.is_file():
-            yield source, found[1].replace('"', "").replace("'", "").split()
+        if matched and source is not None and source.suffix == ".py" and source.is_file():
+            yield source, matched[1].replace('"', "").replace("'", "").split()
 
 
 _PROVIDED = {
@@ -170,12 +170,12 @@ def environment_lacks_import(subject: Subject) -> Iterator[Found]:
     for path in paths:
         if path.suffix != ".py" or not path.is_file():
             continue
-        for found in imported(read_bytes(path) or b""):
-            if not found.at_once or _has(found.name, row.names, subject, path):
+        for module in imported(read_bytes(path) or b""):
+            if not module.at_once or _has(module.name, row.names, subject, path):
                 continue
-            package = _PROVIDED.get(found.name, found.name.lower().replace("_", "-"))
-            what = f"no package that is locked for {row.name} provides {found.name}"
-            yield Found(path, found.line, what, f"pixi add {package}", about=found.name)
+            package = _PROVIDED.get(module.name, module.name.lower().replace("_", "-"))
+            message = f"no package that is locked for {row.name} provides {module.name}"
+            yield Found(path, module.line, message, f"pixi add {package}", about=module.name)
 
 
 def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bool:

@@ -55,13 +55,13 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
     for problem in description.of_kind("queue"):
         yield Found(problem.file, problem.line, problem.message, _QUEUES)
     if queue.commas_only:
-        what = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
+        message = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
         fix = "for older pools write: queue x, y from [1:] FILE"
-        yield Found(queue.file, queue.line, what, fix, severity=Severity.WARNING)
+        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
     empty = description.queues and queue.total == 0 and queue.source is None
     if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
-        what = f"nothing is queued: {short(queue.text.strip())}"
-        yield Found(queue.file, queue.line, what, _QUEUES, severity=Severity.WARNING)
+        message = f"nothing is queued: {short(queue.text.strip())}"
+        yield Found(queue.file, queue.line, message, _QUEUES, severity=Severity.WARNING)
 
 
 @rule("PS109")
@@ -76,8 +76,8 @@ def refused(subject: Subject) -> Iterator[Found]:
     for problem in subject.description.of_kind("refused"):
         lines = subject.description.included.get(problem.file, subject.description.lines)
         if re.match(r"(?:<{7}|>{7}) |={7}$", "".join(lines[problem.line - 1 : problem.line])):
-            what = "a conflict marker of git: two versions of these lines stand here"
-            yield Found(problem.file, problem.line, what, "keep one version, remove the markers")
+            message = "a conflict marker of git: two versions of these lines stand here"
+            yield Found(problem.file, problem.line, message, "keep one version, remove the markers")
         else:
             yield Found(problem.file, problem.line, problem.message, "write it as: name = value")
 
@@ -133,8 +133,8 @@ def look_alikes(subject: Subject) -> Iterator[Found]:
         if found := next((c for c in command.value if c in _LOOK_ALIKES), ""):
             meant = _LOOK_ALIKES[found]
             name = f"{found!r} (U+{ord(found):04X})"
-            what = f"{command.spelled} has {name}, which only looks like {meant}"
-            yield at(command, what, f"type {meant} in its place")
+            message = f"{command.spelled} has {name}, which only looks like {meant}"
+            yield at(command, message, f"type {meant} in its place")
 
 
 @rule("PS111", Severity.WARNING)
@@ -154,22 +154,22 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
     for name in subject.job.undefined_by_queue:
         if name.lower() in known or name.startswith("$"):
             continue
-        what = f"the queue statement uses $({name}), which nothing defines"
-        yield Found(queue.file, queue.line, what, f"define it, or write $({name}:default)")
+        message = f"the queue statement uses $({name}), which nothing defines"
+        yield Found(queue.file, queue.line, message, f"define it, or write $({name}:default)")
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue
         field = subject.meaning.of(command.name)
         for name in field.undefined:
             if name.startswith("$"):
-                what = f"{command.spelled} uses {name}, which comes to nothing"
-                yield at(command, what, "correct its arguments, or write the value itself")
+                message = f"{command.spelled} uses {name}, which comes to nothing"
+                yield at(command, message, "correct its arguments, or write the value itself")
             elif name.lower() not in known:
-                what = f"{command.spelled} uses $({name}), which nothing defines"
-                yield at(command, what, f"define it, or write $({name}:default)")
+                message = f"{command.spelled} uses $({name}), which nothing defines"
+                yield at(command, message, f"define it, or write $({name}:default)")
         if field.unclosed:
-            what = f"{command.spelled} has {field.unclosed}, which is no macro"
-            yield at(command, what, "close it with a parenthesis")
+            message = f"{command.spelled} has {field.unclosed}, which is no macro"
+            yield at(command, message, "close it with a parenthesis")
 
 
 @rule("PS112")
@@ -184,9 +184,9 @@ def after_queue(subject: Subject) -> Iterator[Found]:
     Seen: HTCondor 23.9.6, which takes it, and 25.14.1, which does not; dry run.
     """
     for queue in subject.description.queues[1:2]:
-        what = "a second queue statement, which HTCondor 25.14 refuses"
+        message = "a second queue statement, which HTCondor 25.14 refuses"
         fix = "make one of them: queue x in (...), or queue x, y from (...)"
-        yield Found(queue.file, queue.line, what, fix, severity=Severity.WARNING)
+        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
     for command in subject.description.trailing:
         yield at(
             command,
@@ -213,11 +213,11 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
                 "run there: condor_submit -dry-run - FILE",
             )
     for command in subject.job.commands.values():
-        for what in subject.meaning.of(command.name).unknown if is_command(command.name) else ():
-            if not what.startswith("$$"):
+        for unknown in subject.meaning.of(command.name).unknown if is_command(command.name) else ():
+            if not unknown.startswith("$$"):
                 yield at(
                     command,
-                    f"{command.spelled} depends on {what}, which is not known here",
+                    f"{command.spelled} depends on {unknown}, which is not known here",
                     "run there: condor_submit -dry-run - FILE",
                 )
 
@@ -240,9 +240,9 @@ def odd_items(subject: Subject) -> Iterator[Found]:
         yield Found(file, 0, "the file is empty: nothing is queued", "write one line a job")
     rows = list(zip(queue.items, queue.item_lines, strict=True))
     if heading := _heading(queue):
-        what = f"the heading {heading!r} becomes a job, too"
+        message = f"the heading {heading!r} becomes a job, too"
         fix = "remove it, or leave it out: queue ... from [1:] FILE"
-        yield Found(file, queue.item_lines[0], what, fix)
+        yield Found(file, queue.item_lines[0], message, fix)
     if queue.source is None:
         return
     for text, number in rows[1:] if heading else rows:

@@ -37,27 +37,29 @@ def check_subject(subject: Subject) -> list[Finding]:
     """Return what all rules find in one job, by file and line."""
     refused = any(subject.description.of_kind("refused"))
     rules = [r for r in RULES.values() if not refused or r.id in _BEFORE_REFUSAL]
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for rule in rules:
         try:
-            found += rule.run(subject)
+            findings += rule.run(subject)
         except OSError as error:
-            found.append(_unseen(rule, subject, error))
+            findings.append(_unseen(rule, subject, error))
         except RuntimeError as error:
             if not isinstance(error.__context__, OSError):
                 raise
-            found.append(_unseen(rule, subject, error.__context__))  # Path.resolve(), Python 3.11
-    return sorted(dict.fromkeys(found), key=lambda f: (str(f.file), f.line, f.rule))
+            findings.append(
+                _unseen(rule, subject, error.__context__)
+            )  # Path.resolve(), Python 3.11
+    return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))
 
 
 def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:
     """Return that a rule could not look at a file."""
     name = str(error.filename or "a file")
     name = name if len(name) <= 100 else f"{name[:97]}..."
-    what = f"cannot look at {name}: {error.strerror or error}"
+    message = f"cannot look at {name}: {error.strerror or error}"
     line = subject.job.queue.line
     fix = "name a file that you may read"
-    return Finding(rule.id, rule.severity, subject.description.path, line, what, fix)
+    return Finding(rule.id, rule.severity, subject.description.path, line, message, fix)
 
 
 def without_suppressed(findings: Iterable[Finding]) -> tuple[list[Finding], int]:
@@ -87,5 +89,5 @@ def _near(lines: Sequence[str], number: int) -> Iterator[str]:
 
 
 def _ignored(line: str) -> set[str]:
-    found = _IGNORE.search(line) if "pixi-scaffold" in line else None
-    return set() if found is None else set(re.findall(r"PS\d{3}", found[1].upper()))
+    matched = _IGNORE.search(line) if "pixi-scaffold" in line else None
+    return set() if matched is None else set(re.findall(r"PS\d{3}", matched[1].upper()))

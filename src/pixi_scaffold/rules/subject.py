@@ -116,7 +116,7 @@ class Script:
 
         With their numbers from 1.
         """
-        found: list[tuple[int, str]] = []
+        lines: list[tuple[int, str]] = []
         ends: list[str] = []
         for number, line in enumerate(self.lines, start=1):
             if ends:
@@ -124,9 +124,9 @@ class Script:
                     ends.pop(0)
                 continue
             if line.strip() and not line.lstrip().startswith("#"):
-                found.append((number, line))
+                lines.append((number, line))
                 ends += _HERE.findall(line)
-        return tuple(found)
+        return tuple(lines)
 
 
 @lru_cache(maxsize=64)
@@ -255,12 +255,12 @@ class Subject:
         """The shell scripts that run on the worker: the executable, and inputs named *.sh."""
         paths = [p for p in (self.executable,) if p is not None]
         paths += [p for p in self.input_files if p.suffix in (".sh", ".bash")]
-        found: list[Script] = []
+        scripts: list[Script] = []
         for path in dict.fromkeys(paths):
             data = read_bytes(path)
             if data is not None and _is_shell(path, data):
-                found.append(_script(path, data))
-        return tuple(found)
+                scripts.append(_script(path, data))
+        return tuple(scripts)
 
     @cached_property
     def worker(self) -> Script | None:
@@ -283,8 +283,8 @@ class Subject:
         lines = [line for script in self.scripts for _, line in script.code]
         command = self.executable.name if self.executable else ""
         lines.append(f"{command} {self.meaning.arguments.text}")
-        found = (_ENVIRONMENT.findall(line) for line in lines if "pixi" in line)
-        return tuple(dict.fromkeys(a or b for names in found for a, b in names))
+        named = (_ENVIRONMENT.findall(line) for line in lines if "pixi" in line)
+        return tuple(dict.fromkeys(a or b for names in named for a, b in names))
 
     @cached_property
     def brings_unseen(self) -> bool:
@@ -293,9 +293,13 @@ class Subject:
         packed = any(is_url(n) or n.endswith(_ARCHIVES) or "$" in n for n in names)
         image = self.universe in ("container", "docker") or self.job.command("my.singularityimage")
         folder = any((self.start / n).is_dir() for n in self.inputs)
-        own = self.executable is None or self.executable_data is None
+        unread = self.executable is None or self.executable_data is None
         return (
-            packed or bool(image) or folder or own or b"\0" in (self.executable_data or b"")[:4096]
+            packed
+            or bool(image)
+            or folder
+            or unread
+            or b"\0" in (self.executable_data or b"")[:4096]
         )
 
     @cached_property

@@ -49,14 +49,14 @@ def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
     for item in sorted(i for i in items if not is_url(i)):
         folder = item.endswith("/") or not PurePosixPath(item).suffix
         if not folder:
-            what = f"all {total} jobs bring back {item}, so only the last one's is left"
-            yield at(command, what, "name it after the job: $(Process)", about=item)
+            message = f"all {total} jobs bring back {item}, so only the last one's is left"
+            yield at(command, message, "name it after the job: $(Process)", about=item)
         elif named := _named_alike(given):
             option, value = named
-            what = f"all {total} jobs write {option} {value} into {item}: the last one's is left"
+            message = f"all {total} jobs write {option} {value} into {item}: the last one's is left"
             fix = f"let {option} name each job: $(Process), or what they differ by"
             place = job.command("arguments") or command
-            yield at(place, what, fix, about=f"{option} ")
+            yield at(place, message, fix, about=f"{option} ")
             return
 
 
@@ -73,11 +73,11 @@ def _named_alike(given: list[tuple[str, ...]]) -> tuple[str, str] | None:
 
     None where no such option is given: then the program may find a name of its own.
     """
-    found: list[dict[str, str]] = []
+    rows: list[dict[str, str]] = []
     for words in given:
         pairs = dict(zip(words, (*words[1:], ""), strict=True))
         split = {w.partition("=")[0]: w.partition("=")[2] for w in words if "=" in w}
-        found.append({k: v for k, v in {**pairs, **split}.items() if v and _NAMES.match(k)})
-    same = set(found[0].items()).intersection(*(set(one.items()) for one in found[1:]))
-    differ = {k for one in found for k in one} - {k for k, _ in same}
+        rows.append({k: v for k, v in {**pairs, **split}.items() if v and _NAMES.match(k)})
+    same = set(rows[0].items()).intersection(*(set(one.items()) for one in rows[1:]))
+    differ = {k for one in rows for k in one} - {k for k, _ in same}
     return None if differ or not same else sorted(same)[0]

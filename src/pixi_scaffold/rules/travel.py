@@ -52,10 +52,12 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
                 continue
             if any(last in text for text in texts):
                 continue
-            what = f"{item} is not mentioned in any script, so it may never be written; then the "
-            what += "job is held at its end"
+            message = (
+                f"{item} is not mentioned in any script, so it may never be written; then the "
+            )
+            message += "job is held at its end"
             pattern = "HTCondor expands no pattern here: name the files, or a folder with them"
-            yield at(command, what, pattern if "*" in item else "name what the program writes")
+            yield at(command, message, pattern if "*" in item else "name what the program writes")
 
 
 @rule("PS209")
@@ -73,15 +75,19 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
         return
     sure = transfers_for_sure(subject)
     for mention in _mentioned(subject):
-        what = f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
-        what += "will not have it"
+        message = (
+            f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
+        )
+        message += "will not have it"
         if not sure:
-            what += ", unless it shares a file system with the access point (should_transfer_files "
-            what += "is not YES)"
+            message += (
+                ", unless it shares a file system with the access point (should_transfer_files "
+            )
+            message += "is not YES)"
         severity = None if sure and mention.certain else Severity.WARNING
         fix = f"add {mention.name} to transfer_input_files"
         edits = added_inputs(subject, [mention.name])
-        yield Found(mention.file, mention.line, what, fix, edits, severity)
+        yield Found(mention.file, mention.line, message, fix, edits, severity)
 
 
 @rule("PS210", Severity.WARNING)
@@ -101,8 +107,8 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     for item in subject.inputs:
         last = PurePosixPath(item).name if not item.endswith("/") else ""
         if last in seen and seen[last] != item and command is not None:
-            what = f"{seen[last]} and {item} arrive under the same name"
-            yield at(command, what, "rename one of them")
+            message = f"{seen[last]} and {item} arrive under the same name"
+            yield at(command, message, "rename one of them")
         if last:
             seen[last] = item
     nested = {
@@ -119,8 +125,8 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
             for item, last in nested.items():
                 named = f'"{item}"' in text or f"'{item}'" in text
                 if named and PurePosixPath(item).parts[0] not in subject.arrives:
-                    what = f"{item} arrives as {last}"
-                    yield Found(path, number, what, f"write {last} here", about=item)
+                    message = f"{item} arrives as {last}"
+                    yield Found(path, number, message, f"write {last} here", about=item)
 
 
 def _texts(subject: Subject) -> list[str]:
@@ -156,26 +162,26 @@ def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
     That is where the script changes to a folder by name, or unpacks or clones something.
     """
     made = made_by_script(script)
-    found: list[tuple[int, frozenset[str]]] = []
+    lines: list[tuple[int, frozenset[str]]] = []
     for number, line in script.code:
         if FILES_APPEAR.search(line):
             break
         if not _TALK.match(line) and not _PACKS.match(line):
             words = frozenset(w for w in _words(line) if _top(w) not in made)
-            found.append((number, words))
-    return tuple(found)
+            lines.append((number, words))
+    return tuple(lines)
 
 
 def _words(line: str) -> set[str]:
     code = re.split(r"\s#", line)[0]
     code = re.sub(r"\$\{?(?:PWD|_CONDOR_SCRATCH_DIR)\}?/", " ", code)
     code = re.sub(rf"{_OUTPUT_OPTION.pattern.split('$')[0]}[= ]+\S+", " ", code)
-    found = set()
+    words = set()
     for match in _PATH.finditer(code):
         before = code[: match.start()][-1:]
         if before not in ("$", "{", "/", "-", "~", ":"):
-            found.add(match[0].removeprefix("./").rstrip("."))
-    return found
+            words.add(match[0].removeprefix("./").rstrip("."))
+    return words
 
 
 def _top(word: str) -> str:
@@ -235,15 +241,15 @@ def _mentioned(subject: Subject) -> Iterator[_Mention]:
             yield _Mention(file, line, word, certain)
     for path in subject.input_files:
         if path.suffix == ".py" and path.is_file():
-            for found in imported(read_bytes(path) or b""):
-                source = path.with_name(f"{found.name}.py")
-                package = path.with_name(found.name)
+            for module in imported(read_bytes(path) or b""):
+                source = path.with_name(f"{module.name}.py")
+                package = path.with_name(module.name)
                 here = source if source.is_file() else package / "__init__.py"
                 top = source.name if source.is_file() else package.name
                 if here.is_file() and top not in subject.arrives:
                     shown = subject.shown(source if source.is_file() else package)
-                    certain = found.at_once and not subject.brings_unseen
-                    yield _Mention(path, found.line, shown, certain)
+                    certain = module.at_once and not subject.brings_unseen
+                    yield _Mention(path, module.line, shown, certain)
 
 
 _RUNS = r"(?:python[0-9.]*|(?:ba|da|z|k)?sh|Rscript|julia|perl|torchrun|source|\.)"

@@ -73,13 +73,13 @@ def bad_size(subject: Subject) -> Iterator[Found]:
             continue
         shown = f"{command.spelled} = {field.text}"
         if isinstance(value, int) and value <= 0:
-            what, fix = f"{shown} asks for nothing", "write a number and a unit, such as 4GB"
-            yield at(command, what, fix, severity=Severity.WARNING)
+            message, fix = f"{shown} asks for nothing", "write a number and a unit, such as 4GB"
+            yield at(command, message, fix, severity=Severity.WARNING)
         elif isinstance(value, str) and not _comes_to_something(value, subject):
-            what = f"{shown} is no size, but an expression that is undefined"
+            message = f"{shown} is no size, but an expression that is undefined"
             refusal = Refusal("size", "", "", command)
             edits = _better_size(subject, refusal)
-            yield at(command, what, size_advice(field.text), edits, Severity.WARNING)
+            yield at(command, message, size_advice(field.text), edits, Severity.WARNING)
 
 
 def _comes_to_something(value: str, subject: Subject) -> bool:
@@ -165,8 +165,8 @@ def bad_choice(subject: Subject) -> Iterator[Found]:
         yield _found(subject, _with_near_word(refusal))
     for spec, field in _set(subject):
         if field.text.lower() in spec.odd and field.command is not None:
-            what = f"{field.command.spelled} = {field.text} is taken for {field.value}"
-            yield at(field.command, what, "write what is meant", severity=Severity.WARNING)
+            message = f"{field.command.spelled} = {field.text} is taken for {field.value}"
+            yield at(field.command, message, "write what is meant", severity=Severity.WARNING)
     executable = subject.meaning.of("transfer_executable")
     if executable.command is not None and executable.text.lower() in (
         "no",
@@ -175,13 +175,13 @@ def bad_choice(subject: Subject) -> Iterator[Found]:
         "never",
         "off",
     ):
-        what = f"{executable.command.spelled} = {executable.text} transfers it"
+        message = f"{executable.command.spelled} = {executable.text} transfers it"
         fix = "write false: only a word that begins with f is"
-        yield at(executable.command, what, fix, severity=Severity.WARNING)
+        yield at(executable.command, message, fix, severity=Severity.WARNING)
     getenv = subject.meaning.getenv
     if getenv.command is not None and getenv.text.lower() in ("yes", "y", "t", "no", "n", "f"):
-        what = f"{getenv.command.spelled} = {getenv.text} takes only a variable of that name"
-        yield at(getenv.command, what, "write true or false", severity=Severity.WARNING)
+        message = f"{getenv.command.spelled} = {getenv.text} takes only a variable of that name"
+        yield at(getenv.command, message, "write true or false", severity=Severity.WARNING)
 
 
 def _with_near_word(refusal: Refusal) -> Refusal:
@@ -227,9 +227,9 @@ def refused_together(subject: Subject) -> Iterator[Found]:
         data = read_bytes(path)
         made_later = data is None and Path(proxy.text).is_absolute()  # by voms-proxy-init, there
         if b"-----BEGIN CERTIFICATE-----" not in (data or b"") and not is_elsewhere(path):
-            what = f"{proxy.command.spelled} = {proxy.text}: there is no proxy in that file"
+            message = f"{proxy.command.spelled} = {proxy.text}: there is no proxy in that file"
             severity = Severity.WARNING if made_later else Severity.ERROR
-            yield at(proxy.command, what, "make it first: voms-proxy-init", severity=severity)
+            yield at(proxy.command, message, "make it first: voms-proxy-init", severity=severity)
 
 
 def _credentials(subject: Subject) -> Iterator[Found]:
@@ -238,9 +238,9 @@ def _credentials(subject: Subject) -> Iterator[Found]:
     if field.command is not None and field.value is True:
         home = os.environ.get("HOME", "")
         if not exists(Path(home) / ".docker" / "config.json"):
-            what = (
+            message = (
                 f"{field.command.spelled}: there is no ~/.docker/config.json here, without which "
             )
-            what += "condor_submit from HTCondor 25 on refuses the file"
+            message += "condor_submit from HTCondor 25 on refuses the file"
             fix = "on the access point, first: docker login"
-            yield at(field.command, what, fix, severity=Severity.WARNING)
+            yield at(field.command, message, fix, severity=Severity.WARNING)

@@ -49,18 +49,18 @@ def broken_continuation(subject: Subject) -> Iterator[Found]:
     """
     for script in subject.scripts:
         for number, line in script.code:
-            if found := re.search(r"\\[ \t]+$", line):
-                edits = (Edit(script.path, number, number, (line[: found.start()] + "\\",)),)
-                what = "a space behind the backslash: the line is not continued"
-                yield Found(script.path, number, what, "remove the space", edits)
+            if matched := re.search(r"\\[ \t]+$", line):
+                edits = (Edit(script.path, number, number, (line[: matched.start()] + "\\",)),)
+                message = "a space behind the backslash: the line is not continued"
+                yield Found(script.path, number, message, "remove the space", edits)
                 continue
             following = script.lines[number] if number < len(script.lines) else ""
             if not continues(line):
                 continue
             if not following.strip() or following.lstrip().startswith("#"):
                 kind = "a comment" if following.strip() else "a blank line"
-                what = f"the continued line is followed by {kind}, which ends the command"
-                yield Found(script.path, number, what, "remove that line, or the backslash")
+                message = f"the continued line is followed by {kind}, which ends the command"
+                yield Found(script.path, number, message, "remove that line, or the backslash")
 
 
 @rule("PS302")
@@ -81,10 +81,10 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
     code = int(wanted) if wanted.isdecimal() and len(wanted) < 4 else None
     hidden = hides_exit_code(script, code)
     if hidden is not None:
-        number, what = hidden
+        number, message = hidden
         severity = None if wanted else Severity.WARNING
         fix = 'end with: code=$?; ...; exit "$code"'
-        yield Found(script.path, number, what, fix, severity=severity)
+        yield Found(script.path, number, message, fix, severity=severity)
 
 
 @rule("PS303", Severity.WARNING)
@@ -103,8 +103,8 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
             commands, commands[1:], fillvalue=(0, "")
         ):
             if _PIPED.search(f"{line} {following}" if line.rstrip().endswith("|") else line):
-                what = "this runs whatever the server sends, unchecked"
-                yield Found(script.path, number, what, "download, compare the sha256, then run")
+                message = "this runs whatever the server sends, unchecked"
+                yield Found(script.path, number, message, "download, compare the sha256, then run")
 
 
 @rule("PS304", Severity.WARNING)
@@ -130,9 +130,11 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
             if "~" in bare:  # in double quotes a tilde is only a tilde
                 bare = re.sub(r'"[^"$]*"', '""', bare)
             if _HOME.search(bare):
-                what = "this line uses HOME, which a worker may not have, or not as the job's own"
+                message = (
+                    "this line uses HOME, which a worker may not have, or not as the job's own"
+                )
                 yield Found(
-                    script.path, number, what, "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
+                    script.path, number, message, "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
                 )
 
 
@@ -203,8 +205,8 @@ def pretends_a_driver(subject: Subject) -> Iterator[Found]:
     for script in subject.scripts:
         for number, line in script.code:
             if re.search(r"\bCONDA_OVERRIDE_CUDA=", line):
-                what = "CONDA_OVERRIDE_CUDA on a worker"
-                yield Found(script.path, number, what, "remove it")
+                message = "CONDA_OVERRIDE_CUDA on a worker"
+                yield Found(script.path, number, message, "remove it")
     for name in ("environment", "environment2"):
         command = subject.job.command(name)
         if command is not None and "CONDA_OVERRIDE_CUDA" in command.value:
@@ -244,9 +246,9 @@ def activates_without_hook(subject: Subject) -> Iterator[Found]:
             for number, line in ((1, script.lines[0]), *script.code):
                 if sets_up.search(line):
                     break
-                if found := uses.match(line):
-                    what = f"{found[0].strip()} needs what this script does not set up"
-                    yield Found(script.path, number, what, f"first: {fix}", about=line.strip())
+                if matched := uses.match(line):
+                    message = f"{matched[0].strip()} needs what this script does not set up"
+                    yield Found(script.path, number, message, f"first: {fix}", about=line.strip())
                     break
 
 
@@ -272,10 +274,10 @@ def path_of_a_home(subject: Subject) -> Iterator[Found]:
             texts.append((path, tuple(enumerate(lines, start=1))))
     for path, code in texts:
         for number, line in code:
-            if found := _OF_ONE_MACHINE.search(line.split(" #")[0]):
-                what = f"{found[0]} lies in a home, which a worker does not have"
+            if matched := _OF_ONE_MACHINE.search(line.split(" #")[0]):
+                message = f"{matched[0]} lies in a home, which a worker does not have"
                 fix = "transfer it, and name it as it arrives"
-                yield Found(path, number, what, fix, about=found[0])
+                yield Found(path, number, message, fix, about=matched[0])
                 break
 
 
@@ -290,9 +292,11 @@ def needs_root(subject: Subject) -> Iterator[Found]:
     """
     for script in subject.scripts:
         for number, line in script.code:
-            if found := re.match(
+            if matched := re.match(
                 r"\s*(sudo\b|(?:apt|apt-get|yum|dnf|apk)\s+(?:-\S+\s+)*install\b)", line
             ):
-                what = f"{found[1]} works only as root, which a job is not"
-                yield Found(script.path, number, what, "put it into the image or the environment")
+                message = f"{matched[1]} works only as root, which a job is not"
+                yield Found(
+                    script.path, number, message, "put it into the image or the environment"
+                )
                 break

@@ -217,12 +217,12 @@ def remove_branch(repository: Repository, landing: Landing) -> None:
 def strange_files(repository: Repository, landing: Landing, paths: tuple[str, ...]) -> set[str]:
     """Return the files that are neither as before the update nor as it makes them."""
     now = {path: read_file(repository.top, path) for path in paths}
-    found = {path for path, file in now.items() if file is not None}
+    present = {path for path, file in now.items() if file is not None}
     for commit in (landing.from_commit, landing.commit):
-        listing = _listing(repository, commit) if found else {}
-        held = read_blobs(repository.top, {p: listing[p] for p in found if p in listing})
-        found -= {path for path, file in held.items() if file == now[path]}
-    return found
+        listing = _listing(repository, commit) if present else {}
+        held = read_blobs(repository.top, {p: listing[p] for p in present if p in listing})
+        present -= {path for path, file in held.items() if file == now[path]}
+    return present
 
 
 def _listing(repository: Repository, commit: str) -> dict[str, tuple[str, str]]:

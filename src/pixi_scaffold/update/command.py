@@ -60,8 +60,8 @@ def update(
     Raises ScaffoldError or KeyboardInterrupt; then the project is as it was.
     """
     if renderers is None:
-        with Renderers() as own:
-            return update(request, confirm, progress, own)
+        with Renderers() as kept:
+            return update(request, confirm, progress, kept)
     run = Run(progress)
     with run.step("template", asks=request.ask) as step:
         project = read_project(request.folder)
@@ -213,8 +213,10 @@ def _stages(conflicts: tuple[Change, ...], repository: Repository) -> str:
 def _landed(plan: Plan, repository: Repository, landing: Landing) -> str:
     """Return where the update is, and what of the user's came along."""
     detail = f"{landing.commit[:7]} on the branch {plan.branch}"
-    if own := uncommitted(repository):
-        detail += f"; changes of yours came along, not committed: {', '.join(x[3:] for x in own)}"
+    if changed := uncommitted(repository):
+        detail += (
+            f"; changes of yours came along, not committed: {', '.join(x[3:] for x in changed)}"
+        )
     return detail
 
 

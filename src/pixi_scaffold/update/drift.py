@@ -38,14 +38,14 @@ def drift(project: Project, fresh: Fresh) -> tuple[Drift, ...]:
     """Return every file of the project that is not as in the render; the lock is derived."""
     there = read_tree(project.folder, fresh.files)
     mine = declared(read_tree(project.folder, MANIFESTS))
-    found = []
+    differing = []
     for path, made in fresh.files.items():
         if fingerprint(there.get(path)) != made:
             owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
             owner = Owner.YOURS if is_declared(path, mine) else owner
-            found.append(Drift(path, owner, "changed" if path in there else "missing"))
-    own = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
-    return (*found, *(Drift(path, Owner.YOURS, "added") for path in own))
+            differing.append(Drift(path, owner, "changed" if path in there else "missing"))
+    added = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
+    return (*differing, *(Drift(path, Owner.YOURS, "added") for path in added))
 
 
 def _files(folder: Path) -> list[str]:

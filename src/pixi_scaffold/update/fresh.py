@@ -54,10 +54,10 @@ def fresh(project: Project, renderer: Renderer) -> Fresh:
     if commit and (known := _read(path)):
         return known
     made = renderer.render_recorded(project)
-    found = Fresh({p: fingerprint(f) for p, f in made.files.items()}, made.seeded)
+    made_now = Fresh({p: fingerprint(f) for p, f in made.files.items()}, made.seeded)
     if commit:
-        _write(path, found)
-    return found
+        _write(path, made_now)
+    return made_now
 
 
 def _read(path: Path) -> Fresh | None:

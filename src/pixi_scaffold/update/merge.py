@@ -82,7 +82,7 @@ def merge_trees(sides: Sides) -> tuple[Change, ...]:
 
     Files of the user alone are not looked at. Raises ScaffoldError when git cannot merge.
     """
-    found = []
+    changes = []
     for path in sorted({*sides.base, *sides.theirs}):
         old = sides.moved.get(path, "")
         for change in _merge_one(path, sides):
@@ -90,8 +90,8 @@ def merge_trees(sides: Sides) -> tuple[Change, ...]:
             if path in sides.renamed:
                 why = f"you moved it from {sides.renamed[path]}"
             note = "; ".join(filter(None, (why, change.note)))
-            found.append(replace(change, moved_from=old, note=note))
-    return tuple(found)
+            changes.append(replace(change, moved_from=old, note=note))
+    return tuple(changes)
 
 
 def _merge_one(path: str, sides: Sides) -> Iterator[Change]:
@@ -147,8 +147,8 @@ def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[by
     if b"\r\n" not in ours:
         return _merged_data(text, base, ours, theirs) or (text, "")
     unix = (side.replace(b"\r\n", b"\n") for side in (text, base, ours, theirs))
-    found = _merged_data(*unix)
-    return (text, "") if found is None else (found[0].replace(b"\n", b"\r\n"), found[1])
+    merged = _merged_data(*unix)
+    return (text, "") if merged is None else (merged[0].replace(b"\n", b"\r\n"), merged[1])
 
 
 def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str] | None:
@@ -187,7 +187,7 @@ def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str
 
 def _comments(text: str) -> Counter[str]:
     """Return how often each comment of a TOML text occurs."""
-    return Counter(found[1].strip() for found in _TOKEN.finditer(text) if found[1])
+    return Counter(matched[1].strip() for matched in _TOKEN.finditer(text) if matched[1])
 
 
 def _your_side(text: str) -> str:

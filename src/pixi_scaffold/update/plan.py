@@ -229,12 +229,12 @@ def _merged(
 
 def new_answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[NewAnswer, ...]:
     """Return what an update does to the recorded answers, by name."""
-    found = []
+    answers = []
     for name in sorted({*old, *new}):
         if name not in new:
-            found.append(NewAnswer(name, old[name], None, "dropped"))
+            answers.append(NewAnswer(name, old[name], None, "dropped"))
         elif name not in old:
-            found.append(NewAnswer(name, None, new[name], "added"))
+            answers.append(NewAnswer(name, None, new[name], "added"))
         elif old[name] != new[name]:
-            found.append(NewAnswer(name, old[name], new[name], "changed"))
-    return tuple(found)
+            answers.append(NewAnswer(name, old[name], new[name], "changed"))
+    return tuple(answers)

@@ -24,7 +24,7 @@ def declared(files: Tree) -> tuple[str, ...]:
     They stand in pixi.toml or pyproject.toml: [tool.pixi-scaffold] mine = ["main.py", "docs/"].
     Raises ScaffoldError when that is no list of names.
     """
-    found: list[str] = []
+    patterns: list[str] = []
     for name, file in files.items():
         if not name.endswith(".toml"):
             continue
@@ -38,8 +38,8 @@ def declared(files: Tree) -> tuple[str, ...]:
                 f"{name}: mine in [tool.pixi-scaffold] is no list of files",
                 'write it so: mine = ["main.py", "docs/"]',
             )
-        found += mine
-    return tuple(found)
+        patterns += mine
+    return tuple(patterns)
 
 
 def is_declared(path: str, patterns: Iterable[str]) -> bool:
@@ -56,22 +56,22 @@ def set_apart(paths: Iterable[str], listing: Listing, mine: Sequence[str]) -> di
     listing: what the user's commit has. Raises ScaffoldError when a file or folder of the user's
     is where the template has another kind of thing.
     """
-    found, order = {}, sorted(listing)
+    apart, order = {}, sorted(listing)
     for path in sorted(paths):
         if is_declared(path, mine):
-            found[path] = "yours: [tool.pixi-scaffold] mine"
+            apart[path] = "yours: [tool.pixi-scaffold] mine"
             continue
         for place in (path, *map(str, PurePosixPath(path).parents[:-1])):
             mode = listing.get(place, ("", ""))[0]
             if mode in _KINDS and (place != path or mode == "160000"):
-                found[path] = f"{place} is {_KINDS[mode]} of yours"
+                apart[path] = f"{place} is {_KINDS[mode]} of yours"
                 break
             if mode and place != path:
                 raise _in_place(path, place)
         at = bisect_left(order, f"{path}/")
         if at < len(order) and order[at].startswith(f"{path}/"):
             raise _in_place(path, path)
-    return found
+    return apart
 
 
 def _in_place(path: str, place: str) -> ScaffoldError:
@@ -110,14 +110,14 @@ def follows(
         ours = f"{repository.head}:{repository.prefix.rstrip('/')}"
         argv = ("diff-tree", "-r", "-z", "-M", "--diff-filter=R", "--name-status", tree, ours)
         words = git(repository.top, *argv, env=env).split("\0")
-    found = []
+    moves = []
     for _, old, here in zip(words[::3], words[1::3], words[2::3], strict=False):
         upstream = old
         for migration in migrations:
             upstream = migration.files.get(upstream, upstream)
         if here not in new:
-            found.append(UserMove(old, upstream, here))
-    return tuple(found)
+            moves.append(UserMove(old, upstream, here))
+    return tuple(moves)
 
 
 def follow(

@@ -169,8 +169,8 @@ def job_errors(folder: Path) -> JobErrors:
     from pixi_scaffold.check import find_descriptions, review, shown
     from pixi_scaffold.rules import Severity
 
-    found = review(find_descriptions(folder), Silent()).findings
-    errors = [f for f in found if f.severity is Severity.ERROR]
+    findings = review(find_descriptions(folder), Silent()).findings
+    errors = [f for f in findings if f.severity is Severity.ERROR]
     where = str(folder.resolve())
     return {(f.rule, shown(f.file, folder), f.message.replace(where, ".")): f for f in errors}
 

@@ -137,11 +137,11 @@ def only_one(repository: Repository) -> Iterator[None]:
 
 def refuse_under_way(repository: Repository) -> None:
     """Raise ScaffoldError while a merge, a rebase or the like waits to be finished."""
-    for name, what in _UNDER_WAY.items():
+    for name, command in _UNDER_WAY.items():
         if (repository.git_dir / name).exists():
             raise ScaffoldError(
-                f"a {what} is under way in {repository.top}",
-                f"finish it: git {what} --continue, or undo it: git {what} --abort",
+                f"a {command} is under way in {repository.top}",
+                f"finish it: git {command} --continue, or undo it: git {command} --abort",
             )
 
 
@@ -255,14 +255,14 @@ def refuse_covered(repository: Repository, created: Iterable[str]) -> None:
         )
 
 
-def in_words(error: GitError, what: str) -> ScaffoldError:
+def in_words(error: GitError, action: str) -> ScaffoldError:
     """Return git's refusal to overwrite work as an error that names the files."""
     names: Sequence[str] = re.findall(r"(?m)^\t(.+)$", error.output)
     names = names or re.findall(r"Entry '(.+)' not uptodate", error.output)
     if not names:
         return error
     return ScaffoldError(
-        "\n".join((what, *(f"  {name}" for name in names))),
+        "\n".join((action, *(f"  {name}" for name in names))),
         f"commit them, or put them aside (git stash --include-untracked), then: {program()} update",
     )
 

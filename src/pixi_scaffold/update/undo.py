@@ -125,8 +125,8 @@ def _refuse_moved(repository: Repository, landing: Landing, branch: str) -> None
 
 def _strangely_staged(repository: Repository, landing: Landing) -> set[str]:
     """Return the files whose staged content is neither as before the update nor as it makes it."""
-    found = set(landing.paths)
+    paths = set(landing.paths)
     for commit in (landing.from_commit, landing.commit):
         rows = repository.git("diff", "--cached", "--name-only", "--no-renames", "-z", commit)
-        found &= set(rows.split("\0"))
-    return found
+        paths &= set(rows.split("\0"))
+    return paths

@@ -60,7 +60,7 @@ def _waiting(top: Path, folder: str) -> tuple[Waiting, ...]:
     rows = try_git(top, "for-each-ref", f"--format={columns}", pattern)
     if rows.code:
         return ()
-    found = []
+    updates = []
     for row in rows.output.splitlines():
         branch, commit, place = row.split("\t")
         if "/" in branch.removeprefix(folder):
@@ -69,8 +69,8 @@ def _waiting(top: Path, folder: str) -> tuple[Waiting, ...]:
         others = (f"--exclude={branch}", "--branches")
         new = try_git(top, "rev-list", "--max-count=1", commit, "--not", *others)
         if conflicts or (new.code == 0 and new.output.strip()):
-            found.append(Waiting(branch, place, conflicts))
-    return tuple(found)
+            updates.append(Waiting(branch, place, conflicts))
+    return tuple(updates)
 
 
 def _is_picking(place: Path) -> bool:

@@ -148,10 +148,10 @@ def _inherited(name: str, spec: dict[str, Any], key: Key, pool: Mapping[str, Any
     if name.lower() not in pool:
         raise GrammarError(key, "it is not in [workspace.dependencies]")
     shared = pool[name.lower()]
-    own = {k: v for k, v in spec.items() if k != "workspace"}
-    if not own:
+    given = {k: v for k, v in spec.items() if k != "workspace"}
+    if not given:
         return shared
-    return ({"version": shared} if isinstance(shared, str) else shared) | own
+    return ({"version": shared} if isinstance(shared, str) else shared) | given
 
 
 def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None:

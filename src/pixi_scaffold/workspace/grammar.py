@@ -21,10 +21,10 @@ Key = tuple[str, ...]
 class GrammarError(Exception):
     """A key or a value that Pixi refuses: where, and what is wrong."""
 
-    def __init__(self, key: Key, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, key: Key, problem: str) -> None:
+        super().__init__(problem)
         self.key = key
-        self.what = what
+        self.what = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ def sections() -> dict[str, Section]:
     raw: dict[str, dict[str, str]] = tomllib.loads(text)
 
     def keys(name: str) -> dict[str, str]:
-        own = {key.rstrip("!"): kind for key, kind in raw[name].items() if key != "inherits"}
+        kinds = {key.rstrip("!"): kind for key, kind in raw[name].items() if key != "inherits"}
         parent = raw[name].get("inherits")
-        return (keys(parent) if parent else {}) | own
+        return (keys(parent) if parent else {}) | kinds
 
     return {
         name: Section(keys(name), frozenset(k[:-1] for k in table if k.endswith("!")))

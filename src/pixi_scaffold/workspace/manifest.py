@@ -77,11 +77,12 @@ def parse_manifest(text: str, path: Path) -> Workspace:
                 f"{path}:{number}:1: it has conflict markers of a merge",
                 f"resolve them, then: {program()} lock",
             ) from error
-        what, _, place = str(error).partition(" (at ")
-        found = re.match(r"line (\d+), column (\d+)", place)
-        line, column = found.groups() if found else (str(text.count("\n") + 1), "1")
+        problem, _, place = str(error).partition(" (at ")
+        matched = re.match(r"line (\d+), column (\d+)", place)
+        line, column = matched.groups() if matched else (str(text.count("\n") + 1), "1")
         raise ManifestError(
-            f"{path}:{line}:{column}: not valid TOML: {what}", f"correct line {line} of {path.name}"
+            f"{path}:{line}:{column}: not valid TOML: {problem}",
+            f"correct line {line} of {path.name}",
         ) from error
     except RecursionError as error:
         raise ManifestError(f"{path}:1:1: nested too deeply", f"correct {path.name}") from error
@@ -99,8 +100,8 @@ def parse_manifest(text: str, path: Path) -> Workspace:
 
 def _refusal(text: str, path: Path, inside: tuple[str, ...], error: GrammarError) -> ManifestError:
     outside = ("project", "dependency-groups")  # of pyproject.toml itself
-    own = inside and error.key and error.key[0] in outside
-    key = error.key if own else (*inside, *error.key)
+    is_of_table = inside and error.key and error.key[0] in outside
+    key = error.key if is_of_table else (*inside, *error.key)
     line = line_of(text, key) if key else None
     where = f"{path}:{line}" if line else str(path)
     name = ".".join(error.key)
@@ -119,8 +120,8 @@ def _check_pixi(workspace: Workspace) -> None:
     """
     wanted = workspace.requires_pixi
     if wanted and not any(satisfies(version, wanted) for version in PIXIS):
-        what = f"{wanted!r} is met by no Pixi: what is known here is {PIXIS[0]}"
-        raise GrammarError(("workspace", "requires-pixi"), what)
+        message = f"{wanted!r} is met by no Pixi: what is known here is {PIXIS[0]}"
+        raise GrammarError(("workspace", "requires-pixi"), message)
 
 
 def _load(text: str) -> dict[str, Any]:

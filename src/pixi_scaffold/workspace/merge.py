@@ -73,9 +73,9 @@ def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
 
     try:
         documents = [tomllib.loads(text) for text in (base, ours, theirs)]
-        found = list(_differences((), *documents))
-        edits = [item for item in found if isinstance(item, KeyEdit)]
-        conflicts = [item for item in found if isinstance(item, Conflict)]
+        differences = list(_differences((), *documents))
+        edits = [item for item in differences if isinstance(item, KeyEdit)]
+        conflicts = [item for item in differences if isinstance(item, Conflict)]
         merged = _edited(ours, edits, theirs)
         sides = {
             side: _edited(merged, [KeyEdit(c.path, getattr(c, side)) for c in conflicts], source)
@@ -92,10 +92,10 @@ def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
         documents = [tomllib.loads(text) for text in (base, ours, theirs)]
     except tomllib.TOMLDecodeError:
         return None
-    found = list(_differences((), *documents))
-    if any(isinstance(item, Conflict) for item in found):
+    differences = list(_differences((), *documents))
+    if any(isinstance(item, Conflict) for item in differences):
         return None
-    return _applied(documents[1], [item for item in found if isinstance(item, KeyEdit)])
+    return _applied(documents[1], [item for item in differences if isinstance(item, KeyEdit)])
 
 
 def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[KeyEdit | Conflict]:
@@ -256,13 +256,13 @@ def _item(donor: Any, edit: KeyEdit) -> Any:
     """Return the new value as the template writes it, comment and all."""
     if edit.value is ABSENT:
         return ABSENT
-    found = donor
+    item = donor
     for key in edit.path:
-        if not isinstance(found, Mapping) or key not in found:
+        if not isinstance(item, Mapping) or key not in item:
             return edit.value
-        found = found[key]
-    plain = found.unwrap() if hasattr(found, "unwrap") else found
-    return _without_next_comment(copy.deepcopy(found)) if plain == edit.value else edit.value
+        item = item[key]
+    plain = item.unwrap() if hasattr(item, "unwrap") else item
+    return _without_next_comment(copy.deepcopy(item)) if plain == edit.value else edit.value
 
 
 def _without_next_comment(item: Any) -> Any:

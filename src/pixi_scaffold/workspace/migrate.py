@@ -64,8 +64,8 @@ def _write_features(table: Any, features: Any, workspace: Workspace, asking: Seq
     for name in asking:
         users = [e for e in with_some if name in e.features]
         wanted = [p.name for e in users for p in workspace.environment_platforms(e)]
-        own = workspace.features[name].platforms or ()
-        features[name]["platforms"] = list(dict.fromkeys(wanted or own))
+        platforms = workspace.features[name].platforms or ()
+        features[name]["platforms"] = list(dict.fromkeys(wanted or platforms))
     if not others:
         return True
     if _BASE in workspace.features:

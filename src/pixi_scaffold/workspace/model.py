@@ -262,13 +262,15 @@ class Workspace:
 
     def environment_pypi_options(self, environment: Environment) -> PypiOptions:
         """Return the options of its whole solve group: features over the workspace's own."""
-        found = NO_OPTIONS
+        options = NO_OPTIONS
         for feature in self.group_features(environment):
-            found = found.with_more(feature.pypi_options)
-        return self.pypi_options.with_more(found)
+            options = options.with_more(feature.pypi_options)
+        return self.pypi_options.with_more(options)
 
-    def _collect(self, environment: Environment, platform: Platform, what: str) -> tuple[Any, ...]:
-        found: dict[Any, None] = {}
+    def _collect(
+        self, environment: Environment, platform: Platform, attribute: str
+    ) -> tuple[Any, ...]:
+        collected: dict[Any, None] = {}
         for name in environment.features:
             feature = self.features[name]
             if not self.speaks_for(feature, platform):
@@ -277,20 +279,20 @@ class Workspace:
             for target in feature.targets:
                 if target.matches(platform):
                     said: dict[str, list[Any]] = {}  # several of one package: from pyproject.toml
-                    for requirement in getattr(target, what):
+                    for requirement in getattr(target, attribute):
                         said.setdefault(requirement.name, []).append(requirement)
                     by_name |= said
-            found |= dict.fromkeys(one for every in by_name.values() for one in every)
-        return tuple(found)
+            collected |= dict.fromkeys(one for every in by_name.values() for one in every)
+        return tuple(collected)
 
     def tasks(self, environment: Environment, platform: Platform) -> dict[str, Task]:
         """Return the tasks that this environment has on this platform; the first feature wins."""
-        found: dict[str, Task] = {}
+        by_name: dict[str, Task] = {}
         for feature in reversed(environment.features):
             for target in self.features[feature].targets:
                 if target.matches(platform):
-                    found |= {t.name: t for t in target.tasks}
-        return found
+                    by_name |= {t.name: t for t in target.tasks}
+        return by_name
 
     def activation(
         self, environment: Environment, platform: Platform

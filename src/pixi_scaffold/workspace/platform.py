@@ -44,18 +44,18 @@ class VirtualPackage:
 def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""
     family, _, arch = subdir.partition("-")
-    found: list[VirtualPackage] = []
+    packages: list[VirtualPackage] = []
     if family in UNIX:
-        found.append(VirtualPackage("__unix", "0", "0"))
+        packages.append(VirtualPackage("__unix", "0", "0"))
     if family == "linux":
-        found += [VirtualPackage("__linux", "4.18"), VirtualPackage("__glibc", "2.28")]
+        packages += [VirtualPackage("__linux", "4.18"), VirtualPackage("__glibc", "2.28")]
     if family == "osx":
-        found.append(VirtualPackage("__osx", "13.0"))
+        packages.append(VirtualPackage("__osx", "13.0"))
     if family == "win":
-        found.append(VirtualPackage("__win", "10.0"))
+        packages.append(VirtualPackage("__win", "10.0"))
     if spec := _ARCHSPEC.get(arch if (family, arch) != ("win", "arm64") else "aarch64"):
-        found.append(VirtualPackage("__archspec", "0", spec))
-    return tuple(found)
+        packages.append(VirtualPackage("__archspec", "0", spec))
+    return tuple(packages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,13 @@ def set_apart(platform: Platform) -> tuple[VirtualPackage, ...]:
 
 def united(platforms: Sequence[Platform]) -> tuple[VirtualPackage, ...]:
     """Return the virtual packages that any of `platforms` declares, the newest of each."""
-    found: dict[str, VirtualPackage] = {}
+    packages: dict[str, VirtualPackage] = {}
     for platform in platforms:
         for package in set_apart(platform):
-            have = found.get(package.name)
+            have = packages.get(package.name)
             if have is None or (have != package and newer(package.version, have.version)):
-                found[package.name] = package
-    return tuple(found[name] for name in sorted(found))
+                packages[package.name] = package
+    return tuple(packages[name] for name in sorted(packages))
 
 
 _FRIENDLY = {

@@ -92,11 +92,11 @@ def normalised(name: str) -> str:
 
 def read_pypi(table: Mapping[str, Any], key: Key) -> tuple[PypiRequirement, ...]:
     """Return the packages that a table asks PyPI for; raises GrammarError."""
-    found: dict[str, PypiRequirement] = {}
+    requirements: dict[str, PypiRequirement] = {}
     for name, spec in table.items():
         one = _requirement(name, spec, (*key, name))
-        found[one.name] = one
-    return tuple(found.values())
+        requirements[one.name] = one
+    return tuple(requirements.values())
 
 
 def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:

@@ -69,7 +69,7 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProj
         features.setdefault(name, {})
     own = _requirements(project.get("dependencies", []), ("project", "dependencies"))
     groups[DEFAULT] = [*groups.get(DEFAULT, ()), *own]
-    asked = {name: tuple(map(_asked, found)) for name, found in groups.items()}
+    asked = {name: tuple(map(_asked, requirements)) for name, requirements in groups.items()}
     return pixi, FromProject(implied, asked)
 
 
@@ -87,14 +87,14 @@ def _python(project: Mapping[str, Any]) -> str:
 
 def _groups(document: Mapping[str, Any]) -> dict[str, list[Requirement]]:
     """Return the requirements of each extra and dependency group, with those that one includes."""
-    found: dict[str, list[Requirement]] = {}
+    groups: dict[str, list[Requirement]] = {}
     for name, entries in _table(document, "project", "optional-dependencies").items():
         key = ("project", "optional-dependencies", name)
-        found[name] = _requirements(entries, key)
+        groups[name] = _requirements(entries, key)
     raw = _table(document, "dependency-groups")
     for name in raw:
-        found.setdefault(name, []).extend(_group(name, raw, ()))
-    return found
+        groups.setdefault(name, []).extend(_group(name, raw, ()))
+    return groups
 
 
 def _group(name: str, raw: Mapping[str, Any], inside: tuple[str, ...]) -> list[Requirement]:
@@ -104,13 +104,13 @@ def _group(name: str, raw: Mapping[str, Any], inside: tuple[str, ...]) -> list[R
     entries = raw.get(name)
     if not isinstance(entries, list):
         raise GrammarError(key, f"there is no dependency group {name!r}")
-    found: list[Requirement] = []
+    requirements: list[Requirement] = []
     for entry in entries:
         if isinstance(entry, dict) and isinstance(entry.get("include-group"), str):
-            found += _group(entry["include-group"], raw, (*inside, name))
+            requirements += _group(entry["include-group"], raw, (*inside, name))
         else:
-            found += _requirements([entry], key)
-    return found
+            requirements += _requirements([entry], key)
+    return requirements
 
 
 def _requirements(entries: Any, key: Key) -> list[Requirement]:
@@ -138,7 +138,7 @@ def _asked(requirement: Requirement) -> PypiRequirement:
 
 def _table(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """Return an inner table; empty where it is not there."""
-    found: Any = document
+    table: Any = document
     for key in keys:
-        found = found.get(key, {}) if isinstance(found, dict) else {}
-    return found if isinstance(found, dict) else {}
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}

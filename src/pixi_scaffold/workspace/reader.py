@@ -123,12 +123,12 @@ class _Reader:
         return head
 
     def platforms(self, entries: list[Any], key: Key) -> tuple[Platform, ...]:
-        found = tuple(read_platform(entry, key) for entry in entries)
-        names = [p.name for p in found]
+        platforms = tuple(read_platform(entry, key) for entry in entries)
+        names = [p.name for p in platforms]
         for name in names:
             if names.count(name) > 1:
                 raise GrammarError(key, f"{name} is listed twice")
-        return found
+        return platforms
 
     def channels(self, entries: list[Any]) -> tuple[ChannelEntry, ...]:
         return tuple(read_channel_entry(entry, self.path.parent) for entry in entries)
@@ -149,14 +149,14 @@ class _Reader:
             self.warn(
                 "deprecated", f"[{where}] is deprecated: declare it on a platform (check --fix)"
             )
-        own = name != DEFAULT  # the default feature's are the workspace's
+        is_named = name != DEFAULT  # the default feature's are the workspace's
         return Feature(
             name,
             tuple(targets.values()),
-            self.channels(table["channels"]) if own and "channels" in table else None,
-            tuple(table["platforms"]) if own and "platforms" in table else None,
-            table.get("channel-priority") if own else None,
-            table.get("solve-strategy") if own else None,
+            self.channels(table["channels"]) if is_named and "channels" in table else None,
+            tuple(table["platforms"]) if is_named and "platforms" in table else None,
+            table.get("channel-priority") if is_named else None,
+            table.get("solve-strategy") if is_named else None,
             system.requirements(wanted),
             read_pypi_options(table, (*key, "pypi-options")),
         )
@@ -184,16 +184,16 @@ class _Reader:
     def requirements(self, table: Mapping[str, Any], key: Key) -> Iterator[Requirement]:
         for name, spec in table.items():
             here = (*key, name)
-            found = read_requirement(name, spec, here, self.pool, builds=self.builds)
-            if found.ambiguous:
-                version = dict(found.requirement.fields)["version"]
+            requirement = read_requirement(name, spec, here, self.pool, builds=self.builds)
+            if requirement.ambiguous:
+                version = dict(requirement.requirement.fields)["version"]
                 self.warn(
                     "ambiguous version",
                     f"{'.'.join(here)}: a bare version means {version}; did you mean "
                     f"{version.lstrip('=')}.*?",
                 )
-            self.unsupported += [".".join((*here, k)) for k in found.unsupported]
-            yield found.requirement
+            self.unsupported += [".".join((*here, k)) for k in requirement.unsupported]
+            yield requirement.requirement
 
     def tasks(self, table: Mapping[str, Any], key: Key) -> Iterator[Task]:
         for name, value in table.items():
@@ -212,8 +212,8 @@ class _Reader:
     def environment(self, name: str, entry: Any, features: dict[str, Feature]) -> Environment:
         key = ("environments", name)
         table: dict[str, Any] = {"features": entry} if isinstance(entry, list) else entry
-        own = {k: v for k, v in table.items() if k not in _ENVIRONMENT_KEYS}
-        says_nothing = all(k in ("target", "tasks") and not value for k, value in own.items())
+        settings = {k: v for k, v in table.items() if k not in _ENVIRONMENT_KEYS}
+        says_nothing = all(k in ("target", "tasks") and not value for k, value in settings.items())
         if "features" not in table and "solve-group" not in table and says_nothing:
             raise GrammarError(key, "features is missing; write [] for none but the default one")
         names = tuple(table.get("features", ()))
@@ -224,9 +224,9 @@ class _Reader:
                 raise GrammarError((*key, "features"), f"feature {feature} is there twice")
         plain = not table.get("no-default-feature", False)
         inline: tuple[str, ...] = ()
-        if own:  # Pixi treats it as a hidden feature in front of the others
+        if settings:  # Pixi treats it as a hidden feature in front of the others
             hidden = f"<environments.{name}>"
-            features[hidden] = self.feature(hidden, own, key)
+            features[hidden] = self.feature(hidden, settings, key)
             inline = (hidden,)
         chosen = inline + tuple(f for f in names if f != DEFAULT or not plain)
         chosen += (DEFAULT,) if plain else ()

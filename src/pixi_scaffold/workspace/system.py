@@ -25,15 +25,15 @@ class PlatformError(ValueError):
 
 def requirements(table: Mapping[str, Any]) -> tuple[VirtualPackage, ...]:
     """Return the virtual packages of a [system-requirements] table; archspec counts no longer."""
-    found = []
+    packages = []
     for key, name in (("linux", "__linux"), ("cuda", "__cuda"), ("macos", "__osx")):
         if key in table:
-            found.append(VirtualPackage(name, table[key]))
+            packages.append(VirtualPackage(name, table[key]))
     if isinstance(libc := table.get("libc"), str):
-        found.append(VirtualPackage("__glibc", libc))
+        packages.append(VirtualPackage("__glibc", libc))
     elif libc:
-        found.append(VirtualPackage(f"__{libc.get('family', 'glibc')}", libc["version"]))
-    return tuple(found)
+        packages.append(VirtualPackage(f"__{libc.get('family', 'glibc')}", libc["version"]))
+    return tuple(packages)
 
 
 def _applies(package: VirtualPackage, subdir: str) -> bool:
@@ -62,17 +62,17 @@ def settle(
     if not asking:
         for feature in features.values():
             _check_references(feature, originals)
-        found, changed = originals, dict(features)
+        platforms, changed = originals, dict(features)
     else:
         if not simple:
             raise PlatformError(
                 "[system-requirements] beside platforms with names of their own: declare what is "
                 'required on the platforms, such as { platform = "linux-64", cuda = "12.0" }'
             )
-        found, changed = _migrated(originals, features, asking)
+        platforms, changed = _migrated(originals, features, asking)
     if simple:
-        _add_composed(found, changed, environments)
-    return tuple(found), changed
+        _add_composed(platforms, changed, environments)
+    return tuple(platforms), changed
 
 
 def _add_referenced(platforms: list[Platform], features: Iterable[Feature]) -> None:
@@ -103,12 +103,12 @@ def _undeclared(feature: Feature, name: str, platforms: Sequence[Platform]) -> P
 def _migrated(
     originals: Sequence[Platform], features: Mapping[str, Feature], asking: frozenset[str]
 ) -> tuple[list[Platform], dict[str, Feature]]:
-    found: list[Platform] = []
+    platforms: list[Platform] = []
     changed: dict[str, Feature] = {}
 
     def add(platform: Platform) -> None:
-        if all(p.name != platform.name for p in found):
-            found.append(platform)
+        if all(p.name != platform.name for p in platforms):
+            platforms.append(platform)
 
     for name, feature in features.items():
         changed[name] = feature
@@ -124,9 +124,9 @@ def _migrated(
             add(platform)
             names.append(platform.name)
         changed[name] = replace(feature, platforms=tuple(dict.fromkeys(names)))
-    covered = {p.subdir for p in found}
-    found += [p for p in originals if p.subdir not in covered]
-    return found, changed
+    covered = {p.subdir for p in platforms}
+    platforms += [p for p in originals if p.subdir not in covered]
+    return platforms, changed
 
 
 def _required(subdir: str, feature: Feature) -> Platform:
@@ -156,11 +156,11 @@ def _add_composed(
 
 def conflict(tables: Iterable[Mapping[str, Any]]) -> str | None:
     """Return why several [system-requirements] tables cannot hold together, or None."""
-    found = list(tables)
-    libcs = [table["libc"] for table in found if "libc" in table]
+    named = list(tables)
+    libcs = [table["libc"] for table in named if "libc" in table]
     families = {"glibc" if isinstance(libc, str) else libc.get("family", "glibc") for libc in libcs}
-    archspecs = {table["archspec"] for table in found if "archspec" in table}
-    for what, names in (("families of libc", families), ("archspecs", archspecs)):
+    archspecs = {table["archspec"] for table in named if "archspec" in table}
+    for kind, names in (("families of libc", families), ("archspecs", archspecs)):
         if len(names) > 1:
-            return f"its features require two {what}: {' and '.join(sorted(names))}"
+            return f"its features require two {kind}: {' and '.join(sorted(names))}"
     return None

@@ -110,12 +110,12 @@ def cutoff(text: str, now: datetime) -> datetime:
             except OverflowError as error:
                 raise BadValueError("a duration that is not so long") from error
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise BadValueError("a date (2026-01-31), a time (2026-01-31T12:00:00Z) or a duration (7d)")
-    return found
+    return moment
 
 
 def _check_cutoff(text: str) -> None:
