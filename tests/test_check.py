@@ -564,6 +564,6 @@ def test_an_import_may_come_from_pypi_where_the_job_runs(project: Path) -> None:
     ],
 )
 def test_names_of_pypi_are_known(tmp_path: Path, module: str, package: str) -> None:
-    subject = cast("Any", SimpleNamespace(arrives=frozenset()))
+    subject = cast("Any", SimpleNamespace(arrives=frozenset(), input_files=()))
     assert _has(module, frozenset({package}), subject, tmp_path / "main.py")
     assert not _has(module, frozenset({"other"}), subject, tmp_path / "main.py")

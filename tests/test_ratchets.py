@@ -115,3 +115,19 @@ def test_everything_has_one_home(counts: Callable[[Path], int]) -> None:
         if name(path) not in homes and room(path) not in homes and (number := counts(path))
     }
     assert found == today, f"at home in {homes}; what is done elsewhere may only become less"
+
+
+VAGUE = 25
+"""How often a variable is still called `found`, `own` or `what`, which say nothing of what it is."""
+
+
+def test_names_say_what_was_found() -> None:
+    vague = [
+        f"{name(path)}:{node.lineno}"
+        for path in modules()
+        for node in nodes(path)
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            and node.id in ("found", "own", "what"))
+        or (isinstance(node, ast.arg) and node.arg in ("found", "own", "what"))
+    ]  # fmt: skip
+    assert len(vague) <= VAGUE, vague

@@ -41,19 +41,19 @@ WORKER = "PS3"
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What was found in some submit files.
-
-    paths: the files that were to be read. descriptions: those that were. scripts: the worker
-    scripts of their jobs. not_checked: (what, why) for what could not be looked at. silenced:
-    findings that a comment silences.
-    """
+    """What was found in some submit files."""
 
     paths: tuple[Path, ...] = ()
+    """The files that were to be read."""
     descriptions: tuple[Description, ...] = ()
+    """The files that were read."""
     scripts: tuple[Path, ...] = ()
+    """The worker scripts of their jobs."""
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[tuple[str, str], ...] = ()
+    """(what, why) for what could not be looked at."""
     silenced: int = 0
+    """Findings that a comment silences."""
 
     def part(self, worker: bool) -> tuple[Finding, ...]:
         """Return the findings of the rules on worker scripts, or of the others."""

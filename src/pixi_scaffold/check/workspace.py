@@ -152,7 +152,7 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
     used = UsedChannel(urls, stand_in is not None, why)
     shown = str(path.relative_to(context.root))
     proof = LockProof(path, shown, _sha256(path), locked.platforms, choice, used)
-    skipped = tuple((what, f"{source}: {_one_line(text)}") for what, text in locked.skipped)
+    skipped = tuple((part, f"{source}: {_one_line(text)}") for part, text in locked.skipped)
     return Done(detail, proof, skipped)
 
 

@@ -53,10 +53,11 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An attribute that an expression names; scope: `my`, `target` or empty."""
+    """An attribute that an expression names."""
 
     name: str
     scope: str = ""
+    """`my`, `target` or empty."""
 
 
 @dataclass(frozen=True, slots=True)

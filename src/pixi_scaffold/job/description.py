@@ -18,32 +18,30 @@ _GAP, _COMMA, _SEPARATOR = re.compile(r"[, \t]"), re.compile(","), re.compile("\
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One `name = value` line.
-
-    name: canonical (lower case, `my.attr` for +Attr). spelled: as it stands there. value: macros
-    not expanded. file, line, last: where it stands; lines count from 1. appends: `name += value`
-    or a value that refers to itself, so nothing of the earlier value is lost.
-    """
+    """One `name = value` line."""
 
     name: str
+    """Canonical (lower case, `my.attr` for +Attr)."""
     spelled: str
+    """As it stands there."""
     value: str
+    """Macros not expanded."""
     file: Path
+    """Where it stands; lines count from 1."""
     line: int
     last: int
     appends: bool = False
+    """`name += value` or a value that refers to itself, so nothing of the earlier value is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the file that HTCondor refuses, or that cannot be known here.
-
-    kind: `refused` (condor_submit stops there), `queue` (a queue statement it refuses), `items`
-    (of a queue statement, which only condor_submit sees), `unknown` (only the submit machine or the
-    pool knows), `assumed` (the message says what), `odd`, `dag` (DAGMan refuses it).
-    """
+    """Something in the file that HTCondor refuses, or that cannot be known here."""
 
     kind: str
+    """`refused` (condor_submit stops there), `queue` (a queue statement it refuses), `items` (of a
+    queue statement, which only condor_submit sees), `unknown` (only the submit machine or the
+    pool knows), `assumed` (the message says what), `odd`, `dag` (DAGMan refuses it)."""
     file: Path
     line: int
     message: str
@@ -51,22 +49,23 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue statement.
-
-    count: jobs an item. variables: names that each item sets. items: one text an item, None for
-    a bare `queue N`. source: the file that the items were read from; item_lines: their lines there
-    (or in the description). places: of a slice, where each item stands in the whole list.
-    """
+    """A queue statement."""
 
     file: Path
     line: int
     text: str
     count: int = 1
+    """Jobs an item."""
     variables: tuple[str, ...] = ()
+    """Names that each item sets."""
     items: tuple[str, ...] | None = None
+    """One text an item, None for a bare `queue N`."""
     source: Path | None = None
+    """The file that the items were read from."""
     item_lines: tuple[int, ...] = ()
+    """Their lines there (or in the description)."""
     places: tuple[int, ...] = ()
+    """Of a slice, where each item stands in the whole list."""
     commas_only: bool = False
     """Whether columns part at commas alone: `from table` of HTCondor 25."""
 
@@ -103,16 +102,14 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What condor_submit knows besides the file.
-
-    environ: its environment; None where a description is only looked at, so that $ENV(X) is not
-    known. time: when it is submitted, in seconds. seed: of what $RANDOM_INTEGER and $RANDOM_CHOICE
-    give; None leaves them unknown.
-    """
+    """What condor_submit knows besides the file."""
 
     environ: Mapping[str, str] | None = None
+    """Its environment; None where a description is only looked at, so that $ENV(X) is not known."""
     time: float = field(default_factory=time.time)
+    """When it is submitted, in seconds."""
     seed: int | None = None
+    """Of what $RANDOM_INTEGER and $RANDOM_CHOICE give; None leaves them unknown."""
     before: tuple[str, ...] = ()
     """Lines that are read before the file: `condor_submit NAME=VALUE`."""
     append: tuple[str, ...] = ()
@@ -136,19 +133,18 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The commands in effect at one queue statement.
-
-    folder: where condor_submit is run; relative paths start there. commands: the last of each
-    name. macros: the same by lower-case spelled name, for $(...). proc: which of the statement's
-    jobs is meant where a method is given none.
-    """
+    """The commands in effect at one queue statement."""
 
     path: Path
     folder: Path
+    """Where condor_submit is run; relative paths start there."""
     commands: Mapping[str, Command]
+    """The last of each name."""
     macros: Mapping[str, str]
+    """The same by lower-case spelled name, for $(...)."""
     queue: Queue
     proc: int = 0
+    """Which of the statement's jobs is meant where a method is given none."""
     submission: Submission = field(default_factory=Submission)
 
     def variants(self, most: int) -> tuple[tuple[Job, ...], int]:
@@ -225,22 +221,22 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A submit description as read.
-
-    lines: the file's own, for suppressing comments. commands: every one in effect, in order,
-    those that were lost to a later one too. lost: (lost, taken) pairs. jobs: one a queue
-    statement, but for those beyond QUEUES_LIMIT; for a file without one, the job that it would be.
-    trailing: commands after the last queue statement.
-    """
+    """A submit description as read."""
 
     path: Path
     folder: Path
     lines: tuple[str, ...]
+    """The file's own, for suppressing comments."""
     commands: tuple[Command, ...]
+    """Every one in effect, in order, those that were lost to a later one too."""
     lost: tuple[tuple[Command, Command], ...]
+    """(lost, taken) pairs."""
     jobs: tuple[Job, ...]
+    """One a queue statement, but for those beyond QUEUES_LIMIT; for a file without one, the job
+    that it would be."""
     queues: tuple[Queue, ...]
     trailing: tuple[Command, ...] = ()
+    """Commands after the last queue statement."""
     problems: tuple[Problem, ...] = ()
     included: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
 

@@ -65,44 +65,47 @@ class Getenv:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a container job runs in. name: as the starter gets it. travels: with the inputs."""
+    """What a container job runs in."""
 
     name: str
+    """As the starter gets it."""
     source: str
     kind: str
     """`docker` (from a registry), `sif`, or `folder`."""
     travels: bool
+    """Whether it comes with the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How the job saves itself. files: None for the outputs."""
+    """How the job saves itself."""
 
     code: Field[int | None]
     files: Field[tuple[str, ...] | None]
+    """None for the outputs."""
     destination: Field[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Vacating:
-    """How the job is asked to leave. vacate: seconds; an expression stays a text."""
+    """How the job is asked to leave."""
 
     signal: Field[str]
     vacate: Field[int | str | None]
+    """Seconds; an expression stays a text."""
     when: Field[str]
     """When output comes back: on_exit, on_exit_or_evict, on_success or never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What the job asks of a slot.
-
-    memory and disk: bytes; None where undefined is asked for. An expression that only a pool
-    evaluates stays a text. custom: other resources by name.
-    """
+    """What the job asks of a slot."""
 
     cpus: Field[int | str | None]
     gpus: Field[int | str | None]
     memory: Field[int | str | None]
+    """Bytes; None where undefined is asked for. An expression that only a pool evaluates stays a
+    text."""
     disk: Field[int | str | None]
     custom: Mapping[str, Field[str]]
+    """Other resources by name."""

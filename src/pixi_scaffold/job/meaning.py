@@ -200,10 +200,10 @@ class _Reading:
 
     def get(self, name: str, default: T) -> Field[T]:
         """Return a field, with its default where nothing is set or the value is refused."""
-        found = self.fields.get(name)
-        if found is None:
+        field = self.fields.get(name)
+        if field is None:
             return Field(default)
-        return found if found.value is not None else _with(found, default)
+        return field if field.value is not None else _with(field, default)
 
     def changed(self, name: str, change: Any, default: T) -> Field[Any]:
         field = self.get(name, default)

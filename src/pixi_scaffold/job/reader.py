@@ -101,10 +101,8 @@ class _Reader:
                 self.problem("odd", file, line.first, line.oddity)
             content = line.text
             if content[0].isspace():
-                message = (
-                    "the file ends within this line, which HTCondor then takes with its spaces"
-                )
-                raise self.refuse(file, line.first, message)
+                why = "the file ends within this line, which HTCondor then takes with its spaces"
+                raise self.refuse(file, line.first, why)
             if content.startswith(":") and (self.branches or re.match(r":if(\s|$)", content)):
                 content = content[1:]
             if self._condition(content, line, file):

@@ -43,18 +43,16 @@ _LEAST = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that condor_submit stops at.
-
-    kind: the type of the value (data/commands.toml), what is missing (`executable`, `image`,
-    another command), `transfer`, or `together` (they exclude each other). versions: the releases
-    of HTCondor that refuse it, such as `before 25.10`; empty: all.
-    """
+    """Something that condor_submit stops at."""
 
     kind: str
+    """The type of the value (data/commands.toml), what is missing (`executable`, `image`, another
+    command), `transfer`, or `together` (they exclude each other)."""
     message: str
     fix: str
     command: Command | None = None
     versions: str = ""
+    """The releases of HTCondor that refuse it, such as `before 25.10`; empty: all."""
 
 
 def refusals(job: Meaning) -> Iterator[Refusal]:

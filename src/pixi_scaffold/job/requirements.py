@@ -24,15 +24,14 @@ _ENCRYPTED = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One condition on a slot: the expression, and the line of the description it comes from.
-
-    line: 0 for what condor_submit adds by itself. gpu: a condition on each GPU, not on the slot.
-    """
+    """One condition on a slot: the expression, and the line of the description it comes from."""
 
     text: str
     origin: str
     line: int = 0
+    """0 for what condor_submit adds by itself."""
     gpu: bool = False
+    """A condition on each GPU, not on the slot."""
 
 
 def _clause(text: str, field: Field[Any], origin: str = "") -> Clause:

@@ -31,17 +31,17 @@ LIST_OF_SIZES = "25.10"
 
 @dataclass(frozen=True, slots=True)
 class ReadValue:
-    """A value, or why condor_submit refuses it.
-
-    value: text, bool, int (bytes for a size), tuple or mapping; a text for an expression. ad: the
-    same in the job ad. fix: what to write. versions: which releases refuse it; empty: all.
-    """
+    """A value, or why condor_submit refuses it."""
 
     value: Any = None
+    """Text, bool, int (bytes for a size), tuple or mapping; a text for an expression."""
     ad: str = ""
+    """The same in the job ad."""
     refused: str = ""
     fix: str = ""
+    """What to write."""
     versions: str = ""
+    """Which releases refuse it; empty: all."""
 
 
 def read_value(spec: CommandSpec, text: str) -> ReadValue:

@@ -26,7 +26,7 @@ def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
         )
     local = unquote(wanted.removeprefix("file://")) if wanted.startswith("file://") else wanted
     folder = expanded(Path(local))
-    stand_in = own = None
+    stand_in = recorded = None
     if wanted.startswith("file://") or folder.is_dir():
         stand_in = folder.resolve().as_uri()
         if not any(folder.glob("*/repodata.json*")):
@@ -37,7 +37,7 @@ def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
     elif wanted.startswith("~") or ("/" in wanted and "://" not in wanted):
         raise UsageError(f"there is no folder {wanted}", "name a URL, a folder, or: starter")
     else:
-        own = wanted
+        recorded = wanted
     try:
         url = channel_url(stand_in or wanted)
     except LockError as error:
@@ -47,4 +47,4 @@ def read_channel(wanted: str, *, ask: bool) -> tuple[str | None, str | None]:
             f"the channel cannot be used: {problem}",
             "check the network and the address, or use: --channel starter",
         )
-    return stand_in, own
+    return stand_in, recorded

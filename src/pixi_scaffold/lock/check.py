@@ -43,10 +43,12 @@ def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
         where = f"where {' and '.join(workspace.channels)} cannot be reached: {prove}"
         raise CheckFailed(f"there is no {path.name}", f"{hint}; {where}")
     locked = read_lock(path)
-    found = compare(workspace, locked)
-    if found.problems:
-        raise CheckFailed("\n".join((f"{path.name} is not current", *capped(found.problems))), hint)
-    return locked, tuple(found.notes)
+    comparison = compare(workspace, locked)
+    if comparison.problems:
+        raise CheckFailed(
+            "\n".join((f"{path.name} is not current", *capped(comparison.problems))), hint
+        )
+    return locked, tuple(comparison.notes)
 
 
 def relock_hint(workspace: Workspace) -> str:

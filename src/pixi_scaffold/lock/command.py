@@ -62,9 +62,9 @@ def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progres
             locked = _lock_merged(workspace, choice, sides, progress)
         else:
             locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
-        what = "written" if locked.changed else "already current"
+        message = "written" if locked.changed else "already current"
         platforms = ", ".join(locked.platforms)
-        detail = f"{locked.path.name} {what}: {locked.packages} packages, {platforms}"
+        detail = f"{locked.path.name} {message}: {locked.packages} packages, {platforms}"
         lines = [f"warning: {warning.text}" for warning in workspace.warnings]
         if sides:
             detail += "; merged"
@@ -84,7 +84,7 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
 
     layout = read_lock(workspace.lock_file).layout
     known = {layout.package(url).name for url in layout.blocks}
-    found = set()
+    locked_names = set()
     for name in names:
         same = {name, name.lower(), canonicalize_name(name)} & known
         if not same:
@@ -92,8 +92,8 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
                 f"{workspace.lock_file} has no package {name}",
                 "name one that it has, or add it to the manifest",
             )
-        found |= same
-    return frozenset(found)
+        locked_names |= same
+    return frozenset(locked_names)
 
 
 def _assumed(names: Sequence[str]) -> str:
@@ -138,6 +138,6 @@ def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:
     run = Run(Silent())
     with run.step("lock") as step:
         diff = diff_since(folder, revisions)
-        what = "" if diff.changed else ": nothing changed"
-        step.passed(f"pixi.lock, {diff.before} -> {diff.after}{what}")
+        message = "" if diff.changed else ": nothing changed"
+        step.passed(f"pixi.lock, {diff.before} -> {diff.after}{message}")
     return Report("lock", run.results, diff), diff

@@ -33,17 +33,16 @@ STRATEGY = {
 
 @dataclass(slots=True)
 class LockComparison:
-    """How a lock and a manifest compare.
-
-    problems: why the lock is not current, one line each. notes: what is worth saying of a lock that
-    is. outdated: (environment, platform) pairs to be solved again. discarded: environments of which
-    no version is kept then.
-    """
+    """How a lock and a manifest compare."""
 
     problems: list[str] = field(default_factory=list)
+    """Why the lock is not current, one line each."""
     notes: list[str] = field(default_factory=list)
+    """What is worth saying of a lock that is."""
     outdated: set[tuple[str, str]] = field(default_factory=set)
+    """(environment, platform) pairs to be solved again."""
     discarded: set[str] = field(default_factory=set)
+    """Environments of which no version is kept then."""
 
 
 def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
@@ -81,53 +80,55 @@ class _Comparing:
         self.pypi = PypiComparison(self.workspace, self.lock)
 
     def result(self) -> LockComparison:
-        found, wanted = self.found, {e.name for e in self.workspace.environments}
+        comparison, wanted = self.found, {e.name for e in self.workspace.environments}
         for name in self.lock.environments:
             if name not in wanted:
-                found.problems.append(f"environment {name} is locked, but not in the manifest")
+                comparison.problems.append(f"environment {name} is locked, but not in the manifest")
         for environment in self.workspace.environments:
             self.environment(environment)
         self.spread_over_groups()
         self.inconsistent_groups()
-        for name, platform, text in self.pypi.only_for_pypi(found.outdated):
-            found.problems.append(text)
-            found.outdated.add((name, platform))
+        for name, platform, text in self.pypi.only_for_pypi(comparison.outdated):
+            comparison.problems.append(text)
+            comparison.outdated.add((name, platform))
         self.spread_over_groups()
         if self.pypi.unjudged:
             names = ", ".join(self.pypi.unjudged)
-            found.notes.append(f"not compared: {names}; only Pixi judges where those come from")
+            comparison.notes.append(
+                f"not compared: {names}; only Pixi judges where those come from"
+            )
         if self.elsewhere:
             names = ", ".join(list(self.elsewhere)[:3])
             more = " ..." if len(self.elsewhere) > 3 else ""
-            found.notes.append(
+            comparison.notes.append(
                 f"from another host than the channels, which Pixi does not mind: {names}{more}"
             )
         if self.lock.format < FORMAT:
-            found.notes.append(
+            comparison.notes.append(
                 f"pixi.lock has format {self.lock.format}: Pixi rewrites it as {FORMAT} when it can"
             )
-        return found
+        return comparison
 
     def environment(self, environment: Environment) -> None:
-        found, name = self.found, environment.name
+        comparison, name = self.found, environment.name
         platforms = self.workspace.environment_platforms(environment)
         locked = self.lock.environments.get(name)
         if locked is None:
-            found.problems.append(f"environment {name} is not locked")
-            found.outdated |= {(name, p.name) for p in platforms}
+            comparison.problems.append(f"environment {name} is not locked")
+            comparison.outdated |= {(name, p.name) for p in platforms}
             return
         if problem := self.environment_problem(environment, locked, platforms):
             text, discard = problem
-            found.problems.append(text)
-            found.outdated |= {(name, p.name) for p in platforms}
+            comparison.problems.append(text)
+            comparison.outdated |= {(name, p.name) for p in platforms}
             if discard:
-                found.discarded.add(name)
+                comparison.discarded.add(name)
                 return
         for platform in platforms:
             problems = list(self.platform_problems(environment, platform))
             if problems:
-                found.problems += [f"{name} on {platform.name}: {text}" for text in problems]
-                found.outdated.add((name, platform.name))
+                comparison.problems += [f"{name} on {platform.name}: {text}" for text in problems]
+                comparison.outdated.add((name, platform.name))
 
     def environment_problem(
         self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]

@@ -32,20 +32,18 @@ class Move(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """One package that is not as before, in the environments of one platform.
-
-    before, after: versions, builds where the version stays; empty where it is not there. asked_by:
-    the names in the manifest that bring it, the nearest first. download: bytes, 0 for an archive
-    that the old lock has too, None where the lock does not say.
-    """
+    """One package that is not as before, in the environments of one platform."""
 
     name: str
     kind: str
     move: Move
     before: str
+    """Versions, builds where the version stays; empty where it is not there."""
     after: str
     asked_by: tuple[str, ...]
+    """The names in the manifest that bring it, the nearest first."""
     download: int | None
+    """Bytes, 0 for an archive that the old lock has too, None where the lock does not say."""
     environments: tuple[str, ...]
 
 
@@ -65,22 +63,22 @@ class WatchedVersion:
 
 @dataclass(frozen=True, slots=True)
 class PlatformDiff:
-    """One platform in both locks. state: "", added or removed as a whole.
-
-    download: bytes of the archives that the old lock does not have for it. unsized: how many of
-    those have no size in the lock. size: bytes of all its archives, as far as they are known.
-    requires: its virtual packages before and after, where they differ.
-    """
+    """One platform in both locks."""
 
     name: str
     state: str
+    """"", added or removed as a whole."""
     packages: int
     changes: tuple[PackageChange, ...]
     watched: tuple[WatchedVersion, ...]
     download: int
+    """Bytes of the archives that the old lock does not have for it."""
     unsized: int
+    """How many of those have no size in the lock."""
     size: int
+    """Bytes of all its archives, as far as they are known."""
     requires: tuple[tuple[str, ...], tuple[str, ...]] | None
+    """Its virtual packages before and after, where they differ."""
     environments_added: tuple[str, ...]
     environments_removed: tuple[str, ...]
 
@@ -270,11 +268,11 @@ def _watched(
 
 def _versions(rows: Mapping[str, Mapping[tuple[str, str], Package]], names: tuple[str, ...]) -> str:
     """Return the versions that the environments have of a package, with what it was built for."""
-    found = {
+    versions = {
         f"{package.version}{_built_for(package)}": None
         for row in rows.values() for (_, name), package in row.items() if name in names
     }  # fmt: skip
-    return ", ".join(sorted(found))
+    return ", ".join(sorted(versions))
 
 
 def _built_for(package: Package) -> str:

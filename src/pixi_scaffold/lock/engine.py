@@ -19,19 +19,17 @@ EVERYTHING = "*"
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A lock file that was written (or found to be current already).
-
-    skipped: (what, why) for each part that the channels could not serve, only where that was
-    allowed. changed: whether the file's bytes are new. assumed: conda packages that are taken to
-    provide what has their name on PyPI.
-    """
+    """A lock file that was written (or found to be current already)."""
 
     path: Path
     changed: bool
+    """Whether the file's bytes are new."""
     packages: int
     platforms: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    """(what, why) for each part that the channels could not serve, only where that was allowed."""
     assumed: tuple[str, ...] = ()
+    """Conda packages that are taken to provide what has their name on PyPI."""
 
 
 class Engine(Protocol):

@@ -55,9 +55,9 @@ def unsolvable(
     missing: dict[str, dict[str, None]] = {}
     others: dict[str, dict[str, None]] = {}
     for failure in failures:
-        found = _MISSING.search(failure.why)
-        if found and (not names or found[1].lower() not in names):
-            missing.setdefault(found[1].lower(), {})[failure.platform] = None
+        matched = _MISSING.search(failure.why)
+        if matched and (not names or matched[1].lower() not in names):
+            missing.setdefault(matched[1].lower(), {})[failure.platform] = None
         else:
             place = f"{failure.environments} on {failure.platform}"
             others.setdefault(failure.why, {})[place] = None
@@ -125,9 +125,9 @@ def _culprits(why: str) -> list[str]:
     constrained = _CONSTRAINT.findall(why)
     named = []
     for line in why.splitlines():
-        if not line.startswith(("│", " ")) and (found := _NAMED.match(line)):
-            named.append((found[2] == "*", found[1]))
-    missing = [found[1] for found in _MISSING.finditer(why)]
+        if not line.startswith(("│", " ")) and (matched := _NAMED.match(line)):
+            named.append((matched[2] == "*", matched[1]))
+    missing = [matched[1] for matched in _MISSING.finditer(why)]
     return list(dict.fromkeys([*missing, *constrained, *(name for _, name in sorted(named))]))
 
 
@@ -174,8 +174,8 @@ def why_fetching_failed(said: str, damaged: str = "what it sends is damaged") ->
 
 def repodata_failed(title: str, channels: Sequence[str], said: str) -> LockError:
     """Return the error for channels whose repodata cannot be had; said: the library's words."""
-    what, hint = why_fetching_failed(said, "it sends what is no repodata")
-    return LockError(f"{title}: {what} ({', '.join(channels)}): {said}", hint)
+    message, hint = why_fetching_failed(said, "it sends what is no repodata")
+    return LockError(f"{title}: {message} ({', '.join(channels)}): {said}", hint)
 
 
 def blames_network(text: str) -> bool:

@@ -34,15 +34,14 @@ class NewerLockError(LockError):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock file as read. format: what the file has, whatever it was read through.
-
-    names: the workspace's names for platforms that the lock calls otherwise; None before `aligned`.
-    """
+    """A lock file as read."""
 
     path: Path
     format: int
+    """What the file has, whatever it was read through."""
     layout: Layout
     names: Mapping[str, str] | None = None
+    """The workspace's names for platforms that the lock calls otherwise; None before `aligned`."""
 
     @property
     def environments(self) -> Mapping[str, LockedEnvironment]:
@@ -96,8 +95,10 @@ class Lock:
 
     def urls(self, environment: str, platform: Platform) -> tuple[tuple[str, str], ...] | None:
         """Return (kind, URL) of the packages of one environment; None when it has no row."""
-        found, row = self.environments.get(environment), self.row(platform)
-        return None if found is None or row is None else found.rows.get(row.name)
+        environment_rows, row = self.environments.get(environment), self.row(platform)
+        return (
+            None if environment_rows is None or row is None else environment_rows.rows.get(row.name)
+        )
 
     def packages(self, environment: str, platform: Platform) -> tuple[Package, ...] | None:
         """Return the conda packages of one environment; None when it has no row.
@@ -132,12 +133,12 @@ class Lock:
             except Exception as error:  # the library has several, without a common base
                 raise damaged(self.path, error) from error
         packages = [] if environment is None else environment.packages(environment.platforms()[0])
-        found = {
+        records = {
             package.location: package.repo_data_record()
             for package in packages or []
             if isinstance(package, CondaLockedBinaryPackage)
         }
-        return tuple(found[url] for url in wanted)
+        return tuple(records[url] for url in wanted)
 
     def as_format_7(self) -> Lock:
         """Return the same with every package written as format 7 does."""
@@ -148,9 +149,9 @@ class Lock:
 
     def rows(self, environment: str) -> Iterator[tuple[str, str, tuple[Package, ...]]]:
         """Yield name, subdir and conda packages of each platform of an environment that has any."""
-        found = self.environments.get(environment)
+        environment_rows = self.environments.get(environment)
         for row in self.layout.platforms:
-            urls = found.rows.get(row.name, ()) if found else ()
+            urls = environment_rows.rows.get(row.name, ()) if environment_rows else ()
             packages = tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
             if packages:
                 yield self.name(row), row.subdir, packages
@@ -165,8 +166,10 @@ class Lock:
 
     def foreign(self, environment: str) -> tuple[str, ...]:
         """Return the names of an environment's packages that are from PyPI or built from source."""
-        found = self.environments.get(environment)
-        urls = [p for row in found.rows.values() for p in row] if found else []
+        environment_rows = self.environments.get(environment)
+        urls = (
+            [p for row in environment_rows.rows.values() for p in row] if environment_rows else []
+        )
         return tuple(
             dict.fromkeys(self.layout.package(url).name for kind, url in urls if kind != "conda")
         )
@@ -290,8 +293,8 @@ def damaged(path: Path, error: Exception) -> LockError:
 
 def lock_format(text: str, path: Path) -> int:
     """Return the number in the `version:` line; raises LockError when there is none."""
-    if found := re.search(r"^version:[ \t]*(\d+)[ \t]*$", text, re.MULTILINE):
-        return int(found[1])
+    if matched := re.search(r"^version:[ \t]*(\d+)[ \t]*$", text, re.MULTILINE):
+        return int(matched[1])
     raise LockError(
         f"{path} is not a Pixi lock file: it has no version line",
         f"make a new one: {program()} lock --upgrade",

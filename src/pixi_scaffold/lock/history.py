@@ -89,8 +89,8 @@ def _commit(folder: Path, revision: str) -> str:
     try:
         git(folder, "rev-parse", "--git-dir")
     except GitError as error:
-        what = f"{folder} is in no git repository, so its lock has no history"
-        raise LockError(what, "git init, and commit pixi.lock") from error
+        message = f"{folder} is in no git repository, so its lock has no history"
+        raise LockError(message, "git init, and commit pixi.lock") from error
     hint = "the commits of the lock: git log --oneline -- pixi.lock"
     if (folder / revision).is_dir() or Path(revision).is_dir():
         hint = f"the folder comes first: pixi-scaffold lock {revision} --diff"

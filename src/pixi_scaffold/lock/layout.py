@@ -28,35 +28,33 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PlatformRow:
-    """A platform as a lock names it. virtual_packages: as written, such as `__cuda=12.0`."""
+    """A platform as a lock names it."""
 
     name: str
     subdir: str
     virtual_packages: tuple[str, ...] = ()
+    """As written, such as `__cuda=12.0`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedEnvironment:
-    """One environment of a lock.
-
-    channels: URLs with a slash at the end, by priority. options: solve options that are written.
-    rows: (kind, URL) of each package by the platform's name in the lock. indexes: URLs of PyPI
-    indexes. find_links: (path or url, where).
-    """
+    """One environment of a lock."""
 
     channels: tuple[str, ...]
+    """URLs with a slash at the end, by priority."""
     options: Mapping[str, str]
+    """Solve options that are written."""
     rows: Mapping[str, tuple[tuple[str, str], ...]]
+    """(kind, URL) of each package by the platform's name in the lock."""
     indexes: tuple[str, ...] = ()
+    """URLs of PyPI indexes."""
     find_links: tuple[tuple[str, str], ...] = ()
+    """(path or url, where)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a lock says of one package, as far as a comparison needs it.
-
-    depends: of a package from PyPI its `requires_dist`.
-    """
+    """What a lock says of one package, as far as a comparison needs it."""
 
     url: str
     name: str
@@ -64,6 +62,7 @@ class Package:
     build: str
     build_number: int
     depends: tuple[str, ...]
+    """Of a package from PyPI its `requires_dist`."""
     constrains: tuple[str, ...]
     extra_depends: Mapping[str, tuple[str, ...]]
     fields: Mapping[str, str]
@@ -103,13 +102,14 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The parts of a lock's text. blocks: where in the text each package stands, by URL."""
+    """The parts of a lock's text."""
 
     text: str
     format: int
     platforms: tuple[PlatformRow, ...]
     environments: Mapping[str, LockedEnvironment]
     blocks: Mapping[str, tuple[int, int]]
+    """Where in the text each package stands, by URL."""
 
     def block(self, url: str) -> str:
         """Return the lines of one package, the last line end included."""
@@ -202,10 +202,10 @@ class _EnvironmentLines:
 
     def take(self, line: str) -> None:
         if line.startswith("      - "):
-            found = _ROW.fullmatch(line)
-            if not found or self.row is None:
+            matched = _ROW.fullmatch(line)
+            if not matched or self.row is None:
                 raise LayoutError(line)
-            self.row.append((found[1], found[2]))
+            self.row.append((matched[1], matched[2]))
         elif line.startswith("      "):
             self.inner(line[6:])
         elif line.startswith("    - "):
@@ -243,8 +243,8 @@ class _EnvironmentLines:
 
 
 def _blocks(text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    found = [(package[2], package.start()) for package in _PACKAGE.finditer(text, start)]
-    for (url, begin), (_, end) in pairwise([*found, ("", len(text))]):
+    matched = [(package[2], package.start()) for package in _PACKAGE.finditer(text, start)]
+    for (url, begin), (_, end) in pairwise([*matched, ("", len(text))]):
         yield url, (begin, end)
 
 
@@ -314,8 +314,8 @@ def _extra(block: str) -> dict[str, tuple[str, ...]]:
         [data] = _yaml(block)
     except (ValueError, TypeError) as error:
         raise LayoutError("a package that cannot be read") from error
-    found: dict[str, Any] = data.get("extra_depends") or {}
-    return {str(name): tuple(map(str, entries)) for name, entries in found.items()}
+    extras: dict[str, Any] = data.get("extra_depends") or {}
+    return {str(name): tuple(map(str, entries)) for name, entries in extras.items()}
 
 
 def _from_name(url: str) -> tuple[str, str, str]:

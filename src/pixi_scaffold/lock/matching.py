@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CondaWalk:
-    """Where a walk through locked packages came. asked: the names that conda asks for."""
+    """Where a walk through locked packages came."""
 
     problems: tuple[str, ...]
     asked: frozenset[str]
+    """The names that conda asks for."""
 
 
 @dataclass(slots=True)
@@ -31,19 +32,19 @@ class Matcher:
 
     def spec(self, text: str) -> MatchSpec:
         """Return a spec of the library; one without a condition has none to be asked for."""
-        found = self.specs.get(text)
-        if found is None:
+        parsed = self.specs.get(text)
+        if parsed is None:
             from rattler import MatchSpec
 
-            found = self.specs[text] = MatchSpec(text)
-        return found
+            parsed = self.specs[text] = MatchSpec(text)
+        return parsed
 
     def record(self, package: Package) -> PackageRecord:
         """Return a locked package as a record of the library."""
-        found = self.records.get(package.url)
-        if found is None:
-            found = self.records[package.url] = _record(package)
-        return found
+        known = self.records.get(package.url)
+        if known is None:
+            known = self.records[package.url] = _record(package)
+        return known
 
     def walk(
         self,

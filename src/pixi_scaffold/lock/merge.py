@@ -56,12 +56,12 @@ class LockSides:
 
 
 def _versions(lock: Lock) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for name in lock.environments:
         for _, _, packages in lock.rows(name):
             for package in packages:
-                found.setdefault(package.name, set()).add(package.version)
-    return found
+                versions.setdefault(package.name, set()).add(package.version)
+    return versions
 
 
 def _words(versions: set[str]) -> str:
@@ -106,11 +106,11 @@ def split(text: str) -> tuple[str, str]:
     sides: tuple[list[str], list[str]] = ([], [])
     into: tuple[list[str], ...] = sides
     for line in text.split("\n"):
-        if not (found := _MARKER.match(line)):
+        if not (matched := _MARKER.match(line)):
             for side in into:
                 side.append(line)
             continue
-        into = {"<": sides[:1], "|": (), "=": sides[1:], ">": sides}[found[1][0]]
+        into = {"<": sides[:1], "|": (), "=": sides[1:], ">": sides}[matched[1][0]]
     return "\n".join(sides[0]), "\n".join(sides[1])
 
 

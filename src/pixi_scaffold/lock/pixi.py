@@ -70,8 +70,8 @@ def explained(workspace: Workspace, verb: str, output: str) -> LockError:
         prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
         return unreachable_error(why, prove, output)
     if "Cannot solve the request" in output or "No candidates were found" in output:
-        found = re.search(r"environment '([^']+)'.*platform '([^']+)'", output)
-        environment, platform = found.groups() if found else ("the workspace", "one platform")
+        matched = re.search(r"environment '([^']+)'.*platform '([^']+)'", output)
+        environment, platform = matched.groups() if matched else ("the workspace", "one platform")
         at = output.find("Cannot solve the request")
         why = output[at if at >= 0 else output.find("No candidates") :].strip()
         return unsolvable(workspace, [FailedSolve(environment, platform, why)], output=output)

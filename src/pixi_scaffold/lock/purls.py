@@ -59,7 +59,7 @@ class Purls:
 
 def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Return the project's own mapping: channel -> conda name -> names on PyPI."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    project_mapping: dict[str, dict[str, tuple[str, ...]]] = {}
     table = workspace.pypi_map if isinstance(workspace.pypi_map, Mapping) else {}
     for channel, entry in table.items():
         if entry is False:
@@ -68,11 +68,11 @@ def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[st
         names = dict(spec.get("mapping", {}))
         if location := spec.get("location"):
             names = _of_file(workspace, location) | names
-        found[channel_url(channel)] = {
+        project_mapping[channel_url(channel)] = {
             name: () if not value else (value,) if isinstance(value, str) else tuple(value)
             for name, value in names.items()
         }
-    return found
+    return project_mapping
 
 
 def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:
@@ -83,9 +83,9 @@ def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:
         )
     path = workspace.root / location
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        names: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LockError(
             f"conda-pypi-map: {path} cannot be read: {error}", "correct it, or its name"
         ) from error
-    return found
+    return names

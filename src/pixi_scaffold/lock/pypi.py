@@ -59,10 +59,11 @@ def provided_names(package: Package) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class PypiWalk:
-    """Where a walk came. provided: the conda packages that PyPI's requirements found."""
+    """Where a walk came."""
 
     problems: tuple[str, ...] = ()
     provided: tuple[str, ...] = ()
+    """The conda packages that PyPI's requirements found."""
 
 
 @dataclass(slots=True)

@@ -157,8 +157,8 @@ class Solving:
         for problem, records in solved.items():
             for environment in problem.environments:
                 row = wheels.row(environment, solves[problem])
-                own = [str(r) for r in self.workspace.requirements(environment, problem.platform)]
-                kept = _closure((*own, *row.conda), records)
+                asked = [str(r) for r in self.workspace.requirements(environment, problem.platform)]
+                kept = _closure((*asked, *row.conda), records)
                 rows[environment.name, problem.platform.name] = [
                     *(("conda", location(record.url)) for record in kept),
                     *(("pypi", wheel.url) for wheel in row.wheels),

@@ -17,16 +17,15 @@ Rows = Mapping[tuple[str, str], Sequence[tuple[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into a lock.
-
-    blocks: the lines of each package, by URL. channels: in place of the manifest's.
-    platforms: the ones to name; None for those of all environments.
-    """
+    """What goes into a lock."""
 
     rows: Rows
     blocks: Mapping[str, str]
+    """The lines of each package, by URL."""
     channels: Sequence[str] | None = None
+    """In place of the manifest's."""
     platforms: frozenset[str] | None = None
+    """The ones to name; None for those of all environments."""
 
 
 def render_lock(workspace: Workspace, contents: Contents) -> str:

@@ -43,12 +43,12 @@ def _files(root: Path | None) -> list[tuple[Path, bool]]:
     """Return the configuration files, the one with the last word last; whether rattler's own."""
     from rattler import Config
 
-    own = [(root / layout.PIXI / "config.toml", False)] if root else []
+    files = [(root / layout.PIXI / "config.toml", False)] if root else []
     if os.environ.get("PIXI_NO_CONFIG", "").lower() in ("1", "true"):
-        return own
+        return files
     if named := os.environ.get("PIXI_CONFIG_FILE"):
-        return [(Path(named), False), *own]
-    return [*Config.config_search_paths("pixi"), *own]
+        return [(Path(named), False), *files]
+    return [*Config.config_search_paths("pixi"), *files]
 
 
 def _said(root: Path | None, *keys: str) -> Any:
@@ -73,8 +73,8 @@ def cache_folder(kind: str = "", root: Path | None = None) -> Path:
     """
     if key := _KEYS.get(kind):
         variable = os.environ.get(f"PIXI_CACHE_{key.replace('-', '_').upper()}_DIR")
-        if own := variable or _said(root, "cache", key):
-            return Path(own).expanduser()
+        if named := variable or _said(root, "cache", key):
+            return Path(named).expanduser()
     for name in ("PIXI_CACHE_DIR", "RATTLER_CACHE_DIR"):
         if value := os.environ.get(name):
             return Path(value) / kind

@@ -49,7 +49,7 @@ def problems(
     Raises LockError when an environment has two channel priorities.
     """
     moment = now or datetime.now(UTC)
-    found = []
+    solves = []
     for members in dict.fromkeys(workspace.group(e) for e in workspace.environments):
         features = workspace.group_features(members[0])
         priority = workspace.channel_priority(features)
@@ -67,7 +67,7 @@ def problems(
         for platform in workspace.platforms:
             here = tuple(e for e in members if platform in workspace.environment_platforms(e))
             if here:
-                found.append(
+                solves.append(
                     Solve(
                         here, platform, tuple(urls),
                         workspace.requirements(whole, platform),
@@ -75,15 +75,15 @@ def problems(
                         workspace.solve_strategy(features), priority, general,
                     )
                 )  # fmt: skip
-    return tuple(found)
+    return tuple(solves)
 
 
 async def names(todo: Sequence[Solve], source: Gateway) -> frozenset[str]:
     """Return the names of all packages in the channels of some solves."""
     channels = list(dict.fromkeys(url for problem in todo for url in problem.channels))
     subdirs = [*dict.fromkeys(problem.platform.subdir for problem in todo), "noarch"]
-    found = await source.names(channels, subdirs)  # type: ignore[arg-type]
-    return frozenset(name.normalized for name in found)
+    names_there = await source.names(channels, subdirs)  # type: ignore[arg-type]
+    return frozenset(name.normalized for name in names_there)
 
 
 async def solve_one(

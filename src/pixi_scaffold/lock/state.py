@@ -29,17 +29,17 @@ class LockState:
         """Return environment -> (kind, name) -> package of one platform."""
         if self.lock is None or row is None:
             return {}
-        found = {}
+        packages = {}
         for name, environment in self.lock.environments.items():
             read = [
                 (kind, self.lock.layout.package(u))
                 for kind, u in environment.rows.get(row.name, ())
             ]
             if read:
-                found[name] = {
+                packages[name] = {
                     (kind.partition("_")[0], package.name): package for kind, package in read
                 }
-        return found
+        return packages
 
     def asked(self, environment: str, platform: str, packages: Iterable[Package]) -> list[str]:
         """Return the names that are asked for; without a manifest those that no package needs."""

@@ -149,4 +149,4 @@ def shown_size(count: int) -> str:
 def _text(text: str) -> str:
     """Return a text that Markdown and HTML leave as it is, and that mentions and links nothing."""
     plain = "".join(c if c.isprintable() else " " for c in text)
-    return re.sub(r"[^\w \-.,;:→+=]|_", lambda found: f"&#{ord(found[0])};", plain)
+    return re.sub(r"[^\w \-.,;:→+=]|_", lambda character: f"&#{ord(character[0])};", plain)

@@ -81,11 +81,11 @@ class Wheels:
             answers = [one(questions[0]), *pool.map(one, questions[1:])]
             self._refuse_failed(asking, answers)
             described = describing.results()
-        found = [answer for answer in answers if not isinstance(answer, str)]
-        old = {d.url for answer in found for d in answer if d.url in kept}
+        resolved = [answer for answer in answers if not isinstance(answer, str)]
+        old = {d.url for answer in resolved for d in answer if d.url in kept}
         self.blocks |= {url: self.old.layout.block(url) for url in old if self.old}
         self.blocks |= wheel_blocks(described)
-        for solve, answer in zip(asking, found, strict=True):
+        for solve, answer in zip(asking, resolved, strict=True):
             self.chosen[solve.problem] = tuple(
                 read_package(d.url, self.blocks[d.url]) for d in answer
             )

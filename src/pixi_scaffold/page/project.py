@@ -37,19 +37,17 @@ class LockedPlatform:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a command proved: its document, when (UTC), and whether pixi.lock is still that one.
-
-    same_lock: None where the receipt names no lock.
-    """
+    """What a command proved: its document, when (UTC), and whether pixi.lock is still that one."""
 
     document: Mapping[str, Any]
     written: str
     same_lock: bool | None
+    """None where the receipt names no lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectRecords:
-    """All that a project's page shows. problems: what could not be read, and why."""
+    """All that a project's page shows."""
 
     name: str
     written: str
@@ -61,6 +59,7 @@ class ProjectRecords:
     jobs: tuple[PoolJob, ...]
     checked: Report | None
     problems: tuple[str, ...]
+    """What could not be read, and why."""
 
 
 def read_records(folder: Path, progress: Progress) -> ProjectRecords:

@@ -25,17 +25,17 @@ Curve = list[tuple[float, float | None]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One folder with metrics.jsonl. rows: one a line. problem: why something was not read.
-
-    metrics: the columns of numbers that are measured, in their order.
-    """
+    """One folder with metrics.jsonl."""
 
     name: str
     config: Mapping[str, Any]
     starts: int
     rows: tuple[Mapping[str, Any], ...]
+    """One a line."""
     metrics: tuple[str, ...]
+    """The columns of numbers that are measured, in their order."""
     problem: str = ""
+    """Why something was not read."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:

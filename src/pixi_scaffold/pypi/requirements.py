@@ -15,11 +15,11 @@ from packaging.version import InvalidVersion, Version
 def parsed(text: str) -> Requirement | None:
     """Return a requirement, its name normalised; None for a text that is none."""
     try:
-        found = Requirement(text)
+        requirement = Requirement(text)
     except InvalidRequirement:
         return None
-    found.name = canonicalize_name(found.name)
-    return found
+    requirement.name = canonicalize_name(requirement.name)
+    return requirement
 
 
 def counts(
@@ -35,8 +35,8 @@ def counts(
 
 @functools.lru_cache(maxsize=1 << 16)
 def _holds(marker: str, environment: tuple[tuple[str, str], ...], extra: str) -> bool:
-    found = Requirement(f"x ; {marker}").marker
-    return found is None or found.evaluate({**dict(environment), "extra": extra})
+    parsed_marker = Requirement(f"x ; {marker}").marker
+    return parsed_marker is None or parsed_marker.evaluate({**dict(environment), "extra": extra})
 
 
 def meets(specifier: SpecifierSet, version: str) -> bool:

@@ -34,30 +34,30 @@ _LEAKS = ("VIRTUAL_ENV", "CONDA_*", "PYTHONPATH", "PYTHONHOME")
 
 @dataclass(frozen=True, slots=True)
 class ChosenWheel:
-    """A wheel that was chosen. sha256: empty where the index does not say it."""
+    """A wheel that was chosen."""
 
     name: str
     version: str
     url: str
     sha256: str = ""
+    """Empty where the index does not say it."""
     index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What is to be resolved for one platform.
-
-    provided: versions of what conda packages provide, by PyPI's name. preferred: versions that are
-    kept where they may be. exclude_newer: a time, of RFC 3339.
-    """
+    """What is to be resolved for one platform."""
 
     requirements: tuple[PypiRequirement, ...]
     platform: Platform
     python: str
     options: PypiOptions
     provided: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what conda packages provide, by PyPI's name."""
     preferred: Mapping[str, str] = field(default_factory=dict)
+    """Versions that are kept where they may be."""
     exclude_newer: str = ""
+    """A time, of RFC 3339."""
 
     @property
     def indexes(self) -> dict[str, str]:

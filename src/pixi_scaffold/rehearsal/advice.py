@@ -25,19 +25,18 @@ WASTE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One request beside what was measured, in bytes.
-
-    requested: None when nothing or an expression stands there. suggested: None when the request is
-    right. why_not: why a smaller request is not suggested, where it would be. default: whether
-    `requested` is what HTCondor takes because nothing is said.
-    """
+    """One request beside what was measured, in bytes."""
 
     command: str
     measured: int
     requested: int | None
+    """None when nothing or an expression stands there."""
     suggested: int | None
+    """None when the request is right."""
     why_not: str = ""
+    """Why a smaller request is not suggested, where it would be."""
     default: bool = False
+    """Whether `requested` is what HTCondor takes because nothing is said."""
 
     @property
     def over(self) -> bool:
@@ -135,14 +134,14 @@ def write(job: Job, advice: list[Advice]) -> list[str]:
             changed.append(f"{one.command} = {text} (was not set)")
             continue
         line = lines[command.line - 1] if command.file == path else ""
-        found = re.match(r"(\s*[^=]*=\s*)(.*?)(\s*)\Z", line, re.DOTALL)
-        if found is None or command.line != command.last or parse_size(found[2], 1) is None:
+        matched = re.match(r"(\s*[^=]*=\s*)(.*?)(\s*)\Z", line, re.DOTALL)
+        if matched is None or command.line != command.last or parse_size(matched[2], 1) is None:
             raise ScaffoldError(
                 f"{command.file}:{command.line}: {one.command} is no plain size to be replaced",
                 f"write there: {text}",
             )
-        lines[command.line - 1] = f"{found[1]}{text}{found[3]}"
-        changed.append(f"{one.command} = {text} (was {found[2]})")
+        lines[command.line - 1] = f"{matched[1]}{text}{matched[3]}"
+        changed.append(f"{one.command} = {text} (was {matched[2]})")
     if added:
         at = job.queue.line - 1 if job.queue.line else len(lines)
         lines[at:at] = added

@@ -139,12 +139,12 @@ class _Rehearsal:
             return replace(outcome, state="removed", hold=None, notes=tuple(self.notes))
         if history.holds > ENDLESS or not (policy.releases(now) or policy.releases(now, LATER)):
             return outcome
-        what = f"held ({hold.code}, {hold.subcode}), and released by periodic_release"
+        message = f"held ({hold.code}, {hold.subcode}), and released by periodic_release"
         if not policy.releases(now):
             self.notes["periodic_release waits for some time, which was not waited for here"] = None
-        self.tell(f"{what}; starting again in a new sandbox")
+        self.tell(f"{message}; starting again in a new sandbox")
         if self.attempts and self.attempts[-1].sandbox == self.sandboxes:
-            self.attempts[-1] = replace(self.attempts[-1], ended="released", note=what)
+            self.attempts[-1] = replace(self.attempts[-1], ended="released", note=message)
         return None
 
     def _in_one_sandbox(self) -> Outcome | None:
@@ -218,8 +218,8 @@ class _Rehearsal:
         for url in sent.urls:
             self.notes[f"{url} goes to a URL: not sent from here"] = None
         if (self.setting.results / KEPT).is_dir():
-            what = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
-            self.notes[what] = None
+            message = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
+            self.notes[message] = None
         if sent.failures:
             hold = transfer_hold(OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
@@ -323,8 +323,8 @@ class _Rehearsal:
     def _outcome(self, sandbox: Sandbox, ran: Ran, state: str, hold: Hold | None = None) -> Outcome:
         results = self.setting.results
         lines = {
-            what: last_lines(sandbox.scratch / name)
-            for what, name in (("output", STDOUT), ("error", STDERR))
+            stream: last_lines(sandbox.scratch / name)
+            for stream, name in (("output", STDOUT), ("error", STDERR))
         }
         brought = tuple(
             sorted(str(p.relative_to(results)) for p in results.rglob("*") if p.is_file())

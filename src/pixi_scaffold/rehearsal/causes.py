@@ -23,13 +23,13 @@ def remedy(plan: JobRun, lines: Iterable[str]) -> str:
     """
     text = "\n".join(lines)
     for pattern, answer in _CAUSES:
-        if found := re.search(pattern, text):
-            return answer(plan, found)
+        if matched := re.search(pattern, text):
+            return answer(plan, matched)
     return ""
 
 
-def _module(_: JobRun, found: re.Match[str]) -> str:
-    top = found[1].partition(".")[0]
+def _module(_: JobRun, matched: re.Match[str]) -> str:
+    top = matched[1].partition(".")[0]
     package = _PACKAGES.get(top, top)
     if which("pixi"):
         return f"the environment has no {top}: pixi add {package}"
@@ -39,16 +39,16 @@ def _module(_: JobRun, found: re.Match[str]) -> str:
     )
 
 
-def _option(plan: JobRun, found: re.Match[str]) -> str:
+def _option(plan: JobRun, matched: re.Match[str]) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     where = f"line {command.line} of {plan.job.path.name}" if command else "the executable"
-    return f"the program takes no {found[1].strip()}: correct the arguments in {where}"
+    return f"the program takes no {matched[1].strip()}: correct the arguments in {where}"
 
 
-def _missing_option(plan: JobRun, found: re.Match[str]) -> str:
+def _missing_option(plan: JobRun, matched: re.Match[str]) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     where = f" in line {command.line} of {plan.job.path.name}" if command else ""
-    return f"the program needs {found[1].strip()}: add it to the arguments{where}"
+    return f"the program needs {matched[1].strip()}: add it to the arguments{where}"
 
 
 def _gpu_memory(_: JobRun, __: re.Match[str]) -> str:
@@ -67,8 +67,8 @@ def _disk(_: JobRun, __: re.Match[str]) -> str:
     return "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"
 
 
-def _nowhere(plan: JobRun, found: re.Match[str]) -> str:
-    name = Path(found[1]).name
+def _nowhere(plan: JobRun, matched: re.Match[str]) -> str:
+    name = Path(matched[1]).name
     if (plan.iwd / name).exists():
         return ""
     return f"{name} is nowhere in {plan.iwd.name}: was it renamed? correct {plan.executable.name}"

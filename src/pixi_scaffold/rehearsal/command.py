@@ -160,12 +160,13 @@ def _shorter(request: Request) -> str:
 
 @dataclass(slots=True)
 class _Shared:
-    """What the jobs of one rehearsal share. said: the last line that one of them printed."""
+    """What the jobs of one rehearsal share."""
 
     request: Request
     gpus: Gpus
     cancel: threading.Event
     said: str = ""
+    """The last line that one of them printed."""
 
     def follow(self, line: str) -> None:
         self.said = line
@@ -311,27 +312,27 @@ def _fix(request: Request, done: list[Rehearsed]) -> list[str]:
 
 def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, str]]:
     """Return what was not as on a worker, each once."""
-    found = dict.fromkeys(note for d in done for note in d.outcome.notes)
-    found |= dict.fromkeys(
+    notes = dict.fromkeys(note for d in done for note in d.outcome.notes)
+    notes |= dict.fromkeys(
         f"line {p.line}: {p.message}" for p in description.problems if p.kind == "unknown"
     )
     if len(description.jobs) > 1:
-        found["HTCondor 25.14 refuses several queue statements, older releases do not"] = None
-    return [{"what": "unlike a worker", "why": note} for note in found]
+        notes["HTCondor 25.14 refuses several queue statements, older releases do not"] = None
+    return [{"what": "unlike a worker", "why": note} for note in notes]
 
 
 def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:
-    own = f"{program()} rehearse {shlex.quote(str(request.description))}"
+    again = f"{program()} rehearse {shlex.quote(str(request.description))}"
     kept = {d.plan.proc: d.outcome.sandbox.parent for d in done if d.outcome.sandbox}
     enter = (f"--proc {n} --shell --sandbox {shlex.quote(str(kept[n]))}" for n in list(kept)[:1])
-    commands = [f"{own} {words.removeprefix('--proc 0 ')}" for words in enter]
+    commands = [f"{again} {words.removeprefix('--proc 0 ')}" for words in enter]
     if report.failed:
         return tuple(commands)
     if any(LOCK in d.delivery.stand_ins for d in done):
         return (f"{program()} lock   # once the channel can be reached",)
     if any(a.suggested is not None for a in advice_for(done)) and not request.fix:
-        commands.append(f"{own} --fix")
+        commands.append(f"{again} --fix")
     if request.evict_after is None and done[0].plan.checkpoint_code is not None:
-        commands.append(f"{own} --evict-after random")
+        commands.append(f"{again} --evict-after random")
     place = "" if which("condor_submit") else "   # on an access point of the pool"
     return (*commands, f"condor_submit {shlex.quote(str(request.description))}{place}")

@@ -19,24 +19,24 @@ _OF_TIME = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and what is different.
-
-    files: names that were compared; exact: whether they are equal byte for byte. different: one
-    line each. ignored: keys of times and machines, which were left out. nothing_left: files without
-    another key.
-    """
+    """What was compared, and what is different."""
 
     files: tuple[str, ...]
+    """Names that were compared."""
     exact: bool
+    """Whether they are equal byte for byte."""
     different: tuple[str, ...]
+    """One line each."""
     ignored: tuple[str, ...] = ()
+    """Keys of times and machines, which were left out."""
     nothing_left: tuple[str, ...] = ()
+    """Files without another key."""
 
     def words(self) -> str:
         """Return it as one line."""
         if not self.files and not self.different and self.nothing_left:
-            what = ", ".join(self.nothing_left)
-            return f"not compared: {what} has only values of times ({', '.join(self.ignored)})"
+            message = ", ".join(self.nothing_left)
+            return f"not compared: {message} has only values of times ({', '.join(self.ignored)})"
         if not self.files and not self.different:
             return "no metrics file came back (metrics*.json, .jsonl or .csv): nothing to compare"
         names = ", ".join(self.files)

@@ -37,19 +37,19 @@ _WAIT = 3.0
 
 @dataclass(slots=True)
 class Delivery:
-    """What a rehearsal adds so that the job finds its environment.
-
-    kind: pack, bootstrap, container, or none. env: variables; show: folders that the job may read;
-    stand_ins: files in place of inputs, None where one is left out. staged: whether an installed
-    environment stands in for the delivery.
-    """
+    """What a rehearsal adds so that the job finds its environment."""
 
     kind: str = "none"
+    """Pack, bootstrap, container, or none."""
     env: dict[str, str] = field(default_factory=dict)
+    """Variables."""
     show: list[Path] = field(default_factory=list)
+    """Folders that the job may read."""
     notes: list[str] = field(default_factory=list)
     stand_ins: dict[str, Path | None] = field(default_factory=dict)
+    """Files in place of inputs, None where one is left out."""
     staged: bool = False
+    """Whether an installed environment stands in for the delivery."""
     for_cpu: str = ""
     """The platform of the archive that travels when it cannot use the GPU, unlike the job."""
 
@@ -64,36 +64,38 @@ def deliver(
     there is nothing that the job could run in.
     """
     script = _script(plan)
-    found = Delivery(_kind(script))
-    _remark(found, plan, script, gpu)
-    if found.kind == "none":
+    delivery = Delivery(_kind(script))
+    _remark(delivery, plan, script, gpu)
+    if delivery.kind == "none":
         if environment is not None:
-            found.notes.append(f"the executable does not read {STAGED}: no environment is staged")
-        return found
+            delivery.notes.append(
+                f"the executable does not read {STAGED}: no environment is staged"
+            )
+        return delivery
     if environment is not None:
-        _stage(found, environment, "it was chosen")
-        if found.kind == "pack" and not _archive(plan).is_file():
-            found.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
-            found.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
-        return _completed(found, plan, root, script)
-    why = _not_delivered(found, plan, script, network)
+        _stage(delivery, environment, "it was chosen")
+        if delivery.kind == "pack" and not _archive(plan).is_file():
+            delivery.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
+            delivery.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
+        return _completed(delivery, plan, root, script)
+    why = _not_delivered(delivery, plan, script, network)
     if why is None:
-        if found.kind == "pack":
-            _lock_stand_in(found, plan, root)
-            _look_into(found, plan, root)
-        return found
-    _stage(found, _installed(root, why), why)
-    return _completed(found, plan, root, script)
+        if delivery.kind == "pack":
+            _lock_stand_in(delivery, plan, root)
+            _look_into(delivery, plan, root)
+        return delivery
+    _stage(delivery, _installed(root, why), why)
+    return _completed(delivery, plan, root, script)
 
 
-def _remark(found: Delivery, plan: JobRun, script: str, gpu: bool) -> None:
+def _remark(delivery: Delivery, plan: JobRun, script: str, gpu: bool) -> None:
     """Note what is missing here whatever the delivery is: a GPU."""
     if plan.gpus and not gpu:
         note = "no GPU on this machine: the one that the job is assigned is not there"
         if ALLOW_CPU in script:
-            found.env[ALLOW_CPU] = "1"
+            delivery.env[ALLOW_CPU] = "1"
             note += f" ({ALLOW_CPU} is set)"
-        found.notes.append(note)
+        delivery.notes.append(note)
 
 
 def missing_image(plan: JobRun) -> str:
@@ -102,37 +104,37 @@ def missing_image(plan: JobRun) -> str:
     return "" if not image or is_url(image) or (plan.iwd / image).exists() else image
 
 
-def _not_delivered(found: Delivery, plan: JobRun, script: str, network: bool) -> str | None:
+def _not_delivered(delivery: Delivery, plan: JobRun, script: str, network: bool) -> str | None:
     """Return why the environment cannot come here as it would come on a worker; None if it can."""
-    if found.kind == "pack":
+    if delivery.kind == "pack":
         if sys.platform != "linux":
             raise Skipped(f"{ARCHIVE} holds an environment for Linux", "rehearse it on Linux")
         return None  # the real one, or a missing input
-    if found.kind == "bootstrap":
+    if delivery.kind == "bootstrap":
         why = _no_pixi(plan, script, network)
         if why is None and (url := os.environ.get(PIXI_URL)):
-            found.env[PIXI_URL] = url
+            delivery.env[PIXI_URL] = url
         return why
     runtime = which("apptainer") or which("docker")
     return "running in the image is not done here" + ("" if runtime else ": no apptainer")
 
 
-def _completed(found: Delivery, plan: JobRun, root: Path, script: str) -> Delivery:
+def _completed(delivery: Delivery, plan: JobRun, root: Path, script: str) -> Delivery:
     """Add what goes with a staged environment: no GPU for one of the CPU, a lock in its place."""
-    for_cuda = any(found.show[0].glob("conda-meta/*cuda*"))
-    if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in found.env:
-        found.env[ALLOW_CPU] = "1"
-        found.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
-    _lock_stand_in(found, plan, root)
-    return found
+    for_cuda = any(delivery.show[0].glob("conda-meta/*cuda*"))
+    if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in delivery.env:
+        delivery.env[ALLOW_CPU] = "1"
+        delivery.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
+    _lock_stand_in(delivery, plan, root)
+    return delivery
 
 
-def _lock_stand_in(found: Delivery, plan: JobRun, root: Path) -> None:
+def _lock_stand_in(delivery: Delivery, plan: JobRun, root: Path) -> None:
     """Let the lock of the starter channel stand in for one that is not there yet."""
     stand_in = root / layout.STARTER / LOCK
     if LOCK in plan.inputs and not (plan.iwd / LOCK).exists() and stand_in.is_file():
-        found.stand_ins[LOCK] = stand_in
-        found.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
+        delivery.stand_ins[LOCK] = stand_in
+        delivery.notes.append(f"there is no {LOCK} yet, the starter channel's stands in for it")
 
 
 def _script(plan: JobRun) -> str:
@@ -155,20 +157,20 @@ def _archive(plan: JobRun) -> Path:
     return plan.iwd / (names[0] if names else ARCHIVE)
 
 
-def _look_into(found: Delivery, plan: JobRun, root: Path) -> None:
+def _look_into(delivery: Delivery, plan: JobRun, root: Path) -> None:
     """Note what the archive says of itself: made of another lock, or for the CPU."""
     record = archive_record(_archive(plan))
     if not record:
         return
     if plan.gpus and not record.get("cuda"):
-        found.for_cpu = str(record.get("platform"))
+        delivery.for_cpu = str(record.get("platform"))
     sums = set()
     for lock in (root / LOCK, root / layout.STARTER / LOCK):
         if lock.is_file():
             sums.add(hashlib.sha256(lock.read_bytes()).hexdigest())
     if sums and record.get("pixi_lock_sha256") not in sums:
         note = f"{ARCHIVE} was made of another {LOCK} than the one that is here"
-        found.notes.append(f"{note}: {program()} pack")
+        delivery.notes.append(f"{note}: {program()} pack")
 
 
 def archive_record(path: Path) -> dict[str, Any]:
@@ -189,22 +191,22 @@ def archive_record(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _stage(found: Delivery, prefix: Path, why: str) -> None:
+def _stage(delivery: Delivery, prefix: Path, why: str) -> None:
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  without `..`: that is not there for a job
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):
         raise ScaffoldError(f"{prefix} is no environment: it has no bin/python")
-    found.env[STAGED] = str(prefix)
-    found.show += [prefix, python]
+    delivery.env[STAGED] = str(prefix)
+    delivery.show += [prefix, python]
     real = Path(os.path.realpath(python))
     if not real.is_relative_to(os.path.realpath(prefix)):  # a virtual environment
-        found.show.append(real.parent.parent)
-    found.staged = True
+        delivery.show.append(real.parent.parent)
+    delivery.staged = True
     shown = min(os.path.relpath(prefix), str(prefix), key=len)
     if changed := by_hand(prefix, _lock_of(prefix)):
-        what = "; ".join(changed)
-        found.notes.append(f"{shown} was changed by hand since it was locked: {what}")
-    found.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")
+        message = "; ".join(changed)
+        delivery.notes.append(f"{shown} was changed by hand since it was locked: {message}")
+    delivery.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")
 
 
 def _lock_of(prefix: Path) -> Path | None:

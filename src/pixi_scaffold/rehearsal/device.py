@@ -40,12 +40,12 @@ def device_rows(done: list[Rehearsed]) -> list[Result]:
 
 def recorded_devices(done: Rehearsed) -> dict[str, str]:
     """Return the devices that the records say which a job brought back, each with its record."""
-    found = {}
+    recorded_devices = {}
     for name in done.outcome.brought:
         if name.rpartition("/")[2] == RECORD:
             try:
                 record = json.loads(read_regular(done.outcome.results / name, LARGEST))
-                found[str(record["device"]).partition(":")[0]] = name
+                recorded_devices[str(record["device"]).partition(":")[0]] = name
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-    return found
+    return recorded_devices

@@ -37,16 +37,16 @@ def by_hand(prefix: Path, lock: Path | None) -> tuple[str, ...]:
 
 def added_by_pip(prefix: Path) -> list[str]:
     """Return the packages in an environment that pip or uv put there; conda's say so themselves."""
-    found = []
+    added_by_pip = []
     for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER")):
         with contextlib.suppress(OSError):
             if path.read_text(encoding="utf-8").strip() in ("pip", "uv"):
-                found.append(path.parent.name)
-    if found:  # a package of conda's may have kept that file as its build left it
+                added_by_pip.append(path.parent.name)
+    if added_by_pip:  # a package of conda's may have kept that file as its build left it
         metas = prefix.glob("conda-meta/*.json")
         owned = "".join(m.read_text(encoding="utf-8", errors="replace") for m in metas)
-        found = [name.partition("-")[0] for name in found if f"/{name}/" not in owned]
-    return found
+        added_by_pip = [name.partition("-")[0] for name in added_by_pip if f"/{name}/" not in owned]
+    return added_by_pip
 
 
 def _records(prefix: Path) -> Iterator[tuple[dict[str, Any], float]]:

@@ -133,13 +133,13 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
     if not advice.over:
         return Result(name, Status.PASSED, detail=advice.words())
     if name == "memory":
-        what = f"HTCondor would put the job on hold (HoldReasonCode {MEMORY}): "
+        message = f"HTCondor would put the job on hold (HoldReasonCode {MEMORY}): "
     else:
-        what = "many pools put such a job on hold, others let the disk be full: "
+        message = "many pools put such a job on hold, others let the disk be full: "
     hint = f"ask for more in {here(done[0].plan.job.path)}"
     if advice.suggested is not None:
         hint += ", or let --fix write it"
-    return Result(name, Status.FAILED, detail=what + advice.words(), hint=hint)
+    return Result(name, Status.FAILED, detail=message + advice.words(), hint=hint)
 
 
 def _one(done: Rehearsed) -> list[Result]:
@@ -185,8 +185,8 @@ def _walls(done: Rehearsed) -> str:
     if not apart:
         return "NOT isolated"
     but = f", but it CAN read {' and '.join(seen)}" if seen else ""
-    own = "its own folder and its own /tmp, /var/tmp and /dev/shm"
-    also = f", and can write only {own}" if "read-only" in isolated else ""
+    private = "its own folder and its own /tmp, /var/tmp and /dev/shm"
+    also = f", and can write only {private}" if "read-only" in isolated else ""
     by = done.outcome.isolated_by
     return f"isolated ({by}): the job cannot reach {', '.join(apart)}{but}{also}"
 

@@ -34,10 +34,10 @@ def forgotten(plan: JobRun, lines: Iterable[str]) -> str:
         if arrived:
             keep = "set preserve_relative_paths = true"
             return f"{name} arrives as {arrived[0]}: let the job read that, or {keep}"
-        what = f"{name} is here and was not transferred"
+        message = f"{name} is here and was not transferred"
         if name.parent == PurePosixPath() or plan.preserve_paths:
-            return f"{what}: add it to {_LIST}"
-        return f"{what}: add its folder, {name.parts[0]}, to {_LIST}"
+            return f"{message}: add it to {_LIST}"
+        return f"{message}: add its folder, {name.parts[0]}, to {_LIST}"
     return _flat(plan, lines) or next(_elsewhere(plan, lines), "")
 
 
@@ -49,8 +49,10 @@ def _flat(plan: JobRun, lines: Iterable[str]) -> str:
             continue
         for one in plan.inputs:
             if PurePosixPath(one).name == name.name and not one.endswith("/"):
-                what = f"{name.name} arrives at the top of the job's folder, not in {name.parent}"
-                return f"{what}: let the job read {name.name}, or transfer the folder"
+                message = (
+                    f"{name.name} arrives at the top of the job's folder, not in {name.parent}"
+                )
+                return f"{message}: let the job read {name.name}, or transfer the folder"
     return ""
 
 

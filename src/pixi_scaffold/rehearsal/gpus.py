@@ -42,10 +42,10 @@ class Gpus:
             while len(self._free) < real:
                 go_on()
                 self._changed.wait(0.1)
-            own, self._free = self._free[:real], self._free[real:]
+            lent_out, self._free = self._free[:real], self._free[real:]
         try:
-            yield (*own, *(f"GPU-{n:08x}" for n in range(1, wanted - real + 1)))
+            yield (*lent_out, *(f"GPU-{n:08x}" for n in range(1, wanted - real + 1)))
         finally:
             with self._changed:
-                self._free += own
+                self._free += lent_out
                 self._changed.notify_all()

@@ -73,16 +73,18 @@ def no_stream(plan: JobRun) -> Hold | None:
 
 def overdue(code: int, seconds: float | None) -> Hold:
     """Return the hold of a job that ran longer than it allows itself."""
-    what = "job" if code == JOB_DURATION else "execute"
+    message = "job" if code == JOB_DURATION else "execute"
     whole = int(seconds or 0)
     time = f"{whole // 60:02}:{whole % 60:02}"
-    return Hold(code, 0, f"The job exceeded allowed {what} duration of {time}")
+    return Hold(code, 0, f"The job exceeded allowed {message} duration of {time}")
 
 
 def out_of_memory(limit: int) -> Hold:
     """Return the hold of a job that wanted more memory than it may have, in bytes."""
-    what = f"Job has gone over cgroup memory limit of {limit >> 20} megabytes"
-    return Hold(MEMORY, OOM_KILLED, f"{what}. Consider resubmitting with a higher request_memory.")
+    message = f"Job has gone over cgroup memory limit of {limit >> 20} megabytes"
+    return Hold(
+        MEMORY, OOM_KILLED, f"{message}. Consider resubmitting with a higher request_memory."
+    )
 
 
 def last_lines(path: Path) -> tuple[str, ...]:

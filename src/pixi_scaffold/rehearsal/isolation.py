@@ -31,27 +31,23 @@ _PIECES = (
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What the job is kept away from.
-
-    wanted: whether to use namespaces at all. network: whether it may use this machine's. hide:
-    folders that it shall not see, also inside those of the system; whatever else is no folder of
-    the system is not there for it anyway. show: folders and files that the rehearsal gives it all
-    the same (an installed environment); it cannot write there.
-    """
+    """What the job is kept away from."""
 
     wanted: bool = True
+    """Whether to use namespaces at all."""
     network: bool = False
+    """Whether it may use this machine's."""
     hide: tuple[Path, ...] = ()
+    """Folders that it shall not see, also inside those of the system; whatever else is no folder of
+    the system is not there for it anyway."""
     show: tuple[Path, ...] = ()
+    """Folders and files that the rehearsal gives it all the same (an installed environment); it
+    cannot write there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What to start, and where. Logs: None goes to /dev/null.
-
-    terminal: a descriptor that stands for all three, -1 for none. memory: bytes that the job may
-    take, None for any.
-    """
+    """What to start, and where. Logs: None goes to /dev/null."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -60,7 +56,9 @@ class Start:
     stdout: Path | None
     stderr: Path | None
     terminal: int = -1
+    """A descriptor that stands for all three, -1 for none."""
     memory: int | None = None
+    """Bytes that the job may take, None for any."""
 
 
 def home() -> Path:
@@ -73,11 +71,11 @@ def hidden(paths: Sequence[Path]) -> tuple[Path, ...]:
 
     In /opt it is the folder at the top: what lies beside a project there is no system's either.
     """
-    found = set()
+    hidden = set()
     for path in (Path(os.path.realpath(p)) for p in [*paths, home()]):
         if path.is_dir() and path != Path("/") and str(path) not in (*SYSTEM, "/usr/local"):
-            found.add(Path(*path.parts[:3]) if path.is_relative_to("/opt") else path)
-    return tuple(sorted(found))
+            hidden.add(Path(*path.parts[:3]) if path.is_relative_to("/opt") else path)
+    return tuple(sorted(hidden))
 
 
 def of_the_system(path: Path) -> bool:
@@ -135,8 +133,8 @@ def _ways_to(paths: Iterable[str]) -> list[str]:
 
 def _system() -> list[str]:
     """Return what a job sees of this machine, without what lies in something else of it."""
-    found = _ways_to((*SYSTEM, *_PIECES))
-    return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
+    paths = _ways_to((*SYSTEM, *_PIECES))
+    return [p for p in paths if not any(p.startswith(f"{other}/") for other in paths)]
 
 
 @contextmanager

@@ -31,13 +31,14 @@ class Meter:
     Memory is the sum over the job's processes of their proportional set size (PSS: a page that
     several share counts once), on a Mac of the resident set. Between two looks a peak can be
     missed; the largest single process is known exactly, from the kernel, when it ends. What lies in
-    a /dev/shm of its own is memory, too. more: its own /tmp and /var/tmp, which are disk.
+    a /dev/shm of its own is memory, too.
     """
 
     folder: Path
     memory: int = 0
     disk: int = 0
     more: tuple[Path, ...] = ()
+    """Its own /tmp and /var/tmp, which are disk."""
     limit: MemoryLimit | None = None
     """What the kernel holds the job to."""
     gpu: bool = False
@@ -88,14 +89,14 @@ def size_of(folder: Path) -> int:
         with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    found = entry.stat(follow_symlinks=False)
+                    state = entry.stat(follow_symlinks=False)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    if found.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                        if (found.st_dev, found.st_ino) in seen:
+                    if state.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                        if (state.st_dev, state.st_ino) in seen:
                             continue
-                        seen.add((found.st_dev, found.st_ino))
-                    total += found.st_blocks * 512
+                        seen.add((state.st_dev, state.st_ino))
+                    total += state.st_blocks * 512
     return total
 
 
@@ -103,31 +104,31 @@ def memory_below(pid: int) -> int:
     """Return the memory of the job: everything below the launcher's own child, in bytes."""
     if sys.platform.startswith("linux"):
         inits = _children(pid)
-        found = [_tree_memory(job) for init in inits for job in _children(init)]
-        shared = sum(s for _, s in found)
+        trees = [_tree_memory(job) for init in inits for job in _children(init)]
+        shared = sum(s for _, s in trees)
         # what lies in /dev/shm and is mapped by a process is in both numbers
-        return sum(size - s for size, s in found) + max(
+        return sum(size - s for size, s in trees) + max(
             shared, sum(_in_shared_memory(init) for init in inits)
         )
     return _memory_by_ps(pid)
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    children: list[int] = []
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             with contextlib.suppress(OSError):
                 text = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
-                found += [int(word) for word in text.split()]
-    return found
+                children += [int(word) for word in text.split()]
+    return children
 
 
 def _all_below(pid: int) -> Iterator[int]:
     """Yield every process that one has started, directly or not."""
     waiting = _children(pid)
     while waiting:
-        yield (found := waiting.pop())
-        waiting += _children(found)
+        yield (process := waiting.pop())
+        waiting += _children(process)
 
 
 def _maps_a_gpu(pid: int) -> bool:
@@ -141,20 +142,20 @@ def _maps_a_gpu(pid: int) -> bool:
 def _in_shared_memory(pid: int) -> int:
     """Return the bytes in the /dev/shm of a process, when it is not this machine's."""
     with contextlib.suppress(OSError):
-        own = f"/proc/{pid}/root/dev/shm"
-        if Path(own).stat().st_dev != Path("/dev/shm").stat().st_dev:  # noqa: S108
-            found = os.statvfs(own)
-            return (found.f_blocks - found.f_bfree) * found.f_frsize
+        folder = f"/proc/{pid}/root/dev/shm"
+        if Path(folder).stat().st_dev != Path("/dev/shm").stat().st_dev:  # noqa: S108
+            state = os.statvfs(folder)
+            return (state.f_blocks - state.f_bfree) * state.f_frsize
     return 0
 
 
 def _tree_memory(pid: int, parent: tuple[str, ...] = ()) -> tuple[int, int]:
     """Return the memory of a process and all below it, and how much of that is shared memory."""
-    kind, own, shared = _own_memory(pid)
+    kind, anonymous, shared = _own_memory(pid)
     if kind and kind == parent:  # vfork(2): until it executes a program, the memory is its parent's
-        own = shared = 0
+        anonymous = shared = 0
     below = [_tree_memory(child, kind) for child in _children(pid)]
-    return own + sum(size for size, _ in below), shared + sum(size for _, size in below)
+    return anonymous + sum(size for size, _ in below), shared + sum(size for _, size in below)
 
 
 def _own_memory(pid: int) -> tuple[tuple[str, ...], int, int]:
@@ -162,12 +163,12 @@ def _own_memory(pid: int) -> tuple[tuple[str, ...], int, int]:
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         lines = text.splitlines()
-        found = {line.split(":")[0]: line for line in lines[1:]}
-        kind = (lines[0], found["Rss"], found["Anonymous"]) if lines else ()
+        fields = {line.split(":")[0]: line for line in lines[1:]}
+        kind = (lines[0], fields["Rss"], fields["Anonymous"]) if lines else ()
         if not lines:
             return (), 0, 0
-        shared = found.get("Pss_Shmem", "Pss_Shmem: 0 kB")  # Linux 5.4
-        return kind, int(found["Pss"].split()[1]) * 1024, int(shared.split()[1]) * 1024
+        shared = fields.get("Pss_Shmem", "Pss_Shmem: 0 kB")  # Linux 5.4
+        return kind, int(fields["Pss"].split()[1]) * 1024, int(shared.split()[1]) * 1024
     with contextlib.suppress(OSError):
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
         return (), pages * os.sysconf("SC_PAGE_SIZE"), 0
@@ -182,7 +183,7 @@ def _memory_by_ps(pid: int) -> int:
         own, parent, size = (int(word) for word in line.split())
         parents[own], sizes[own] = parent, size * 1024
     inits = {p for p, parent in parents.items() if parent == pid}
-    found = {p for p, parent in parents.items() if parent in inits}
-    while more := {p for p, parent in parents.items() if parent in found} - found:
-        found |= more
-    return sum(sizes[p] for p in found)
+    below = {p for p, parent in parents.items() if parent in inits}
+    while more := {p for p, parent in parents.items() if parent in below} - below:
+        below |= more
+    return sum(sizes[p] for p in below)

@@ -80,7 +80,7 @@ def new_user(account: int | None) -> None:
         write_map("self", "uid_map", f"{uid or NOBODY} {uid} 1")
         write_map("self", "gid_map", f"{gid or NOBODY} {gid} 1")
         return
-    own = os.getpid()
+    me = os.getpid()
     ready, go = os.pipe()
     mapper = os.fork()
     if mapper == 0:  # outside, from where root may map more than itself
@@ -88,8 +88,8 @@ def new_user(account: int | None) -> None:
         with contextlib.suppress(OSError):
             os.close(go)
             if os.read(ready, 1):
-                write_map(str(own), "uid_map", f"0 0 1\n{account} {account} 1")
-                write_map(str(own), "gid_map", f"0 0 1\n{account} {account} 1")
+                write_map(str(me), "uid_map", f"0 0 1\n{account} {account} 1")
+                write_map(str(me), "gid_map", f"0 0 1\n{account} {account} 1")
                 code = 0
         os._exit(code)
     try:

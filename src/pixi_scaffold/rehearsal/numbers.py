@@ -23,27 +23,25 @@ def job_name(job: Job, proc: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _InCluster(Job):
-    """A job of a description with several queue statements; its number counts through them all.
-
-    first: the number of the first job of its queue statement.
-    """
+    """A job of a description with several queue statements; its number counts through them all."""
 
     first: int = 0
+    """The number of the first job of its queue statement."""
 
     def variables(self, proc: int) -> dict[str, str]:
         number = max(proc, self.first)  # without a number, it is the first one
-        own = Job.variables(self, number - self.first)
-        return own | {"process": str(number), "procid": str(number)}
+        given = Job.variables(self, number - self.first)
+        return given | {"process": str(number), "procid": str(number)}
 
 
 def numbered(description: Description) -> dict[int, Job]:
     """Return the jobs of a description by their number in the cluster."""
-    found: dict[int, Job] = {}
+    numbered: dict[int, Job] = {}
     for job in description.jobs:
         values = {f.name: getattr(job, f.name) for f in fields(job)}
-        own = _InCluster(**values, first=len(found))
-        found |= dict.fromkeys(range(own.first, own.first + job.queue.total), own)
-    return found
+        own = _InCluster(**values, first=len(numbered))
+        numbered |= dict.fromkeys(range(own.first, own.first + job.queue.total), own)
+    return numbered
 
 
 @contextlib.contextmanager

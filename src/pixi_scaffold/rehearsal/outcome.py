@@ -95,8 +95,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the JSON document has it."""
-        found = asdict(self)
-        return found | {
+        document = asdict(self)
+        return document | {
             "results": str(self.results),
             "sandbox": str(self.sandbox) if self.sandbox else None,
         }

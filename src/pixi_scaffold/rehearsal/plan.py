@@ -25,18 +25,11 @@ _SHELL = Path("/bin/sh")
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """One job, ready to be run.
-
-    iwd: the folder that its files start from and come back to. outputs: None means every file that
-    is new or changed. said_success: success_exit_code, where it is set. checkpoint_files: None
-    means the outputs. vacate: seconds that it asks for when it is evicted. execute_duration,
-    job_duration: seconds that one run may take, and all that is done in one sandbox. memory and
-    disk: bytes; None for an expression that only a pool evaluates. notes: what is taken here for
-    something that only a pool knows.
-    """
+    """One job, ready to be run."""
 
     meaning: Meaning
     iwd: Path
+    """The folder that its files start from and come back to."""
     executable: Path
     transfer_executable: bool
     arguments: tuple[str, ...]
@@ -45,6 +38,7 @@ class JobRun:
     common_inputs: tuple[str, ...]
     """Those of them that all jobs of a machine share, so that none may write there."""
     outputs: tuple[str, ...] | None
+    """None means every file that is new or changed."""
     remaps: Mapping[str, str]
     destination: str
     preserve_paths: bool
@@ -54,18 +48,24 @@ class JobRun:
     append: bool
     when: str
     said_success: int | None
+    """success_exit_code, where it is set."""
     checkpoint_code: int | None
     checkpoint_files: tuple[str, ...] | None
+    """None means the outputs."""
     kill_signal: int
     vacate: float | None
+    """Seconds that it asks for when it is evicted."""
     execute_duration: float | None
+    """Seconds that one run may take, and all that is done in one sandbox."""
     job_duration: float | None
     cpus: int
     gpus: int
     memory: int | None
+    """Bytes; None for an expression that only a pool evaluates."""
     disk: int | None
     universe: str
     notes: tuple[str, ...] = ()
+    """What is taken here for something that only a pool knows."""
 
     @property
     def job(self) -> Job:
@@ -150,15 +150,15 @@ def refuse(meant: Meaning) -> None:
             raise CheckFailed(f"condor_submit refuses {where}: {refusal.message}", hint)
     if not meant.folder.value.is_dir():
         where = _place(meant.of("initialdir").command, meant.job)
-        what = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
-        raise CheckFailed(what, "make it, or correct the line")
+        message = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
+        raise CheckFailed(message, "make it, or correct the line")
     proxy, wanted = meant.of("x509userproxy"), meant.of("use_x509userproxy")
     said = os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
     path = meant.folder.value / (proxy.text or said)
     if (proxy.said or wanted.value is True) and b"-----BEGIN " not in _start_of(path):
         where = _place((proxy if proxy.said else wanted).command, meant.job)
-        what = f"condor_submit refuses {where}: {path.name} is no proxy that can be read"
-        raise CheckFailed(what, "make the proxy, or correct the line")
+        message = f"condor_submit refuses {where}: {path.name} is no proxy that can be read"
+        raise CheckFailed(message, "make the proxy, or correct the line")
 
 
 def _start_of(path: Path) -> bytes:
@@ -177,13 +177,15 @@ def _run_here(meant: Meaning) -> None:
     if universe not in UNIVERSES:
         raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
     if meant.transfers.value == "no":
-        what = "with should_transfer_files = NO the job runs on a file system that machines share"
-        raise Skipped(f"{what}: nothing is copied that could be forgotten")
+        message = (
+            "with should_transfer_files = NO the job runs on a file system that machines share"
+        )
+        raise Skipped(f"{message}: nothing is copied that could be forgotten")
 
 
 def _known(field: Field[Any]) -> None:
     """Raise ScaffoldError for a value that only a pool knows."""
-    unknown = [what for what in field.unknown if what.lower() != _SCRATCH.lower()]
+    unknown = [name for name in field.unknown if name.lower() != _SCRATCH.lower()]
     command = field.command
     if unknown and command is not None and not command.name.startswith("my."):
         raise ScaffoldError(
@@ -199,8 +201,8 @@ def _notes(meant: Meaning) -> Iterator[str]:
         yield f"{refusal.message} (HTCondor {refusal.versions} refuses it)"
     said = meant.of("should_transfer_files")
     if said.said and meant.transfers.value == "if_needed":
-        what = f"should_transfer_files = {said.text}: on a machine that shares your file system"
-        yield f"{what} the job runs in your own folder; here its files are transferred"
+        message = f"should_transfer_files = {said.text}: on a machine that shares your file system"
+        yield f"{message} the job runs in your own folder; here its files are transferred"
     if isinstance(meant.requests.cpus.value, str):
         yield "request_cpus is an expression that only the pool evaluates: 1 is taken"
     for field in meant.fields.values():
@@ -235,8 +237,8 @@ def _executable(meant: Meaning) -> Path:
         raise CheckFailed(f"{where}: the executable {name} is empty", "write it")
     first = _start_of(path).partition(b"\n")[0]
     if first.startswith(b"#!") and first.endswith(b"\r"):
-        what = f"{where}: the script {name} has Windows line ends (CRLF)"
-        raise CheckFailed(what, f"{program()} check --fix")
+        message = f"{where}: the script {name} has Windows line ends (CRLF)"
+        raise CheckFailed(message, f"{program()} check --fix")
     return path
 
 

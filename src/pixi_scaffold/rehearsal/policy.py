@@ -91,30 +91,30 @@ class Policy:
         `removed` by a periodic expression, `again` when it is started again. completions: how
         often it ended, with this time.
         """
-        if found := self.periodic(now):
-            return found
+        if decided := self.periodic(now):
+            return decided
         if self._holds("on_exit_hold", now):
             return self._hold("on_exit_hold", "OnExitHold", now)
         return None if self._leaves(now, completions) else "again"
 
     def _leaves(self, now: Mapping[str, str], completions: int) -> bool:
         """Whether OnExitRemove is true, as condor_submit makes it of the retries."""
-        own = self.expressions.get("on_exit_remove")
+        expression = self.expressions.get("on_exit_remove")
         if self.retries is None:
-            return own is None or self._true("on_exit_remove", now) is not False
+            return expression is None or self._true("on_exit_remove", now) is not False
         succeeded = as_integer(now.get("exitcode", "")) == self.success
         if completions > self.retries or succeeded:
             return True
         until = self.retry_until and self._value(self.retry_until, now) is True
-        return bool(until) or (own is not None and self._true("on_exit_remove", now) is True)
+        return bool(until) or (expression is not None and self._true("on_exit_remove", now) is True)
 
     def _holds(self, name: str, now: Mapping[str, str]) -> bool:
         return self._true(name, now) is True
 
     def _true(self, name: str, now: Mapping[str, str], after: int = 0) -> bool | None:
-        found = self._value(self.expressions.get(name, "false"), now, after)
-        if isinstance(found, bool | int | float):
-            return bool(found)
+        value = self._value(self.expressions.get(name, "false"), now, after)
+        if isinstance(value, bool | int | float):
+            return bool(value)
         return None
 
     def _value(self, text: str, now: Mapping[str, str], after: int = 0) -> object:
@@ -169,7 +169,7 @@ class History:
     def attributes(self, usage: Usage, status: int = 2) -> dict[str, str]:
         """Return the attributes that change, names in lower case; status: JobStatus."""
         memory, disk = usage.memory >> 10, usage.disk >> 10
-        found = {
+        given = {
             "jobstatus": str(status),
             "numjobstarts": str(self.starts),
             "numshadowstarts": str(self.starts),
@@ -185,15 +185,17 @@ class History:
             "diskusage": str(disk),
         }
         if self.holds:  # before the first one it is not defined
-            found["numholds"] = str(self.holds)
-        return found if status == 2 else found | self.last
+            given["numholds"] = str(self.holds)
+        return given if status == 2 else given | self.last
 
 
 def too_much(code: int, size: int, limit: int) -> Hold:
     """Return the hold of a job that transfers more than max_transfer_input_mb or _output_mb."""
-    what = "input" if code == INPUT_SIZE else "output"
-    kind = f"MaxTransfer{what.capitalize()}MB"
-    return Hold(code, 0, f"{kind} = {limit >> 20} is exceeded: {size / (1 << 20):.1f} MB of {what}")
+    message = "input" if code == INPUT_SIZE else "output"
+    kind = f"MaxTransfer{message.capitalize()}MB"
+    return Hold(
+        code, 0, f"{kind} = {limit >> 20} is exceeded: {size / (1 << 20):.1f} MB of {message}"
+    )
 
 
 def read_policy(job: Meaning) -> Policy:
@@ -226,9 +228,9 @@ def read_policy(job: Meaning) -> Policy:
 
 
 def _attributes(job: Meaning) -> dict[str, str]:
-    own = {"ProcId": str(job.proc), "ClusterId": "1", "Owner": '"nobody"', "JobUniverse": "5"}
+    known = {"ProcId": str(job.proc), "ClusterId": "1", "Owner": '"nobody"', "JobUniverse": "5"}
     said = {name: value.text for name, value in job.attributes.items()}
-    ad = own | dict(job_ad(job).attributes) | said
+    ad = known | dict(job_ad(job).attributes) | said
     return {name.lower(): value for name, value in ad.items()}
 
 

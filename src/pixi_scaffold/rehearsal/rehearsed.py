@@ -13,11 +13,7 @@ from pixi_scaffold.rehearsal.plan import JobRun
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """One job and what became of it.
-
-    whole: the uninterrupted run, where one was made. image: the container's, when its file is not
-    there and HTCondor would miss it.
-    """
+    """One job and what became of it."""
 
     plan: JobRun
     delivery: Delivery
@@ -25,11 +21,13 @@ class Rehearsed:
     real_gpu: bool = False
     shortened: bool = False
     whole: Outcome | None = None
+    """The uninterrupted run, where one was made."""
     compared: Comparison | None = None
     evict_after: float | None = None
     chosen_at_random: bool = False
     fails_anyway: bool = False
     image: str = ""
+    """The container's, when its file is not there and HTCondor would miss it."""
 
     @property
     def passed(self) -> bool:
@@ -44,14 +42,14 @@ class Rehearsed:
     def to_dict(self) -> dict[str, Any]:
         """Return it as the JSON document has it."""
         plan = self.plan
-        found = self.outcome.to_dict()
-        found["requested"] = {"memory": plan.memory, "disk": plan.disk, "cpus": plan.cpus}
-        found["delivery"] = {"kind": self.delivery.kind, "staged": self.delivery.staged}
+        document = self.outcome.to_dict()
+        document["requested"] = {"memory": plan.memory, "disk": plan.disk, "cpus": plan.cpus}
+        document["delivery"] = {"kind": self.delivery.kind, "staged": self.delivery.staged}
         if self.compared is not None:
-            found["compared"] = {
+            document["compared"] = {
                 "files": list(self.compared.files),
                 "exact": self.compared.exact,
                 "different": list(self.compared.different),
                 "ignored": list(self.compared.ignored),
             }
-        return found
+        return document

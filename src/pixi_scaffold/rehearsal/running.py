@@ -25,22 +25,22 @@ MACHINE_GRACE = 600.0
 
 @dataclass(slots=True)
 class Clock:
-    """When what is done to a job, over all of its runs.
-
-    evict_after: seconds after the first start, None once it was done. hard: evict without a
-    signal. kill_signal, grace: how it is asked to leave, and the seconds that it then has.
-    timeout: seconds for everything. cancel: set from another thread, it ends the job. allowed:
-    seconds of the run that comes next, after which HTCondor ends the job.
-    """
+    """When what is done to a job, over all of its runs."""
 
     kill_signal: int
+    """How it is asked to leave, and the seconds that it then has."""
     grace: float
     evict_after: float | None = None
+    """Seconds after the first start, None once it was done."""
     hard: bool = False
+    """Evict without a signal."""
     timeout: float | None = None
+    """Seconds for everything."""
     cancel: threading.Event = field(default_factory=threading.Event)
+    """Set from another thread, it ends the job."""
     began: float = 0.0
     allowed: float | None = None
+    """Seconds of the run that comes next, after which HTCondor ends the job."""
     follow: Callable[[str], object] = str
     """Called every second with the last line that the job printed."""
     judge: Callable[[], bool] | None = None
@@ -76,23 +76,23 @@ def clock_for(plan: JobRun, setting: Setting) -> Clock:
 
 @dataclass(slots=True)
 class Ran:
-    """How a run ended.
-
-    ended: exited, evicted, killed, overdue, policy, timeout, disk, memory, not-started. status:
-    exit code, or minus a signal. error: errno of a failed exec. largest: bytes of the largest
-    process, which was a copy of the launcher before it executed the job, of `own` bytes. left:
-    processes that it left behind when it ended by itself. isolated, problems, hidden: as the
-    launcher says.
-    """
+    """How a run ended."""
 
     ended: str = "exited"
+    """Exited, evicted, killed, overdue, policy, timeout, disk, memory, not-started."""
     status: int = 0
+    """Exit code, or minus a signal."""
     seconds: float = 0.0
     error: int = 0
+    """Errno of a failed exec."""
     largest: int = 0
+    """Bytes of the largest process, which was a copy of the launcher before it executed the job, of
+    `own` bytes."""
     own: int = 0
     left: int = 0
+    """Processes that it left behind when it ended by itself."""
     isolated: tuple[str, ...] = ()
+    """As the launcher says."""
     isolated_by: str = "none"
     problems: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()

@@ -42,14 +42,12 @@ _CYCLE = 20
 
 @dataclass(slots=True)
 class Sandbox:
-    """One scratch folder. `root` holds it and what belongs to it (private /tmp).
-
-    stop: called while files are copied; what it raises ends that.
-    """
+    """One scratch folder. `root` holds it and what belongs to it (private /tmp)."""
 
     plan: JobRun
     root: Path
     stop: Stop = go_on
+    """Called while files are copied; what it raises ends that."""
     urls: Urls = field(default_factory=Urls)
     catalog: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -134,10 +132,10 @@ class Sandbox:
 
     def _send(self, names: list[str], place: Place) -> Sent:
         """Copy what the job left, wherever it says that it is, but from nowhere else."""
-        preserve, own = self.plan.preserve_paths, self.own
+        preserve, private = self.plan.preserve_paths, self.own
         return send(
             map(self._as_it_lies, names), self.scratch, place, preserve=preserve, stop=self.stop,
-            within=own,
+            within=private,
         )  # fmt: skip
 
     def _as_it_lies(self, name: str) -> str:
@@ -195,16 +193,18 @@ class Sandbox:
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
-        skip, own = {self.plan.executable.name, *_OWN}, self.own
-        found = []
+        skip, private = {self.plan.executable.name, *_OWN}, self.own
+        changed = []
         for entry in os.scandir(self.scratch):
             if entry.name in skip or entry.is_dir():
                 continue
-            if entry.is_symlink() and (leads_out(Path(entry.path), own) or not exists(Path(entry))):
+            if entry.is_symlink() and (
+                leads_out(Path(entry.path), private) or not exists(Path(entry))
+            ):
                 continue
             if self.catalog.get(entry.name) != _stamp(Path(entry.path)):
-                found.append(entry.name)
-        return sorted(found)
+                changed.append(entry.name)
+        return sorted(changed)
 
     def _logs(self) -> list[str]:
         paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
@@ -258,10 +258,10 @@ def _put_away(target: Path) -> None:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        state = path.stat()
     except OSError:
         return (0, -1)
-    return (found.st_mtime_ns, found.st_size)
+    return (state.st_mtime_ns, state.st_size)
 
 
 def _why_not(folder: Path) -> int:
@@ -275,16 +275,14 @@ def _why_not(folder: Path) -> int:
 
 @dataclass(slots=True)
 class _Results:
-    """Where each output goes: transfer_output_remaps, output, error, output_destination.
-
-    folders: those that are made in place of a file.
-    """
+    """Where each output goes: transfer_output_remaps, output, error, output_destination."""
 
     plan: JobRun
     results: Path
     failures: list[Failure] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
+    """Those that are made in place of a file."""
 
     def place(self, name: str) -> Path | None:
         """Return where an output is put here; what it is called with, see transfer.Place."""

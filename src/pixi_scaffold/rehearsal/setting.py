@@ -14,10 +14,11 @@ from pixi_scaffold.rehearsal.urls import Urls
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """When the job is thrown off: seconds after its first start; hard: without a signal."""
+    """When the job is thrown off: seconds after its first start."""
 
     after: float
     hard: bool = False
+    """Without a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and how a job is rehearsed.
-
-    results: folder for what comes back. scratch: where sandboxes are made. added: environment
-    variables that a worker would not have. stand_ins: files in place of inputs, None where one is
-    left out. notes: what else is different, in words. cancel: set from another thread, it ends
-    the job.
-    """
+    """Where and how a job is rehearsed."""
 
     results: Path
+    """Folder for what comes back."""
     scratch: Path | None = None
+    """Where sandboxes are made."""
     walls: Walls = field(default_factory=Walls)
     slot: Slot = field(default_factory=Slot)
     added: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that a worker would not have."""
     stand_ins: Mapping[str, Path | None] = field(default_factory=dict)
+    """Files in place of inputs, None where one is left out."""
     urls: Urls = field(default_factory=Urls)
     limits: Limits = field(default_factory=Limits)
     eviction: Eviction | None = None
@@ -55,6 +54,8 @@ class Setting:
     terminal: int = -1
     """Where a shell is opened in place of the executable; -1 for none."""
     notes: tuple[str, ...] = ()
+    """What else is different, in words."""
     cancel: threading.Event = field(default_factory=threading.Event)
+    """Set from another thread, it ends the job."""
     follow: Callable[[str], object] = str
     """Called with the last line that the job printed, as it goes on."""

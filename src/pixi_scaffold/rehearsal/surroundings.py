@@ -34,22 +34,23 @@ _SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The slot that the job is in. gpus: ids of the GPUs that are assigned to it."""
+    """The slot that the job is in."""
 
     name: str = "slot1_1"
     gpus: tuple[str, ...] = ()
+    """Ids of the GPUs that are assigned to it."""
 
 
 def environment(plan: JobRun, scratch: Path, slot: Slot) -> dict[str, str]:
     """Return the whole environment of the job."""
     here = str(scratch)
-    found = {k: _SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
+    variables = {k: _SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
     # The starter stops at the first one that the job sets itself (seen with 25.14).
-    own = next((n for n, name in enumerate(THREADS) if found.get(name)), len(THREADS))
-    threads = dict.fromkeys(THREADS[:own], str(plan.cpus))
+    first_set = next((n for n, name in enumerate(THREADS) if variables.get(name)), len(THREADS))
+    threads = dict.fromkeys(THREADS[:first_set], str(plan.cpus))
     gpus = ",".join(slot.gpus)
     pid = os.getpid()
-    return found | threads | {
+    return variables | threads | {
         "APPTAINER_CACHEDIR": here,
         "BATCH_SYSTEM": "HTCondor",
         "CONDOR_STARTER_PID": str(pid),
@@ -134,8 +135,8 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
         ad["RequestGPUs"] = plan.gpus
     if plan.checkpoint_code is not None:
         ad |= {"CheckpointExitCode": plan.checkpoint_code, "WantFTOnCheckpoint": True}
-    own = {name: _Raw(field.ad or "undefined") for name, field in plan.meaning.attributes.items()}
-    return {name: _Raw(value) for name, value in submitted.items()} | ad | own
+    given = {name: _Raw(field.ad or "undefined") for name, field in plan.meaning.attributes.items()}
+    return {name: _Raw(value) for name, value in submitted.items()} | ad | given
 
 
 def slot_memory(plan: JobRun) -> int:

@@ -43,14 +43,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Sent:
-    """What was transferred: names at the target, bytes, what failed, and what is at a URL.
-
-    fetched: bytes that came from URLs, which no limit counts.
-    """
+    """What was transferred: names at the target, bytes, what failed, and what is at a URL."""
 
     names: list[str] = field(default_factory=list)
     size: int = 0
     fetched: int = 0
+    """Bytes that came from URLs, which no limit counts."""
     failures: list[Failure] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
 
@@ -228,9 +226,9 @@ def allowed(path: Path, wanted: int) -> bool:
 
     Jobs are not root's: root here is taken for a user.
     """
-    found = path.stat()
+    state = path.stat()
     if os.geteuid() == 0:
-        return bool(found.st_mode & wanted << 6)
+        return bool(state.st_mode & wanted << 6)
     return os.access(path, wanted)
 
 

@@ -28,18 +28,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One step: what it is, how it ended, how long it took (seconds), and what there is to say.
-
-    detail: one line. lines: more, for a failure (the last lines of a log, a solver's words).
-    hint: the next command to type.
-    """
+    """One step: what it is, how it ended, how long it took (seconds), and what there is to say."""
 
     name: str
     status: Status
     seconds: float = 0.0
     detail: str = ""
+    """One line."""
     hint: str = ""
+    """The next command to type."""
     lines: tuple[str, ...] = ()
+    """More, for a failure (the last lines of a log, a solver's words)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as the JSON document has it."""

@@ -201,6 +201,6 @@ def is_expression(text: str, subject: Subject) -> bool:
         named = attributes(text)
     except ExpressionError:
         return False
-    own = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     known = {**slot_names(), **job_names()}
-    return bool(text) and all(_known(reference, known, own, subject) for reference in named)
+    return bool(text) and all(_known(reference, known, defined, subject) for reference in named)

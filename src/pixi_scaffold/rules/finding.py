@@ -29,8 +29,6 @@ class Edit:
     """A safe change of one file: lines `first` to `last` (from 1) become `lines`.
 
     With `last` one less than `first` they are put before line `first`, and nothing is replaced.
-    whole: in place of that, what is done to the whole file: `unix` line ends, `executable`, or
-    `folder` (make it).
     """
 
     path: Path
@@ -38,6 +36,8 @@ class Edit:
     last: int = 0
     lines: tuple[str, ...] = ()
     whole: str = ""
+    """In place of that, what is done to the whole file: `unix` line ends, `executable`, or `folder`
+    (make it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +111,16 @@ class Rule:
 
     def run(self, subject: Subject) -> Iterator[Finding]:
         """Yield what it finds."""
-        for found in self.check(subject):
+        for one in self.check(subject):
             yield Finding(
                 self.id,
-                found.severity or self.severity,
-                found.file,
-                found.line,
-                found.message,
-                found.fix,
-                () if any(_impossible(edit) for edit in found.edits) else found.edits,
-                found.about,
+                one.severity or self.severity,
+                one.file,
+                one.line,
+                one.message,
+                one.fix,
+                () if any(_impossible(edit) for edit in one.edits) else one.edits,
+                one.about,
             )
 
 

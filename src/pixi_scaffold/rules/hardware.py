@@ -97,10 +97,10 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
             text = subject.meaning.of("arguments").text
             places.insert(0, (command.file, command.line, text))
         for path, number, text in places:
-            found = pattern.search(text)
-            if found is not None and given is not None and int(found[1]) > max(given, 1):
-                message, fix = f"{found[0]} with {name} = {given}", f"{name} = {found[1]}"
-                yield Found(path, number, message, fix, severity=severity, about=found[0])
+            matched = pattern.search(text)
+            if matched is not None and given is not None and int(matched[1]) > max(given, 1):
+                message, fix = f"{matched[0]} with {name} = {given}", f"{name} = {matched[1]}"
+                yield Found(path, number, message, fix, severity=severity, about=matched[0])
 
 
 @rule("PS131", Severity.WARNING)

@@ -174,15 +174,15 @@ def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
     shell = re.search(r"(?:^|/)(?:ba|da|z|k)?sh$", subject.meaning.executable.value)
     for name in ("environment",) if shell else ("environment", "arguments"):
         command = subject.job.command(name)
-        found = (
+        matched = (
             None
             if command is None
             else re.search(r"(?<!\$)\$\{?[A-Za-z_]\w*\b(?![(:])", command.value)
         )
-        if command is not None and found is not None:
-            message = f"{command.spelled}: {found[0]} is not expanded, because no shell reads it"
+        if command is not None and matched is not None:
+            message = f"{command.spelled}: {matched[0]} is not expanded, because no shell reads it"
             fix = "write $ENV(NAME), or set it in the script"
-            yield at(command, message, fix, about=found[0])
+            yield at(command, message, fix, about=matched[0])
 
 
 @rule("PS135", Severity.WARNING)

@@ -10,15 +10,13 @@ from functools import lru_cache
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One module that a program imports: its first name, and the line.
-
-    at_once: the import is a statement of the module itself, not of a function, a class, a branch
-    or a `try`, so that the program cannot start without it.
-    """
+    """One module that a program imports: its first name, and the line."""
 
     name: str
     line: int
     at_once: bool
+    """The import is a statement of the module itself, not of a function, a class, a branch or a
+    `try`, so that the program cannot start without it."""
 
 
 @lru_cache(maxsize=256)

@@ -130,9 +130,9 @@ def look_alikes(subject: Subject) -> Iterator[Found]:
     for command in subject.job.commands.values():
         if command.name.startswith("my.") or not is_command(command.name):
             continue
-        if found := next((c for c in command.value if c in _LOOK_ALIKES), ""):
-            meant = _LOOK_ALIKES[found]
-            name = f"{found!r} (U+{ord(found):04X})"
+        if look_alike := next((c for c in command.value if c in _LOOK_ALIKES), ""):
+            meant = _LOOK_ALIKES[look_alike]
+            name = f"{look_alike!r} (U+{ord(look_alike):04X})"
             message = f"{command.spelled} has {name}, which only looks like {meant}"
             yield at(command, message, f"type {meant} in its place")
 

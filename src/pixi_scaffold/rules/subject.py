@@ -41,19 +41,19 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One platform of the locked environment that the job uses.
-
-    name: as the manifest names it, or the subdir. driver: the oldest CUDA that a driver must
-    support, as (major, minor), from the packages' own constraints; None without CUDA. cuda, cudnn,
-    pytorch: locked versions, empty where there is none. download: bytes.
-    """
+    """One platform of the locked environment that the job uses."""
 
     name: str
+    """As the manifest names it, or the subdir."""
     subdir: str
     packages: int
     download: int
+    """Bytes."""
     driver: tuple[int, int] | None = None
+    """The oldest CUDA that a driver must support, as (major, minor), from the packages' own
+    constraints; None without CUDA."""
     cuda: str = ""
+    """Locked versions, empty where there is none."""
     cudnn: str = ""
     pytorch: str = ""
     names: frozenset[str] = frozenset()
@@ -64,20 +64,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LockedWorkspace:
-    """What is known of the Pixi workspace around a job.
-
-    refuses_pixi: says why a version of Pixi is not allowed, if so. rows: the platforms of the job's
-    environment, by preference; empty when nothing is locked, or it is not known which. rows_of:
-    those of every locked environment. foreign: packages of each that are not conda packages.
-    """
+    """What is known of the Pixi workspace around a job."""
 
     manifest: Path
     lock: Path
     refuses_pixi: Callable[[str], str] = lambda _: ""
+    """Says why a version of Pixi is not allowed, if so."""
     lock_format: int = 0
     rows: tuple[Row, ...] = ()
+    """The platforms of the job's environment, by preference; empty when nothing is locked, or it is
+    not known which."""
     rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    """Those of every locked environment."""
     foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Packages of each that are not conda packages."""
 
     @property
     def linux(self) -> tuple[Row, ...]:
@@ -149,17 +149,15 @@ class ShellNote:
 
 @dataclass(frozen=True)
 class Subject:
-    """One job, and everything that a rule may know about it.
-
-    notes: what shellcheck says of each script. attributes: further names that slots have (lower
-    case), from machine ads that the user gave.
-    """
+    """One job, and everything that a rule may know about it."""
 
     description: Description
     job: Job
     project: LockedWorkspace | None = None
     attributes: frozenset[str] = frozenset()
+    """Further names that slots have (lower case), from machine ads that the user gave."""
     notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
+    """What shellcheck says of each script."""
     kept: Mapping[Path, str] = field(default_factory=dict)
     """What git says of inputs in a repository: `ignored`, `untracked`, or `tracked`."""
     packed: Mapping[Path, frozenset[str]] = field(default_factory=dict)
@@ -293,14 +291,9 @@ class Subject:
         packed = any(is_url(n) or n.endswith(_ARCHIVES) or "$" in n for n in names)
         image = self.universe in ("container", "docker") or self.job.command("my.singularityimage")
         folder = any((self.start / n).is_dir() for n in self.inputs)
-        unread = self.executable is None or self.executable_data is None
-        return (
-            packed
-            or bool(image)
-            or folder
-            or unread
-            or b"\0" in (self.executable_data or b"")[:4096]
-        )
+        code = None if self.executable is None else self.executable_data
+        binary = code is None or b"\0" in code[:4096]
+        return packed or bool(image) or folder or binary
 
     @cached_property
     def windows(self) -> bool:

@@ -217,16 +217,14 @@ def made_by_script(script: Script) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """A file that the job uses and nobody transfers.
-
-    certain: the job cannot do without it, as far as can be seen: an interpreter runs it, or a
-    program that travels imports it before it does anything else.
-    """
+    """A file that the job uses and nobody transfers."""
 
     file: Path
     line: int
     name: str
     certain: bool
+    """The job cannot do without it, as far as can be seen: an interpreter runs it, or a program
+    that travels imports it before it does anything else."""
 
 
 def _mentioned(subject: Subject) -> Iterator[_Mention]:

@@ -22,16 +22,15 @@ _META = frozenset("*?[{")
 
 @dataclass(frozen=True, slots=True)
 class TaskFiles:
-    """The files of a task, by their patterns, and what else it depends on.
-
-    identity: which task with which arguments; state: its command and its environment.
-    """
+    """The files of a task, by their patterns, and what else it depends on."""
 
     root: Path
     inputs: tuple[str, ...] | None
     outputs: tuple[str, ...] | None
     identity: str
+    """Which task with which arguments."""
     state: str
+    """Its command and its environment."""
 
     @property
     def record(self) -> str:

@@ -38,16 +38,16 @@ class PlannedTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskIndex:
-    """The tasks of every environment, as this machine sees them.
-
-    tasks: by environment, in the manifest's order. elsewhere: environments that have a task for
-    another platform. runnable: environments that this machine can run. chosen: the one asked for.
-    """
+    """The tasks of every environment, as this machine sees them."""
 
     tasks: Mapping[str, Mapping[str, Task]]
+    """By environment, in the manifest's order."""
     runnable: frozenset[str]
+    """Environments that this machine can run."""
     elsewhere: Mapping[str, tuple[str, ...]]
+    """Environments that have a task for another platform."""
     chosen: str | None = None
+    """The one asked for."""
 
     def find(self, name: str, environment: str = "") -> tuple[str, Task] | None:
         """Return where a task runs, and the task; None where there is none of that name.

@@ -18,14 +18,13 @@ _REPAIR = "take it back from git: git checkout HEAD -- "
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Where a project is, which template and version it records, and the answers (without _...).
-
-    answers_file: its path in the project; text: what is in it.
-    """
+    """Where a project is, which template and version it records, and the answers (without _...)."""
 
     folder: Path
     answers_file: str
+    """Its path in the project."""
     text: str
+    """What is in it."""
     source: str
     commit: str
     answers: Mapping[str, Any]

@@ -38,10 +38,7 @@ Confirm = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A project as it was made: template URL and version, answers, and what to warn of.
-
-    repository: what was done about git, in words; empty when it was left alone.
-    """
+    """A project as it was made: template URL and version, answers, and what to warn of."""
 
     folder: Path
     source: str
@@ -49,6 +46,7 @@ class Rendered:
     answers: Mapping[str, Any]
     warnings: tuple[str, ...]
     repository: str = ""
+    """What was done about git, in words; empty when it was left alone."""
     committed: bool = False
     """Whether its first commit was made."""
     staged: bool = False

@@ -27,11 +27,12 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One file that is not as the template would make it now. state: changed, missing or added."""
+    """One file that is not as the template would make it now."""
 
     path: str
     owner: Owner
     state: str
+    """Changed, missing or added."""
 
 
 def drift(project: Project, fresh: Fresh) -> tuple[Drift, ...]:

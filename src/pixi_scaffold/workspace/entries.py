@@ -109,11 +109,12 @@ def read_channel_entry(entry: Any, root: Path) -> ChannelEntry:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequirement:
-    """A requirement as read. unsupported: the keys that only Pixi can follow."""
+    """A requirement as read."""
 
     requirement: Requirement
     ambiguous: bool = False
     unsupported: tuple[str, ...] = ()
+    """The keys that only Pixi can follow."""
 
 
 def read_requirement(

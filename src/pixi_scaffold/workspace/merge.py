@@ -36,16 +36,14 @@ class KeyEdit:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One key that both changed: the value of each side, ABSENT where it is gone.
-
-    inner: the keys in question, where the value is a table that one side removed.
-    """
+    """One key that both changed: the value of each side, ABSENT where it is gone."""
 
     path: Path
     base: Any
     ours: Any
     theirs: Any
     inner: tuple[Path, ...] = ((),)
+    """The keys in question, where the value is a table that one side removed."""
 
     @property
     def names(self) -> list[str]:

@@ -71,31 +71,27 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ChannelEntry:
-    """A channel as a manifest lists it: a name, a URL or a file URL, and its priority.
-
-    exclude_newer: as the manifest writes it; empty where it does not.
-    """
+    """A channel as a manifest lists it: a name, a URL or a file URL, and its priority."""
 
     name: str
     priority: int = 0
     exclude_newer: str = ""
+    """As the manifest writes it; empty where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A named set of requirements; None where it does not say.
-
-    platforms: names of platforms, or bare subdirs for all of that subdir.
-    system: the virtual packages of its [system-requirements].
-    """
+    """A named set of requirements; None where it does not say."""
 
     name: str
     targets: tuple[Target, ...] = ()
     channels: tuple[ChannelEntry, ...] | None = None
     platforms: tuple[str, ...] | None = None
+    """Names of platforms, or bare subdirs for all of that subdir."""
     channel_priority: str | None = None
     solve_strategy: str | None = None
     system: tuple[VirtualPackage, ...] = ()
+    """The virtual packages of its [system-requirements]."""
     pypi_options: PypiOptions = NO_OPTIONS
 
     def allows(self, platform: Platform) -> bool:
@@ -115,40 +111,39 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class ManifestWarning:
-    """What Pixi accepts and warns of.
-
-    kind: ambiguous version, dead selector, deprecated, twin platforms or unused feature.
-    """
+    """What Pixi accepts and warns of."""
 
     kind: str
+    """Ambiguous version, dead selector, deprecated, twin platforms or unused feature."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A parsed manifest.
-
-    pypi_options: the workspace's, below those of features. pypi_map: conda-pypi-map as written.
-    platforms: after [system-requirements] became platforms, and with those that environments are
-    composed of. composed: every declared platform was a bare subdir, so that features match a
-    platform by subdir and not by name. unsupported: what only Pixi itself can lock, by name.
-    """
+    """A parsed manifest."""
 
     manifest: Path
     name: str
     channel_entries: tuple[ChannelEntry, ...]
     platforms: tuple[Platform, ...]
+    """After [system-requirements] became platforms, and with those that environments are composed
+    of."""
     features: Mapping[str, Feature]
     environments: tuple[Environment, ...]
     version: str = ""
     requires_pixi: str = ""
     composed: bool = False
+    """Every declared platform was a bare subdir, so that features match a platform by subdir and
+    not by name."""
     exclude_newer: str = ""
     exclude_newer_packages: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
+    """What only Pixi itself can lock, by name."""
     warnings: tuple[ManifestWarning, ...] = ()
     pypi_options: PypiOptions = NO_OPTIONS
+    """The workspace's, below those of features."""
     pypi_map: Mapping[str, Any] | bool | None = None
+    """Conda-pypi-map as written."""
 
     @property
     def root(self) -> Path:

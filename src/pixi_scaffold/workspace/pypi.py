@@ -18,19 +18,19 @@ _PLACES = ("path", "git", "url")
 
 @dataclass(frozen=True, slots=True)
 class PypiRequirement:
-    """One package that is asked of PyPI.
-
-    name: normalised. version: specifiers, `*` for any. markers: where it counts; empty for
-    everywhere. index: the URL of an index of its own. source: git, path, url or editable, where it
-    is not taken from an index.
-    """
+    """One package that is asked of PyPI."""
 
     name: str
+    """Normalised."""
     version: str = "*"
+    """Specifiers, `*` for any."""
     extras: tuple[str, ...] = ()
     markers: str = ""
+    """Where it counts; empty for everywhere."""
     index: str = ""
+    """The URL of an index of its own."""
     source: str = ""
+    """Git, path, url or editable, where it is not taken from an index."""
 
     def __str__(self) -> str:
         """Return it as a requirement of PEP 508, without its source."""
@@ -41,21 +41,21 @@ class PypiRequirement:
 
 @dataclass(frozen=True, slots=True)
 class PypiOptions:
-    """How packages of PyPI are looked for. Empty where nothing is said; see [pypi-options].
-
-    find_links: (path or url, where). no_build, no_binary: names of packages, `*` for all.
-    overrides: what counts in place of every requirement on a package. exclude_newer: by package.
-    """
+    """How packages of PyPI are looked for. Empty where nothing is said; see [pypi-options]."""
 
     index_url: str = ""
     index_strategy: str = ""
     prerelease_mode: str = ""
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[tuple[str, str], ...] = ()
+    """(path or url, where)."""
     no_build: tuple[str, ...] = ()
+    """Names of packages, `*` for all."""
     no_binary: tuple[str, ...] = ()
     overrides: tuple[PypiRequirement, ...] = ()
+    """What counts in place of every requirement on a package."""
     exclude_newer: tuple[tuple[str, str], ...] = ()
+    """By package."""
 
     def with_more(self, other: PypiOptions) -> PypiOptions:
         """Return what both say: lists add up; of single values and overrides `other`'s count."""

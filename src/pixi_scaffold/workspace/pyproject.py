@@ -34,13 +34,12 @@ def has_workspace(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FromProject:
-    """What a pyproject.toml adds to its [tool.pixi].
-
-    features: those that nobody wrote down there. pypi: requirements by feature, beside its own.
-    """
+    """What a pyproject.toml adds to its [tool.pixi]."""
 
     features: frozenset[str] = frozenset()
+    """Those that nobody wrote down there."""
     pypi: Mapping[str, tuple[PypiRequirement, ...]] = field(default_factory=dict)
+    """Requirements by feature, beside its own."""
 
 
 def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProject]:
