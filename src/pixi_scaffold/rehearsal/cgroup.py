@@ -1,6 +1,8 @@
 """A limit of memory for a job, as the starter of a pool sets it, where this user may set one.
 
-A process that would take more is killed (cgroup-v1/memory.rst and cgroup-v2.rst of the kernel).
+A job that would take more is killed as a whole, or waits until it is stopped as a whole:
+nothing of it goes on without the process that the kernel chose (cgroup-v1/memory.rst and
+cgroup-v2.rst of the kernel).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "pixi-scaffold-rehearsal-"
+_OLD = 60
+"""Seconds after which a cgroup without a process is nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,18 @@ class _Version:
     limit: str
     swap: str
     events: str
+    whole: str
+    """Where 1 says that the kernel shall not kill one process alone."""
 
 
 _VERSIONS = (
-    _Version(_ROOT, "0::", "memory.max", "memory.swap.max", "memory.events"),
+    _Version(_ROOT, "0::", "memory.max", "memory.swap.max", "memory.events", "memory.oom.group"),
     _Version(
         _ROOT / "memory",
         r"\d+:memory:",
         "memory.limit_in_bytes",
         "memory.memsw.limit_in_bytes",
+        "memory.oom_control",
         "memory.oom_control",
     ),
 )
@@ -53,9 +60,10 @@ class MemoryLimit:
 
     @property
     def exceeded(self) -> bool:
-        """Whether the kernel killed a process that would have taken more."""
+        """Whether the kernel killed a process that would have taken more, or lets it wait."""
         with contextlib.suppress(OSError):
-            return bool(re.search(r"(?m)^oom_kill [1-9]", self.events.read_text(encoding="ascii")))
+            events = self.events.read_text(encoding="ascii")
+            return bool(re.search(r"(?m)^(?:oom_kill [1-9]|under_oom 1)", events))
         return False
 
 
@@ -71,7 +79,7 @@ def memory_limit(size: int | None) -> Iterator[MemoryLimit | None]:
 
 
 def _remove(folder: Path) -> None:
-    for _ in range(20):  # its processes may be on their way out
+    for _ in range(200):  # its processes may be on their way out
         with contextlib.suppress(OSError):
             folder.rmdir()
             return
@@ -88,13 +96,19 @@ def _made(size: int) -> MemoryLimit | None:
 
 def _make(version: _Version, size: int) -> Path:
     """Make a cgroup with this limit; raises OSError where that cannot be."""
-    folder = _above(version) / f"{_PREFIX}{secrets.token_hex(4)}"
+    above = _above(version)
+    for old in above.glob(f"{_PREFIX}*"):  # of rehearsals that were killed
+        with contextlib.suppress(OSError):  # one with processes is not removed
+            if old.stat().st_mtime < time.time() - _OLD:
+                old.rmdir()
+    folder = above / f"{_PREFIX}{secrets.token_hex(4)}"
     folder.mkdir()
     try:
         (folder / version.limit).write_text(str(size), encoding="ascii")
         if (folder / version.swap).exists():  # version 1 counts memory in, too
             value = 0 if version.swap == "memory.swap.max" else size
             (folder / version.swap).write_text(str(value), encoding="ascii")
+        (folder / version.whole).write_text("1", encoding="ascii")
     except OSError:
         folder.rmdir()
         raise
