@@ -96,7 +96,8 @@ def test_the_json_document_is_the_receipt(template: Path, tmp_path: Path) -> Non
         "new", "p", "--template", template, "--channel", "starter", "--json", cwd=tmp_path
     )
     assert ran.code == 0, ran.err
-    assert ran.document == json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    receipt = json.loads((tmp_path / "p/.pixi/scaffold-receipt.json").read_text())
+    assert ran.document == {k: v for k, v in receipt.items() if k not in ("host", "written")}
     assert ran.document["channel"]["why"] == "asked for"
     assert "train: passed" in ran.err
 

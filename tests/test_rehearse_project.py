@@ -184,7 +184,8 @@ def test_check_rehearses_as_its_last_stage(template: Path, tmp_path: Path) -> No
     assert ran.code == 0, ran
     assert [r["name"] for r in ran.document["results"]][-1] == "rehearse"
     assert ran.document["rehearsal"]["code"] == 0
-    assert ran.document == json.loads((folder / ".pixi/scaffold-receipt.json").read_text())
+    receipt = json.loads((folder / ".pixi/scaffold-receipt.json").read_text())
+    assert ran.document == {k: v for k, v in receipt.items() if k not in ("host", "written")}
     sub = folder / "htcondor" / "train.sub"
     sub.write_text(sub.read_text().replace("= main.py,", "= main.py, gone.csv,"))
     ran = scaffold("check", "--rehearse", "--channel", "starter", cwd=folder)

@@ -66,6 +66,9 @@ class Resolution:
 
 
 _FINDING = threading.Lock()
+_TRUST = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+"""Certificates of the system, as for pip and Pixi: a lab's own proxy has its own. (Older versions of uv
+know the second name.)"""
 
 
 def _program() -> Path:
@@ -111,7 +114,9 @@ def run_uv(
     """
     import tempfile
 
-    env = clean_env({"UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
+    env = clean_env({**_TRUST, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
+    if env.get("PIP_CERT"):  # what pip is told to believe
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
     cwd = folder or Path(tempfile.gettempdir())
     return run([_program(), *arguments], cwd=cwd, env=env, timeout=LIMIT)
 

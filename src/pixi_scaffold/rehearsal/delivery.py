@@ -236,7 +236,7 @@ def _no_pixi(plan: JobRun, script: str, network: bool) -> str | None:
     if url is None:
         return None
     why = unanswered([url], _WAIT, lambda _: opener())[url]
-    return why and f"{url}: {why}"
+    return why and f"{url} does not answer ({why})"
 
 
 def _pinned(script: str) -> str | None:
