@@ -67,8 +67,8 @@ class Resolution:
 
 _FINDING = threading.Lock()
 _TRUST = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-"""Certificates of the system, as for pip and Pixi: a lab's own proxy has its own. (Older versions of uv
-know the second name.)"""
+"""Certificates of the system, as for pip and Pixi: a lab's own proxy has its own. (Older versions
+of uv know the second name.)"""
 
 
 def _program() -> Path:
