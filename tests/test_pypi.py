@@ -22,7 +22,7 @@ from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.pypi import is_wheel_for
-from pixi_scaffold.pypi.uv import run_uv
+from pixi_scaffold.pypi.uv import _variables, run_uv
 from pixi_scaffold.rehearsal.drift import added_by_pip
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
@@ -502,3 +502,12 @@ def test_every_manifest_that_pixi_locks_is_locked_against_the_real_index(
             if problems and row["again"] == "current":
                 wrong[row["seed"]] = problems
     assert not wrong, wrong
+
+
+def test_uv_believes_the_certificates_that_pip_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CERT", "/lab/certificates.pem")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert _variables({})["SSL_CERT_FILE"] == "/lab/certificates.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", "/mine.pem")
+    assert _variables({})["SSL_CERT_FILE"] == "/mine.pem"
+    assert _variables({})["UV_SYSTEM_CERTS"] == "1"

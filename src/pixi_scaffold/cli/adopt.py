@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pixi_scaffold.cli.options import Json, Verbose, read_answers
+from pixi_scaffold.cli.options import Answers, Json, TemplateOption, VcsRef, Verbose, read_answers
 from pixi_scaffold.cli.session import session_of
 
 
@@ -25,17 +25,9 @@ def adopt(
     branch: Annotated[
         str, typer.Option(help="The new branch that everything goes to.")
     ] = "pixi-scaffold-adopt",
-    template: Annotated[
-        str | None,
-        typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
-    ] = None,
-    vcs_ref: Annotated[
-        str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
-    ] = None,
+    template: TemplateOption = None,
+    vcs_ref: VcsRef = None,
+    data: Answers = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be brought.")
     ] = False,

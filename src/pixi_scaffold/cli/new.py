@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from pixi_scaffold.cli.options import EngineOption, Json, Verbose, read_answers
+from pixi_scaffold.cli.options import (
+    Answers,
+    EngineOption,
+    Json,
+    TemplateOption,
+    VcsRef,
+    Verbose,
+    read_answers,
+)
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.system import expanded, program
@@ -21,17 +29,9 @@ def new(
             help="Folder to make, named like the project (on a terminal, asked where left out)."
         ),
     ] = None,
-    template: Annotated[
-        str | None,
-        typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
-    ] = None,
-    vcs_ref: Annotated[
-        str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
-    ] = None,
+    template: TemplateOption = None,
+    vcs_ref: VcsRef = None,
+    data: Answers = None,
     data_file: Annotated[
         Path | None, typer.Option(help="YAML file with answers; -d goes before it.")
     ] = None,

@@ -17,6 +17,17 @@ EngineOption = Annotated[
     Literal["auto", "pixi", "rattler"],
     typer.Option(help="What locks: auto (Pixi when it is there), pixi or rattler."),
 ]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option(help="Another template: a git URL or a folder (default: the built-in one)."),
+]
+VcsRef = Annotated[
+    str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
+]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
+]
 
 
 def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
