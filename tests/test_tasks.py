@@ -28,6 +28,9 @@ HEAD = (
     '[workspace]\nname = "t"\nchannels = ["conda-forge"]\nplatforms = ["linux-64", "osx-arm64"]\n'
 )
 
+#: Fails once the file `over` is there: what runs beside it has printed by then, however slow the machine.
+FAILS_LAST = "sh -c 'until test -e over; do sleep 0.01; done; exit 3'"
+
 
 def shell(text: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """Run a script; return its exit code and what it printed."""
@@ -67,8 +70,8 @@ def shell(text: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> tuple[i
         ("echo a # b\n# c\n\necho d", "a\nd\n", 0),
         ("echo a \\\n  b", "a b\n", 0),
         ("false &&\n echo x || echo y", "y\n", 0),
-        ("sh -c 'exit 3' & echo on", "on\n", 3),  # a failure behind `&` counts
-        ("sh -c 'exit 3' & sleep 20 && echo never & echo on", "on\n", 3),  # and ends the rest
+        (f"{FAILS_LAST} & echo on && echo > over", "on\n", 3),  # a failure behind `&` counts
+        (f"{FAILS_LAST} & sleep 20 && echo never & echo on && echo > over", "on\n", 3),  # and ends the rest
         ("export HOME=/a && HOME=/b echo ~ && HOME=/b $(echo echo ~)", "/a\n/a\n", 0),
         ("mkdir bin && echo '#!/usr/bin/env ../to' > bin/s && echo '#!/bin/sh' > to; ./bin/s", "", 1),
         ("echo '#!/usr/bin/env -S sh -e' > s && echo 'echo $1' >> s && ./s hi", "hi\n", 0),
