@@ -8,7 +8,7 @@ export NAME
 unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: help new test test-all lint format release bench docs golden pins clean
+.PHONY: help new test test-slow test-all lint format release bench docs golden pins clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -24,8 +24,11 @@ test: ## Run the quick tests and one real path (ARGS="-k lock" for some)
 	@.ci/venv.sh $(VENV) dev
 	$(PYTEST) -m "not slow or real_path" $(ARGS)
 
-test-all: test ## Run all tests: those of make test, then the slow ones
+test-slow: ## Run the slow tests
+	@.ci/venv.sh $(VENV) dev
 	$(PYTEST) -m "slow and not real_path" $(ARGS)
+
+test-all: test test-slow ## Run all tests: those of make test, then the slow ones
 
 lint: ## Check style and types
 	@.ci/venv.sh $(VENV) dev
