@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.job import Submission, job_ad, meaning, read_description, refusals, specs
@@ -374,6 +374,8 @@ def test_any_value_is_refused_as_condor_submit_refuses_it(
         [prefix / "usr" / "bin" / "condor_submit", "-dry-run", "ads", "job.sub"], cwd=folder,
         env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
+    # a command that only a newer HTCondor has: this one does not look at its value
+    assume(b"was unused by condor_submit" not in done.stderr)
     description = read_description(path, folder, Submission(os.environ))
     found = [p.message for p in description.problems if p.kind in ("refused", "queue")]
     found += [r.message for r in refusals(meaning(description.jobs[0])) if not r.versions]

@@ -28,11 +28,11 @@ class Asked:
 
 
 def asked_for(
-    paths: Iterable[Path], given: Submission, folder: Path | None, *, found: bool
+    paths: Iterable[Path], given: Submission, folder: Path | None, *, from_folder: bool
 ) -> Iterator[Asked | tuple[Path, OSError]]:
     """Yield what is behind some paths; of a DAG that cannot be read the error.
 
-    given: the commands of the command line. found: the paths were found in a folder, so that a file
+    given: the commands of the command line. from_folder: the paths were found there, so that a file
     which a DAG submits is not looked at a second time, alone.
     """
     plain: list[Asked] = []
@@ -50,10 +50,10 @@ def asked_for(
             before, append = (*node.before, *given.before), (*node.append, *given.append)
             submission = replace(given, before=before, append=append)
             nodes.append(Asked(node.path, submission, folder or node.folder, path.absolute(), node))
-    submitted = {real(one.path) for one in nodes} if found else set()
+    submitted = {real(one.path) for one in nodes} if from_folder else set()
     yield from (one for one in plain if real(one.path) not in submitted)
     inner = {one.node.dag for one in nodes if one.node and one.node.dag != one.dag}
-    yield from (one for one in nodes if not (found and one.dag in inner))
+    yield from (one for one in nodes if not (from_folder and one.dag in inner))
 
 
 def made_earlier(one: Asked, read: Mapping[tuple[Path, str], Description]) -> frozenset[Path]:

@@ -166,14 +166,14 @@ def _ad(job: Job) -> JobAd:
 
 def _done(
     context: Context,
-    what: str,
+    checked: str,
     findings: tuple[Finding, ...],
     fixed: Fixed,
     not_checked: tuple[tuple[str, str], ...],
 ) -> Done[None]:
     errors = any(f.severity is Severity.ERROR for f in findings)
     failed = errors or bool(fixed.refused)
-    detail = f"{what}: {counted(findings) or 'nothing found'}"
+    detail = f"{checked}: {counted(findings) or 'nothing found'}"
     if fixed.done:
         detail += f", {len(fixed.done)} fixed"
     if fixed.refused:

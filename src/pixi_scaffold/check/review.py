@@ -83,9 +83,11 @@ def review(
     the pool.
     """
     reading = _Reading(progress, Surroundings(), checked)
-    reading.read(list(asked_for(paths, given or Submission(), folder, found=checked is not None)))
+    reading.read(
+        list(asked_for(paths, given or Submission(), folder, from_folder=checked is not None))
+    )
     subjects = list(reading.subjects(attributes))
-    findings, not_checked = reading.found, dict(reading.around.problems)
+    findings, not_checked = reading.unread, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
     progress.update("running shellcheck")
     notes = _shell_notes(scripts, not_checked)
@@ -124,20 +126,20 @@ class _Reading:
     """Those of DAGs, by DAG and name."""
     parts: set[Path] = field(default_factory=set)
     """Files that are no descriptions of their own: others include them."""
-    found: dict[Finding, None] = field(default_factory=dict)
+    unread: dict[Finding, None] = field(default_factory=dict)
     """What could not be read."""
 
     def read(self, every: Sequence[Asked | tuple[Path, OSError]]) -> None:
         """Read them all."""
         for number, one in enumerate(every):
             if isinstance(one, tuple):
-                self.found[_unread(*one)] = None
+                self.unread[_unread(*one)] = None
                 continue
             self.progress.update(f"reading {one.path.name}", number / len(every))
             try:
                 self._read(one)
             except OSError as error:
-                self.found[_unread(one.path, error)] = None
+                self.unread[_unread(one.path, error)] = None
 
     def _read(self, one: Asked) -> None:
         project = self.around.project(one.path)

@@ -143,23 +143,13 @@ def meaning(job: Job, proc: int | None = None) -> Meaning:
         public_inputs=reading.get("public_input_files", ()),
         outputs=reading.get("transfer_output_files", None),
         remaps=reading.remaps(),
-        checkpoint=Checkpoint(
-            reading.get("checkpoint_exit_code", None),
-            reading.changed("transfer_checkpoint_files", split_list, None),
-            reading.get("checkpoint_destination", ""),
-        ),
+        checkpoint=reading.checkpoint(),
         eviction=Vacating(
             reading.get("kill_sig", "SIGTERM"),
             reading.amount("job_max_vacate_time", 1, None),
             reading.when(),
         ),
-        requests=Requests(
-            reading.amount("request_cpus", 1, 1),
-            reading.amount("request_gpus", 1, None),
-            reading.amount("request_memory", 1 << 20, DEFAULT_MEMORY),
-            reading.amount("request_disk", 1 << 10, None),
-            reading.custom(),
-        ),
+        requests=reading.requests(),
         image=reading.image(universe.value),
         attributes=reading.attributes(),
     )
@@ -186,7 +176,7 @@ class _Reading:
         if not text:
             return Field(None, command, "", "", "", "", "", *known)
         spec = specs().get(name) or CommandSpec(name, _untyped(name))
-        here = any(not what.startswith("$$") for what in expanded.unknown)  # not the pool, then
+        here = any(not name.startswith("$$") for name in expanded.unknown)  # not the pool, then
         late = here and spec.type not in ("text", "files", "arguments", "environment")
         read = ReadValue(text) if late else read_value(spec, text)
         return Field(
@@ -268,12 +258,26 @@ class _Reading:
         pairs = list(split_remaps(stripped(field.text)))
         return _with(field, dict(reversed(pairs)))  # the first one of a name counts
 
-    def custom(self) -> dict[str, Field[str]]:
-        return {
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            self.get("checkpoint_exit_code", None),
+            self.changed("transfer_checkpoint_files", split_list, None),
+            self.get("checkpoint_destination", ""),
+        )
+
+    def requests(self) -> Requests:
+        custom: dict[str, Field[str]] = {
             name.removeprefix("request_"): field
             for name, field in self.fields.items()
             if name.startswith("request_") and name not in specs() and field.command
         }
+        return Requests(
+            self.amount("request_cpus", 1, 1),
+            self.amount("request_gpus", 1, None),
+            self.amount("request_memory", 1 << 20, DEFAULT_MEMORY),
+            self.amount("request_disk", 1 << 10, None),
+            custom,
+        )
 
     def image(self, universe: str) -> Field[Image | None]:
         docker, container = self.get("docker_image", ""), self.get("container_image", "")

@@ -105,8 +105,8 @@ def _universe(job: Meaning) -> Iterator[Refusal]:
         fix = "add: docker_image = NAME"
         yield Refusal("image", "a docker job needs docker_image", fix, said.command)
     elif universe == "container" and not docker.said and not container.said:
-        what = "a container job needs container_image or docker_image"
-        yield Refusal("image", what, "add: container_image = FILE.sif", said.command)
+        why = "a container job needs container_image or docker_image"
+        yield Refusal("image", why, "add: container_image = FILE.sif", said.command)
     if may_contain and re.match(r"\"?\s*(instance|library|shub)://", container.text):
         yield Refusal(
             "text",
@@ -117,9 +117,9 @@ def _universe(job: Meaning) -> Iterator[Refusal]:
     if universe == "grid":
         grid = job.of("grid_resource")
         if not grid.said or grid.text.split(" ")[0].lower() not in (*_GRIDS, *_OLD_GRIDS):
-            what = f"a grid job needs grid_resource to begin with one of: {', '.join(_GRIDS)}"
+            why = f"a grid job needs grid_resource to begin with one of: {', '.join(_GRIDS)}"
             yield Refusal(
-                "missing", what, "add: grid_resource = batch slurm", grid.command or said.command
+                "missing", why, "add: grid_resource = batch slurm", grid.command or said.command
             )
     parallel = universe == "parallel" or job.of("want_parallel_scheduling").value is True
     if parallel and not job.of("machine_count").said:

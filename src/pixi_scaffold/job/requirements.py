@@ -18,7 +18,7 @@ from pixi_scaffold.job.meaning import Meaning
 _OPSYS = ("opsys", "opsysandver", "opsyslongname", "opsysshortname", "opsysname", "opsyslegacy")
 _MAY_TRANSFER = ("vanilla", "container", "docker", "parallel", "java", "vm")
 _ENCRYPTED = tuple(
-    f"{word}encrypt_{what}_files" for word in ("", "dont_") for what in ("input", "output")
+    f"{word}encrypt_{side}_files" for word in ("", "dont_") for side in ("input", "output")
 )
 
 

@@ -72,7 +72,7 @@ class _Comparing:
     lock: Lock
     now: datetime
     matcher: Matcher = field(default_factory=Matcher)
-    found: LockComparison = field(default_factory=LockComparison)
+    comparison: LockComparison = field(default_factory=LockComparison)
     pypi: PypiComparison = field(init=False)
     elsewhere: dict[str, None] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ class _Comparing:
         self.pypi = PypiComparison(self.workspace, self.lock)
 
     def result(self) -> LockComparison:
-        comparison, wanted = self.found, {e.name for e in self.workspace.environments}
+        comparison, wanted = self.comparison, {e.name for e in self.workspace.environments}
         for name in self.lock.environments:
             if name not in wanted:
                 comparison.problems.append(f"environment {name} is locked, but not in the manifest")
@@ -110,7 +110,7 @@ class _Comparing:
         return comparison
 
     def environment(self, environment: Environment) -> None:
-        comparison, name = self.found, environment.name
+        comparison, name = self.comparison, environment.name
         platforms = self.workspace.environment_platforms(environment)
         locked = self.lock.environments.get(name)
         if locked is None:
@@ -221,9 +221,9 @@ class _Comparing:
         """Where one environment of a solve group is outdated, all of the group are."""
         for environment in self.workspace.environments:
             others = self.workspace.group(environment)
-            stale = {p for name, p in self.found.outdated if name in {e.name for e in others}}
+            stale = {p for name, p in self.comparison.outdated if name in {e.name for e in others}}
             platforms = {p.name for p in self.workspace.environment_platforms(environment)}
-            self.found.outdated |= {(environment.name, p) for p in stale & platforms}
+            self.comparison.outdated |= {(environment.name, p) for p in stale & platforms}
 
     def inconsistent_groups(self) -> None:
         """Find packages that two environments of a solve group have in different builds."""
@@ -238,17 +238,17 @@ class _Comparing:
     def inconsistent(self, group: str, platform: Platform, members: list[Environment]) -> None:
         have: dict[str, str] = {}
         for environment in members:
-            if (environment.name, platform.name) in self.found.outdated:
+            if (environment.name, platform.name) in self.comparison.outdated:
                 return
             for kind, url in self.lock.urls(environment.name, platform) or ():
                 if kind != "conda":
                     continue
                 name = self.lock.layout.package(url).name
                 if have.setdefault(name, url) != url:
-                    self.found.problems.append(
+                    self.comparison.problems.append(
                         f"{name} differs inside solve group {group} on {platform.name}"
                     )
-                    self.found.outdated |= {(e.name, platform.name) for e in members}
+                    self.comparison.outdated |= {(e.name, platform.name) for e in members}
                     return
 
 

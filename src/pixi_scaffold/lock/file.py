@@ -158,8 +158,10 @@ class Lock:
 
     def wheel_names(self, environment: str, platform: str) -> frozenset[str]:
         """Return the names of an environment's packages from PyPI on a platform."""
-        found = self.environments[environment].rows
-        rows = [found.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform]
+        by_platform = self.environments[environment].rows
+        rows = [
+            by_platform.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform
+        ]
         return frozenset(
             self.layout.package(url).name for row in rows for kind, url in row if kind == "pypi"
         )

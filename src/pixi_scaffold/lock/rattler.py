@@ -79,9 +79,9 @@ class Solving:
         old = old and old.as_format_7().aligned(workspace)
         self.purls = Purls(workspace, old)
         self.old = None if EVERYTHING in upgrade else old
-        self.found: LockComparison | None = None
+        self.comparison: LockComparison | None = None
         if self.old and channels is None:
-            self.found = compare(workspace, self.old)
+            self.comparison = compare(workspace, self.old)
         every = problems(workspace, channels)
         self.todo = tuple(problem for problem in every if self._is_outdated(problem))
         self.done = tuple(problem for problem in every if not self._is_outdated(problem))
@@ -89,10 +89,10 @@ class Solving:
         self.known: frozenset[str] = frozenset()  # the names that the channels have, once asked
 
     def _is_outdated(self, problem: Solve) -> bool:
-        if self.found is None:
+        if self.comparison is None:
             return True
         pairs = {(e.name, problem.platform.name) for e in problem.environments}
-        return bool(pairs & self.found.outdated) or self._has(problem, self.upgrade)
+        return bool(pairs & self.comparison.outdated) or self._has(problem, self.upgrade)
 
     def _has(self, problem: Solve, names: frozenset[str]) -> bool:
         """Whether the old lock has one of these packages there."""
@@ -113,7 +113,7 @@ class Solving:
     def _locked(self, problem: Solve) -> list[str]:
         if self.old is None:
             return []
-        if self.found and {e.name for e in problem.environments} & self.found.discarded:
+        if self.comparison and {e.name for e in problem.environments} & self.comparison.discarded:
             return []
         group = self.workspace.group(problem.environments[0])
         rows = [self.old.urls(e.name, problem.platform) or () for e in group]

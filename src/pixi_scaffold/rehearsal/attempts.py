@@ -297,7 +297,7 @@ class _Rehearsal:
     def _once(self, sandbox: Sandbox) -> Ran:
         """Run the executable once, watch it, and evict it when it is time."""
         plan, setting, used = self.plan, self.setting, self.usage
-        self.meter = meter = Meter(sandbox.scratch, used.memory, used.disk, sandbox.own[1:])
+        self.meter = meter = Meter(sandbox.scratch, used.memory, used.disk, sandbox.writable[1:])
         start = Start(
             argv=[sandbox.program, *plan.arguments],
             env=environment(plan, sandbox.scratch, setting.slot) | dict(setting.added),

@@ -27,8 +27,8 @@ class _Version:
     """How one version of cgroups calls its files."""
 
     root: Path
-    own: str
-    """A line of /proc/self/cgroup, up to the path of this process."""
+    line: str
+    """What begins the line of /proc/self/cgroup that names the cgroup of this process."""
     limit: str
     swap: str
     events: str
@@ -118,7 +118,7 @@ def _make(version: _Version, size: int) -> Path:
 def _above(version: _Version) -> Path:
     """Return the nearest cgroup of this process in which it may make others with a limit."""
     text = Path("/proc/self/cgroup").read_text(encoding="utf-8")
-    match = re.search(rf"(?m)^{version.own}/?(.*)$", text)
+    match = re.search(rf"(?m)^{version.line}/?(.*)$", text)
     path = version.root / (match[1] if match else "")
     for folder in (path, *path.parents):
         if not folder.is_relative_to(version.root):
@@ -129,6 +129,6 @@ def _above(version: _Version) -> Path:
 
 
 def _hands_on_memory(folder: Path, version: _Version) -> bool:
-    if version.own != "0::":
+    if version.line != "0::":
         return (folder / version.limit).exists()
     return "memory" in (folder / "cgroup.subtree_control").read_text(encoding="ascii").split()

@@ -120,15 +120,12 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
         return _one(shared, chosen[number], number, _teller(progress, len(chosen), number))
 
     with alone(chosen):
-        done = in_parallel(
-            one,
-            chosen,
-            request.at_once,
-            shared.cancel,
-            progress,
-            lambda: shared.said,
-            _shorter(request),
-        )
+        said, shorter = (lambda: shared.said), _shorter(request)
+        done = in_parallel(one, chosen, request.at_once, shared.cancel, progress, said, shorter)
+    return _report(request, description, done)
+
+
+def _report(request: Request, description: Description, done: list[Rehearsed]) -> Report:
     changed = _fix(request, done)
     facts: dict[str, Any] = {
         "description": str(request.description),

@@ -26,9 +26,9 @@ def gpu_ids(listing: str) -> tuple[str, ...]:
 class Gpus:
     """The GPUs of this machine, lent to jobs that run at the same time."""
 
-    def __init__(self, found: Sequence[str]) -> None:
-        self.all = tuple(found)
-        self._free = list(found)
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.all = tuple(ids)
+        self._free = list(ids)
         self._changed = threading.Condition()
 
     @contextmanager

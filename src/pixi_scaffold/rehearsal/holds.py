@@ -32,12 +32,12 @@ TAIL, WIDTH = 10, 300
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
 
 
-def transfer_hold(code: int, sent: Sent, what: str, place: Path) -> Hold:
+def transfer_hold(code: int, sent: Sent, side: str, place: Path) -> Hold:
     """Return the hold of a job whose files could not be transferred."""
     first = sent.failures[0]
     where = str(first).replace(f"{place}/", "", 1)
     where = re.sub(r"^(\w+ \w+ file )sandbox-\d+/scratch/", r"\1", where)
-    reason = f"Transfer {what} files failure: {where}"
+    reason = f"Transfer {side} files failure: {where}"
     if first.number == 21 and first.reading:
         reason += " - Transfer of symlinks to directories is not supported."
     if len(sent.failures) > 1:

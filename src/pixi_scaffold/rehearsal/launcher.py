@@ -43,9 +43,9 @@ KEYCTL = {"x86_64": 250, "aarch64": 219}
 JOIN_SESSION_KEYRING = 1
 
 
-def tell(**what: object) -> None:
+def tell(**facts: object) -> None:
     """Say one thing to the tool."""
-    os.write(1, f"{what!a}\n".encode())
+    os.write(1, f"{facts!a}\n".encode())
 
 
 def init(spec: dict[str, Any], have: list[str], by: str, problems: list[str]) -> None:
@@ -79,12 +79,12 @@ def init(spec: dict[str, Any], have: list[str], by: str, problems: list[str]) ->
     unit = 1024 if LINUX else 1
     usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
     # until it executed the job, the child was a copy of this process, and that counts in the kernel
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     tell(
         ended=os.waitstatus_to_exitcode(status),
         seconds=seconds,
         largest=usage,
-        own=own,
+        before=before,
         left=left,
     )
 

@@ -180,8 +180,8 @@ def _memory_by_ps(pid: int) -> int:
     parents: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for line in run(["ps", "-axo", "pid=,ppid=,rss="]).output.splitlines():
-        own, parent, size = (int(word) for word in line.split())
-        parents[own], sizes[own] = parent, size * 1024
+        number, parent, size = (int(word) for word in line.split())
+        parents[number], sizes[number] = parent, size * 1024
     inits = {p for p, parent in parents.items() if parent == pid}
     below = {p for p, parent in parents.items() if parent in inits}
     while more := {p for p, parent in parents.items() if parent in below} - below:

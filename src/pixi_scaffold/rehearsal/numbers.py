@@ -39,8 +39,9 @@ def numbered(description: Description) -> dict[int, Job]:
     numbered: dict[int, Job] = {}
     for job in description.jobs:
         values = {f.name: getattr(job, f.name) for f in fields(job)}
-        own = _InCluster(**values, first=len(numbered))
-        numbered |= dict.fromkeys(range(own.first, own.first + job.queue.total), own)
+        first = len(numbered)
+        placed = _InCluster(**values, first=first)
+        numbered |= dict.fromkeys(range(first, first + job.queue.total), placed)
     return numbered
 
 

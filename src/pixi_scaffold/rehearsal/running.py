@@ -87,8 +87,8 @@ class Ran:
     """Errno of a failed exec."""
     largest: int = 0
     """Bytes of the largest process, which was a copy of the launcher before it executed the job, of
-    `own` bytes."""
-    own: int = 0
+    `before` bytes."""
+    before: int = 0
     left: int = 0
     """Processes that it left behind when it ended by itself."""
     isolated: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
     meter.look_at_disk()
     if ran.ended == "exited" and ran.status and meter.out_of_space():
         ran.ended = "disk"
-    if ran.largest > ran.own or not meter.memory:  # never seen: it is all that is known
+    if ran.largest > ran.before or not meter.memory:  # never seen: it is all that is known
         meter.memory = max(meter.memory, ran.largest)
     return ran
 
@@ -160,7 +160,7 @@ def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
     if "ended" in told:
         watch.over = True
         ran.status, ran.seconds = told["ended"], told["seconds"]
-        ran.largest, ran.own, ran.left = told["largest"], told["own"], told["left"]
+        ran.largest, ran.before, ran.left = told["largest"], told["before"], told["left"]
 
 
 @dataclass(slots=True)

@@ -121,7 +121,7 @@ class Sandbox:
         )  # fmt: skip
 
     @property
-    def own(self) -> tuple[Path, ...]:
+    def writable(self) -> tuple[Path, ...]:
         """What the job could write to, as it really lies."""
         return tuple(Path(os.path.realpath(p)) for p in (self.scratch, *self.private.values()))
 
@@ -132,7 +132,7 @@ class Sandbox:
 
     def _send(self, names: list[str], place: Place) -> Sent:
         """Copy what the job left, wherever it says that it is, but from nowhere else."""
-        preserve, private = self.plan.preserve_paths, self.own
+        preserve, private = self.plan.preserve_paths, self.writable
         return send(
             map(self._as_it_lies, names), self.scratch, place, preserve=preserve, stop=self.stop,
             within=private,
@@ -193,7 +193,7 @@ class Sandbox:
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
-        skip, private = {self.plan.executable.name, *_OWN}, self.own
+        skip, private = {self.plan.executable.name, *_OWN}, self.writable
         changed = []
         for entry in os.scandir(self.scratch):
             if entry.name in skip or entry.is_dir():
@@ -208,7 +208,9 @@ class Sandbox:
 
     def _logs(self) -> list[str]:
         paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
-        return [n for n, path in paths.items() if exists(path) and not leads_out(path, self.own)]
+        return [
+            n for n, path in paths.items() if exists(path) and not leads_out(path, self.writable)
+        ]
 
     def keep(self, spool: Path, *, checkpoint: bool) -> Sent:
         """Copy what HTCondor keeps at a checkpoint or at an eviction; commit it when all is there.

@@ -87,16 +87,28 @@ def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
 
 
 Expression = str | int | float | bool
+_VERSION = "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $"
+_JOB: dict[str, Expression] = {
+    "CondorVersion": _VERSION,
+    "CurrentHosts": 1,
+    "JobStatus": 2,
+    "JobUniverse": 5,
+    "MyType": "Job",
+    "NumRestarts": 0,
+    "Owner": "nobody",
+    "ShouldTransferFiles": "YES",
+    "TargetType": "Machine",
+    "User": "nobody@rehearsal",
+}
+"""What the ads of all jobs say."""
 
 
 def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
     now = int(time.time())
     variables = plan.job.variables(plan.proc)
-    ad: dict[str, Expression] = {
+    ad = _JOB | {
         "ClusterId": int(variables["clusterid"]),
         "Cmd": str(plan.executable),
-        "CondorVersion": "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $",
-        "CurrentHosts": 1,
         "Environment": join_words([f"{k}={_late(v)}" for k, v in sorted(plan.environment.items())]),
         "Err": STDERR if plan.stderr else "/dev/null",
         "In": Path(plan.stdin).name if plan.stdin else "/dev/null",
@@ -104,23 +116,15 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
         "JobCurrentStartDate": now,
         "JobRunCount": starts + 1,
         "JobStartDate": now,
-        "JobStatus": 2,
         "JobSubmitFile": str(plan.job.path),
-        "JobUniverse": 5,
-        "MyType": "Job",
         "NumJobStarts": starts,
-        "NumRestarts": 0,
         "NumShadowStarts": starts + 1,
         "OrigIwd": str(plan.iwd),
         "Out": STDOUT if plan.stdout else "/dev/null",
-        "Owner": "nobody",
         "ProcId": plan.proc,
         "QDate": now,
         "RequestCpus": plan.cpus,
-        "ShouldTransferFiles": "YES",
-        "TargetType": "Machine",
         "TransferInput": ",".join(plan.inputs),
-        "User": "nobody@rehearsal",
         "WhenToTransferOutput": plan.when,
     }
     submitted = job_ad(plan.meaning).attributes
@@ -150,7 +154,7 @@ def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
     return {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
         "AssignedGPUs": ",".join(slot.gpus) or NO_GPU,
-        "CondorVersion": "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $",
+        "CondorVersion": _VERSION,
         "Cpus": plan.cpus,
         "Disk": (plan.disk or 0) // KIB,
         "DynamicSlot": True,

@@ -32,23 +32,23 @@ def prepare(repository: Repository, files: Files, engine: str, run: Run) -> dict
     """
     listing = repository.listing(repository.head)
     names = {name: listing[name] for name in (*MANIFESTS, LOCK) if name in listing}
-    own = read_blobs(repository.top, names)
-    was, will_be = _manifest(own), _manifest({**own, **files})
+    committed = read_blobs(repository.top, names)
+    was, will_be = _manifest(committed), _manifest({**committed, **files})
     if will_be is None:
         return {}
     now = _meaning(will_be)
     stale = _meaning(was) != now and not isinstance(now, str)
-    if LOCK not in own:
+    if LOCK not in committed:
         run.skip("lock", *_no_lock(repository))
         stale = False
     if stale:  # Pixi may want anything that lies in the project
-        own = read_blobs(repository.top, listing)
-    with _beside(repository, {**own, **files}) as root:
+        committed = read_blobs(repository.top, listing)
+    with _beside(repository, {**committed, **files}) as root:
         if stale:
             lock_again(root, repository.project, engine, run)
         check_project(root, repository.project, engine, run)
         lock = read_file(root, LOCK)
-    return {LOCK: lock} if lock is not None and lock != own.get(LOCK) else {}
+    return {LOCK: lock} if lock is not None and lock != committed.get(LOCK) else {}
 
 
 def _no_lock(repository: Repository) -> tuple[str, str]:

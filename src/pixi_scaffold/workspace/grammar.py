@@ -24,7 +24,7 @@ class GrammarError(Exception):
     def __init__(self, key: Key, problem: str) -> None:
         super().__init__(problem)
         self.key = key
-        self.what = problem
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _refusal(text: str, path: Path, inside: tuple[str, ...], error: GrammarError
     if not error.key:
         hint = f"make a workspace: {program()} new myproject"
     return ManifestError(
-        f"{where}: {name}: {error.what}" if name else f"{path}: {error.what}", hint
+        f"{where}: {name}: {error.problem}" if name else f"{path}: {error.problem}", hint
     )
 
 

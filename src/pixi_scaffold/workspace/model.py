@@ -303,8 +303,8 @@ class Workspace:
             targets = [t for t in self.features[feature].targets if t.matches(platform)]
             for target in reversed(targets):
                 env = env | {k: v for k, v in target.activation_env if k not in env}
-            own = [t.activation_scripts for t in targets if t.activation_scripts]
-            scripts |= dict.fromkeys(own[-1] if own else ())
+            lists = [t.activation_scripts for t in targets if t.activation_scripts]
+            scripts |= dict.fromkeys(lists[-1] if lists else ())
         return env, tuple(scripts)
 
 

@@ -21,7 +21,7 @@ def line_of(text: str, key: tuple[str, ...]) -> int | None:
 
     None when no part of it is in the text.
     """
-    best, found = 0, None
+    best, place = 0, None
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
@@ -31,8 +31,8 @@ def line_of(text: str, key: tuple[str, ...]) -> int | None:
         else:
             continue
         if best < len(here) and key[: len(here)] == here:
-            best, found = len(here), number
-    return found
+            best, place = len(here), number
+    return place
 
 
 def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:

@@ -66,8 +66,8 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProj
     implied = frozenset(groups) - set(features)
     for name in groups:
         features.setdefault(name, {})
-    own = _requirements(project.get("dependencies", []), ("project", "dependencies"))
-    groups[DEFAULT] = [*groups.get(DEFAULT, ()), *own]
+    required = _requirements(project.get("dependencies", []), ("project", "dependencies"))
+    groups[DEFAULT] = [*groups.get(DEFAULT, ()), *required]
     asked = {name: tuple(map(_asked, requirements)) for name, requirements in groups.items()}
     return pixi, FromProject(implied, asked)
 

@@ -68,10 +68,10 @@ class _Reader:
             channel_priority=table.get("channel-priority"),
             solve_strategy=table.get("solve-strategy"),
         )
-        for name, own in doc.get("feature", {}).items():
+        for name, entries in doc.get("feature", {}).items():
             if name == DEFAULT:
                 raise GrammarError(("feature", name), "the default feature is the top of the file")
-            features[name] = self.feature(name, own, ("feature", name))
+            features[name] = self.feature(name, entries, ("feature", name))
         environments = tuple(self.environments(doc.get("environments", {}), features))
         self.note_unused(doc, environments)
         self.note_dead_selectors(features, platforms)
@@ -248,8 +248,8 @@ class _Reader:
         for feature in features.values():
             for target in feature.targets[1:]:
                 matched = [p for p in platforms if target.matches(p)]
-                own = feature.platforms
-                if not matched or (own is not None and all(p.name not in own for p in matched)):
+                only = feature.platforms
+                if not matched or (only is not None and all(p.name not in only for p in matched)):
                     where = "" if feature.name == DEFAULT else f"feature {feature.name}: "
                     self.warn(
                         "dead selector",
