@@ -195,16 +195,13 @@ def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) ->
         plan = replace(plan, inputs=(*plan.inputs, image))
     done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
     done = replace(done, shortened=bool(request.more_arguments), image=image)
-    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus, _terminal(request) as far:
+    inside = terminal() if request.shell else contextlib.nullcontext(-1)
+    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus, inside as far:
         setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
         setting = replace(setting, follow=shared.follow, terminal=far)
         if request.evict_after is None:
             return replace(done, outcome=rehearse_job(plan, setting, tell))
         return _evicted(request, done, setting, tell)
-
-
-def _terminal(request: Request) -> contextlib.AbstractContextManager[int]:
-    return terminal() if request.shell else contextlib.nullcontext(-1)
 
 
 def _evicted(
