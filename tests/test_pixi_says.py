@@ -32,12 +32,6 @@ pytestmark = pytest.mark.skipif(not SAYS.is_dir(), reason="what Pixi said is not
 OWN_SLIP = "twin platforms"
 """Pixi calls its own lock stale at once; it does not warn of it, and we do."""
 
-NOT_YET = {
-    1925: "a constraint on a package that a channel of higher priority has in other versions only: "
-    "Pixi gives constraints to the repodata query, too, and so finds it in the next channel",
-}
-"""Seeds of which the lock differs, and why."""
-
 
 @pytest.fixture(
     params=[pytest.param(4, id="every-fourth"), pytest.param(1, id="all", marks=pytest.mark.slow)]
@@ -157,7 +151,6 @@ def test_every_lock_is_the_one_that_pixi_writes(tmp_path: Path, step: int) -> No
         source = gateway()
         for row in rows("workspaces.jsonl.gz")[::step]:
             found.all += 1
-            seeds.add(row["seed"])
             workspace, why = read(row["manifest"], tmp_path)
             if workspace is None:
                 if row["result"] in ("locked", "unsolvable"):
@@ -173,16 +166,10 @@ def test_every_lock_is_the_one_that_pixi_writes(tmp_path: Path, step: int) -> No
             if have != wanted:
                 kind = "lock" if wanted and have else "solution"
                 text = f"seed {row['seed']}\n{row['manifest']}{shown_difference(wanted, have)}"
-                if row["seed"] in NOT_YET:
-                    different.add(row["seed"])
-                else:
-                    found.add(kind, text)
+                found.add(kind, text)
 
-    seeds: set[int] = set()
-    different: set[int] = set()
     asyncio.run(every())
     assert not found.kinds, found.show()
-    assert different == set(NOT_YET) & seeds
 
 
 def verdict(manifest: str, lock: Lock, folder: Path) -> tuple[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ async def solve_one(
     try:
         solving = solve(
             [Channel(url) for url in problem.channels],
-            [MatchSpec(str(spec)) for spec in problem.specs],
+            [MatchSpec(str(spec)) for spec in (*problem.specs, *_only_queried(problem))],
             gateway=source,
             platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
             virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
@@ -126,6 +126,19 @@ async def solve_one(
     except (FetchRepoDataError, GatewayError) as error:
         raise repodata_failed(problem.title, problem.channels, causes(error)) from error
     return tuple(sorted(records, key=lambda r: r.name.normalized))
+
+
+def _only_queried(problem: Solve) -> Iterator[Requirement]:
+    """Yield the constraints as specs that never require anything.
+
+    Pixi gives them to the repodata query, too, which leaves out what does not match: a package then
+    comes from the first channel that has it in a version that is allowed. (With lowest-direct they
+    would make the package a direct one.)
+    """
+    if len(problem.channels) < 2 or problem.strategy == "lowest-direct":
+        return
+    for constraint in problem.constraints:
+        yield replace(constraint, fields=(*constraint.fields, ("when", "__never")))
 
 
 def _generic(package: VirtualPackage) -> GenericVirtualPackage:
