@@ -477,3 +477,93 @@ def test_requirements_of_a_pyproject_keep_their_versions_extras_and_markers(tmp_
         'numpy>=2 ; python_version >= "3.12"',
     ]
     assert [r.source for r in workspace.pypi(more, platform) if r.name == "x"] == ["url"]
+
+
+PYPROJECT = '[tool.pixi.workspace]\nchannels = []\nplatforms = ["linux-64"]\n'
+
+
+@pytest.mark.parametrize(
+    ("extras", "expected"),
+    [
+        ('dev = ["x"]\nall = ["p[dev]", "y"]\n', {"dev": ["x"], "all": ["x", "y"]}),
+        ('a-b = ["x"]\nall = ["p[A_b]"]\n', {"a-b": ["x"], "all": ["x"]}),
+        (
+            'dev = ["x"]\n[dependency-groups]\nt = [{ include-group = "u" }, "p[dev]"]\nu = ["z"]\n',
+            {"dev": ["x"], "t": ["x", "z"], "u": ["z"]},
+        ),
+        ('dev = ["x"]\n[dependency-groups]\ndev = ["z"]\n', {"dev": ["z"]}),
+    ],
+)
+def test_extras_and_groups_include_others(extras: str, expected: dict[str, list[str]]) -> None:
+    """As pyproject-toml-rs resolves them, through which Pixi reads them (resolution.rs)."""
+    text = '[project]\nname = "p"\n[project.optional-dependencies]\n' + extras + PYPROJECT
+    workspace = parse_manifest(
+        text + "[tool.pixi.environments]\n" + "".join(f'{n} = ["{n}"]\n' for n in expected),
+        Path("/w/pyproject.toml"),
+    )
+    [platform] = workspace.platforms
+    for name, packages in expected.items():
+        asked = workspace.pypi(workspace.environment(name), platform)
+        assert sorted(r.name for r in asked) == packages
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[project]\nversion = "1"\n', "pyproject.toml:1: project: name is missing"),
+        ('[project]\nname = "p"\nfoo = 1\n', "pyproject.toml:3: project.foo: unknown key"),
+        ('[project]\nname = "p"\nrequires-python = "3.12"\n', "'3.12' is not a version specifier"),
+        ('[project]\nname = "p"\ndependencies = ["a b"]\n', "'a b' is not a requirement"),
+        ('[project]\nname = "p"\nversion = "x"\n', "'x' is not a version as PyPI has them"),
+        ('[build-system]\nbuild-backend = "x"\n', "build-system: requires is missing"),
+        ('[dependency-groups]\na = [{ include-group = "b" }]\n', "includes 'b', which is not"),
+        (
+            '[dependency-groups]\na = [{ include-group = "b" }]\nb = [{ include-group = "a" }]\n',
+            "dependency-groups.a: it includes itself: a -> b -> a",
+        ),
+        (
+            '[project]\nname = "p"\n[project.optional-dependencies]\na = ["p[b]"]\n',
+            "optional-dependencies.a: it includes 'b', which is not there",
+        ),
+    ],
+)
+def test_what_pixi_refuses_around_tool_pixi(text: str, message: str) -> None:
+    """Rules of crates/pixi_manifest/src/toml/pyproject.rs and pyproject-toml-rs."""
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(text + PYPROJECT, Path("/w/pyproject.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [
+        ("[tasks]\nb = 'x'\na = [{ task = 'b', more = 1 }]\n", True),
+        ("[tasks]\nb = 'x'\na = { depends_on = [{ task = 'b', more = 1 }] }\n", True),
+        ("[tasks]\nb = 'x'\na = { depends-on = [{ task = 'b', more = 1 }] }\n", False),
+        ("[pypi-options]\nfind-links = [{ path = 'x', more = 1 }]\n", True),
+        ("[pypi-options]\nfind-links = [{}]\n", False),
+        ("[pypi-options]\nfind-links = [{ path = 'x', url = 'https://x.example' }]\n", False),
+        ("[pypi-dependencies]\nx = ''\n", True),
+        ("[pypi-dependencies]\nx = '>=1,'\n", False),
+        ("[pypi-dependencies]\nx = ' '\n", False),
+    ],
+)
+def test_what_pixi_passes_over_and_what_it_does_not(text: str, is_read: bool) -> None:
+    """Rules of crates/pixi_manifest/src/toml (task.rs, pypi_options.rs) and pep440_rs."""
+    try:
+        parse(HEAD + text)
+    except ManifestError:
+        assert not is_read
+    else:
+        assert is_read
+
+
+def test_of_two_overrides_that_of_the_first_feature_counts() -> None:
+    """crates/pixi_manifest/src/pypi/pypi_options.rs: union for features, overlay for the rest."""
+    text = HEAD + "".join(
+        f'[feature.{name}.pypi-options.dependency-overrides]\nx = "=={number}"\n'
+        for number, name in enumerate(("f", "g"))
+    )
+    text += '[workspace.pypi-options.dependency-overrides]\nx = "==9"\ny = "==9"\n'
+    workspace = parse(text + '[environments]\ne = ["g", "f"]\n')
+    options = workspace.environment_pypi_options(workspace.environment("e"))
+    assert sorted(map(str, options.overrides)) == ["x==1", "y==9"]

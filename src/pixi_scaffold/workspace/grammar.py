@@ -79,6 +79,8 @@ def check_table(table: Any, section: str, key: Key, root: Path) -> None:
         kind = allowed.keys.get(name)
         if kind is None and section == "platform" and name.startswith("__"):
             kind = "string"
+        if (kind or allowed.keys.get("*")) == "anything":
+            continue
         if kind is None:
             raise GrammarError((*key, name), _unknown(name, allowed.keys))
         _check(value, kind, (*key, name), root)
@@ -90,11 +92,7 @@ def _unknown(name: str, allowed: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(name, allowed, 1, 0.7)
     meant = f"; did you mean {near[0]!r}?" if near else ""
     names = ", ".join(sorted(set(allowed) - {"depends_on"}))
-    return (
-        f"unknown key{meant} allowed here: {names}"
-        if meant
-        else (f"unknown key; allowed here: {names}")
-    )
+    return f"unknown key{meant or ';'} allowed here: {names}"
 
 
 def _check(value: Any, kind: str, key: Key, root: Path) -> None:

@@ -90,7 +90,7 @@ def parse_manifest(text: str, path: Path) -> Workspace:
     outside = FromProject()
     try:
         if inside:
-            document, outside = pixi_document(document)
+            document, outside = pixi_document(document, path.parent)
         workspace = read_workspace(document, path, outside)
         _check_pixi(workspace)
     except GrammarError as error:
@@ -99,7 +99,7 @@ def parse_manifest(text: str, path: Path) -> Workspace:
 
 
 def _refusal(text: str, path: Path, inside: tuple[str, ...], error: GrammarError) -> ManifestError:
-    outside = ("project", "dependency-groups")  # of pyproject.toml itself
+    outside = ("project", "dependency-groups", "build-system")  # of pyproject.toml itself
     is_of_table = inside and error.key and error.key[0] in outside
     key = error.key if is_of_table else (*inside, *error.key)
     line = line_of(text, key) if key else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,10 @@ class Workspace:
         options = NO_OPTIONS
         for feature in self.group_features(environment):
             options = options.with_more(feature.pypi_options)
-        return self.pypi_options.with_more(options)
+        return replace(
+            self.pypi_options.with_more(options),
+            overrides=options.with_more(self.pypi_options).overrides,
+        )
 
     def _collect(
         self, environment: Environment, platform: Platform, attribute: str

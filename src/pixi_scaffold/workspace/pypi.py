@@ -58,12 +58,15 @@ class PypiOptions:
     """By package."""
 
     def with_more(self, other: PypiOptions) -> PypiOptions:
-        """Return what both say: lists add up; of single values and overrides `other`'s count."""
+        """Return what both say: lists add up, of single values `other`'s counts.
+
+        Of two overrides of a package the first counts (crates/pixi_manifest, pypi_options.rs).
+        """
         changes: dict[str, Any] = {}
         for key in fields(self):
             one, two = getattr(self, key.name), getattr(other, key.name)
             if key.name == "overrides":
-                named = {r.name: r for r in (*one, *two)}
+                named = {r.name: r for r in (*two, *one)}
                 changes[key.name] = tuple(named.values())
             elif isinstance(one, tuple):
                 changes[key.name] = tuple(dict.fromkeys((*one, *two)))
@@ -136,12 +139,19 @@ def read_pypi_options(
         table.get("index-strategy", ""),
         table.get("prerelease-mode", ""),
         tuple(table.get("extra-index-urls", ())),
-        tuple(next(iter(entry.items())) for entry in table.get("find-links", ())),
+        tuple(_find_link(entry, key) for entry in table.get("find-links", ())),
         _names(table.get("no-build", False)),
         _names(table.get("no-binary", False)),
         read_pypi(table.get("dependency-overrides", {}), (*key, "dependency-overrides")),
         tuple(document.get("pypi-exclude-newer", {}).items()),
     )
+
+
+def _find_link(entry: Mapping[str, str], key: Key) -> tuple[str, str]:
+    places = [(kind, entry[kind]) for kind in ("path", "url") if kind in entry]
+    if len(places) != 1:
+        raise GrammarError((*key, "find-links"), "each has either path or url")
+    return places[0]
 
 
 def _names(value: Any) -> tuple[str, ...]:

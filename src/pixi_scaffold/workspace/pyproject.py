@@ -8,18 +8,18 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from pixi_scaffold.workspace.grammar import GrammarError, Key
+from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
 from pixi_scaffold.workspace.model import DEFAULT
 from pixi_scaffold.workspace.pypi import PypiRequirement, normalised
 from pixi_scaffold.workspace.values import BadValueError, version_spec
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-
+Inside = tuple[Key, ...]
+"""What includes what is read, outermost first."""
 TOOL: Key = ("tool", "pixi")
 """Where pyproject.toml keeps the manifest."""
 
@@ -42,23 +42,25 @@ class FromProject:
     """Requirements by feature, beside its own."""
 
 
-def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProject]:
+def pixi_document(document: Mapping[str, Any], root: Path) -> tuple[dict[str, Any], FromProject]:
     """Return the manifest that a pyproject.toml amounts to, and what comes from outside of it.
 
-    Extras and dependency groups are features with PyPI packages. Raises GrammarError.
+    Extras and dependency groups are features with PyPI packages. root: the manifest's folder.
+    Raises GrammarError.
     """
     if not isinstance(_table(document, "tool").get("pixi"), dict):
         raise GrammarError((), "it has no [tool.pixi] table")
+    check_table(document, "pyproject", (), root)
     pixi = copy.deepcopy(_table(document, *TOOL))
-    project = _table(document, "project")
+    project = document.get("project", {})
     head = next((pixi[h] for h in ("workspace", "project") if isinstance(pixi.get(h), dict)), None)
     if head is None:
         return pixi, FromProject()
-    if isinstance(project.get("name"), str):
+    if "name" in project:
         head.setdefault("name", project["name"])
     dependencies = pixi.setdefault("dependencies", {})
     if isinstance(dependencies, dict) and "python" not in dependencies:
-        dependencies["python"] = _python(project)
+        dependencies["python"] = _python(project.get("requires-python", ""))
     groups = _groups(document)
     features = pixi.setdefault("feature", {}) if groups else {}
     if not isinstance(features, dict):  # the grammar says what is wrong
@@ -66,65 +68,69 @@ def pixi_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], FromProj
     implied = frozenset(groups) - set(features)
     for name in groups:
         features.setdefault(name, {})
-    required = _requirements(project.get("dependencies", []), ("project", "dependencies"))
-    groups[DEFAULT] = [*groups.get(DEFAULT, ()), *required]
+    groups[DEFAULT] = [*groups.get(DEFAULT, ()), *project.get("dependencies", ())]
     asked = {name: tuple(map(_asked, requirements)) for name, requirements in groups.items()}
     return pixi, FromProject(implied, asked)
 
 
-def _python(project: Mapping[str, Any]) -> str:
-    wanted = project.get("requires-python", "*")
-    key = ("project", "requires-python")
-    if not isinstance(wanted, str):
-        raise GrammarError(key, "expected a string")
+def _python(wanted: str) -> str:
+    """Return Requires-Python as conda has it: what PEP 440 calls ==3.12 is 3.12 there."""
+    text = re.sub(r"\s", "", wanted).removeprefix("==")
     try:
-        # What PEP 440 calls ==3.12 is conda's 3.12, without a warning.
-        return version_spec(re.sub(r"\s", "", wanted).removeprefix("==") or "*")[0]
+        return version_spec(text or "*", strict=False)[0]
     except BadValueError as error:
-        raise GrammarError(key, f"{wanted!r} is not {error}") from error
+        raise GrammarError(("project", "requires-python"), f"{wanted!r} is not {error}") from error
 
 
-def _groups(document: Mapping[str, Any]) -> dict[str, list[Requirement]]:
-    """Return the requirements of each extra and dependency group, with those that one includes."""
-    groups: dict[str, list[Requirement]] = {}
-    for name, entries in _table(document, "project", "optional-dependencies").items():
-        key = ("project", "optional-dependencies", name)
-        groups[name] = _requirements(entries, key)
-    raw = _table(document, "dependency-groups")
-    for name in raw:
-        groups.setdefault(name, []).extend(_group(name, raw, ()))
-    return groups
+def _groups(document: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the requirements of each extra and each dependency group, with what they include.
+
+    A group takes the place of an extra of the same name, as for Pixi.
+    """
+    including = _Including(document)
+    extras = {name: list(including.extra(name, ())) for name in including.extras}
+    return extras | {name: list(including.group(name, ())) for name in including.groups}
 
 
-def _group(name: str, raw: Mapping[str, Any], inside: tuple[str, ...]) -> list[Requirement]:
-    key = ("dependency-groups", name)
-    if name in inside:
-        raise GrammarError(key, f"it includes itself: {' -> '.join((*inside, name))}")
-    entries = raw.get(name)
-    if not isinstance(entries, list):
-        raise GrammarError(key, f"there is no dependency group {name!r}")
-    requirements: list[Requirement] = []
-    for entry in entries:
-        if isinstance(entry, dict) and isinstance(entry.get("include-group"), str):
-            requirements += _group(entry["include-group"], raw, (*inside, name))
-        else:
-            requirements += _requirements([entry], key)
-    return requirements
+class _Including:
+    """Follows what extras and groups include (pyproject-toml-rs, resolution.rs)."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.name = document.get("project", {}).get("name")
+        self.extras = document.get("project", {}).get("optional-dependencies", {})
+        self.groups = document.get("dependency-groups", {})
+
+    def extra(self, name: str, inside: Inside) -> Iterator[str]:
+        named = {normalised(one): entries for one, entries in self.extras.items()}
+        place = ("project", "optional-dependencies", normalised(name))
+        yield from self.entries(named.get(normalised(name)), place, inside)
+
+    def group(self, name: str, inside: Inside) -> Iterator[str]:
+        yield from self.entries(self.groups.get(name), ("dependency-groups", name), inside)
+
+    def entries(self, entries: list[Any] | None, place: Key, inside: Inside) -> Iterator[str]:
+        from packaging.requirements import Requirement
+
+        if entries is None:
+            raise GrammarError(inside[-1], f"it includes {place[-1]!r}, which is not there")
+        if place in inside:
+            names = " -> ".join(one[-1] for one in (*inside, place))
+            raise GrammarError(place, f"it includes itself: {names}")
+        for entry in entries:
+            if isinstance(entry, dict):
+                yield from self.group(entry["include-group"], (*inside, place))
+            elif self.name and normalised((own := Requirement(entry)).name) == self.name:
+                for extra in sorted(own.extras):
+                    yield from self.extra(extra, (*inside, place))
+            else:
+                yield entry
 
 
-def _requirements(entries: Any, key: Key) -> list[Requirement]:
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise GrammarError(key, "expected a list of strings")
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return [Requirement(entry) for entry in entries]
-    except InvalidRequirement as error:
-        raise GrammarError(key, str(error)) from error
-
-
-def _asked(requirement: Requirement) -> PypiRequirement:
+def _asked(text: str) -> PypiRequirement:
     """Return a requirement of PEP 508 as one of the manifest."""
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(text)
     url = requirement.url or ""
     return PypiRequirement(
         normalised(requirement.name),

@@ -54,11 +54,12 @@ def check_version(text: str) -> None:
         raise BadValueError(f"a version such as 12.0 ({error})") from error
 
 
-def version_spec(text: str) -> tuple[str, bool]:
+def version_spec(text: str, *, strict: bool = True) -> tuple[str, bool]:
     """Return a version specifier as the solver takes it, and whether it was ambiguous.
 
     A bare version means that very version, as Pixi reads it with a warning
-    (crates/pixi_spec/src/toml.rs, parse_version_string). Raises BadValueError.
+    (crates/pixi_spec/src/toml.rs, parse_version_string). strict: not as Requires-Python is read.
+    Raises BadValueError.
     """
     if _VERSION.fullmatch(text):
         return f"=={text}", True
@@ -70,7 +71,7 @@ def version_spec(text: str) -> tuple[str, bool]:
     try:
         VersionSpec(text, strict=True)
     except Exception as error:  # several kinds, no common base
-        if "missing range specifier" in str(error):
+        if not strict or "missing range specifier" in str(error):
             try:
                 return str(VersionSpec(text)), True
             except Exception as second:
@@ -152,12 +153,38 @@ def check_archspec(text: str) -> None:
 
 
 def _check_pypi_version(text: str) -> None:
+    if text != "*":
+        _check_specifiers(text)
+
+
+def _check_specifiers(text: str) -> None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        SpecifierSet("" if text == "*" else text)
+        SpecifierSet(text)
     except InvalidSpecifier as error:
         raise BadValueError(f"a version specifier such as >=1.2,<2 ({error})") from error
+    if text and not all(part.strip() for part in text.split(",")):
+        raise BadValueError("a version specifier such as >=1.2,<2 (a comma separates nothing)")
+
+
+def _check_release(text: str) -> None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(text)
+    except InvalidVersion as error:
+        raise BadValueError(f"a version as PyPI has them ({error})") from error
+
+
+def _check_requirement(text: str) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        why = str(error).partition("\n")[0]
+        raise BadValueError(f"a requirement such as numpy>=2 ({why})") from error
 
 
 def _check_markers(text: str) -> None:
@@ -221,6 +248,9 @@ STRINGS: dict[str, Callable[[str], Any]] = {
     "license": _check_license,
     "archspec": check_archspec,
     "pypi-version": _check_pypi_version,
+    "pypi-release": _check_release,
+    "specifiers": _check_specifiers,
+    "requirement": _check_requirement,
     "markers": _check_markers,
     "platform-name": check_platform_name,
     "selector": check_selector,
