@@ -88,8 +88,8 @@ def _groups(document: Mapping[str, Any]) -> dict[str, list[str]]:
     A group takes the place of an extra of the same name, as for Pixi.
     """
     including = _Including(document)
-    extras = {name: list(including.extra(name, ())) for name in including.extras}
-    return extras | {name: list(including.group(name, ())) for name in including.groups}
+    extras = {name: list(including.of_extra(name, ())) for name in including.extras}
+    return extras | {name: list(including.of_group(name, ())) for name in including.groups}
 
 
 class _Including:
@@ -100,12 +100,12 @@ class _Including:
         self.extras = document.get("project", {}).get("optional-dependencies", {})
         self.groups = document.get("dependency-groups", {})
 
-    def extra(self, name: str, inside: Inside) -> Iterator[str]:
+    def of_extra(self, name: str, inside: Inside) -> Iterator[str]:
         named = {normalised(one): entries for one, entries in self.extras.items()}
         place = ("project", "optional-dependencies", normalised(name))
         yield from self.entries(named.get(normalised(name)), place, inside)
 
-    def group(self, name: str, inside: Inside) -> Iterator[str]:
+    def of_group(self, name: str, inside: Inside) -> Iterator[str]:
         yield from self.entries(self.groups.get(name), ("dependency-groups", name), inside)
 
     def entries(self, entries: list[Any] | None, place: Key, inside: Inside) -> Iterator[str]:
@@ -118,10 +118,10 @@ class _Including:
             raise GrammarError(place, f"it includes itself: {names}")
         for entry in entries:
             if isinstance(entry, dict):
-                yield from self.group(entry["include-group"], (*inside, place))
-            elif self.name and normalised((own := Requirement(entry)).name) == self.name:
-                for extra in sorted(own.extras):
-                    yield from self.extra(extra, (*inside, place))
+                yield from self.of_group(entry["include-group"], (*inside, place))
+            elif self.name and normalised((asked := Requirement(entry)).name) == self.name:
+                for extra in sorted(asked.extras):
+                    yield from self.of_extra(extra, (*inside, place))
             else:
                 yield entry
 

@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,48 +153,27 @@ def check_archspec(text: str) -> None:
         raise BadValueError("a microarchitecture that archspec knows, such as x86_64_v3")
 
 
-def _check_pypi_version(text: str) -> None:
-    if text != "*":
-        _check_specifiers(text)
+def _read_by(module: str, kind: str, wanted: str) -> Callable[[str], None]:
+    """Return a check that a kind of packaging reads the text; `wanted` says it in words."""
+
+    def check(text: str) -> None:
+        try:
+            getattr(import_module(f"packaging.{module}"), kind)(text)
+        except ValueError as error:
+            why = str(error).partition("\n")[0]
+            raise BadValueError(f"{wanted} ({why})") from error
+
+    return check
+
+
+_SPECIFIERS = "a version specifier such as >=1.2,<2"
+_read_specifiers = _read_by("specifiers", "SpecifierSet", _SPECIFIERS)
 
 
 def _check_specifiers(text: str) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        SpecifierSet(text)
-    except InvalidSpecifier as error:
-        raise BadValueError(f"a version specifier such as >=1.2,<2 ({error})") from error
+    _read_specifiers(text)
     if text and not all(part.strip() for part in text.split(",")):
-        raise BadValueError("a version specifier such as >=1.2,<2 (a comma separates nothing)")
-
-
-def _check_release(text: str) -> None:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        Version(text)
-    except InvalidVersion as error:
-        raise BadValueError(f"a version as PyPI has them ({error})") from error
-
-
-def _check_requirement(text: str) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        Requirement(text)
-    except InvalidRequirement as error:
-        why = str(error).partition("\n")[0]
-        raise BadValueError(f"a requirement such as numpy>=2 ({why})") from error
-
-
-def _check_markers(text: str) -> None:
-    from packaging.markers import InvalidMarker, Marker
-
-    try:
-        Marker(text)
-    except InvalidMarker as error:
-        raise BadValueError("an environment marker such as sys_platform == 'linux'") from error
+        raise BadValueError(f"{_SPECIFIERS} (a comma separates nothing)")
 
 
 def check_platform_name(text: str) -> None:
@@ -247,11 +227,13 @@ STRINGS: dict[str, Callable[[str], Any]] = {
     "url": _check_url,
     "license": _check_license,
     "archspec": check_archspec,
-    "pypi-version": _check_pypi_version,
-    "pypi-release": _check_release,
+    "pypi-version": lambda text: None if text == "*" else _check_specifiers(text),
+    "pypi-release": _read_by("version", "Version", "a version as PyPI has them"),
     "specifiers": _check_specifiers,
-    "requirement": _check_requirement,
-    "markers": _check_markers,
+    "requirement": _read_by("requirements", "Requirement", "a requirement such as numpy>=2"),
+    "markers": _read_by(
+        "markers", "Marker", "an environment marker such as sys_platform == 'linux'"
+    ),
     "platform-name": check_platform_name,
     "selector": check_selector,
     "name": lambda _: None,
