@@ -266,3 +266,30 @@ def test_a_comparison_of_a_lock_imports_nothing_that_it_does_not_use() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+IMPORTED = re.compile(r"from pixi_scaffold\.(\w+) import (\([^)]*\)|[^\n]*)")
+
+
+def test_a_face_has_only_what_others_use() -> None:
+    """Others are the rooms above, and what looks at the tool from outside: tests and benchmarks."""
+    used = {(room(path), module, one) for path in modules() for module, one in imports(path)}
+    used |= {  # from pixi_scaffold import ROOM, then ROOM.NAME
+        (room(path), node.value.id, node.attr)
+        for path in modules()
+        for node in nodes(path)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    for path in (*REPOSITORY.glob("tests/**/*.py"), *REPOSITORY.glob("bench/*.py")):
+        for module, names in IMPORTED.findall(path.read_text()):
+            used |= {("", module, one) for one in re.findall(r"\w+", names)}
+    for face in SOURCE.glob("*/__init__.py"):
+        offered = {
+            alias.asname or alias.name
+            for node in nodes(face)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(SOURCE.name)
+            and node.module != f"{SOURCE.name}.{room(face)}"
+            for alias in node.names
+        }  # fmt: skip
+        others = {one for by, module, one in used if module == room(face) != by}
+        assert offered <= others, face

@@ -1,5 +1,3 @@
 """Bring the scaffold to a project that is there, on a branch, with its packages in pixi.toml."""
 
-from pixi_scaffold.adopt.command import BRANCH, AdoptRequest, adopt
-
-__all__ = ["BRANCH", "AdoptRequest", "adopt"]
+from pixi_scaffold.adopt.command import AdoptRequest, adopt

@@ -7,16 +7,3 @@ from pixi_scaffold.check.kept import kept_by_git
 from pixi_scaffold.check.review import review
 from pixi_scaffold.check.stages import CheckRequest
 from pixi_scaffold.check.tell import finding_lines, shown
-
-__all__ = [
-    "CheckFacts",
-    "CheckRequest",
-    "capture_site",
-    "check",
-    "find_descriptions",
-    "finding_lines",
-    "kept_by_git",
-    "prove",
-    "review",
-    "shown",
-]

@@ -1,5 +1,3 @@
 """The command line: parse, call, print, exit."""
 
-from pixi_scaffold.cli.app import EXIT_CODES, app, main
-
-__all__ = ["EXIT_CODES", "app", "main"]
+from pixi_scaffold.cli.app import app, main

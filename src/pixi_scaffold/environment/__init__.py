@@ -8,13 +8,3 @@ from pixi_scaffold.environment.install import (
 )
 from pixi_scaffold.environment.pack import pack
 from pixi_scaffold.environment.training import Training, read_training
-
-__all__ = [
-    "Installed",
-    "Training",
-    "host_platform",
-    "install",
-    "pack",
-    "read_training",
-    "refuse_damaged_files",
-]

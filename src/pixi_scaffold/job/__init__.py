@@ -9,14 +9,14 @@ from pixi_scaffold.job.classad import ExpressionError, Reference, attributes, li
 from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
-from pixi_scaffold.job.fields import Field, Image
-from pixi_scaffold.job.htcondor import TYPICAL, SlotReport, bindings, match, quiet
+from pixi_scaffold.job.fields import Field
+from pixi_scaffold.job.htcondor import TYPICAL, bindings, match, quiet
 from pixi_scaffold.job.macros import references
 from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.requirements import ad_clauses
-from pixi_scaffold.job.values import expression_advice, in_parentheses, size_advice
+from pixi_scaffold.job.values import in_parentheses, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
     join_words,
@@ -26,53 +26,3 @@ from pixi_scaffold.job.words import (
     split_environment,
     split_list,
 )
-
-__all__ = [
-    "TYPICAL",
-    "Command",
-    "CommandSpec",
-    "Description",
-    "ExpressionError",
-    "Field",
-    "Image",
-    "Job",
-    "JobAd",
-    "Meaning",
-    "NotKnownError",
-    "Problem",
-    "Queue",
-    "QuotingError",
-    "Reference",
-    "Refusal",
-    "SlotReport",
-    "Submission",
-    "ad_clauses",
-    "as_integer",
-    "attributes",
-    "bindings",
-    "custom_resource",
-    "evaluate",
-    "expression_advice",
-    "field_of",
-    "gpu_names",
-    "in_parentheses",
-    "is_command",
-    "job_ad",
-    "job_names",
-    "join_words",
-    "literal",
-    "match",
-    "meaning",
-    "parse_runtime",
-    "parse_size",
-    "quiet",
-    "read_description",
-    "references",
-    "refusals",
-    "size_advice",
-    "slot_names",
-    "specs",
-    "split_arguments",
-    "split_environment",
-    "split_list",
-]

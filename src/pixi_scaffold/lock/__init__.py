@@ -9,78 +9,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pixi_scaffold.lock.channel import read_channel
     from pixi_scaffold.lock.channels import channel_url
-    from pixi_scaffold.lock.check import capped, check_lock, current_lock, relock_hint
+    from pixi_scaffold.lock.check import capped, check_lock, current_lock
     from pixi_scaffold.lock.command import (
         diff_report,
         merge_driver,
         relock,
     )
-    from pixi_scaffold.lock.current import compare, unsatisfied
-    from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
-    from pixi_scaffold.lock.engine import ENGINES, Choice, Engine, Locked, choose
+    from pixi_scaffold.lock.current import unsatisfied
+    from pixi_scaffold.lock.diff import LockDiff
+    from pixi_scaffold.lock.engine import Choice, choose
     from pixi_scaffold.lock.explain import why_fetching_failed
     from pixi_scaffold.lock.file import Lock, read_lock
     from pixi_scaffold.lock.history import last_change, locked_now
     from pixi_scaffold.lock.layout import Package
     from pixi_scaffold.lock.reach import TIMEOUT, unreachable
     from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
-    from pixi_scaffold.lock.specs import check_specs, pixi_command
+    from pixi_scaffold.lock.specs import check_specs
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
 _HOMES = {
     "channel": ("read_channel",),
     "channels": ("channel_url",),
-    "check": ("capped", "check_lock", "current_lock", "relock_hint"),
+    "check": ("capped", "check_lock", "current_lock"),
     "command": ("diff_report", "merge_driver", "relock"),
-    "current": ("compare", "unsatisfied"),
-    "diff": ("LockDiff", "PlatformDiff"),
-    "engine": ("ENGINES", "Choice", "Engine", "Locked", "choose"),
+    "current": ("unsatisfied",),
+    "diff": ("LockDiff",),
+    "engine": ("Choice", "choose"),
     "explain": ("why_fetching_failed",),
     "file": ("Lock", "read_lock"),
     "history": ("last_change", "locked_now"),
     "layout": ("Package",),
     "reach": ("TIMEOUT", "unreachable"),
     "settings": ("cache_folder", "environments_folder", "pixi_config"),
-    "specs": ("check_specs", "pixi_command"),
+    "specs": ("check_specs",),
     "told": ("diff_lines", "markdown", "shown_size"),
 }
-
-__all__ = [
-    "ENGINES",
-    "TIMEOUT",
-    "Choice",
-    "Engine",
-    "Lock",
-    "LockDiff",
-    "Locked",
-    "Package",
-    "PlatformDiff",
-    "cache_folder",
-    "capped",
-    "channel_url",
-    "check_lock",
-    "check_specs",
-    "choose",
-    "compare",
-    "current_lock",
-    "diff_lines",
-    "diff_report",
-    "environments_folder",
-    "last_change",
-    "locked_now",
-    "markdown",
-    "merge_driver",
-    "pixi_command",
-    "pixi_config",
-    "read_channel",
-    "read_lock",
-    "relock",
-    "relock_hint",
-    "shown_size",
-    "unreachable",
-    "unsatisfied",
-    "why_fetching_failed",
-]
 
 
 def __getattr__(name: str) -> Any:

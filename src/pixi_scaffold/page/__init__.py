@@ -1,5 +1,3 @@
 """One HTML page of a project, or of a folder of projects, from their own records."""
 
 from pixi_scaffold.page.command import lab_page, project_page
-
-__all__ = ["lab_page", "project_page"]

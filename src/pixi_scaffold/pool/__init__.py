@@ -8,15 +8,3 @@ from pixi_scaffold.pool.show import display_for
 from pixi_scaffold.pool.stop import stop as stop_jobs
 from pixi_scaffold.pool.submit import submit
 from pixi_scaffold.pool.watch import watch as watch_cluster
-
-__all__ = [
-    "SubmitRequest",
-    "collect_runs",
-    "display_for",
-    "fetch_jobs",
-    "find_named",
-    "named_receipt",
-    "stop_jobs",
-    "submit",
-    "watch_cluster",
-]

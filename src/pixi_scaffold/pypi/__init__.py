@@ -21,21 +21,6 @@ _HOMES = {
     "uv": ("ChosenWheel", "Resolution", "resolve"),
 }
 
-__all__ = [
-    "ChosenWheel",
-    "Described",
-    "Describing",
-    "Resolution",
-    "counts",
-    "install_wheels",
-    "is_wheel_for",
-    "marker_environment",
-    "meets",
-    "parsed",
-    "python_is_new_enough",
-    "resolve",
-]
-
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():

@@ -7,8 +7,6 @@ from pixi_scaffold.report.ci import DOCS, github, sarif
 from pixi_scaffold.report.receipt import versions, write_receipt
 from pixi_scaffold.report.result import (
     SCHEMA_VERSION,
-    Facts,
-    NoFacts,
     Progress,
     Report,
     Result,
@@ -28,31 +26,3 @@ from pixi_scaffold.report.text import (
     progress_for,
     sayer,
 )
-
-__all__ = [
-    "DOCS",
-    "SCHEMA_VERSION",
-    "Facts",
-    "LiveProgress",
-    "NoFacts",
-    "PlainProgress",
-    "Progress",
-    "Report",
-    "Result",
-    "Run",
-    "Silent",
-    "Status",
-    "Step",
-    "Verdict",
-    "github",
-    "go_to",
-    "in_folder",
-    "out_and_err",
-    "print_error",
-    "print_report",
-    "progress_for",
-    "sarif",
-    "sayer",
-    "versions",
-    "write_receipt",
-]

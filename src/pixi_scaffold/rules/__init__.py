@@ -3,7 +3,7 @@
 A rule's docstring is its page in docs/reference/rules; ids never change their meaning.
 """
 
-from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
+from pixi_scaffold.rules import (  # each fills the table of rules
     checkpoint,
     commands,
     elsewhere,
@@ -24,36 +24,13 @@ from pixi_scaffold.rules import (  # noqa: F401  each fills the table of rules
     worker,
 )
 from pixi_scaffold.rules.files import not_yet_made
-from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
+from pixi_scaffold.rules.finding import RULES, Edit, Finding, Severity
 from pixi_scaffold.rules.run import check_subject, without_suppressed
 from pixi_scaffold.rules.site import Site, SiteError, bundled_sites, read_site
 from pixi_scaffold.rules.subject import (
     LockedWorkspace,
     Row,
-    Script,
     ShellNote,
     Subject,
     is_url,
 )
-
-__all__ = [
-    "RULES",
-    "Edit",
-    "Finding",
-    "Found",
-    "LockedWorkspace",
-    "Row",
-    "Rule",
-    "Script",
-    "Severity",
-    "ShellNote",
-    "Site",
-    "SiteError",
-    "Subject",
-    "bundled_sites",
-    "check_subject",
-    "is_url",
-    "not_yet_made",
-    "read_site",
-    "without_suppressed",
-]

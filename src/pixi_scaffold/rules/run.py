@@ -9,20 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pixi_scaffold.rules.finding import RULES, Edit, Finding, Found, Rule, Severity
+from pixi_scaffold.rules.finding import RULES, Finding, Rule
 from pixi_scaffold.rules.subject import (
-    LockedWorkspace,
-    Row,
-    Script,
-    ShellNote,
     Subject,
     read_bytes,
 )
-
-__all__ = [
-    "RULES", "Edit", "Finding", "Found", "LockedWorkspace", "Row", "Rule", "Script", "Severity",
-    "ShellNote", "Subject", "check_subject", "without_suppressed",
-]  # fmt: skip
 
 _IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", re.IGNORECASE)
 

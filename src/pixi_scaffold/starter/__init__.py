@@ -5,5 +5,3 @@ Made of the running Python and pinned wheels.
 
 from pixi_scaffold.starter.channel import build_channel
 from pixi_scaffold.starter.command import build_report
-
-__all__ = ["build_channel", "build_report"]

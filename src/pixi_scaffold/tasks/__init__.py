@@ -10,14 +10,3 @@ from pixi_scaffold.tasks.command import (
     run_tasks,
 )
 from pixi_scaffold.tasks.missing import missing_parts
-
-__all__ = [
-    "RunRequest",
-    "find_workspace",
-    "list_tasks",
-    "missing_parts",
-    "outer_environment",
-    "run_task",
-    "run_tasks",
-    "write_activation",
-]

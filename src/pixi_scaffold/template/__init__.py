@@ -19,34 +19,3 @@ from pixi_scaffold.template.renderer import Render, Renderer, Renderers
 from pixi_scaffold.template.repository import amend_first_commit, identity
 from pixi_scaffold.template.source import Template, open_template, portable
 from pixi_scaffold.template.versions import is_older, newer, no_versions, releases, version_of
-
-__all__ = [
-    "FOLDER",
-    "Confirm",
-    "Migration",
-    "Project",
-    "Render",
-    "Rendered",
-    "Renderer",
-    "Renderers",
-    "Template",
-    "amend_first_commit",
-    "check_destination",
-    "find_projects",
-    "identity",
-    "is_older",
-    "migrate_answers",
-    "moved",
-    "moves",
-    "newer",
-    "no_versions",
-    "open_template",
-    "parse_answers",
-    "portable",
-    "read_migrations",
-    "read_project",
-    "releases",
-    "render",
-    "slug",
-    "version_of",
-]

@@ -8,20 +8,3 @@ from pixi_scaffold.update.resume import continue_update
 from pixi_scaffold.update.standing import StatusFacts
 from pixi_scaffold.update.status import status_or_heal
 from pixi_scaffold.update.text import print_details, print_plan, print_status
-
-__all__ = [
-    "Plan",
-    "StatusFacts",
-    "UpdateRequest",
-    "abort_all",
-    "abort_update",
-    "continue_all",
-    "continue_update",
-    "move_template",
-    "print_details",
-    "print_plan",
-    "print_status",
-    "status_or_heal",
-    "update",
-    "update_all",
-]

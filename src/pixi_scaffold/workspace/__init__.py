@@ -14,10 +14,8 @@ from pixi_scaffold.workspace.migrate import with_platforms
 from pixi_scaffold.workspace.model import (
     DEFAULT,
     Environment,
-    ManifestWarning,
     Requirement,
     Workspace,
-    by_priority,
 )
 from pixi_scaffold.workspace.place import line_of, mentions
 from pixi_scaffold.workspace.platform import (
@@ -28,37 +26,4 @@ from pixi_scaffold.workspace.platform import (
 )
 from pixi_scaffold.workspace.pypi import PypiOptions, PypiRequirement
 from pixi_scaffold.workspace.task import Task, TaskArgument, TaskDependency
-from pixi_scaffold.workspace.values import PIXIS, cutoff, satisfies
-
-PIXI_VERSION = PIXIS[0]
-"""The Pixi whose rules these are."""
-
-__all__ = [
-    "DEFAULT",
-    "PIXI_VERSION",
-    "Environment",
-    "ManifestWarning",
-    "Platform",
-    "PypiOptions",
-    "PypiRequirement",
-    "Requirement",
-    "Task",
-    "TaskArgument",
-    "TaskDependency",
-    "VirtualPackage",
-    "Workspace",
-    "by_priority",
-    "cutoff",
-    "find_manifest",
-    "line_of",
-    "loose_identity",
-    "manifest_among",
-    "mentions",
-    "merge_manifest",
-    "merged_data",
-    "parse_manifest",
-    "platform_identity",
-    "read_manifest",
-    "satisfies",
-    "with_platforms",
-]
+from pixi_scaffold.workspace.values import PIXI_VERSION, cutoff, satisfies

@@ -23,8 +23,10 @@ SUBDIR = re.compile(
 FAMILIES = frozenset({"linux", "unix", "win", "osx", "macos"})
 """Selectors for several subdirs, which no platform may be named after."""
 
-PIXIS = ("0.77.0", *(f"0.{minor}.{patch}" for minor in range(77, 100) for patch in range(4)))
-"""The Pixi whose rules these are, and newer ones, be there such or not."""
+PIXI_VERSION = "0.77.0"
+"""The Pixi whose rules these are."""
+PIXIS = (PIXI_VERSION, *(f"0.{minor}.{patch}" for minor in range(77, 100) for patch in range(4)))
+"""That one and newer ones, be there such or not."""
 
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _PLAIN_SPEC = re.compile(r"\*|(\d+(\.\d+)*\.\*)|=?=?\d+(\.\d+)*|(>=|<=|>|<|!=)\d+(\.\d+)*")
