@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -19,10 +20,18 @@ import pytest
 from pixi_scaffold.environment import refuse_damaged_files
 from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.lock import Lock, cache_folder, environments_folder, read_lock
+from pixi_scaffold.lock import (
+    Lock,
+    cache_folder,
+    environment_homes,
+    environments_folder,
+    read_lock,
+)
 from pixi_scaffold.lock.rattler import RattlerEngine
+from pixi_scaffold.rehearsal.delivery import _installed
 from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Workspace, read_manifest
+from tests.support.command import scaffold
 
 FILE = "share/words.txt"
 CONTENT = b"every byte of it counts\n" * 50
@@ -153,18 +162,39 @@ def test_detached_environments_are_followed(
     """NAME-HASH/envs, and a link to it (crates/pixi_core/src/workspace/mod.rs, environments_dir)."""
     workspace = locked[0]
     here = workspace.root / ".pixi" / "envs"
-    assert environments_folder(workspace) == here
+    assert environments_folder(workspace.root) == here
     (user / "config.toml").write_text(f'detached-environments = "{tmp_path / "away"}"\n')
-    folder = environments_folder(workspace)
+    folder = environments_folder(workspace.root)
     assert folder.parent.parent == tmp_path / "away"
     assert folder.parent.name.startswith("w-")
     assert folder.parent.name[2:].isdecimal()
     assert here.readlink() == folder
     (user / "config.toml").write_text("detached-environments = true\n")
-    folder = environments_folder(workspace)
+    folder = environments_folder(workspace.root)
     assert folder.is_relative_to(tmp_path / "cache" / "envs")
     assert here.readlink() == folder
     (user / "config.toml").write_text('detached-environments = "away"\n')
     with pytest.raises(ScaffoldError, match="no absolute path"):
-        environments_folder(workspace)
+        environments_folder(workspace.root)
     assert os.path.lexists(here)
+
+
+def test_what_lies_in_pixi_envs_counts_no_more_beside_detached_environments(
+    user: Path, tmp_path: Path, locked: tuple[Workspace, Lock, Path]
+) -> None:
+    """Pixi says "this will be ignored" (environments_dir); a rehearsal and `run` look there, too."""
+    root = locked[0].root
+    old = root / ".pixi" / "envs"
+    assert environment_homes(root)[0] == old
+    (old / "default" / "bin").mkdir(parents=True)
+    (user / "config.toml").write_text(f'detached-environments = "{tmp_path / "away"}"\n')
+    folder = environments_folder(root)
+    assert environment_homes(root) == (folder, root / ".pixi" / "starter" / "envs")
+    assert folder.is_relative_to(tmp_path / "away")
+    assert not old.is_symlink()
+    for home in (old, folder):
+        (home / "default" / "bin").mkdir(parents=True, exist_ok=True)
+        (home / "default" / "bin" / "python").symlink_to(sys.executable)
+    assert _installed(root, environment_homes, "no Pixi") == folder / "default"
+    ran = scaffold("run", "env", cwd=root)
+    assert f"CONDA_PREFIX={folder / 'default'}\n" in ran.out, ran

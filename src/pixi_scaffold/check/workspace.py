@@ -20,6 +20,7 @@ from pixi_scaffold.lock import (
     check_specs,
     choose,
     current_lock,
+    environment_homes,
     environments_folder,
     read_lock,
     unreachable,
@@ -218,8 +219,8 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
 
     locked = read_lock(proof.path)
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
-    starter = context.root / layout.STARTER / layout.ENVIRONMENTS.name
-    prefix = (starter if proof.starter else environments_folder(workspace)) / ENVIRONMENT
+    _, starter = environment_homes(workspace.root)
+    prefix = (starter if proof.starter else environments_folder(workspace.root)) / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
     write_activation(workspace, installed, ENVIRONMENT)
     return Done(f"{installed.packages} packages for {host.name}", installed)

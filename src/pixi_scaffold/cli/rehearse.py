@@ -110,6 +110,7 @@ def rehearse(
 
     What would go wrong on the pool is said, with what the job used of memory, disk and time.
     """
+    from pixi_scaffold.lock import environment_homes
     from pixi_scaffold.rehearsal import Limits, Request
     from pixi_scaffold.rehearsal import rehearse as run
     from pixi_scaffold.report import Silent
@@ -138,6 +139,7 @@ def rehearse(
             network=network,
             isolate=not no_isolation,
             environment=env,
+            homes=environment_homes,
             show=tuple(expanded(path) for path in show or []),
             variables=dict(read_pair("--set", pair) for pair in variables or []),
             more_arguments=more_arguments,

@@ -10,11 +10,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.channel import read_channel
     from pixi_scaffold.lock.channels import channel_url
     from pixi_scaffold.lock.check import capped, check_lock, current_lock
-    from pixi_scaffold.lock.command import (
-        diff_report,
-        merge_driver,
-        relock,
-    )
+    from pixi_scaffold.lock.command import diff_report, merge_driver, relock
     from pixi_scaffold.lock.current import unsatisfied
     from pixi_scaffold.lock.diff import LockDiff
     from pixi_scaffold.lock.engine import Choice, choose
@@ -23,7 +19,12 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.history import last_change, locked_now
     from pixi_scaffold.lock.layout import Package
     from pixi_scaffold.lock.reach import TIMEOUT, unreachable
-    from pixi_scaffold.lock.settings import cache_folder, environments_folder, pixi_config
+    from pixi_scaffold.lock.settings import (
+        cache_folder,
+        environment_homes,
+        environments_folder,
+        pixi_config,
+    )
     from pixi_scaffold.lock.specs import check_specs
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
@@ -40,7 +41,7 @@ _HOMES = {
     "history": ("last_change", "locked_now"),
     "layout": ("Package",),
     "reach": ("TIMEOUT", "unreachable"),
-    "settings": ("cache_folder", "environments_folder", "pixi_config"),
+    "settings": ("cache_folder", "environment_homes", "environments_folder", "pixi_config"),
     "specs": ("check_specs",),
     "told": ("diff_lines", "markdown", "shown_size"),
 }

@@ -6,13 +6,14 @@ crates/pixi_config/src/lib.rs and crates/pixi_core/src/workspace/mod.rs of Pixi 
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.system import layout
-from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace import find_manifest, read_manifest
 
 if TYPE_CHECKING:
     from rattler import Config
@@ -43,20 +44,34 @@ def _files(root: Path | None) -> list[tuple[Path, bool]]:
     """Return the configuration files, the one with the last word last; whether rattler's own."""
     from rattler import Config
 
-    files = [(root / layout.PIXI / "config.toml", False)] if root else []
+    files = _own_files(root)
+    own_only = len(files) < 3  # none of all users, or of all workspaces
+    shared = [] if own_only else Config.config_search_paths("pixi")
+    return [*((p, True) for p, is_shared in shared if is_shared), *((p, False) for p in files)]
+
+
+def _own_files(root: Path | None) -> list[Path]:
+    """Return Pixi's own among them, without the library, which takes 0.1 s to load."""
+    files = [root / layout.PIXI / "config.toml"] if root else []
     if os.environ.get("PIXI_NO_CONFIG", "").lower() in ("1", "true"):
         return files
     if named := os.environ.get("PIXI_CONFIG_FILE"):
-        return [(Path(named), False), *files]
-    return [*Config.config_search_paths("pixi"), *files]
+        return [Path(named), *files]
+    import platformdirs
+
+    pixi_home = os.environ.get("PIXI_HOME") or Path.home() / layout.PIXI
+    homes = [platformdirs.user_config_path("pixi"), Path(pixi_home)]
+    if sys.platform == "darwin" and (named := os.environ.get("XDG_CONFIG_HOME")):
+        homes.insert(0, Path(named) / "pixi")
+    return [Path("/etc/pixi/config.toml"), *(home / "config.toml" for home in homes), *files]
 
 
 def _said(root: Path | None, *keys: str) -> Any:
     """Return what the last file says of a key; None where none does."""
     value = None
-    for path, shared in _files(root):
+    for path in _own_files(root):
         try:
-            table: Any = {} if shared else tomllib.loads(path.read_text(encoding="utf-8"))
+            table: Any = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # a broken one is told when channels are asked
             continue
         for key in keys:
@@ -86,16 +101,17 @@ def cache_folder(kind: str = "", root: Path | None = None) -> Path:
     return ((user / "pixi") if (user / "pixi").is_dir() else user / "rattler" / "cache") / kind
 
 
-def environments_folder(workspace: Workspace) -> Path:
-    """Return where Pixi installs the environments of a workspace: in it, or where it is told to.
+def environment_homes(root: Path) -> tuple[Path, Path]:
+    """Return where environments of a workspace are: its own, and those of the starter channel.
 
-    Makes the folder and the link to it that Pixi makes. Raises ScaffoldError when that cannot be.
+    The first is in `.pixi`, or where detached-environments of Pixi's configuration says. Makes
+    nothing. Raises ScaffoldError when that is said in a way that cannot be followed.
     """
-    here = workspace.root / layout.ENVIRONMENTS
-    told = _said(workspace.root, "detached-environments")
+    here, starter = layout.environment_homes(root)
+    told = _said(root, "detached-environments")
     if not told:
-        return here
-    place = cache_folder("envs", workspace.root) if told is True else Path(told).expanduser()
+        return here, starter
+    place = cache_folder("envs", root) if told is True else Path(told).expanduser()
     if not place.is_absolute():
         raise ScaffoldError(
             f"detached-environments of the Pixi configuration is no absolute path: {told}",
@@ -103,9 +119,24 @@ def environments_folder(workspace: Workspace) -> Path:
         )
     from xxhash import xxh3_64_intdigest
 
-    root = workspace.root.resolve()
-    name = f"{workspace.name or root.name}-{xxh3_64_intdigest(os.fsencode(root))}"
-    folder = place / name / layout.ENVIRONMENTS.name
+    real = root.resolve()
+    try:
+        name = read_manifest(find_manifest(root)).name
+    except ScaffoldError:  # then nothing is installed there, and others say what is wrong with it
+        name = real.name
+    folder = place / f"{name or real.name}-{xxh3_64_intdigest(os.fsencode(real))}"
+    return folder / layout.ENVIRONMENTS.name, starter
+
+
+def environments_folder(root: Path) -> Path:
+    """Return where Pixi installs the environments of a workspace, and make the link to it.
+
+    What lies in `.pixi/envs` already stays and counts no more, as for Pixi. Raises ScaffoldError
+    when the folder or the link cannot be made.
+    """
+    here, folder = root / layout.ENVIRONMENTS, environment_homes(root)[0]
+    if folder == here:
+        return here
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if here.is_symlink() and here.readlink() != folder:

@@ -23,6 +23,7 @@ from pixi_scaffold.rehearsal.delivery import (
     LOCK,
     STAGED,
     Delivery,
+    Homes,
     deliver,
     missing_image,
 )
@@ -64,6 +65,7 @@ class Request:
     isolate: bool = True
     environment: Path | None = None
     """An installed one to stage."""
+    homes: Homes = layout.environment_homes
     show: tuple[Path, ...] = ()
     """Folders that every worker has, too."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -179,8 +181,9 @@ def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) ->
     Urls(request.network, request.stand_ins).require([n for n in plan.inputs if is_url(n)])
     root = workspace_root(plan.job.folder)
     real = bool(shared.gpus.all)
+    network, homes = request.network, request.homes
     delivery = deliver(
-        plan, root, environment=request.environment, network=request.network, gpu=real
+        plan, root, environment=request.environment, network=network, gpu=real, homes=homes
     )
     image = missing_image(plan)
     runs_in = plan.meaning.image.value

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,14 @@ from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.system import layout, opener, program, unanswered, which
 
-STAGED, PIXI_URL, ALLOW_CPU = (
-    "PIXI_SCAFFOLD_ENV",
-    "PIXI_SCAFFOLD_PIXI_URL",
-    "PIXI_SCAFFOLD_ALLOW_CPU",
-)
+STAGED, PIXI_URL = "PIXI_SCAFFOLD_ENV", "PIXI_SCAFFOLD_PIXI_URL"
+ALLOW_CPU = "PIXI_SCAFFOLD_ALLOW_CPU"
 ARCHIVE = "env.tar.gz"
 ARCHIVE_RECORD = "conda-meta/pixi-scaffold"
 """What environment/pack.py writes into it."""
 LOCK = "pixi.lock"
-INSTALLED = (layout.ENVIRONMENTS / "default", layout.STARTER / "envs" / "default")
+Homes = Callable[[Path], tuple[Path, Path]]
+"""Say where environments of a workspace are: its own, and those of the starter channel."""
 _WAIT = 3.0
 
 
@@ -55,13 +54,19 @@ class Delivery:
 
 
 def deliver(
-    plan: JobRun, root: Path, *, environment: Path | None, network: bool, gpu: bool
+    plan: JobRun,
+    root: Path,
+    *,
+    environment: Path | None,
+    network: bool,
+    gpu: bool,
+    homes: Homes = layout.environment_homes,
 ) -> Delivery:
     """Decide how this job gets its environment here.
 
-    root: of the workspace, where installed environments are looked for. environment: stage this
-    one, whatever the delivery is. gpu: whether this machine has one. Raises ScaffoldError when
-    there is nothing that the job could run in.
+    root: of the workspace. environment: stage this one, whatever the delivery is. gpu: whether
+    this machine has one. homes: where a workspace's installed environments are. Raises
+    ScaffoldError when there is nothing that the job could run in.
     """
     script = _script(plan)
     delivery = Delivery(_kind(script))
@@ -72,8 +77,10 @@ def deliver(
                 f"the executable does not read {STAGED}: no environment is staged"
             )
         return delivery
+    installed, starter = homes(root)
+    locks = {installed.resolve(): root / LOCK, starter.resolve(): root / layout.STARTER / LOCK}
     if environment is not None:
-        _stage(delivery, environment, "it was chosen")
+        _stage(delivery, environment, "it was chosen", locks)
         if delivery.kind == "pack" and not _archive(plan).is_file():
             delivery.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
             delivery.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
@@ -84,7 +91,7 @@ def deliver(
             _lock_stand_in(delivery, plan, root)
             _look_into(delivery, plan, root)
         return delivery
-    _stage(delivery, _installed(root, why), why)
+    _stage(delivery, _installed(root, homes, why), why, locks)
     return _completed(delivery, plan, root, script)
 
 
@@ -191,7 +198,7 @@ def archive_record(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _stage(delivery: Delivery, prefix: Path, why: str) -> None:
+def _stage(delivery: Delivery, prefix: Path, why: str, locks: Mapping[Path, Path]) -> None:
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  without `..`: that is not there for a job
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):
@@ -203,25 +210,16 @@ def _stage(delivery: Delivery, prefix: Path, why: str) -> None:
         delivery.show.append(real.parent.parent)
     delivery.staged = True
     shown = min(os.path.relpath(prefix), str(prefix), key=len)
-    if changed := by_hand(prefix, _lock_of(prefix)):
+    if changed := by_hand(prefix, locks.get(prefix.parent.resolve())):
         message = "; ".join(changed)
         delivery.notes.append(f"{shown} was changed by hand since it was locked: {message}")
     delivery.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")
 
 
-def _lock_of(prefix: Path) -> Path | None:
-    """Return the lock that an environment of a workspace was made from."""
-    for envs in (layout.STARTER / "envs", layout.ENVIRONMENTS):
-        if prefix.parts[-len(envs.parts) - 1 : -1] == envs.parts:
-            starter = envs != layout.ENVIRONMENTS
-            return prefix.parents[len(envs.parts)] / (layout.STARTER if starter else "") / LOCK
-    return None
-
-
-def _installed(root: Path, why: str) -> Path:
-    for name in INSTALLED:
-        if os.access(root / name / "bin" / "python", os.X_OK):
-            return root / name
+def _installed(root: Path, homes: Homes, why: str) -> Path:
+    for home in homes(root):
+        if os.access(home / "default" / "bin" / "python", os.X_OK):
+            return home / "default"
     raise ScaffoldError(
         f"there is no environment for the job: {why}, and none is in {root / layout.PIXI}",
         f"install one: {program()} check --train",

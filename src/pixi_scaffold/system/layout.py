@@ -26,3 +26,8 @@ RUNS = Path("runs")
 """Where a training of the template keeps its runs."""
 SUBMITTED = RUNS / "submitted"
 """A receipt for each cluster that was sent to a pool."""
+
+
+def environment_homes(root: Path) -> tuple[Path, Path]:
+    """Return where environments of a workspace and those of the starter channel are by default."""
+    return root / ENVIRONMENTS, root / STARTER / ENVIRONMENTS.name

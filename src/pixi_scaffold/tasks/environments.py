@@ -124,11 +124,14 @@ class Environments:
 
     def _lock(self) -> tuple[Path, Path]:
         """Return the lock to install from, and the folder of its environments."""
+        from pixi_scaffold.lock import environment_homes
+
         root = self.workspace.root
+        home, starter = environment_homes(root)
         stand_in = root / layout.STARTER / layout.LOCK_FILE
         if not self.workspace.lock_file.is_file() and stand_in.is_file():
-            return stand_in, root / layout.STARTER / layout.ENVIRONMENTS.name
-        return self.workspace.lock_file, root / layout.ENVIRONMENTS
+            return stand_in, starter
+        return self.workspace.lock_file, home
 
     def _install(self, name: str, lock: Path, prefix: Path) -> Platform:
         from pixi_scaffold.environment import host_platform, install
@@ -137,7 +140,7 @@ class Environments:
         workspace = self.workspace
         is_own = lock == workspace.lock_file
         if is_own:
-            environments_folder(workspace)  # which may be a link, and that is not there yet
+            environments_folder(workspace.root)  # which may be a link, and that is not there yet
         if is_own and not (self.frozen and lock.is_file()):
             try:
                 locked, _ = current_lock(workspace)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.lock import environment_homes
 from pixi_scaffold.system import exists, is_folder, layout, which
 from pixi_scaffold.tasks.builtins import BUILTINS
 from pixi_scaffold.tasks.grammar import parse
@@ -176,8 +177,8 @@ class _Place:
         """Whether a program is there, as far as can be known: what is installed here tells."""
         if name in BUILTINS or which(name) is not None:
             return True
-        homes = (layout.ENVIRONMENTS, layout.STARTER / "envs")
-        prefixes = [self.workspace.root / home / self.environment.name for home in homes]
+        homes = environment_homes(self.workspace.root)
+        prefixes = [home / self.environment.name for home in homes]
         installed = [prefix for prefix in prefixes if is_folder(prefix / "conda-meta")]
         return not installed or any(exists(prefix / "bin" / name) for prefix in installed)
 
