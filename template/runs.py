@@ -19,6 +19,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -31,6 +32,7 @@ from trainer import FORMAT, HERE, RANK, WORLD_SIZE, Trainer, UserError, choose_d
 EVICTED = 85  # the checkpoint_exit_code of htcondor/train.sub
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.prev.pt")  # the newest, and the one before it
 STOPPING = {signal.SIGTERM, signal.SIGINT}
+SIGNALS: list[int] = []  # that came, and were not obeyed yet
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help="only list the runs in --runs-dir, the best first")
 
 
-# ------------------------------------------------------------------- checkpoints, records, curves
+# ---------------------------------------------------------------------------------- checkpoints
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
@@ -70,24 +72,11 @@ def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | Non
     os.close(folder)
 
 
-def write_json(path: Path, *lines: object) -> None:
-    text = "".join(json.dumps(line, default=str) + "\n" for line in lines)
-    write_file(path, lambda file: file.write(text.encode()))
-
-
-def read_json(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
 def save(trainer: Trainer, folder: Path) -> None:
     state = trainer.state()
     if RANK == 0:
         newest, previous = (folder / name for name in CHECKPOINTS)
-        write_file(newest, lambda file: torch.save(state, file), keep=previous)
-
-
-def save_weights(trainer: Trainer, path: Path) -> None:
-    write_file(path, lambda file: torch.save(trainer.network.state_dict(), file))
+        write_file(newest, partial(torch.save, state), keep=previous)
 
 
 def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
@@ -104,15 +93,15 @@ def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
                 raise ValueError(damaged)
             # weights_only: code that somebody hid in the file is not run.
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if state["format"] == FORMAT:
+            kind = state["format"]
+            if kind == FORMAT:
                 return state | {"path": str(path)}
             problem = "of another format"
-            if state["format"] == "main.py checkpoint 1":  # of the template before runs.py
-                problem += ": use another --name, or --no-resume to delete it"
         except Exception as error:  # what damage raises depends on where it is
-            problem = f"damaged, or not of this program ({type(error).__name__})"
-        if "--no-resume" in problem:
-            raise UserError(f"{path} is {problem}")
+            problem, kind = f"damaged, or not of this program ({type(error).__name__})", ""
+        if str(kind).startswith(("main.py checkpoint", "trainer.py checkpoint")):
+            ways = "use another --name, or --no-resume to delete it"
+            raise UserError(f"{path} is of another version of the template: {ways}")
         os.replace(path, f"{path}.refused")
         print(f"WARNING: {path} is {problem}. Refused, and renamed {path.name}.refused")
     if present and resume:
@@ -120,38 +109,45 @@ def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
     return None
 
 
+# ------------------------------------------------------------------------------ records, curves
+
+
+def write_json(path: Path, *lines: object) -> None:
+    text = "".join(json.dumps(line, default=str) + "\n" for line in lines)
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
 def write_records(trainer: Trainer, folder: Path) -> None:
     """config.json says how the training runs, history.jsonl the same of each start of it."""
-    args, gpu = trainer.args, trainer.device.type == "cuda"
-    commit = os.environ.get("GIT_COMMIT")  # a worker has no .git: `pixi run submit` sends it
+    device, commit = trainer.device, os.environ.get("GIT_COMMIT")  # that `pixi run submit` sends
     if not commit and (HERE / ".git").exists() and shutil.which("git"):
         describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         git = ["git", "-C", str(HERE), *describe]
         commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    record = {"started": now, "epochs_done": trainer.epoch, "steps_done": trainer.step}
-    record |= {"arguments": vars(args), "world_size": WORLD_SIZE, "git_commit": commit or None}
-    record["device"] = torch.cuda.get_device_name(trainer.device) if gpu else trainer.device.type
-    record |= {"precision": trainer.precision, "host": platform.node()}
-    record |= {"python": platform.python_version(), "torch": torch.__version__}
-    record |= {"program": trainer.identity["program"], **installed()}
-    write_json(folder / "config.json", record)
-    write_json(folder / "history.jsonl", *read_json(folder / "history.jsonl"), record)
-    write_json(folder / "metrics.jsonl", *trainer.rows)
-
-
-def installed() -> dict[str, str | None]:
-    """Which packages these are, and pixi.lock's sum when it names every one of them: an archive or
-    an image may have been made from an older lock than the one that travels with the job."""
+    # An archive or an image may be older than the lock that travels with it: it counts only when it
+    # names every package that is here.
     packages = sorted(path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json"))
-    lock = HERE / "pixi.lock"
-    text = lock.read_text() if lock.is_file() and packages else ""
-    named = bool(text) and all(f"/{package}." in text for package in packages)
-    sums = [hashlib.sha256(t.encode()).hexdigest() for t in ("\n".join(packages), text)]
-    return {
+    lock = (HERE / "pixi.lock").read_text() if (HERE / "pixi.lock").is_file() else ""
+    named = bool(packages) and all(f"/{package}." in lock for package in packages)
+    sums = [hashlib.sha256(t.encode()).hexdigest() for t in ("\n".join(packages), lock)]
+    record = {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **{"epochs_done": trainer.epoch, "steps_done": trainer.step},
+        **{"arguments": vars(trainer.args), "world_size": WORLD_SIZE, "git_commit": commit or None},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **{"precision": trainer.precision, "host": platform.node()},
+        **{"python": platform.python_version(), "torch": torch.__version__},
+        "program": trainer.identity["program"],
         "packages_sha256": sums[0] if packages else None,
         "pixi_lock_sha256": sums[1] if named else None,
     }
+    write_json(folder / "config.json", record)
+    write_json(folder / "history.jsonl", *read_json(folder / "history.jsonl"), record)
+    write_json(folder / "metrics.jsonl", *trainer.rows)
 
 
 def show_results(folder: Path) -> None:
@@ -161,46 +157,44 @@ def show_results(folder: Path) -> None:
         raise UserError(f"no {folder}/metrics.jsonl to draw: train first, or give --name")
     from matplotlib.figure import Figure  # draws to files alone (Agg): needs no display
 
+    accuracy = [row["test_accuracy"] for row in rows]
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    figure.suptitle(f"{folder.name}: accuracy {rows[-1]['test_accuracy']:.2%}")
+    figure.suptitle(f"{folder.name}: accuracy {accuracy[-1]:.2%}")
     left, right = figure.subplots(1, 2)
     for key, axes in (("train_loss", left), ("test_loss", left), ("test_accuracy", right)):
-        axes.plot([r["epoch"] for r in rows], [r[key] for r in rows], ".-", label=key)
+        axes.plot([row["epoch"] for row in rows], [row[key] for row in rows], ".-", label=key)
     left.set(title="Loss", xlabel="epoch", ylabel="mean cross-entropy", yscale="log")
     right.set(title="Accuracy", xlabel="epoch", ylabel="share of right answers in the test set")
     # From the second epoch on: the jump at the start would leave nothing to be seen of the rest.
-    later = [row["test_accuracy"] for row in rows[min(2, len(rows) - 1) :]]
+    later = accuracy[min(2, len(rows) - 1) :]
     room = max(0.005, (max(later) - min(later)) / 5)
     right.set_ylim(min(later) - room, min(1, max(later)) + room)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
     write_file(folder / "loss.png", lambda file: figure.savefig(file, format="png"))
-    what = f"accuracy {rows[-1]['test_accuracy']:.2%} after {rows[-1]['epoch']} epochs"
-    print(f"{folder}: {what}; the curves: {folder}/loss.png", flush=True)
+    words = f"accuracy {accuracy[-1]:.2%} after {rows[-1]['epoch']} epochs"
+    print(f"{folder}: {words}; the curves: {folder}/loss.png", flush=True)
 
 
 def compare(folder: Path) -> None:
     """A line a run, the best first, with what is not the same in the arguments of all."""
-    found = []
+    runs = []
     for path in folder.glob("*/config.json"):
         if rows := read_json(path.with_name("metrics.jsonl")):
-            found.append((rows[-1], read_json(path)[0]["arguments"], path.parent.name))
-    if not found:
+            runs.append((rows[-1], read_json(path)[0]["arguments"], path.parent.name))
+    if not runs:
         raise UserError(f"no runs in {folder}/ to compare: train first")
-    found.sort(key=lambda run: -run[0]["test_accuracy"])
-    values = [{str(args.get(name)) for _, args, _ in found} for name in found[0][1]]
-    differ = [name for name, some in zip(found[0][1], values, strict=True) if len(some) > 1]
-    width = max(len(name) for *_, name in found)
+    runs.sort(key=lambda run: -run[0]["test_accuracy"])
+    differ = [k for k in runs[0][1] if len({str(run[1].get(k)) for run in runs}) > 1]
+    width = max(len(run[2]) for run in runs)
     print(f"{'run':<{width}}  epochs  accuracy  different in")
-    for row, args, name in found:
-        own = " ".join(f"{key}={args.get(key)}" for key in differ if key != "name")
-        print(f"{name:<{width}}  {row['epoch']:>6}  {row['test_accuracy']:>8.2%}  {own}".rstrip())
+    for row, args, name in runs:
+        words = " ".join(f"{key}={args.get(key)}" for key in differ if key != "name")
+        print(f"{name:<{width}}  {row['epoch']:>6}  {row['test_accuracy']:>8.2%}  {words}".rstrip())
 
 
 # ----------------------------------------------------------------- signals, processes, the whole
-
-SIGNALS: list[int] = []  # that came, and were not obeyed yet
 
 
 def listen() -> None:
@@ -216,29 +210,30 @@ def listen() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
+def stop_now(trainer: Trainer, due: float) -> bool:
+    """Whether to save and leave: a signal came to one of the processes, or the time is over."""
+    late = time.monotonic() > due
+    stop = bool(SIGNALS) or late
+    if WORLD_SIZE > 1:
+        if trainer.step % 10 and trainer.step < trainer.steps_per_epoch:
+            return False  # asking the others costs as much as a small step
+        answer = torch.tensor(float(stop), device=trainer.device)
+        dist.all_reduce(answer)  # SIGTERM to one process stops all, after the same step
+        stop = answer.item() > 0
+    if stop and late and not SIGNALS:
+        print("time for a checkpoint", flush=True)
+    return stop
+
+
 def train(trainer: Trainer, folder: Path) -> bool:
     """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
-    args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
-
-    def told_to_stop() -> bool:
-        late = bool(args.checkpoint_seconds) and time.monotonic() > begun + args.checkpoint_seconds
-        if WORLD_SIZE == 1:
-            heard = bool(SIGNALS) or late
-        elif trainer.step % 10 and trainer.step < total:
-            return False  # asking the others costs as much as a small step
-        else:
-            answer = torch.tensor(float(bool(SIGNALS) or late), device=trainer.device)
-            dist.all_reduce(answer)  # SIGTERM to one process stops all, after the same step
-            heard = answer.item() > 0
-        if heard and late and not SIGNALS:
-            print("time for a checkpoint", flush=True)
-        return heard
-
+    args, total = trainer.args, trainer.steps_per_epoch
+    due = time.monotonic() + (args.checkpoint_seconds or math.inf)
     while trainer.epoch < args.epochs:
         hide = None if RANK == 0 else True  # None: a bar on a terminal, nothing in a log
         with tqdm(total=total, initial=trainer.step, leave=False, disable=hide) as bar:
             while trainer.step < total:
-                if told_to_stop():
+                if stop_now(trainer, due):
                     save(trainer, folder)
                     return False
                 trainer.train_step()
@@ -251,7 +246,7 @@ def train(trainer: Trainer, folder: Path) -> bool:
         if RANK == 0:
             write_json(folder / "metrics.jsonl", *trainer.rows)
             if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
-                save_weights(trainer, folder / "model.pt")
+                write_file(folder / "model.pt", partial(torch.save, trainer.network.state_dict()))
                 show_results(folder)
         save(trainer, folder)
     return True
@@ -260,26 +255,16 @@ def train(trainer: Trainer, folder: Path) -> bool:
 def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]) -> int:
     """Train what `build` puts together, in runs_dir/name; return the exit code."""
     folder = args.runs_dir / args.name
-    if args.plot:
-        show_results(folder)
-        return 0
-    if args.compare:
-        compare(args.runs_dir)
+    if args.plot or args.compare:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # there is nothing to save
+        compare(args.runs_dir) if args.compare else show_results(folder)
         return 0
     listen()
     if args.processes > 1 and WORLD_SIZE == 1:
         return launch(args.processes)
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if WORLD_SIZE > 1:
-        backend = "nccl" if choose_device(args.device).type == "cuda" else "gloo"
-        place = os.environ.get("RUNS_MEETING", "env://")
-        dist.init_process_group(backend, place, rank=RANK, world_size=WORLD_SIZE)
-    torch.manual_seed(args.seed)
+    set_up(args)
     trainer = build(args)
     box = [load_checkpoint(folder, args.resume) if RANK == 0 else None]
     if WORLD_SIZE > 1:  # only process 0 touches the disk; the others hear it from there
@@ -304,6 +289,19 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     if WORLD_SIZE > 1:
         dist.barrier()  # nobody leaves before process 0 has written everything
     return code
+
+
+def set_up(args: argparse.Namespace) -> None:
+    """PyTorch, so that one seed gives one result; and the other processes."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if WORLD_SIZE > 1:
+        backend = "nccl" if choose_device(args.device).type == "cuda" else "gloo"
+        place = os.environ.get("RUNS_MEETING", "env://")
+        dist.init_process_group(backend, place, rank=RANK, world_size=WORLD_SIZE)
+    torch.manual_seed(args.seed)
 
 
 def resume(trainer: Trainer, state: dict[str, Any]) -> bool:

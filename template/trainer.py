@@ -17,19 +17,21 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-FORMAT = "trainer.py checkpoint 1"  # change it when the content of a checkpoint changes
+FORMAT = "trainer.py checkpoint 2"  # change it when the content of a checkpoint changes
 HERE = Path(__file__).resolve().parent
 # torchrun, or launch() in runs.py, tells each process which of how many it is; alone it is 0 of 1.
 RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
 OURS = ("runs.py", "trainer.py")  # a newer one of these is no other program
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
-Data = tuple[Tensor, Tensor, Tensor, Tensor]  # train images and labels, test images and labels
+# Train images and labels, test images and labels; a label is a whole number for each image.
+Data = tuple[Tensor, Tensor, Tensor, Tensor]
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]  # -> mean loss, scores
-
+FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # in one kernel, on any device
 
 warnings.filterwarnings("ignore", "Synchronization debug mode")  # it is used below
 
@@ -94,8 +96,8 @@ class Trainer:
         self.rates = [group.pop("lr") for group in settings]
         self.identity |= {"lr": self.rates, "optimizer": f"{type(optimizer).__name__} {settings}"}
         for group in optimizer.param_groups:
-            if group.get("fused", False) is None:  # not decided in main.py
-                group["fused"] = device.type != "mps"
+            if isinstance(optimizer, FUSED) and group["fused"] is group["foreach"] is None:
+                group["fused"] = device.type != "mps"  # not decided in main.py
             if device.type == "cuda":  # what a CUDA graph reads must lie on the GPU
                 group["lr"] = torch.tensor(group["lr"], device=device)
                 group |= {"capturable": True} if "capturable" in group else {}
@@ -107,10 +109,10 @@ class Trainer:
         # A graph reads these where they lie: they are written to, never replaced.
         self.images = -(-len(data[1]) // WORLD_SIZE)  # of an epoch in this process
         self.steps_per_epoch = -(-self.images // self.share)
-        batches = (self.steps_per_epoch, self.share)
-        self.batches = torch.zeros(batches, dtype=torch.long, device=device)  # images of each step
-        self.batch = torch.zeros(1, dtype=torch.long, device=device)  # the next row of them
-        self.loss_sum = torch.zeros((), device=device)
+        rows = (self.steps_per_epoch, 2, self.share)  # which images a step takes, and their labels
+        self.batches = torch.zeros(rows, dtype=torch.long, device=device)
+        self.batch = torch.zeros(1, dtype=torch.long, device=device)  # the next row
+        self.loss_sum, self.one = torch.zeros((), device=device), torch.ones((), device=device)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images
         self.eager = ""  # why no step is replayed
         if not args.graph or device.type != "cuda":
@@ -135,8 +137,11 @@ class Trainer:
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         self.order = order
         # Some images come twice so that all processes have as many: they must step together.
-        order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])
-        self.batches.flatten()[: self.images].copy_(order[RANK::WORLD_SIZE])
+        order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])[RANK::WORLD_SIZE]
+        order = order.to(self.device)
+        rows = torch.stack([order, self.train_y[order].long()])
+        rows = F.pad(rows, (0, -self.images % self.share)).view(2, -1, self.share)
+        self.batches.copy_(rows.transpose(0, 1))
         self.batch.fill_(self.step)
 
     def train_step(self) -> None:
@@ -153,12 +158,13 @@ class Trainer:
         self.step += 1
 
     def compute(self, size: int) -> None:
-        """One whole step. All of it happens on the device, so that it can be recorded."""
-        chosen = self.batches.index_select(0, self.batch)[0, :size]
+        """One whole step. All of it happens on the device, so that it can be recorded; small steps
+        take as long as they have kernels, hence the labels beside the indices, and `self.one`."""
+        chosen, labels = self.batches.index_select(0, self.batch)[0, :, :size]
         self.optimizer.zero_grad()
         with self.autocast:
-            loss, _ = self.loss_of(self.parallel, self.train_x[chosen], self.train_y[chosen])
-        loss.backward()
+            loss, _ = self.loss_of(self.parallel, self.train_x[chosen], labels)
+        loss.backward(self.one)
         self.optimizer.step()
         # Summed on the device: loss.item() would make the CPU wait for the GPU at every step.
         self.loss_sum.add_(loss.detach(), alpha=size)
@@ -237,23 +243,46 @@ class Trainer:
         return loss.item() / len(labels), correct.item() / len(labels)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint. Every process has to call this, because it adds up their losses."""
+        """For a checkpoint. Every process has to call this: each has losses and random numbers."""
+        mine: dict[str, Any] = {"loss_sum": self.loss_sum.cpu()}
+        mine["rng"] = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
+        processes = [mine] * WORLD_SIZE
+        if WORLD_SIZE > 1:
+            dist.all_gather_object(processes, mine)
         position = {"epoch": self.epoch, "step": self.step, "rows": self.rows}
-        position |= {"epochs": self.args.epochs, "loss_sum": self.total_loss().cpu()}
+        position |= {"epochs": self.args.epochs, "order_rng": self.order_rng.get_state()}
         order = self.order if self.step else torch.empty(0, dtype=torch.long)
-        rng = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
-        rng["order"] = self.order_rng.get_state()
         # The settings of the optimizer are main.py's, and those for a graph are the device's.
         weights = {"network": self.network.state_dict(), "order": order}
         weights["optimizer"] = self.optimizer.state_dict()["state"]
-        return {"format": FORMAT, "identity": self.identity, "rng": rng} | position | weights
+        head = {"format": FORMAT, "identity": self.identity, "processes": processes}
+        return head | position | weights
 
     def restore(self, state: dict[str, Any]) -> None:
-        old, ways = state["identity"], "Take back what was changed, or use another --name"
+        self.refuse_another(state["identity"])
+        self.network.load_state_dict(state["network"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
+        self.order_rng.set_state(state["order_rng"])
+        if self.step:
+            self.set_order(state["order"])
+        processes = state["processes"]
+        if len(processes) == WORLD_SIZE:
+            self.loss_sum.copy_(processes[RANK]["loss_sum"])
+            for kind in {"cpu", self.device.type} & processes[RANK]["rng"].keys():
+                RNG[kind].set_rng_state(processes[RANK]["rng"][kind])
+        else:  # the sum goes to one of them, and dropout goes on with new random numbers
+            self.loss_sum.copy_(sum(one["loss_sum"] for one in processes) * (RANK == 0))
+            torch.manual_seed(self.args.seed + RANK + 1000 * (1 + self.epoch))
+
+    def refuse_another(self, old: dict[str, Any]) -> None:
+        """Raise UserError when a checkpoint is of another training than this one."""
         changed = [key for key in self.identity if old.get(key) != self.identity[key]]
-        if self.args.accept_changes and changed == ["program"]:
-            changed = []
+        ways = "Take back what was changed, or use another --name"
         if changed == ["program"]:
+            if self.args.accept_changes:
+                return
             files = {*old["program"].items()} ^ {*self.identity["program"].items()}
             changed = [" and another ".join(sorted({name for name, _ in files}))]
             ways += ", or --accept-changes if it still computes the same"
@@ -262,19 +291,6 @@ class Trainer:
                 f"{self.args.name} was trained with another {', another '.join(changed)}. {ways}, "
                 "or --no-resume to delete its checkpoints and start again"
             )
-        self.network.load_state_dict(state["network"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
-        self.order_rng.set_state(state["rng"]["order"])
-        if self.step:
-            self.set_order(state["order"])
-        if RANK > 0:  # only process 0's generators are saved: here dropout goes on afresh
-            torch.manual_seed(old["seed"] + RANK + 1000 * (1 + self.epoch))
-            return
-        self.loss_sum.copy_(state["loss_sum"])
-        for kind in {"cpu", self.device.type} & state["rng"].keys():
-            RNG[kind].set_rng_state(state["rng"][kind])
 
 
 def checksum(data: Data) -> int:

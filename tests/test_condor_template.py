@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -239,7 +240,7 @@ def test_the_worker_script(render: Render, delivery: str) -> None:
     assert not re.search(r"[{}]{2}|{%", text)
     assert "bashrc" not in text
     assert not re.search(r"\|\s*(ba)?sh\b", text), "a download is piped to a shell"
-    assert re.findall(r".*CONDA_OVERRIDE_CUDA.*", text) == ["unset CONDA_OVERRIDE_CUDA"]
+    assert re.findall(r"(?m)^(.*CONDA_OVERRIDE_CUDA)", text) == ["unset CONDA_OVERRIDE_CUDA"]
     shellcheck = shutil.which(
         "shellcheck", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     )
@@ -330,7 +331,7 @@ def test_bootstrap_downloads_installs_and_trains(
     job = worker(folder, "--steps", "3", PIXI_SCAFFOLD_PIXI_URL=url, CONDA_OVERRIDE_CUDA="12.9")
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 0, out
-    assert f"pixi 9999.0.0 from {folder}/.worker/bin/pixi" in out
+    assert "pixi 9999.0.0" in out
     assert "done 3" in out
     # everything else is hidden, in folders that are not transferred
     visible = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
@@ -353,7 +354,7 @@ def test_bootstrap_runs_nothing_with_another_sum(
     assert job.returncode == 75
     assert "expected b9b6dd2b" in out
     assert "stand-in" not in out
-    assert not (folder / ".worker/bin").exists()
+    assert not (folder / ".worker/pixi").exists()
 
 
 @needs_linux
@@ -424,23 +425,59 @@ def test_a_staged_environment_is_used_and_said(
     assert "unpacking" not in out
 
 
-def test_variables_of_packages_are_set_as_rattler_sets_them(render: Render, tmp_path: Path) -> None:
-    """rattler_shell reads etc/conda/env_vars.d/*.json, then conda-meta/state; a later one wins."""
-    environment = Path(staged(tmp_path))
-    for place, content in (
-        ("etc/conda/env_vars.d/a.json", {"A": 'one "two" `three`', "B": "a"}),
-        ("etc/conda/env_vars.d/b.json", {"B": "b", "C": "$HOME/c", "D": "b"}),
-        ("conda-meta/state", {"env_vars": {"D": "state"}}),
-    ):
+VALUES = (
+    "one",
+    'two "quotes"',
+    "$HOME/c",
+    r"back\\slash",
+    "$(echo run)",
+    "`echo run`",
+    "",
+    "a 'b'",
+    "ü",
+)
+ACTIVATED = "import json, os\nprint('ACTIVATED', json.dumps(dict(os.environ)))\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_variables_are_set_as_rattler_sets_them(render: Render, tmp_path: Path, seed: int) -> None:
+    """Of packages and of `conda env config vars`, and by scripts; the judge is rattler itself."""
+    from rattler import Subdir
+    from rattler.shell import ActivationVariables, PathModificationBehavior, Shell, activate
+
+    environment, choose = Path(staged(tmp_path)), random.Random(seed)
+    for place in ("etc/conda/env_vars.d/a.json", "etc/conda/env_vars.d/b.json", "conda-meta/state"):
+        names = choose.sample(["Aa", "Bb", "AA", "CC"], 3)
+        content: dict[str, object] = {name: choose.choice(VALUES) for name in names}
+        content[names[0]] = choose.choice([1, None, "last"])  # only texts are set
+        state = {"version": 1, "env_vars": content} if place.endswith("state") else content
         (environment / place).parent.mkdir(parents=True, exist_ok=True)
-        (environment / place).write_text(json.dumps(content))
+        (environment / place).write_text(json.dumps(state))
+    scripts = environment / "etc/conda/activate.d"
+    scripts.mkdir()
+    (scripts / "one.sh").write_text('export SCRIPT="$CC-$UNSET"\nfalse\n')
     folder = sandbox(render(), tmp_path / "scratch")
-    (folder / "main.py").write_text("import os\nprint([os.environ[k] for k in 'ABCD'])\n")
+    (folder / "main.py").write_text(ACTIVATED)
     job = worker(folder, PIXI_SCAFFOLD_ENV=str(environment))
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 0, out
-    home = f"{folder}/.worker/home/c"
-    assert str(['one "two" `three`', "b", home, "state"]) in out
+    set_here = json.loads(out.partition("ACTIVATED ")[2])
+
+    before = ActivationVariables(None, ["$PATH"], PathModificationBehavior.Replace)
+    script = activate(environment, before, Shell.bash, platform=Subdir("linux-64")).script
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\npython main.py"],
+        cwd=folder,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": f"{folder}/.worker/home"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = json.loads(done.stdout.partition("ACTIVATED ")[2])
+    kept = {"SHLVL", "_", "OLDPWD"}  # of the shell itself
+    assert {key: set_here.get(key) for key in expected.keys() - kept} == {
+        key: value for key, value in expected.items() if key not in kept
+    }
 
 
 def test_pack_unpacks_once_and_fixes_the_paths(
@@ -460,6 +497,14 @@ def test_pack_unpacks_once_and_fixes_the_paths(
         assert job.returncode == 0, out
         assert (scratch / ".worker/env/paths-fixed").exists()
         assert ("unpacking" in out) != again
+    # by OSDF with ?pack=auto: Pelican unpacks it into the job's folder itself
+    on_the_way = sandbox(folder, tmp_path / "on_the_way")
+    shutil.copytree(tmp_path / "env", on_the_way, symlinks=True, dirs_exist_ok=True)
+    job = worker(on_the_way, "--steps", "1")
+    out, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, out
+    assert (on_the_way / "paths-fixed").exists()
+    assert f" in {on_the_way}\n" in out
     missing = sandbox(folder, tmp_path / "missing")
     job = worker(missing)
     out, _ = job.communicate(timeout=60)

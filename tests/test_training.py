@@ -278,6 +278,72 @@ def test_sigterm_at_any_moment_saves_or_comes_too_late(start, tmp_path: Path) ->
     assert codes[0] == 85, "before it began to train"
 
 
+MOMENTS = """
+import os, pathlib, random, runpy, signal, sys, time
+import matplotlib.figure, sklearn.datasets, sklearn.model_selection, torch, tqdm
+
+program, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+print("seed", seed)
+sys.path.insert(0, os.path.dirname(program))
+random.seed(seed)
+
+
+def held(pid):
+    \"\"\"Whether it holds SIGTERM back, or handles it, or is gone.\"\"\"
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    masks = [int(line.split()[1], 16) for line in lines if line[:6] in ("SigBlk", "SigCgt")]
+    return not masks or any(mask >> signal.SIGTERM - 1 & 1 for mask in masks)
+
+
+def wait_for(event, pid):
+    while not event() and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.0002)
+
+
+length = 0.0
+for number in range(-1, count):  # the first one is left alone: how long it takes
+    name = str(number)
+    folder = pathlib.Path("runs", name)
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(f"log{name}", os.O_WRONLY | os.O_CREAT), 1)
+        sys.argv = [program, "--device", "cpu", "--epochs", "1", "--name", name]
+        break
+    wait_for(lambda: held(pid), pid)
+    begun = time.monotonic()
+    if number >= 0:
+        kind = random.choice(["start", "start", "end", "end", "anywhere"])
+        if kind == "end":  # model.pt is the last but the picture and the checkpoint
+            wait_for((folder / "model.pt").exists, pid)
+        time.sleep(random.uniform(0, length if kind == "anywhere" else length / 4))
+        os.kill(pid, signal.SIGTERM)  # of one that has ended it hears nothing: not waited for yet
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    length = length or time.monotonic() - begun
+    done = (folder / "model.pt").is_file() and (folder / "loss.png").is_file()
+    there = (folder / "checkpoint.pt").is_file()
+    print(number, code, there, done, flush=True)
+else:
+    sys.exit()
+runpy.run_path(program, run_name="__main__")
+"""
+
+
+def test_sigterm_at_100_moments_most_of_them_near_the_start_and_the_end(
+    python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Processes of one that has imported PyTorch, which is not to be waited for a hundred times."""
+    seed = str(random.randrange(10**6))
+    done = subprocess.run(
+        [python, "-c", MOMENTS, str(main_py), "100", seed],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=3600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ends = [tuple(line.split()) for line in done.stdout.splitlines()[2:]]
+    assert len(ends) == 100, done.stdout
+    stopped, finished = ("85", "True", "False"), ("0", "True", "True")
+    assert {end[1:] for end in ends} == {stopped, finished}, done.stdout
+
+
 def test_sigterm_while_python_ends_does_not_spoil_a_finished_training(start) -> None:
     """Seen on a pool: exit code 143 for a training that was done, and HTCondor tries again."""
     for pause in (0, 0.1, 0.3, 0.6, 1.0):
@@ -547,7 +613,7 @@ import pathlib, pickle
 class Malicious:
     def __reduce__(self):
         return (pathlib.Path.touch, (pathlib.Path(args[1]),))
-state = {"format": "trainer.py checkpoint 1", "network": Malicious()}
+state = {"format": "trainer.py checkpoint 2", "network": Malicious()}
 with open(args[0], "wb") as file:
     PACK(state, file)
 """
@@ -578,10 +644,11 @@ def test_a_checkpoint_of_something_else_is_refused(
     assert words in run(*DIGITS, "--epochs", 2).stdout
 
 
-def test_a_run_of_the_program_before_runs_py_is_not_overwritten(
-    run, checkpoint: Path, torch_code
+@pytest.mark.parametrize("version", ["main.py checkpoint 1", "trainer.py checkpoint 1"])
+def test_a_run_of_another_version_of_the_template_is_not_overwritten(
+    run, checkpoint: Path, torch_code, version: str
 ) -> None:
-    torch_code('torch.save({"format": "main.py checkpoint 1"}, args[0])', checkpoint)
+    torch_code(f'torch.save({{"format": "{version}"}}, args[0])', checkpoint)
     before = contents(checkpoint.parent)
     result = run(*DIGITS, "--epochs", 2)
     assert (result.returncode, "--name" in result.stderr) == (2, True)
@@ -689,6 +756,39 @@ def test_a_place_that_cannot_be_written_is_one_message(run, tmp_path: Path) -> N
 
 
 # ------------------------------------------------------------------ several processes
+
+
+def test_two_processes_are_evicted_with_85_and_end_as_if_they_had_never_been(
+    start, tmp_path: Path, assert_same_run
+) -> None:
+    """`request_gpus = 2` and `--processes 2`: SIGTERM to the first process, as HTCondor sends it."""
+    args = (*LONG, "--processes", "2", "--name")
+    whole = start(*args, "whole")
+    assert whole.process.wait(timeout=300) == 0, whole.output
+    early = start(*args, "cut")
+    early.wait_for_first_line()
+    assert early.signal(signal.SIGTERM) == 85, early.output
+    assert "cut: 0 of 4 epochs done" in early.output
+    later = start(*args, "cut")
+    later.wait_until(lambda: "epoch 2" in later.output)
+    assert later.signal(signal.SIGTERM) == 85, later.output
+    assert later.output.count("stopped, saved in") == 1
+    last = start(*args, "cut")
+    assert last.process.wait(timeout=300) == 0, last.output
+    assert "resuming from runs/cut/checkpoint.pt, " in last.output
+    assert_same_run(tmp_path / "runs" / "cut", tmp_path / "runs" / "whole")
+    history = (tmp_path / "runs" / "cut" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["world_size"] for line in history] == [2, 2, 2]
+
+
+def test_one_of_two_processes_that_fails_ends_both(run, tmp_path: Path, changed) -> None:
+    program = changed(
+        "    scores = network(images)\n",
+        "    import os\n    os.environ.get('RANK') == '1' and os._exit(7)\n"
+        "    scores = network(images)\n",
+    )
+    assert run(*DIGITS, "--processes", "2", program=program).returncode == 7
+
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
