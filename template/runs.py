@@ -135,7 +135,7 @@ def write_records(trainer: Trainer, folder: Path) -> None:
     named = bool(packages) and all(f"/{package}." in lock for package in packages)
     sums = [hashlib.sha256(t.encode()).hexdigest() for t in ("\n".join(packages), lock)]
     record = {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         **{"epochs_done": trainer.epoch, "steps_done": trainer.step},
         **{"arguments": vars(trainer.args), "world_size": WORLD_SIZE, "git_commit": commit or None},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -148,6 +148,13 @@ def write_records(trainer: Trainer, folder: Path) -> None:
     write_json(folder / "config.json", record)
     write_json(folder / "history.jsonl", *read_json(folder / "history.jsonl"), record)
     write_json(folder / "metrics.jsonl", *trainer.rows)
+
+
+def write_time(folder: Path, seconds: float) -> None:
+    """When an epoch ended; metrics have no clock, so that they are the same after an eviction."""
+    *before, start = read_json(folder / "history.jsonl") or [{}]
+    start.setdefault("epochs_ended", []).append(round(seconds, 2))
+    write_json(folder / "history.jsonl", *before, start)
 
 
 def show_results(folder: Path) -> None:
@@ -227,8 +234,8 @@ def stop_now(trainer: Trainer, due: float) -> bool:
 
 def train(trainer: Trainer, folder: Path) -> bool:
     """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
-    args, total = trainer.args, trainer.steps_per_epoch
-    due = time.monotonic() + (args.checkpoint_seconds or math.inf)
+    args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
+    due = begun + (args.checkpoint_seconds or math.inf)
     while trainer.epoch < args.epochs:
         hide = None if RANK == 0 else True  # None: a bar on a terminal, nothing in a log
         with tqdm(total=total, initial=trainer.step, leave=False, disable=hide) as bar:
@@ -245,6 +252,7 @@ def train(trainer: Trainer, folder: Path) -> bool:
         print((row + "  accuracy {test_accuracy:.2%}").format(**trainer.rows[-1]), flush=True)
         if RANK == 0:
             write_json(folder / "metrics.jsonl", *trainer.rows)
+            write_time(folder, time.monotonic() - begun)
             if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
                 write_file(folder / "model.pt", partial(torch.save, trainer.network.state_dict()))
                 show_results(folder)

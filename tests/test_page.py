@@ -17,12 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.page.jobs import read_jobs, read_log, spent
-from pixi_scaffold.page.project import ProjectRecords, Receipt
+from pixi_scaffold.page.project import ProjectRecords, Receipt, read_records
 from pixi_scaffold.page.render import LIMIT, embedded, rendered_small
-from pixi_scaffold.page.runs import TrainingRun, measured, read_runs, thinned, varied
+from pixi_scaffold.page.runs import TrainingRun, clock, measured, read_runs, thinned, varied
 from pixi_scaffold.page.view import lab_view, project_view, timelines
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob
 from pixi_scaffold.pool.receipt import write as write_receipt
+from pixi_scaffold.report import Silent
+from pixi_scaffold.system import sha256_of
 from tests.conftest import git
 from tests.support.browser import Browser, axe, chromium
 from tests.support.command import scaffold
@@ -61,6 +63,8 @@ def write_run(root: Path, name: str, rows: int, **arguments: object) -> None:
         for n in range(rows)
     )
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    start = config | {"epochs_done": 0, "epochs_ended": [30.0 * n for n in range(1, rows)]}
+    (folder / "history.jsonl").write_text(json.dumps(start) + "\n")
 
 
 def make_project(root: Path, *, text: str = "plain") -> Path:
@@ -77,14 +81,17 @@ def make_project(root: Path, *, text: str = "plain") -> Path:
         write_run(root, f"job-1-{number}", 30, lr=rate, note=text)
     write_run(root, text.replace("/", "\u2215"), 5, lr=1.0, note="other")
     attempts = [
-        {"sandbox": 1, "ended": "evicted", "code": 85, "seconds": 5.0, "kept": ["a", "b"]},
-        {"sandbox": 2, "ended": "exited", "code": 0, "seconds": 7.0, "kept": []},
-    ]
+        {"sandbox": 1, "ended": "evicted", "code": 85, "seconds": 5.0, "kept": ["a", "b"],
+         "seconds_in": 0.5, "seconds_out": 0.25},
+        {"sandbox": 2, "ended": "exited", "code": 0, "seconds": 7.0, "kept": [],
+         "seconds_in": 0.75, "seconds_out": 1.5},
+    ]  # fmt: skip
     job = {"name": text, "proc": 0, "state": "completed", "attempts": attempts, "notes": [text],
            "usage": {"bytes_in": 5000, "bytes_out": 3_000_000}, "brought": ["a"]}  # fmt: skip
     results = [{"name": "attempt 1", "status": "passed", "seconds": 5.0, "detail": text}]
     receipt = {"command": "rehearse", "ok": True, "results": results, "jobs": [job],
-               "skipped": [{"what": "gpu", "why": text}], "host": text}  # fmt: skip
+               "skipped": [{"what": "gpu", "why": text}], "host": text,
+               "lock": {"sha256": sha256_of(root / "pixi.lock")}}  # fmt: skip
     (root / ".pixi/rehearsal").mkdir(parents=True)
     (root / ".pixi/rehearsal/receipt.json").write_text(json.dumps(receipt))
     jobs = (SubmittedJob({"lr": text}, ""), SubmittedJob({}, ""))
@@ -103,14 +110,14 @@ def make_project(root: Path, *, text: str = "plain") -> Path:
     st.integers(4, 50),
 )
 def test_fewer_points_keep_the_ends_and_every_spike(values: list[float | None], most: int) -> None:
-    curve = [(float(n), value) for n, value in enumerate(values)]
+    curve = [(float(n), value, None) for n, value in enumerate(values)]
     fewer = thinned(curve, most)
     assert len(fewer) <= max(most, 4)
     assert (fewer[0], fewer[-1]) == (curve[0], curve[-1])
-    assert [x for x, _ in fewer] == sorted({x for x, _ in fewer})
+    assert [x for x, _, _ in fewer] == sorted({x for x, _, _ in fewer})
     assert set(fewer) <= set(curve)
     numbers = [y for y in values if y is not None]
-    kept = [y for _, y in fewer if y is not None]
+    kept = [y for _, y, _ in fewer if y is not None]
     if numbers:
         assert (min(kept), max(kept)) == (min(numbers), max(numbers))
 
@@ -142,9 +149,78 @@ def test_a_start_after_nothing_was_kept_is_no_resumption() -> None:
     attempts = [{"sandbox": n, "ended": "evicted", "seconds": 1.0, "kept": kept}
                 for n, kept in ((1, []), (2, ["a"]), (3, []))]  # fmt: skip
     document = {"results": [], "jobs": [{"state": "held", "attempts": attempts}]}
-    [timeline] = timelines(Receipt(document, "now", None))
-    began = [step.partition(" in sandbox")[0] for step in timeline["steps"][1:-1]]
+    [timeline] = timelines(Receipt(document, "now"))
+    began = [step.partition(", ran")[0] for step in timeline["steps"] if ", ran" in step]
     assert began == ["started", "started from the beginning", "resumed"]
+
+
+def test_a_timeline_has_the_copying_beside_the_running_and_is_as_long_as_all_of_it(
+    tmp_path: Path,
+) -> None:
+    root = make_project(tmp_path / "p")
+    document = json.loads((root / ".pixi/rehearsal/receipt.json").read_text())
+    [timeline] = timelines(Receipt(document, "now"))
+    drawn = [(bar["kind"], bar["label"]) for bar in timeline["bars"]]
+    assert drawn == [
+        ("moved", "copied in: 0.50 s"), ("lost", "evicted: 5.00 s"), ("moved", "copied out: 0.25 s"),
+        ("moved", "copied in: 0.75 s"), ("done", "exited, exit code 0: 7.00 s"),
+        ("moved", "copied out: 1.50 s"),
+    ]  # fmt: skip
+    assert sum(bar["width"] for bar in timeline["bars"]) == pytest.approx(100)
+    assert timeline["total"] == "15.0 s"
+    assert timeline["steps"] == [
+        "inputs copied into sandbox 1: 0.50 s", "started, ran 5.00 s, evicted",
+        "2 files kept: 0.25 s", "inputs copied into sandbox 2: 0.75 s",
+        "resumed, ran 7.00 s, exited, exit code 0", "1 file back: 1.50 s",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lock", "says"),
+    [
+        (None, r"not named, because"),
+        ("pixi.lock", r"[0-9a-f]{12} \(pixi\.lock, as it is now\)"),
+        (".pixi/starter/pixi.lock", r"[0-9a-f]{12} \(\.pixi/starter/pixi\.lock, as it is now\)"),
+        ("pixi.toml", r"[0-9a-f]{12} \(not one that is here now\)"),
+    ],
+)
+def test_a_proof_says_for_which_lock_it_is(tmp_path: Path, lock: str | None, says: str) -> None:
+    root = make_project(tmp_path / "p")
+    (root / ".pixi/starter").mkdir()
+    (root / ".pixi/starter/pixi.lock").write_text("of the starter channel")
+    path = root / ".pixi/rehearsal/receipt.json"
+    document = json.loads(path.read_text())
+    document["lock"] = {"sha256": sha256_of(root / lock)} if lock else None
+    path.write_text(json.dumps(document))
+    [receipt] = project_view(read_records(root, Silent()))["receipts"]
+    assert re.fullmatch(f"{says}.*", receipt["lock"]), receipt["lock"]
+
+
+STARTED = "2026-11-27T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("rows", "history", "seconds"),
+    [
+        ([{"epoch": 0}, {"epoch": 1}], [], ()),
+        ([{"epoch": n} for n in range(3)],
+         [{"started": STARTED, "epochs_done": 0, "epochs_ended": [2.5, 4]}], (0, 2.5, 4)),
+        # the second epoch is done again after an eviction, a minute after the first start
+        ([{"epoch": n} for n in range(3)],
+         [{"started": STARTED, "epochs_done": 0, "epochs_ended": [2.5, 4]},
+          {"started": "2026-11-27T10:01:00+00:00", "epochs_done": 1, "epochs_ended": [3]}],
+         (0, 2.5, 63)),
+        # a start of a template that did not write it down
+        ([{"epoch": n} for n in range(3)], [{"started": STARTED, "epochs_done": 0}], ()),
+        ([{"step": 1, "time": 1.8e9}, {"step": 2, "time": 1.8e9 + 7}], [], (0, 7)),
+        ([{"step": 1, "time": 9}, {"step": 2, "time": 8}], [], ()),  # durations are no clock
+        ([{"epoch": 0}, {"epoch": "1"}], [{"started": "?", "epochs_done": 0, "epochs_ended": [1]}], ()),
+    ],
+)  # fmt: skip
+def test_the_time_of_a_row_is_what_the_records_say(
+    rows: list[dict[str, Any]], history: list[dict[str, Any]], seconds: tuple[float, ...]
+) -> None:
+    assert clock(rows, history) == seconds
 
 
 def test_records_that_are_damaged_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -159,7 +235,7 @@ def test_records_that_are_damaged_are_named_and_the_rest_is_shown(tmp_path: Path
     assert bad.problem == "metrics.jsonl: 1 lines cannot be read"
     assert bad.metrics == ()
     assert (good.problem, good.last["test_accuracy"]) == ("", 2 / 3)
-    assert good.curve("train_loss")[0] == (0.0, 1.0)
+    assert good.curve("train_loss")[:2] == [(0.0, 1.0, 0.0), (1.0, math.exp(-1 / 3), 30.0)]
     assert varied([bad, good]) == ("lr",)
 
 
@@ -172,16 +248,27 @@ ANYTHING = st.recursive(
     ), inner, max_size=5),
     max_leaves=12,
 )  # fmt: skip
+HISTORY = st.dictionaries(
+    st.sampled_from(["started", "epochs_done", "epochs_ended"]),
+    st.just("2026-01-01T00:00:00") | ANYTHING, max_size=3,
+)  # fmt: skip
 PARTS = ["results", "rehearsal", "jobs", "skipped", "template", "lock", "host", "command", "ok"]
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.dictionaries(st.sampled_from(PARTS), ANYTHING), st.lists(ANYTHING, max_size=4))
-def test_whatever_records_hold_there_is_a_page(document: dict[str, Any], lines: list[Any]) -> None:
+@given(
+    st.dictionaries(st.sampled_from(PARTS), ANYTHING),
+    st.lists(ANYTHING, max_size=4),
+    st.lists(HISTORY, max_size=2),
+)
+def test_whatever_records_hold_there_is_a_page(
+    document: dict[str, Any], lines: list[Any], history: list[dict[str, Any]]
+) -> None:
     rows = tuple(line for line in lines if isinstance(line, dict))
-    run = TrainingRun("x", {"arguments": document.get("jobs")}, 1, rows, measured(rows))
-    receipt = Receipt({"results": [], **document} | {"results": lines}, "now", None)
-    records = ProjectRecords("x", "now", (), "", None, (receipt,), (run, run), (), None, ())
+    times = clock(rows, history)
+    run = TrainingRun("x", {"arguments": document.get("jobs")}, 1, rows, measured(rows), times)
+    receipt = Receipt({"results": [], **document} | {"results": lines}, "now")
+    records = ProjectRecords("x", "now", (), {}, None, (receipt,), (run, run), (), None, ())
     page = rendered_small("project.html.jinja", lambda points: project_view(records, points), "x")
     assert page.rstrip().endswith("</html>")
 
@@ -209,10 +296,9 @@ def test_the_command_writes_one_file_that_loads_nothing(tmp_path: Path) -> None:
     assert page.count("<script") == 2  # the page's own and its data
     assert "<img" not in page
     assert " style=" not in page  # the policy would drop it
-    for said in ("app", "70 MB", "Python 3.13.1", "evicted; 2 files kept", "0:16:00", "0:55:00"):
+    for said in ("app", "70 MB", "Python 3.13.1", "2 files kept: 0.25 s", "0:16:00", "0:55:00"):
         assert said in page, said
-    assert "another lock" not in page
-    assert "no lock is named" in page
+    assert re.search(r"lock: [0-9a-f]{12} \(pixi\.lock, as it is now\)\.", page)
 
 
 def test_a_project_without_records_says_what_would_make_them(tmp_path: Path) -> None:
@@ -362,6 +448,24 @@ def test_curves_are_drawn_zoomed_and_read_with_the_keyboard(
         )  # fmt: skip
     part = browser.ask(ticks)
     assert max(part) - min(part) < (max(whole) - min(whole)) / 2
+    # Arrows go on past what is shown, to the end of the curves and no further.
+    browser.ask("document.querySelector('.plot').focus()")
+    for _ in range(60):
+        browser.press("ArrowRight")
+    assert browser.ask("document.getElementById('readout').textContent").startswith("epoch 29. ")
+    assert max(browser.ask(ticks)) > max(part)
+    # Over the time that passed, every run on one axis: 29 epochs of 30 s.
+    browser.ask(
+        "(s => { s.value = '2'; s.dispatchEvent(new Event('change')); })(document.getElementById('over'))"
+    )
+    assert browser.ask(ticks) == [0, 5, 10]
+    assert browser.ask(count) == 5
+    browser.ask("document.querySelector('.plot').focus()")
+    browser.press("ArrowLeft")
+    said = browser.ask("document.getElementById('readout').textContent")
+    assert re.match(r"minutes 6\.525\. train_loss: job-1-0 0\.\d+, ", said), said
+    label = "document.querySelector('.plot').getAttribute('aria-label')"
+    assert browser.ask(label).startswith("train_loss over minutes")
 
 
 @pytest.mark.slow

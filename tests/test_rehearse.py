@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 
 from pixi_scaffold.job import read_description
+from pixi_scaffold.lock import read_lock
 from pixi_scaffold.rehearsal import Setting, attempts, parallel, read_plan, rehearse_job
 from pixi_scaffold.rehearsal import command as rehearse
 from pixi_scaffold.rehearsal.cgroup import memory_limit
+from pixi_scaffold.rehearsal.drift import is_of
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.report import Silent
 from tests.support.command import Ran, scaffold
+from tests.support.paths import LOCKS
 from tests.support.server import closed, serve
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are a thing of Linux")
@@ -1045,3 +1048,35 @@ def test_the_document_is_one(job: Job) -> None:
     assert document["command"] == "rehearse"
     assert document["ok"] is True
     assert document["jobs"][0]["requested"]["memory"] == 1 << 30
+
+
+@pytest.mark.skipif(not LOCKS.is_dir(), reason="needs locks that Pixi wrote (../shared/locks)")
+@pytest.mark.parametrize("name", ["v6-ml-example.lock", "v7-pixi-example-multi-machine.lock"])
+def test_an_environment_is_of_a_lock_when_it_has_all_of_a_platform_and_nothing_else(
+    tmp_path: Path, name: str
+) -> None:
+    """Locks as Pixi wrote them; rattler reads what one has for a platform."""
+    lock = LOCKS / name
+    [environment, *_] = read_lock(lock).environments.values()
+    [urls, *_] = environment.rows.values()
+    meta = tmp_path / "envs/default/conda-meta"
+    meta.mkdir(parents=True)
+    site = tmp_path / "envs/default/lib/python3.12/site-packages"
+    for _, url in urls:
+        file = url.partition("#")[0].rpartition("/")[2]
+        if file.endswith(".whl"):
+            info = site / f"{'-'.join(file.split('-')[:2])}.dist-info"
+            info.mkdir(parents=True)
+            (info / "INSTALLER").write_text("uv-pixi\n")
+        else:
+            stem = file.removesuffix(".conda").removesuffix(".tar.bz2")
+            (meta / f"{stem}.json").write_text("{}")
+    assert len(list(meta.iterdir())) > 10
+    assert is_of(meta.parent, lock)
+    assert not is_of(meta.parent, tmp_path / "no.lock")
+    more = meta / "more-1.0-0.json"
+    more.write_text("{}")
+    assert not is_of(meta.parent, lock)
+    more.unlink()
+    next(meta.iterdir()).unlink()
+    assert not is_of(meta.parent, lock)

@@ -173,6 +173,12 @@ def test_the_real_training_in_a_packed_environment(
     assert found["compared"]["files"] == ["runs/job-1-0/metrics.jsonl"]
     assert found["compared"]["different"] == []
     assert found["usage"]["disk"] > 300 << 20
+    lock = json.loads((folder / ".pixi/rehearsal/receipt.json").read_text())["lock"]
+    assert lock == {"sha256": hashlib.sha256((folder / "pixi.lock").read_bytes()).hexdigest()}
+    evicted, ended = found["attempts"]
+    for attempt in (evicted, ended):  # the archive is copied into each sandbox, results out of it
+        assert attempt["seconds_in"] > 0
+        assert attempt["seconds_out"] > 0
 
 
 @pytest.mark.usefixtures("offline", "starter")
@@ -186,6 +192,17 @@ def test_check_rehearses_as_its_last_stage(template: Path, tmp_path: Path) -> No
     assert ran.document["rehearsal"]["code"] == 0
     receipt = json.loads((folder / ".pixi/scaffold-receipt.json").read_text())
     assert ran.document == {k: v for k, v in receipt.items() if k not in ("host", "written")}
+    # The receipt of `rehearse` alone names the lock that the staged environment was installed from,
+    # and no lock when that one has something else by now.
+    lock, of_rehearse = folder / ".pixi/starter/pixi.lock", folder / ".pixi/rehearsal/receipt.json"
+    short = ("rehearse", "--more-arguments", "--epochs 1")
+    assert scaffold(*short, cwd=folder).code == 0
+    named = json.loads(of_rehearse.read_text())["lock"]
+    assert named["sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    assert named["sha256"] == receipt["lock"]["sha256"]
+    lock.write_text(lock.read_text().replace("/python-3", "/python-99"))
+    assert scaffold(*short, cwd=folder).code == 0
+    assert "lock" not in json.loads(of_rehearse.read_text())
     sub = folder / "htcondor" / "train.sub"
     sub.write_text(sub.read_text().replace("= main.py,", "= main.py, gone.csv,"))
     ran = scaffold("check", "--rehearse", "--channel", "starter", cwd=folder)

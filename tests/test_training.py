@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from pixi_scaffold.page.runs import clock
 from tests.support.paths import SHARED
 
 pytestmark = pytest.mark.slow
@@ -371,8 +372,16 @@ def test_a_checkpoint_is_handed_over_after_so_many_seconds(
         assert "time for a checkpoint" in done.stdout
     assert codes[-1] == 0
     assert_same_run(tmp_path / "runs" / "cut", tmp_path / "runs" / "whole")
-    history = (tmp_path / "runs" / "cut" / "history.jsonl").read_text().splitlines()
+    cut = tmp_path / "runs" / "cut"
+    history, rows = (
+        [json.loads(line) for line in (cut / name).read_text().splitlines()]
+        for name in ("history.jsonl", "metrics.jsonl")
+    )
     assert len(history) == len(codes)
+    # What the page of a project draws over time: each epoch ended once, and after the one before it.
+    times = clock(rows, history)
+    assert None not in times
+    assert (len(times), times[0], list(times)) == (len(rows), 0, sorted(times))
 
 
 def test_ctrl_c_saves_without_a_traceback(start, tmp_path: Path) -> None:
@@ -528,6 +537,7 @@ def test_comments_are_no_other_program_and_a_change_can_be_accepted(
     programs = [start["program"]["main.py"] for start in starts]
     assert programs[0] == programs[1] != programs[2]
     config = json.loads((history.parent / "config.json").read_text())
+    assert [len(start.pop("epochs_ended")) for start in starts] == [1, 1, 1]
     assert config == starts[-1]
 
 

@@ -5,7 +5,6 @@ What only some stages need is imported in them: a check of a job takes well unde
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from pixi_scaffold.lock import (
     read_lock,
     unreachable,
 )
-from pixi_scaffold.system import cores, layout, program, replacing
+from pixi_scaffold.system import cores, layout, program, replacing, sha256_of
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
     urls = tuple(channels or (channel_url(c) for c in workspace.channels))
     used = UsedChannel(urls, stand_in is not None, why)
     shown = str(path.relative_to(context.root))
-    proof = LockProof(path, shown, _sha256(path), locked.platforms, choice, used)
+    proof = LockProof(path, shown, sha256_of(path), locked.platforms, choice, used)
     skipped = tuple((part, f"{source}: {_one_line(text)}") for part, text in locked.skipped)
     return Done(detail, proof, skipped)
 
@@ -193,7 +192,7 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
     path = locked.path
     names = tuple(p.name for p in workspace.platforms)
     detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
-    return Done(detail, LockProof(path, path.name, _sha256(path), names), lines=notes)
+    return Done(detail, LockProof(path, path.name, sha256_of(path), names), lines=notes)
 
 
 def tasks(context: Context, workspace: Workspace) -> Done[None]:
@@ -283,10 +282,6 @@ def rehearse(
 
 def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _one_line(text: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.check import capped, check_lock, current_lock
     from pixi_scaffold.lock.command import diff_report, merge_driver, relock
     from pixi_scaffold.lock.current import unsatisfied
-    from pixi_scaffold.lock.diff import LockDiff
+    from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
     from pixi_scaffold.lock.engine import Choice, choose
     from pixi_scaffold.lock.explain import why_fetching_failed
     from pixi_scaffold.lock.file import Lock, read_lock
@@ -34,7 +34,7 @@ _HOMES = {
     "check": ("capped", "check_lock", "current_lock"),
     "command": ("diff_report", "merge_driver", "relock"),
     "current": ("unsatisfied",),
-    "diff": ("LockDiff",),
+    "diff": ("LockDiff", "PlatformDiff"),
     "engine": ("Choice", "choose"),
     "explain": ("why_fetching_failed",),
     "file": ("Lock", "read_lock"),

@@ -28,6 +28,12 @@ class PageFacts:
     size: int
     shows: Mapping[str, int]
 
+    @property
+    def words(self) -> str:
+        """The same in one line."""
+        counts = ", ".join(f"{number} {thing}" for thing, number in self.shows.items())
+        return f"{self.path}: {counts}; {self.size >> 10} kB"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as the JSON document has them."""
         return {"page": str(self.path), "bytes": self.size, "shows": dict(self.shows)}
@@ -41,18 +47,10 @@ def project_page(folder: Path, output: Path | None, progress: Progress) -> Repor
         page = rendered_small(
             "project.html.jinja", lambda points: project_view(records, points), records.name
         )
-        path = folder / NAME if output is None else output
-        _write(path, page)
-        shows = {
-            "platforms": len(records.platforms),
-            "receipts": len(records.receipts),
-            "runs": len(records.runs),
-            "jobs": len(records.jobs),
-        }
-        counts = ", ".join(f"{number} {thing}" for thing, number in shows.items())
-        step.passed(f"{path}: {counts}; {len(page) >> 10} kB", records.problems[:20])
-    facts = PageFacts(path, len(page.encode()), shows)
-    return Report("report", run.results, facts, (_open(path),))
+        names = ("platforms", "receipts", "runs", "jobs")
+        facts = _write(output or folder / NAME, page, {n: len(getattr(records, n)) for n in names})
+        step.passed(facts.words, records.problems[:20])
+    return Report("report", run.results, facts, (_open(facts.path),))
 
 
 def lab_page(folder: Path, output: Path | None, progress: Progress) -> Report:
@@ -63,16 +61,15 @@ def lab_page(folder: Path, output: Path | None, progress: Progress) -> Report:
         written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         title = f"Projects in {folder.resolve().name}"
         page = render("lab.html.jinja", lab_view(standings, written), title)
-        path = folder / NAME if output is None else output
-        _write(path, page)
-        step.passed(f"{path}: {len(standings)} projects; {len(page) >> 10} kB")
-    facts = PageFacts(path, len(page.encode()), {"projects": len(standings)})
-    return Report("report", run.results, facts, (_open(path),))
+        facts = _write(output or folder / NAME, page, {"projects": len(standings)})
+        step.passed(facts.words)
+    return Report("report", run.results, facts, (_open(facts.path),))
 
 
-def _write(path: Path, page: str) -> None:
+def _write(path: Path, page: str, shows: Mapping[str, int]) -> PageFacts:
     with replacing(path) as new:
         new.write_text(page, encoding="utf-8")
+    return PageFacts(path, len(page.encode()), shows)
 
 
 def _open(path: Path) -> str:

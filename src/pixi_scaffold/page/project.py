@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any
 
 from pixi_scaffold.check import CheckRequest, check
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.lock import LockDiff, Package, last_change, locked_now, read_lock
+from pixi_scaffold.lock import LockDiff, Package, PlatformDiff, last_change, locked_now, read_lock
 from pixi_scaffold.page.jobs import PoolJob, read_jobs
 from pixi_scaffold.page.runs import TrainingRun, read_runs
 from pixi_scaffold.report import Progress, Report, Silent
-from pixi_scaffold.system import layout, read_regular
+from pixi_scaffold.system import layout, read_regular, sha256_of
 from pixi_scaffold.workspace import find_manifest
 
 LARGEST = 12
@@ -25,24 +24,18 @@ LARGEST = 12
 
 @dataclass(frozen=True, slots=True)
 class LockedPlatform:
-    """What is locked on one platform: versions by name, bytes, and the largest packages."""
+    """What is locked on one platform, and its largest packages: name, version, bytes."""
 
-    name: str
-    versions: tuple[tuple[str, str], ...]
-    packages: int
-    size: int
-    unsized: int
+    now: PlatformDiff
     largest: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a command proved: its document, when (UTC), and whether pixi.lock is still that one."""
+    """What a command proved: its document, and when (UTC)."""
 
     document: Mapping[str, Any]
     written: str
-    same_lock: bool | None
-    """None where the receipt names no lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,8 @@ class ProjectRecords:
     name: str
     written: str
     platforms: tuple[LockedPlatform, ...]
-    lock_sha256: str
+    locks: Mapping[str, str]
+    """The sums of pixi.lock and of the starter channel's lock, those that are there, by name."""
     change: LockDiff | None
     receipts: tuple[Receipt, ...]
     runs: tuple[TrainingRun, ...]
@@ -73,15 +67,15 @@ def read_records(folder: Path, progress: Progress) -> ProjectRecords:
     runs = tuple(read_runs(root))
     problems += [f"{run.name}: {run.problem}" for run in runs if run.problem]
     progress.update("the rules on its jobs", 0.7)
-    sha256 = _sha256(root / layout.LOCK_FILE)
+    names = (layout.LOCK_FILE, str(layout.STARTER / layout.LOCK_FILE))
     places = (layout.RECEIPT, layout.REHEARSED)
     return ProjectRecords(
         root.resolve().name,
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         platforms,
-        sha256,
+        {name: sha256 for name in names if (sha256 := sha256_of(root / name))},
         change,
-        tuple(r for place in places if (r := _receipt(root / place, sha256, problems))),
+        tuple(r for place in places if (r := _receipt(root / place, problems))),
         runs,
         tuple(read_jobs(root)),
         _checked(root, problems),
@@ -101,14 +95,7 @@ def _locked(
                 rows.setdefault(name, {}).update({p.digest: p for p in packages})
         # The lock may call a platform otherwise than the workspace; their order is the same.
         platforms = tuple(
-            LockedPlatform(
-                said.name,
-                tuple((w.label, w.after) for w in said.watched if w.after),
-                said.packages,
-                said.size,
-                said.unsized,
-                _largest(tuple(row.values())),
-            )
+            LockedPlatform(said, _largest(tuple(row.values())))
             for said, row in zip(
                 now.platforms, (rows.get(r.name, {}) for r in lock.layout.platforms), strict=True
             )
@@ -124,14 +111,7 @@ def _largest(packages: Sequence[Package]) -> tuple[tuple[str, str, int], ...]:
     return tuple((p.name, p.version, p.size) for p in sized if p.size)
 
 
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(read_regular(path)).hexdigest()
-    except OSError:
-        return ""
-
-
-def _receipt(path: Path, sha256: str, problems: list[str]) -> Receipt | None:
+def _receipt(path: Path, problems: list[str]) -> Receipt | None:
     """Read a receipt; None where there is none, or none that can be read."""
     try:
         document = json.loads(read_regular(path, 64 << 20))
@@ -147,9 +127,7 @@ def _receipt(path: Path, sha256: str, problems: list[str]) -> Receipt | None:
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name}: {error}")
         return None
-    lock = document.get("lock")
-    named = lock.get("sha256") if isinstance(lock, dict) else None
-    return Receipt(document, written, named == sha256 if isinstance(named, str) else None)
+    return Receipt(document, written)
 
 
 def _checked(root: Path, problems: list[str]) -> Report | None:

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pixi_scaffold import __version__
+from pixi_scaffold.lock import shown_size
 from pixi_scaffold.page.runs import POINTS
 
 LIMIT = 1_000_000
@@ -26,7 +27,7 @@ def render(template: str, view: Mapping[str, Any], title: str) -> str:
         loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["data"] = embedded
+    environment.filters |= {"data": embedded, "size": shown_size}
     style, script = _part("style.css"), _part("page.js")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ AXES = ("epoch", "step", "time", "seconds")
 POINTS = 30_000
 """Of all curves together: what keeps a page below a megabyte."""
 
-Curve = list[tuple[float, float | None]]
+Curve = list[tuple[float, float | None, float | None]]
+"""Where on the axis, the number, and the seconds since the run's first start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class TrainingRun:
     """One a line."""
     metrics: tuple[str, ...]
     """The columns of numbers that are measured, in their order."""
+    clock: tuple[float | None, ...] = ()
+    """Seconds from the run's first start to each row; None, or no entry, where it is not known."""
     problem: str = ""
     """Why something was not read."""
 
@@ -52,17 +58,19 @@ class TrainingRun:
     def last(self) -> Mapping[str, float]:
         """The last number of each metric."""
         last = self.rows[-1] if self.rows else {}
-        return {k: n for k in self.metrics if (n := _number(last.get(k))) is not None}
+        return {k: n for k in self.metrics if (n := number(last.get(k))) is not None}
 
     def curve(self, metric: str) -> Curve:
-        """Return (where, number) of each row; None where there is no finite number."""
-        axis = self.axis
-        places = ((_number(row.get(axis)), n) for n, row in enumerate(self.rows))
-        where = [float(n) if place is None else place for place, n in places]
-        return [(x, _number(row.get(metric))) for x, row in zip(where, self.rows, strict=True)]
+        """Return a point of each row; None where there is no finite number."""
+        places = [number(row.get(self.axis)) for row in self.rows]
+        return [
+            (float(n) if x is None else x, number(row.get(metric)), second)
+            for n, (x, row, second) in enumerate(zip_longest(places, self.rows, self.clock))
+        ]
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """Return a number that can be drawn: finite, and no larger than a float; None for all else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e300 else None  # NaN is not below it, either
@@ -96,13 +104,42 @@ def read_run(folder: Path, name: str) -> TrainingRun:
     rows, bad = _lines(folder / "metrics.jsonl")
     config, _ = _lines(folder / "config.json")
     history, _ = _lines(folder / "history.jsonl")
-    return TrainingRun(name, config[0] if config else {}, len(history), rows, measured(rows), bad)
+    first = config[0] if config else {}
+    return TrainingRun(name, first, len(history), rows, measured(rows), clock(rows, history), bad)
+
+
+def clock(
+    rows: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]
+) -> tuple[float | None, ...]:
+    """Return the seconds of each row since the first start, waiting between two starts included.
+
+    From `time` (Unix time, or any seconds that only grow) in the rows, or from `started` and
+    `epochs_ended` of the starts in history.jsonl. None where neither says it.
+    """
+    times = [number(row.get("time")) for row in rows]
+    if not any(times):
+        at: dict[int, float] = {}
+        for start in history:
+            began, done, ended = (start.get(k) for k in ("started", "epochs_done", "epochs_ended"))
+            if isinstance(began, str) and isinstance(done, int) and isinstance(ended, list):
+                with contextlib.suppress(ValueError, OverflowError):
+                    since = datetime.fromisoformat(began).timestamp()
+                    at.setdefault(done, since)  # the row before its first step
+                    seconds = (number(second) or 0.0 for second in ended)
+                    at |= {epoch: since + s for epoch, s in enumerate(seconds, done + 1)}
+        times = [
+            at.get(epoch) if isinstance(epoch := row.get("epoch"), int) else None for row in rows
+        ]
+    said = [time for time in times if time is not None]
+    if len(said) < 2 or said != sorted(said):
+        return ()
+    return tuple(None if time is None else time - said[0] for time in times)
 
 
 def measured(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the columns of numbers that are measured, in their order."""
     keys = dict.fromkeys(key for row in (*rows[:1], *rows[-1:]) for key in row if key not in AXES)
-    return tuple(k for k in keys if any(_number(row.get(k)) is not None for row in rows[-3:]))
+    return tuple(k for k in keys if any(number(row.get(k)) is not None for row in rows[-3:]))
 
 
 def _lines(path: Path) -> tuple[tuple[Mapping[str, Any], ...], str]:
@@ -136,7 +173,7 @@ def thinned(curve: Curve, most: int) -> Curve:
     kept, inner = [curve[0]], len(curve) - 2
     for number in range(stretches):
         start, end = (1 + inner * n // stretches for n in (number, number + 1))
-        part = [(y, i) for i, (_, y) in enumerate(curve[start:end], start) if y is not None]
+        part = [(y, i) for i, (_, y, _) in enumerate(curve[start:end], start) if y is not None]
         if part:
             kept += [curve[i] for i in sorted({min(part)[1], max(part)[1]})]
         elif start < end:

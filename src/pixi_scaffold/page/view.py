@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from pixi_scaffold.lock import LockDiff, shown_size
+from pixi_scaffold.lock import shown_size
 from pixi_scaffold.page.jobs import PoolJob
-from pixi_scaffold.page.project import LockedPlatform, ProjectRecords, Receipt
-from pixi_scaffold.page.runs import POINTS, TrainingRun, metrics_of, thinned, varied
+from pixi_scaffold.page.project import ProjectRecords, Receipt
+from pixi_scaffold.page.runs import POINTS, TrainingRun, metrics_of, number, thinned, varied
 
 ROWS = 1000
 """Runs or jobs in a table; a page with more says that it has not all."""
-CHANGES = 200
 FINDINGS = 200
 LONG = 200
 """Characters of one text."""
+_KINDS = {"checkpoint": "kept", "exited": "done"}
+"""How a run of a job is drawn, by how it ended."""
 
 
 def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any]:
@@ -27,11 +29,11 @@ def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any
     return {
         "name": records.name,
         "written": records.written,
-        "platforms": [_platform(p, records.platforms) for p in records.platforms],
-        "lock": records.lock_sha256[:12],
+        "platforms": records.platforms,
+        "widest": max((size for p in records.platforms for *_, size in p.largest), default=1),
+        "lock": records.locks.get("pixi.lock", "")[:12],
         "change": records.change,
-        "changes": [] if records.change is None else _changes(records.change),
-        "receipts": [_receipt(r) for r in records.receipts],
+        "receipts": [_receipt(r, records.locks) for r in records.receipts],
         "timelines": [t for r in records.receipts for t in timelines(r)],
         "runs": [_run(run) for run in runs],
         "runs_left_out": len(records.runs) - len(runs),
@@ -48,99 +50,88 @@ def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any
     }
 
 
-def _platform(platform: LockedPlatform, every: Sequence[LockedPlatform]) -> dict[str, Any]:
-    widest = max((size for p in every for _, _, size in p.largest), default=1)
-    bars = [
-        {"name": name, "version": version, "size": shown_size(size), "width": 100 * size / widest}
-        for name, version, size in platform.largest
-    ]
-    unsized = f" and {platform.unsized} of unknown size" if platform.unsized else ""
-    return {
-        "name": platform.name,
-        "versions": platform.versions,
-        "packages": platform.packages,
-        "size": shown_size(platform.size) + unsized,
-        "bars": bars,
-    }
-
-
-def _changes(diff: LockDiff) -> list[dict[str, Any]]:
-    rows = []
-    for platform in diff.platforms:
-        for change in platform.changes:
-            rows.append(
-                {
-                    "platform": platform.name,
-                    "asked": ", ".join(change.asked_by[:3]),
-                    "name": change.name,
-                    "move": str(change.move),
-                    "before": change.before,
-                    "after": change.after,
-                    "download": "?" if change.download is None else shown_size(change.download),
-                }
-            )
-    return rows[:CHANGES]
-
-
-def _receipt(receipt: Receipt) -> dict[str, Any]:
+def _receipt(receipt: Receipt, locks: Mapping[str, str]) -> dict[str, Any]:
     document = receipt.document
-    results = [r for r in document["results"] if isinstance(r, dict)]
-    skipped = [s for s in _list(document.get("skipped")) if isinstance(s, dict)]
     template = document.get("template")
-    lock = {True: "the pixi.lock that is here now", False: "another lock than the one here now"}
     return {
         "command": _text(document.get("command")),
         "ok": document.get("ok") is True,
         "written": receipt.written,
         "host": _text(document.get("host")) or "a machine that it does not name",
-        "lock": "no lock is named" if receipt.same_lock is None else lock[receipt.same_lock],
+        "lock": _lock(document.get("lock"), locks),
         "template": _text(template.get("commit")) if isinstance(template, dict) else "",
         "results": [
-            {
-                "name": _text(r.get("name")),
-                "status": _text(r.get("status")),
-                "seconds": f"{r['seconds']:.1f} s" if _is_number(r.get("seconds")) else "",
-                "detail": _text(r.get("detail")),
-            }
-            for r in results
+            [_text(r.get(key)) for key in ("name", "status", "detail")]
+            + [f"{seconds:.1f} s" if (seconds := _seconds(r.get("seconds"))) else ""]
+            for r in _objects(document["results"])
         ],
-        "skipped": [{"what": _text(s.get("what")), "why": _text(s.get("why"))} for s in skipped],
+        "skipped": [
+            f"{_text(s.get('what'))}: {_text(s.get('why'))}"
+            for s in _objects(document.get("skipped"))
+        ],
     }
+
+
+def _lock(lock: Any, locks: Mapping[str, str]) -> str:
+    if not isinstance(lock, dict):
+        return "not named, because the environment is not exactly what a lock here has"
+    sha256 = lock.get("sha256")
+    name = next((f"{name}, as it is now" for name, one in locks.items() if one == sha256), "")
+    return f"{_text(sha256)[:12]} ({name or 'not one that is here now'})"
 
 
 def timelines(receipt: Receipt) -> list[dict[str, Any]]:
     """Return a rehearsed job's steps in their order, and its attempts as bars over seconds."""
     document = receipt.document
-    jobs = [document["rehearsal"]] if "rehearsal" in document else _list(document.get("jobs"))
-    return [view for job in jobs[:20] if isinstance(job, dict) and (view := _timeline(job))]
+    jobs = [document["rehearsal"]] if "rehearsal" in document else document.get("jobs")
+    return [_timeline(job) for job in _objects(jobs)[:20]]
 
 
-def _timeline(job: Mapping[str, Any]) -> dict[str, Any] | None:
+def _timeline(job: Mapping[str, Any]) -> dict[str, Any]:
     usage = job.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    attempts = [a for a in _list(job.get("attempts")) if isinstance(a, dict)][:100]
-    total = sum(a["seconds"] for a in attempts if _is_number(a.get("seconds"))) or 1.0
-    steps = [f"inputs copied: {_size(usage.get('bytes_in'))}"]
-    bars, at, saved = [], 0.0, False
-    for number, attempt in enumerate(attempts):
-        seconds = attempt["seconds"] if _is_number(attempt.get("seconds")) else 0.0
+    steps: list[str] = []
+    parts: list[tuple[str, float, str]] = []  # how it is drawn, seconds, words
+    saved, kept = False, 0
+    for attempt in _objects(job.get("attempts"))[:100]:
+        ran, into, out = (_seconds(attempt.get(f"seconds{way}")) for way in ("", "_in", "_out"))
         ended, kept = _text(attempt.get("ended")), len(_list(attempt.get("kept")))
-        again = "resumed" if saved else "started from the beginning"
-        began = "started" if number == 0 else again
-        saved = saved or kept > 0
         how = f"{ended}, exit code {attempt.get('code')}" if ended == "exited" else ended
-        step = f"{began} in sandbox {_text(attempt.get('sandbox'))}, ran {seconds:.1f} s, {how}"
-        steps.append(step + (f"; {kept} files kept" if kept else ""))
-        x, width = 100 * at / total, max(100 * seconds / total, 0.5)
-        kind = {"checkpoint": "kept", "exited": "done"}.get(ended, "lost")
-        bars.append({"x": x, "width": width, "kind": kind, "label": f"{seconds:.1f} s: {how}"})
-        at += seconds
+        if into or not steps:
+            steps.append(
+                f"inputs copied into sandbox {_text(attempt.get('sandbox'))}: {into:.2f} s"
+            )
+        again = "resumed" if saved else "started from the beginning"
+        steps.append(f"{again if parts else 'started'}, ran {ran:.2f} s, {how}")
+        parts += [("moved", into, "copied in"), (_KINDS.get(ended, "lost"), ran, how)]
+        parts.append(("moved", out, "copied out"))
+        saved = saved or kept > 0
+        if kept:
+            steps.append(f"{kept} file{'s' * (kept != 1)} kept: {out:.2f} s")
+    back = parts[-1][1] if parts and not kept else 0.0
     brought = len(_list(job.get("brought")))
-    steps.append(f"{brought} files back: {_size(usage.get('bytes_out'))}")
-    state = _text(job.get("state"))
+    steps.append(f"{brought} file{'s' * (brought != 1)} back: {back:.2f} s")
+    size = f"{_size(usage.get('bytes_in'))} in, {_size(usage.get('bytes_out'))} back"
     name = f"{_text(job.get('name')) or 'cluster job'} {_text(job.get('proc'))}".strip()
-    return {"name": name, "state": state, "bars": bars, "steps": steps, "total": f"{total:.1f} s",
+    total = sum(seconds for _, seconds, _ in parts)
+    return {"name": name, "state": _text(job.get("state")), "bars": _bars(parts, total),
+            "steps": steps, "total": f"{total:.1f} s", "size": size,
             "notes": [_text(n) for n in _list(job.get("notes"))]}  # fmt: skip
+
+
+def _bars(parts: Iterable[tuple[str, float, str]], total: float) -> list[dict[str, Any]]:
+    at, bars = 0.0, []
+    for kind, seconds, words in parts:
+        if seconds:
+            share = 100 * seconds / total
+            label = f"{words}: {seconds:.2f} s"
+            bars.append({"x": at, "width": max(share, 0.3), "kind": kind, "label": label})
+            at += share
+    return bars
+
+
+def _seconds(value: Any) -> float:
+    return max(number(value) or 0.0, 0.0)
 
 
 def _run(run: TrainingRun) -> dict[str, Any]:
@@ -148,7 +139,7 @@ def _run(run: TrainingRun) -> dict[str, Any]:
     last = run.last
     return {
         "name": _text(run.name),
-        "started": _text(config.get("started")),
+        "started": _text(config.get("started"))[:19].replace("T", " "),
         "starts": run.starts,
         "device": _text(config.get("device")),
         "commit": _text(config.get("git_commit"))[:10],
@@ -158,34 +149,47 @@ def _run(run: TrainingRun) -> dict[str, Any]:
 
 
 def curves(runs: Sequence[TrainingRun], points: int) -> dict[str, Any]:
-    """Return the curves as the page's script draws them: per metric flat lists x, y, x, y.
+    """Return the curves as the page's script draws them: per metric and run the lists x, y, time.
 
-    most: points that one curve has at most; full: that the longest has in its file.
+    most: points that one curve has at most; full: that the longest has in its file; unit: of the
+    time since a run's first start; untimed: how many runs did not write it down.
     """
     metrics = metrics_of(runs)[:8]
     lines = sum(name in run.metrics for run in runs for name in metrics)
     most = max(points // max(lines, 1), 8)
-    data: dict[str, dict[str, list[Any]]] = {name: {} for name in metrics}
-    for number, run in enumerate(runs):
+    data: dict[str, dict[str, list[list[Any]]]] = {name: {} for name in metrics}
+    unit, length = _unit(runs)
+    for place, run in enumerate(runs):
         for name in metrics:
             if name in run.metrics:
-                flat = (n for point in thinned(run.curve(name), most) for n in point)
-                data[name][str(number)] = [_short(n) for n in flat]
+                x, y, time = zip(*thinned(run.curve(name), most), strict=True)
+                in_unit = [None if t is None else t / length for t in time] if unit else []
+                columns = (x, y, in_unit) if any(in_unit) else (x, y)
+                data[name][str(place)] = [[_short(n) for n in column] for column in columns]
     longest = max((len(run.rows) for run in runs), default=0)
     return {
         "names": [_text(run.name) for run in runs],
         "axis": next((run.axis for run in runs if run.rows), "row"),
         "metrics": data,
+        "unit": unit,
+        "untimed": sum(not any(run.clock) for run in runs if run.rows),
         "most": most,
         "full": longest,
     }
 
 
-def _short(number: float | None) -> float | int | None:
+def _unit(runs: Sequence[TrainingRun]) -> tuple[str, int]:
+    """Return the unit for the longest run's time, and its seconds; empty where no run has one."""
+    longest = max((second or 0.0 for run in runs for second in run.clock), default=0.0)
+    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+    return next((unit for unit in units if longest >= 2 * unit[1]), ("", 1))
+
+
+def _short(value: float | None) -> float | int | None:
     """Return a number with four digits: more cannot be seen in a picture."""
-    if number is None:
+    if value is None:
         return None
-    short = float(f"{number:.4g}")
+    short = float(f"{value:.4g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 
@@ -213,47 +217,34 @@ def _cell(value: Any) -> str:
 
 
 def _job(job: PoolJob) -> dict[str, Any]:
-    total = sum(job.seconds.values()) or 1.0
-    at, bars = 0.0, []
-    for state, seconds in job.seconds.items():
-        bars.append({"x": at, "width": 100 * seconds / total, "kind": state})
-        at += 100 * seconds / total
+    parts = [(state, seconds, state) for state, seconds in job.seconds.items()]
     return {
         "id": f"{job.cluster}.{job.proc}",
         "state": job.state,
         "submitted": job.submitted,
         "values": _text(job.values),
         "starts": job.starts,
-        "times": {state: _time(seconds) for state, seconds in job.seconds.items()},
-        "bars": bars,
+        "times": {k: str(timedelta(seconds=int(n))) for k, n in job.seconds.items()},
+        "bars": _bars(parts, sum(job.seconds.values())),
     }
 
 
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
 def _size(value: Any) -> str:
-    return shown_size(int(value)) if _is_number(value) else "an unknown size"
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number that can be drawn: finite, and no larger than a float."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and abs(value) < 1e300
+    return "an unknown size" if (size := number(value)) is None else shown_size(int(size))
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in _list(value) if isinstance(one, dict)]
+
+
 def _text(value: Any) -> str:
     """Return a value of somebody's file as one line of bounded length."""
-    text = (
-        value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
-    )
+    text = "" if value is None else value
+    text = text if isinstance(text, str) else json.dumps(text, default=str)
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
 

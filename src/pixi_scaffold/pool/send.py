@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
@@ -22,7 +21,7 @@ from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidd
 from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import SweepRow
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import layout, program
+from pixi_scaffold.system import layout, program, sha256_of
 
 
 def access_point(
@@ -151,7 +150,7 @@ def _receipt(
         queue=request.queue,
         continues=request.go_on,
         commit=commit,
-        lock_sha256=_sha256(folder / layout.LOCK_FILE),
+        lock_sha256=sha256_of(folder / layout.LOCK_FILE),
         rehearsal=_rehearsal(folder),
         ad=same,
         ads=others,
@@ -175,13 +174,6 @@ def _named(description: Description, row: SweepRow, cluster: int, number: int) -
     for macro, value in (("cluster(id)?", cluster), ("proc(ess|id)", number)):
         text = re.sub(rf"\$\({macro}\)", str(value), text, flags=re.IGNORECASE)
     return "" if "$" in text else text.strip()
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _rehearsal(folder: Path) -> dict[str, Any] | None:

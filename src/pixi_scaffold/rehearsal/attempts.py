@@ -93,6 +93,7 @@ class _Rehearsal:
     notes: dict[str, None] = field(default_factory=dict)
     sandboxes: int = 0
     sandbox_began: float = 0.0
+    seconds_in: float = 0.0  # of the next attempt
     allowed_by: int = 0  # the code of the hold when the time of a run is over
     policy: Policy = field(init=False)
     meter: Meter | None = None
@@ -172,6 +173,7 @@ class _Rehearsal:
     def _filled(self, sandbox: Sandbox) -> Hold | None:
         """Put into a sandbox what the job finds there; return why it is held instead, or None."""
         sent = sandbox.fill(self.spool, self.setting.stand_ins)
+        self.seconds_in = sent.seconds
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
         if sent.failures:
             return transfer_hold(INPUT, sent, "input", self.place)
@@ -210,13 +212,12 @@ class _Rehearsal:
         return self.verdict if ran.ended == "policy" else "again"
 
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
-        self._note(ran)
         plan = self.plan
         failed = plan.said_success not in (None, ran.code)
         sent = sandbox.bring_back(self.setting.results, failed=failed)
+        self._note(ran, seconds_out=sent.seconds)
         self.usage = replace(self.usage, bytes_out=sent.size)
-        for url in sent.urls:
-            self.notes[f"{url} goes to a URL: not sent from here"] = None
+        self.notes.update({f"{url} goes to a URL: not sent from here": None for url in sent.urls})
         if (self.setting.results / KEPT).is_dir():
             message = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
             self.notes[message] = None
@@ -232,7 +233,8 @@ class _Rehearsal:
         verdict = self.policy.at_exit(now, completions)
         if verdict == "again" and completions < max(ENDLESS, (self.policy.retries or 0) + 1):
             self.tell("HTCondor starts it again, in a new sandbox")
-            self._leave(sandbox)
+            if not self.setting.keep:
+                remove(sandbox.root)
             return None
         if verdict is None and self.policy.stays(now | {"jobstatus": "4"}):
             self.notes["leave_in_queue keeps the job in the queue: condor_rm takes it away"] = None
@@ -259,10 +261,6 @@ class _Rehearsal:
             self.clock.evict_after = 0.0
         return self.verdict is not None
 
-    def _leave(self, sandbox: Sandbox) -> None:
-        if not self.setting.keep:
-            remove(sandbox.root)
-
     def _evicted(self, sandbox: Sandbox, ran: Ran) -> None:
         """Keep what HTCondor keeps of a job that is thrown off."""
         if ran.ended == "killed" or not self.plan.keeps_at_eviction:
@@ -273,22 +271,25 @@ class _Rehearsal:
             note = f"nothing was kept: {sent.failures[0]}" if sent.failures else ""
             self._note(ran, None if sent.failures else sent, note)
         self.tell(f"evicted after {ran.seconds:.1f} s; starting again in a new sandbox")
-        self._leave(sandbox)
+        if not self.setting.keep:
+            remove(sandbox.root)
 
-    def _note(self, ran: Ran, sent: Sent | None = None, note: str = "") -> None:
+    def _note(
+        self, ran: Ran, sent: Sent | None = None, note: str = "", seconds_out: float = 0.0
+    ) -> None:
         kept = tuple(sorted(set(sent.names))) if sent else ()
-        seconds = round(ran.seconds, 3)
-        self.attempts.append(
-            Attempt(self.sandboxes, ran.ended, ran.code, ran.signal, seconds, kept, ran.left, note)
-        )
+        times = (ran.seconds, self.seconds_in, sent.seconds if sent else seconds_out)
+        run, into, out = (round(seconds, 3) for seconds in times)
+        how = (self.sandboxes, ran.ended, ran.code, ran.signal, run, into, out)
+        self.attempts.append(Attempt(*how, kept, ran.left, note))
+        self.seconds_in = 0.0
         seconds = self.usage.seconds + ran.seconds
         self.usage = replace(self.usage, seconds=round(seconds, 3))
 
     def _allowed(self) -> tuple[float, int] | None:
         """Return the seconds that the next run may take, and the code of the hold after that."""
-        limits = []
-        if self.plan.execute_duration is not None:
-            limits.append((self.plan.execute_duration, EXECUTE_DURATION))
+        execute = self.plan.execute_duration
+        limits = [] if execute is None else [(execute, EXECUTE_DURATION)]
         if self.plan.job_duration is not None:
             spent = time.monotonic() - self.sandbox_began
             limits.append((max(self.plan.job_duration - spent, 0.0), JOB_DURATION))
@@ -313,8 +314,7 @@ class _Rehearsal:
         self.clock.judge = self._judge if self.policy.watches else None
         self.history.started = int(time.time())
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
-        self.isolated, self.hidden = ran.isolated, ran.hidden
-        self.isolated_by = ran.isolated_by
+        self.isolated, self.hidden, self.isolated_by = ran.isolated, ran.hidden, ran.isolated_by
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         gpu = meter.gpu or self.usage.gpu
         self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk, gpu=gpu)

@@ -129,12 +129,15 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
 
 def _report(request: Request, description: Description, done: list[Rehearsed]) -> Report:
     changed = _fix(request, done)
+    locks = {d.delivery.lock_sha256 for d in done}
     facts: dict[str, Any] = {
         "description": str(request.description),
         "jobs": [d.to_dict() for d in done],
         "changed": changed,
         "skipped": _notes(description, done),
     }
+    if len(locks) == 1 and (sha256 := locks.pop()):
+        facts["lock"] = {"sha256": sha256}
     if request.shell:
         return Report("rehearse", shell_results(done[0]), facts)
     results = results_of(done, changed)

@@ -7,7 +7,6 @@ A script that does not mention it gets nothing.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.rehearsal.drift import by_hand
+from pixi_scaffold.rehearsal.drift import by_hand, is_of
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import is_url
-from pixi_scaffold.system import layout, opener, program, unanswered, which
+from pixi_scaffold.system import layout, opener, program, sha256_of, unanswered, which
 
 STAGED, PIXI_URL = "PIXI_SCAFFOLD_ENV", "PIXI_SCAFFOLD_PIXI_URL"
 ALLOW_CPU = "PIXI_SCAFFOLD_ALLOW_CPU"
@@ -49,6 +48,8 @@ class Delivery:
     """Files in place of inputs, None where one is left out."""
     staged: bool = False
     """Whether an installed environment stands in for the delivery."""
+    lock_sha256: str = ""
+    """Of the lock that the environment is of; empty where that is not known."""
     for_cpu: str = ""
     """The platform of the archive that travels when it cannot use the GPU, unlike the job."""
 
@@ -90,6 +91,8 @@ def deliver(
         if delivery.kind == "pack":
             _lock_stand_in(delivery, plan, root)
             _look_into(delivery, plan, root)
+        elif delivery.kind == "bootstrap":  # Pixi installs from it
+            delivery.lock_sha256 = sha256_of(plan.iwd / LOCK)
         return delivery
     _stage(delivery, _installed(root, homes, why), why, locks)
     return _completed(delivery, plan, root, script)
@@ -171,11 +174,9 @@ def _look_into(delivery: Delivery, plan: JobRun, root: Path) -> None:
         return
     if plan.gpus and not record.get("cuda"):
         delivery.for_cpu = str(record.get("platform"))
-    sums = set()
-    for lock in (root / LOCK, root / layout.STARTER / LOCK):
-        if lock.is_file():
-            sums.add(hashlib.sha256(lock.read_bytes()).hexdigest())
-    if sums and record.get("pixi_lock_sha256") not in sums:
+    delivery.lock_sha256 = str(record.get("pixi_lock_sha256", ""))
+    sums = {sha256_of(root / LOCK), sha256_of(root / layout.STARTER / LOCK)} - {""}
+    if sums and delivery.lock_sha256 not in sums:
         note = f"{ARCHIVE} was made of another {LOCK} than the one that is here"
         delivery.notes.append(f"{note}: {program()} pack")
 
@@ -210,7 +211,10 @@ def _stage(delivery: Delivery, prefix: Path, why: str, locks: Mapping[Path, Path
         delivery.show.append(real.parent.parent)
     delivery.staged = True
     shown = min(os.path.relpath(prefix), str(prefix), key=len)
-    if changed := by_hand(prefix, locks.get(prefix.parent.resolve())):
+    lock = locks.get(prefix.parent.resolve())
+    if lock is not None and is_of(prefix, lock):
+        delivery.lock_sha256 = sha256_of(lock)
+    if changed := by_hand(prefix, lock):
         message = "; ".join(changed)
         delivery.notes.append(f"{shown} was changed by hand since it was locked: {message}")
     delivery.notes.append(f"the environment is staged from {shown}, not made on the worker ({why})")

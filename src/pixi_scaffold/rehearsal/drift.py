@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ MOST = 5
 """So many names of a kind are told."""
 _EDITED = (".py", ".so")
 """Of other files nobody changes anything by hand, and there are many."""
+_PLATFORM = re.compile(r"(?:^ {6}- (?:conda|pypi): .*\n)+", re.MULTILINE)
+_FILE = re.compile(r"/([^/#\s]+)(?:#.*)?$", re.MULTILINE)
 _SECONDS = 1.0
 """A file that is so much younger than the record of its package was written after it."""
 
@@ -33,6 +36,26 @@ def by_hand(prefix: Path, lock: Path | None) -> tuple[str, ...]:
     if edited := list(_edited(prefix, records)):
         phrases.append(f"a worker has {_some(edited)} as packaged")
     return tuple(phrases)
+
+
+def is_of(prefix: Path, lock: Path) -> bool:
+    """Whether what is installed is what a lock, as Pixi writes it, has for one platform.
+
+    An environment that is older than its lock is not of it, whatever the files' times are.
+    """
+    installed = {path.stem for path in prefix.glob("conda-meta/*.json")}
+    for path in prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER"):
+        if path.read_text(encoding="utf-8", errors="replace").strip() == "uv-pixi":
+            installed.add(path.parent.stem.lower())
+    text = lock.read_text(encoding="utf-8", errors="replace") if lock.is_file() else ""
+    platforms = (set(_FILE.findall(rows[0])) for rows in _PLATFORM.finditer(text))
+    return any(installed == {_stem(file) for file in files} for files in platforms)
+
+
+def _stem(file: str) -> str:
+    if file.endswith(".whl"):
+        return "-".join(file.split("-")[:2]).lower()
+    return file.removesuffix(".conda").removesuffix(".tar.bz2")
 
 
 def added_by_pip(prefix: Path) -> list[str]:

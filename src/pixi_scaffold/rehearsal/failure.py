@@ -46,10 +46,8 @@ def failure(done: Rehearsed) -> tuple[str, str]:
     ended = outcome.attempts[-1].ended if outcome.attempts else ""
     if outcome.state == "removed":
         remove = done.plan.meaning.of("periodic_remove").text
-        return (
-            f"HTCondor would remove the job: periodic_remove = {remove}",
-            "correct that expression",
-        )
+        detail = f"HTCondor would remove the job: periodic_remove = {remove}"
+        return detail, "correct that expression"
     if outcome.state == "stopped":
         full = "stopped: it had nearly filled the disk of this machine"
         why = {
@@ -61,11 +59,8 @@ def failure(done: Rehearsed) -> tuple[str, str]:
                 "let that expression become true, such as after some NumJobStarts",
             ),
         }
-        loop = (
-            "it saves checkpoint after checkpoint and does not end",
-            "let it end: look at its log",
-        )
-        return why.get(ended, loop)
+        loop = "it saves checkpoint after checkpoint and does not end"
+        return why.get(ended, (loop, "let it end: look at its log"))
     if outcome.hold is not None and outcome.hold.code not in (OUTPUT, INPUT):
         return hold_words(outcome), _HINTS.get(outcome.hold.code, "")
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"

@@ -22,7 +22,7 @@ from pixi_scaffold.rehearsal.isolation import home
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.report import Result, Status
-from pixi_scaffold.system import program
+from pixi_scaffold.system import program, sha256_of
 
 MEASURABLE = 0.2
 """Seconds that a job must run for its memory to be more than that of a process that starts."""
@@ -93,24 +93,11 @@ def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
     if not done[0].delivery.staged:
         staged = "measured with an environment for the CPU" if done[0].delivery.for_cpu else ""
     held = any(d.outcome.hold and d.outcome.hold.code == MEMORY for d in done)
-    commands = plan.job.command("request_memory"), plan.job.command("request_disk")
+    unlike = "it was stopped there" if held else no_gpu if without else ""
+    unsaid = [plan.job.command(f"request_{name}") is None for name in ("memory", "disk")]
     return (
-        advise(
-            "request_memory",
-            memory,
-            plan.memory,
-            shortened,
-            default=commands[0] is None,
-            unlike="it was stopped there" if held else no_gpu if without else "",
-        ),
-        advise(
-            "request_disk",
-            disk,
-            plan.disk,
-            shortened,
-            default=commands[1] is None,
-            unlike=staged,
-        ),
+        advise("request_memory", memory, plan.memory, shortened, default=unsaid[0], unlike=unlike),
+        advise("request_disk", disk, plan.disk, shortened, default=unsaid[1], unlike=staged),
     )
 
 
@@ -127,9 +114,8 @@ def _resource(done: list[Rehearsed], advice: Advice) -> Result:
     name = advice.command.removeprefix("request_")
     if name == "memory" and _too_short(done) and not advice.over:
         seconds = max(d.outcome.usage.seconds for d in done)
-        return Result(
-            name, Status.PASSED, detail=f"too short to measure: it ran for {seconds:.2f} s"
-        )
+        detail = f"too short to measure: it ran for {seconds:.2f} s"
+        return Result(name, Status.PASSED, detail=detail)
     if not advice.over:
         return Result(name, Status.PASSED, detail=advice.words())
     if name == "memory":
@@ -176,12 +162,9 @@ def _walls(done: Rehearsed) -> str:
     folders = {"this project": Path(os.path.realpath(done.plan.job.folder)), "home": home()}
     apart = [k for k, f in folders.items() if any(f.is_relative_to(e) for e in gone)]
     seen = [k for k in folders if k not in apart] if isolated else []
-    words = {
-        "files": "any folder but the system's",
-        "network": "the network",
-        "processes": "other processes",
-    }
-    apart += [text for key, text in words.items() if key in isolated]
+    words = (("files", "any folder but the system's"), ("network", "the network"),
+             ("processes", "other processes"))  # fmt: skip
+    apart += [text for key, text in words if key in isolated]
     if not apart:
         return "NOT isolated"
     but = f", but it CAN read {' and '.join(seen)}" if seen else ""
@@ -257,12 +240,9 @@ def _metrics(done: Rehearsed) -> Result:
         return Result("eviction", Status.SKIPPED, detail=f"{why}--evict-after SECONDS")
     if not done.outcome.evicted:
         whole = done.outcome.usage.seconds
-        return Result(
-            "eviction",
-            Status.FAILED,
-            detail=f"the job ended after {whole:.1f} s, before it could be evicted",
-            hint=f"--evict-after {whole / 2:.1f}, or --evict-after random",
-        )
+        detail = f"the job ended after {whole:.1f} s, before it could be evicted"
+        hint = f"--evict-after {whole / 2:.1f}, or --evict-after random"
+        return Result("eviction", Status.FAILED, detail=detail, hint=hint)
     if done.compared is None:
         why = "not asked for" if done.whole is None else "the evicted job did not complete"
         return Result("metrics", Status.SKIPPED, detail=f"not compared: {why}")
@@ -312,13 +292,6 @@ def _row(done: Rehearsed) -> Result:
     return Result(f"job {outcome.proc}", Status.FAILED, seconds, detail, hint, lines)
 
 
-def _sum(path: Path) -> str:
-    import hashlib  # only for several jobs
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _clashes(done: list[Rehearsed]) -> list[Result]:
     """Return a finding when jobs bring back one file with different contents."""
     owners: dict[str, list[Rehearsed]] = {}
@@ -326,7 +299,7 @@ def _clashes(done: list[Rehearsed]) -> list[Result]:
         for name in one.outcome.brought:
             owners.setdefault(name, []).append(one)
     for name, several in sorted(owners.items()):
-        if len({_sum(d.outcome.results / name) for d in several}) > 1:
+        if len({sha256_of(d.outcome.results / name) for d in several}) > 1:
             jobs = ", ".join(str(d.outcome.proc) for d in several[:6])
             detail = f"jobs {jobs} all bring back {name}: on the access point the last one wins"
             hint = "put $(Process) into its name"

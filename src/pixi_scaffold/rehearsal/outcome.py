@@ -31,6 +31,10 @@ class Attempt:
     """How the process ended: its exit code, or a signal."""
     signal: int | None
     seconds: float
+    seconds_in: float = 0.0
+    """What copying its inputs took; 0 where it went on in the same sandbox."""
+    seconds_out: float = 0.0
+    """What copying took of what HTCondor keeps, or brings back."""
     kept: tuple[str, ...] = ()
     """What HTCondor keeps of it."""
     left: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pixi_scaffold.rehearsal.comparison import Comparison
@@ -46,10 +46,5 @@ class Rehearsed:
         document["requested"] = {"memory": plan.memory, "disk": plan.disk, "cpus": plan.cpus}
         document["delivery"] = {"kind": self.delivery.kind, "staged": self.delivery.staged}
         if self.compared is not None:
-            document["compared"] = {
-                "files": list(self.compared.files),
-                "exact": self.compared.exact,
-                "different": list(self.compared.different),
-                "ignored": list(self.compared.ignored),
-            }
+            document["compared"] = asdict(self.compared)
         return document

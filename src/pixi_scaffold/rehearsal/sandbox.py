@@ -79,6 +79,7 @@ class Sandbox:
 
         stand_ins: files that are taken in place of inputs; None leaves one out.
         """
+        sent = Sent()
         for name in ("scratch", "tmp", "var-tmp"):
             (self.root / name).mkdir(parents=True)
         self.scratch.chmod(0o700)
@@ -88,7 +89,7 @@ class Sandbox:
         names += [plan.stdin] if plan.stdin else []
         fetched = [self.urls.fetch(n, self.scratch, self.stop) for n in names if is_url(n)]
         common = [str(taken[n]) for n in plan.common_inputs if taken[n] is not None]
-        sent = self._receive(common)
+        sent.add(self._receive(common))
         for name in sent.names:
             path = self.scratch / name
             path.chmod(path.stat().st_mode & ~0o222)

@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,12 @@ class Sent:
     """Bytes that came from URLs, which no limit counts."""
     failures: list[Failure] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken until now."""
+        return time.monotonic() - self.began
 
     def add(self, more: Sent) -> None:
         """Take in what another transfer sent."""

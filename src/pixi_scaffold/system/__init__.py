@@ -16,6 +16,7 @@ from pixi_scaffold.system.files import (
     read_regular,
     real,
     replacing,
+    sha256_of,
     special,
     unreadable,
 )

@@ -30,6 +30,19 @@ def read_regular(path: Path, limit: int = -1) -> bytes:
         return file.read(limit)
 
 
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 sum in hexadecimal; empty where no file can be read."""
+    import hashlib
+
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        pass
+    return ""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield an empty file beside `path`, which takes its place when the body ends without an error.

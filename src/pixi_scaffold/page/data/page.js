@@ -63,23 +63,25 @@
   if (source) {
     const data = JSON.parse(source.textContent), readout = document.getElementById("readout");
     const boxes = [...document.querySelectorAll("#runs-table input")];
-    const log = document.getElementById("log"), plots = [];
+    const log = document.getElementById("log"), over = document.getElementById("over"), plots = [];
     let range = null, at = null;
     const chosen = () => boxes.filter((box) => box.checked).map((box) => Number(box.value)).sort((a, b) => a - b);
-    const everywhere = () => span(plots.flatMap((plot) => chosen().flatMap((n) => (plot.data[n] ?? []).filter((_, i) => i % 2 === 0))));
+    const axis = () => over?.value === "2" ? data.unit : data.axis;
+    // [places on the axis, numbers] of a run; null where one is not known.
+    const curve = (plot, n) => [plot.data[n]?.[over?.value ?? 0] ?? [], plot.data[n]?.[1] ?? []];
+    const everywhere = () => span(plots.flatMap((plot) => chosen().flatMap((n) => curve(plot, n)[0])));
     const say = () => {
       if (at === null) { readout.textContent = ""; return; }
       const parts = plots.map((plot) => {
         const near = chosen().slice(0, 8).map((n) => {
-          const flat = plot.data[n];
-          if (!flat) return null;
+          const [places, numbers] = curve(plot, n), away = (i) => places[i] === null ? Infinity : Math.abs(places[i] - at);
           let best = 0;
-          for (let i = 0; i < flat.length; i += 2) if (Math.abs(flat[i] - at) < Math.abs(flat[best] - at)) best = i;
-          return flat[best + 1] === null ? null : `${data.names[n]} ${shown(flat[best + 1])}`;
+          places.forEach((_, i) => { if (away(i) < away(best)) best = i; });
+          return Number.isFinite(places[best]) && Number.isFinite(numbers[best]) ? `${data.names[n]} ${shown(numbers[best])}` : null;
         }).filter((text) => text !== null);
         return near.length ? `${plot.name}: ${near.join(", ")}` : "";
       }).filter(Boolean);
-      readout.textContent = `${data.axis} ${shown(at)}. ${parts.join("; ")}`;
+      readout.textContent = `${axis()} ${shown(at)}. ${parts.join("; ")}`;
     };
     const draw = () => {
       const runs = chosen(), x = scale(range ?? everywhere(), L, W - R);
@@ -87,28 +89,28 @@
         const lift = log.checked ? (n) => n > 0 ? Math.log10(n) : null : (n) => n;
         const heights = [];
         for (const n of runs) {
-          const flat = plot.data[n] ?? [];
-          for (let i = 0; i < flat.length; i += 2) {
-            const y = flat[i + 1] === null ? null : lift(flat[i + 1]);
-            if (y !== null && flat[i] >= x.range[0] && flat[i] <= x.range[1]) heights.push(y);
-          }
+          const [places, numbers] = curve(plot, n);
+          places.forEach((place, i) => {
+            const y = numbers[i] === null ? null : lift(numbers[i]);
+            if (y !== null && place !== null && place >= x.range[0] && place <= x.range[1]) heights.push(y);
+          });
         }
         const y = scale(span(heights), H - B, T), picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true" });
         plot.x = x;
-        frame(picture, x, y, data.axis, log.checked);
+        frame(picture, x, y, axis(), log.checked);
+        plot.area.setAttribute("aria-label", `${plot.name} over ${axis()}; the arrow keys read the values`);
         const clip = `clip-${plot.number}`, box = svg("clipPath", { id: clip });
         box.append(svg("rect", { x: L, y: T - 4, width: W - R - L, height: H - B - T + 8 }));
         const lines = svg("g", { "clip-path": `url(#${clip})` });
         picture.append(box, lines);
         for (const n of runs) {
-          const flat = plot.data[n] ?? [];
+          const [places, numbers] = curve(plot, n);
           let path = "", pen = "M";
-          for (let i = 0; i < flat.length; i += 2) {
-            const height = flat[i + 1] === null ? null : lift(flat[i + 1]);
-            if (height === null) { pen = "M"; continue; }
-            path += `${pen}${x(flat[i]).toFixed(1)} ${y(height).toFixed(1)}`;
-            pen = "L";
-          }
+          places.forEach((place, i) => {
+            const height = numbers[i] === null ? null : lift(numbers[i]), gap = height === null || place === null;
+            if (!gap) path += `${pen}${x(place).toFixed(1)} ${y(height).toFixed(1)}`;
+            pen = gap ? "M" : "L";
+          });
           if (path) lines.append(svg("path", { class: `curve c${n % 8}`, d: path }));
         }
         if (at !== null) lines.append(svg("line", { class: "cursor", x1: x(at), x2: x(at), y1: T, y2: H - B }));
@@ -130,7 +132,6 @@
     Object.entries(data.metrics).forEach(([name, curves], number) => {
       const area = make("div", { className: "plot", tabIndex: 0 }), legend = make("ul", { className: "legend" });
       area.setAttribute("role", "group");
-      area.setAttribute("aria-label", `${name} over ${data.axis}; the arrow keys read the values`);
       const plot = { name, data: curves, number, area, legend, x: null };
       let from = null;
       area.addEventListener("pointerdown", (event) => { from = inside(plot, event); });
@@ -143,8 +144,13 @@
       area.addEventListener("pointerleave", () => { at = null; from = null; draw(); });
       area.addEventListener("keydown", (event) => {
         const [low, high] = plot.x.range, middle = at ?? (low + high) / 2, step = (high - low) / 20;
-        if (event.key === "ArrowRight") at = Math.min(middle + step, high);
-        else if (event.key === "ArrowLeft") at = Math.max(middle - step, low);
+        const move = { ArrowRight: step, ArrowLeft: -step }[event.key];
+        if (move) { // at an end of what is shown, the picture goes along, up to the end of the curves
+          const [first, last] = everywhere();
+          at = Math.min(Math.max(middle + move, Math.min(low, first)), Math.max(high, last));
+          const along = Math.max(at - high, 0) + Math.min(at - low, 0);
+          if (along) range = [low + along, high + along];
+        }
         else if (event.key === "+") range = [middle - (middle - low) / 2, middle + (high - middle) / 2];
         else if (event.key === "-") range = [low - (high - low) / 2, high + (high - low) / 2];
         else if (event.key === "0") range = null;
@@ -158,6 +164,7 @@
     const choose = (test) => { boxes.forEach((box) => { box.checked = test(Number(box.value)); }); range = null; draw(); };
     boxes.forEach((box) => { box.disabled = false; box.addEventListener("change", draw); });
     log.addEventListener("change", draw);
+    over?.addEventListener("change", () => { range = at = null; draw(); });
     document.getElementById("reset").addEventListener("click", () => { range = null; draw(); });
     for (const button of document.querySelectorAll("[data-runs]")) {
       button.addEventListener("click", () => choose((n) => button.dataset.runs === "all" || (button.dataset.runs === "first" && n < 8)));
