@@ -66,12 +66,14 @@ def bench_complete(folder: Path, times: int) -> dict[str, float]:
             "Tab after `rule PS1`": lambda: tab("pixi-scaffold rule PS1"),
             "Tab after `run t`": lambda: tab("pixi-scaffold run t"),
             "pixi-scaffold --help": lambda: seconds([TOOL, "--help"], folder),
+            "python -c 'import typer'": lambda: seconds([PYTHON, "-c", "import typer"], folder),
             "python -c pass": lambda: seconds([PYTHON, "-c", "pass"], folder),
         },
         times,
     )
     (folder / "pixi.toml").unlink()
-    return found
+    ratio = found["Tab after `run t`"] / found["python -c pass"]
+    return {**found, "Tab after `run t`, times python -c pass": ratio}
 
 
 def bench_help(folder: Path, times: int) -> dict[str, float]:

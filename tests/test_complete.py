@@ -79,11 +79,12 @@ def test_a_completion_imports_nothing_heavy(folder: Path) -> None:
     code = (
         "import sys\nsys.argv = ['pixi-scaffold']\nfrom pixi_scaffold.cli import app\n"
         "try: app()\nexcept SystemExit: pass\n"
-        "print(*sorted({'pixi_scaffold.rules', 'rattler', 'copier', 'rich', 'yaml', 'tomlkit', "
+        "print(*sorted({'pixi_scaffold.rules', 'pixi_scaffold.report', 'pixi_scaffold.system', 'rattler', 'copier', 'rich', 'yaml', 'tomlkit', "
         "'htcondor2', 'jinja2', 'subprocess', 'asyncio'} & set(sys.modules)))"
     )
     env = {**os.environ, "_PIXI_SCAFFOLD_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
-    for words in ("pixi-scaffold rule PS", "pixi-scaffold run t", "pixi-scaffold status a"):
+    typed = ("rule PS", "run t", "status a", "check --", "new --", "rehearse --", "update --")
+    for words in (f"pixi-scaffold {one}" for one in typed):
         argv = [sys.executable, "-c", code]
         done = subprocess.run(
             argv, env={**env, "COMP_WORDS": words}, capture_output=True, text=True, check=True

@@ -11,7 +11,6 @@ import typer
 from pixi_scaffold.cli.options import EngineOption, Json, Verbose
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import exists, expanded
 
 _MACRO = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -92,6 +91,7 @@ def check(
     """
     from pixi_scaffold.check import CheckRequest
     from pixi_scaffold.check import check as run
+    from pixi_scaffold.system import exists, expanded
 
     with session_of("check", as_json or output == "json", output, verbose=verbose) as session:
         if channel is not None and not (train or rehearse):

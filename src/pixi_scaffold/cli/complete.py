@@ -57,11 +57,9 @@ def _manifest() -> dict[str, Any]:
     """Return the manifest of the workspace here or above; empty where none can be read."""
     import tomllib
 
-    from pixi_scaffold.system import layout
-
     here = Path.cwd()
     for folder in (here, *here.parents):
-        for name, table in ((layout.MANIFEST, ()), (layout.PYPROJECT, ("tool", "pixi"))):
+        for name, table in (("pixi.toml", ()), ("pyproject.toml", ("tool", "pixi"))):
             try:
                 document: Any = tomllib.loads((folder / name).read_text(encoding="utf-8"))
                 for key in table:

@@ -9,7 +9,6 @@ import typer
 
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
 
 
 def doctor(
@@ -18,6 +17,7 @@ def doctor(
 ) -> None:
     """Say what this machine has of what a project needs, and what to do about the rest."""
     from pixi_scaffold.doctor import doctor as look
+    from pixi_scaffold.system import expanded
 
     with session_of("doctor", as_json) as session:
         session.show(look(expanded(folder), session.progress))

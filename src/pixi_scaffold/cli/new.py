@@ -19,7 +19,6 @@ from pixi_scaffold.cli.options import (
 )
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import expanded, program
 
 
 def new(
@@ -59,6 +58,7 @@ def new(
     """
     from pixi_scaffold.new import NewRequest
     from pixi_scaffold.new import new as make
+    from pixi_scaffold.system import expanded
 
     with session_of("new", as_json, verbose=verbose, asks=not defaults) as session:
         asks = not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
@@ -87,6 +87,8 @@ def new(
 
 def _asked_name(asks: bool) -> Path:
     """Ask for the folder; raises UsageError where nobody can be asked."""
+    from pixi_scaffold.system import program
+
     if not asks:
         raise UsageError("the project needs a name", f"{program()} new myproject")
     try:

@@ -11,7 +11,6 @@ import typer
 from pixi_scaffold.cli.options import Json, read_pair
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import expanded
 
 if TYPE_CHECKING:
     from pixi_scaffold.rehearsal import Submission
@@ -114,6 +113,7 @@ def rehearse(
     from pixi_scaffold.rehearsal import Limits, Request
     from pixi_scaffold.rehearsal import rehearse as run
     from pixi_scaffold.report import Silent
+    from pixi_scaffold.system import expanded
 
     with session_of("rehearse", as_json) as session:
         if every and proc is not None:
@@ -161,6 +161,8 @@ def _submission(assignments: list[str], append: list[str], queue: str) -> Submis
 
 def _stand_in(pair: str) -> tuple[str, Path]:
     """Return the URL and the file of --input; the URL may have a `=`, too."""
+    from pixi_scaffold.system import expanded
+
     url, separator, name = pair.rpartition("=")
     path = expanded(Path(name)).absolute()
     if not separator or "://" not in url:

@@ -11,7 +11,6 @@ from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import expanded, is_folder
 
 
 def report(
@@ -38,6 +37,7 @@ def report(
     rehearsal, jobs on a pool, findings. Nothing in it is loaded from elsewhere.
     """
     from pixi_scaffold.page import lab_page, project_page
+    from pixi_scaffold.system import expanded, is_folder
 
     with session_of("report", as_json) as session:
         where, path = expanded(folder), None if output is None else expanded(output)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, ScaffoldError
-from pixi_scaffold.report import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
-    from pixi_scaffold.report import LiveProgress, PlainProgress, Progress
+    from pixi_scaffold.report import LiveProgress, PlainProgress, Progress, Report
     from pixi_scaffold.update import Plan
 
 
@@ -117,7 +116,7 @@ class Session:
 
     def fail(self, code: int, message: str, hint: str) -> NoReturn:
         """Print what failed and what to do, and end with `code`."""
-        from pixi_scaffold.report import print_error
+        from pixi_scaffold.report import SCHEMA_VERSION, print_error
 
         self.close()
         first, *rest = message.splitlines() or [""]

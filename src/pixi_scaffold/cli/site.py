@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
 
 app = typer.Typer(no_args_is_help=True, help="What a pool has of its own, for check --site.")
 
@@ -22,6 +21,7 @@ def capture(
     Run it on an access point. The file serves check --site on any machine.
     """
     from pixi_scaffold.check import capture_site
+    from pixi_scaffold.system import expanded
 
     with session_of("site capture", as_json=False) as session:
         said = capture_site(expanded(file), session.progress)

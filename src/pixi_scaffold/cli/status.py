@@ -10,7 +10,6 @@ import typer
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
 
 
 def status(
@@ -31,6 +30,7 @@ def status(
 
     A line a project: its template's version, drifted files, lock, last proof.
     """
+    from pixi_scaffold.system import expanded
     from pixi_scaffold.update import status_or_heal
 
     with session_of("status", as_json) as session:

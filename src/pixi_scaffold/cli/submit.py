@@ -9,7 +9,6 @@ import typer
 
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
 
 
 def submit(
@@ -74,6 +73,7 @@ def submit(
     """
     from pixi_scaffold.pool import SubmitRequest
     from pixi_scaffold.pool import submit as run
+    from pixi_scaffold.system import expanded
 
     with session_of("submit", as_json) as session:
         request = SubmitRequest(

@@ -10,7 +10,6 @@ import typer
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.system import expanded
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Where the template of projects lives."
@@ -38,6 +37,7 @@ def move(
 
     The new place must have the version that each was made from.
     """
+    from pixi_scaffold.system import expanded
     from pixi_scaffold.update import move_template
 
     with session_of("template move", as_json) as session:

@@ -13,7 +13,6 @@ from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import EngineOption, Json, read_answers
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import expanded
 
 
 def update(
@@ -56,6 +55,7 @@ def update(
 
     What would happen to each file is shown first; your changes stay.
     """
+    from pixi_scaffold.system import expanded
     from pixi_scaffold.update import (
         UpdateRequest,
         abort_all,
