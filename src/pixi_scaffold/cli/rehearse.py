@@ -109,9 +109,8 @@ def rehearse(
 
     What would go wrong on the pool is said, with what the job used of memory, disk and time.
     """
+    from pixi_scaffold import rehearsal
     from pixi_scaffold.lock import environment_homes
-    from pixi_scaffold.rehearsal import Limits, Request
-    from pixi_scaffold.rehearsal import rehearse as run
     from pixi_scaffold.report import Silent
     from pixi_scaffold.system import expanded
 
@@ -124,7 +123,7 @@ def rehearse(
             raise UsageError("--shell is for one job", "leave out --all and --evict-after")
         if sandbox is not None and not shell:
             raise UsageError("--sandbox is for a shell", "add --shell")
-        request = Request(
+        request = rehearsal.Request(
             shell=shell,
             sandbox=None if sandbox is None else expanded(sandbox),
             folder=Path(),
@@ -144,12 +143,12 @@ def rehearse(
             variables=dict(read_pair("--set", pair) for pair in variables or []),
             more_arguments=more_arguments,
             stand_ins=dict(_stand_in(pair) for pair in inputs or []),
-            limits=Limits(timeout, grace),
+            limits=rehearsal.Limits(timeout, grace),
             scratch=scratch,
             keep=keep,
             fix=fix,
         )
-        session.show(run(request, Silent() if shell else session.progress))
+        session.show(rehearsal.rehearse(request, Silent() if shell else session.progress))
 
 
 def _submission(assignments: list[str], append: list[str], queue: str) -> Submission:
