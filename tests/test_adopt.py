@@ -175,6 +175,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) -> None:
     (project / "train.py").write_text("print('not committed')\n")
     (project / "staged.txt").write_text("staged\n")

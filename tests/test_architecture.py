@@ -165,13 +165,45 @@ def test_ruff_looks_at_every_module() -> None:
     assert set(map(str, modules())) <= set(seen.stdout.splitlines())
 
 
+PAGE = REPOSITORY / "docs" / "explanation" / "architecture.md"
+
+
 def test_the_page_names_files_that_are_there() -> None:
-    page = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text()
-    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|toml))`", page)
-    assert len(named) > 20
-    assert [n for n in named if not (SOURCE / n).exists() and not (REPOSITORY / n).exists()] == []
-    rooms = re.findall(r"^  ([a-z_]+)(?:/|\.py) ", page, re.M)
+    named = re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.(?:py|toml))`", PAGE.read_text())
+    assert len(named) > 60
+    beside = {path.name for path in SOURCE.rglob("*.py")} | {"pixi.toml"}
+    there = [(SOURCE / n).exists() or (REPOSITORY / n).exists() or n in beside for n in named]
+    assert [n for n, known in zip(named, there, strict=True) if not known] == []
+
+
+def test_the_page_names_what_is_in_the_code() -> None:
+    """Functions and classes, and what is used as ROOM.NAME through the face of a room."""
+    code = set(re.findall(r"`([A-Z]\w*[a-z]\w*|[a-z]+(?:_[a-z]+)+)(?:\(\))?`", PAGE.read_text()))
+    defined = {
+        node.name
+        for path in modules()
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    assert {"NewRequest", "Subject", "merge_manifest"} <= code <= defined
+    dotted = re.findall(r"`([a-z]+)\.([a-z_]+)`", PAGE.read_text())
+    through = {(r, one) for r, one in dotted if (SOURCE / r).is_dir()}
+    faces = {(r, one) for r, _ in through for _, one in imports(SOURCE / r / "__init__.py")}
+    assert ("check", "prove") in through <= faces
+
+
+def test_the_page_lists_every_room_above_those_that_it_uses() -> None:
+    rooms = re.findall(r"^  ([a-z_]+)(?:/|\.py) ", PAGE.read_text(), re.M)
     assert set(rooms) == set(MAY_IMPORT) - {"__main__", "__init__"}
+    for number, one in enumerate(rooms):
+        assert not MAY_IMPORT[one] & set(rooms[:number]), one
+
+
+def test_the_page_has_the_stages_in_their_order() -> None:
+    from pixi_scaffold.check.command import SLOTS, STAGES
+
+    [line] = re.findall(r"`(manifest -> [^`]*)`", PAGE.read_text())
+    assert re.findall(r"\w+", line) == [stage.name for stage in STAGES if stage is not SLOTS]
 
 
 def test_only_a_job_s_meaning_says_what_its_commands_mean() -> None:

@@ -311,6 +311,7 @@ def test_many_files_and_one_that_is_wrong(job: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs in folders")
 def test_what_is_no_regular_file_is_refused_with_words(job: Path) -> None:
     folder = job.parent
@@ -384,6 +385,7 @@ def test_a_folder_that_cannot_be_read_is_said(job: Path) -> None:
     assert skipped["closed"] == "Permission denied"
 
 
+@pytest.mark.slow
 def test_many_findings_of_one_rule_are_counted_not_listed(job: Path) -> None:
     names = ", ".join(f"missing{number}" for number in range(2000))
     job.write_text(f"transfer_input_files = {names}\n" + PLAIN["job.sub"].replace("input", "x"))

@@ -52,7 +52,7 @@ def test_a_folder_with_work_in_it_is_refused(template: Path, tmp_path: Path) -> 
         make(template, folder)
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("there", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_of_two_at_once_one_makes_the_project(template: Path, tmp_path: Path, there: bool) -> None:
     folder = tmp_path / "same"
     if there:

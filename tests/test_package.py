@@ -72,6 +72,7 @@ def command(installed: Path, cwd: Path, *args: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 def test_a_release_renders_its_own_tag_without_network(installed: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):  # the second one finds the history unpacked
         done = new(installed, tmp_path, name, "--no-check")

@@ -94,6 +94,7 @@ def test_another_version_is_written_everywhere(clone: Path, release: Release) ->
     assert "pixi-scaffold 1.2.0rc1" in (clone / "docs/reference/pixi-scaffold.1").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "spoil", "says"),
     [

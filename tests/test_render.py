@@ -183,6 +183,7 @@ def foreign(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_any_template_that_copier_takes(tmp_path: Path) -> None:
     """Other questions, another answers file, secrets; a bare clone, a bundle, a branch."""
     source = foreign(tmp_path / "foreign", FOREIGN)

@@ -61,7 +61,13 @@ def refused(project: Path) -> bool:
     return done.returncode != 0
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: f"{d.rule}: {d.what}")
+@pytest.mark.parametrize(
+    "defect",
+    [
+        pytest.param(d, id=f"{d.rule}: {d.what}", marks=[pytest.mark.slow] if n % 4 else [])
+        for n, d in enumerate(DEFECTS)
+    ],
+)
 def test_an_error_is_what_condor_submit_refuses_or_no_worker_can_run(
     good: dict[str, Path], defect: Defect, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_drift_is_told_by_who_keeps_the_file(history: History, tmp_path: Path) -
     }
 
 
+@pytest.mark.slow
 def test_how_far_behind(history: History, tmp_path: Path) -> None:
     make(history.folder, tmp_path / "lab" / "old", "v0.2.0")
     make(history.folder, tmp_path / "lab" / "new", history.newest)

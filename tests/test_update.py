@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,7 @@ def test_the_same_tree_as_copier(history: History, tmp_path: Path, tag: str, nam
 # Conflicts -------------------------------------------------------------------------------------
 
 
+@cache
 def first_change(history: History, tag: str, path: str) -> str:
     """The first line of a file that is another one in the newest version."""
     name = {"project_name": "p"}
@@ -199,6 +201,7 @@ def conflicting(history: History, tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_conflicts_stay_inline_as_copier_makes_them(
     history: History, conflicting: Path, tmp_path: Path
 ) -> None:
@@ -1001,6 +1004,7 @@ def test_a_manifest_that_cannot_be_read_stops_it(locked: tuple[Path, Path]) -> N
     assert snapshot(project) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("conda_forge")
 def test_the_templates_own_project_is_locked_again_and_passes_check(
     history: History, tmp_path: Path
@@ -1116,6 +1120,7 @@ def test_abort_does_not_go_back_to_a_branch_that_moved(two: tuple[Path, Path]) -
     assert git(project, "branch", "--show-current") == update_branch
 
 
+@pytest.mark.slow
 def test_several_projects_of_one_repository(tmp_path: Path) -> None:
     template = small(tmp_path / "t")
     top = tmp_path / "lab"

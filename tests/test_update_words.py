@@ -295,6 +295,7 @@ def test_line_ends_that_git_writes_are_no_drift(project: Path) -> None:
 # Many projects ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_all_ends_with_one_list_and_can_be_undone(template: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         make(template, tmp_path / "lab" / name, "v1.0.0")
@@ -355,6 +356,7 @@ def test_push_opens_the_request_where_gh_or_glab_is(
     assert git(tmp_path / remote, "branch", "--list").strip() == "template/v1.2.0"
 
 
+@pytest.mark.slow
 def test_all_goes_on_where_conflicts_were_edited(template: Path, tmp_path: Path) -> None:
     """One is edited, one is not, and a third has nothing that waits."""
     lab = tmp_path / "lab"

@@ -77,6 +77,7 @@ def point_pip_at(running: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", running.url)
 
 
+@pytest.mark.slow
 @linux
 def test_without_pytorchs_index_the_default_build_is_taken_and_told(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -111,6 +112,7 @@ def test_an_index_that_swallows_packets_gets_one_question(
     assert {w.name for w in selection.wheels} == {"torch", "cuda-toolkit", "blas-lib", "base-lib"}
 
 
+@pytest.mark.slow
 @linux
 def test_pytorchs_index_is_asked_for_pytorch_alone(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -235,6 +237,7 @@ def test_a_kept_wheel_that_is_damaged_is_fetched_again(
         assert build_channel(Silent()) == one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_wheel_whose_digest_is_not_the_indexs_is_not_used(
     small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fine: bool
