@@ -131,7 +131,6 @@ NOT_MADE = {
 """Attributes that are in no ad here."""
 OTHERWISE = {
     "transfer_input_files @=x": "a value of two lines, which the answers hold as two attributes",
-    "queue 0\n": "condor_submit -dry-run shows a job where none is queued",
 }
 """Descriptions that are not compared."""
 

@@ -676,7 +676,7 @@ def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
     ran = scaffold("rehearse", "project/job.sub", cwd=tmp_path)
     assert f"{path}:1" in ran.err
     assert "run it from where you condor_submit it: cd project && " in ran.err
-    job.write("true", queue="queue 0")
+    job.write("true", queue="queue x in ()")
     assert "give its queue statement a number or items" in job.rehearse(code=3).err
     job.write("true", queue="queue x from nope.txt")
     assert "run it from the folder where you condor_submit it" in job.rehearse(code=3).err

@@ -57,9 +57,9 @@ WHERE = "transfer_input_files = where\n"
         ("ln -s $(cat where) d", "d/f", 2),
         ("ln -s $(cat where) d", "d/", 2),
         ("ln -s $(cat where) d", "d", 2),
-        ("ln -s / d", "d/etc/hostname", 2),
+        ("ln -s / d", "d/etc/shadow", 2),
         ("true", "../../../../../../etc/hostname", 2),
-        ("true", "/etc/hostname", 2),
+        ("true", "/etc/shadow", 2),
     ],
 )
 def test_no_link_leads_out_of_the_sandbox(
@@ -72,6 +72,26 @@ def test_no_link_leads_out_of_the_sandbox(
     held = found["hold"] and (found["hold"]["code"], found["hold"]["subcode"])
     assert held == ((12, code) if code else None)
     assert "l" not in found["brought"]
+
+
+def test_a_link_to_a_file_of_the_system_is_named_and_not_followed(job: Job) -> None:
+    """A worker would send its own file, and so the job ends (seen with 25.14.1)."""
+    for script, outputs in (
+        ("ln -s /etc/passwd l", "l"),
+        ("ln -s / l", "l/etc/passwd"),
+        ("mkdir d; ln -s /etc/passwd d/l; echo 1 > d/x", "d"),
+        ("ln -s /etc/passwd l", ""),
+    ):
+        found = job.rehearse(script, f"transfer_output_files = {outputs}" if outputs else "")
+        assert (found["state"], found["code"]) == ("completed", 0)
+        assert [name for name in found["brought"] if name not in ("o", "e")] in ([], ["d/x"])
+        assert "a link to a file of the system" in str(found["notes"])
+
+
+def test_a_file_of_the_system_comes_back_by_its_own_name(job: Job) -> None:
+    found = job.rehearse("true", "transfer_output_files = /etc/passwd")
+    assert found["state"] == "completed"
+    assert found["brought"] == ["e", "o", "passwd"]
 
 
 def test_a_link_inside_the_sandbox_is_followed(job: Job) -> None:

@@ -78,8 +78,8 @@ class Queue:
 
     @property
     def total(self) -> int:
-        """How many jobs it makes."""
-        return self.count * (1 if self.items is None else len(self.items))
+        """How many jobs it makes: `queue 0` makes one (seen with 25.14.1)."""
+        return max(self.count, 1) * (1 if self.items is None else len(self.items))
 
     def values(self, item: str) -> dict[str, str]:
         """Return the variables of one item (submit_utils.cpp, split_item).

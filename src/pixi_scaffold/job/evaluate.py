@@ -308,6 +308,10 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "size": len,
     "strcat": lambda *parts: "".join(map(_text, parts)),
     "substr": _substring,
+    "strcmp": lambda a, b: (_text(a) > _text(b)) - (_text(a) < _text(b)),
+    "stricmp": lambda a, b: (
+        (_text(a).lower() > _text(b).lower()) - (_text(a).lower() < _text(b).lower())
+    ),
     "toupper": str.upper,
     "tolower": str.lower,
     "join": lambda between, *items: between.join(

@@ -23,6 +23,7 @@ _MOST = 10_000
 """So many macros are replaced in one value; condor_submit goes on without end."""
 _DEEPEST = 50
 _INT_MAX = 2**63 - 1
+_GAPS = re.compile(r"[,\s]+")
 _NUMBER_WIDTH = 55
 """Characters of a formatted number (a buffer of config.cpp)."""
 _BUILT_IN = {
@@ -235,7 +236,7 @@ class _Expansion:
         return rest[: max(length + len(rest), 0) if length and length < 0 else length]
 
     def _random_choice(self, body: str) -> str | None:
-        items = _items(body if "," in body else self._looked_up(body.strip()))
+        items = _items(body) if "," in body else _GAPS.split(self._looked_up(body.strip()).strip())
         if len(set(items)) < 2:
             return items[0] if items else ""
         return self.outside.chance.choice(items) if self.outside.chance else None

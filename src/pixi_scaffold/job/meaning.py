@@ -18,7 +18,7 @@ from pixi_scaffold.job.evaluate import as_integer, as_switch
 from pixi_scaffold.job.fields import Checkpoint, Field, Getenv, Image, Requests, Vacating
 from pixi_scaffold.job.macros import Expanded, expand
 from pixi_scaffold.job.values import ReadValue, read_value
-from pixi_scaffold.job.words import split_list, stripped
+from pixi_scaffold.job.words import split_commas, split_list, stripped
 
 T = TypeVar("T")
 DEFAULT_MEMORY = 128 << 20
@@ -261,7 +261,7 @@ class _Reading:
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
             self.get("checkpoint_exit_code", None),
-            self.changed("transfer_checkpoint_files", split_list, None),
+            self.changed("transfer_checkpoint_files", split_commas, None),
             self.get("checkpoint_destination", ""),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import re
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from pixi_scaffold.system import is_elsewhere, read_regular
 ITEMS_LIMIT = 1_000_000
 """More items than that are not read: no pool takes them in one submission."""
 _BYTES_LIMIT = 64 << 20
+_BLANKS = " \t\r\n\f\v"
+"""What C's isspace() takes; Python's also takes the unit separator (0x1f)."""
+_GAPS = re.compile(rf"[,{_BLANKS}]+")
 _INT_MAX = 2**31 - 1
 _KEYWORD = re.compile(r"(?:^|(?<=\s))(in|from|matching)(?=[\s(])", re.IGNORECASE)
 _SLICE = re.compile(
@@ -188,11 +192,11 @@ def _items(
     whole = mode == "from"
     if tail.startswith("("):
         if tail.endswith(")"):
-            return _split(tail[1:-1].strip(), line.first, whole), None
-        first = tail[1:].strip()
+            return _split(tail[1:-1].strip(_BLANKS), line.first, whole), None
+        first = tail[1:].strip(_BLANKS)
         rows = _split(first, line.first, whole) if first else []
         for after in following:
-            text = after.text.strip()
+            text = after.text.strip(_BLANKS)
             if text.startswith("#"):
                 continue
             if text.startswith(")"):
@@ -229,7 +233,7 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
 def _split(text: str, number: int, whole: bool) -> Rows:
     if whole:
         return [(text, number)]
-    return [(part, number) for part in re.split(r"[,\s]+", text) if part]
+    return [(part, number) for part in _GAPS.split(text) if part]
 
 
 _KINDS = {"never": "files", "no": "files", "false": "files", "only": "dirs"}
@@ -239,15 +243,23 @@ _KINDS = {"never": "files", "no": "files", "false": "files", "only": "dirs"}
 def _matching(patterns: list[str], folder: Path, kinds: str, number: int) -> Rows:
     """Return the paths that match, each once, sorted within a pattern as glob(3) does.
 
-    A folder has a slash at its end; `*` takes no name that begins with a dot, and `**` is one `*`.
+    A folder has a slash at its end, also for the order; `*` takes no name that begins with a dot,
+    `.*` takes `./` and `../`, and `**` is one `*`.
     """
     rows: dict[str, None] = {}
-    for pattern in patterns:
-        for path in sorted(glob.glob(pattern, root_dir=folder)):  # noqa: PTH207  Path.glob differs
-            is_folder = (folder / path).is_dir()
-            if kinds == ("files" if is_folder else "dirs"):
-                continue
-            rows[f"{path.rstrip('/')}/" if is_folder else path] = None
-            if len(rows) > ITEMS_LIMIT:
-                raise QueueError(f"more than {ITEMS_LIMIT} items")
+    for text in patterns:
+        pattern = re.sub(r"\\(.)", lambda m: glob.escape(m[1]), text)
+        above, slash, last = pattern.rpartition("/")
+        dots = [f"{above}{slash}{dot}" for dot in (".", "..") if _dots(dot, last)]
+        paths = [*glob.glob(pattern, root_dir=folder), *dots]  # noqa: PTH207  Path.glob differs
+        marked = {f"{p.rstrip('/')}/" if (folder / p).is_dir() else p for p in paths}
+        rows |= dict.fromkeys(
+            p for p in sorted(marked) if kinds != ("files" if p.endswith("/") else "dirs")
+        )
+        if len(rows) > ITEMS_LIMIT:
+            raise QueueError(f"more than {ITEMS_LIMIT} items")
     return [(path, number) for path in rows]
+
+
+def _dots(name: str, pattern: str) -> bool:
+    return pattern.startswith(".") and pattern != name and fnmatch.fnmatchcase(name, pattern)

@@ -57,7 +57,12 @@ _SEPARATORS = "!#$%&*+,-/:;<>?@^`|~\x1f"
 
 def split_list(value: str) -> tuple[str, ...]:
     """Return the items of a comma-separated value such as transfer_input_files."""
-    return tuple(part.strip() for part in stripped(value).split(",") if part.strip())
+    return split_commas(stripped(value))
+
+
+def split_commas(value: str) -> tuple[str, ...]:
+    """Return the items of a value of which double quotes are a part (transfer_checkpoint_files)."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def stripped(value: str) -> str:

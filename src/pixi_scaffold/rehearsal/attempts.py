@@ -8,7 +8,7 @@ hard one, or when the time to leave is over, what the last checkpoint kept is al
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,8 +40,9 @@ from pixi_scaffold.rehearsal.policy import (
     read_policy,
     too_much,
 )
+from pixi_scaffold.rehearsal.results import KEPT, STDERR, STDOUT
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
-from pixi_scaffold.rehearsal.sandbox import KEPT, STDERR, STDOUT, Sandbox
+from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.setting import Setting
 from pixi_scaffold.rehearsal.surroundings import environment, slot_memory, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
@@ -50,6 +51,8 @@ from pixi_scaffold.rehearsal.workplace import remove, workplace
 CHECKPOINTS = 1000
 """More checkpoints than that without an end: the job does not get on."""
 SHELL = ("/bin/bash", "-i")
+SPOOL = "spool"
+"""Folder of what HTCondor keeps of the job between two sandboxes."""
 ENDLESS = 10
 """So often an expression starts a job again; a pool would not stop."""
 
@@ -61,11 +64,8 @@ def rehearse_job(plan: JobRun, setting: Setting, tell: Tell = lambda _: None) ->
     are removed unless `keep`. Raises ScaffoldError when the job cannot be started for a reason
     that lies here and not in the job.
     """
-    if setting.kept is not None:
-        there: AbstractContextManager[Path] = nullcontext(setting.kept.parent)
-    else:
-        there = workplace(setting.scratch, setting.keep, tell)
-    with there as place:
+    new = workplace(setting.scratch, setting.keep, tell)
+    with new if setting.kept is None else nullcontext(setting.kept.parent) as place:
         try:
             return _Rehearsal(plan, setting, place, tell, clock_for(plan, setting)).run()
         except BaseException as error:
@@ -101,13 +101,8 @@ class _Rehearsal:
     history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
-        self.policy = read_policy(self.plan.meaning)
+        self.policy = read_policy(self.plan)
         self.notes.update(dict.fromkeys((*self.setting.notes, *self.policy.notes)))
-
-    @property
-    def spool(self) -> Path:
-        """What HTCondor keeps of the job between two sandboxes."""
-        return self.place / "spool"
 
     def run(self) -> Outcome:
         if self.setting.results.exists():
@@ -133,15 +128,15 @@ class _Rehearsal:
         history, policy = self.history, self.policy
         history.hold(hold)
         now = history.attributes(self._used(), status=5)
-        if policy.removes(now, SOON):
-            self.notes[
-                f"held ({hold.code}, {hold.subcode}) before it is removed: {hold.reason}"
-            ] = None
+        if policy.says("periodicremove", now, SOON):
+            told = f"held ({hold.code}, {hold.subcode}) before it is removed: {hold.reason}"
+            self.notes[told] = None
             return replace(outcome, state="removed", hold=None, notes=tuple(self.notes))
-        if history.holds > ENDLESS or not (policy.releases(now) or policy.releases(now, LATER)):
+        released, later = (policy.says("periodicrelease", now, after) for after in (0, LATER))
+        if history.holds > ENDLESS or not (released or later):
             return outcome
         message = f"held ({hold.code}, {hold.subcode}), and released by periodic_release"
-        if not policy.releases(now):
+        if not released:
             self.notes["periodic_release waits for some time, which was not waited for here"] = None
         self.tell(f"{message}; starting again in a new sandbox")
         if self.attempts and self.attempts[-1].sandbox == self.sandboxes:
@@ -152,7 +147,8 @@ class _Rehearsal:
         """Run the job in a new sandbox; None when it was evicted from it."""
         self.sandbox_began = time.monotonic()
         root = self.setting.kept or self.place / f"sandbox-{self.sandboxes}"
-        sandbox = Sandbox(self.plan, root, self.clock.go_on, self.setting.urls)
+        stop, setting = self.clock.go_on, self.setting
+        sandbox = Sandbox(self.plan, root, stop, setting.urls, setting.walls.hide)
         if self.setting.kept is None and (hold := self._filled(sandbox)):
             return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
         self.history.starts += 1
@@ -172,7 +168,7 @@ class _Rehearsal:
 
     def _filled(self, sandbox: Sandbox) -> Hold | None:
         """Put into a sandbox what the job finds there; return why it is held instead, or None."""
-        sent = sandbox.fill(self.spool, self.setting.stand_ins)
+        sent = sandbox.fill(self.place / SPOOL, self.setting.stand_ins)
         self.seconds_in = sent.seconds
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
         if sent.failures:
@@ -189,7 +185,7 @@ class _Rehearsal:
             return self._decided(sandbox, ran, self._stopped(sandbox, ran))
         if self.plan.checkpoint_code is None or ran.code != self.plan.checkpoint_code:
             return self._finished(sandbox, ran)
-        sent = sandbox.keep(self.spool, checkpoint=True)
+        sent = sandbox.keep(self.place / SPOOL, checkpoint=True)
         ran.ended = "checkpoint"
         self._note(ran, sent)
         if sent.failures:
@@ -217,10 +213,9 @@ class _Rehearsal:
         sent = sandbox.bring_back(self.setting.results, failed=failed)
         self._note(ran, seconds_out=sent.seconds)
         self.usage = replace(self.usage, bytes_out=sent.size)
-        self.notes.update({f"{url} goes to a URL: not sent from here": None for url in sent.urls})
+        self.notes.update(dict.fromkeys(sent.notes))
         if (self.setting.results / KEPT).is_dir():
-            message = f"what goes to {plan.destination} is not sent from here: it is in {KEPT}/"
-            self.notes[message] = None
+            self.notes[f"what goes to {plan.destination} is not sent: it is in {KEPT}/"] = None
         if sent.failures:
             hold = transfer_hold(OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
@@ -229,14 +224,14 @@ class _Rehearsal:
             return self._outcome(sandbox, ran, "held", hold)
         self.history.end(ran.code, ran.signal)
         now = self.history.attributes(self._used()) | self.history.last
-        completions = self.history.completions
-        verdict = self.policy.at_exit(now, completions)
-        if verdict == "again" and completions < max(ENDLESS, (self.policy.retries or 0) + 1):
+        verdict = self.policy.at_exit(now)
+        again = self.history.completions < max(ENDLESS, self.policy.retries + 1)
+        if verdict == "again" and again:
             self.tell("HTCondor starts it again, in a new sandbox")
             if not self.setting.keep:
                 remove(sandbox.root)
             return None
-        if verdict is None and self.policy.stays(now | {"jobstatus": "4"}):
+        if verdict is None and self.policy.says("leavejobinqueue", now | {"jobstatus": "4"}):
             self.notes["leave_in_queue keeps the job in the queue: condor_rm takes it away"] = None
         return self._decided(sandbox, ran, verdict)
 
@@ -253,10 +248,11 @@ class _Rehearsal:
 
     def _judge(self) -> bool:
         """Whether an expression of the job ends it now; one that vacates it only evicts it."""
-        now = self.history.attributes(self._used())
-        self.verdict = self.policy.periodic(now)
-        history = self.history
-        if self.verdict is None and history.vacated < ENDLESS and self.policy.vacates(now):
+        history, policy = self.history, self.policy
+        now = history.attributes(self._used())
+        self.verdict = policy.periodic(now)
+        vacates = self.verdict is None and policy.says("periodicvacate", now)
+        if vacates and history.vacated < ENDLESS:
             history.vacated += 1
             self.clock.evict_after = 0.0
         return self.verdict is not None
@@ -267,9 +263,9 @@ class _Rehearsal:
             why = "" if ran.ended == "killed" else f"{self.plan.when} keeps nothing at an eviction"
             self._note(ran, note=why)
         else:
-            sent = sandbox.keep(self.spool, checkpoint=False)
-            note = f"nothing was kept: {sent.failures[0]}" if sent.failures else ""
-            self._note(ran, None if sent.failures else sent, note)
+            sent = sandbox.keep(self.place / SPOOL, checkpoint=False)
+            missing = f"nothing was kept: {sent.failures[0]}" if sent.failures else ""
+            self._note(ran, None if missing else sent, missing)
         self.tell(f"evicted after {ran.seconds:.1f} s; starting again in a new sandbox")
         if not self.setting.keep:
             remove(sandbox.root)
@@ -307,6 +303,7 @@ class _Rehearsal:
             stdout=sandbox.stdout,
             stderr=sandbox.stderr,
             memory=slot_memory(plan) if setting.hold_to_memory and plan.memory else None,
+            core=plan.core,
         )
         if setting.terminal >= 0:
             start = replace(start, argv=SHELL, terminal=setting.terminal, memory=None)

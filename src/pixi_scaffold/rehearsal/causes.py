@@ -24,7 +24,7 @@ def remedy(plan: JobRun, lines: Iterable[str]) -> str:
     text = "\n".join(lines)
     for pattern, answer in _CAUSES:
         if matched := re.search(pattern, text):
-            return answer(plan, matched)
+            return answer if isinstance(answer, str) else answer(plan, matched)
     return ""
 
 
@@ -40,31 +40,16 @@ def _module(_: JobRun, matched: re.Match[str]) -> str:
 
 
 def _option(plan: JobRun, matched: re.Match[str]) -> str:
-    command = plan.job.command("arguments") or plan.job.command("arguments2")
-    where = f"line {command.line} of {plan.job.path.name}" if command else "the executable"
-    return f"the program takes no {matched[1].strip()}: correct the arguments in {where}"
+    return f"the program takes no {matched[1].strip()}: correct the arguments in {_line(plan)}"
 
 
 def _missing_option(plan: JobRun, matched: re.Match[str]) -> str:
+    return f"the program needs {matched[1].strip()}: add it to the arguments in {_line(plan)}"
+
+
+def _line(plan: JobRun) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
-    where = f" in line {command.line} of {plan.job.path.name}" if command else ""
-    return f"the program needs {matched[1].strip()}: add it to the arguments{where}"
-
-
-def _gpu_memory(_: JobRun, __: re.Match[str]) -> str:
-    return "the GPU's memory is full: a smaller batch, or ask for more with gpus_minimum_memory"
-
-
-def _memory(_: JobRun, __: re.Match[str]) -> str:
-    return "memory ran out: let it take less (a smaller batch), or raise request_memory"
-
-
-def _shared(_: JobRun, __: re.Match[str]) -> str:
-    return "shared memory is full: use fewer workers of the DataLoader, or raise request_memory"
-
-
-def _disk(_: JobRun, __: re.Match[str]) -> str:
-    return "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"
+    return f"line {command.line} of {plan.job.path.name}" if command else "the executable"
 
 
 def _nowhere(plan: JobRun, matched: re.Match[str]) -> str:
@@ -74,14 +59,18 @@ def _nowhere(plan: JobRun, matched: re.Match[str]) -> str:
     return f"{name} is nowhere in {plan.iwd.name}: was it renamed? correct {plan.executable.name}"
 
 
-_CAUSES: tuple[tuple[str, Callable[[JobRun, re.Match[str]], str]], ...] = (
+_CAUSES: tuple[tuple[str, str | Callable[[JobRun, re.Match[str]], str]], ...] = (
     (r"No module named '?([\w.]+)", _module),
     (r"unrecognized arguments?: (.+)", _option),
     (r"[Nn]o such option:? (\S+)", _option),
     (r"the following arguments are required: (.+)", _missing_option),
-    (r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError", _gpu_memory),
-    (r"insufficient shared memory|DataLoader worker .* killed by signal: Bus error", _shared),
-    (r"MemoryError|[Cc]annot allocate memory|can't allocate memory|std::bad_alloc", _memory),
-    (r"No space left on device|Disk quota exceeded", _disk),
+    (r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError",
+     "the GPU's memory is full: a smaller batch, or ask for more with gpus_minimum_memory"),
+    (r"insufficient shared memory|DataLoader worker .* killed by signal: Bus error",
+     "shared memory is full: use fewer workers of the DataLoader, or raise request_memory"),
+    (r"MemoryError|[Cc]annot allocate memory|can't allocate memory|std::bad_alloc",
+     "memory ran out: let it take less (a smaller batch), or raise request_memory"),
+    (r"No space left on device|Disk quota exceeded",
+     "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"),
     (r"can't open file '([^']+)'", _nowhere),
-)
+)  # fmt: skip

@@ -15,8 +15,8 @@ from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
-EXECUTE, STREAM, OUTPUT, INPUT = 6, 9, 12, 13
-CHECKPOINT, MEMORY, JOB_DURATION, EXECUTE_DURATION = 36, 34, 46, 47
+EXECUTE, STREAM, OUTPUT, INPUT, CHECKPOINT, MEMORY = 6, 9, 12, 13, 36, 34
+JOB_DURATION, EXECUTE_DURATION = 46, 47
 OOM_KILLED = 102
 """HoldReasonSubCode where the kernel killed it (condor_holdcodes.h)."""
 TAIL, WIDTH = 10, 300

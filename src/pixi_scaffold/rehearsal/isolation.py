@@ -59,6 +59,8 @@ class Start:
     """A descriptor that stands for all three, -1 for none."""
     memory: int | None = None
     """Bytes that the job may take, None for any."""
+    core: int = 0
+    """Bytes of a core file."""
 
 
 def home() -> Path:
@@ -147,6 +149,7 @@ def launched(start: Start, walls: Walls, limit: MemoryLimit | None) -> Iterator[
         "env": dict(start.env),
         "cwd": str(scratch),
         "terminal": start.terminal,
+        "core": start.core,
         "cgroup": str(limit.processes if limit else ""),
         "stdin": str(start.stdin or ""),
         "stdout": str(start.stdout or ""),

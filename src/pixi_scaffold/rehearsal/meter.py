@@ -169,9 +169,6 @@ def _own_memory(pid: int) -> tuple[tuple[str, ...], int, int]:
             return (), 0, 0
         shared = fields.get("Pss_Shmem", "Pss_Shmem: 0 kB")  # Linux 5.4
         return kind, int(fields["Pss"].split()[1]) * 1024, int(shared.split()[1]) * 1024
-    with contextlib.suppress(OSError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return (), pages * os.sysconf("SC_PAGE_SIZE"), 0
     return (), 0, 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from pixi_scaffold.system import program, read_regular
 
 KIB, MIB = 1 << 10, 1 << 20
 UNIVERSES = ("vanilla", "container", "docker")
-_SCRATCH = "$$(CondorScratchDir)"
+SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
 
 
@@ -63,6 +64,8 @@ class JobRun:
     memory: int | None
     """Bytes; None for an expression that only a pool evaluates."""
     disk: int | None
+    core: int
+    """Bytes of a core file that it may leave."""
     universe: str
     notes: tuple[str, ...] = ()
     """What is taken here for something that only a pool knows."""
@@ -105,16 +108,15 @@ def read_plan(job: Job, proc: int) -> JobRun:
     for field in meant.fields.values():
         _known(field)
     code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
-    inputs = (*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value)
     shell = meant.shell.said
     return JobRun(
         meaning=meant,
         iwd=meant.folder.value,
         executable=_SHELL if shell else _executable(meant),
         transfer_executable=not shell and meant.transfers_executable.value,
-        arguments=("-c", meant.shell.value) if shell else meant.arguments.value,
+        arguments=("-c", meant.shell.value) if shell else tuple(map(late, meant.arguments.value)),
         environment=meant.imported() | dict(meant.environment.value),
-        inputs=inputs,
+        inputs=(*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value),
         common_inputs=meant.common_inputs.value,
         outputs=meant.outputs.value,
         remaps=meant.remaps.value,
@@ -136,6 +138,7 @@ def read_plan(job: Job, proc: int) -> JobRun:
         gpus=_amount(meant.requests.gpus) or 0,
         memory=_amount(meant.requests.memory),
         disk=_amount(meant.requests.disk),
+        core=max(meant.number("coresize") or 0, 0),
         universe=meant.universe.value,
         notes=tuple(_notes(meant)),
     )
@@ -152,6 +155,7 @@ def refuse(meant: Meaning) -> None:
         where = _place(meant.of("initialdir").command, meant.job)
         message = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
         raise CheckFailed(message, "make it, or correct the line")
+    _refuse_credentials(meant)
     proxy, wanted = meant.of("x509userproxy"), meant.of("use_x509userproxy")
     said = os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
     path = meant.folder.value / (proxy.text or said)
@@ -159,6 +163,15 @@ def refuse(meant: Meaning) -> None:
         where = _place((proxy if proxy.said else wanted).command, meant.job)
         message = f"condor_submit refuses {where}: {path.name} is no proxy that can be read"
         raise CheckFailed(message, "make the proxy, or correct the line")
+
+
+def _refuse_credentials(meant: Meaning) -> None:
+    """Raise CheckFailed where the credentials of docker shall be sent and are not there."""
+    wanted, path = meant.of("docker_send_credentials"), Path("~/.docker/config.json").expanduser()
+    if wanted.value is True and not path.is_file():
+        where = _place(wanted.command, meant.job)
+        message = f"condor_submit refuses {where}: there is no {path}"
+        raise CheckFailed(message, "docker login, or take the line away")
 
 
 def _start_of(path: Path) -> bytes:
@@ -185,7 +198,7 @@ def _run_here(meant: Meaning) -> None:
 
 def _known(field: Field[Any]) -> None:
     """Raise ScaffoldError for a value that only a pool knows."""
-    unknown = [name for name in field.unknown if name.lower() != _SCRATCH.lower()]
+    unknown = [name for name in field.unknown if not SCRATCH.fullmatch(name)]
     command = field.command
     if unknown and command is not None and not command.name.startswith("my."):
         raise ScaffoldError(
@@ -208,6 +221,11 @@ def _notes(meant: Meaning) -> Iterator[str]:
     for field in meant.fields.values():
         if field.command is not None and "$RANDOM_" in field.command.value.upper():
             yield f"{field.command.spelled} is {field.text} here: condor_submit draws at random"
+
+
+def late(value: str) -> str:
+    """Return a value as condor_submit leaves it; the starter replaces the mark in variables."""
+    return SCRATCH.sub("#CoNdOrScRaTcHdIr#", value)
 
 
 def _amount(field: Field[int | str | None]) -> int | None:

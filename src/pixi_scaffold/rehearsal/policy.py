@@ -6,7 +6,6 @@ submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,41 +20,45 @@ from pixi_scaffold.job import (
     literal,
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
+from pixi_scaffold.rehearsal.plan import JobRun
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
-DEFAULT_RETRIES = 2
-"""Of a job that says what success is, but not how often to try (DEFAULT_JOB_MAX_RETRIES)."""
 SOON = 30
 """Seconds within which a job that is held is removed without a word about the hold."""
 LATER = 10 * 24 * 3600
 """Seconds after which a job that is held by then would still be: people look after it."""
 
 
+_HOLDS = {"periodichold": "PeriodicHold", "onexithold": "OnExitHold"}
+_COMMANDS = (
+    *(f"{kind}{part}" for kind in ("periodic_hold", "on_exit_hold")
+      for part in ("", "_reason", "_subcode")),
+    "periodic_release", "periodic_vacate", "periodic_remove", "on_exit_remove", "leave_in_queue",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The expressions of one job."""
+    """The attributes of one job that do not change, its expressions among them."""
 
-    expressions: Mapping[str, str]
-    """Commands such as periodic_hold, each with what it says."""
+    ad: Mapping[str, str]
+    """Each with its text; names in lower case."""
     submitted_on_hold: bool = False
-    retries: int | None = None
-    """How often a job that failed is started again; None where nothing is said of retries."""
-    success: int = 0
-    retry_until: str = ""
     max_input: int | None = None
     """Bytes that may be transferred to the job; None for any number."""
     max_output: int | None = None
-    ad: Mapping[str, str] = field(default_factory=dict)
-    """The attributes of the job that do not change, names in lower case."""
     notes: tuple[str, ...] = ()
 
     @property
     def watches(self) -> bool:
         """Whether anything is to be looked at while the job runs."""
-        return not self.expressions.keys().isdisjoint(
-            ("periodic_hold", "periodic_remove", "periodic_vacate")
-        )
+        return not self.ad.keys().isdisjoint(("periodichold", "periodicremove", "periodicvacate"))
+
+    @property
+    def retries(self) -> int:
+        """How often a job that failed is started again."""
+        return as_integer(self.ad.get("jobmaxretries", "")) or 0
 
     def before(self) -> Hold | str | None:
         """Return the hold of a job that was just submitted, `removed`, or None."""
@@ -65,71 +68,43 @@ class Policy:
 
     def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
         """Return the same for a job that waits or runs; now: attributes that change."""
-        if self._holds("periodic_hold", now):
-            return self._hold("periodic_hold", "PeriodicHold", now)
-        return "removed" if self.removes(now) else None
+        if self.says("periodichold", now):
+            return self._hold("periodichold", now)
+        return "removed" if self.says("periodicremove", now) else None
 
-    def vacates(self, now: Mapping[str, str]) -> bool:
-        """Whether a running job is thrown off its machine."""
-        return self._holds("periodic_vacate", now)
-
-    def removes(self, now: Mapping[str, str], after: int = 0) -> bool:
-        """Whether a job leaves the queue for good; after: so many seconds from now on."""
-        return self._true("periodic_remove", now, after) is True
-
-    def releases(self, now: Mapping[str, str], after: int = 0) -> bool:
-        """Whether a job that is held goes back to the queue; after: so many seconds from now on."""
-        return self._true("periodic_release", now, after) is True
-
-    def stays(self, now: Mapping[str, str]) -> bool:
-        """Whether a job that is done stays in the queue."""
-        return self._holds("leave_in_queue", now)
-
-    def at_exit(self, now: Mapping[str, str], completions: int) -> Hold | str | None:
+    def at_exit(self, now: Mapping[str, str]) -> Hold | str | None:
         """Return what becomes of a job that ended by itself: None when it leaves the queue.
 
-        `removed` by a periodic expression, `again` when it is started again. completions: how
-        often it ended, with this time.
+        `removed` by a periodic expression, `again` when it is started again.
         """
         if decided := self.periodic(now):
             return decided
-        if self._holds("on_exit_hold", now):
-            return self._hold("on_exit_hold", "OnExitHold", now)
-        return None if self._leaves(now, completions) else "again"
+        if self.says("onexithold", now):
+            return self._hold("onexithold", now)
+        return "again" if self.says("onexitremove", now) is False else None
 
-    def _leaves(self, now: Mapping[str, str], completions: int) -> bool:
-        """Whether OnExitRemove is true, as condor_submit makes it of the retries."""
-        expression = self.expressions.get("on_exit_remove")
-        if self.retries is None:
-            return expression is None or self._true("on_exit_remove", now) is not False
-        succeeded = as_integer(now.get("exitcode", "")) == self.success
-        if completions > self.retries or succeeded:
-            return True
-        until = self.retry_until and self._value(self.retry_until, now) is True
-        return bool(until) or (expression is not None and self._true("on_exit_remove", now) is True)
+    def says(self, name: str, now: Mapping[str, str], after: int = 0) -> bool | None:
+        """Return what an expression says; None where that is neither true nor false.
 
-    def _holds(self, name: str, now: Mapping[str, str]) -> bool:
-        return self._true(name, now) is True
-
-    def _true(self, name: str, now: Mapping[str, str], after: int = 0) -> bool | None:
-        value = self._value(self.expressions.get(name, "false"), now, after)
-        if isinstance(value, bool | int | float):
+        now: attributes that change. after: so many seconds from now on.
+        """
+        value = self._value(name, now, after)
+        if isinstance(value, bool | int):
             return bool(value)
-        return None
+        return abs(value) >= 1 if isinstance(value, float) else None
 
-    def _value(self, text: str, now: Mapping[str, str], after: int = 0) -> object:
+    def _value(self, name: str, now: Mapping[str, str], after: int = 0) -> object:
         clock = int(time.time()) + after
         ad = {**self.ad, **now, "currenttime": str(clock)}
         try:
-            return evaluate(text, ad, now=clock)
+            return evaluate(self.ad.get(name, "undefined"), ad, now=clock)
         except (ExpressionError, NotKnownError):
             return None
 
-    def _hold(self, command: str, attribute: str, now: Mapping[str, str]) -> Hold:
-        said = self.expressions[command]
-        reason = self._value(self.expressions.get(f"{command}_reason", "undefined"), now)
-        code = self._value(self.expressions.get(f"{command}_subcode", "0"), now)
-        default = f"The job attribute {attribute} expression '{said}' evaluated to TRUE"
+    def _hold(self, name: str, now: Mapping[str, str]) -> Hold:
+        default = f"The job attribute {_HOLDS[name]} expression '{self.ad[name]}' evaluated to TRUE"
+        reason = self._value(f"{name}reason", now)
+        code = self._value(f"{name}subcode", now)
         number = int(code) if isinstance(code, int | float) else 0
         return Hold(POLICY, number, reason if isinstance(reason, str) and reason else default)
 
@@ -173,6 +148,10 @@ class History:
             "jobstatus": str(status),
             "numjobstarts": str(self.starts),
             "numshadowstarts": str(self.starts),
+            "numjobmatches": str(self.starts),
+            "jobruncount": str(self.starts),
+            "numrestarts": "0",
+            "numckpts": "0",
             "numjobcompletions": str(self.completions),
             "enteredcurrentstatus": str(self.started),
             "jobcurrentstartdate": str(self.started),
@@ -184,6 +163,8 @@ class History:
             "memoryusage": str(-(-memory // 1024)),
             "diskusage": str(disk),
         }
+        if status == 2:
+            given["remotehost"] = literal("slot1_1@rehearsal")
         if self.holds:  # before the first one it is not defined
             given["numholds"] = str(self.holds)
         return given if status == 2 else given | self.last
@@ -198,40 +179,23 @@ def too_much(code: int, size: int, limit: int) -> Hold:
     )
 
 
-def read_policy(job: Meaning) -> Policy:
+def read_policy(plan: JobRun) -> Policy:
     """Return what the queue would do with a job; what is not evaluated here is in its notes."""
-    names = [
-        f"{kind}{part}"
-        for kind in ("periodic_hold", "on_exit_hold")
-        for part in ("", "_reason", "_subcode")
-    ]
-    names += ["periodic_release", "periodic_vacate", "leave_in_queue"]
-    said = {n: job.of(n).text for n in [*names, "periodic_remove", "on_exit_remove"]}
-    expressions = {name: text for name, text in said.items() if text}
-    until = job.of("retry_until").text
-    if re.fullmatch(r"-?\d+", until):
-        until = f"ExitCode =?= {until}"
-    success = job.of("success_exit_code").value
-    default = DEFAULT_RETRIES if until or success is not None else None
-    asked = job.of("max_retries").value
+    job = plan.meaning
+    known = {"Owner": "nobody", "Iwd": str(plan.iwd), "Cmd": str(plan.executable)}
+    known |= {"GlobalJobId": f"rehearsal#1.{job.proc}"}
+    if log := job.of("log").text:
+        known["UserLog"] = str(plan.iwd / log)
+    attributes = {"JobPrio": "0", **job_ad(job).attributes}
+    attributes |= {name: literal(value) for name, value in known.items()}
+    ad = {name.lower(): value for name, value in attributes.items()}
     return Policy(
-        expressions=expressions,
+        ad=ad,
         submitted_on_hold=job.of("hold").value is True,
-        retries=asked if isinstance(asked, int) else default,
-        success=success if isinstance(success, int) else 0,
-        retry_until=until,
         max_input=_megabytes(job, "max_transfer_input_mb"),
         max_output=_megabytes(job, "max_transfer_output_mb"),
-        ad=_attributes(job),
-        notes=tuple(_not_evaluated(expressions)),
+        notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
-
-
-def _attributes(job: Meaning) -> dict[str, str]:
-    known = {"ProcId": str(job.proc), "ClusterId": "1", "Owner": '"nobody"', "JobUniverse": "5"}
-    said = {name: value.text for name, value in job.attributes.items()}
-    ad = known | dict(job_ad(job).attributes) | said
-    return {name.lower(): value for name, value in ad.items()}
 
 
 def _megabytes(job: Meaning, name: str) -> int | None:

@@ -1,43 +1,35 @@
 """The folder that a job runs in: what is put into it, what is kept, and what comes back.
 
 Measured with HTCondor 25.14 (tests/test_rehearsal_judge.py compares): the executable keeps its
-name; stdout and stderr are _condor_stdout and _condor_stderr while the job runs; folders that an
-output's new name needs are made, also in place of a file; a file never takes a folder's place.
+name; stdout and stderr are _condor_stdout and _condor_stderr while the job runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from pixi_scaffold.rehearsal.isolation import SYSTEM
 from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.results import ADS, STDERR, STDOUT, Results
 from pixi_scaffold.rehearsal.transfer import (
-    Failure,
     Place,
+    Reach,
     Sent,
     Stop,
-    allowed,
     copy,
     go_on,
     is_url,
-    leads_out,
     of_contents,
     send,
 )
 from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.system import exists, layout
-
-STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
-KEPT = "destination"
-"""Folder of the results for what HTCondor would send to the URL of output_destination."""
-_OWN = (".job.ad", ".machine.ad")
-_CYCLE = 20
 
 
 @dataclass(slots=True)
@@ -49,6 +41,8 @@ class Sandbox:
     stop: Stop = go_on
     """Called while files are copied; what it raises ends that."""
     urls: Urls = field(default_factory=Urls)
+    hidden: tuple[Path, ...] = ()
+    """Folders that the job cannot see."""
     catalog: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -88,16 +82,20 @@ class Sandbox:
         names = [str(path) for path in taken.values() if path is not None]
         names += [plan.stdin] if plan.stdin else []
         fetched = [self.urls.fetch(n, self.scratch, self.stop) for n in names if is_url(n)]
+        log = self._log_of_events(names)
         common = [str(taken[n]) for n in plan.common_inputs if taken[n] is not None]
         sent.add(self._receive(common))
         for name in sent.names:
             path = self.scratch / name
             path.chmod(path.stat().st_mode & ~0o222)
         # a file of the same name takes the place of one that was fetched
-        sent.add(self._receive([name for name in names if name not in common]))
+        absent = {n for n in log if not (plan.iwd / n).exists()}
+        sent.add(self._receive([n for n in names if n not in common and n not in absent]))
         sent.fetched = sum(size for size, _ in fetched)
         sent.failures += [failed for _, failed in fetched if failed]
-        self._log_of_events(names)
+        for path in log.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
@@ -127,16 +125,21 @@ class Sandbox:
         return tuple(Path(os.path.realpath(p)) for p in (self.scratch, *self.private.values()))
 
     @property
+    def reach(self) -> Reach:
+        """How far what the job left is followed."""
+        return Reach(self.writable, SYSTEM, self.hidden)
+
+    @property
     def private(self) -> dict[str, Path]:
         """Where the job's own temporary folders really lie."""
         return {"/tmp/": self.root / "tmp", "/var/tmp/": self.root / "var-tmp"}  # noqa: S108
 
     def _send(self, names: list[str], place: Place) -> Sent:
         """Copy what the job left, wherever it says that it is, but from nowhere else."""
-        preserve, private = self.plan.preserve_paths, self.writable
+        preserve = self.plan.preserve_paths
         return send(
             map(self._as_it_lies, names), self.scratch, place, preserve=preserve, stop=self.stop,
-            within=private,
+            reach=self.reach,
         )  # fmt: skip
 
     def _as_it_lies(self, name: str) -> str:
@@ -145,13 +148,20 @@ class Sandbox:
                 return f"{real}/{name.removeprefix(path)}"
         return name
 
-    def _log_of_events(self, names: list[str]) -> None:
-        """Make the log that condor_submit makes before anything is sent, in a folder that is."""
-        log = self.plan.meaning.of("log").text
-        for name in names if log else []:
-            path = self.plan.iwd / str(log)
-            if of_contents(name) and path.parent.resolve() == (self.plan.iwd / name).resolve():
-                (self.scratch / path.name).touch()
+    def _log_of_events(self, names: list[str]) -> dict[str, Path]:
+        """Return where the log arrives that condor_submit makes before anything is sent.
+
+        By the input that brings it; empty where none does, or it is there already.
+        """
+        text = self.plan.meaning.of("log").text
+        log = Path(os.path.realpath(self.plan.iwd / text))
+        arrives = {}
+        for name in names if text and not log.exists() else []:
+            source = Path(os.path.realpath(self.plan.iwd / name))
+            if log.is_relative_to(source):
+                top = Path() if of_contents(name) else Path(source.name)
+                arrives[name] = self.scratch / top / log.relative_to(source)
+        return arrives
 
     def _into(self, name: str) -> Path:
         return self.scratch / name
@@ -178,7 +188,7 @@ class Sandbox:
             if target and not (name == STDERR and self.same_log):
                 self._open_log(self.scratch / name)
         if not self.catalog:
-            self.catalog.update({n: _stamp(self.scratch / n) for n in (*known, *_OWN)})
+            self.catalog.update({n: _stamp(self.scratch / n) for n in (*known, *ADS)})
 
     def _open_log(self, path: Path) -> None:
         """Make a log, or continue it; what a job put in its place is no log."""
@@ -194,24 +204,22 @@ class Sandbox:
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
-        skip, private = {self.plan.executable.name, *_OWN}, self.writable
+        skip, reach = {self.plan.executable.name, *ADS, STDOUT, STDERR}, self.reach
         changed = []
         for entry in os.scandir(self.scratch):
-            if entry.name in skip or entry.is_dir():
+            path = Path(entry.path)
+            if entry.name in skip or entry.is_dir() or (entry.is_symlink() and not exists(path)):
                 continue
-            if entry.is_symlink() and (
-                leads_out(Path(entry.path), private) or not exists(Path(entry))
-            ):
+            if reach.leads_out(path) and not reach.of_the_system(path):
                 continue
-            if self.catalog.get(entry.name) != _stamp(Path(entry.path)):
+            if self.catalog.get(entry.name) != _stamp(path):
                 changed.append(entry.name)
-        return sorted(changed)
+        logs = [n for n in self._logs() if self.catalog.get(n) != _stamp(self.scratch / n)]
+        return [*sorted(changed), *logs]
 
     def _logs(self) -> list[str]:
         paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
-        return [
-            n for n, path in paths.items() if exists(path) and not leads_out(path, self.writable)
-        ]
+        return [n for n, path in paths.items() if exists(path) and not self.reach.leads_out(path)]
 
     def keep(self, spool: Path, *, checkpoint: bool) -> Sent:
         """Copy what HTCondor keeps at a checkpoint or at an eviction; commit it when all is there.
@@ -245,10 +253,10 @@ class Sandbox:
         names = self.changed() if plan.outputs is None else [*plan.outputs, *self._logs()]
         if failed:
             names = self._logs()
-        out = _Results(plan, results)
+        out = Results(plan, results)
         sent = self._send(names, out.place)
         sent.failures += out.failures
-        sent.urls += out.urls
+        sent.notes += out.notes
         return sent
 
 
@@ -265,84 +273,3 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, -1)
     return (state.st_mtime_ns, state.st_size)
-
-
-def _why_not(folder: Path) -> int:
-    """Return the errno of making files there, or folders that are missing; 0 when that goes."""
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        return errno.ENOTDIR
-    return 0 if allowed(folder, os.W_OK) else errno.EACCES
-
-
-@dataclass(slots=True)
-class _Results:
-    """Where each output goes: transfer_output_remaps, output, error, output_destination."""
-
-    plan: JobRun
-    results: Path
-    failures: list[Failure] = field(default_factory=list)
-    urls: list[str] = field(default_factory=list)
-    folders: set[Path] = field(default_factory=set)
-    """Those that are made in place of a file."""
-
-    def place(self, name: str) -> Path | None:
-        """Return where an output is put here; what it is called with, see transfer.Place."""
-        logs = {STDOUT: self.plan.stdout, STDERR: self.plan.stderr}
-        if name not in logs and is_url(self.plan.destination) and self._folder is None:
-            return self.results / KEPT / name
-        named = logs.get(name, name)
-        if name in logs and name in self.plan.remaps:
-            named = name
-        target = self._remapped(named) if self._folder is None else str(self._folder / name)
-        if name in logs and self._folder is not None:
-            target = named
-        if is_url(target):
-            self.urls.append(name)
-            return None
-        path = self.plan.iwd / target
-        number = 0 if path.parent in self.folders else _why_not(path.parent)
-        if not number and not name.endswith("/") and (path.is_dir() or target.endswith("/")):
-            number = errno.EISDIR
-        if number:
-            self.failures.append(Failure(path, number, reading=False))
-            return None
-        if name.endswith("/") and path.is_file():
-            self.folders.add(path)
-        return inside(self.results, self.plan.job.folder, path)
-
-    @property
-    def _folder(self) -> Path | None:
-        """Where output_destination is a folder of this machine; HTCondor ignores a plain path."""
-        scheme, separator, path = self.plan.destination.partition("://")
-        return Path(path) if separator and scheme == "file" else None
-
-    def _remapped(self, name: str) -> str:
-        """Return the new name: by its own, or by the folder that it is in; again and again."""
-        for _ in range(_CYCLE):
-            pure = PurePosixPath(name)
-            for parent in (pure, *pure.parents):
-                target = self.plan.remaps.get(str(parent))
-                if target is not None and str(parent) != ".":
-                    rest = pure.relative_to(parent)
-                    name = str(PurePosixPath(target) / rest) if parent != pure else target
-                    break
-            else:
-                return name
-            if is_url(target):
-                return target
-        self.failures.append(Failure(Path(name), errno.EPERM, reading=False))
-        return name
-
-
-def inside(results: Path, folder: Path, path: Path) -> Path:
-    """Return where under `results` a file of the access point is put.
-
-    As it lies in `folder`; what lies elsewhere goes below `absolute/`.
-    """
-    absolute = Path(os.path.normpath(folder.absolute() / path))
-    home = Path(os.path.normpath(folder.absolute()))
-    if absolute.is_relative_to(home):
-        return results / absolute.relative_to(home)
-    return results / "absolute" / absolute.relative_to(absolute.anchor)

@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 import os
 import platform
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job import job_ad, join_words
-from pixi_scaffold.rehearsal.plan import KIB, MIB, JobRun
-from pixi_scaffold.rehearsal.sandbox import STDERR, STDOUT
+from pixi_scaffold.rehearsal.plan import KIB, MIB, SCRATCH, JobRun, late
+from pixi_scaffold.rehearsal.results import STDERR, STDOUT
 
 THREADS = (
     "CUBACORES", "GOMAXPROCS", "JULIA_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -27,9 +26,13 @@ THREADS = (
 """STARTER_NUM_THREADS_ENV_VARS of HTCondor 25; what the job itself sets stays."""
 NO_GPU = "10000"
 """What HTCondor puts into CUDA_VISIBLE_DEVICES of a job that has no GPU on a machine with some."""
+_FOLDERS = (
+    "APPTAINER_CACHEDIR", "SINGULARITY_CACHEDIR", "TEMP", "TMP", "TMPDIR", "_CONDOR_JOB_IWD",
+    "_CONDOR_SCRATCH_DIR",
+)  # fmt: skip
+"""Variables that hold the job's working folder."""
 HOME = "/nonexistent"
 """The home of `nobody`: HTCondor 25 sets HOME to the home of the account that jobs run as."""
-_SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +47,27 @@ class Slot:
 def environment(plan: JobRun, scratch: Path, slot: Slot) -> dict[str, str]:
     """Return the whole environment of the job."""
     here = str(scratch)
-    variables = {k: _SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
+    variables = {k: SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
     # The starter stops at the first one that the job sets itself (seen with 25.14).
     first_set = next((n for n, name in enumerate(THREADS) if variables.get(name)), len(THREADS))
     threads = dict.fromkeys(THREADS[:first_set], str(plan.cpus))
     gpus = ",".join(slot.gpus)
     pid = os.getpid()
-    return variables | threads | {
-        "APPTAINER_CACHEDIR": here,
+    return variables | threads | dict.fromkeys(_FOLDERS, here) | {
         "BATCH_SYSTEM": "HTCondor",
         "CONDOR_STARTER_PID": str(pid),
         "CUDA_VISIBLE_DEVICES": gpus or NO_GPU,
         "GPU_DEVICE_ORDINAL": gpus or NO_GPU,
         "HOME": HOME,
         "NVIDIA_VISIBLE_DEVICES": gpus or "none",
-        "SINGULARITY_CACHEDIR": here,
-        "TEMP": here,
-        "TMP": here,
-        "TMPDIR": here,
         "_CHIRP_DELAYED_UPDATE_PREFIX": "Chirp*",
         f"_CONDOR_ANCESTOR_{pid}": f"{pid}:{int(time.time())}:0",
         "_CONDOR_AssignedGPUs": gpus or NO_GPU,
         "_CONDOR_BIN": "/usr/bin",
         "_CONDOR_CHIRP_CONFIG": f"{here}/.chirp.config",
         "_CONDOR_JOB_AD": f"{here}/.job.ad",
-        "_CONDOR_JOB_IWD": here,
         "_CONDOR_JOB_PIDS": "",
         "_CONDOR_MACHINE_AD": f"{here}/.machine.ad",
-        "_CONDOR_SCRATCH_DIR": here,
         "_CONDOR_SLOT": slot.name,
     }  # fmt: skip
 
@@ -105,11 +101,9 @@ _JOB: dict[str, Expression] = {
 
 def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
     now = int(time.time())
-    variables = plan.job.variables(plan.proc)
     ad = _JOB | {
-        "ClusterId": int(variables["clusterid"]),
         "Cmd": str(plan.executable),
-        "Environment": join_words([f"{k}={_late(v)}" for k, v in sorted(plan.environment.items())]),
+        "Environment": join_words([f"{k}={late(v)}" for k, v in sorted(plan.environment.items())]),
         "Err": STDERR if plan.stderr else "/dev/null",
         "In": Path(plan.stdin).name if plan.stdin else "/dev/null",
         "Iwd": str(scratch),
@@ -121,11 +115,8 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
         "NumShadowStarts": starts + 1,
         "OrigIwd": str(plan.iwd),
         "Out": STDOUT if plan.stdout else "/dev/null",
-        "ProcId": plan.proc,
         "QDate": now,
-        "RequestCpus": plan.cpus,
         "TransferInput": ",".join(plan.inputs),
-        "WhenToTransferOutput": plan.when,
     }
     submitted = job_ad(plan.meaning).attributes
     if "Args" in submitted:
@@ -135,12 +126,7 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
     for name, size, unit in (("RequestMemory", plan.memory, MIB), ("RequestDisk", plan.disk, KIB)):
         if size is not None:
             ad[name] = size // unit
-    if plan.gpus:
-        ad["RequestGPUs"] = plan.gpus
-    if plan.checkpoint_code is not None:
-        ad |= {"CheckpointExitCode": plan.checkpoint_code, "WantFTOnCheckpoint": True}
-    given = {name: _Raw(field.ad or "undefined") for name, field in plan.meaning.attributes.items()}
-    return {name: _Raw(value) for name, value in submitted.items()} | ad | given
+    return {name: _Raw(value) for name, value in submitted.items()} | ad
 
 
 def slot_memory(plan: JobRun) -> int:
@@ -175,11 +161,6 @@ def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
         "TotalSlotMemory": memory,
         "UidDomain": "rehearsal",
     }
-
-
-def _late(value: str) -> str:
-    """Return a value as it stands in the ad; the starter replaces the mark in the environment."""
-    return _SCRATCH.sub("#CoNdOrScRaTcHdIr#", value)
 
 
 class _Raw(str):

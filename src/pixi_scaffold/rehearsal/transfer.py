@@ -1,14 +1,12 @@
 """Copy files between the access point and a sandbox by HTCondor's rules.
 
-Measured with HTCondor 25.14: a symbolic link to a file becomes a file, one to a folder is refused
-(errno 21), one that leads nowhere is left out inside a folder and an error (errno 2) by itself;
-`folder/` means its contents; a later file replaces an earlier one of the same name; a folder keeps
-its mode, and one that may not be read comes empty.
+Measured with HTCondor 25.14 (tests/data): a link to a file becomes a file, one to a folder is
+refused (errno 21), one to nothing is left out inside a folder; a later file takes an earlier one's
+place, a folder a file's, a file never a folder's; `folder/` means its contents.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
@@ -17,8 +15,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-
-_FICLONE = 0x40049409  # linux/fs.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,8 @@ class Failure:
     url: str = ""
 
     def __str__(self) -> str:
+        if self.url and not self.reading:
+            return f"{self.url} cannot be written: there is no such folder"
         if self.url:
             return f"{self.url} cannot be fetched: there is no such file"
         verb = "reading from" if self.reading else "writing to"
@@ -39,19 +37,20 @@ class Failure:
     @property
     def reason(self) -> str:
         """Return why, in words."""
-        return "not fetched" if self.url else os.strerror(self.number)
+        return "not transferred" if self.url else os.strerror(self.number)
 
 
 @dataclass(slots=True)
 class Sent:
-    """What was transferred: names at the target, bytes, what failed, and what is at a URL."""
+    """What was transferred: names at the target, bytes, and what failed."""
 
     names: list[str] = field(default_factory=list)
     size: int = 0
     fetched: int = 0
     """Bytes that came from URLs, which no limit counts."""
     failures: list[Failure] = field(default_factory=list)
-    urls: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was not sent as a worker would, in words."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -65,7 +64,7 @@ class Sent:
         self.size += more.size
         self.fetched += more.fetched
         self.failures += more.failures
-        self.urls += more.urls
+        self.notes += more.notes
 
 
 def is_url(name: str) -> bool:
@@ -97,25 +96,27 @@ def send(
     *,
     preserve: bool,
     stop: Stop = go_on,
-    within: tuple[Path, ...] = (),
+    reach: Reach | None = None,
     without: Path | None = None,
 ) -> Sent:
     """Copy the named files and folders; relative names start at `base`.
 
-    preserve: keep folders in a name (`a/b` arrives as a/b, not as b). within: the folders that a
-    job could write to; what leads out of them is not there. without: a folder that is left
-    out. What fails is in the answer and the rest is copied all the same. Raises OSError when this
-    machine's disk is full.
+    preserve: keep folders in a name (`a/b` arrives as a/b, not as b). reach: how far what a job
+    left is followed; None for what is not a job's. without: a folder that is left out. What fails
+    is in the answer and the rest is copied all the same. Raises OSError when the disk is full.
     """
-    sending = _Sending(place, stop, within, without)
+    sending = _Sending(place, stop, reach, without)
     for name in names:
         if is_url(name):
-            sending.sent.urls.append(name)
+            sending.sent.notes.append(f"{name} is at a URL: not sent from here")
             continue
         relative = PurePosixPath(name)
-        parent = relative.parent if preserve and not relative.is_absolute() else PurePosixPath()
-        if of_contents(name):
-            target = relative if preserve and not relative.is_absolute() else PurePosixPath()
+        kept = preserve and not relative.is_absolute()
+        parent = relative.parent if kept else PurePosixPath()
+        if kept and ".." in relative.parts:
+            sending.sent.failures.append(Failure(base / name, errno.EPERM))
+        elif of_contents(name):
+            target = relative if kept else PurePosixPath()
             sending.contents(base / name, target)
         else:
             sending.tree(base / name, parent / relative.name, top=True)
@@ -127,10 +128,32 @@ def of_contents(name: str) -> bool:
     return name.endswith(("/", "/.")) or name == "."
 
 
-def leads_out(path: Path, within: tuple[Path, ...]) -> bool:
-    """Whether a path leads out of these folders, by `..` or by a link that a job made."""
-    real = Path(os.path.realpath(path))
-    return bool(within) and not any(real.is_relative_to(folder) for folder in within)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far what a job left is followed, by `..` and by its links."""
+
+    writable: tuple[Path, ...]
+    """Folders that it could write to."""
+    system: tuple[str, ...] = ()
+    """Folders of the system, which the job could read and every worker has."""
+    hidden: tuple[Path, ...] = ()
+    """Those in them that it could not."""
+
+    def leads_out(self, path: Path) -> bool:
+        """Whether a path leads out of what the job could write to."""
+        return not _below_one(Path(os.path.realpath(path)), self.writable)
+
+    def of_the_system(self, path: Path) -> bool:
+        """Whether a path leads to what everybody may read in the system's folders."""
+        real = Path(os.path.realpath(path))
+        if not _below_one(real, self.system) or _below_one(real, self.hidden):
+            return False
+        closed = (p for p in real.parents if not p.stat().st_mode & stat.S_IXOTH)
+        return real.exists() and bool(real.stat().st_mode & stat.S_IROTH) and not any(closed)
+
+
+def _below_one(path: Path, folders: Iterable[Path | str]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 _Waiting = tuple[Path, PurePosixPath, bool]
@@ -142,7 +165,7 @@ class _Sending:
 
     place: Place
     stop: Stop
-    within: tuple[Path, ...] = ()
+    reach: Reach | None = None
     without: Path | None = None
     sent: Sent = field(default_factory=Sent)
 
@@ -152,7 +175,7 @@ class _Sending:
         self.sent.failures.append(Failure(path, error.errno or errno.EIO, reading))
 
     def contents(self, folder: Path, target: PurePosixPath) -> None:
-        out = leads_out(folder, self.within)
+        out = self.reach is not None and self.reach.leads_out(folder)
         if out or not folder.is_dir():
             number = errno.ENOTDIR if folder.exists() and not out else errno.ENOENT
             self.sent.failures.append(Failure(folder, number))
@@ -172,11 +195,11 @@ class _Sending:
         if path == self.without:
             return []
         try:
-            if (top or path.is_symlink()) and leads_out(path, self.within):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if (top or path.is_symlink()) and self._elsewhere(path):
+                return []
             mode = path.stat().st_mode
         except OSError as error:
-            if top or error.errno != errno.ENOENT:
+            if top or error.errno not in (errno.ENOENT, errno.ELOOP):
                 self.fail(path, error)
             return []
         if len(target.parts) > DEEPEST:
@@ -189,6 +212,21 @@ class _Sending:
             self.file(path, target)
         return []
 
+    def _elsewhere(self, path: Path) -> bool:
+        """Whether a path leads through a link of the job to a file of the system.
+
+        Raises FileNotFoundError where it leads to what a worker has not.
+        """
+        if self.reach is None or not self.reach.leads_out(path):
+            return False
+        if ".." in path.parts or not self.reach.of_the_system(path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        linked = _below_one(path, self.reach.writable)
+        if linked:
+            told = "a link to a file of the system, is not followed here; a worker sends its own"
+            self.sent.notes.append(f"{path.name}, {told}")
+        return linked
+
     def _folder(self, folder: Path, target: PurePosixPath) -> list[_Waiting]:
         """Make the folder there, unless it is the top; return what is in it."""
         self.stop()
@@ -196,6 +234,7 @@ class _Sending:
         try:
             mode = folder.stat().st_mode
             if where is not None and not where.is_dir():
+                where.unlink(missing_ok=True)
                 where.mkdir(parents=True)
                 where.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
             listed = sorted(folder.iterdir()) if allowed(folder, os.R_OK) else []
@@ -220,6 +259,8 @@ class _Sending:
             if reading:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             where.parent.mkdir(parents=True, exist_ok=True)
+            if where.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             copy(path, where, self.stop)
         except OSError as error:
             self.fail(path if reading else where, error, reading=reading)
@@ -240,46 +281,23 @@ def allowed(path: Path, wanted: int) -> bool:
 
 
 def copy(source: Path, target: Path, stop: Stop = go_on) -> None:
-    """Copy one file with its mode, as a reflink where the file system can.
+    """Copy one file with its mode, inside the kernel where that works: as a reflink, if it can be.
 
     Never as a hard link: a job that writes into its input would write into the original.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         target.unlink()
     with source.open("rb") as reader, target.open("xb") as writer:
-        if not _reflink(reader.fileno(), writer.fileno()):
-            _copy_bytes(reader.fileno(), writer.fileno(), stop)
-    shutil.copymode(source, target)
-
-
-def _reflink(reader: int, writer: int) -> bool:
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
-
-        fcntl.ioctl(writer, _FICLONE, reader)
-        return True
-    return False
-
-
-def _copy_bytes(reader: int, writer: int, stop: Stop) -> None:
-    """Copy inside the kernel where that works, else through memory."""
-    if hasattr(os, "copy_file_range"):
         try:
-            while os.copy_file_range(reader, writer, CHUNK):
+            while os.copy_file_range(reader.fileno(), writer.fileno(), CHUNK):
                 stop()
-            return
-        except OSError as error:  # EXDEV on old kernels, EINVAL on some file systems
-            if error.errno in FULL:
+        except (AttributeError, OSError) as error:  # a Mac, an old kernel, some file systems
+            if getattr(error, "errno", None) in FULL:
                 raise
-        os.lseek(reader, 0, os.SEEK_SET)
-        os.lseek(writer, 0, os.SEEK_SET)
-        os.ftruncate(writer, 0)
-    while chunk := os.read(reader, 1 << 20):
-        stop()
-        _write(writer, chunk)
-
-
-def _write(writer: int, chunk: bytes) -> None:
-    """Write all of it: write(2) may take less, on a disk that is nearly full."""
-    while chunk:
-        chunk = chunk[os.write(writer, chunk) :]
+            reader.seek(0)
+            writer.seek(0)
+            writer.truncate()
+            while chunk := reader.read(1 << 20):
+                stop()
+                writer.write(chunk)
+    shutil.copymode(source, target)

@@ -12,9 +12,17 @@ from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.transfer import CHUNK, Failure, copy
 
 PLUGIN_FAILED = 256
-"""HoldReasonSubCode of an input that a transfer plugin could not get (seen with 25.14)."""
+"""HoldReasonSubCode of a file that a transfer plugin could not get or put (seen with 25.14)."""
 _WEB = ("http", "https")
 _WAIT = 30.0
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file that a file:// URL names; None for another URL."""
+    scheme, _, path = url.partition("://")
+    if scheme.lower() != "file":
+        return None
+    return Path("/" + unquote(path.partition("?")[0].partition("#")[0]).partition("/")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,8 @@ class Urls:
         """
         path = url.partition("://")[2].partition("?")[0]
         target = folder / (PurePosixPath(path).name or "index.html")
-        if url in self.given:
-            source = self.given[url]
-        elif url.lower().startswith("file://"):
-            source = Path("/" + unquote(path.partition("#")[0]).partition("/")[2])
-        else:
+        source = self.given.get(url) or file_of(url)
+        if source is None:
             return _downloaded(url, target, stop)
         try:
             if source.is_dir() and url not in self.given:  # curl lists it

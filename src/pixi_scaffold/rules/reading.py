@@ -58,9 +58,12 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         message = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
         fix = "for older pools write: queue x, y from [1:] FILE"
         yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
-    empty = description.queues and queue.total == 0 and queue.source is None
+    empty = description.queues and not queue.total * queue.count and queue.source is None
     if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
-        message = f"nothing is queued: {short(queue.text.strip())}"
+        text = short(queue.text.strip())
+        message = f"nothing is queued: {text}"
+        if queue.total:
+            message = f"{text} queues one job for each item all the same"
         yield Found(queue.file, queue.line, message, _QUEUES, severity=Severity.WARNING)
 
 
