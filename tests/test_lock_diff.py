@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -262,30 +265,102 @@ def test_without_git_there_is_no_history(tmp_path: Path, monkeypatch: pytest.Mon
     assert (ran.code, "is in no git repository" in ran.err) == (1, True)
 
 
-def test_ci_posts_what_the_command_says(repository: Path, tmp_path: Path) -> None:
-    """The step of the generated workflow, run by bash in a merge, with a pipx that runs this tool."""
-    workflow = next(
-        (REPOSITORY / "template").glob("*github*/workflows/check.yml.jinja")
-    ).read_text()
-    text = re.sub(r"{% raw %}.*?{% endraw %}|{{.*?}}", "1", workflow)
-    job = yaml.safe_load(text)["jobs"]["lock"]
-    [step] = [s for s in job["steps"] if s.get("id") == "lock"]
-    tools = tmp_path / "tools"
+GH = """\
+#!{python}
+# A double of `gh api`, as its manual says: GET, or POST with --field; 30 of a list are a page.
+import argparse, json, subprocess, sys
+from pathlib import Path
+store = Path({store!r})
+comments = json.loads(store.read_text())
+parser = argparse.ArgumentParser()
+for argument in ("command", "endpoint", "--jq", "--method", "--field"):
+    parser.add_argument(argument)
+parser.add_argument("--paginate", action="store_true")
+given = parser.parse_args()
+assert given.command == "api"
+if given.jq:
+    assert given.endpoint == "repos/ada/p/issues/7/comments"
+    for page in range(0, len(comments) if given.paginate else 30, 30):
+        text = json.dumps(comments[page : page + 30])
+        subprocess.run(["jq", "--raw-output", given.jq], input=text, text=True, check=True)
+    sys.exit()
+assert given.field == "body=@lock.md"
+body = Path("lock.md").read_text()
+if given.method == "PATCH":
+    where, _, number = given.endpoint.rpartition("/")
+    assert where == "repos/ada/p/issues/comments"
+    [comment] = [c for c in comments if c["id"] == int(number)]
+    comment["body"] = body
+else:
+    assert given.endpoint == "repos/ada/p/issues/7/comments"
+    comments.append({{"id": len(comments) + 1, "user": {{"type": "Bot"}}, "body": body}})
+store.write_text(json.dumps(comments))
+"""
+EVENT = {
+    "action": "synchronize", "number": 7, "repository": {"full_name": "ada/p"},
+    "pull_request": {"number": 7, "head": {"repo": {"fork": False, "full_name": "ada/p"}}},
+}  # fmt: skip
+"""Of a webhook's pull_request, as GitHub documents it: what the workflow reads of it."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("jq") is None, reason="gh's --jq needs jq here")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the steps are for bash")
+def test_ci_comments_once_and_changes_its_comment(repository: Path, tmp_path: Path) -> None:
+    """The steps of the generated workflow, run by bash in merges, with doubles of pipx and gh."""
+    workflow = next((REPOSITORY / "template").glob("*github*/workflows/check.yml.jinja"))
+    text = re.sub("{%.*?%}", "", workflow.read_text())
+    job = yaml.safe_load(re.sub(r"(?<!\$){{.*?}}", "1", text))["jobs"]["lock"]
+    tools, store, summary = tmp_path / "tools", tmp_path / "comments", tmp_path / "summary"
     tools.mkdir()
-    stand_in = tools / "pipx"  # a double of pipx run --spec URL pixi-scaffold ARGS...
-    stand_in.write_text(f'#!/bin/sh\nshift 4\nexec {sys.executable} -m pixi_scaffold "$@"\n')
-    stand_in.chmod(0o755)
-    env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
-        env[name] = str(tmp_path / name)
-    bash = ["bash", "-e", "-o", "pipefail", "-c", step["run"]]
-    subprocess.run(bash, cwd=repository, env=env, check=True)
-    assert "| app | app | up | 1 → 2 | 1.0 kB |" in (tmp_path / "GITHUB_STEP_SUMMARY").read_text()
-    assert (tmp_path / "GITHUB_OUTPUT").read_text() == "changed=yes\n"
-    git(repository, "commit", "--quiet", "--allow-empty", "-m", "no new lock")
-    (tmp_path / "GITHUB_OUTPUT").write_text("")
-    subprocess.run(bash, cwd=repository, env=env, check=True)
-    assert (tmp_path / "GITHUB_OUTPUT").read_text() == ""
+    pipx = f'#!/bin/sh\nshift 4\nexec {sys.executable} -m pixi_scaffold "$@"\n'
+    gh = GH.format(python=sys.executable, store=str(store))
+    for name, program in (("pipx", pipx), ("gh", gh)):
+        (tools / name).write_text(program)
+        (tools / name).chmod(0o755)
+    env = {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    github = {"event": EVENT, "token": "t", "repository": "ada/p"}
+
+    def value(expression: re.Match[str]) -> str:
+        return str(
+            functools.reduce(lambda part, key: part[key], expression[1].split(".")[1:], github)
+        )
+
+    def run_ci() -> list[str]:
+        """Run the steps; return the bodies of the comments by Bots that there are then."""
+        summary.write_text("")
+        for step in job["steps"]:
+            if "run" in step:
+                own = {
+                    k: re.sub(r"\${{ (github\S+) }}", value, v)
+                    for k, v in step.get("env", {}).items()
+                }
+                argv = ["bash", "-e", "-c", step["run"]]  # the default shell of a Linux runner
+                subprocess.run(argv, cwd=repository, env={**env, **own}, check=True)
+        (repository / "lock.md").unlink()
+        return [c["body"] for c in json.loads(store.read_text()) if c["user"]["type"] == "Bot"]
+
+    person = {"user": {"type": "User"}, "body": "### pixi.lock: why?"}
+    others = [person | {"id": number} for number in range(1, 41)]
+    store.write_text(json.dumps(others))
+    [body] = run_ci()
+    assert body.startswith("### pixi.lock: ")
+    assert "| app | app | up | 1 → 2 | 1.0 kB |" in body
+    assert summary.read_text() == body
+    (repository / "pixi.lock").write_text(lock_of(entry("app", "3"), entry("lib", "1")))
+    git(repository, "commit", "--quiet", "--all", "--amend", "-m", "3")
+    [body] = run_ci()
+    assert "1 → 3" in body
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "the lock as it was")
+    assert run_ci() == ["### pixi.lock: nothing changed\n"]
+    assert summary.read_text() == ""
+    assert json.loads(store.read_text())[:40] == others
+    store.write_text("[]")
+    assert run_ci() == []
 
 
 def test_sizes_are_said_as_people_do() -> None:
