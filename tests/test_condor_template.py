@@ -549,6 +549,7 @@ def _until(true: Callable[[], bool], timeout: float = 60) -> None:
 # --- on a real pool --------------------------------------------------------------------------------
 
 SMALL = ("request_memory = 64MB", "request_disk = 50MB")  # the tests' machine may be small
+STEPS_100 = 'arguments = "--steps 100"'
 
 
 @pytest.fixture(scope="module")
@@ -614,6 +615,35 @@ def test_a_job_that_cannot_install_is_not_held(pool: Pool, project: Render) -> N
     cluster = pool.submit("htcondor/train.sub", folder, env, *SMALL, "max_retries = 0")
     assert pool.wait(cluster) == 75
     assert "could not be downloaded" in (folder / f"logs/{cluster}-0.err").read_text()
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["transfer_common_input", "each job"])
+def test_four_jobs_move_the_packed_environment_once_to_a_machine(
+    pool: Pool, project: Render, tmp_path: Path, shared: bool
+) -> None:
+    """By what HTCondor counts for each job, and by its events of what is moved for all of them."""
+    version = re.search(r"CondorVersion: (\d+)\.(\d+)", pool.run("condor_version"))
+    if version is None or (int(version[1]), int(version[2])) < (25, 14):
+        pytest.skip("transfer_common_input came with HTCondor 25.14")
+    folder = project(delivery="pack")
+    unpack = Path(staged(tmp_path)) / "bin" / "conda-unpack"  # a stand-in
+    unpack.write_text("#!/bin/sh\n")
+    unpack.chmod(0o755)
+    (tmp_path / "env" / "ballast").write_bytes(random.randbytes(10_000_000))
+    with tarfile.open(folder / "env.tar.gz", "w:gz", compresslevel=1) as archive:
+        archive.add(tmp_path / "env", ".")
+    size = (folder / "env.tar.gz").stat().st_size
+    sub = folder / "htcondor/train.sub"
+    text = re.sub(r"(?m)^queue$", "queue 4", sub.read_text())
+    sub.write_text(text if shared else text.replace("version >= 25.14.0", "version >= 99.0.0"))
+    cluster = pool.submit("htcondor/train.sub", folder, environment(), STEPS_100, *SMALL)
+    pool.until(cluster, 4, 240)
+    assert pool.query(cluster, "ExitCode") == ["0"] * 4
+    received = [float(number) for number in pool.query(cluster, "BytesRecvd")]
+    once = (folder / f"logs/{cluster}.log").read_text().count("event: TransferFinished")
+    moved = sum(received) + once * size
+    assert (once, max(received) < size) == ((1, True) if shared else (0, False))
+    assert size * (1 if shared else 4) <= moved < size * (1.2 if shared else 4.2)
 
 
 @pytest.mark.parametrize("how", ["vacate", "vacate -fast", "hold and release"])
