@@ -119,28 +119,45 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
 def gpus_that_idle(subject: Subject) -> Iterator[Found]:
     """The job asks for several GPUs, and its program uses one.
 
-    Why: a process of the template's program trains on one GPU; the others are kept from everybody
-    and do nothing.
+    Why: a PyTorch program trains on one GPU unless it says otherwise, and so does a process of the
+    template's program; the others are kept from everybody and do nothing.
     Fix: --processes N in the arguments (or torchrun in the script), or request_gpus = 1.
-    Source: the options of the runs.py that travels with the job.
+    Source: the options of the runs.py that travels with the job; for other programs that neither
+    they nor the script name a way to use several (torchrun, torch.distributed, DataParallel, ...).
     Seen: no HTCondor looks at it; `nvidia-smi` on the worker shows the idle ones.
     """
     command, text = subject.job.command("request_gpus"), subject.meaning.requests.gpus.text
-    programs = [read_bytes(path) or b"" for path in subject.input_files if path.name == "runs.py"]
-    ours = any(b'"--processes"' in data for data in programs)
-    if command is None or not text.isdigit() or int(text) < 2 or not ours:
+    if command is None or not text.isdigit() or int(text) < 2:
         return
     script = "\n".join(line for _, line in subject.worker.code) if subject.worker else ""
-    words = f"{subject.meaning.arguments.text}\n{script}"
+    words, programs = f"{subject.meaning.arguments.text}\n{script}", _programs(subject)
+    ours = '"--processes"' in programs
     asked = re.search(r"--processes[=\s]+(\d+)", words)
-    if re.search(r"torchrun|torch\.distributed", words) or (asked and int(asked[1]) >= int(text)):
+    used = int(asked[1]) if ours and asked else 1
+    several = _SEVERAL.search(words if ours else words + programs)
+    if several or used >= int(text) or not re.search(r"\b(import|from) torch\b", programs):
         return
-    used = int(asked[1]) if asked else 1
     yield at(
         command,
         f"request_gpus = {text}, and the program runs as {used} process(es), one GPU each",
-        f"add to the arguments: --processes {text}; or request_gpus = {used}",
+        (f"add to the arguments: --processes {text}; or " if ours else "")
+        + f"request_gpus = {used}",
     )
+
+
+_SEVERAL = re.compile(
+    r"torchrun|torch\.distributed|DataParallel|device_count|set_device|cuda:[1-9\{]|device_map|"
+    r"(import|from) (accelerate|(pytorch_)?lightning|deepspeed|ray|jax|tensorflow|transformers)\b"
+)
+"""What may use several GPUs."""
+
+
+def _programs(subject: Subject) -> str:
+    """Return the Python code that travels with the job, also in folders."""
+    paths = [*subject.input_files, *filter(None, [subject.executable])]
+    files = [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    texts = [read_bytes(f) or b"" for f in files if f.suffix == ".py"]
+    return b"\n".join(texts).decode("utf-8", "replace")
 
 
 def _gpu_row(subject: Subject) -> Row | None:
