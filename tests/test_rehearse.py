@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -754,6 +755,36 @@ def test_the_kernel_holds_a_job_to_the_memory_of_its_slot(job: Job) -> None:
     while any(map(Path.exists, left)) and time.monotonic() < end:
         time.sleep(0.2)
     assert not [one for one in left if one.exists()]
+
+
+@linux
+def test_cgroups_that_a_killed_rehearsal_left_are_removed() -> None:
+    """Those that are old and hold no process; any other is somebody else's."""
+    with memory_limit(64 << 20) as limit:
+        if limit is None:
+            pytest.skip("this user may make no cgroup with a limit of memory here")
+        above = limit.processes.parent.parent
+    name = f"pixi-scaffold-rehearsal-test{os.getpid()}"
+    old, young, others = (above / f"{name}-{n}" for n in ("old", "young", "used"))
+    other = above / f"another-{name}"
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            for folder in (old, young, others, other):
+                folder.mkdir()
+            (others / "cgroup.procs").write_text(str(process.pid))
+            for folder in (old, others, other):
+                os.utime(folder, (0, 0))
+            with memory_limit(64 << 20):
+                left = [folder.exists() for folder in (old, young, others, other)]
+            assert left == [False, True, True, True]
+        finally:
+            process.kill()
+            process.wait()
+            for folder in (old, young, others, other):
+                end = time.monotonic() + 60
+                while folder.exists() and time.monotonic() < end:
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
 
 
 @linux

@@ -41,6 +41,14 @@ def rehearsed(folder: Path, script: str, lines: str = "", code: int = 3) -> str:
         ("OSError: [Errno 28] No space left on device", "raise request_disk"),
         ("ERROR: Unexpected bus error. insufficient shared memory (shm).", "shared memory is full"),
         ("python: can't open file '/x/train.py': [Errno 2] No such file", "train.py is nowhere in"),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: 'a/b.pt'",
+            "b.pt is nowhere in",
+        ),
+        ("OSError: [Errno 30] Read-only file system: '/opt/x'", "let it write /opt/x there"),
+        ("RuntimeError: No CUDA GPUs are available", "the program wants a GPU"),
+        ("URLError: <urlopen error [Errno -3] Temporary failure in name resolution>", "--network"),
+        ("ZeroDivisionError: division by zero", "rehearse job.sub --shell"),
     ],
 )
 def test_what_a_program_says_has_a_remedy(tmp_path: Path, said: str, hint: str) -> None:

@@ -56,7 +56,7 @@ def _nowhere(plan: JobRun, matched: re.Match[str]) -> str:
     name = Path(matched[1]).name
     if (plan.iwd / name).exists():
         return ""
-    return f"{name} is nowhere in {plan.iwd.name}: was it renamed? correct {plan.executable.name}"
+    return f"{name} is nowhere in {plan.iwd.name}: make it, or correct its name where it is used"
 
 
 _CAUSES: tuple[tuple[str, str | Callable[[JobRun, re.Match[str]], str]], ...] = (
@@ -72,5 +72,11 @@ _CAUSES: tuple[tuple[str, str | Callable[[JobRun, re.Match[str]], str]], ...] = 
      "memory ran out: let it take less (a smaller batch), or raise request_memory"),
     (r"No space left on device|Disk quota exceeded",
      "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"),
-    (r"can't open file '([^']+)'", _nowhere),
+    (r"(?:can't open file|No such file or directory:) '([^']+)'", _nowhere),
+    (r"Read-only file system: '([^']+)'",
+     lambda _, matched: f"a job writes in its own folder: let it write {matched[1]} there"),
+    (r"No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA",
+     "the program wants a GPU: rehearse it on a machine with one, or let it fall back to the CPU"),
+    (r"name resolution|Name or service not known|ould not resolve host|Network is unreachable",
+     "a job has no network here: transfer what it fetches, or, where workers have one: --network"),
 )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, Skipped, UsageError
@@ -16,7 +14,7 @@ from pixi_scaffold.job import (
     read_description,
 )
 from pixi_scaffold.rehearsal.numbers import numbered
-from pixi_scaffold.rehearsal.plan import refuse
+from pixi_scaffold.rehearsal.plan import check_command, refuse
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program
 
@@ -56,7 +54,7 @@ def _judge(description: Description, problem: Problem) -> None:
         raise CheckFailed(
             f"condor_submit refuses {where}: {problem.message}",
             "correct that line, or run it from the folder where you condor_submit it; "
-            f"to see all that is wrong: {_check(description.path)}",
+            f"to see all that is wrong: {check_command(description.path)}",
         )
 
 
@@ -74,10 +72,6 @@ def choose(description: Description, proc: int | None, *, every: bool) -> dict[i
     for one, job in chosen.items():
         refuse(meaning(job, one))
     return chosen
-
-
-def _check(path: Path) -> str:
-    return f"{program()} check {shlex.quote(os.path.relpath(path))}"
 
 
 def workspace_root(folder: Path) -> Path:

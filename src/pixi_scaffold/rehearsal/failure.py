@@ -79,7 +79,9 @@ def _remedy(done: Rehearsed) -> str:
     killed = (done.outcome.signal, done.outcome.code)
     if signal.SIGKILL in killed or 128 + signal.SIGKILL in killed:
         return "something killed it, perhaps for its memory: let it take less, or ask for more"
-    return ""
+    proc = f" --proc {done.plan.proc}" if done.plan.proc else ""
+    path = shlex.quote(here(done.plan.job.path))
+    return f"try its command where it runs: {program()} rehearse {path}{proc} --shell"
 
 
 def _retries(done: Rehearsed) -> str:

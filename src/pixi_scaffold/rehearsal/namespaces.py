@@ -119,7 +119,8 @@ def enter_namespaces(spec: dict[str, Any], problems: list[str]) -> tuple[list[st
     try:
         new_user(spec["account"])
     except OSError as error:
-        problems.append(f"no user namespace ({error.strerror})")
+        # its limit of them is 0 (ENOSPC), or they are forbidden (EPERM)
+        problems.append(f"this machine allows no user namespaces (errno {error.errno})")
         try:
             call("unshare", NEWNS | NEWIPC)
         except OSError:

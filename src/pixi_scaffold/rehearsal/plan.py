@@ -149,7 +149,7 @@ def refuse(meant: Meaning) -> None:
     for refusal in refusals(meant):
         if not refusal.versions.startswith("before"):
             where = _place(refusal.command, meant.job)
-            hint = f"{refusal.fix}; to see all that is wrong: {_check(meant.job)}"
+            hint = f"{refusal.fix}; to see all that is wrong: {check_command(meant.job.path)}"
             raise CheckFailed(f"condor_submit refuses {where}: {refusal.message}", hint)
     if not meant.folder.value.is_dir():
         where = _place(meant.of("initialdir").command, meant.job)
@@ -260,9 +260,9 @@ def _executable(meant: Meaning) -> Path:
     return path
 
 
-def _check(job: Job) -> str:
-    path = shlex.quote(os.path.relpath(job.path))
-    return f"{program()} check {path}"
+def check_command(path: Path) -> str:
+    """Return the command that says all that is wrong with a description."""
+    return f"{program()} check {shlex.quote(os.path.relpath(path))}"
 
 
 def _run_from(job: Job, name: str) -> str:

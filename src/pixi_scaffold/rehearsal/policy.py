@@ -30,6 +30,8 @@ LATER = 10 * 24 * 3600
 """Seconds after which a job that is held by then would still be: people look after it."""
 
 
+_STARTS = ("numjobstarts", "numshadowstarts", "numjobmatches", "jobruncount")
+_SINCE = ("enteredcurrentstatus", "jobcurrentstartdate", "jobstartdate", "qdate")
 _HOLDS = {"periodichold": "PeriodicHold", "onexithold": "OnExitHold"}
 _COMMANDS = (
     *(f"{kind}{part}" for kind in ("periodic_hold", "on_exit_hold")
@@ -146,17 +148,10 @@ class History:
         memory, disk = usage.memory >> 10, usage.disk >> 10
         given = {
             "jobstatus": str(status),
-            "numjobstarts": str(self.starts),
-            "numshadowstarts": str(self.starts),
-            "numjobmatches": str(self.starts),
-            "jobruncount": str(self.starts),
-            "numrestarts": "0",
-            "numckpts": "0",
+            **dict.fromkeys(_STARTS, str(self.starts)),
+            **dict.fromkeys(("numrestarts", "numckpts"), "0"),
+            **dict.fromkeys(_SINCE, str(self.started)),
             "numjobcompletions": str(self.completions),
-            "enteredcurrentstatus": str(self.started),
-            "jobcurrentstartdate": str(self.started),
-            "jobstartdate": str(self.started),
-            "qdate": str(self.started),
             "remotewallclocktime": str(time.time() - self.started),
             "imagesize": str(max(memory, 1)),
             "residentsetsize": str(memory),
