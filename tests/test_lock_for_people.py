@@ -7,7 +7,9 @@ words follow the pattern in its sources (0.77); they were not taken from a run o
 from __future__ import annotations
 
 import http.server
+import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -30,7 +32,7 @@ from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Workspace, read_manifest
 from tests.support.command import scaffold
 from tests.support.paths import SHARED
-from tests.support.server import closed
+from tests.support.server import closed, serve
 
 MANIFEST = """[workspace]
 channels = ["conda-forge"]
@@ -254,34 +256,63 @@ def case(name: str, folder: Path) -> Path:
     return folder / name
 
 
+CHECK, READ = "lock --check", "check --only manifest"
+
+
 @pytest.mark.parametrize(
-    ("name", "code", "said"),
+    ("name", "command", "code", "said"),
     [
-        ("feature-names-extra-subdir", 0, "current"),
-        ("host-dependencies", 0, "current"),
-        ("migrated-cuda-platform-v6", 0, "has format 6: Pixi rewrites it"),
-        ("no-platforms", 0, "current"),
-        ("pypi-but-conda-part-stale", 3, "asks for gone, which is not locked"),
-        ("record-from-another-host", 0, "from another host than the channels"),
-        ("solve-group-channels-of-pixi", 0, "current"),
-        ("solve-group-two-versions", 3, "alpha differs inside solve group g"),
-        ("sysreq-cuda-v6", 0, "current"),
-        ("task-depends-underscore", 0, "current"),
+        ("dead-selector", READ, 0, "target linux-64-cdua matches none of the platforms"),
+        ("feature-names-extra-subdir", CHECK, 0, "current"),
+        ("host-dependencies", CHECK, 0, "current"),
+        ("migrated-cuda-platform-v6", CHECK, 0, "has format 6: Pixi rewrites it"),
+        ("no-platforms", CHECK, 0, "current"),
+        ("pypi-but-conda-part-stale", CHECK, 3, "asks for gone, which is not locked"),
+        ("record-from-another-host", CHECK, 0, "from another host than the channels"),
+        ("solve-group-channels-of-pixi", CHECK, 0, "current"),
+        ("solve-group-two-versions", CHECK, 3, "alpha differs inside solve group g"),
+        ("spec-bare-version", "lock --engine rattler", 0, "did you mean 3.12.*?"),
+        ("spec-equals-star", READ, 3, "dependencies.alpha: .* is incompatible with '=='"),
+        ("sysreq-cuda-v6", CHECK, 0, "current"),
+        ("task-depends-underscore", CHECK, 0, "current"),
+        ("train-skipped-is-success", "check --train", 3, "do not say what they provide of PyPI"),
     ],
 )
 def test_the_cases_that_pixi_was_asked_about(
-    tmp_path: Path, name: str, code: int, said: str
+    tmp_path: Path, mirror: Callable[[str], None], name: str, command: str, code: int, said: str
 ) -> None:
-    ran = scaffold("lock", "--check", "--json", cwd=case(name, tmp_path))
+    """What each EXPECT.md there says; a channel with python 3.12 stands in for conda-forge."""
+    folder = case(name, tmp_path)
+    for subdir, versions in (("linux-64", ("3.12", "3.12.7")), ("noarch", ())):
+        packages = {
+            f"python-{v}-0.conda": {
+                "name": "python", "version": v, "build": "0", "build_number": 0,
+                "depends": [], "sha256": "0" * 64, "size": 1,
+            }
+            for v in versions
+        }  # fmt: skip
+        (tmp_path / "channel" / subdir).mkdir(parents=True)
+        repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": packages}
+        (tmp_path / "channel" / subdir / "repodata.json").write_text(json.dumps(repodata))
+    with serve(tmp_path / "channel") as url:
+        mirror(url)
+        ran = scaffold(*command.split(), "--json", cwd=folder)
     assert (ran.code, name) == (code, name)
-    [result] = ran.document["results"]
-    assert said in " ".join((result["detail"], *result["lines"]))
+    words = [f"{r['detail']} {' '.join(r['lines'])}" for r in ran.document["results"]]
+    assert re.search(said, " ".join(words)), words
+    assert not any(command == following for following in ran.document.get("next", ()))
+    if name == "spec-bare-version":
+        assert "/python-3.12-" in (folder / "pixi.lock").read_text()
 
 
-def test_a_selector_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
-    ran = scaffold("check", "--only", "manifest", cwd=case("dead-selector", tmp_path))
-    assert ran.code == 0
-    assert "target linux-64-cdua matches none of the platforms" in ran.out
+def test_every_case_is_asked_about() -> None:
+    if not CASES.is_dir():
+        pytest.skip("the small cases (../shared/cases/lock) are not here")
+    [asked] = [
+        mark.args[1]
+        for mark in test_the_cases_that_pixi_was_asked_about.pytestmark  # type: ignore[attr-defined]
+    ]
+    assert sorted(row[0] for row in asked) == sorted(p.name for p in CASES.iterdir())
 
 
 def test_a_training_that_did_not_happen_is_no_pass(tmp_path: Path) -> None:
