@@ -18,7 +18,7 @@ from tests.test_terminal import Terminal
 JOB = {
     "run.sh": "#!/bin/sh\ntrue\n",
     "job.sub": "executable = run.sh\nshould_transfer_files = YES\nrequest_cpus = 1\nrequest_memory = 1GB\n"
-    "request_disk = 1GB\nrequirements = (Memory > 1) && (CUDACapability >= 7.5)\nlog = a.log\nqueue\n",
+    "request_disk = 1GB\nrequirements = (Memory > 1) && (CUDACapability >= 7.5)\nlog = a.log\noutput = a.out\nerror = a.err\nqueue\n",
 }
 
 

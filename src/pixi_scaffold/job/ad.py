@@ -23,22 +23,6 @@ _UNIVERSES = {
     "vanilla": 5, "container": 5, "docker": 5, "scheduler": 7, "grid": 9, "java": 10,
     "parallel": 11, "local": 12, "vm": 13,
 }  # fmt: skip
-_OWN = frozenset(
-    {
-        "request_cpus", "request_gpus", "request_memory", "request_disk", "should_transfer_files",
-        "when_to_transfer_output", "container_image", "docker_image", "transfer_output_remaps",
-        "success_exit_code", "max_retries", "retry_until", "on_exit_remove", "on_exit_hold",
-        "input", "output", "error", "transfer_input", "transfer_output", "transfer_error",
-        "stream_input", "stream_output", "stream_error", "retry_request_memory", "hold",
-        "retry_request_memory_max", "transfer_executable", "log", "nice_user", "starter_log",
-        "accounting_group", "accounting_group_user", "concurrency_limits", "require_gpus",
-        "max_materialize", "max_idle", "skip_filechecks", "transfer_input_files",
-        "public_input_files",
-        "cuda_version", "job_lease_duration", "deferral_window", "deferral_prep_time",
-        "cron_window", "cron_prep_time", "machine_count", "initialdir",
-    }
-)  # fmt: skip
-"""Commands that several lines decide together; the others become their attribute as they are."""
 _RETRIES = 2
 """DEFAULT_JOB_MAX_RETRIES."""
 
@@ -97,7 +81,7 @@ def _simple(job: Meaning) -> Iterator[tuple[str, str]]:
     gpus = job.requests.gpus.value is not None
     for name, field in job.fields.items():
         spec = specs().get(name)
-        if spec is None or not spec.ad or not field.said or not field.ad or name in _OWN:
+        if spec is None or spec.several or not (spec.ad and field.said and field.ad):
             continue
         if spec.name.startswith("vm_") and job.universe.value != "vm":
             continue

@@ -33,6 +33,7 @@ class CommandSpec:
     since: Mapping[str, str] = field(default_factory=dict)
     """Words that only newer releases take, and the first one that does."""
     site: str = ""
+    several: bool = False
 
 
 @lru_cache(maxsize=1)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pixi_scaffold.job.release import version_holds
-
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""
 _WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
+
+_VERSION = re.compile(
+    r"version\s*(!?)(<=|>=|==|=|<|>)\s*v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?", re.IGNORECASE
+)
 
 
 def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:
@@ -24,8 +26,23 @@ def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:
     if matched := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
         name = (matched[1] or "").strip()
         return bool(macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name)), ""
-    held = version_holds(text, READ_AS)
+    held = _version_holds(text, READ_AS)
     if held is None:
         return None, ""
     release = ".".join(map(str, READ_AS))
     return held, f"`if {text}` is read as HTCondor {release} would"
+
+
+def _version_holds(text: str, release: tuple[int, int, int]) -> bool | None:
+    """Return whether `version >= 25.14.0` holds for a release; None where it is no such condition.
+
+    Source: config.cpp, Evaluate_config_if_version.
+    """
+    matched = _VERSION.fullmatch(text)
+    if matched is None:
+        return None
+    wanted = (int(matched[3]), int(matched[4]), int(matched[5] or release[2]))
+    sign = (wanted < release) - (wanted > release)
+    held = {"<": sign < 0, ">": sign > 0, "=": sign == 0, "==": sign == 0}
+    held |= {"<=": sign <= 0, ">=": sign >= 0}
+    return held[matched[2]] != bool(matched[1])

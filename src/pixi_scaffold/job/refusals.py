@@ -108,33 +108,27 @@ def _universe(job: Meaning) -> Iterator[Refusal]:
         why = "a container job needs container_image or docker_image"
         yield Refusal("image", why, "add: container_image = FILE.sif", said.command)
     if may_contain and re.match(r"\"?\s*(instance|library|shub)://", container.text):
-        yield Refusal(
-            "text",
-            "HTCondor fetches no such image",
-            "use docker:// or a .sif file",
-            container.command,
-        )
+        why, fix = "HTCondor fetches no such image", "use docker:// or a .sif file"
+        yield Refusal("text", why, fix, container.command)
     if universe == "grid":
         grid = job.of("grid_resource")
         if not grid.said or grid.text.split(" ")[0].lower() not in (*_GRIDS, *_OLD_GRIDS):
             why = f"a grid job needs grid_resource to begin with one of: {', '.join(_GRIDS)}"
-            yield Refusal(
-                "missing", why, "add: grid_resource = batch slurm", grid.command or said.command
-            )
-    parallel = universe == "parallel" or job.of("want_parallel_scheduling").value is True
-    if parallel and not job.of("machine_count").said:
-        yield Refusal(
-            "missing", "a parallel job needs machine_count", "add: machine_count = 2", said.command
-        )
-    if universe == "vm" and not job.of("vm_type").said:
-        yield Refusal("missing", "a vm job needs vm_type", "add: vm_type = kvm", said.command)
-    if universe == "java" and not job.arguments.said:
-        yield Refusal(
-            "missing",
-            "a java job needs the class in arguments",
-            "add: arguments = CLASS",
-            said.command,
-        )
+            fix = "add: grid_resource = batch slurm"
+            yield Refusal("missing", why, fix, grid.command or said.command)
+    parallel = job.of("want_parallel_scheduling").value is True
+    for kind, command, needs in _NEEDS:
+        needed = kind == universe or (parallel and kind == "parallel")
+        if needed and not job.of(command).said:
+            why, _, fix = needs.partition("; ")
+            yield Refusal("missing", f"a {kind} job needs {why}", f"add: {fix}", said.command)
+
+
+_NEEDS = (
+    ("parallel", "machine_count", "machine_count; machine_count = 2"),
+    ("vm", "vm_type", "vm_type; vm_type = kvm"),
+    ("java", "arguments", "the class in arguments; arguments = CLASS"),
+)
 
 
 def _services(job: Meaning) -> Iterator[Refusal]:
@@ -202,6 +196,10 @@ def _buckets(job: Meaning) -> Iterator[Refusal]:
         yield Refusal("missing", f"{bucket} needs the files with its keys", fix, job.inputs.command)
 
 
+def _because(kind: str, field: Field[Any], why: str, fix: str, versions: str = "") -> Refusal:
+    return Refusal(kind, f"{_line(field)}: {why}", fix, field.command, versions)
+
+
 def _line(field: Field[Any]) -> str:
     return f"{field.command.spelled} = {_short(field.text)}" if field.command else ""
 
@@ -234,9 +232,11 @@ def _deferral(job: Meaning) -> Iterator[Refusal]:
     for name in _DEFERRAL if wanted else ():
         field = job.of(name)
         if field.said and not field.refused and not field.unknown and not _not_negative(field.text):
-            message = f"{_line(field)}: it is no whole number of seconds"
-            yield Refusal(
-                "integer", message, "write a whole number, or an expression", field.command
+            yield _because(
+                "integer",
+                field,
+                "it is no whole number of seconds",
+                "write a whole number, or an expression",
             )
 
 
@@ -255,8 +255,9 @@ def _names(job: Meaning) -> Iterator[Refusal]:
     limits = job.of("concurrency_limits")
     for limit in re.split(r"[,\s]+", limits.text) if not limits.unknown else ():
         if limit and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?(:.*)?", limit, re.ASCII):
-            message = f"{_line(limits)}: {limit} is no name of a limit"
-            yield Refusal("text", message, "write a name, or NAME:NUMBER", limits.command)
+            yield _because(
+                "text", limits, f"{limit} is no name of a limit", "write a name, or NAME:NUMBER"
+            )
     if limits.said and job.of("concurrency_limits_expr").said:
         yield _together(
             limits, "concurrency_limits and concurrency_limits_expr are set", "keep one"
@@ -264,15 +265,11 @@ def _names(job: Meaning) -> Iterator[Refusal]:
     for name in ("accounting_group", "accounting_group_user"):
         field = job.of(name)
         if re.search(r"\s", field.text):
-            yield Refusal(
-                "text", f"{_line(field)}: there is a space in it", "write one word", field.command
-            )
+            yield _because("text", field, "there is a space in it", "write one word")
     for name in ("image_size", "disk_usage"):
         field = job.of(name)
         if isinstance(field.value, int) and field.value < 1:
-            yield Refusal(
-                "size", f"{_line(field)}: it must be at least 1 KiB", "write a size", field.command
-            )
+            yield _because("size", field, "it must be at least 1 KiB", "write a size")
     requirements = job.of("requirements")
     if requirements.said and not requirements.refused and not requirements.unknown:
         named = {reference.name.lower() for reference in attributes(f"({requirements.text})")}
@@ -290,12 +287,12 @@ def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
     for name, least in _LEAST.items():
         field = job.of(name)
         if re.fullmatch(r"[-+]?\d+", field.text) and not least <= int(field.text) < 1 << 31:
-            message = f"{_line(field)}: it is out of range"
-            yield Refusal("integer", message, "write a smaller number, from 0 on", field.command)
+            yield _because(
+                "integer", field, "it is out of range", "write a smaller number, from 0 on"
+            )
     lifetime = job.of("delegate_job_gsi_credentials_lifetime")
     if lifetime.said and not re.fullmatch(r"[-+]?\d+", lifetime.text):
-        message = f"{_line(lifetime)}: it is no integer"
-        yield Refusal("integer", message, "write a whole number of seconds", lifetime.command)
+        yield _because("integer", lifetime, "it is no integer", "write a whole number of seconds")
 
 
 def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
@@ -308,9 +305,7 @@ def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
         most = job.of(f"retry_request_{resource}_max")
         for field in (listed, most) if not listed.said else (listed,):
             if field.said and field.refused and not field.versions:
-                yield Refusal(
-                    "size", f"{_line(field)}: {field.refused}", field.fix, field.command, NEWER
-                )
+                yield _because("size", field, f"{field.refused}", field.fix, NEWER)
         increase = job.of(f"retry_request_{resource}_increase")
         if increase.said and not listed.said and not increase.unknown:
             yield from _increase(increase, f"request{resource}", unit)
@@ -326,5 +321,10 @@ def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]
         except ExpressionError:
             good = False
     if not good:
-        message = f"{_line(field)}: it is no size, and no expression of {attribute}"
-        yield Refusal("size", message, expression_advice(field.text), field.command, NEWER)
+        yield _because(
+            "size",
+            field,
+            f"it is no size, and no expression of {attribute}",
+            expression_advice(field.text),
+            NEWER,
+        )

@@ -1,12 +1,13 @@
 """What is wrong with a job, alone and against the project's lock: one small function a rule.
 
-A rule's docstring is its page in docs/reference/rules; ids never change their meaning.
+data/pages.txt has the page of each, docs/reference/rules shows it; ids never change their meaning.
 """
 
 from pixi_scaffold.rules import (  # each fills the table of rules
+    arrival,
+    attributes,
     checkpoint,
     commands,
-    elsewhere,
     environment,
     executable,
     expressions,
@@ -14,10 +15,12 @@ from pixi_scaffold.rules import (  # each fills the table of rules
     gpu_support,
     hardware,
     leftovers,
+    lines,
     luggage,
     pools,
     program,
     reading,
+    slots,
     sweep,
     travel,
     values,

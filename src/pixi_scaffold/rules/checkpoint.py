@@ -13,15 +13,7 @@ from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
 
 @rule("PS401", Severity.WARNING)
 def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
-    """A checkpoint exit code without checkpoint files, or the reverse.
-
-    Why: checkpoint_exit_code makes HTCondor copy what transfer_checkpoint_files names and start
-    the job again. Without the files the outputs are kept in their place, if any are named; without
-    the code the files are never used.
-    Fix: set both.
-    Source: the HTCondor manual, self-checkpointing applications.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """A checkpoint exit code without checkpoint files, or the reverse."""
     code = subject.job.command("checkpoint_exit_code")
     files = subject.job.command("transfer_checkpoint_files")
     if code is not None and files is None:
@@ -39,14 +31,7 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
 
 @rule("PS402", Severity.WARNING)
 def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
-    """A job that offers to be interrupted and saves no checkpoint.
-
-    Why: `+is_resumable` and the like put the job on machines where it is thrown off at any moment.
-    It starts from nothing each time: fine for jobs of a few hours, but a long one may never end.
-    Fix: save checkpoints (checkpoint_exit_code, transfer_checkpoint_files), or keep the job short.
-    Source: https://chtc.cs.wisc.edu/uw-research-computing/gpu-jobs
-    Seen: the pools' own guides, October 2026.
-    """
+    """A job that offers to be interrupted and saves no checkpoint."""
     for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
         command = subject.job.command(name)
         if command is None or subject.meaning.of(name).text.strip('"').lower() not in (
@@ -65,14 +50,7 @@ def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
 
 @rule("PS403", Severity.WARNING)
 def nobody_exits_so(subject: Subject) -> Iterator[Found]:
-    """Nothing exits with the checkpoint exit code.
-
-    Why: HTCondor takes a checkpoint only when the job ends with that very code. No file that the
-    job brings along mentions it.
-    Fix: let the training exit with it after saving, or correct the number.
-    Source: the HTCondor manual, self-checkpointing applications.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """Nothing exits with the checkpoint exit code."""
     command = subject.job.command("checkpoint_exit_code")
     code = subject.meaning.of("checkpoint_exit_code").text
     if command is None or not code.isdecimal() or not subject.transfers:
@@ -97,14 +75,7 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
 
 @rule("PS404", Severity.WARNING)
 def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
-    """Settings that defeat the checkpoints.
-
-    Why: without file transfer there is nobody to copy a checkpoint; an exit code that also means
-    success ends the job; SIGKILL leaves no time to save.
-    Fix: should_transfer_files = YES, a code of its own (85), kill_sig = SIGTERM.
-    Source: the HTCondor manual, self-checkpointing applications.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """Settings that defeat the checkpoints."""
     command = subject.job.command("checkpoint_exit_code")
     code = subject.meaning.of("checkpoint_exit_code").text
     if command is None:
@@ -124,14 +95,7 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
 
 @rule("PS406")
 def universe_and_image(subject: Subject) -> Iterator[Found]:
-    """A container universe without an image, or an image that is not there.
-
-    Why: without container_image condor_submit refuses the job; an image file that is not there when
-    the job starts holds it.
-    Fix: container_image = docker://NAME:TAG or FILE.sif.
-    Source: the condor_submit manual, container universe.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A container universe without an image, or an image that is not there."""
     image, docker = subject.job.command("container_image"), subject.job.command("docker_image")
     for refusal in subject.refusals:
         if refusal.kind == "image" and refusal.command is not None:
@@ -163,14 +127,7 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
 
 @rule("PS407", Severity.WARNING)
 def image_without_tag(subject: Subject) -> Iterator[Found]:
-    """An image whose content changes under its name.
-
-    Why: `latest`, or no tag, is another image tomorrow; the jobs of one sweep may run different
-    software.
-    Fix: name a version, or a digest: image@sha256:...
-    Source: the OCI image specification.
-    Seen: no version of HTCondor matters.
-    """
+    """An image whose content changes under its name."""
     for name in ("container_image", "docker_image"):
         command, text = subject.job.command(name), subject.meaning.of(name).text
         bare = text.removeprefix("docker://")

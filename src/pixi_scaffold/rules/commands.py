@@ -13,7 +13,6 @@ from pixi_scaffold.job import (
     references,
     specs,
 )
-from pixi_scaffold.rules.elsewhere import command_elsewhere
 from pixi_scaffold.rules.finding import (
     Edit,
     Found,
@@ -26,6 +25,7 @@ from pixi_scaffold.rules.finding import (
     short,
 )
 from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.tables import table
 
 _MOST = 100
 """Unknown commands in one file that are looked up; more is another kind of file."""
@@ -33,15 +33,7 @@ _MOST = 100
 
 @rule("PS101", Severity.WARNING)
 def set_twice(subject: Subject) -> Iterator[Found]:
-    """A command is set twice.
-
-    Why: the last line wins, without a word. The classic is a `requirements` line with the driver
-    limit that a later `requirements` line throws away: the job then starts on machines where it
-    cannot run.
-    Fix: keep one line; join conditions with `&&`, or add to a value with `name = $(name) more`.
-    Source: HTCondor keeps a macro table (config.cpp, insert_macro); a dry run says nothing.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A command is set twice."""
     main = subject.description.path
     for earlier, later in subject.description.lost:
         if earlier.file != main and later.file == main:
@@ -68,15 +60,7 @@ def set_twice(subject: Subject) -> Iterator[Found]:
 
 @rule("PS102", Severity.WARNING)
 def unknown_command(subject: Subject) -> Iterator[Found]:
-    """A command that HTCondor does not know.
-
-    Why: condor_submit takes it for a macro of your own, and at most warns. What it was meant to
-    ask for (a GPU, memory) is not asked for.
-    Fix: correct the name. For an attribute of your own write `+Name = value`; a macro is fine as
-    long as something uses it.
-    Source: submit_utils.h of HTCondor 25 (SUBMIT_KEY_*).
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A command that HTCondor does not know."""
     used = used_macros(subject) | (set(subject.site.commands) if subject.site else set())
     last = {c.name: c for c in subject.description.commands}
     unknown = [
@@ -84,6 +68,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
         for name, c in last.items()
         if not is_command(name) and name not in used and c.spelled.lower() not in used
     ]
+    others = table("elsewhere").items()
     for command in unknown[:_MOST]:
         name = command.name
         resource = custom_resource(name) and name not in _REFUSED
@@ -105,9 +90,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             yield at(
                 command,
                 f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",
-                f"HTCondor's own is: {htcondors}"
-                if (htcondors := command_elsewhere(name))
-                else _UNUSED,
+                next((f"HTCondor's own is: {k}" for k, v in others if name in v), _UNUSED),
                 about=command.spelled,
             )
 
@@ -139,14 +122,7 @@ def near_request(name: str) -> str:
 
 @rule("PS117", Severity.WARNING)
 def gpu_limits_alone(subject: Subject) -> Iterator[Found]:
-    """Limits for a GPU without a request for one.
-
-    Why: gpus_minimum_* and require_gpus count only together with request_gpus; alone they are
-    ignored, and the job runs without a GPU.
-    Fix: add `request_gpus = 1`.
-    Source: submit_utils.cpp, SetRequestGpus; condor_submit gives a warning at most.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """Limits for a GPU without a request for one."""
     if subject.job.command("request_gpus") is not None:
         return
     command = subject.where(
@@ -161,14 +137,7 @@ def gpu_limits_alone(subject: Subject) -> Iterator[Found]:
 
 @rule("PS119")
 def comment_in_value(subject: Subject) -> Iterator[Found]:
-    """A comment behind a value.
-
-    Why: submit descriptions have comments only on lines of their own. `request_gpus = 1 # one`
-    asks for `1 # one`.
-    Fix: move the comment to the line above.
-    Source: config.cpp, Parse_macros.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A comment behind a value."""
     for command in subject.job.commands.values():
         if not commented(command):
             continue

@@ -31,14 +31,7 @@ written so.
 
 @rule("PS501", Severity.WARNING)
 def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
-    """Many jobs that each download the whole environment.
-
-    Why: with the bootstrap delivery every job downloads every package. A hundred jobs with CUDA
-    pull hundreds of GiB through the pool's network, and conda-forge may block it.
-    Fix: change the delivery to pack or container, where the environment travels once or is cached.
-    Source: the sizes of the packages in pixi.lock.
-    Seen: locks of format 7; no version of HTCondor matters.
-    """
+    """Many jobs that each download the whole environment."""
     row = _row(subject)
     jobs = subject.description.jobs
     total = sum(job.queue.total for job in jobs)
@@ -56,14 +49,7 @@ def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
 
 @rule("PS504", Severity.WARNING)
 def disk_too_small(subject: Subject) -> Iterator[Found]:
-    """The disk that is asked for cannot hold the environment.
-
-    Why: packages unpack to twice their size or more; the job is held when its scratch folder grows
-    beyond request_disk, or the installation fails in the middle.
-    Fix: request_disk = the figure in the message.
-    Source: the sizes of the packages in pixi.lock.
-    Seen: locks of format 7; whether the limit of the disk is kept depends on the pool.
-    """
+    """The disk that is asked for cannot hold the environment."""
     row, command = _row(subject), subject.job.command("request_disk")
     if row is None or subject.delivery not in ("bootstrap", "pack"):
         return
@@ -93,14 +79,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
 
 @rule("PS505", Severity.WARNING)
 def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
-    """A GPU is asked for and the lock has none, or the reverse.
-
-    Why: with a CPU-only lock the job waits for a GPU, blocks it, and trains on the CPU. With a
-    lock for CUDA only, Pixi refuses to install on a machine without a driver.
-    Fix: ask for a GPU exactly when the locked environment uses one.
-    Source: the packages in pixi.lock.
-    Seen: Pixi 0.77.
-    """
+    """A GPU is asked for and the lock has none, or the reverse."""
     project, gpus = subject.project, subject.job.command("request_gpus")
     if project is None or not project.linux or not subject.delivery:
         return
@@ -124,14 +103,7 @@ def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
 
 @rule("PS506")
 def manifest_stays_here(subject: Subject) -> Iterator[Found]:
-    """The worker installs from a manifest and a lock that are not transferred.
-
-    Why: `pixi install` needs pixi.toml and pixi.lock in the job's folder. Without the lock it
-    solves again; without the manifest it fails.
-    Fix: name both in transfer_input_files.
-    Source: the Pixi manual.
-    Seen: Pixi 0.77; HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The worker installs from a manifest and a lock that are not transferred."""
     project = subject.project
     if project is None or subject.delivery != "bootstrap" or not subject.transfers:
         return
@@ -152,15 +124,7 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
 
 @rule("PS507")
 def pixi_too_old(subject: Subject) -> Iterator[Found]:
-    """The Pixi that the worker script pins cannot read the lock or the manifest.
-
-    Why: an older Pixi refuses a newer lock format, and one outside of requires-pixi refuses the
-    manifest: every job fails at once.
-    Fix: pin the Pixi that the project uses.
-    Source: the lock format in pixi.lock, and requires-pixi in pixi.toml; format 7 is read from
-    Pixi 0.68 on.
-    Seen: Pixi 0.77.
-    """
+    """The Pixi that the worker script pins cannot read the lock or the manifest."""
     project = subject.project
     if project is None:
         return
@@ -176,14 +140,7 @@ def pixi_too_old(subject: Subject) -> Iterator[Found]:
 
 @rule("PS509", Severity.WARNING)
 def archive_of_another_lock(subject: Subject) -> Iterator[Found]:
-    """The packed environment is not of this lock, or not for this job's platform.
-
-    Why: the worker gets what is in the archive. Made before a dependency was added and locked, it
-    lacks that package; made for the CPU, the job trains on the CPU of a machine whose GPU it holds.
-    Fix: pixi-scaffold pack.
-    Source: the records of conda packages in the archive, and those of pixi.lock.
-    Seen: archives of this tool and of conda-pack 0.9; no version of HTCondor matters.
-    """
+    """The packed environment is not of this lock, or not for this job's platform."""
     command, row = subject.job.command("transfer_input_files"), _row(subject)
     if command is None or row is None or subject.project is None:
         return
@@ -204,14 +161,7 @@ def archive_of_another_lock(subject: Subject) -> Iterator[Found]:
 
 @rule("PS512", Severity.NOTE)
 def image_older_than_the_lock(subject: Subject) -> Iterator[Found]:
-    """The image is older than the lock.
-
-    Why: an image holds the environment of the day on which it was built; what was locked since then
-    is not in it.
-    Fix: build it again, where the lock did change.
-    Source: the times of both files; a clone has new ones, so it is a note.
-    Seen: no version of HTCondor matters.
-    """
+    """The image is older than the lock."""
     command, project = subject.job.command("container_image"), subject.project
     for name in subject.images:
         image = subject.start / name
@@ -225,13 +175,7 @@ def image_older_than_the_lock(subject: Subject) -> Iterator[Found]:
 
 @rule("PS508")
 def no_linux(subject: Subject) -> Iterator[Found]:
-    """The lock has no platform for a worker.
-
-    Why: HTCondor pools run Linux; the environment is locked for other machines only.
-    Fix: add linux-64 to the platforms of pixi.toml, then lock.
-    Source: the platforms in pixi.lock.
-    Seen: Pixi 0.77.
-    """
+    """The lock has no platform for a worker."""
     project, command = subject.project, subject.job.command("executable")
     if project is None or not project.rows or project.linux or command is None:
         return

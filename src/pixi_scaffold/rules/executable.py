@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
@@ -16,14 +17,7 @@ from pixi_scaffold.system import is_elsewhere
 
 @rule("PS201")
 def no_executable(subject: Subject) -> Iterator[Found]:
-    """The executable is missing.
-
-    Why: condor_submit refuses the file. A file for `condor_submit -interactive` may do without an
-    executable, and one that a build or an earlier node of a DAG makes may come later.
-    Fix: name a file that is there, from the folder where condor_submit is run.
-    Source: the condor_submit manual.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """The executable is missing."""
     command = subject.job.command("executable")
     if command is None:
         if any(refusal.kind == "executable" for refusal in subject.refusals):
@@ -55,9 +49,19 @@ def no_executable(subject: Subject) -> Iterator[Found]:
             command,
             f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
             f"taken to run{maker and f'; {maker}'}",
-            "correct the name, or say where it runs: check --from FOLDER",
+            _how_to_name(subject, name),
             severity=Severity.WARNING if maker else None,
         )
+
+
+def _how_to_name(subject: Subject, name: str) -> str:
+    """Return what was most likely meant by an executable that is not there."""
+    first, *words = name.split()
+    if words and (subject.job.folder / first).is_file():
+        return f"executable = {first}, and arguments = {' '.join(words)}"
+    if words and _nearly(first) == "" and first.split("3")[0] in _INTERPRETERS.split():
+        return f"executable = /usr/bin/{first}, transfer_executable = false; the rest is arguments"
+    return "correct the name, or say where it runs: check --from FOLDER"
 
 
 _INTERACTIVE = re.compile(r"condor_submit\s+(?:-\w+\s+)*-i(?:nteractive)?\b|\binteractive\b", re.I)
@@ -75,15 +79,7 @@ def _interactive(subject: Subject) -> bool:
 
 @rule("PS202", Severity.WARNING)
 def not_executable(subject: Subject) -> Iterator[Found]:
-    """The executable has no permission to run.
-
-    Why: HTCondor sets the permission on the copy that it transfers, so there the job runs. Where
-    worker and access point share a file system and should_transfer_files is not YES, nothing is
-    transferred, and the job is held (6/13, Permission denied).
-    Fix: chmod +x FILE.
-    Source: the starter makes the transferred executable mode 0755.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The executable has no permission to run."""
     command, path = subject.job.command("executable"), subject.executable
     if command is None or path is None or not path.is_file() or os.access(path, os.X_OK):
         return
@@ -99,14 +95,7 @@ def not_executable(subject: Subject) -> Iterator[Found]:
 
 @rule("PS203")
 def bad_interpreter(subject: Subject) -> Iterator[Found]:
-    """A script without a usable interpreter line.
-
-    Why: the worker's kernel reads the first line. Without `#!` and an absolute path the job is
-    held with "Exec format error" or "No such file".
-    Fix: begin the file with `#!/usr/bin/env bash`, with nothing before it.
-    Source: execve(2); hold code 6, subcode 8.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """A script without a usable interpreter line."""
     path, data = subject.executable, subject.executable_data
     if path is None or data is None or subject.windows:
         return
@@ -131,6 +120,11 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
             severity=Severity.WARNING if shell_may else None,
         )  # fmt: skip
         return
+    yield from _interpreter(subject, path, first)
+
+
+def _interpreter(subject: Subject, path: Path, first: str) -> Iterator[Found]:
+    """Yield what is wrong with the program that a first line names."""
     words = first[2:].split()
     if not words or not words[0].startswith("/"):
         message = "the interpreter line needs an absolute path"
@@ -143,6 +137,9 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
         yield Found(path, 1, message, f"did you mean {meant}?", severity=Severity.WARNING)
     elif subject.universe in ("container", "docker", "local", "scheduler") or not subject.transfers:
         return  # a path of the image, or of the machine that runs it
+    elif PurePosixPath(words[-1]).name == "python":
+        message = f"many systems have no program named {words[-1]}, only python3"
+        yield Found(path, 1, message, f"write: {first}3", severity=Severity.WARNING)
     elif not words[0].startswith(("/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/cvmfs/")):
         message = f"{words[0]} is a path of this machine, which a worker need not have"
         yield Found(path, 1, message, "write: #!/usr/bin/env bash", severity=Severity.WARNING)
@@ -161,14 +158,7 @@ def _nearly(name: str) -> str:
 
 @rule("PS204")
 def windows_line_ends(subject: Subject) -> Iterator[Found]:
-    r"""A script with Windows line ends.
-
-    Why: condor_submit refuses such an executable, because the kernel looks for an interpreter named
-    `bash\r`; in another script the shell sees a `\r` at the end of every word.
-    Fix: save the file with Unix line ends; `check --fix` does it.
-    Source: execve(2); the condor_submit manual, -allow-crlf-script.
-    Seen: HTCondor 25.14.1, on a pool.
-    """
+    r"""A script with Windows line ends."""
     if subject.windows:
         return
     paths = [s.path for s in subject.scripts]

@@ -43,14 +43,7 @@ EXPRESSIONS = frozenset(_NAMES.split())
 
 @rule("PS105")
 def bad_expression(subject: Subject) -> Iterator[Found]:
-    """An expression that does not parse.
-
-    Why: condor_submit refuses the file, or, for an attribute with a plus, writes something else
-    than was meant.
-    Fix: close the parentheses and quotes; strings stand in double quotes.
-    Source: the ClassAd language, https://htcondor.readthedocs.io/en/latest/classads/
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """An expression that does not parse."""
     for refusal in subject.refusals:
         command = refusal.command
         if refusal.kind != "expression" or command is None or commented(command):
@@ -61,15 +54,7 @@ def bad_expression(subject: Subject) -> Iterator[Found]:
 
 @rule("PS106", Severity.WARNING)
 def unknown_attribute(subject: Subject) -> Iterator[Found]:
-    """Requirements that name an attribute no slot has.
-
-    Why: an attribute that is not there is undefined, and a comparison with it too, so no machine
-    ever matches: the job stays idle forever.
-    Fix: correct the name. For an attribute of your own pool: `check --slots FILE` with its machine
-    ads, saved by `condor_status -long`.
-    Source: machine ads of real pools, and the manual's lists of attributes.
-    Seen: machine ads of HTCondor 23.9.6 and 25.14.1; a pool may add its own.
-    """
+    """Requirements that name an attribute no slot has."""
     defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     own_slots = subject.attributes | (subject.site.attributes if subject.site else frozenset())
     slot = {**slot_names(), **{name: name for name in own_slots}}
@@ -110,14 +95,7 @@ def _unknown(command: Command, name: str, known: Mapping[str, str]) -> Found:
 
 @rule("PS118", Severity.WARNING)
 def bare_word(subject: Subject) -> Iterator[Found]:
-    """An attribute whose value is a word without quotes.
-
-    Why: `+Flavour = tomorrow` does not set a text but names another attribute, which does not
-    exist, so the value is undefined.
-    Fix: write `+Flavour = "tomorrow"`.
-    Source: the ClassAd language.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """An attribute whose value is a word without quotes."""
     defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
     for command, text in _expressions(subject):
         if not command.name.startswith("my.") or not re.fullmatch(r"[A-Za-z_]\w*", text):

@@ -21,14 +21,7 @@ _INSIDE = "use a path inside the folder"
 
 @rule("PS205")
 def missing_input(subject: Subject) -> Iterator[Found]:
-    """An input that is not there.
-
-    Why: condor_submit does not look. The job is held when it starts, perhaps days later: hold code
-    13. A file that git ignores, or that an earlier node of a DAG or a script makes, may come later.
-    Fix: correct the name, or make the file first.
-    Source: a dry run says nothing.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """An input that is not there."""
     if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
     for name in ("transfer_input_files", "transfer_common_input", "input"):
@@ -64,6 +57,8 @@ def _how_to_name(subject: Subject, item: str) -> str:
     """Return what was most likely meant by an input that is not there."""
     if re.search(r"[*?\[]", item):
         return "HTCondor expands no pattern here: name the folder, or queue x matching files ..."
+    if matched := re.match(r"(osdf|pelican|stash|https?|s3|file|docker):/(?=[^/])", item):
+        return f"a URL has more slashes: {matched[1]}:///... or {matched[1]}://HOST/..."
     words = item.split()
     if len(words) > 1 and all((subject.start / word).exists() for word in words):
         return f"a comma parts the files: {', '.join(words)}"
@@ -130,14 +125,7 @@ def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:
 
 @rule("PS207", Severity.WARNING)
 def path_of_this_machine(subject: Subject) -> Iterator[Found]:
-    """A path that leads out of the project.
-
-    Why: an absolute path, or one with `..`, works for one person on one machine; as an output it
-    names a place on the worker. `~` is no home for HTCondor: it makes a folder of that name here.
-    Fix: use paths inside the project's folder.
-    Source: the condor_submit manual, transfer_output_files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """A path that leads out of the project."""
     for name in ("executable", "transfer_input_files", "log", "output", "error", "initialdir"):
         command = subject.job.command(name)
         if command is None:
@@ -171,16 +159,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
 
 @rule("PS208")
 def folder_missing(subject: Subject) -> Iterator[Found]:
-    """The folder of a log or an output, or initialdir itself, is missing.
-
-    Why: with a transfer of files HTCondor makes the folders of `output` and `error` when they come
-    back. Where nothing is transferred the job is held before it runs (7/2), with stream_output or
-    stream_error while it starts (9/0); without the folder of `log` a HTCondor before 24.12.4 writes
-    none. Without initialdir condor_submit refuses the file.
-    Fix: mkdir the folder, and keep it in the repository with a .gitkeep.
-    Source: a dry run sees only initialdir.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The folder of a log or an output, or initialdir, is missing, or stands for the file."""
     start = subject.job.command("initialdir")
     if start is not None and not subject.start.is_dir():
         shown = subject.meaning.of("initialdir").text
@@ -193,6 +172,18 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None or not text or is_url(text) or "$" in text or leaves(text):
             continue  # a folder of the access point cannot be looked at from here
+        if (subject.start / text).is_dir():
+            message = f"{text} is a folder: the output has nowhere to go, and the job is held"
+            sure = name != "log" and transfers_for_sure(subject)
+            severity = None if sure else Severity.WARNING
+            yield at(
+                command,
+                message,
+                f"{text.rstrip('/')}/$(Cluster).$(Process).{name[:3]}",
+                (),
+                severity,
+            )
+            continue
         folder = (subject.start / text).parent
         if folder.is_dir():
             continue
@@ -224,14 +215,7 @@ def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
 
 @rule("PS211")
 def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
-    """Inputs are named, and the transfer of files is switched off.
-
-    Why: with should_transfer_files = NO the job sees only a shared file system, and condor_submit
-    refuses transfer_input_files and transfer_output_files.
-    Fix: should_transfer_files = YES.
-    Source: the condor_submit manual.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """Inputs are named, and the transfer of files is switched off."""
     for refusal in subject.refusals:
         if refusal.kind == "transfer" and refusal.command is not None:
             yield at(refusal.command, refusal.message, refusal.fix)
@@ -239,14 +223,7 @@ def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
 
 @rule("PS212", Severity.WARNING)
 def jobs_overwrite(subject: Subject) -> Iterator[Found]:
-    """Several jobs write one file.
-
-    Why: every job of the queue statement writes `output` and `error`; with the same name only the
-    last one's remain.
-    Fix: put $(Cluster)-$(Process) into the name.
-    Source: the condor_submit manual.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """Several jobs write one file."""
     if subject.job.queue.total < 2:
         return
     for name in ("output", "error"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ Check = Callable[["Subject"], Iterator[Found]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: a stable id, its severity, and the function whose docstring is its page."""
+    """One rule: a stable id, its severity, and the function whose docstring is its title."""
 
     id: str
     severity: Severity
@@ -95,13 +96,13 @@ class Rule:
 
     @property
     def title(self) -> str:
-        """The first line of the docstring."""
-        return (inspect.getdoc(self.check) or "").split("\n", 1)[0].rstrip(".")
+        """What it finds, in a few words."""
+        return (self.check.__doc__ or "").rstrip(".")
 
     @property
     def page(self) -> str:
-        """The docstring."""
-        return inspect.getdoc(self.check) or ""
+        """The title, and what data/pages.txt has of it."""
+        return f"{self.title}.\n\n{_pages()[self.id]}"
 
     @property
     def why(self) -> str:
@@ -127,6 +128,13 @@ class Rule:
 def _impossible(edit: Edit) -> bool:
     """Whether an edit is of the command line, or would put U+FFFD in place of other bytes."""
     return not edit.path.is_absolute() or any("\ufffd" in line for line in edit.lines)
+
+
+@lru_cache(maxsize=1)
+def _pages() -> Mapping[str, str]:
+    text = (files("pixi_scaffold.rules") / "data" / "pages.txt").read_text(encoding="utf-8")
+    _, *parts = re.split(r"^\[(PS\d+)\]\n", text, flags=re.MULTILINE)
+    return {name: page.strip() for name, page in zip(parts[::2], parts[1::2], strict=True)}
 
 
 RULES: dict[str, Rule] = {}

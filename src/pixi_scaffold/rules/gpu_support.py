@@ -23,15 +23,7 @@ CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
 
 @rule("PS502", Severity.WARNING)
 def driver_too_old(subject: Subject) -> Iterator[Found]:
-    """The job may land on a driver that is too old for the locked CUDA.
-
-    Why: the packages run only with a driver that supports their CUDA. On an older one PyTorch
-    falls back to the CPU, or the job fails, after the wait in the queue.
-    Fix: gpus_minimum_runtime = MAJOR.0, the limit that the locked packages carry.
-    Source: the constraint `__cuda` of the locked cuda-version;
-    https://docs.nvidia.com/deploy/cuda-compatibility/
-    Seen: locks of conda-forge with CUDA 12.6 to 13.0; a pool with no older driver runs the job.
-    """
+    """The job may land on a driver that is too old for the locked CUDA."""
     row = _gpu_row(subject)
     gpus = subject.job.command("request_gpus")
     if row is None or row.driver is None or gpus is None or not subject.gpus:
@@ -63,16 +55,7 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
 
 @rule("PS503", Severity.WARNING)
 def gpu_too_old(subject: Subject) -> Iterator[Found]:
-    """The job may land on a GPU that the locked libraries do not support.
-
-    Why: builds hold code for some generations of GPUs only. On an older one the job fails with "no
-    kernel image", or crashes in cuDNN.
-    Fix: gpus_minimum_capability = the figure in the message.
-    Source: CUDA 13 begins at 7.5 (CUDA toolkit release notes); conda-forge builds PyTorch for CUDA
-    12 from 5.0 and for CUDA 13 from 7.5 on (conda-forge/pytorch-cpu-feedstock, recipe/build.sh);
-    cuDNN from 9.11 on can crash before Turing, 7.5 (conda-forge/cudnn-feedstock issue 124).
-    Seen: locks of conda-forge with CUDA 12.6 to 13.0; a pool with no older GPU runs the job.
-    """
+    """The job may land on a GPU that the locked libraries do not support."""
     row = _gpu_row(subject)
     gpus = subject.job.command("request_gpus")
     if row is None or gpus is None or not subject.gpus:
@@ -117,15 +100,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
 
 @rule("PS511", Severity.WARNING)
 def gpus_that_idle(subject: Subject) -> Iterator[Found]:
-    """The job asks for several GPUs, and its program uses one.
-
-    Why: a PyTorch program trains on one GPU unless it says otherwise, and so does a process of the
-    template's program; the others are kept from everybody and do nothing.
-    Fix: --processes N in the arguments (or torchrun in the script), or request_gpus = 1.
-    Source: the options of the runs.py that travels with the job; for other programs that neither
-    they nor the script name a way to use several (torchrun, torch.distributed, DataParallel, ...).
-    Seen: no HTCondor looks at it; `nvidia-smi` on the worker shows the idle ones.
-    """
+    """The job asks for several GPUs, and its program uses one."""
     command, text = subject.job.command("request_gpus"), subject.meaning.requests.gpus.text
     if command is None or not text.isdigit() or int(text) < 2:
         return

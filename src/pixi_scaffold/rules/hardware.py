@@ -31,14 +31,7 @@ _MOST_MEMORY = 4 << 40
 
 @rule("PS128", Severity.WARNING)
 def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
-    """The program uses a GPU that the job does not ask for.
-
-    Why: without request_gpus the job gets none, also on a machine that has some: PyTorch ends with
-    "No CUDA GPUs are available", or runs on the CPU without a word.
-    Fix: request_gpus = 1.
-    Source: the HTCondor manual, GPUs.
-    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
-    """
+    """The program uses a GPU that the job does not ask for."""
     if subject.meaning.requests.gpus.said or not subject.transfers:
         return
     fix = "add: request_gpus = 1"
@@ -56,14 +49,7 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
 
 @rule("PS129", Severity.WARNING)
 def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
-    """The job chooses its GPU itself.
-
-    Why: HTCondor gives the job its GPUs by CUDA_VISIBLE_DEVICES. Set to a number, the job uses one
-    that belongs to another job, or none.
-    Fix: remove it; the first GPU of the job is `cuda:0` anyway.
-    Source: the HTCondor manual, GPUs.
-    Seen: HTCondor 25.14.1, on a pool with fake GPUs: the job sees CUDA_VISIBLE_DEVICES=GPU-...
-    """
+    """The job chooses its GPU itself."""
     if not subject.gpus:
         return
     command, text = subject.job.command("environment"), subject.meaning.of("environment").text
@@ -77,14 +63,7 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
 
 @rule("PS130", Severity.WARNING)
 def more_than_asked_for(subject: Subject) -> Iterator[Found]:
-    """The program starts more than the job asks for.
-
-    Why: processes without a GPU of their own fail (`invalid device ordinal`); threads and workers
-    beyond request_cpus share what there is, and some pools hold the job.
-    Fix: ask for as many, or start fewer.
-    Source: the manuals of torchrun and PyTorch's DataLoader.
-    Seen: no version of HTCondor matters; read in the manuals.
-    """
+    """The program starts more than the job asks for."""
     requests = subject.meaning.requests
     for pattern, field, name, severity in (
         (_PROCESSES, requests.gpus, "request_gpus", Severity.WARNING),
@@ -101,18 +80,12 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
             if matched is not None and given is not None and int(matched[1]) > max(given, 1):
                 message, fix = f"{matched[0]} with {name} = {given}", f"{name} = {matched[1]}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0])
+    yield from _takes_all(subject)
 
 
 @rule("PS131", Severity.WARNING)
 def disk_too_small(subject: Subject) -> Iterator[Found]:
-    """The inputs do not fit on the disk that is asked for.
-
-    Why: inputs, what is unpacked of them and outputs together count. Beyond request_disk the job is
-    evicted or held, or no machine with room is chosen.
-    Fix: request_disk = the inputs, twice where they are unpacked, and the outputs.
-    Source: the HTCondor manual, request_disk.
-    Seen: not tried on a pool of HTCondor 23.9 or 25.14; the guides of pools.
-    """
+    """The inputs do not fit on the disk that is asked for."""
     disk = subject.meaning.requests.disk
     if not isinstance(disk.value, int) or disk.command is None or not subject.transfers:
         return
@@ -127,14 +100,7 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
 
 @rule("PS132", Severity.WARNING)
 def hardly_any_machine(subject: Subject) -> Iterator[Found]:
-    """More than hardly any machine has.
-
-    Why: where no slot is so large the job stays idle forever, and nothing says so. Often a unit is
-    wrong: `request_memory = 16000GB`.
-    Fix: correct the number; `condor_status -compact` shows what there is.
-    Source: the slots of public pools, November 2026.
-    Seen: machine ads of HTCondor 23.9.6 and 25.14.1.
-    """
+    """More than hardly any machine has."""
     for name, most in _MOST.items():
         command, value = subject.job.command(name), subject.meaning.number(name)
         if command is not None and value is not None and value >= most:
@@ -154,16 +120,36 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
         yield at(gpu.command, message, f"write {gpu.text}GB")
 
 
+_ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
+_THREADS = re.compile(r"^\s*(?:export\s+)?(?:OMP|MKL|OPENBLAS|NUMEXPR)_NUM_THREADS=[\"']?(\d+)")
+
+
+def _takes_all(subject: Subject) -> Iterator[Found]:
+    """Yield what takes as many cores as the machine has, or more than the job gets."""
+    cpus = subject.meaning.requests.cpus.value
+    for path, number, line in _lines(subject):
+        threads = _THREADS.search(line)
+        matched = _ALL_CORES.search(line.split(" #")[0])
+        if threads and isinstance(cpus, int) and int(threads[1]) > max(cpus, 1):
+            message = f"{threads[0].strip()} with request_cpus = {cpus}"
+        elif matched:
+            message = f"{matched[0]} counts the machine's cores, of which the job has request_cpus"
+        else:
+            continue
+        fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
+        yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
+        return
+
+
 def _lines(subject: Subject) -> Iterator[tuple[Path, int, str]]:
     """Yield the lines of the worker scripts and of the Python programs that travel."""
     for script in subject.scripts:
         for number, line in script.code:
             yield script.path, number, line
-    for path in (*subject.input_files, *filter(None, (subject.executable,))):
-        if path.suffix == ".py" and path.is_file():
-            for number, line in enumerate(_text(path).splitlines(), start=1):
-                if not line.lstrip().startswith("#"):
-                    yield path, number, line
+    for path in subject.programs:
+        for number, line in enumerate(_text(path).splitlines(), start=1):
+            if not line.lstrip().startswith("#"):
+                yield path, number, line
 
 
 def _text(path: Path) -> str:

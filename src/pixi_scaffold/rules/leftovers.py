@@ -28,14 +28,7 @@ _NEVER = re.compile(r"[<>]|__[A-Z]")
 
 @rule("PS405", Severity.WARNING)
 def placeholder(subject: Subject) -> Iterator[Found]:
-    """A placeholder that nobody replaced.
-
-    Why: a job with the image `docker://username/image:tag` stays idle, or is held; one with a
-    path to `<data>` finds nothing there.
-    Fix: put your own name in its place.
-    Source: published examples.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """A placeholder that nobody replaced."""
     for name in _NAMES:
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
@@ -50,32 +43,16 @@ def placeholder(subject: Subject) -> Iterator[Found]:
             break
 
 
+_TEXTS = ("", ".sh", ".bash", ".py", ".toml", ".lock", ".yaml", ".yml", ".json")
 _MARKER = re.compile(rb"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
 @rule("PS309")
 def conflict_markers(subject: Subject) -> Iterator[Found]:
-    """Conflict markers of git in a file that travels.
-
-    Why: two versions of some lines stand in the file, with `<<<<<<<` before and `>>>>>>>` after
-    them. Neither the shell nor Python can read that.
-    Fix: keep one version, and remove the markers.
-    Source: git merge, "HOW CONFLICTS ARE PRESENTED".
-    Seen: bash 5.2 and Python 3.11 refuse such a file.
-    """
+    """Conflict markers of git in a file that travels."""
     paths = [p for p in (subject.executable, *subject.input_files) if p is not None and p.is_file()]
     for path in dict.fromkeys(paths):
-        if path.suffix not in (
-            ".sh",
-            ".bash",
-            ".py",
-            ".toml",
-            ".lock",
-            ".yaml",
-            ".yml",
-            ".json",
-            "",
-        ):
+        if path.suffix not in _TEXTS:
             continue
         data = read_bytes(path) or b""
         marks = [m.group() for m in _MARKER.finditer(data)]

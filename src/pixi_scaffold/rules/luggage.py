@@ -24,15 +24,7 @@ _MOST_FILES = 2000
 
 @rule("PS213", Severity.WARNING)
 def not_kept_by_git(subject: Subject) -> Iterator[Found]:
-    """An input that a clone of the repository does not have.
-
-    Why: git ignores the file, or nobody added it. Everything works here, and on the access point,
-    in a clone, the job is held (13/2): the commonest way to lose a day.
-    Fix: add it to git if it is small and yours to share; otherwise copy it there by hand, or name a
-    URL that every worker reads.
-    Source: git check-ignore, git ls-files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """An input that a clone of the repository does not have."""
     command = subject.where("transfer_input_files", "transfer_common_input", "container_image")
     for item in (*subject.inputs, *subject.images):
         path = Path(os.path.normpath(subject.start / item))
@@ -67,14 +59,7 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
 
 @rule("PS214", Severity.WARNING)
 def remap_without_effect(subject: Subject) -> Iterator[Found]:
-    """A remap that never applies.
-
-    Why: what comes back is named by its last part: `results/x.json` arrives as `x.json`. A remap of
-    another name moves nothing, without a word.
-    Fix: write the last part on the left: `x.json = outputs/x.json`.
-    Source: the condor_submit manual, transfer_output_remaps.
-    Seen: HTCondor 25.14.1, on a pool.
-    """
+    """A remap that never applies."""
     command = subject.job.command("transfer_output_remaps")
     text = subject.meaning.of("transfer_output_remaps").text.strip('" ')
     if (
@@ -109,16 +94,7 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
 
 @rule("PS215", Severity.WARNING)
 def heavy_inputs(subject: Subject) -> Iterator[Found]:
-    """Large inputs, times the jobs.
-
-    Why: every job pulls every input through the access point. Pools limit single files (1 GB at
-    CHTC and the OSPool), and a thousand jobs with a large one stop the others' transfers.
-    Fix: put large files where workers read them (OSDF, /staging, a web server), name the URL; or
-    transfer_common_input, which moves it once a machine (HTCondor 25.14 and newer).
-    Source: https://chtc.cs.wisc.edu/uw-research-computing/file-avail-largedata;
-    https://portal.osg-htc.org/documentation/htc_workloads/managing_data/overview/
-    Seen: HTCondor 25.14.1, on a pool: 4 jobs of 60 MB moved 240 MB, with transfer_common_input 60.
-    """
+    """Large inputs, times the jobs."""
     command = subject.job.command("transfer_input_files")
     if command is None or not subject.transfers or subject.job.proc:
         return
@@ -127,6 +103,12 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
         for item in subject.meaning.items("transfer_input_files")
         if not is_url(item) and "$" not in item
     }
+    for item in sizes:
+        path = Path(os.path.normpath(subject.start / item))
+        if path == subject.start or path in subject.start.parents:
+            message = f"{item} is all of this folder, with .git, old logs and results"
+            fix = "name what the job needs"
+            yield at(command, message, fix, severity=Severity.NOTE, about=item)
     jobs, total = max(subject.queue.total, 1), sum(sizes.values())
     large = max(sizes, key=lambda item: sizes[item], default="")
     limit, who = _FILE_LIMIT, "many pools take"
@@ -148,14 +130,7 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
 
 @rule("PS217", Severity.WARNING)
 def large_and_committed(subject: Subject) -> Iterator[Found]:
-    """A large file in the repository.
-
-    Why: GitHub warns from 50 MB on and refuses a push with a file of 100 MB; every clone carries it
-    for good, also when a later commit removes it.
-    Fix: git rm --cached it, and let git ignore it; keep data where the job can fetch it.
-    Source: https://docs.github.com/repositories/working-with-files/managing-large-files
-    Seen: no version of HTCondor matters.
-    """
+    """A large file in the repository."""
     for item in subject.inputs:
         path = Path(os.path.normpath(subject.start / item))
         if is_url(item) or subject.kept.get(path) != "tracked" or not path.is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.finding import Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
 
 _NEW_NAMES = {
@@ -25,15 +25,7 @@ OLD_GPU = re.compile(
 
 @rule("PS127", Severity.WARNING)
 def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
-    """GPU attributes that slots no longer have.
-
-    Why: CUDACapability, CUDADriverVersion and their kin are in no slot of HTCondor 10 and newer,
-    unless a pool adds them. A condition on them is never true: the job stays idle forever.
-    Fix: gpus_minimum_capability, gpus_minimum_memory, gpus_minimum_runtime; in requirements the
-    names begin with `GPUs_`.
-    Source: the HTCondor manual, GPUs; condor_gpu_discovery.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: no slot matches.
-    """
+    """GPU attributes that slots no longer have."""
     for name in ("requirements", "rank"):
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
@@ -49,35 +41,44 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
             yield at(command, message, fix, about=matched[1])
 
 
-@rule("PS123", Severity.WARNING)
-def semicolon_in_environment(subject: Subject) -> Iterator[Found]:
-    """A semicolon inside a quoted environment.
+_RUN_TOGETHER = (
+    (r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", "the semicolon does not part variables inside double quotes"),
+    (r"[^\s,'\"]*,\s*[A-Za-z_]\w*=", "the comma does not part variables inside double quotes"),
+)
+_OLD_FORM = re.compile(r"(?<!\S)[A-Za-z_]\w*=[^\s;'\"]*\s+[A-Za-z_]\w*=\S*")
 
-    Why: in double quotes the variables part at spaces. A semicolon parts them only in the old
-    form, without the quotes; here it becomes a part of the value, with all that follows it.
-    Fix: `environment = "A=1 B=2"`.
-    Source: the condor_submit manual, environment; env.cpp.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+
+@rule("PS123", Severity.WARNING)
+def variables_run_together(subject: Subject) -> Iterator[Found]:
+    """Variables of an environment that are not parted."""
     command, text = subject.job.command("environment"), subject.meaning.of("environment").text
-    if command is None or not text.startswith('"'):
+    if command is None:
         return
-    matched = re.search(r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", re.sub(r"'[^']*'", "''", text))
-    if matched is not None:
-        message = f"{command.spelled}: the semicolon does not part variables inside double quotes"
-        yield at(command, message, "put a space in its place", about=matched[0])
+    if not text.startswith('"'):
+        if ";" not in text and (matched := _OLD_FORM.match(text)):
+            message = f"{command.spelled}: without double quotes a space does not part variables"
+            yield at(command, message, f'write "{text}"', about=matched[0])
+        return
+    for pattern, why in _RUN_TOGETHER:
+        if matched := re.search(pattern, re.sub(r"'[^']*'", "''", text)):
+            yield at(
+                command, f"{command.spelled}: {why}", "put a space in its place", about=matched[0]
+            )
+
+
+@rule("PS140", Severity.WARNING)
+def quotes_that_do_not_group(subject: Subject) -> Iterator[Found]:
+    """Single quotes in arguments without double quotes around them."""
+    command, text = subject.job.command("arguments"), subject.meaning.of("arguments").text
+    matched = None if text.startswith('"') else re.search(r"(?:^|[\s=])('[^']*')(?=\s|$)", text)
+    if command is not None and matched is not None:
+        message = f"{command.spelled}: the quotes of {matched[1]} reach the program as they are"
+        yield at(command, message, f'write "{text}"', about=matched[1])
 
 
 @rule("PS124", Severity.WARNING)
 def gpu_without_memory(subject: Subject) -> Iterator[Found]:
-    """No memory is asked for.
-
-    Why: where request_memory is not set the pool's default counts, which is 128 MB where nobody
-    changed it. Importing PyTorch takes several times as much, and the job is held or killed.
-    Fix: request_memory = 8GB.
-    Source: JOB_DEFAULT_REQUESTMEMORY in the HTCondor manual.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """No memory is asked for."""
     gpus, program = subject.job.command("request_gpus"), subject.job.command("executable")
     asked = any(name.startswith(("request_mem", "requestmem")) for name in subject.job.commands)
     command = gpus if subject.gpus else program
@@ -90,14 +91,7 @@ def gpu_without_memory(subject: Subject) -> Iterator[Found]:
 
 @rule("PS125", Severity.WARNING)
 def whole_environment(subject: Subject) -> Iterator[Found]:
-    """The whole environment of the access point goes along.
-
-    Why: some pools refuse `getenv = true` (SUBMIT_ALLOW_GETENV = false, as at LIGO). Elsewhere
-    PATH, PYTHONPATH and LD_LIBRARY_PATH of the access point point to what a worker does not have.
-    Fix: name what the job needs: `getenv = HTTP_PROXY, WANDB_*`, or set it with `environment`.
-    Source: the condor_submit manual, getenv; SUBMIT_ALLOW_GETENV.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run with that setting.
-    """
+    """The whole environment of the access point goes along."""
     command = subject.job.command("getenv")
     if command is not None and subject.meaning.of("getenv").text.lower() in ("true", "1"):
         allowed = None if subject.site is None else subject.site.getenv
@@ -122,15 +116,7 @@ _SECRETS = re.compile(
 
 @rule("PS126", Severity.WARNING)
 def secret_in_the_description(subject: Subject) -> Iterator[Found]:
-    """A secret in the description.
-
-    Why: everybody on the access point reads a job's environment and arguments with condor_q, they
-    stay in the history, and the file is in the repository.
-    Fix: put it into a file that only you may read and git ignores, and transfer that file; or
-    `getenv = NAME` hides it at least from the repository. Then make a new one: this one is known.
-    Source: the HTCondor manual, condor_q -long.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: condor_q shows it.
-    """
+    """A secret in the description."""
     for name in ("environment", "environment2", "arguments", "arguments2"):
         command, text = subject.job.command(name), subject.meaning.of(name).text
         if command is None:
@@ -142,59 +128,86 @@ def secret_in_the_description(subject: Subject) -> Iterator[Found]:
             yield at(command, message, fix, about=named[0] if named else "")
 
 
-@rule("PS133", Severity.WARNING)
-def held_without_end(subject: Subject) -> Iterator[Found]:
-    """A job that is held and released again without end.
+_COUNTS = re.compile(
+    r"Num(?:JobStarts|ShadowStarts|Holds|HoldsByReason|SystemHolds|JobCompletions|JobMatches|Vacates\w*"
+    r"|Restarts|JobReconnects|ShadowExceptions)|JobRunCount|QDate|JobCurrentStartDate|JobStartDate"
+    r"|\w*WallClock\w*|MemoryUsage|MemoryProvisioned|RequestMemory|ProvisionedMemory",
+    re.IGNORECASE,
+)
+"""What tells a job of the tenth start from one of the first."""
 
-    Why: `periodic_release = true` releases every hold at once, also one of a missing file or of the
-    job's own on_exit_hold: it starts again and again, and nobody sees why it failed.
-    Fix: count: `periodic_release = NumJobStarts < 3`, or max_retries in place of both.
-    Source: the condor_submit manual, periodic_release.
-    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
-    """
-    command, release = (
-        subject.job.command("periodic_release"),
-        subject.meaning.of("periodic_release"),
+
+@rule("PS133", Severity.WARNING)
+def tried_without_end(subject: Subject) -> Iterator[Found]:
+    """A job that is tried again without end."""
+    meant = subject.meaning
+    release, remove = meant.of("periodic_release"), meant.of("on_exit_remove")
+    if release.command is not None and _goes_on(release.text, stops="false"):
+        message = (
+            f"{release.command.spelled} = {short(release.text)} counts nothing, so it never ends"
+        )
+        yield at(release.command, message, "count the starts: NumJobStarts < 3 && ...")
+    bounded = any(meant.of(name).said for name in ("max_retries", "retry_until", "on_exit_hold"))
+    if remove.command is not None and not bounded and _goes_on(remove.text, stops="true"):
+        message = f"{remove.command.spelled} = {short(remove.text)}: a job that fails starts again"
+        yield at(remove.command, f"{message}, without end", "write max_retries = 3 in its place")
+
+
+def _goes_on(text: str, stops: str) -> bool:
+    """Whether an expression gives a job another try each time, as far as can be seen."""
+    bare = text.lower().strip("() ")
+    return (
+        bool(bare) and bare not in (stops, str(int(stops == "true"))) and not _COUNTS.search(text)
     )
-    if command is not None and release.text.lower().strip("() ") in ("true", "1"):
-        message = f"{command.spelled} = {release.text} releases every hold, without end"
-        yield at(command, message, "count the starts: NumJobStarts < 3")
+
+
+@rule("PS141", Severity.NOTE)
+def waits_for_somebody(subject: Subject) -> Iterator[Found]:
+    """A job that stays in the queue until somebody does something."""
+    for name, why, then in (
+        ("hold", "the job does not start", "condor_release"),
+        ("leave_in_queue", "the job stays when it is done", "condor_rm"),
+    ):
+        command, text = subject.job.command(name), subject.meaning.of(name).text
+        if command is not None and text.lower() in ("true", "1"):
+            message = f"{command.spelled} = {text}: {why} until somebody says {then}"
+            yield at(command, message, f"{then}, or remove the line")
+
+
+@rule("PS142", Severity.NOTE)
+def nothing_is_said(subject: Subject) -> Iterator[Found]:
+    """Nothing tells how the job went."""
+    command = subject.job.command("executable")
+    missing = [name for name in ("log", "output", "error") if subject.job.command(name) is None]
+    if command is None or subject.earlier or not {"output", "error"} <= set(missing):
+        return
+    message = f"no {', '.join(missing[:-1])} and {missing[-1]}: nobody sees how it went"
+    yield at(command, message, f"add: {missing[0]} = job.$(Cluster).$(Process).{missing[0][:3]}")
 
 
 @rule("PS134", Severity.WARNING)
 def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
-    """A shell's variable where no shell reads it.
-
-    Why: HTCondor expands `$(NAME)` and `$ENV(NAME)`; `$PATH` or `${HOME}` reaches the job as it is,
-    and the job's own value is lost.
-    Fix: $ENV(NAME) for the value on the access point; for that of the worker set it in the script.
-    Source: the condor_submit manual, macros and environment.
-    Seen: HTCondor 25.14.1, on a pool.
-    """
+    """A shell's variable where no shell reads it."""
     shell = re.search(r"(?:^|/)(?:ba|da|z|k)?sh$", subject.meaning.executable.value)
-    for name in ("environment",) if shell else ("environment", "arguments"):
+    for name in _READ_BY_HTCONDOR if shell else (*_READ_BY_HTCONDOR, "arguments"):
         command = subject.job.command(name)
-        matched = (
-            None
-            if command is None
-            else re.search(r"(?<!\$)\$\{?[A-Za-z_]\w*\b(?![(:])", command.value)
-        )
+        matched = None if command is None else _OF_A_SHELL.search(command.value)
         if command is not None and matched is not None:
             message = f"{command.spelled}: {matched[0]} is not expanded, because no shell reads it"
-            fix = "write $ENV(NAME), or set it in the script"
+            fix = "write $(NAME) for a macro, $ENV(NAME) for a variable, or set it in the script"
             yield at(command, message, fix, about=matched[0])
+
+
+_OF_A_SHELL = re.compile(r"(?<!\$)\$(?:\{\w+\}?|[A-Za-z_]\w*\b(?![(:])|[\d@*](?!\w))")
+_READ_BY_HTCONDOR = (
+    "environment", "transfer_input_files", "executable", "initialdir", "log", "output", "error",
+    "input", "transfer_output_files", "transfer_output_remaps", "container_image",
+)  # fmt: skip
 
 
 @rule("PS135", Severity.WARNING)
 def one_file_for_two(subject: Subject) -> Iterator[Found]:
-    """The log and an output are one file.
-
-    Why: the job's output replaces the log that HTCondor writes: condor_wait, DAGMan and watchers
-    then wait without end.
-    Fix: give each a name of its own.
-    Source: the condor_submit manual, log.
-    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
-    """
+    """The log and an output are one file."""
     log = subject.meaning.of("log").text
     for name in ("output", "error"):
         command = subject.job.command(name)

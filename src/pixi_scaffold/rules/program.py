@@ -17,6 +17,7 @@ from pixi_scaffold.rules.programs import imported
 from pixi_scaffold.rules.reading import odd_row
 from pixi_scaffold.rules.subject import Script, Subject, read_bytes
 from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.tables import table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
 _RUN = re.compile(
@@ -51,14 +52,7 @@ def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_Start]:
 
 @rule("PS219")
 def program_is_missing(subject: Subject) -> Iterator[Found]:
-    """The worker script runs a program that does not arrive.
-
-    Why: the file is neither transferred nor here, and nothing in the script makes it: renamed, and
-    forgotten in this place. The interpreter ends with "can't open file".
-    Fix: correct the name, or add the file to transfer_input_files.
-    Source: the condor_submit manual, transfer_input_files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The worker script runs a program that does not arrive."""
     if not subject.transfers or subject.brings_unseen:
         return
     for start in _starts(subject):
@@ -86,13 +80,7 @@ def _nearest(subject: Subject, name: str) -> str:
 
 @rule("PS218")
 def option_is_refused(subject: Subject) -> Iterator[Found]:
-    """Options that the program's own argparse refuses.
-
-    Why: the program ends at once with exit code 2 and a line of usage, after the wait in the queue.
-    Fix: correct the option, or its value; `python main.py --help` lists them.
-    Source: the program's add_argument calls, given to Python's argparse.
-    Seen: Python 3.11; no version of HTCondor matters.
-    """
+    """Options that the program's own argparse refuses."""
     command = subject.job.command("arguments")
     text = subject.meaning.of("arguments").text
     queue = subject.queue
@@ -131,37 +119,9 @@ def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:
             yield source, matched[1].replace('"', "").replace("'", "").split()
 
 
-_PROVIDED = {
-    "PIL": "pillow", "cv2": "opencv", "sklearn": "scikit-learn", "skimage": "scikit-image",
-    "yaml": "pyyaml", "torch": "pytorch", "bs4": "beautifulsoup4", "dateutil": "python-dateutil",
-    "OpenSSL": "pyopenssl", "serial": "pyserial", "git": "gitpython", "dotenv": "python-dotenv",
-    "Bio": "biopython", "google": "protobuf", "mpl_toolkits": "matplotlib-base",
-    "pylab": "matplotlib-base",
-    "pkg_resources": "setuptools", "attr": "attrs", "zmq": "pyzmq", "jwt": "pyjwt", "usb": "pyusb",
-    "ruamel": "ruamel.yaml", "lightning_fabric": "lightning", "pytorch_lightning": "lightning",
-    "tensorboard": "tensorboard", "osgeo": "gdal", "umap": "umap-learn",
-    "htcondor": "python-htcondor", "Crypto": "pycryptodome", "fitz": "pymupdf", "grpc": "grpcio",
-    "MySQLdb": "mysqlclient", "wx": "wxpython", "gi": "pygobject", "win32api": "pywin32",
-    "tables": "pytables", "functorch": "pytorch", "caffe2": "pytorch", "torchgen": "pytorch",
-}  # fmt: skip
-"""Imports whose conda package has another name. Source: conda-forge's recipes."""
-_ON_PYPI = {
-    "matplotlib-base": "matplotlib", "opencv": "opencv-python", "pytables": "tables",
-    "python-htcondor": "htcondor", "pytorch": "torch", "ruamel.yaml": "ruamel-yaml",
-}  # fmt: skip
-"""Names that such a package has on PyPI, where it is not the same."""
-
-
 @rule("PS510", Severity.WARNING)
 def environment_lacks_import(subject: Subject) -> Iterator[Found]:
-    """An import that no locked package provides.
-
-    Why: the environment that travels is the one of pixi.lock; what was installed here by hand does
-    not come along. The program ends with ModuleNotFoundError.
-    Fix: pixi add NAME, or for PyPI's pixi add --pypi NAME, then lock again.
-    Source: the packages in pixi.lock; the names that conda-forge and PyPI have for them.
-    Seen: Pixi 0.77; no version of HTCondor matters.
-    """
+    """An import that no locked package provides."""
     project = subject.project
     row = (project.gpu if subject.gpus else project.cpu) if project is not None else None
     if row is None or not row.names or subject.delivery not in ("bootstrap", "pack"):
@@ -173,7 +133,9 @@ def environment_lacks_import(subject: Subject) -> Iterator[Found]:
         for module in imported(read_bytes(path) or b""):
             if not module.at_once or _has(module.name, row.names, subject, path):
                 continue
-            package = _PROVIDED.get(module.name, module.name.lower().replace("_", "-"))
+            package = table("modules")["conda"].get(
+                module.name, module.name.lower().replace("_", "-")
+            )
             message = f"no package that is locked for {row.name} provides {module.name}"
             yield Found(path, module.line, message, f"pixi add {package}", about=module.name)
 
@@ -190,8 +152,8 @@ def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bo
     if any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in folders):
         return True  # where sys.path has the folder
     bare = module.lower().replace("_", "-")
-    conda = _PROVIDED.get(module, bare)
-    wanted = {conda, _ON_PYPI.get(conda, conda), bare}
+    conda = table("modules")["conda"].get(module, bare)
+    wanted = {conda, table("modules")["pypi"].get(conda, conda), bare}
     return any(
         name == want
         or name.startswith(f"{want}-")

@@ -1,4 +1,4 @@
-"""What a Python program says of itself: the modules that it imports."""
+"""What a Python program says of itself: what it imports and what it calls."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def parsed(source: bytes) -> ast.Module | None:
 
 
 @lru_cache(maxsize=256)
+def unreadable_at(source: bytes) -> tuple[int, str]:
+    """Return the line at which Python's parser stops, and why; 0 where it reads all of it."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return error.lineno or 1, error.msg
+    except (ValueError, RecursionError, MemoryError):
+        return 0, ""
+    return 0, ""
+
+
+@lru_cache(maxsize=256)
 def imported(source: bytes) -> tuple[Imported, ...]:
     """Return the modules that a Python program imports; none when it cannot be parsed."""
     tree = parsed(source)
@@ -46,3 +58,59 @@ def _imports(tree: ast.Module) -> Iterator[Imported]:
             continue
         for name in names:
             yield Imported(name.split(".")[0], node.lineno, id(node) in top)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call in a program."""
+
+    line: int
+    text: str
+    """`name('first argument', keyword=value)`: of the arguments those that are constants."""
+    name: str
+    first: str
+    """The first argument where it is a text; empty otherwise."""
+
+
+@lru_cache(maxsize=256)
+def calls(source: bytes) -> tuple[Called, ...]:
+    """Return the calls in a Python program that no branch and no `try` guards.
+
+    None when it cannot be parsed; `if __name__ == "__main__"` is no branch.
+    """
+    tree = parsed(source)
+    return () if tree is None else tuple(_calls(tree))
+
+
+def _calls(tree: ast.Module) -> Iterator[Called]:
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try | ast.IfExp | ast.Match):
+            continue
+        if isinstance(node, ast.If) and "__name__" not in ast.dump(node.test):
+            waiting.append(node.test)
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Call) and (name := _dotted(node.func)):
+            given = [repr(a.value) for a in node.args if isinstance(a, ast.Constant)]
+            given += [
+                f"{k.arg}={k.value.value!r}"
+                for k in node.keywords
+                if isinstance(k.value, ast.Constant)
+            ]
+            first = (
+                node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+            )
+            text = f"{name}({', '.join(given)})"
+            yield Called(node.lineno, text, name, first if isinstance(first, str) else "")
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return `a.b.c` for what is called; of `f(x).b` the last name, with a dot before it."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    parts.append(node.id if isinstance(node, ast.Name) else "")
+    return ".".join(reversed(parts))

@@ -18,13 +18,7 @@ _AT_SUBMIT = frozenset({"year", "month", "day", "submit_time", "submit_file"})
 
 @rule("PS107", Severity.WARNING)
 def no_queue(subject: Subject) -> Iterator[Found]:
-    """There is no queue statement.
-
-    Why: condor_submit of HTCondor 23.9 refuses the file; that of 25.14 takes it for one job.
-    Fix: end the file with `queue`.
-    Source: the condor_submit manual.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """There is no queue statement."""
     description = subject.description
     if not description.queues and not any(description.of_kind("refused")):
         last = len(description.lines) - (description.lines[-1] == "")
@@ -39,15 +33,7 @@ def no_queue(subject: Subject) -> Iterator[Found]:
 
 @rule("PS108")
 def bad_queue(subject: Subject) -> Iterator[Found]:
-    """A queue statement that cannot work.
-
-    Why: condor_submit refuses it: the count is no number, the list has no end, or the file of
-    items is missing. What a program lists (`queue x from COMMAND |`) is not known here.
-    Fix: `queue`, `queue 5`, `queue x in (a, b)`, `queue x, y from FILE` or `queue x matching
-    *.csv`.
-    Source: submit_utils.cpp, parse_queue_args.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A queue statement that cannot work."""
     description, queue = subject.description, subject.queue
     for problem in description.of_kind("items"):
         fix = "nothing; the rules look at the job without its items"
@@ -58,6 +44,14 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         message = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
         fix = "for older pools write: queue x, y from [1:] FILE"
         yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
+    if queue.source is None and (ranged := _range(queue)):
+        message = f"HTCondor knows no ranges: {ranged} is one job with these very letters"
+        fix = "queue N counts with $(Process); of other numbers write a list"
+        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING, about=ranged)
+    if queue.total > _MOST_JOBS and not subject.meaning.of("max_materialize").said:
+        message = f"{queue.total} jobs: an access point takes 20,000 of one submission"
+        fix = "max_materialize = 1000 lets it make them as others end; or fewer, longer jobs"
+        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
     empty = description.queues and not queue.total * queue.count and queue.source is None
     if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
         text = short(queue.text.strip())
@@ -67,15 +61,20 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         yield Found(queue.file, queue.line, message, _QUEUES, severity=Severity.WARNING)
 
 
+_MOST_JOBS = 20_000
+"""MAX_JOBS_PER_SUBMISSION where nobody changed it. Source: the HTCondor manual."""
+
+
+def _range(queue: Queue) -> str:
+    """Return an item that was meant for a range of numbers; empty for none."""
+    pattern = r"range\([^()]*\)|\{?\d+\s*(?:\.\.+|-|:)\s*\d+\}?|seq\s.*"
+    items = queue.items or ()
+    return items[0] if len(items) == 1 and re.fullmatch(pattern, items[0].strip()) else ""
+
+
 @rule("PS109")
 def refused(subject: Subject) -> Iterator[Found]:
-    """A line that condor_submit refuses.
-
-    Why: it stops there; nothing is submitted. Rules look only at what stands before that line.
-    Fix: a line is `name = value`, a comment, `if`, `include` or `queue`.
-    Source: config.cpp, Parse_macros.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A line that condor_submit refuses."""
     for problem in subject.description.of_kind("refused"):
         lines = subject.description.included.get(problem.file, subject.description.lines)
         if re.match(r"(?:<{7}|>{7}) |={7}$", "".join(lines[problem.line - 1 : problem.line])):
@@ -87,28 +86,14 @@ def refused(subject: Subject) -> Iterator[Found]:
 
 @rule("PS137")
 def bad_dag(subject: Subject) -> Iterator[Found]:
-    """A DAG that DAGMan refuses.
-
-    Why: condor_submit_dag takes it, DAGMan stops at once, and only its own log (.dagman.out) says
-    why: a node that nothing defines, VARS without quotes, a circle, a splice that is not there.
-    Fix: correct that line.
-    Source: the DAGMan manual; dagman/parse.cpp.
-    Seen: read in the source of HTCondor 25; no HTCondor was asked.
-    """
+    """A DAG that DAGMan refuses."""
     for problem in subject.refused_dag:
         yield Found(problem.file, problem.line, problem.message, "correct that line")
 
 
 @rule("PS110", Severity.WARNING)
 def odd_line(subject: Subject) -> Iterator[Found]:
-    """A line that HTCondor reads in a way that nobody expects.
-
-    Why: a comment between continued lines leaves its last character in the value; a queue statement
-    inside an `if` ends it, so that everything below counts, and its `endif` is refused.
-    Fix: move the comment above the command; close the `if` before the queue statement.
-    Source: config.cpp (getline_implementation, Parse_macros).
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A line that HTCondor reads in a way that nobody expects."""
     for problem in subject.description.of_kind("odd"):
         fix = "put comments above the command, and the endif above the queue statement"
         yield Found(problem.file, problem.line, problem.message, fix)
@@ -122,14 +107,7 @@ _LOOK_ALIKES |= dict.fromkeys("\u2013\u2014\u2212", "-") | dict.fromkeys(
 
 @rule("PS136", Severity.WARNING)
 def look_alikes(subject: Subject) -> Iterator[Found]:
-    """Characters that only look right: curly quotes, long dashes, spaces that are none.
-
-    Why: a text program or a web page put them in. HTCondor takes a curly quote for a letter, and a
-    no-break space for no space: arguments arrive wrong, sizes are refused.
-    Fix: type them again, on the keyboard.
-    Source: config.cpp reads bytes, and knows ASCII quotes and spaces alone.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """Characters that only look right: curly quotes, long dashes, spaces that are none."""
     for command in subject.job.commands.values():
         if command.name.startswith("my.") or not is_command(command.name):
             continue
@@ -142,14 +120,7 @@ def look_alikes(subject: Subject) -> Iterator[Found]:
 
 @rule("PS111", Severity.WARNING)
 def undefined_macro(subject: Subject) -> Iterator[Found]:
-    """A macro that nothing defines, or a function of one, or one that is not closed.
-
-    Why: `$(name)` and `$INT(name)` become an empty text, without a word, unless the pool's
-    configuration has them; what is not closed stays as it is.
-    Fix: define it, let the queue statement set it, or write a default: `$(name:value)`.
-    Source: the condor_submit manual; a dry run says nothing.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A macro that nothing defines, or a function of one, or one that is not closed."""
     known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN | _AT_SUBMIT
     if any(subject.description.path.parent.glob("*.dag")):
         return  # VARS of a DAG define macros
@@ -177,15 +148,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
 
 @rule("PS112")
 def after_queue(subject: Subject) -> Iterator[Found]:
-    """Commands or a queue statement after a queue statement.
-
-    Why: a queue statement uses what stands above it. What stands below the last one has no effect;
-    HTCondor 25.14 refuses such a file, and a second queue statement too, unless the access point
-    sets SUBMIT_PREVENT_MULTI_QUEUE = false.
-    Fix: move the lines above `queue`; make one statement of two: `queue x in (...)`.
-    Source: the condor_submit manual; submit.cpp ("Extra data found after queue statement").
-    Seen: HTCondor 23.9.6, which takes it, and 25.14.1, which does not; dry run.
-    """
+    """Commands or a queue statement after a queue statement."""
     for queue in subject.description.queues[1:2]:
         message = "a second queue statement, which HTCondor 25.14 refuses"
         fix = "make one of them: queue x in (...), or queue x, y from (...)"
@@ -200,13 +163,7 @@ def after_queue(subject: Subject) -> Iterator[Found]:
 
 @rule("PS116", Severity.NOTE)
 def not_known_here(subject: Subject) -> Iterator[Found]:
-    """Something that only the submit machine or the pool can tell.
-
-    Why: the rules cannot look at it, so it is said in place of a guess.
-    Fix: nothing, if it is meant so; `condor_submit -dry-run - FILE` on the access point shows it.
-    Source: this check runs no program and asks no pool.
-    Seen: no HTCondor is asked.
-    """
+    """Something that only the submit machine or the pool can tell."""
     for kind in ("unknown", "assumed"):
         for problem in subject.description.of_kind(kind):
             yield Found(
@@ -227,14 +184,7 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
 
 @rule("PS121", Severity.WARNING)
 def odd_items(subject: Subject) -> Iterator[Found]:
-    """A list of jobs with lines that are no jobs.
-
-    Why: in the items of a queue statement a comment or a heading becomes a job, and a blank line in
-    a file repeats the job before it. A line with too few columns leaves variables empty.
-    Fix: one line a job, nothing else; `queue x, y from [1:] FILE` leaves out a heading.
-    Source: submit_utils.cpp, load_external_q_foreach_items.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A list of jobs with lines that are no jobs."""
     queue = subject.queue
     if queue.items is None:
         return
@@ -242,6 +192,13 @@ def odd_items(subject: Subject) -> Iterator[Found]:
     if queue.source is not None and not queue.items:
         yield Found(file, 0, "the file is empty: nothing is queued", "write one line a job")
     rows = list(zip(queue.items, queue.item_lines, strict=True))
+    if queue.source is not None and queue.items and queue.items[0].startswith("\ufeff"):
+        message = "a byte order mark stands before the first item, and is a part of it"
+        yield Found(file, queue.item_lines[0], message, "save it as UTF-8 without BOM")
+    if len(queue.variables) > 1 and queue.items and (more := _too_many(queue)):
+        message = f"there are {len(queue.variables)} variables: {queue.variables[-1]} gets {more!r}"
+        fix = f"name {len(queue.variables) + more.count(',')} variables, or remove columns"
+        yield Found(file, queue.item_lines[0], message, fix, about=more)
     if heading := _heading(queue):
         message = f"the heading {heading!r} becomes a job, too"
         fix = "remove it, or leave it out: queue ... from [1:] FILE"
@@ -259,6 +216,13 @@ def odd_items(subject: Subject) -> Iterator[Found]:
                 file, number, f"nothing for {', '.join(missing)} in {text!r}",
                 f"write {len(queue.variables)} columns",
             )  # fmt: skip
+
+
+def _too_many(queue: Queue) -> str:
+    """Return what the last variable gets of the first row, where every row has more columns."""
+    last = [queue.values(text).get(queue.variables[-1], "") for text in queue.items or ()]
+    counts = {text.count(",") for text in last}
+    return last[0] if len(counts) == 1 and counts != {0} and '"' not in last[0] else ""
 
 
 def _heading(queue: Queue) -> str:

@@ -1,7 +1,4 @@
-"""What is wrong with a job, alone and against the project's lock: one small function a rule.
-
-A rule's docstring is its page in docs/reference/rules; ids never change their meaning.
-"""
+"""Give one job to every rule, and leave out what comments silence."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Row:
     names: frozenset[str] = frozenset()
     """Of the packages, conda's and PyPI's."""
     builds: frozenset[str] = frozenset()
-    """The packages as `name-version-build`."""
+    """As `name-version-build`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +251,16 @@ class Subject:
     @cached_property
     def scripts(self) -> tuple[Script, ...]:
         """The shell scripts that run on the worker: the executable, and inputs named *.sh."""
-        paths = [p for p in (self.executable,) if p is not None]
-        paths += [p for p in self.input_files if p.suffix in (".sh", ".bash")]
-        scripts: list[Script] = []
-        for path in dict.fromkeys(paths):
-            data = read_bytes(path)
-            if data is not None and _is_shell(path, data):
-                scripts.append(_script(path, data))
-        return tuple(scripts)
+        shells = (p for p in self.input_files if p.suffix in (".sh", ".bash"))
+        paths = filter(None, dict.fromkeys((self.executable, *shells)))
+        read = ((path, read_bytes(path)) for path in paths)
+        return tuple(_script(path, data) for path, data in read if data and _is_shell(path, data))
+
+    @cached_property
+    def programs(self) -> tuple[Path, ...]:
+        """The Python programs and modules that travel: the executable, and inputs named *.py."""
+        paths = dict.fromkeys((self.executable, *self.input_files))
+        return tuple(p for p in paths if p is not None and p.suffix == ".py" and p.is_file())
 
     @cached_property
     def worker(self) -> Script | None:
@@ -305,7 +307,7 @@ class Subject:
 
     @cached_property
     def gpus(self) -> bool:
-        """Whether the job asks for a GPU."""
+        """Whether the job asks for one."""
         return self.meaning.requests.gpus.value not in (None, 0)
 
     def where(self, *names: str) -> Command | None:

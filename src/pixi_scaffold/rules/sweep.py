@@ -22,15 +22,7 @@ _MOST = 200
 
 @rule("PS216", Severity.WARNING)
 def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
-    """Several jobs bring back results of one name.
-
-    Why: what transfer_output_files names comes back into the folder of the submission. When every
-    job of the queue statement writes the same name, the one that ends last overwrites the others.
-    Fix: put $(Process), or what the jobs differ by, into the name that the program gets, or into
-    transfer_output_remaps; or give each job an initialdir of its own.
-    Source: the condor_submit manual, transfer_output_files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """Several jobs bring back results of one name."""
     job, command = subject.job, subject.job.command("transfer_output_files")
     total = subject.queue.total
     if command is None or total < 2 or not subject.transfers or job.proc:

@@ -12,7 +12,7 @@ from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.inputs import added_inputs
-from pixi_scaffold.rules.programs import imported
+from pixi_scaffold.rules.programs import calls, imported
 from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
 from pixi_scaffold.rules.sure import transfers_for_sure
 
@@ -30,14 +30,7 @@ _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 @rule("PS206", Severity.WARNING)
 def output_from_nowhere(subject: Subject) -> Iterator[Found]:
-    """An output that nothing makes.
-
-    Why: when the job ends and the file is not there, it is held: hold code 12. All of its work
-    stays on the worker, and is lost.
-    Fix: name what the program writes, and let the worker script make folders first.
-    Source: hold code 12; nobody but the job knows what it writes.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """An output that nothing makes."""
     if subject.brings_unseen or (subject.meaning.of("preserve_relative_paths").value is True):
         return  # who writes it cannot be seen
     texts = _texts(subject)
@@ -48,8 +41,8 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
             continue
         for item in subject.meaning.items(name):
             last = PurePosixPath(item.rstrip("/")).name
-            if not last or last in subject.arrives or last in arguments:
-                continue
+            if not last or last in subject.arrives or last in arguments or is_url(item):
+                continue  # PS220 speaks of URLs
             if any(last in text for text in texts):
                 continue
             message = (
@@ -62,15 +55,7 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
 
 @rule("PS209")
 def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
-    """The job reads a file that is here and that nobody transfers.
-
-    Why: on the worker the job sees what transfer_input_files names, and nothing else. Only where
-    worker and access point share a file system, and should_transfer_files is not YES, it runs in
-    the project's folder.
-    Fix: add the file to transfer_input_files.
-    Source: the condor_submit manual, transfer_input_files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The job reads a file that is here and that nobody transfers."""
     if not subject.transfers:
         return
     sure = transfers_for_sure(subject)
@@ -92,14 +77,7 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
 
 @rule("PS210", Severity.WARNING)
 def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
-    """A file arrives under another name than the job uses.
-
-    Why: HTCondor puts every input into one folder: `data/train.csv` arrives as `train.csv`. Two
-    inputs with the same last name overwrite each other.
-    Fix: use the last name in the job, transfer the whole folder, or set preserve_relative_paths.
-    Source: the condor_submit manual, transfer_input_files.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """A file arrives under another name than the job uses."""
     if not subject.transfers or (subject.meaning.of("preserve_relative_paths").value is True):
         return
     command = subject.job.command("transfer_input_files")
@@ -190,7 +168,7 @@ def _top(word: str) -> str:
 
 
 _MAKES = re.compile(
-    r"(?:mkdir(?:\s+-\S+)*|tar\s+-?x\S*|git\s+clone|touch|tee(?:\s+-a)?|-o|-O|--output(?:-document)?=?|>>?)"
+    r"(?:mkdir(?:\s+-\S+)*|git\s+clone|touch|tee(?:\s+-a)?|-o|-O|--output(?:-document)?=?|>>?)"
     r"\s*[\"']?([\w./-]+)"
 )
 _FETCHES = re.compile(
@@ -237,6 +215,7 @@ def _mentioned(subject: Subject) -> Iterator[_Mention]:
             seen.add((file, word))
             certain = not subject.brings_unseen and _is_run(subject, file, line, word)
             yield _Mention(file, line, word, certain)
+    yield from _read_by_programs(subject)
     for path in subject.input_files:
         if path.suffix == ".py" and path.is_file():
             for module in imported(read_bytes(path) or b""):
@@ -285,3 +264,22 @@ def _stays_here(subject: Subject, word: str) -> bool:
         and path.resolve() != (subject.description.path).resolve()
         and not any(PurePosixPath(item).name == PurePosixPath(word).name for item in subject.inputs)
     )
+
+
+_OPENS = re.compile(
+    r"(?:^|\.)(?:open|read_\w+|load\w*|imread|genfromtxt|fromfile|File|Path|ImageFolder|safe_load|readlines)$"
+)
+
+
+def _read_by_programs(subject: Subject) -> Iterator[_Mention]:
+    """Yield files here that a program opens by a name of its own, and that do not travel."""
+    for path in subject.programs:
+        for call in calls(read_bytes(path) or b""):
+            name = call.first.removeprefix("./")
+            if not name or not _OPENS.search(call.name) or name.startswith(("/", "../", "~")):
+                continue
+            if re.search(r"'(?:[wax][bt+]*)'", call.text.partition(",")[2]):
+                continue  # it writes
+            parts, stays = PurePosixPath(name).parts, (subject.start / name).is_file()
+            if stays and subject.arrives.isdisjoint((parts[0], parts[-1])):
+                yield _Mention(path, call.line, name, certain=False)

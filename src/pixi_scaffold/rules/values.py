@@ -56,15 +56,7 @@ def _set(subject: Subject) -> Iterator[tuple[CommandSpec, Field[object]]]:
 
 @rule("PS103")
 def bad_size(subject: Subject) -> Iterator[Found]:
-    """A size that HTCondor cannot read.
-
-    Why: a size is a number and K, M, G or T, with or without a B. condor_submit refuses anything
-    else, but for an expression; one of words that nobody defines is undefined, and no machine ever
-    matches. Several sizes (for retries) are of HTCondor 25.10.
-    Fix: write `4GB` (units of 1024; GiB is not known).
-    Source: metric_units.cpp, parse_int64_bytes.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A size that HTCondor cannot read."""
     for refusal in _refused(subject, "size"):
         yield _found(subject, refusal, _better_size(subject, refusal))
     for spec, field in _set(subject):
@@ -101,14 +93,7 @@ def _better_size(subject: Subject, refusal: Refusal) -> tuple[Edit, ...]:
 
 @rule("PS104", Severity.WARNING)
 def size_without_unit(subject: Subject) -> Iterator[Found]:
-    """A size without a unit that is very small.
-
-    Why: request_memory counts MiB, request_disk KiB. `request_memory = 4` asks for 4 MiB, and the
-    job is held as soon as it starts.
-    Fix: write the unit: `4GB`.
-    Source: the condor_submit manual, request_memory and request_disk.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A size without a unit that is very small."""
     for spec, field in _set(subject):
         if not spec.name.startswith("request_") or spec.type != "size" or field.command is None:
             continue
@@ -121,14 +106,7 @@ def size_without_unit(subject: Subject) -> Iterator[Found]:
 
 @rule("PS113")
 def bad_number(subject: Subject) -> Iterator[Found]:
-    """A value that is not the number it must be.
-
-    Why: condor_submit refuses it, or takes it as it is: minus one CPU, or a GPU of capability
-    `seven`, which no machine has.
-    Fix: write a number in the range.
-    Source: the condor_submit manual; submit_utils.cpp, submit_param_long_exists.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A value that is not the number it must be."""
     for refusal in _refused(subject, "integer", "version"):
         yield _found(subject, refusal)
     asks = subject.meaning.requests.gpus.said
@@ -152,15 +130,7 @@ def bad_number(subject: Subject) -> Iterator[Found]:
 
 @rule("PS114")
 def bad_choice(subject: Subject) -> Iterator[Found]:
-    """A value that is not one of those allowed.
-
-    Why: condor_submit refuses it. Most switches take true, false and expressions, and refuse `yes`
-    and `no`; transfer_executable is false only for a word that begins with f, and getenv takes any
-    other word for the name of a variable.
-    Fix: use one of the values that the message lists.
-    Source: the condor_submit manual; submit_utils.cpp, submit_param_bool.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """A value that is not one of those allowed."""
     for refusal in _refused(subject, "choice", "switch", "signal"):
         yield _found(subject, _with_near_word(refusal))
     for spec, field in _set(subject):
@@ -168,13 +138,7 @@ def bad_choice(subject: Subject) -> Iterator[Found]:
             message = f"{field.command.spelled} = {field.text} is taken for {field.value}"
             yield at(field.command, message, "write what is meant", severity=Severity.WARNING)
     executable = subject.meaning.of("transfer_executable")
-    if executable.command is not None and executable.text.lower() in (
-        "no",
-        "n",
-        "0",
-        "never",
-        "off",
-    ):
+    if executable.command is not None and executable.text.lower() in _NO:
         message = f"{executable.command.spelled} = {executable.text} transfers it"
         fix = "write false: only a word that begins with f is"
         yield at(executable.command, message, fix, severity=Severity.WARNING)
@@ -196,28 +160,14 @@ def _with_near_word(refusal: Refusal) -> Refusal:
 
 @rule("PS115")
 def bad_quoting(subject: Subject) -> Iterator[Found]:
-    """Arguments, environment or remaps that HTCondor cannot take apart.
-
-    Why: condor_submit refuses them, or the job gets other arguments than were meant.
-    Fix: put the whole value into double quotes; inside, single quotes group words and a double
-    quote is doubled.
-    Source: condor_arglist.cpp, env.cpp.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """Arguments, environment or remaps that HTCondor cannot take apart."""
     for refusal in _refused(subject, "arguments", "environment", "quoting"):
         yield _found(subject, refusal)
 
 
 @rule("PS122")
 def refused_together(subject: Subject) -> Iterator[Found]:
-    """Commands that exclude each other, or that miss one they need.
-
-    Why: condor_submit stops: two images, a grid job without its resource, `concurrency_limits` that
-    are no names.
-    Fix: keep one of them, or add what is missing.
-    Source: the Set...() functions of submit_utils.cpp, HTCondor 25.
-    Seen: HTCondor 23.9.6 and 25.14.1, dry run.
-    """
+    """Commands that exclude each other, or that miss one they need."""
     for refusal in _refused(subject, "together", "missing", "text", "files"):
         yield _found(subject, refusal)
     yield from _credentials(subject)
@@ -233,7 +183,16 @@ def refused_together(subject: Subject) -> Iterator[Found]:
 
 
 def _credentials(subject: Subject) -> Iterator[Found]:
-    """Yield that condor_submit from 25 on looks for Docker's credentials, where there are none."""
+    """Yield credentials that condor_submit looks for, where there are none: Docker's, a proxy."""
+    wanted = subject.meaning.of("use_x509userproxy")
+    if wanted.command is not None and wanted.value is True:
+        default = f"/tmp/x509up_u{os.getuid()}"  # noqa: S108  where voms-proxy-init writes it
+        if not exists(Path(os.environ.get("X509_USER_PROXY") or default)):
+            message = (
+                f"{wanted.command.spelled}: there is no proxy here, so condor_submit refuses it"
+            )
+            fix = "make it first: voms-proxy-init"
+            yield at(wanted.command, message, fix, severity=Severity.WARNING)
     field = subject.meaning.of("docker_send_credentials")
     if field.command is not None and field.value is True:
         home = os.environ.get("HOME", "")

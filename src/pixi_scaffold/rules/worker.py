@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from itertools import zip_longest
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
-from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, read_bytes
 from pixi_scaffold.rules.sure import transfers_for_sure
 
@@ -37,16 +37,7 @@ _PIXI_SOLVES = re.compile(
 
 @rule("PS301", Severity.WARNING)
 def broken_continuation(subject: Subject) -> Iterator[Found]:
-    """A line continuation that is broken.
-
-    Why: a backslash continues a line only as its very last character. With a space behind it, or a
-    comment below it, the command ends there and its remaining arguments run as a command of their
-    own: exit code 127. In a published example this hid exit code 85, so that no checkpoint was
-    ever taken.
-    Fix: remove what stands behind the backslash, and comments between continued lines.
-    Source: the shell's grammar, POSIX 2.2.1.
-    Seen: bash 5.2 and dash 0.5.12.
-    """
+    """A line continuation that is broken."""
     for script in subject.scripts:
         for number, line in script.code:
             if matched := re.search(r"\\[ \t]+$", line):
@@ -65,15 +56,7 @@ def broken_continuation(subject: Subject) -> Iterator[Found]:
 
 @rule("PS302")
 def exit_code_lost(subject: Subject) -> Iterator[Found]:
-    """The exit code of the training is lost.
-
-    Why: HTCondor sees the exit code of the script. When a pipe, `|| true` or a later command hides
-    that of the training, a failure looks like success, and the checkpoint exit code is never seen.
-    Fix: let the training be the last command, or keep its code: `code=$?` ... `exit "$code"`; `set
-    -o pipefail` for a pipe.
-    Source: POSIX 2.8.2; the HTCondor manual on self-checkpointing.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool.
-    """
+    """The exit code of the training is lost."""
     script = subject.worker
     if script is None:
         return
@@ -89,14 +72,7 @@ def exit_code_lost(subject: Subject) -> Iterator[Found]:
 
 @rule("PS303", Severity.WARNING)
 def download_into_shell(subject: Subject) -> Iterator[Found]:
-    """A download is piped into a shell.
-
-    Why: what runs on the worker is then whatever the server gives on that day, unpinned and
-    unchecked; half a download runs half a script.
-    Fix: download a pinned version to a file, compare its sha256, then run it.
-    Source: real examples of HTCondor jobs with Pixi.
-    Seen: in published jobs; no version of HTCondor matters.
-    """
+    """A download is piped into a shell."""
     for script in subject.scripts:
         commands = joined(script)
         for (number, line), (_, following) in zip_longest(
@@ -109,14 +85,7 @@ def download_into_shell(subject: Subject) -> Iterator[Found]:
 
 @rule("PS304", Severity.WARNING)
 def relies_on_home(subject: Subject) -> Iterator[Found]:
-    """The script relies on HOME.
-
-    Why: HOME can be unset on a worker, or be a folder that the job must not write to; `.
-    ~/.bashrc` then fails, or sets up another machine's world.
-    Fix: `export HOME=$_CONDOR_SCRATCH_DIR` first, or name the folder.
-    Source: the HTCondor manual, environment of a job.
-    Seen: HTCondor 23.9.6 and 25.14.1, on a pool: HOME is empty without getenv.
-    """
+    """The script relies on HOME."""
     here = subject.universe in ("local", "scheduler")
     if here or "HOME=" in subject.meaning.of("environment").text or _passes_home(subject):
         return
@@ -148,14 +117,7 @@ def _passes_home(subject: Subject) -> bool:
 
 @rule("PS305", Severity.WARNING)
 def shellcheck_says(subject: Subject) -> Iterator[Found]:
-    """What shellcheck finds, from its level `warning` on.
-
-    Why: shellcheck knows the traps of the shell: unquoted variables, tests that are always true. It
-    is an error only where the shell itself (`bash -n`) cannot read the script.
-    Fix: its page of the code says how; `# shellcheck disable=SC...` above the line silences it.
-    Source: https://www.shellcheck.net/wiki/
-    Seen: shellcheck 0.11, bash 5.2.
-    """
+    """What shellcheck finds, from its level `warning` on."""
     for script in subject.scripts:
         broken = {number for number, line in script.code if re.search(r"\\[ \t]+$", line)}
         for note in subject.notes.get(script.path, ()):
@@ -170,14 +132,7 @@ def shellcheck_says(subject: Subject) -> Iterator[Found]:
 
 @rule("PS306", Severity.WARNING)
 def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
-    """Pixi may solve again on the worker.
-
-    Why: without --frozen or --locked Pixi compares lock and manifest, and may lock again: two jobs
-    of one submission can then run with different packages.
-    Fix: `pixi install --frozen`, `pixi run --frozen`.
-    Source: the Pixi manual, pixi install.
-    Seen: Pixi 0.77.
-    """
+    """Pixi may solve again on the worker."""
     for script in subject.scripts:
         frozen = any("PIXI_FROZEN" in line or "PIXI_LOCKED" in line for _, line in script.code)
         for number, line in joined(script):
@@ -190,27 +145,6 @@ def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
                         "pixi may change the locked versions on the worker",
                         "add: --frozen",
                     )
-
-
-@rule("PS307", Severity.WARNING)
-def pretends_a_driver(subject: Subject) -> Iterator[Found]:
-    """The script pretends that the worker has a GPU driver.
-
-    Why: CONDA_OVERRIDE_CUDA is for machines without a driver. On a worker it installs the CUDA
-    environment where it cannot run.
-    Fix: remove it; ask for the GPU with request_gpus.
-    Source: the Pixi manual, virtual packages.
-    Seen: Pixi 0.77.
-    """
-    for script in subject.scripts:
-        for number, line in script.code:
-            if re.search(r"\bCONDA_OVERRIDE_CUDA=", line):
-                message = "CONDA_OVERRIDE_CUDA on a worker"
-                yield Found(script.path, number, message, "remove it")
-    for name in ("environment", "environment2"):
-        command = subject.job.command(name)
-        if command is not None and "CONDA_OVERRIDE_CUDA" in command.value:
-            yield Found(command.file, command.line, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
 
 
 _ACTIVATES = re.compile(r"^\s*(?:(?:conda|mamba|micromamba)\s+activate|source\s+activate)\b")
@@ -226,16 +160,7 @@ _MODULES = re.compile(
 
 @rule("PS308", Severity.WARNING)
 def activates_without_hook(subject: Subject) -> Iterator[Found]:
-    """`conda activate` or `module load` in a script that does not set them up.
-
-    Why: both are shell functions that a login shell defines for people. A script on a worker has
-    none: "conda: command not found", "Run 'conda init' before 'conda activate'", "module: command
-    not found".
-    Fix: `. CONDA/etc/profile.d/conda.sh` first, or `eval "$(conda shell.bash hook)"`; for modules
-    `. /etc/profile.d/modules.sh`, or `#!/bin/bash -l`.
-    Source: conda/conda issue 8536; the manual of Environment Modules.
-    Seen: conda 24 and 25, Environment Modules 5; no version of HTCondor matters.
-    """
+    """`conda activate` or `module load` in a script that does not set them up."""
     needs = [
         (_ACTIVATES, _HOOK, '. CONDA/etc/profile.d/conda.sh, or eval "$(conda shell.bash hook)"')
     ]
@@ -253,50 +178,41 @@ def activates_without_hook(subject: Subject) -> Iterator[Found]:
 
 
 _OF_ONE_MACHINE = re.compile(r"(?<![\w$/.:~-])/(?:home|Users)/[\w.-]+(?:/[\w./-]*)?")
+_SHARED = re.compile(
+    r"(?<![\w$/.:~-])/(?:afs|eos|nfs|lustre|gpfs|ceph|beegfs|scratch|project|projects|work|data|mnt|staging"
+    r"|groups?|pnfs|hdfs)\d*/[\w.-]+(?:/[\w./-]*)?"
+)
+_ABOVE = re.compile(r"(?<![\w./$}-])\.\./[\w./-]+")
+_FOLDERS = (
+    (_OF_ONE_MACHINE, None, "lies in a home, which a worker does not have"),
+    (_ABOVE, None, "lies above the job's folder, where a worker has nothing of yours"),
+    (_SHARED, Severity.NOTE, "is there only on workers that mount that disk"),
+)
 
 
 @rule("PS311", Severity.WARNING)
-def path_of_a_home(subject: Subject) -> Iterator[Found]:
-    """A path in somebody's home, in what runs on the worker.
-
-    Why: files travel because the worker does not see the access point's disk: there is no
-    /home/NAME there, nor the environment or the data in it.
-    Fix: transfer it, and name it as it arrives.
-    Source: the HTCondor manual, file transfer.
-    Seen: HTCondor 25.14.1, on a pool.
-    """
+def path_of_this_machine(subject: Subject) -> Iterator[Found]:
+    """A path of this machine, in what runs on the worker."""
     if not transfers_for_sure(subject):
         return  # they may share a disk
+    arguments = subject.job.command("arguments")
+    if arguments is not None and (matched := _ABOVE.search(subject.meaning.arguments.text)):
+        message = f"{matched[0]} lies above the job's folder, where a worker has nothing of yours"
+        yield at(arguments, message, "transfer it, and name it as it arrives", about=matched[0])
     texts = [(s.path, s.code) for s in subject.scripts]
-    for path in (*subject.input_files, *filter(None, (subject.executable,))):
-        if path.suffix == ".py" and path.is_file():
-            lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
-            texts.append((path, tuple(enumerate(lines, start=1))))
+    for path in subject.programs:
+        lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
+        texts.append((path, tuple(enumerate(lines, start=1))))
     for path, code in texts:
-        for number, line in code:
-            if matched := _OF_ONE_MACHINE.search(line.split(" #")[0]):
-                message = f"{matched[0]} lies in a home, which a worker does not have"
-                fix = "transfer it, and name it as it arrives"
-                yield Found(path, number, message, fix, about=matched[0])
-                break
-
-
-@rule("PS312", Severity.WARNING)
-def needs_root(subject: Subject) -> Iterator[Found]:
-    """The script needs to be root.
-
-    Why: jobs run as an ordinary user, in containers too: apt-get, yum and sudo are refused.
-    Fix: put it into the container image, or into the environment that travels.
-    Source: the HTCondor manual, user accounts of jobs.
-    Seen: not tried on a pool of HTCondor 23.9 or 25.14; read in the manual.
-    """
-    for script in subject.scripts:
-        for number, line in script.code:
-            if matched := re.match(
-                r"\s*(sudo\b|(?:apt|apt-get|yum|dnf|apk)\s+(?:-\S+\s+)*install\b)", line
-            ):
-                message = f"{matched[1]} works only as root, which a job is not"
-                yield Found(
-                    script.path, number, message, "put it into the image or the environment"
-                )
-                break
+        for pattern, severity, why in _FOLDERS:
+            for number, line in code:
+                bare = line.split(" #")[0]
+                if pattern is _ABOVE and (
+                    path.suffix == ".py" or re.search(r"\b(?:cd|pushd)\s", bare)
+                ):
+                    break  # it starts from another folder
+                if matched := pattern.search(bare):
+                    fix = "transfer it, and name it as it arrives"
+                    message = f"{matched[0]} {why}"
+                    yield Found(path, number, message, fix, severity=severity, about=matched[0])
+                    break

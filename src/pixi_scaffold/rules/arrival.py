@@ -1,0 +1,203 @@
+"""Rules on inputs that arrive and do not work there, and on results that do not come back."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pixi_scaffold.rules.exit_code import joined
+from pixi_scaffold.rules.finding import Found, Severity, at, rule
+from pixi_scaffold.rules.programs import imported, unreadable_at
+from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
+
+_SCHEMES = (
+    "osdf", "pelican", "stash", "http", "https", "ftp", "file", "s3", "gs", "box", "gdrive", "data",
+    "onedrive", "docker", "oras", "root", "xroot", "xrootd", "gsiftp", "srm", "dav", "davs", "igwn",
+)  # fmt: skip
+"""What plugins of HTCondor, the OSPool, CHTC, CERN and LIGO fetch."""
+_PAGES = re.compile(
+    r"https?://(?:github\.com/[^/]+/[^/]+/(?:blob|tree)/|gitlab\.\S+/-/blob/|drive\.google\.com/"
+    r"|docs\.google\.com/|(?:www\.)?dropbox\.com/\S+dl=0|\S*sharepoint\.com/|huggingface\.co/\S+/blob/)"
+)
+
+
+@rule("PS220", Severity.WARNING)
+def url_that_gives_no_file(subject: Subject) -> Iterator[Found]:
+    """A URL that gives no file."""
+    for name in ("transfer_input_files", "container_image", "transfer_output_files"):
+        command = subject.job.command(name)
+        for item in subject.meaning.items(name) if command is not None else ():
+            problem = _problem(item)
+            if is_url(item) and name == "transfer_output_files":
+                problem = "names no file of the job", 'write transfer_output_remaps = "NAME = URL"'
+            if command is not None and problem is not None:
+                yield at(command, f"{item} {problem[0]}", problem[1], about=item)
+
+
+def _problem(item: str) -> tuple[str, str] | None:
+    """Return why a URL gives no file, and what to write; None where it may."""
+    scheme = item.partition("://")[0].lower().rpartition("+")[2]
+    if not is_url(item):
+        return None
+    if scheme not in _SCHEMES and (near := difflib.get_close_matches(scheme, _SCHEMES, n=1)):
+        return f"has a scheme that no plugin knows: {scheme}", f"did you mean {near[0]}://?"
+    if _PAGES.match(item):
+        return "is the address of a page, not of the file", "take the address of the raw file"
+    return None
+
+
+_STARTS = re.compile(r"(?:^|[;&|]\s*|\b(?:then|do|else|exec|time)\s+)\./([\w.-]+)(?=\s|$|[;&|])")
+
+
+@rule("PS221", Severity.WARNING)
+def helper_not_executable(subject: Subject) -> Iterator[Found]:
+    """The worker script starts an input that may not be run."""
+    modes = {path.name: path for path in subject.input_files if path.is_file()}
+    script = subject.worker
+    for number, line in joined(script) if script is not None and subject.transfers else ():
+        if script is None or re.search(r"\bchmod\b", line):
+            return
+        for matched in _STARTS.finditer(line):
+            path = modes.get(matched[1])
+            if path is not None and not os.access(path, os.X_OK):
+                message = f"{matched[1]} arrives without the permission to run: exit code 126"
+                fix = f"chmod +x {subject.shown(path)}"
+                yield Found(script.path, number, message, fix, about=matched[0].strip())
+
+
+_BINARIES = re.compile(r"(?:python[0-9.]*|Rscript|R|julia|perl|node|java|matlab|octave|ruby)$")
+
+
+@rule("PS222", Severity.WARNING)
+def environment_that_cannot_move(subject: Subject) -> Iterator[Found]:
+    """An interpreter, or a virtual environment, that does not work where it arrives."""
+    if not transfers_for_sure(subject):
+        return
+    command, name = subject.job.command("executable"), subject.meaning.executable.value
+    last = PurePosixPath(name).name
+    if command is not None and subject.executable is not None and _BINARIES.match(last):
+        data = subject.executable_data
+        if "/" in name and (data is None or data[:4] == b"\x7fELF"):
+            message = f"{name} is copied to the worker alone, without its library"
+            fix = "transfer_executable = false, or a script that runs it"
+            yield at(command, message, fix)
+    command = subject.job.command("transfer_input_files")
+    for path in subject.input_files if command is not None else ():
+        venv = path / "pyvenv.cfg" if path.is_dir() else path.with_name("pyvenv.cfg")
+        if command is not None and venv.is_file():
+            message = f"{path.name} is a virtual environment, which works only where it was made"
+            yield at(
+                command, message, "pixi-scaffold pack, conda-pack, or an image", about=path.name
+            )
+
+
+@rule("PS316", Severity.WARNING)
+def python_cannot_read_it(subject: Subject) -> Iterator[Found]:
+    """A program that Python cannot read."""
+    for path in subject.programs:
+        data = read_bytes(path) or b""
+        number, why = unreadable_at(data)
+        if number and not re.match(rb"#!.*python2", data) and b"\n<<<<<<< " not in b"\n" + data:
+            version = ".".join(map(str, sys.version_info[:2]))
+            yield Found(
+                path, number, f"Python {version} cannot read this: {why}", "correct the line"
+            )
+    for script in subject.scripts:
+        for number, line in joined(script):
+            if matched := re.search(r"\bpython[0-9.]*\s+(?:-\S+\s+)*\S+\.ipynb\b", line):
+                fix = "jupyter nbconvert --to script, here, and run what that gives"
+                message = "a notebook is no program"
+                yield Found(script.path, number, message, fix, about=matched[0])
+
+
+_SETS_UP = re.compile(
+    r"\b(?:conda|mamba|micromamba|module|pixi|uv|poetry|apptainer|singularity|docker|spack|cvmfs|lcg"
+    r"|PYTHONPATH|PATH=|pip[0-9.]*|venv|virtualenv|source)\b|^\s*\.\s|\btar\b|\bunzip\b|/cvmfs/|/bin/activate",
+    re.MULTILINE,
+)
+
+
+@rule("PS317", Severity.WARNING)
+def nothing_brings_the_import(subject: Subject) -> Iterator[Found]:
+    """An import of a package that nothing brings along."""
+    alone = subject.universe == "vanilla" and not subject.delivery and not subject.brings_unseen
+    if not (alone and transfers_for_sure(subject)) or subject.meaning.getenv.text:
+        return
+    first = (subject.executable_data or b"").split(b"\n", 1)[0]
+    shebang = re.match(rb"#!\s*/usr/bin/(?:env\s+)?python[0-9.]*\s*$", first)
+    scripts = "\n".join("\n".join(line for _, line in s.code) for s in subject.scripts)
+    if not (shebang or subject.worker) or _SETS_UP.search(scripts):
+        return
+    if subject.meaning.of("environment").text.find("PATH=") >= 0:
+        return
+    common = frozenset(table("modules")["common"].split())
+    for path in subject.programs:
+        for module in imported(read_bytes(path) or b""):
+            local = f"{module.name}.py" in subject.arrives or module.name in subject.arrives
+            if module.at_once and module.name in common and not local:
+                message = f"nothing brings {module.name} to the worker: no image, no environment"
+                fix = "container_image = ..., or an environment that travels"
+                yield Found(path, module.line, message, fix, about=module.name)
+                return
+
+
+_MADE = re.compile(r"(?:^|[;&|]\s*)mkdir\s+(?:-\S+\s+)*[\"']?([\w.-]+)/?[\"']?(?=\s|$|[;&|/])")
+
+
+@rule("PS223", Severity.NOTE)
+def folder_stays_on_the_worker(subject: Subject) -> Iterator[Found]:
+    """A folder of results that does not come back."""
+    script = subject.worker
+    named = subject.job.command("transfer_output_files") or subject.job.command(
+        "output_destination"
+    )
+    if script is None or named is not None or not subject.transfers:
+        return
+    commands = joined(script)
+    text = "\n".join(line for _, line in commands)
+    if re.search(
+        r"\b(?:tar\s+-?\w*c|zip|cp|mv|rsync|rm\s+-\w*r|xrdcp|gfal-copy|stashcp|cd|pushd)\b", text
+    ):
+        return
+    for number, line in commands:
+        if matched := _MADE.search(line):
+            message = f"{matched[1]} does not come back: HTCondor brings new files, and no folders"
+            fix = f"transfer_output_files = {matched[1]}"
+            yield Found(script.path, number, message, fix, about=matched[1])
+            return
+
+
+_UNPACKS = re.compile(
+    r"(?:^|[;&|]\s*)(?:tar\s+(?:-?[A-Za-z]*x[A-Za-z]*)\s+|tar\s+-\S+\s+-f\s+|unzip\s+(?:-\S+\s+)*"
+    r"|gunzip\s+|(?:source|\.)\s+)[\"']?([A-Za-z0-9_][\w./-]*)[\"']?"
+)
+
+
+@rule("PS224", Severity.WARNING)
+def file_is_missing_there(subject: Subject) -> Iterator[Found]:
+    """The worker script unpacks or reads in a file that does not arrive."""
+    script = subject.worker
+    image = subject.universe in ("container", "docker")
+    if script is None or not transfers_for_sure(subject) or image:
+        return
+    made = made_by_script(script)
+    folder = any(path.is_dir() for path in subject.input_files)
+    for number, line in joined(script):
+        for matched in _UNPACKS.finditer(line):
+            name = matched[1].removeprefix("./")
+            top = PurePosixPath(name).parts[0]
+            known = top in subject.arrives or top in made or (subject.start / name).exists()
+            if not known and not folder and not any("$" in i or is_url(i) for i in subject.inputs):
+                message = f"{name} is not transferred, and nothing here makes it"
+                yield Found(script.path, number, message, "transfer it", about=matched[0].strip())
+        if FILES_APPEAR.search(line) or re.search(
+            r"\b(?:git|wget|curl|cp|rsync|module|python\S*)\s", line
+        ):
+            return

@@ -1,0 +1,176 @@
+"""Reports as support desks of pools get them: each is told, and its good counterpart is not.
+
+They are of the kinds that CHTC, the OSPool, lxplus, DESY and RAL answer in their guides. The judge of what
+becomes of such a job is a real pool (test_severities_on_a_pool.py has those that end), HTCondor's own matching
+for those that stay idle, and a dry run for what the ad then says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pixi_scaffold.check import review
+from pixi_scaffold.job import htcondor as condor
+from pixi_scaffold.job import job_ad, read_description
+from pixi_scaffold.report import Silent
+from pixi_scaffold.rules import Severity
+
+SETTINGS = {
+    "executable": "run.sh", "should_transfer_files": "YES", "log": "j.log", "output": "j.$(Process).out",
+    "error": "j.$(Process).err", "request_cpus": "1", "request_memory": "1GB", "request_disk": "1GB",
+}  # fmt: skip
+PYTHON = "#!/bin/sh\nexec python3 t.py\n"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Lines of a description, its script, files beside it (of mode 0644 but for run.sh)."""
+
+    lines: str = ""
+    run: str = "#!/bin/sh\nexec date\n"
+    files: Mapping[str, str] = field(default_factory=dict)
+    queue: str = "queue"
+    without: tuple[str, ...] = ()
+
+    def lay_out(self, folder: Path) -> Path:
+        """Write the job's folder; return its description."""
+        for name, text in {"run.sh": self.run, **self.files}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (folder / "run.sh").chmod(0o755)
+        given = {line.partition("=")[0].strip() for line in self.lines.splitlines()}
+        left = {k: v for k, v in SETTINGS.items() if k not in given and k not in self.without}
+        text = "".join(f"{k} = {v}\n" for k, v in left.items())
+        path = folder / "job.sub"
+        path.write_text(f"{text}{self.lines}\n{self.queue}\n")
+        return path
+
+
+def sub(lines: str, queue: str = "queue", without: tuple[str, ...] = ()) -> Job:
+    return Job(lines, queue=queue, without=without)
+
+
+def sh(*lines: str) -> Job:
+    return Job(run="\n".join(["#!/bin/bash", "set -e", *lines, ""]))
+
+
+def py(program: str, lines: str = "", **files: str) -> Job:
+    named = {name.replace("_csv", ".csv"): text for name, text in files.items()}
+    inputs = "" if "transfer_input_files" in lines else "transfer_input_files = t.py\n"
+    return Job(inputs + lines, PYTHON, {"t.py": program, **named})
+
+
+def items(text: str, queue: str, variables: str = "$(a) $(b)") -> Job:
+    return Job(f'arguments = "{variables}"', files={"list.txt": text}, queue=queue)
+
+
+IMAGE = "container_image = docker://a/b:1"
+IDLE = {
+    "two machines at once": (sub('requirements = TARGET.Machine == "a" && TARGET.Machine == "b"'), sub('requirements = TARGET.Machine == "a" || TARGET.Machine == "b"')),
+    "less memory than is asked for": (sub("requirements = Memory < 500"), sub("requirements = Memory > 500")),
+    "a release that is new and old": (sub("requirements = OpSysMajorVer >= 9 && 8 >= OpSysMajorVer"), sub("requirements = OpSysMajorVer >= 9 || OpSysMajorVer == 8")),
+    "contradictions in each alternative": (sub('requirements = (Cpus > 8 && Cpus < 4) || (Arch == "X86_64" && Arch == "aarch64")'), sub('requirements = (Cpus > 8 && Cpus < 4) || Arch == "X86_64"')),
+    "a number as a text": (sub('requirements = OpSysMajorVer == "9"'), sub("requirements = OpSysMajorVer == 9")),
+    "a truth as a text": (sub('requirements = HasSingularity == "true"'), sub("requirements = HasSingularity == true")),
+    "a GPU that is new and old": (sub("request_gpus = 1\nrequire_gpus = Capability >= 9.0 && Capability < 8.0"), sub("request_gpus = 1\nrequire_gpus = Capability >= 8.0 && Capability < 9.0")),
+    "half of a GPU's name": (sub('request_gpus = 1\nrequire_gpus = DeviceName == "A100"'), sub('request_gpus = 1\nrequire_gpus = DeviceName == "NVIDIA A100-SXM4-80GB"')),
+    "a system of ten years ago": (sub('requirements = OpSysAndVer =?= "CentOS7"'), sub('requirements = OpSysAndVer =?= "AlmaLinux9"')),
+}  # fmt: skip
+"""All by PS138: the job stays idle."""
+REPORTS = {
+    "PS108: a range as Python has it": (sub("arguments = $(i)", "queue i in range(10)"), sub("arguments = $(Process)", "queue 10")),
+    "PS108: a range as the shell has it": (sub("arguments = $(i)", "queue i in 1..10"), sub("arguments = $(i)", "queue i in (1 2 10)")),
+    "PS108: more jobs than are taken": (sub("", "queue 200000"), sub("max_materialize = 500", "queue 200000")),
+    "PS121: columns that nobody named": (items("x,1,2\ny,3,4\n", "queue a, b from list.txt"), items("x,1\ny,3\n", "queue a, b from list.txt")),
+    "PS121: a byte order mark before the list": (items("\ufeffx\ny\n", "queue a from list.txt", "$(a)"), items("x\ny\n", "queue a from list.txt", "$(a)")),
+    "PS123: a space in an old environment": (sub("environment = A=1 B=2"), sub("environment = A=1;B=2")),
+    "PS123: commas in an environment": (sub('environment = "A=1, B=2"'), sub('environment = "A=1,2 B=2"')),
+    "PS130: all cores of the machine": (py("import os\nn = os.cpu_count()\n"), py("import os\nn = os.environ['OMP_NUM_THREADS']\n")),
+    "PS130: sixteen threads on one core": (sh("export OMP_NUM_THREADS=16", "date"), sh("export OMP_NUM_THREADS=1", "date")),
+    "PS133: every missing input is released": (sub("periodic_release = HoldReasonCode == 13"), sub("periodic_release = HoldReasonCode == 13 && NumJobStarts < 3")),
+    "PS133: a release by the clock alone": (sub("periodic_release = (time() - EnteredCurrentStatus) > 600"), sub("periodic_release = (time() - EnteredCurrentStatus) > 600 && NumHolds < 5")),
+    "PS133: a failure that starts again": (sub("on_exit_remove = ExitCode == 0"), sub("on_exit_remove = ExitCode == 0\nmax_retries = 3")),
+    "PS134: arguments of a shell": (sub("arguments = $1 $2"), sub("arguments = $(Process) x")),
+    "PS134: a home in the inputs": (sub("transfer_input_files = $HOME/x.txt"), sub("")),
+    "PS134: braces around a macro": (sub("output = out.${Process}.txt"), sub("output = out.$(Process).txt")),
+    "PS138: a requirement that cannot hold": IDLE["two machines at once"],
+    "PS139: a misspelt flavour": (sub('+JobFlavour = "tommorow"'), sub('+JobFlavour = "tomorrow"')),
+    "PS139: seconds in quotes": (sub('+MaxRuntime = "3600"'), sub("+MaxRuntime = 3600")),
+    "PS139: true in quotes": (sub('request_gpus = 1\n+WantGPULab = "true"'), sub("request_gpus = 1\n+WantGPULab = true")),
+    "PS139: a length that there is not": (sub('request_gpus = 1\n+GPUJobLength = "tiny"'), sub('request_gpus = 1\n+GPUJobLength = "short"')),
+    "PS139: a request behind a plus": (sub("+request_gpus = 1"), sub("request_gpus = 1")),
+    "PS140: single quotes alone": (sub("arguments = --name 'two words'"), sub("arguments = \"--name 'two words'\"")),
+    "PS141: submitted on hold": (sub("hold = true"), sub("hold = false")),
+    "PS141: it stays when it is done": (sub("leave_in_queue = true"), sub("leave_in_queue = JobStatus == 4 && time() - CompletionDate < 86400")),
+    "PS142: nothing is kept of what it prints": (sub("", without=("log", "output", "error")), sub("", without=("log",))),
+    "PS203: python, which is python3": (Job("executable = t.py", files={"t.py": "#!/usr/bin/python\nprint(1)\n"}), Job("executable = t.py", files={"t.py": "#!/usr/bin/python3\nprint(1)\n"})),
+    "PS201: a command line as executable": (sub("executable = run.sh --epochs 3"), sub("arguments = --epochs 3")),
+    "PS208: a folder as output": (Job("output = logs/", files={"logs/.gitkeep": ""}), Job("output = logs/o", files={"logs/.gitkeep": ""})),
+    "PS209: data that the program opens": (py("print(open('data.csv').read())\n", data_csv="1\n"), py("print(open('data.csv').read())\n", "transfer_input_files = t.py, data.csv", data_csv="1\n")),
+    "PS215: the whole folder": (sub("transfer_input_files = ./"), sub("transfer_input_files = run.sh")),
+    "PS220: a misspelt scheme": (sub("transfer_input_files = osfd:///ospool/x.tar"), sub("transfer_input_files = osdf:///ospool/x.tar")),
+    "PS220: a page of GitHub": (sub("transfer_input_files = https://github.com/a/b/blob/main/x.csv"), sub("transfer_input_files = https://github.com/a/b/raw/main/x.csv")),
+    "PS220: a URL as output": (Job("transfer_output_files = osdf:///a/x.tar", sh("date > x.tar").run), Job('transfer_output_files = x.tar\ntransfer_output_remaps = "x.tar = osdf:///a/x.tar"', sh("date > x.tar").run)),
+    "PS221: a helper without x": (Job("transfer_input_files = h.sh", sh("./h.sh").run, {"h.sh": "#!/bin/sh\ndate\n"}), Job("transfer_input_files = h.sh", sh("bash h.sh").run, {"h.sh": "#!/bin/sh\ndate\n"})),
+    "PS222: a virtual environment": (Job("transfer_input_files = venv", sh("venv/bin/python -V").run, {"venv/pyvenv.cfg": "home = /usr/bin\n"}), Job("transfer_input_files = data", sh("ls data").run, {"data/x": ""})),
+    "PS222: an interpreter of one's own": (sub("executable = /opt/conda/bin/python3"), sub("executable = /opt/conda/bin/python3\ntransfer_executable = false")),
+    "PS223: a folder that stays there": (sh("mkdir -p results", "date > results/x"), Job("transfer_output_files = results", sh("mkdir -p results", "date > results/x").run)),
+    "PS224: an archive that stays here": (sh("tar xzf data.tar.gz"), Job("transfer_input_files = data.tar.gz", sh("tar xzf data.tar.gz").run, {"data.tar.gz": ""})),
+    "PS224: an environment that is not there": (sh(". venv/bin/activate"), Job("transfer_input_files = env.sh", sh("# shellcheck source=/dev/null", ". ./env.sh").run, {"env.sh": "export A=1\n"})),
+    "PS310: a variable of Slurm": (sh('echo "$SLURM_ARRAY_TASK_ID"'), sh('echo "$1"')),
+    "PS310: a job that submits the next": (sh("condor_submit next.sub"), sh("echo condor_submit")),
+    "PS311: data above the folder": (sh("cat ../data.csv"), sh("cat run.sh")),
+    "PS311: a disk of one site": (sh("cat /eos/user/j/jane/x"), sh("cat /etc/hostname")),
+    "PS312: a package of the system": (sh("apt-get update", "apt-get install -y jq"), sh("echo apt-get")),
+    "PS313: a question": (py("x = input('go on? ')\n"), py("x = input('go on? ')\n", "input = run.sh\n")),
+    "PS313: a question of the shell": (sh("read -r answer", 'echo "$answer"'), sh("read -r answer < run.sh", 'echo "$answer"')),
+    "PS313: a password": (py("import getpass\ngetpass.getpass()\n"), py("def getpass():\n    return 1\n")),
+    "PS313: a debugger": (py("breakpoint()\n"), py("# breakpoint()\n")),
+    "PS313: a window": (py("import turtle\nturtle.forward(1)\n"), py("print('turtle.forward(1)')\n")),
+    "PS313: a copy to the access point": (sh("date > x", "scp x jane@login.example.net:out/"), sh("date > x")),
+    "PS313: a repository with a key": (sh("git clone git@github.com:lab/private.git"), sh("git clone https://github.com/lab/public.git")),
+    "PS313: a container of Docker's": (sh("docker run --rm ubuntu date"), sub(IMAGE)),
+    "PS313: a notebook server": (sh("jupyter lab --no-browser"), sh("jupyter nbconvert --execute run.sh")),
+    "PS314: pip": (sh("python3 -m pip install -r requirements.txt"), sh("python3 -m pip install --no-index wheels/x.whl")),
+    "PS314: conda": (sh("conda env create -f environment.yml"), sh("conda info")),
+    "PS314: R": (sh("Rscript -e 'install.packages(\"dplyr\")'"), sh("Rscript -e 'library(dplyr)'")),
+    "PS315: a data set": (py("from torchvision import datasets\nd = datasets.MNIST('d', download=True)\n", IMAGE), py("from torchvision import datasets\nd = datasets.MNIST('d', download=False)\n", IMAGE)),
+    "PS315: a model": (py("import transformers as t\nm = t.AutoModel.from_pretrained('bert-base')\n", IMAGE), py("import transformers as t\nm = t.AutoModel.from_pretrained('./bert')\n", IMAGE)),
+    "PS316: Python 2": (py("print 'x'\n"), py("print('x')\n")),
+    "PS316: a notebook as a program": (sh("python3 t.ipynb"), sh("python3 -V")),
+    "PS317: a package of the access point": (py("import pandas\n"), py("import pandas\n", IMAGE)),
+}  # fmt: skip
+"""What is reported, by the rule that has to tell it: the job, and how it should have been."""
+
+
+def told(job: Job, folder: Path) -> set[tuple[str, Severity]]:
+    return {(f.rule, f.severity) for f in review([job.lay_out(folder)], Silent()).findings}
+
+
+@pytest.mark.parametrize("name", [*REPORTS, *(f"PS138: {name}" for name in IDLE)])
+def test_a_report_is_told_and_its_good_counterpart_is_not(name: str, tmp_path: Path) -> None:
+    rule, _, title = name.partition(": ")
+    bad, good = REPORTS[name] if name in REPORTS else IDLE[title]
+    assert rule in {told_rule for told_rule, _ in told(bad, tmp_path / "bad")}
+    about_good = told(good, tmp_path / "good")
+    assert rule not in {told_rule for told_rule, _ in about_good}
+    assert Severity.ERROR not in {severity for _, severity in about_good}, about_good
+
+
+def test_there_are_as_many_as_were_wanted() -> None:
+    assert len(REPORTS) + len(IDLE) >= 40
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_htcondor_matches_no_slot_with_what_is_said_to_stay_idle(name: str, tmp_path: Path) -> None:
+    """The judge is HTCondor's own matching, over slots that are typical."""
+    if not condor.available():
+        pytest.skip("HTCondor's bindings are not installed")
+    bad, _ = IDLE[name]
+    job = read_description(bad.lay_out(tmp_path), tmp_path).jobs[0]
+    assert condor.match(job_ad(job), condor.read_slots(condor.TYPICAL)).matching == 0
