@@ -158,7 +158,7 @@ def bench_train(folder: Path) -> dict[str, float]:
     def read() -> None:
         nonlocal first_loss
         while not first_loss and process.poll() is None:
-            if log.is_file() and "epoch 1 " in log.read_text():
+            if log.is_file() and "epoch 0 " in log.read_text():
                 first_loss = time.perf_counter() - started
             time.sleep(0.02)
 

@@ -5,6 +5,7 @@ It comes from the template, and an update brings a newer one; what is trained is
 
 import argparse
 import datetime
+import gc
 import hashlib
 import io
 import json
@@ -232,6 +233,11 @@ def stop_now(trainer: Trainer, due: float) -> bool:
     return stop
 
 
+def told(row: dict[str, float]) -> str:
+    losses = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}"
+    return (losses + "  accuracy {test_accuracy:.2%}").format(**row)
+
+
 def train(trainer: Trainer, folder: Path) -> bool:
     """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
     args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
@@ -248,8 +254,7 @@ def train(trainer: Trainer, folder: Path) -> bool:
                 if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
                     save(trainer, folder)
         trainer.add_row()
-        row = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}"
-        print((row + "  accuracy {test_accuracy:.2%}").format(**trainer.rows[-1]), flush=True)
+        print(told(trainer.rows[-1]), flush=True)
         if RANK == 0:
             write_json(folder / "metrics.jsonl", *trainer.rows)
             write_time(folder, time.monotonic() - begun)
@@ -272,8 +277,10 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
         return launch(args.processes)
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
+    gc.disable()  # the next lines import 1,500 modules, in which there is nothing to collect
     set_up(args)
     trainer = build(args)
+    gc.enable()
     box = [load_checkpoint(folder, args.resume) if RANK == 0 else None]
     if WORLD_SIZE > 1:  # only process 0 touches the disk; the others hear it from there
         dist.broadcast_object_list(box, src=0)
@@ -282,10 +289,12 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     if finished:  # and nothing is written
         print(f"{where}: finished. --epochs N trains it further, another --name starts over")
     else:
-        trainer.rows or trainer.add_row()
+        print(f"{where}, on {trainer.device}", flush=True)
+        if not trainer.rows:
+            trainer.add_row()
+            print(told(trainer.rows[0]), flush=True)
         if RANK == 0:
             write_records(trainer, folder)
-        print(f"{where}, on {trainer.device}", flush=True)
         finished = train(trainer, folder)
     code, first, last = 0, trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
     if not finished:

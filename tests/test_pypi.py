@@ -253,6 +253,7 @@ def test_conda_forge_is_taken_to_have_names_of_pypi(tmp_path: Path) -> None:
     assert purls.of("python_abi", forge) == ("pkg:pypi/python-abi",)
     assert purls.of("pytorch", forge) == ("pkg:pypi/torch",)
     assert purls.of("numpy", "https://conda.example/lab/") == ()
+    assert purls.of("_openmp_mutex", forge) == ()  # as in locks of Pixi's: no such name on PyPI
     assert purls.assumed == {"python_abi", "pytorch"}
     off = parse_manifest(text + "conda-pypi-map = false\n", tmp_path / "pixi.toml")
     assert Purls(off, None).of("pytorch", forge) == ()

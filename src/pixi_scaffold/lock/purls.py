@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, is_normalized_name
 
 from pixi_scaffold.errors import LockError, UnsupportedError
 from pixi_scaffold.lock.channels import channel_url
@@ -53,8 +53,11 @@ class Purls:
             return self.of_names[name]
         if channel != channel_url("conda-forge"):
             return ()
+        project = canonicalize_name(KNOWN.get(name, name))
+        if not is_normalized_name(project):  # _openmp_mutex: PyPI can have no such name
+            return ()
         self.assumed.add(name)
-        return (f"{PURL}{canonicalize_name(KNOWN.get(name, name))}",)
+        return (f"{PURL}{project}",)
 
 
 def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[str, ...]]]:

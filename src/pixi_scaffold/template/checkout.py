@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from pixi_scaffold.system import list_tree, read_blobs, try_git, write_file
+from pixi_scaffold.template.source import Template
+from pixi_scaffold.template.versions import releases
+
+if TYPE_CHECKING:
+    from copier._main import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,24 @@ class Checkout:
     version: str
     """As projects record it: a tag, or what `git describe` makes of the commit."""
     modes: Mapping[PurePosixPath, int]
+
+
+def check_out_for(worker: Worker, template: Template, folder: Path) -> None:
+    """Spare Copier its clone, where the template's repository is on this machine.
+
+    folder: where the template's files go. Without a `ref` it is the newest release, as in Copier.
+    """
+    if (repository := template.repository) is None:
+        return
+    tags = () if template.ref else try_git(repository, "tag", "--list").output.split()
+    ref = template.ref or next(reversed(releases(tags)), "HEAD")
+    if checkout := check_out(repository, ref, folder):
+        worker.template.__dict__.update(
+            local_abspath=checkout.folder,
+            commit=checkout.version,
+            commit_hash=checkout.commit,
+            git_index_modes=checkout.modes,
+        )
 
 
 def check_out(repository: Path, ref: str, folder: Path) -> Checkout | None:

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
-from pixi_scaffold.system import temporary_files_in, temporary_folder, try_git
+from pixi_scaffold.system import real, temporary_files_in, temporary_folder, try_git
 from pixi_scaffold.template.answers import public
+from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     in_our_words,
     no_git,
@@ -155,6 +156,7 @@ def _copy(
                 quiet=True,
             )
             with worker:
+                check_out_for(worker, template, real(folder.parent) / f"{folder.name}.template")
                 known = worker.template  # asked while there is git to ask
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
                 with no_git():

@@ -19,7 +19,7 @@ import yaml
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import Tree, git, read_tree, temporary_files_in, temporary_folder, try_git
 from pixi_scaffold.template.answers import LOADER, Project, public
-from pixi_scaffold.template.checkout import check_out
+from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     PROJECT,
     git_env,
@@ -231,7 +231,8 @@ class Renderer:
                 overwrite=True,
             )
             self._stack.enter_context(worker)
-            self._check_out(worker, ref)
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            check_out_for(worker, replace(self.template, ref=ref), folder)
             # Copier prints what it raises, too; its checkout goes with our folder, come what may.
             with contextlib.redirect_stderr(io.StringIO()), temporary_files_in(self._folder):
                 environment = worker.jinja_env  # checks the version out, if that is not done
@@ -240,19 +241,6 @@ class Renderer:
             environment.__dict__["from_string"] = lru_cache(4096)(environment.from_string)
             self._workers[ref] = worker
         return self._workers[ref]
-
-    def _check_out(self, worker: Worker, ref: str) -> None:
-        """Check the version out for Copier, where its repository is on this machine."""
-        if self.template.repository is None:
-            return
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        if checkout := check_out(self.template.repository, ref, folder):
-            worker.template.__dict__.update(
-                local_abspath=checkout.folder,
-                commit=checkout.version,
-                commit_hash=checkout.commit,
-                git_index_modes=checkout.modes,
-            )
 
     def _share_code(self, environment: Environment, options: str) -> None:
         """Let versions share what Jinja compiles of a text that is the same in them."""
