@@ -1,4 +1,4 @@
-"""Bring the scaffold to a project that is there."""
+"""Bring the scaffold to an existing project."""
 
 from __future__ import annotations
 

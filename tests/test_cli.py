@@ -48,6 +48,22 @@ def test_help_ends_with_commands_to_copy(
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_is_plain_and_fits_80_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = load(name)
+    for words in ([], *([one] for one in getattr(command, "commands", {}))):
+        with pytest.raises(SystemExit) as end:
+            command.main([*words, "-h"], prog_name=f"pixi-scaffold {name}")
+        text = capsys.readouterr().out
+        assert end.value.code == 0
+        assert text.startswith(f"Usage: pixi-scaffold {name}")
+        assert max(map(len, text.splitlines())) <= 80
+        assert text.isascii(), "drawn by rich, which costs more to load than the rest"
+
+
 def test_the_list_of_commands_says_what_their_help_says(tmp_path: Path) -> None:
     """It is written down once more, because loading them all takes longer than --help may."""
     assert {name: (load(name).help or "").splitlines()[0] for name in COMMANDS} == COMMANDS

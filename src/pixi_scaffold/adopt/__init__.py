@@ -1,3 +1,3 @@
-"""Bring the scaffold to a project that is there, on a branch, with its packages in pixi.toml."""
+"""Bring the scaffold to an existing project, on a branch, with its packages in pixi.toml."""
 
 from pixi_scaffold.adopt.command import AdoptRequest, adopt

@@ -1,4 +1,4 @@
-"""`adopt`: bring the scaffold to a project that is there, on a branch, next to what it has."""
+"""`adopt`: bring the scaffold to an existing project, on a branch, next to what it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pixi.toml of a project that is there: the template's with the project's packages (pure)."""
+"""The pixi.toml of an existing project: the template's with the project's packages (pure)."""
 
 from __future__ import annotations
 

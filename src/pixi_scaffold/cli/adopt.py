@@ -1,4 +1,4 @@
-"""Bring the scaffold to a project that is there."""
+"""Bring the scaffold to an existing project."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def adopt(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the scaffold to a project that is there, on a branch of its own.
+    """Bring the scaffold to an existing project, on a branch of its own.
 
     Its packages go into pixi.toml, PyTorch from other channels or pip becomes conda-forge's. No
     file that is there is changed; what was left out and what is left to do by hand is listed.

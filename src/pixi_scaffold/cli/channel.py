@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The starter channel, for offline machines."
-)
+app = typer.Typer(help=COMMANDS["channel"], **SETTINGS)
 
 
 @app.command("build")

@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {
 """Of the program and of each of its commands."""
 COMMANDS = {
     "new": "Make a project and prove that it works.",
-    "adopt": "Bring the scaffold to a project that is there, on a branch of its own.",
+    "adopt": "Bring the scaffold to an existing project, on a branch of its own.",
     "lock": "Lock every platform of every environment of a workspace.",
     "pack": "Pack the locked environment for a job to take along.",
     "rehearse": "Run a cluster job here, as a worker would.",

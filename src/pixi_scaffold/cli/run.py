@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixi_scaffold.cli import complete
+from pixi_scaffold.cli import commands, complete
 from pixi_scaffold.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 # what stands behind the task is the task's, options too
-SETTINGS = {"context_settings": {"allow_interspersed_args": False}}
+CONTEXT = {**commands.SETTINGS["context_settings"], "allow_interspersed_args": False}
+SETTINGS = {"context_settings": CONTEXT}
 
 
 def run(

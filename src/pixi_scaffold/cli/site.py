@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
 from pixi_scaffold.cli.session import session_of
 
-app = typer.Typer(no_args_is_help=True, help="What a pool has of its own, for check --site.")
+app = typer.Typer(help=COMMANDS["site"], **SETTINGS)
 
 
 @app.command()

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from pixi_scaffold.cli import complete
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
 from pixi_scaffold.cli.options import Json
 from pixi_scaffold.cli.session import session_of
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Where the template of projects lives."
-)
+app = typer.Typer(help=COMMANDS["template"], **SETTINGS)
 
 
 @app.callback()
