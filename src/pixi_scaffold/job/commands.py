@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 _UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "": 1}
 _PREFIXES = ("cloud_label_", "ec2_parameter_", "ec2_tag_", "remote_", "require_", "transform_body_")
@@ -39,7 +39,7 @@ class CommandSpec:
 @lru_cache(maxsize=1)
 def specs() -> Mapping[str, CommandSpec]:
     """Return every command by its canonical name, which is in lower case."""
-    text = (files("pixi_scaffold.job") / "data" / "commands.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / "commands.toml").read_text(encoding="utf-8")
     return {name: _spec(name, entry) for name, entry in tomllib.loads(text).items()}
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.system import layout
-from pixi_scaffold.workspace import find_manifest, read_manifest
 
 if TYPE_CHECKING:
     from rattler import Config
@@ -121,6 +120,8 @@ def environment_homes(root: Path) -> tuple[Path, Path]:
 
     real = root.resolve()
     try:
+        from pixi_scaffold.workspace import find_manifest, read_manifest  # seldom needed
+
         name = read_manifest(find_manifest(root)).name
     except ScaffoldError:  # then nothing is installed there, and others say what is wrong with it
         name = real.name

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ def _make(version: _Version, size: int) -> Path:
         with contextlib.suppress(OSError):  # one with processes is not removed
             if old.stat().st_mtime < time.time() - _OLD:
                 old.rmdir()
-    folder = above / f"{_PREFIX}{secrets.token_hex(4)}"
+    folder = above / f"{_PREFIX}{os.urandom(4).hex()}"
     folder.mkdir()
     try:
         (folder / version.limit).write_text(str(size), encoding="ascii")
