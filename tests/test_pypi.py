@@ -5,16 +5,21 @@ The judges: what Pixi 0.77.0 wrote (../shared/pixi-says), and the real index whe
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rattler import Subdir
 
 from pixi_scaffold.environment import install, pack
+from pixi_scaffold.environment.install import _wheels as locked_wheels
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, channel_url, read_lock, unsatisfied
 from pixi_scaffold.lock.file import parse_lock
@@ -33,6 +38,8 @@ from tests.support.server import serve
 from tests.test_pixi_says import SAYS, rows, with_the_default_index
 
 PLATFORMS = ("linux-64", "osx-arm64")
+NETWORK_TRIES = 3
+"""How often an index that does not answer is asked: a hiccup of the network is no failure of ours."""
 
 
 @pytest.fixture
@@ -317,6 +324,68 @@ def test_a_package_may_have_an_index_of_its_own(
     assert "own is locked from another index" in problem
 
 
+def test_wheels_of_a_folder_are_locked_by_their_paths(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    """From the workspace where they lie in it (get_url_or_path in crates/pixi_core); with hashes."""
+    make_wheel(tmp_path / "wheels", "flat", "1.0", ["plain>=1"])
+    away = tmp_path.parent / f"{tmp_path.name}-away"
+    make_wheel(away, "distant", "3.0")
+    rest = f'find-links = [{{ path = "./wheels" }}, {{ path = "{away}" }}]\n'
+    rest += '[pypi-dependencies]\nflat = "*"\ndistant = "*"\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    locked = lock(workspace)
+    assert wheels(locked, workspace)["linux-64"] == ["distant 3.0", "flat 1.0", "plain 2.0"]
+    text = workspace.lock_file.read_text()
+    assert "      - pypi: ./wheels/flat-1.0-py3-none-any.whl\n" in text
+    assert f"- pypi: {away}/distant-3.0-py3-none-any.whl\n  name: distant\n" in text
+    assert f"    find-links:\n    - path: ./wheels\n    - path: {away}\n" in text
+    assert unsatisfied(workspace, locked) == []
+    lock(workspace)
+    assert workspace.lock_file.read_text() == text
+    [platform] = [p for p in workspace.platforms if p.name == str(Subdir.current())]
+    found = {w.name: w for w in locked_wheels(locked, "default", platform)}
+    path = tmp_path / "wheels" / "flat-1.0-py3-none-any.whl"
+    assert found["flat"].url == path.as_uri()
+    assert found["flat"].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.unlink()
+    with pytest.raises(ScaffoldError, match=r"flat is locked from .*, which is not there"):
+        locked_wheels(locked, "default", platform)
+
+
+def test_wheels_of_a_page_of_links_are_locked_by_their_urls(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    make_wheel(tmp_path / "links", "flat", "1.0")
+    with serve(tmp_path / "links") as url:
+        rest = f'find-links = [{{ url = "{url}/" }}]\n[pypi-dependencies]\nflat = "*"\n'
+        workspace = workspace_of(tmp_path, channel, packages, rest)
+        locked = lock(workspace)
+    text = workspace.lock_file.read_text()
+    assert f"      - pypi: {url}/flat-1.0-py3-none-any.whl\n" in text
+    assert f"    find-links:\n    - url: {url}/\n" in text
+    assert unsatisfied(workspace, locked) == []
+
+
+def test_a_mapping_may_be_at_a_url(tmp_path: Path, channel: str, packages: str) -> None:
+    """As a file beside the manifest, it says what of PyPI conda packages provide."""
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "map.json").write_text('{"alone": "plain"}')
+    with serve(tmp_path / "maps") as url:
+        text = workspace_of(tmp_path, channel, packages, "").manifest.read_text()
+        text = text.replace(
+            'name = "w"', f'name = "w"\nconda-pypi-map = {{ "{channel}" = "{url}/map.json" }}'
+        )
+        workspace = parse_manifest(text, tmp_path / "pixi.toml")
+        purls = Purls(workspace, None)
+        assert purls.of("alone", channel_url(channel)) == (
+            "pkg:pypi/plain?source=project-defined-mapping",
+        )
+        broken = parse_manifest(text.replace("map.json", "none.json"), tmp_path / "pixi.toml")
+        with pytest.raises(ScaffoldError, match=r"none\.json cannot be read"):
+            Purls(broken, None)
+
+
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
@@ -483,25 +552,32 @@ def test_every_manifest_that_pixi_locks_is_locked_against_the_real_index(
         pytest.skip("the default package index does not answer")
     monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
     names = {"numlib": "numpy", "tzdata": "tzdata", "delta": "more-itertools"}
-    (tmp_path / "map.json").write_text(json.dumps(names))
-    wrong: dict[int, list[str]] = {}
-    with serve(SAYS / "channels") as url:
+
+    def problems(row: dict[str, Any]) -> list[str]:
+        folder = tmp_path / f"{row['seed']}"
+        folder.mkdir()
+        (folder / "map.json").write_text(json.dumps(names))
+        manifest = with_the_default_index(row["manifest"])
+        workspace = parse_manifest(manifest, folder / "pixi.toml")
+        for _ in range(NETWORK_TRIES):
+            try:
+                return unsatisfied(workspace, lock(workspace))
+            except ScaffoldError as error:
+                said = error.message
+            if not re.search("cannot be used|cannot be fetched", said):
+                break
+        return [said]
+
+    locked = [row for row in rows(name) if row["result"] == "locked"]
+    with serve(SAYS / "channels") as url, ThreadPoolExecutor(8) as pool:
         base = "https://conda.anaconda.org"
         mirrors = "".join(f'"{base}/{n}" = ["{url}/{n}"]\n' for n in ("conda-forge", "lab"))
         (user / "config.toml").write_text(f"[mirrors]\n{mirrors}")
-        for row in rows(name):
-            if row["result"] != "locked":
-                continue
-            workspace = parse_manifest(
-                with_the_default_index(row["manifest"]), tmp_path / "pixi.toml"
-            )
-            workspace.lock_file.unlink(missing_ok=True)
-            try:
-                problems = unsatisfied(workspace, lock(workspace))
-            except ScaffoldError as error:
-                problems = [error.message]
-            if problems and row["again"] == "current":
-                wrong[row["seed"]] = problems
+        answers = dict(
+            zip((row["seed"] for row in locked), pool.map(problems, locked), strict=True)
+        )
+    current = {row["seed"] for row in locked if row["again"] == "current"}
+    wrong = {seed: said for seed, said in answers.items() if said and seed in current}
     assert not wrong, wrong
 
 
@@ -512,3 +588,34 @@ def test_uv_believes_the_certificates_that_pip_does(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SSL_CERT_FILE", "/mine.pem")
     assert _variables({})["SSL_CERT_FILE"] == "/mine.pem"
     assert _variables({})["UV_SYSTEM_CERTS"] == "1"
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("head", "more", "version"),
+    [
+        ('exclude-newer = "2023-06-01"\n', "", "0.6.1"),
+        (
+            'exclude-newer = "2023-06-01"\n',
+            '[pypi-exclude-newer]\neinops = "2024-06-01"\n',
+            "0.8.0",
+        ),
+        ("", '[pypi-exclude-newer]\neinops = "2023-06-01"\n', "0.6.1"),
+    ],
+)
+def test_what_is_newer_than_allowed_is_not_taken(
+    tmp_path: Path, channel: str, head: str, more: str, version: str
+) -> None:
+    """The days on which einops was uploaded are those of the real index."""
+    if not index_answers():
+        pytest.skip("the default package index does not answer")
+    text = (
+        f'[workspace]\nname = "w"\nchannels = ["{channel}"]\nplatforms = ["linux-64"]\n{head}'
+        f'[dependencies]\npython = "3.12.*"\n[pypi-dependencies]\neinops = "*"\n{more}'
+    )
+    (tmp_path / "pixi.toml").write_text(text)
+    workspace = parse_manifest(text, tmp_path / "pixi.toml")
+    locked = lock(workspace)
+    assert wheels(locked, workspace)["linux-64"] == [f"einops {version}"]
+    assert unsatisfied(workspace, locked) == []

@@ -13,7 +13,7 @@ from pixi_scaffold.errors import ScaffoldError, Skipped, UnsupportedError, cause
 from pixi_scaffold.lock import Lock, cache_folder, pixi_config, why_fetching_failed
 from pixi_scaffold.pypi import ChosenWheel, install_wheels
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import program
+from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace import Platform, Workspace
 
 if TYPE_CHECKING:
@@ -105,17 +105,26 @@ def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWhee
     from rattler import Subdir
 
     wheels = []
+    root = lock.path.absolute().parent
+    if root.parts[-2:] == layout.STARTER.parts:
+        root = root.parents[1]
     for kind, url in lock.urls(environment, platform) or ():
         if kind == "conda":
             continue
         package = lock.layout.package(url)
-        if kind != "pypi" or "://" not in url or not package.file.endswith(".whl"):
+        if "://" not in url and not (root / url).is_file() and package.file.endswith(".whl"):
+            raise ScaffoldError(
+                f"{package.name} is locked from {root / url}, which is not there",
+                f"bring it back, or lock again: {program()} lock",
+            )
+        if kind != "pypi" or not package.file.endswith(".whl"):
             raise UnsupportedError(
                 f"only Pixi installs {package.name}, which is built from its source",
                 "with Pixi: pixi install --locked",
             )
         digest = package.field("sha256")
-        wheels.append(ChosenWheel(package.name, package.version, url, digest))
+        place = url if "://" in url else (root / url).resolve().as_uri()
+        wheels.append(ChosenWheel(package.name, package.version, place, digest))
     if wheels and platform.subdir != str(Subdir.current()):
         raise UnsupportedError(
             f"{wheels[0].name} is from PyPI, and such packages can only be put into an "

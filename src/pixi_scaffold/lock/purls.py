@@ -12,10 +12,11 @@ from typing import Any
 
 from packaging.utils import canonicalize_name, is_normalized_name
 
-from pixi_scaffold.errors import LockError, UnsupportedError
+from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.file import Lock
 from pixi_scaffold.lock.pypi import PURL
+from pixi_scaffold.system import download
 from pixi_scaffold.workspace import Workspace
 
 KNOWN = {
@@ -25,6 +26,8 @@ KNOWN = {
     "pytorch-lightning": "pytorch-lightning", "tensorflow-base": "tensorflow",
 }  # fmt: skip
 """conda-forge's names of packages that PyPI has under another one."""
+SECONDS = 60.0
+"""What a server has to send a mapping."""
 OF_PROJECT = "?source=project-defined-mapping"
 
 
@@ -79,16 +82,15 @@ def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[st
 
 
 def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:
-    if "://" in location:
-        raise UnsupportedError(
-            f"conda-pypi-map: {location} is not fetched",
-            f"put the file beside {workspace.manifest.name} and name it there",
-        )
-    path = workspace.root / location
+    """Read a mapping from a file or a URL."""
+    is_remote = location.startswith(("http://", "https://"))
+    path = workspace.root / location.removeprefix("file://")
     try:
-        names: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data = download(location, {}, SECONDS)[0] if is_remote else path.read_bytes()
+        names: dict[str, Any] = json.loads(data)
     except (OSError, ValueError) as error:
         raise LockError(
-            f"conda-pypi-map: {path} cannot be read: {error}", "correct it, or its name"
+            f"conda-pypi-map: {location if is_remote else path} cannot be read: {error}",
+            "correct it, or its name",
         ) from error
     return names

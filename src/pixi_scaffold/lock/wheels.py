@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.explain import unsolvable_pypi
-from pixi_scaffold.lock.file import Lock, rewritten
+from pixi_scaffold.lock.file import Lock, location, rewritten
 from pixi_scaffold.lock.layout import Package, read_package
 from pixi_scaffold.lock.pypi import Walking, provided_names
 from pixi_scaffold.lock.solve import Solve
@@ -74,21 +75,29 @@ class Wheels:
             def one(question: Resolution) -> tuple[ChosenWheel, ...] | str:
                 answer = resolve(question, self.workspace.root)
                 if not isinstance(answer, str):
-                    describing.start(wheel for wheel in answer if wheel.url not in kept)
+                    describing.start(w for w in answer if self._place(w.url) not in kept)
                 return answer
 
             # The first fills uv's cache with what the others look at, too.
             answers = [one(questions[0]), *pool.map(one, questions[1:])]
             self._refuse_failed(asking, answers)
-            described = describing.results()
-        resolved = [answer for answer in answers if not isinstance(answer, str)]
-        old = {d.url for answer in resolved for d in answer if d.url in kept}
-        self.blocks |= {url: self.old.layout.block(url) for url in old if self.old}
+            described = {self._place(url): one for url, one in describing.results().items()}
+        resolved = [[self._place(w.url) for w in a] for a in answers if not isinstance(a, str)]
+        old = {place for places in resolved for place in places if place in kept}
+        self.blocks |= {place: self.old.layout.block(place) for place in old if self.old}
         self.blocks |= wheel_blocks(described)
-        for solve, answer in zip(asking, resolved, strict=True):
-            self.chosen[solve.problem] = tuple(
-                read_package(d.url, self.blocks[d.url]) for d in answer
-            )
+        for solve, places in zip(asking, resolved, strict=True):
+            self.chosen[solve.problem] = tuple(read_package(p, self.blocks[p]) for p in places)
+
+    def _place(self, url: str) -> str:
+        """Return where a wheel is as a lock has it: in a folder of find-links a path.
+
+        From the workspace where it lies below that (crates/pixi_core, get_url_or_path).
+        """
+        path, root = Path(location(url)), self.workspace.root.absolute()
+        if not url.startswith("file:"):
+            return url
+        return f"./{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
 
     def _refuse_failed(
         self, asking: Sequence[PypiSolve], answers: Sequence[tuple[ChosenWheel, ...] | str]

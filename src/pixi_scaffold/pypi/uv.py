@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 from pixi_scaffold.errors import LockError, UnsupportedError
 from pixi_scaffold.pypi.platform import system_version, wheel_rank
 from pixi_scaffold.system import Completed, clean_env, run, temporary_folder
-from pixi_scaffold.workspace import Platform, PypiOptions, PypiRequirement
+from pixi_scaffold.workspace import Platform, PypiOptions, PypiRequirement, cutoff
 
 LIMIT = 900.0
 """Seconds that one resolution may take."""
@@ -146,7 +147,8 @@ def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
         yield from ("--prerelease", options.prerelease_mode)
     if problem.exclude_newer:
         yield from ("--exclude-newer", problem.exclude_newer)
-    for name, moment in options.exclude_newer:
+    for name, text in options.exclude_newer:
+        moment = cutoff(text, datetime.now(UTC)).isoformat()
         yield from ("--exclude-newer-package", f"{name}={moment}")
 
 
@@ -236,15 +238,15 @@ def _distribution(package: Mapping[str, Any], problem: Resolution) -> ChosenWhee
             "ask for a version that has wheels, or for its conda package",
         )
     wheel = min(ranked, key=lambda pair: pair[0])[1]
-    if "url" not in wheel:
-        raise UnsupportedError(
-            f"{name} lies in a folder of find-links, and only URLs can be locked here",
-            "serve the folder over HTTP and name its URL",
-        )
     index = problem.indexes.get(name, "")
     return ChosenWheel(
-        name, package["version"], wheel["url"], wheel.get("hashes", {}).get("sha256", ""), index
+        name, package["version"], _url(wheel), wheel.get("hashes", {}).get("sha256", ""), index
     )
+
+
+def _url(wheel: Mapping[str, Any]) -> str:
+    """Return where a wheel of a pylock.toml is; one of a folder has a file URL."""
+    return str(wheel["url"]) if "url" in wheel else Path(wheel["path"]).absolute().as_uri()
 
 
 def _explanation(output: str) -> str:
