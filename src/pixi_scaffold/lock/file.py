@@ -168,13 +168,9 @@ class Lock:
 
     def foreign(self, environment: str) -> tuple[str, ...]:
         """Return the names of an environment's packages that are from PyPI or built from source."""
-        environment_rows = self.environments.get(environment)
-        urls = (
-            [p for row in environment_rows.rows.values() for p in row] if environment_rows else []
-        )
-        return tuple(
-            dict.fromkeys(self.layout.package(url).name for kind, url in urls if kind != "conda")
-        )
+        rows = self.environments[environment].rows.values()
+        packages = (self.layout.package(u) for row in rows for kind, u in row if kind != "conda")
+        return tuple(dict.fromkeys(package.name for package in packages))
 
     @property
     def package_count(self) -> int:

@@ -196,11 +196,10 @@ class Solving:
         blocks: dict[str, str] = {}
         for problem in self.done:
             for environment in problem.environments:
-                if self.old is None:
-                    continue
-                there = self.old.urls(environment.name, problem.platform) or ()
-                rows[environment.name, problem.platform.name] = there
-                blocks |= {url: self.old.layout.block(url) for _, url in there}
+                if self.old:
+                    there = self.old.urls(environment.name, problem.platform) or ()
+                    rows[environment.name, problem.platform.name] = there
+                    blocks |= {url: self.old.layout.block(url) for _, url in there}
         return rows, blocks
 
     def _asks_pypi(self, problem: Solve) -> bool:
