@@ -208,12 +208,9 @@ def _choice(spec: CommandSpec, text: str) -> ReadValue:
 
 
 def _files(spec: CommandSpec, text: str) -> ReadValue:
-    names = split_list(text) if not spec.quotes else _names(text)
+    quoted = tuple(part.strip() for part in text.split(",") if part.strip())
+    names = quoted if spec.quotes else split_list(text)
     return ReadValue(names, literal(",".join(names)))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 _UNQUOTED = ReadValue(refused="it must stand in double quotes", fix="put it into double quotes")

@@ -35,7 +35,7 @@ def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
         if len({field_of(job, "initialdir", n).text for n in procs}) > 1:
             return
         items = set(_outputs(job, first)).intersection(*(_outputs(job, n) for n in others))
-        given = [_arguments(field_of(job, "arguments", n).text) for n in procs]
+        given = [tuple(split_arguments(field_of(job, "arguments", n).text)) for n in procs]
     except (IndexError, QuotingError):
         return
     for item in sorted(i for i in items if not is_url(i)):
@@ -54,10 +54,6 @@ def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
 
 def _outputs(job: Job, proc: int) -> tuple[str, ...]:
     return field_of(job, "transfer_output_files", proc).value or ()
-
-
-def _arguments(text: str) -> tuple[str, ...]:
-    return tuple(split_arguments(text))
 
 
 def _named_alike(given: list[tuple[str, ...]]) -> tuple[str, str] | None:

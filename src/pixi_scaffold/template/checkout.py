@@ -60,7 +60,8 @@ def check_out(repository: Path, ref: str, folder: Path) -> Checkout | None:
     if any(mode == "160000" for mode, _ in listing.values()):
         return None
     files = read_blobs(repository, listing)
-    if any(b"filter=" in f.content for p, f in files.items() if _is_attributes(p)):
+    attributes = [file for path, file in files.items() if path.endswith(".gitattributes")]
+    if any(b"filter=" in file.content for file in attributes):
         return None
     described = try_git(repository, "describe", "--tags", "--always", commit)
     if described.code:
@@ -75,7 +76,3 @@ def _commit(repository: Path, ref: str) -> str:
     argv = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     done = try_git(repository, *argv)
     return done.output.strip() if done.code == 0 else ""
-
-
-def _is_attributes(path: str) -> bool:
-    return path.rpartition("/")[2] == ".gitattributes"

@@ -15,6 +15,7 @@ from pathlib import Path
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.system import (
     GitError,
+    list_tree,
     program,
     read_blobs,
     read_file,
@@ -219,14 +220,10 @@ def strange_files(repository: Repository, landing: Landing, paths: tuple[str, ..
     now = {path: read_file(repository.top, path) for path in paths}
     present = {path for path, file in now.items() if file is not None}
     for commit in (landing.from_commit, landing.commit):
-        listing = _listing(repository, commit) if present else {}
+        listing = list_tree(repository.top, f"{commit}:") if present else {}
         held = read_blobs(repository.top, {p: listing[p] for p in present if p in listing})
         present -= {path for path, file in held.items() if file == now[path]}
     return present
-
-
-def _listing(repository: Repository, commit: str) -> dict[str, tuple[str, str]]:
-    return replace(repository, prefix="").listing(commit)
 
 
 def finish(repository: Repository, landing: Landing, more: tuple[str, ...]) -> str:

@@ -41,14 +41,11 @@ def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Repo
                 where = _move(source, folder, renderer)
                 step.passed(f"{where} to {source}" if where else f"already at {source}")
             if where:
-                commit = f"git commit -m 'Take the template from {source}' -- {_file(folder)}"
+                file = shlex.quote(read_project(folder).answers_file)
+                commit = f"git commit -m 'Take the template from {source}' -- {file}"
                 commands.append(" && ".join((*go_to(folder), commit)))
     lines = [f"({c})" if len(commands) > 1 else c for c in commands]
     return Report("template move", run.results, Moved(source), tuple(lines))
-
-
-def _file(folder: Path) -> str:
-    return shlex.quote(read_project(folder).answers_file)
 
 
 def _move(source: str, folder: Path, renderer: Renderer) -> str:

@@ -65,14 +65,10 @@ def _waiting(top: Path, folder: str) -> tuple[Waiting, ...]:
         branch, commit, place = row.split("\t")
         if "/" in branch.removeprefix(folder):
             continue  # another project's
-        conflicts = bool(place) and _is_picking(Path(place))
+        picked = ("rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD")
+        conflicts = bool(place) and try_git(Path(place), *picked).code == 0
         others = (f"--exclude={branch}", "--branches")
         new = try_git(top, "rev-list", "--max-count=1", commit, "--not", *others)
         if conflicts or (new.code == 0 and new.output.strip()):
             updates.append(Waiting(branch, place, conflicts))
     return tuple(updates)
-
-
-def _is_picking(place: Path) -> bool:
-    done = try_git(place, "rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD")
-    return done.code == 0
