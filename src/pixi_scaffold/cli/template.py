@@ -15,11 +15,6 @@ from pixi_scaffold.cli.session import session_of
 app = typer.Typer(help=COMMANDS["template"], **SETTINGS)
 
 
-@app.callback()
-def _root() -> None:
-    pass
-
-
 @app.command("move")
 def move(
     url: Annotated[str, typer.Argument(help="Where the template is now.")],

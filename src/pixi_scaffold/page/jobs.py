@@ -19,9 +19,8 @@ _EVENT = re.compile(
 )  # fmt: skip
 """The head of an event, with a year or without (condor_utils, condor_event.cpp)."""
 _STATES = {0: "idle", 1: "running", 4: "idle", 7: "idle", 12: "held", 13: "idle", 24: "idle",
-           5: "", 9: ""}  # fmt: skip
-"""The state in which an event leaves a job, by its ULogEventNumber; empty: it has ended."""
-_ENDS = {5: "ended", 9: "removed"}
+           5: "ended", 9: "removed"}  # fmt: skip
+"""The state in which an event leaves a job, by its ULogEventNumber."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +66,14 @@ def spent(events: list[tuple[int, datetime]], now: datetime) -> tuple[str, dict[
     events: number and local time, in the order of the log. A job that goes on is in its last state
     until `now`.
     """
-    state, since, starts = "", now, 0
+    state, since, starts = "unknown", now, 0
     seconds = {"idle": 0.0, "running": 0.0, "held": 0.0}
-    ended = "unknown" if not events else ""
-    for number, time in events:
-        if number not in _STATES:
-            continue
-        if state:
+    for number, time in (*((n, t) for n, t in events if n in _STATES), (-1, now)):
+        if state in seconds:
             seconds[state] += max((time - since).total_seconds(), 0.0)
         starts += number == 1
-        state, since, ended = _STATES[number], time, _ENDS.get(number, "")
-    if state:
-        seconds[state] += max((now - since).total_seconds(), 0.0)
-    return state or ended, seconds, starts
+        state, since = _STATES.get(number, state), time
+    return state, seconds, starts
 
 
 def read_log(
