@@ -395,7 +395,8 @@ def test_a_git_that_traces_checks_line_ends_and_has_failing_hooks(
         (hooks / name).chmod(0o755)
     settings = {
         "core.hooksPath": hooks, "init.templateDir": hooks.parent, "commit.gpgSign": "true",
-        "core.safecrlf": "true", "core.autocrlf": "input", "user.name": "A", "user.email": "a@b",
+        "core.safecrlf": "true", "core.autocrlf": "true", "user.name": "A", "user.email": "a@b",
+        "safe.bareRepository": "explicit",
     }  # fmt: skip
     for key, value in settings.items():
         git(tmp_path, "config", "--file", str(tmp_path / "config"), key, str(value))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import File, git, program, try_git, uninterrupted, write_file
-from pixi_scaffold.template import identity
+from pixi_scaffold.template import AS_IT_IS, identity
 
 
 def check_repository(root: Path, branch: str) -> None:
@@ -53,9 +53,9 @@ def commit_on_branch(root: Path, branch: str, files: Mapping[str, File], message
                     )
                 made.append(name)
                 write_file(root, name, file)
-            git(root, "add", "--force", "--", *files)
+            git(root, *AS_IT_IS, "add", "--force", "--", *files)
             commit = ("commit", "--quiet", "--no-verify", "--only", "-m", message, "--", *files)
-            git(root, *identity(root), *commit)
+            git(root, *AS_IT_IS, *identity(root), *commit)
         except BaseException:
             for name in made:
                 (root / name).unlink(missing_ok=True)

@@ -52,7 +52,7 @@ def try_git(
     whole = clean_env({**_ENV, **(env or {})}, drop=traces)
     # A file's name may look like a pattern; check-ignore takes no patterns, and refuses the option.
     literal = () if args[:1] == ("check-ignore",) else ("--literal-pathspecs",)
-    argv = ["git", *_ALWAYS, *literal, *args]
+    argv = ["git", *_ALWAYS, *literal, *_bare(folder), *args]
     return run(argv, cwd=folder, env=whole, timeout=timeout, stdin=stdin, warnings=False)
 
 
@@ -92,6 +92,12 @@ def failed(args: tuple[str | Path, ...], done: Completed) -> GitError:
     return GitError(f"git {verb} failed: {done.output.strip()}", hint, done.output)
 
 
+def _bare(folder: Path | None) -> tuple[str, ...]:
+    """Return what names a bare repository, which git may not look for (safe.bareRepository)."""
+    bare = folder is not None and folder.suffix == ".git" and (folder / "HEAD").is_file()
+    return ("--git-dir=.",) if bare else ()
+
+
 @cache
 def git_version() -> tuple[int, ...]:
     """Return git's version, such as (2, 39, 5); raises ScaffoldError when it cannot be started."""
@@ -129,7 +135,7 @@ def read_blobs(folder: Path, entries: Mapping[str, tuple[str, str]]) -> dict[str
     if not wanted:
         return {}
     names = "".join(f"{name}\n" for _, name in wanted.values())
-    argv = ["git", *_ALWAYS, "cat-file", "--batch"]
+    argv = ["git", *_ALWAYS, *_bare(folder), "cat-file", "--batch"]
     output = read_output(argv, cwd=folder, env=clean_env(_ENV), stdin=names.encode())
     files, at = {}, 0
     for path, (mode, name) in wanted.items():

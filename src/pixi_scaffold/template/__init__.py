@@ -16,6 +16,6 @@ from pixi_scaffold.template.migrations import (
 )
 from pixi_scaffold.template.render import Confirm, Rendered, render
 from pixi_scaffold.template.renderer import Render, Renderer, Renderers
-from pixi_scaffold.template.repository import amend_first_commit, identity
+from pixi_scaffold.template.repository import AS_IT_IS, amend_first_commit, identity
 from pixi_scaffold.template.source import Template, open_template, portable
 from pixi_scaffold.template.versions import is_older, newer, no_versions, releases, version_of

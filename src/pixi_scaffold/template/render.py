@@ -29,7 +29,7 @@ from pixi_scaffold.template.destination import (
     place,
     remove_empty,
 )
-from pixi_scaffold.template.repository import start_repository
+from pixi_scaffold.template.repository import AS_IT_IS, start_repository
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import version_of
 
@@ -93,7 +93,7 @@ def render(
             committed = repository.startswith("git repository")
             kept = place(folder, destination)
             if git and has_repository:  # a clone elsewhere has only what git knows
-                try_git(destination, "add", "--all")
+                try_git(destination, *AS_IT_IS, "add", "--all")
     except BaseException:
         remove_empty(made)
         raise

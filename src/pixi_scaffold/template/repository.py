@@ -8,6 +8,9 @@ from pathlib import Path
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import try_git
 
+AS_IT_IS = ("-c", "core.safecrlf=false")
+"""Options of `git add` for files with \\n, which core.autocrlf and core.safecrlf would refuse."""
+
 
 def start_repository(folder: Path, destination: Path | None = None) -> str:
     """Make `folder` a git repository with one first commit; return what was done, in words.
@@ -30,7 +33,7 @@ def _first_commit(folder: Path, configured: Collection[str]) -> None:
     branch = () if "init.defaultbranch" in configured else ("-b", "main")
     for args in (
         ("init", "--quiet", *branch),
-        ("add", "--all"),
+        (*AS_IT_IS, "add", "--all"),
         (*_identity(configured), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
     ):
         done = try_git(folder, *args)
@@ -45,7 +48,7 @@ def amend_first_commit(folder: Path, names: list[str]) -> bool:
     """Add files to the first commit, when it is still the only one; return whether it was done."""
     if try_git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
         return False
-    if try_git(folder, "add", "--", *names).code != 0:
+    if try_git(folder, *AS_IT_IS, "add", "--", *names).code != 0:
         return False
     amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
     return try_git(folder, *_identity(_configured(folder)), *amend).code == 0
