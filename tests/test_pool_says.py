@@ -91,7 +91,7 @@ def rehearsed(job: dict[str, Any], folder: Path) -> tuple[Any, dict[str, Any]]:
         known = {"condor_submit refuses": "refused", "queues no job": "no job"}
         return next((v for k, v in known.items() if k in str(error)), str(error)), {}
     ends, files = [], {}
-    for one in done.facts["jobs"]:
+    for one in done.facts_by_key()["jobs"]:
         hold = one["hold"] and [one["hold"]["code"], one["hold"]["subcode"]]
         starts = len({a["sandbox"] for a in one["attempts"]})
         ends.append([one["state"], one["code"], one["signal"], hold, starts])

@@ -669,7 +669,9 @@ def test_an_image_that_is_not_built(job: Job) -> None:
     wanted = rehearse.Request(job.folder, Path("job.sub"), environment=prefix, image_later=True)
     report = rehearse.rehearse_here(wanted, Silent())
     assert report.exit_code == 0, "a worker script runs in what is staged"
-    assert any("b.sif is not built yet" in note for note in report.facts["jobs"][0]["notes"])
+    assert any(
+        "b.sif is not built yet" in note for note in report.facts_by_key()["jobs"][0]["notes"]
+    )
 
 
 def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import Description, Job, Submission
@@ -34,7 +33,7 @@ from pixi_scaffold.rehearsal.numbers import alone, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.rehearsal.plan import JobRun, read_plan
-from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+from pixi_scaffold.rehearsal.rehearsed import RehearsalFacts, Rehearsed
 from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.terminal import terminal
@@ -130,14 +129,9 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
 def _report(request: Request, description: Description, done: list[Rehearsed]) -> Report:
     changed = _fix(request, done)
     locks = {d.delivery.lock_sha256 for d in done}
-    facts: dict[str, Any] = {
-        "description": str(request.description),
-        "jobs": [d.to_dict() for d in done],
-        "changed": changed,
-        "skipped": _notes(description, done),
-    }
-    if len(locks) == 1 and (sha256 := locks.pop()):
-        facts["lock"] = {"sha256": sha256}
+    lock = locks.pop() if len(locks) == 1 else None
+    notes = _notes(description, done)
+    facts = RehearsalFacts(request.description, tuple(done), tuple(changed), tuple(notes), lock)
     if request.shell:
         return Report("rehearse", shell_results(done[0]), facts)
     results = results_of(done, changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.rehearsal.comparison import Comparison
@@ -48,3 +49,28 @@ class Rehearsed:
         if self.compared is not None:
             document["compared"] = asdict(self.compared)
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalFacts:
+    """What a rehearsal found out."""
+
+    description: Path
+    """As it was named."""
+    jobs: tuple[Rehearsed, ...]
+    changed: tuple[str, ...]
+    """What --fix wrote, a line each."""
+    skipped: tuple[dict[str, str], ...]
+    """What was not as on a worker."""
+    lock: str | None
+    """SHA-256 of the one lock that all of them ran with."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        return {
+            "description": str(self.description),
+            "jobs": [job.to_dict() for job in self.jobs],
+            "changed": list(self.changed),
+            "skipped": list(self.skipped),
+            **({"lock": {"sha256": self.lock}} if self.lock else {}),
+        }

@@ -85,18 +85,15 @@ def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
 Expression = str | int | float | bool
 _VERSION = "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $"
 _JOB: dict[str, Expression] = {
-    "CondorVersion": _VERSION,
-    "CurrentHosts": 1,
-    "JobStatus": 2,
-    "JobUniverse": 5,
-    "MyType": "Job",
-    "NumRestarts": 0,
-    "Owner": "nobody",
-    "ShouldTransferFiles": "YES",
-    "TargetType": "Machine",
-    "User": "nobody@rehearsal",
-}
+    "CondorVersion": _VERSION, "CurrentHosts": 1, "JobStatus": 2, "NumRestarts": 0,
+    "Owner": "nobody", "TargetType": "Machine", "User": "nobody@rehearsal",
+}  # fmt: skip
 """What the ads of all jobs say."""
+_MACHINE: dict[str, Expression] = {
+    "Activity": "Busy", "CondorVersion": _VERSION, "DynamicSlot": True, "HasFileTransfer": True,
+    "FileSystemDomain": "rehearsal", "MyType": "Machine", "SlotID": 1, "SlotType": "Dynamic",
+    "State": "Claimed", "TargetType": "Job", "UidDomain": "rehearsal",
+}  # fmt: skip
 
 
 def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
@@ -137,29 +134,18 @@ def slot_memory(plan: JobRun) -> int:
 def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
     memory = slot_memory(plan) // MIB
     system = platform.uname()
-    return {
+    return _MACHINE | {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
         "AssignedGPUs": ",".join(slot.gpus) or NO_GPU,
-        "CondorVersion": _VERSION,
         "Cpus": plan.cpus,
         "Disk": (plan.disk or 0) // KIB,
-        "DynamicSlot": True,
-        "FileSystemDomain": "rehearsal",
         "GPUs": len(slot.gpus),
-        "HasFileTransfer": True,
         "Machine": system.node,
         "Memory": memory,
-        "MyType": "Machine",
         "Name": f"{slot.name}@{system.node}",
         "OpSys": {"Darwin": "macOS"}.get(system.system, system.system.upper()),
-        "SlotID": 1,
-        "SlotType": "Dynamic",
-        "State": "Claimed",
-        "Activity": "Busy",
-        "TargetType": "Job",
         "TotalSlotCpus": plan.cpus,
         "TotalSlotMemory": memory,
-        "UidDomain": "rehearsal",
     }
 
 
