@@ -180,6 +180,32 @@ def test_repodata_without_end_is_given_up(
     assert sum(f.stat().st_size for f in (tmp_path / "cache").rglob("*") if f.is_file()) < 8 << 20
 
 
+@pytest.mark.parametrize(("said", "is_asked"), [("", False), ("disable-sharded = false\n", True)])
+def test_a_mirror_is_asked_for_shards_only_where_the_user_says_so(
+    tmp_path: Path,
+    user: Path,
+    mirror: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    is_asked: bool,
+) -> None:
+    """The library unpacks their list in memory: 2 GB of it took 3.5 GB. Files are bounded."""
+    monkeypatch.setenv("PIXI_CACHE_DIR", str(tmp_path / "cache"))
+    paths = set()
+
+    def nothing(request: _Answer) -> None:
+        paths.add(request.path.rpartition("/")[2])
+        request.send_error(404)
+
+    with serving(nothing) as url:
+        mirror(url)
+        with (user / "config.toml").open("a") as config:
+            config.write(f"[repodata-config]\n{said}")
+        refusal(workspace(tmp_path, ""))
+    assert ("repodata_shards.msgpack.zst" in paths) == is_asked
+    assert "repodata.json.zst" in paths
+
+
 @pytest.mark.usefixtures("conda_forge")
 def test_repodata_is_kept_where_the_user_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

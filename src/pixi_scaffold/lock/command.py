@@ -15,7 +15,7 @@ from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
-from pixi_scaffold.lock.merge import LockSides, conflicting, drive
+from pixi_scaffold.lock.merge import conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
@@ -59,7 +59,7 @@ def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progres
             _ask_channels(workspace)
         sides = None if upgrade else conflicting(workspace.lock_file)
         if sides:
-            locked = _lock_merged(workspace, choice, sides, progress)
+            locked = sides.lock(workspace, workspace.lock_file, choice.engine, progress)
         else:
             locked = choice.engine.lock(workspace, workspace.lock_file, progress, upgrade=upgrade)
         message = "written" if locked.changed else "already current"
@@ -100,20 +100,6 @@ def _assumed(names: Sequence[str]) -> str:
     """Return what is said of purls that follow from a name alone."""
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     return f"assumed to provide PyPI packages by their names (Pixi's mapping is not asked): {shown}"
-
-
-def _lock_merged(
-    workspace: Workspace, choice: Choice, sides: LockSides, progress: Progress
-) -> Locked:
-    """Lock with what both sides of a conflict agree on; a failure leaves the conflict."""
-    path = workspace.lock_file
-    before = path.read_bytes()
-    try:
-        path.write_text(sides.agreed(workspace), encoding="utf-8")
-        return choice.engine.lock(workspace, path, progress)
-    except BaseException:
-        path.write_bytes(before)
-        raise
 
 
 def merge_driver(ours: Path, theirs: Path, name: str) -> Report:

@@ -18,15 +18,23 @@ MOST = 1 << 30
 """Bytes of repodata that a channel may send for one platform, unpacked: several times what the
 largest public ones have. A small archive can hold any number."""
 
+SHARDED = ("https://conda.anaconda.org", "https://repo.prefix.dev")
+"""Hosts whose repodata may come in shards, without a mirror between: the library unpacks their list
+in memory, whatever it grows to. `repodata-config` of Pixi's configuration can say otherwise."""
+
 
 def gateway(root: Path | None = None) -> Gateway:
     """Return the source of repodata, set up by the files that Pixi reads.
 
     Mirrors, proxies, TLS and credentials; raises LockError when one of the files is broken.
     """
-    from rattler import Gateway
+    from rattler import Config, Gateway
 
     config = pixi_config(root)
+    sharded = () if config.mirrors else SHARDED
+    lines = [f'[repodata-config."{url}"]\ndisable-sharded = false\n' for url in sharded]
+    bounded = Config.from_toml("".join(["[repodata-config]\ndisable-sharded = true\n", *lines]))
+    config = bounded.merge(config)
     folder = cache_folder("repodata", root)
     return Gateway.from_config(
         config, cache_dir=folder.with_name(folder.name + _mark(config.mirrors))

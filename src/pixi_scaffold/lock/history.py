@@ -28,6 +28,10 @@ def diff_since(folder: Path, revisions: str) -> LockDiff:
         first = git(manifest.parent, "merge-base", *ends).strip()[:10]
     before = state_at(manifest, first)
     after = state_at(manifest, last) if dots else state_now(manifest)
+    return _difference(manifest, before, after)
+
+
+def _difference(manifest: Path, before: LockState, after: LockState) -> LockDiff:
     try:
         return lock_diff(before, after)
     except (LayoutError, ValueError) as error:
@@ -49,11 +53,7 @@ def last_change(manifest: Path) -> LockDiff | None:
 
 def locked_now(manifest: Path) -> LockDiff:
     """Return all that is locked, as a change from nothing; raises LockError without a lock."""
-    state = state_now(manifest)
-    try:
-        return lock_diff(LockState("nothing", None), state)
-    except (LayoutError, ValueError) as error:
-        raise damaged(manifest.parent / layout.LOCK_FILE, error) from error
+    return _difference(manifest, LockState("nothing", None), state_now(manifest))
 
 
 def state_now(manifest: Path) -> LockState:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import LockError, ScaffoldError
+from pixi_scaffold.lock.engine import Engine, Locked
 from pixi_scaffold.lock.file import Lock, parse_lock
 from pixi_scaffold.lock.layout import LayoutError
 from pixi_scaffold.lock.render import Contents, render_lock
-from pixi_scaffold.report import Silent
+from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import program, try_git, which
 from pixi_scaffold.workspace import Workspace, merge_manifest, parse_manifest
 
@@ -43,6 +44,16 @@ class LockSides:
                     row = mine or other or ()
                 rows[environment.name, platform.name] = row
         return render_lock(workspace, Contents(rows, blocks))
+
+    def lock(self, workspace: Workspace, path: Path, engine: Engine, progress: Progress) -> Locked:
+        """Lock with what both agree on; a failure leaves the file as it was."""
+        before = path.read_bytes()
+        try:
+            path.write_text(self.agreed(workspace), encoding="utf-8")
+            return engine.lock(workspace, path, progress)
+        except BaseException:
+            path.write_bytes(before)
+            raise
 
     def chosen(self, new: Lock) -> Iterator[str]:
         """Yield each package that the sides did not agree on: what was taken, and what they had."""
@@ -133,18 +144,10 @@ def drive(ours: Path, theirs: Path, name: str) -> None:
     """
     from pixi_scaffold.lock.rattler import RattlerEngine
 
-    before = ours.read_bytes()
     workspace = _merged_workspace(Path(name))
-    sides = LockSides(
-        parse_lock(ours.read_text(encoding="utf-8"), ours),
-        parse_lock(theirs.read_text(encoding="utf-8"), theirs),
-    )
-    try:
-        ours.write_text(sides.agreed(workspace), encoding="utf-8")
-        RattlerEngine().lock(workspace, ours, Silent())
-    except BaseException:
-        ours.write_bytes(before)
-        raise
+    texts = (path.read_text(encoding="utf-8") for path in (ours, theirs))
+    sides = LockSides(*(parse_lock(text, ours) for text in texts))
+    sides.lock(workspace, ours, RattlerEngine(), Silent())
 
 
 def _merged_workspace(lock: Path) -> Workspace:
