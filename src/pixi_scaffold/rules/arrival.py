@@ -12,9 +12,8 @@ from pathlib import PurePosixPath
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import imported, unreadable_at
-from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
-from pixi_scaffold.rules.sure import transfers_for_sure
-from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.subject import Subject, is_url
+from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
 _SCHEMES = (
@@ -78,7 +77,7 @@ _BINARIES = re.compile(r"(?:python[0-9.]*|Rscript|R|julia|perl|node|java|matlab|
 @rule("PS222", Severity.WARNING)
 def environment_that_cannot_move(subject: Subject) -> Iterator[Found]:
     """An interpreter, or a virtual environment, that does not work where it arrives."""
-    if not transfers_for_sure(subject):
+    if not subject.surely_transfers:
         return
     command, name = subject.job.command("executable"), subject.meaning.executable.value
     last = PurePosixPath(name).name
@@ -128,7 +127,7 @@ _SETS_UP = re.compile(
 def nothing_brings_the_import(subject: Subject) -> Iterator[Found]:
     """An import of a package that nothing brings along."""
     alone = subject.universe == "vanilla" and not subject.delivery and not subject.brings_unseen
-    if not (alone and transfers_for_sure(subject)) or subject.meaning.getenv.text:
+    if not (alone and subject.surely_transfers) or subject.meaning.getenv.text:
         return
     first = (subject.executable_data or b"").split(b"\n", 1)[0]
     shebang = re.match(rb"#!\s*/usr/bin/(?:env\s+)?python[0-9.]*\s*$", first)
@@ -185,7 +184,7 @@ def file_is_missing_there(subject: Subject) -> Iterator[Found]:
     """The worker script unpacks or reads in a file that does not arrive."""
     script = subject.worker
     image = subject.universe in ("container", "docker")
-    if script is None or not transfers_for_sure(subject) or image:
+    if script is None or not subject.surely_transfers or image:
         return
     made = made_by_script(script)
     folder = any(path.is_dir() for path in subject.input_files)

@@ -11,7 +11,7 @@ from typing import Any
 from pixi_scaffold.job import specs
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.texts import table
 
 _KINDS = {
     "boolean": (r"true|false|[01]", "true or false, without quotes"),
@@ -35,9 +35,7 @@ def attribute_without_effect(subject: Subject) -> Iterator[Found]:
             continue
         name, text = command.name.removeprefix("my."), subject.meaning.of(command.name).text
         if name in specs() and "_" in name and specs()[name].ad.lower() != name:
-            message = (
-                f"{command.spelled} is an attribute of that name; condor_submit does not read it"
-            )
+            message = f"{command.spelled} is only an attribute; condor_submit does not read it"
             edits: tuple[Edit, ...] = ()
             if command.line == command.last and name not in subject.job.commands:
                 line = line_of(subject.description, command)

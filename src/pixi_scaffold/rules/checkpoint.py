@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.leftovers import PLACEHOLDER
-from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+from pixi_scaffold.rules.subject import Subject, is_url
+from pixi_scaffold.rules.texts import read_bytes
 
 
 @rule("PS401", Severity.WARNING)
@@ -34,18 +35,14 @@ def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
     """A job that offers to be interrupted and saves no checkpoint."""
     for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
         command = subject.job.command(name)
-        if command is None or subject.meaning.of(name).text.strip('"').lower() not in (
-            "true",
-            "1",
-        ):
+        text = subject.meaning.of(name).text.strip('"').lower()
+        if command is None or text not in ("true", "1"):
             continue
         evict = "EVICT" in subject.meaning.of("when_to_transfer_output").text.upper()
         if subject.job.command("checkpoint_exit_code") is None and not evict:
-            yield at(
-                command,
-                f"{command.spelled} without checkpoints: fine for a job of a few hours",
-                "for longer ones add checkpoint_exit_code and transfer_checkpoint_files",
-            )
+            message = f"{command.spelled} without checkpoints: fine for a job of a few hours"
+            fix = "for longer ones add checkpoint_exit_code and transfer_checkpoint_files"
+            yield at(command, message, fix)
 
 
 @rule("PS403", Severity.WARNING)
@@ -65,12 +62,8 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     word = re.compile(rf"\b{code}\b")
     if word.search(arguments) or any(word.search(t.decode(errors="replace")) for t in texts):
         return
-    yield at(
-        command,
-        f"the number {code} is in none of the job's files, so the job can never report a "
-        "checkpoint",
-        "let the training exit with it after saving",
-    )
+    message = f"the number {code} is in none of the job's files: it can never report a checkpoint"
+    yield at(command, message, "let the training exit with it after saving")
 
 
 @rule("PS404", Severity.WARNING)
@@ -81,13 +74,11 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
     if command is None:
         return
     if not subject.transfers:
-        yield at(
-            command, "checkpoints with should_transfer_files = NO", "should_transfer_files = YES"
-        )
+        fix = "should_transfer_files = YES"
+        yield at(command, "checkpoints with should_transfer_files = NO", fix)
     if code == (subject.meaning.of("success_exit_code").text or "0"):
-        yield at(
-            command, f"exit code {code} also means that the job is done", "use another code: 85"
-        )
+        message = f"exit code {code} also means that the job is done"
+        yield at(command, message, "use another code: 85")
     signal, name = subject.job.command("kill_sig"), subject.meaning.of("kill_sig").text.upper()
     if signal is not None and name in ("9", "SIGKILL", "KILL"):
         yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
@@ -117,12 +108,8 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
     if is_url(name) or name.startswith("/"):
         return
     if not (subject.start / name).exists() and not to_be_made(subject, name):
-        yield at(
-            image,
-            f"the image {name} is not in {subject.start}",
-            "build it, or correct the name",
-            severity=Severity.WARNING,
-        )
+        message = f"the image {name} is not in {subject.start}"
+        yield at(image, message, "build it, or correct the name", severity=Severity.WARNING)
 
 
 @rule("PS407", Severity.WARNING)

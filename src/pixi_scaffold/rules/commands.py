@@ -25,7 +25,7 @@ from pixi_scaffold.rules.finding import (
     short,
 )
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.texts import table
 
 _MOST = 100
 """Unknown commands in one file that are looked up; more is another kind of file."""
@@ -78,9 +78,7 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             if near not in subject.job.commands and command.line == command.last:
                 line = line_of(subject.description, command)
                 edits = replaced(command, line.replace(command.spelled, near, 1))
-            message = (
-                f"HTCondor has no command {command.spelled!r}; condor_submit ignores this line"
-            )
+            message = f"HTCondor has no command {command.spelled!r}; condor_submit ignores it"
             if resource:
                 message = f"HTCondor takes {command.spelled!r} for a resource that a pool has added"
             refused = subject.meaning.of(name).refused

@@ -13,7 +13,6 @@ from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.inputs import added_inputs
 from pixi_scaffold.rules.subject import Row, Subject, version_of
-from pixi_scaffold.rules.sure import transfers_for_sure
 
 GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
@@ -118,7 +117,7 @@ def manifest_stays_here(subject: Subject) -> Iterator[Found]:
         f"the worker installs with Pixi, and {' and '.join(missing)} stays here",
         f"add {', '.join(missing)} to transfer_input_files",
         added_inputs(subject, missing),
-        None if transfers_for_sure(subject) else Severity.WARNING,
+        None if subject.surely_transfers else Severity.WARNING,
     )
 
 

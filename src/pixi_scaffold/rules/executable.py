@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
-from pixi_scaffold.rules.subject import Subject, read_bytes
-from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import read_bytes
 from pixi_scaffold.system import is_elsewhere
 
 
@@ -31,7 +31,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         return
     path = subject.executable
     name = subject.meaning.executable.value
-    stays = not subject.meaning.transfers_executable.value and transfers_for_sure(subject)
+    stays = not subject.meaning.transfers_executable.value and subject.surely_transfers
     if stays and "/" not in name.lstrip("./") and "$" not in name and name not in subject.arrives:
         message = f"{name} is not transferred, and a worker has no such file in the job's folder"
         fix = "remove transfer_executable = false, or name a path of the worker"
@@ -85,7 +85,7 @@ def not_executable(subject: Subject) -> Iterator[Found]:
         return
     shown = subject.shown(path)
     message, severity = f"{shown} is not executable", Severity.ERROR
-    if transfers_for_sure(subject):
+    if subject.surely_transfers:
         severity = Severity.NOTE
     elif subject.transfers:
         message += ", so the job is held where worker and access point share a file system"

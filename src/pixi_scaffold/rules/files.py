@@ -12,7 +12,6 @@ from pixi_scaffold.job import field_of, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_url
-from pixi_scaffold.rules.sure import transfers_for_sure
 from pixi_scaffold.system import is_elsewhere
 
 _WORKERS_OWN = ("/bin/", "/usr/", "/opt/", "/cvmfs/")
@@ -40,7 +39,7 @@ def missing_input(subject: Subject) -> Iterator[Found]:
         for item, proc in missing[: len(missing) - len(of_one_job[_SHOWN:])]:
             which = f" (job {proc} of {total})" if proc else ""
             maker = made_by(subject, item)
-            doubt = maker or (name == "transfer_common_input") or not transfers_for_sure(subject)
+            doubt = maker or (name == "transfer_common_input") or not subject.surely_transfers
             yield at(
                 command,
                 f"the input {item}{which} is not in {subject.start}, where condor_submit is "
@@ -140,12 +139,9 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
         ]
         if tilde := [item for item in out if item.startswith("~")]:
-            message = (
-                f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a folder of "
-            )
-            yield at(
-                command, message + "that name here", "write the path itself, or $ENV(HOME)/..."
-            )
+            message = f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a "
+            fix = "write the path itself, or $ENV(HOME)/..."
+            yield at(command, message + "folder of that name here", fix)
         elif out:
             message = f"{command.spelled} leads out of the project: {', '.join(out)}"
             yield at(command, message, _INSIDE)
@@ -174,7 +170,7 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
             continue  # a folder of the access point cannot be looked at from here
         if (subject.start / text).is_dir():
             message = f"{text} is a folder: the output has nowhere to go, and the job is held"
-            sure = name != "log" and transfers_for_sure(subject)
+            sure = name != "log" and subject.surely_transfers
             severity = None if sure else Severity.WARNING
             yield at(
                 command,
@@ -204,7 +200,7 @@ def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
         return Severity.ERROR, f": with stream_{name} the job is held"
     if not subject.transfers:
         return Severity.ERROR, ": without a transfer of files the job is held before it runs"
-    if transfers_for_sure(subject):
+    if subject.surely_transfers:
         return Severity.NOTE, "; HTCondor makes it when the output comes back"
     return (
         Severity.WARNING,

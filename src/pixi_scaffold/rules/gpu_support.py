@@ -9,7 +9,8 @@ from packaging.version import Version
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
 from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
-from pixi_scaffold.rules.subject import Row, Subject, is_url, read_bytes, version_of
+from pixi_scaffold.rules.subject import Row, Subject, is_url, version_of
+from pixi_scaffold.rules.texts import read_bytes
 
 CUDA_CAPABILITY = {
     11: ("3.5", "the CUDA 11 toolkit's release notes"),
@@ -45,12 +46,8 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
         edits: tuple[Edit, ...] = ()
         if command.name == "gpus_minimum_runtime" and command.line == command.last:
             edits = (value_edit(subject.description, command, need),)
-        yield at(
-            command,
-            f"the driver limit is {text}; {why}",
-            f"gpus_minimum_runtime = {need}",
-            edits,
-        )
+        message = f"the driver limit is {text}; {why}"
+        yield at(command, message, f"gpus_minimum_runtime = {need}", edits)
 
 
 @rule("PS503", Severity.WARNING)
@@ -90,12 +87,8 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             if command.line == command.last
             else ()
         )
-        yield at(
-            command,
-            f"the limit for the GPU's generation is {text}; {why}",
-            f"gpus_minimum_capability = {need}",
-            edits,
-        )
+        message = f"the limit for the GPU's generation is {text}; {why}"
+        yield at(command, message, f"gpus_minimum_capability = {need}", edits)
 
 
 @rule("PS511", Severity.WARNING)
@@ -147,10 +140,8 @@ def _capability(row: Row) -> tuple[str, str]:
     best, why = "", ""
     if row.driver and row.driver[0] in CUDA_CAPABILITY:
         best, source = CUDA_CAPABILITY[row.driver[0]]
-        message = (
-            f"PyTorch {row.pytorch} with CUDA {row.cuda}" if row.pytorch else f"CUDA {row.cuda}"
-        )
-        why = f"{message} begins at {best} ({source})"
+        pytorch = f"PyTorch {row.pytorch} with " if row.pytorch else ""
+        why = f"{pytorch}CUDA {row.cuda} begins at {best} ({source})"
     if (
         row.cudnn
         and version_of(row.cudnn) >= Version(CUDNN[0])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.luggage import size_in_words, size_of
-from pixi_scaffold.rules.subject import Subject, is_url, read_bytes
+from pixi_scaffold.rules.programs import Code, code_of, matches
+from pixi_scaffold.rules.subject import Script, Subject, is_url
+from pixi_scaffold.rules.texts import read_bytes
 
 _WANTS_GPU = re.compile(r"(?:^|\s)--?[\w-]*(?:device|accelerator)[= ]+[\"']?(?:cuda|gpu)\b")
 _MOVES_TO_GPU = re.compile(r"\.cuda\(|\.to\(\s*[\"']cuda|\bdevice\s*=\s*[\"']cuda")
@@ -39,12 +41,13 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
     if command is not None and _WANTS_GPU.search(subject.meaning.of("arguments").text):
         yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
         return
-    for path, number, line in _lines(subject):
+    for path, code in _codes(subject):
         wants = _WANTS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
-        if wants.search(line) and not _LOOKS_FOR_GPU.search(_text(path)):
-            message = "this line uses a GPU, and the job asks for none"
-            yield Found(path, number, message, fix, about=line.strip())
-            return
+        if not matches(_LOOKS_FOR_GPU, code):
+            for number, line, _ in matches(wants, code)[:1]:
+                message = "this line uses a GPU, and the job asks for none"
+                yield Found(path, number, message, fix, about=line.strip())
+                return
 
 
 @rule("PS129", Severity.WARNING)
@@ -55,8 +58,8 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
     command, text = subject.job.command("environment"), subject.meaning.of("environment").text
     if command is not None and re.search(r"\bCUDA_VISIBLE_DEVICES=\d", text):
         yield at(command, "the job's environment takes a GPU that it may not have", "remove it")
-    for path, number, line in _lines(subject):
-        if _VISIBLE.search(line):
+    for path, code in _codes(subject):
+        for number, line, _ in matches(_VISIBLE, code):
             message = "this takes a GPU by its number, which may be another job's"
             yield Found(path, number, message, "remove it", about=line.strip())
 
@@ -71,13 +74,16 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
     ):
         given = field.value if isinstance(field.value, int) else None
         command = subject.job.command("arguments")
-        places = [(p, n, line) for p, n, line in _lines(subject) if p.suffix != ".py"]
-        if command is not None:
-            text = subject.meaning.of("arguments").text
-            places.insert(0, (command.file, command.line, text))
-        for path, number, text in places:
-            matched = pattern.search(text)
-            if matched is not None and given is not None and int(matched[1]) > max(given, 1):
+        places = [
+            (path, number, match)
+            for path, code in _codes(subject)
+            for number, _, match in (matches(pattern, code) if path.suffix != ".py" else ())
+        ]
+        said = pattern.search(subject.meaning.of("arguments").text)
+        if command is not None and said is not None:
+            places.insert(0, (command.file, command.line, said))
+        for path, number, matched in places:
+            if given is not None and int(matched[1]) > max(given, 1):
                 message, fix = f"{matched[0]} with {name} = {given}", f"{name} = {matched[1]}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0])
     yield from _takes_all(subject)
@@ -92,9 +98,8 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
     names = [n for n in subject.meaning.items("transfer_input_files") if not is_url(n)]
     total = sum(size_of(subject.start / name) for name in names if "$" not in name)
     if total > disk.value > 0:
-        message = (
-            f"{disk.command.spelled} = {disk.text}, and the inputs have {size_in_words(total)}"
-        )
+        has = size_in_words(total)
+        message = f"{disk.command.spelled} = {disk.text}, and the inputs have {has}"
         yield at(disk.command, message, "ask for more than the inputs have")
 
 
@@ -127,30 +132,22 @@ _THREADS = re.compile(r"^\s*(?:export\s+)?(?:OMP|MKL|OPENBLAS|NUMEXPR)_NUM_THREA
 def _takes_all(subject: Subject) -> Iterator[Found]:
     """Yield what takes as many cores as the machine has, or more than the job gets."""
     cpus = subject.meaning.requests.cpus.value
-    for path, number, line in _lines(subject):
-        threads = _THREADS.search(line)
-        matched = _ALL_CORES.search(line.split(" #")[0])
-        if threads and isinstance(cpus, int) and int(threads[1]) > max(cpus, 1):
-            message = f"{threads[0].strip()} with request_cpus = {cpus}"
-        elif matched:
-            message = f"{matched[0]} counts the machine's cores, of which the job has request_cpus"
-        else:
-            continue
-        fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
-        yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
-        return
+    fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
+    for path, code in _codes(subject):
+        for number, line, match in matches(_THREADS, code):
+            if isinstance(cpus, int) and int(match[1]) > max(cpus, 1):
+                message = f"{match[0].strip()} with request_cpus = {cpus}"
+                yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
+                return
+        for number, line, match in matches(_ALL_CORES, code):
+            message = f"{match[0]} counts the machine's cores, of which the job has request_cpus"
+            yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
+            return
 
 
-def _lines(subject: Subject) -> Iterator[tuple[Path, int, str]]:
+def _codes(subject: Subject) -> Iterator[tuple[Path, Script | Code]]:
     """Yield the lines of the worker scripts and of the Python programs that travel."""
     for script in subject.scripts:
-        for number, line in script.code:
-            yield script.path, number, line
+        yield script.path, script
     for path in subject.programs:
-        for number, line in enumerate(_text(path).splitlines(), start=1):
-            if not line.lstrip().startswith("#"):
-                yield path, number, line
-
-
-def _text(path: Path) -> str:
-    return (read_bytes(path) or b"").decode("utf-8", errors="replace")
+        yield path, code_of(read_bytes(path) or b"")

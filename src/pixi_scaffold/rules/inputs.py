@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from pixi_scaffold.rules.finding import Edit, line_of, replaced
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.sure import transfers_for_sure
 
 
 def added_inputs(subject: Subject, names: Sequence[str]) -> tuple[Edit, ...]:
@@ -16,7 +15,7 @@ def added_inputs(subject: Subject, names: Sequence[str]) -> tuple[Edit, ...]:
     statement, or there is none and the executable's line is one; and each file lies where the
     job's names start.
     """
-    if subject.job.command("transfer_input_files") is None and not transfers_for_sure(subject):
+    if subject.job.command("transfer_input_files") is None and not subject.surely_transfers:
         return ()  # it may be meant for a shared file system
     if not all((subject.start / name).is_file() for name in names):
         return ()

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Subject, read_bytes
+from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import read_bytes
 
 PLACEHOLDER = re.compile(
     r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>|(?<![A-Za-z])__[A-Z][A-Z_]+__"
@@ -55,6 +56,8 @@ def conflict_markers(subject: Subject) -> Iterator[Found]:
         if path.suffix not in _TEXTS:
             continue
         data = read_bytes(path) or b""
+        if b"<<<<<<< " not in data:
+            continue
         marks = [m.group() for m in _MARKER.finditer(data)]
         if b"<<<<<<< " in marks and b"=======" in marks and b">>>>>>> " in marks:
             number = data[: data.index(b"<<<<<<< ")].count(b"\n") + 1

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import calls
-from pixi_scaffold.rules.subject import Subject, read_bytes
-from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.subject import Script, Subject
+from pixi_scaffold.rules.texts import read_bytes, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +41,36 @@ def _lines_of(subject: Subject, name: str) -> Iterator[Found]:
     """Yield what one rule of the table finds, the first of each entry in each file."""
     if subject.universe in ("local", "scheduler"):
         return  # it runs on the access point
-    entries = [e for e in _entries(name) if not (e.unless and subject.meaning.of(e.unless).said)]
-    texts: list[tuple[Path, bool, tuple[tuple[int, str], ...]]] = [
-        (script.path, False, joined(script)) for script in subject.scripts
-    ]
-    for path in subject.programs:
-        made = calls(read_bytes(path) or b"")
-        texts.append((path, True, tuple((call.line, call.text) for call in made)))
-    for path, is_python, lines in texts:
-        for entry in entries:
-            pattern = entry.python if is_python else entry.shell
-            for number, line in lines:
-                code = line if is_python else re.split(r"(?:^|\s)#", line)[0]
-                matched = pattern.search(code)
-                if matched is None or entry.but.search(code):
-                    continue
-                words = code.partition("(")[0] if is_python else matched[0].strip().rstrip("(")
-                message = entry.message.format(words)
-                yield Found(path, number, message, entry.fix, about=words)
+    seen = [(script.path, _in_script(name, script)) for script in subject.scripts]
+    seen += [(path, _in_program(name, read_bytes(path) or b"")) for path in subject.programs]
+    for path, troubles in seen:
+        for entry, number, words in troubles:
+            if not (entry.unless and subject.meaning.of(entry.unless).said):
+                yield Found(path, number, entry.message.format(words), entry.fix, about=words)
+
+
+@lru_cache(maxsize=512)
+def _in_script(name: str, script: Script) -> tuple[tuple[Trouble, int, str], ...]:
+    """Return the first line of each entry in a script, and its words; jobs share scripts."""
+    lines = [(n, re.split(r"(?:^|\s)#", line)[0]) for n, line in joined(script)]
+    return tuple(_first(name, lines, python=False))
+
+
+@lru_cache(maxsize=512)
+def _in_program(name: str, source: bytes) -> tuple[tuple[Trouble, int, str], ...]:
+    return tuple(_first(name, [(c.line, c.text) for c in calls(source)], python=True))
+
+
+def _first(
+    name: str, lines: Sequence[tuple[int, str]], *, python: bool
+) -> Iterator[tuple[Trouble, int, str]]:
+    for entry in _entries(name):
+        pattern = entry.python if python else entry.shell
+        for number, code in lines:
+            matched = pattern.search(code)
+            if matched is not None and not entry.but.search(code):
+                words = code.partition("(")[0] if python else matched[0].strip().rstrip("(")
+                yield entry, number, words
                 break
 
 
@@ -82,9 +93,7 @@ def of_another_system(subject: Subject) -> Iterator[Found]:
     for script in subject.scripts:
         for number, line in enumerate(script.lines, start=1):
             if matched := _BATCH.match(line):
-                message = (
-                    f"#{matched[1]} belongs to another batch system; HTCondor does not read it"
-                )
+                message = f"#{matched[1]} is for another batch system; HTCondor does not read it"
                 fix = "say it in the submit description: request_cpus, request_memory, ..."
                 yield Found(script.path, number, message, fix, about=line.strip())
                 break

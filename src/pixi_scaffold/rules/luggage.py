@@ -39,13 +39,9 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
             fix = f"copy it there, or make it there: {maker}"
             yield at(command, message, fix, severity=Severity.NOTE, about=item)
         elif state == "ignored":
-            message = (
-                f"git ignores {item}: a clone on the access point does not have it, and the job "
-            )
-            fix = (
-                f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL in its place"
-            )
-            yield at(command, f"{message}is held", fix, about=item)
+            message = f"git ignores {item}: a clone on the access point does not have it, and "
+            fix = f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL"
+            yield at(command, f"{message}the job is held", fix, about=item)
         else:
             message = f"{item} is not in git: a clone on the access point does not have it"
             yield at(command, message, f"git add {item}, and commit", about=item)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from pixi_scaffold.rules.subject import Subject, read_bytes
+from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import read_bytes
 
 _MOST_FILES = 200
 _MOST_BYTES = 256 << 10

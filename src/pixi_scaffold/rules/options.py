@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 from pixi_scaffold.rules.programs import parsed
@@ -67,7 +67,7 @@ def _parser(source: bytes, beside: Beside) -> _Parser:
     )
     parser = _Parser(prog="program", allow_abbrev=abbreviates)
     for one in (main, *_handed_to(main, made[0], beside)):
-        for call in one.added():
+        for call in one.added:
             names, settings = _argument(call, one)
             parser.add_argument(*names, **settings)
     return parser
@@ -123,6 +123,7 @@ class _Source:
         name = _name(node)
         return self.short.get(name, name)
 
+    @cached_property
     def added(self) -> list[ast.Call]:
         """Return the add_argument calls; raises _UnknownError when it is used in other ways."""
         calls = [call for call in self.calls if self.name(call.func) == "add_argument"]

@@ -34,9 +34,7 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
             if matched[1].lower() in subject.attributes:
                 continue  # the slots that were given have it
             new, better = _NEW_NAMES.get(matched[2].lower(), (f"GPUs_{matched[2]}", ""))
-            message = (
-                f"{command.spelled} names {matched[1]}, which slots have not had since HTCondor 10"
-            )
+            message = f"{command.spelled} names {matched[1]}, which no slot has since HTCondor 10"
             fix = f"write {new}" + (f", or better: {better}" if better else "")
             yield at(command, message, fix, about=matched[1])
 
@@ -143,9 +141,7 @@ def tried_without_end(subject: Subject) -> Iterator[Found]:
     meant = subject.meaning
     release, remove = meant.of("periodic_release"), meant.of("on_exit_remove")
     if release.command is not None and _goes_on(release.text, stops="false"):
-        message = (
-            f"{release.command.spelled} = {short(release.text)} counts nothing, so it never ends"
-        )
+        message = f"{release.command.spelled} = {short(release.text)} counts nothing: no end"
         yield at(release.command, message, "count the starts: NumJobStarts < 3 && ...")
     bounded = any(meant.of(name).said for name in ("max_retries", "retry_until", "on_exit_hold"))
     if remove.command is not None and not bounded and _goes_on(remove.text, stops="true"):

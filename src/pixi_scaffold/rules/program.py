@@ -15,9 +15,8 @@ from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.options import refusal
 from pixi_scaffold.rules.programs import imported
 from pixi_scaffold.rules.reading import odd_row
-from pixi_scaffold.rules.subject import Script, Subject, read_bytes
-from pixi_scaffold.rules.sure import transfers_for_sure
-from pixi_scaffold.rules.tables import table
+from pixi_scaffold.rules.subject import Script, Subject
+from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
 _RUN = re.compile(
@@ -66,7 +65,7 @@ def program_is_missing(subject: Subject) -> Iterator[Found]:
         near = _nearest(subject, name)
         message = f"the script runs {name}, which is not transferred and not here"
         fix = f"did you mean {near}?" if near else f"correct the name, or transfer {name}"
-        severity = None if transfers_for_sure(subject) else Severity.WARNING
+        severity = None if subject.surely_transfers else Severity.WARNING
         yield Found(start.script.path, start.line, message, fix, severity=severity, about=name)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+
+from pixi_scaffold.rules.subject import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,29 @@ class Imported:
     at_once: bool
     """The import is a statement of the module itself, not of a function, a class, a branch or a
     `try`, so that the program cannot start without it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """Lines with their numbers; equal ones are one object, so what is found in it is kept."""
+
+    code: tuple[tuple[int, str], ...]
+
+
+@lru_cache(maxsize=256)
+def code_of(source: bytes) -> Code:
+    """Return the lines of a Python program that are no comments."""
+    lines = source.decode("utf-8", errors="replace").splitlines()
+    return Code(tuple((n, x) for n, x in enumerate(lines, 1) if not x.lstrip().startswith("#")))
+
+
+@lru_cache(maxsize=4096)
+def matches(
+    pattern: re.Pattern[str], lines: Code | Script
+) -> tuple[tuple[int, str, re.Match[str]], ...]:
+    """Return the lines in which a pattern is found, a comment at their end left out."""
+    bare = ((number, text.split(" #")[0]) for number, text in lines.code)
+    return tuple((n, text, match) for n, text in bare if (match := pattern.search(text)))
 
 
 @lru_cache(maxsize=256)

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pixi_scaffold.rules.finding import RULES, Finding, Rule
-from pixi_scaffold.rules.subject import (
-    Subject,
-    read_bytes,
-)
+from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import read_bytes
 
 _IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", re.IGNORECASE)
 

@@ -24,10 +24,9 @@ from pixi_scaffold.job import (
     refusals,
 )
 from pixi_scaffold.rules.site import Site
-from pixi_scaffold.system import exists, read_regular
+from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.system import exists
 
-TEXT_LIMIT = 4 << 20
-"""Bytes of a script that are read; a longer one is no script."""
 _HERE = re.compile(r"(?<!<)<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
 _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".whl", ".sif", ".conda")
 _ENVIRONMENT = re.compile(
@@ -208,6 +207,11 @@ class Subject:
         return self.job.folder / name if self.meaning.transfers_executable.value else None
 
     @property
+    def surely_transfers(self) -> bool:
+        """Whether files travel on every pool; IF_NEEDED, the default, does so on some."""
+        return self.meaning.transfers.value == "yes"
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """What travels to the job, URLs too; transfer_common_input once a machine (25.14)."""
         return (*self.meaning.inputs.value, *self.meaning.common_inputs.value)
@@ -323,14 +327,6 @@ class Subject:
 def is_url(name: str) -> bool:
     """Whether a file name is a URL, which a transfer plugin fetches."""
     return _URL.match(name) is not None
-
-
-def read_bytes(path: Path) -> bytes | None:
-    """Return a file's first bytes; None when it cannot be read, or is no regular file."""
-    try:
-        return read_regular(path, TEXT_LIMIT)
-    except OSError:
-        return None
 
 
 def _is_shell(path: Path, data: bytes) -> bool:

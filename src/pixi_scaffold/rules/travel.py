@@ -13,8 +13,8 @@ from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.inputs import added_inputs
 from pixi_scaffold.rules.programs import calls, imported
-from pixi_scaffold.rules.subject import Script, Subject, is_url, read_bytes
-from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.subject import Script, Subject, is_url
+from pixi_scaffold.rules.texts import read_bytes
 
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
@@ -45,10 +45,7 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
                 continue  # PS220 speaks of URLs
             if any(last in text for text in texts):
                 continue
-            message = (
-                f"{item} is not mentioned in any script, so it may never be written; then the "
-            )
-            message += "job is held at its end"
+            message = f"{item} is not mentioned in any script: never written, it holds the job"
             pattern = "HTCondor expands no pattern here: name the files, or a folder with them"
             yield at(command, message, pattern if "*" in item else "name what the program writes")
 
@@ -58,12 +55,10 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
     """The job reads a file that is here and that nobody transfers."""
     if not subject.transfers:
         return
-    sure = transfers_for_sure(subject)
+    sure = subject.surely_transfers
     for mention in _mentioned(subject):
-        message = (
-            f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
-        )
-        message += "will not have it"
+        message = f"this line uses {mention.name}, which is not in transfer_input_files: the "
+        message += "worker will not have it"
         if not sure:
             message += (
                 ", unless it shares a file system with the access point (should_transfer_files "

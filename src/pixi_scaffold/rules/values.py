@@ -20,7 +20,8 @@ from pixi_scaffold.rules.finding import (
     replaced,
     rule,
 )
-from pixi_scaffold.rules.subject import Subject, read_bytes
+from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import read_bytes
 from pixi_scaffold.system import exists, is_elsewhere
 
 _SMALL = 100 << 20
@@ -188,18 +189,14 @@ def _credentials(subject: Subject) -> Iterator[Found]:
     if wanted.command is not None and wanted.value is True:
         default = f"/tmp/x509up_u{os.getuid()}"  # noqa: S108  where voms-proxy-init writes it
         if not exists(Path(os.environ.get("X509_USER_PROXY") or default)):
-            message = (
-                f"{wanted.command.spelled}: there is no proxy here, so condor_submit refuses it"
-            )
+            message = f"{wanted.command.spelled}: there is no proxy here: condor_submit refuses"
             fix = "make it first: voms-proxy-init"
             yield at(wanted.command, message, fix, severity=Severity.WARNING)
     field = subject.meaning.of("docker_send_credentials")
     if field.command is not None and field.value is True:
         home = os.environ.get("HOME", "")
         if not exists(Path(home) / ".docker" / "config.json"):
-            message = (
-                f"{field.command.spelled}: there is no ~/.docker/config.json here, without which "
-            )
-            message += "condor_submit from HTCondor 25 on refuses the file"
+            message = f"{field.command.spelled}: there is no ~/.docker/config.json here, without "
+            message += "which condor_submit from HTCondor 25 on refuses the file"
             fix = "on the access point, first: docker login"
             yield at(field.command, message, fix, severity=Severity.WARNING)

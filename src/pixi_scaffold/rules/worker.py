@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import zip_longest
+from pathlib import Path
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.subject import Subject, read_bytes
-from pixi_scaffold.rules.sure import transfers_for_sure
+from pixi_scaffold.rules.programs import Code, code_of, matches
+from pixi_scaffold.rules.subject import Script, Subject
+from pixi_scaffold.rules.texts import read_bytes
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
 _SHELL = (
@@ -99,12 +101,9 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
             if "~" in bare:  # in double quotes a tilde is only a tilde
                 bare = re.sub(r'"[^"$]*"', '""', bare)
             if _HOME.search(bare):
-                message = (
-                    "this line uses HOME, which a worker may not have, or not as the job's own"
-                )
-                yield Found(
-                    script.path, number, message, "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
-                )
+                message = "this line uses HOME, which a worker may lack, or not as the job's own"
+                fix = "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
+                yield Found(script.path, number, message, fix)
 
 
 def _passes_home(subject: Subject) -> bool:
@@ -182,6 +181,7 @@ _SHARED = re.compile(
     r"(?<![\w$/.:~-])/(?:afs|eos|nfs|lustre|gpfs|ceph|beegfs|scratch|project|projects|work|data|mnt|staging"
     r"|groups?|pnfs|hdfs)\d*/[\w.-]+(?:/[\w./-]*)?"
 )
+_MOVES = re.compile(r"\b(?:cd|pushd)\s")
 _ABOVE = re.compile(r"(?<![\w./$}-])\.\./[\w./-]+")
 _FOLDERS = (
     (_OF_ONE_MACHINE, None, "lies in a home, which a worker does not have"),
@@ -193,26 +193,18 @@ _FOLDERS = (
 @rule("PS311", Severity.WARNING)
 def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     """A path of this machine, in what runs on the worker."""
-    if not transfers_for_sure(subject):
+    if not subject.surely_transfers:
         return  # they may share a disk
     arguments = subject.job.command("arguments")
     if arguments is not None and (matched := _ABOVE.search(subject.meaning.arguments.text)):
         message = f"{matched[0]} lies above the job's folder, where a worker has nothing of yours"
         yield at(arguments, message, "transfer it, and name it as it arrives", about=matched[0])
-    texts = [(s.path, s.code) for s in subject.scripts]
-    for path in subject.programs:
-        lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
-        texts.append((path, tuple(enumerate(lines, start=1))))
-    for path, code in texts:
+    codes: list[tuple[Path, Script | Code]] = [(s.path, s) for s in subject.scripts]
+    codes += [(path, code_of(read_bytes(path) or b"")) for path in subject.programs]
+    for path, code in codes:
         for pattern, severity, why in _FOLDERS:
-            for number, line in code:
-                bare = line.split(" #")[0]
-                if pattern is _ABOVE and (
-                    path.suffix == ".py" or re.search(r"\b(?:cd|pushd)\s", bare)
-                ):
-                    break  # it starts from another folder
-                if matched := pattern.search(bare):
-                    fix = "transfer it, and name it as it arrives"
-                    message = f"{matched[0]} {why}"
-                    yield Found(path, number, message, fix, severity=severity, about=matched[0])
-                    break
+            moves = pattern is _ABOVE and (path.suffix == ".py" or matches(_MOVES, code))
+            for number, _, matched in () if moves else matches(pattern, code)[:1]:
+                fix = "transfer it, and name it as it arrives"
+                message = f"{matched[0]} {why}"
+                yield Found(path, number, message, fix, severity=severity, about=matched[0])
