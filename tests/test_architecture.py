@@ -169,7 +169,7 @@ PAGE = REPOSITORY / "docs" / "explanation" / "architecture.md"
 
 
 def test_the_page_names_files_that_are_there() -> None:
-    named = re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.(?:py|toml))`", PAGE.read_text())
+    named = re.findall(r"`((?:[a-z_]+/)*[a-z_][\w.-]*\.(?:py|toml|txt|jsonl))`", PAGE.read_text())
     assert len(named) > 60
     beside = {path.name for path in SOURCE.rglob("*.py")} | {"pixi.toml"}
     there = [(SOURCE / n).exists() or (REPOSITORY / n).exists() or n in beside for n in named]
