@@ -120,24 +120,33 @@ def code(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"(?ms)^```{language}\n(.*?)^```", page)
 
 
-def test_other_data_another_network_and_a_second_program(project: Path, shell) -> None:
-    data, program = code((project / "docs" / "change-it.md").read_text())
+def apply(diff: str, text: str) -> str:
+    """The text with each run of lines with a minus replaced by the lines with a plus below it."""
+    for old, new in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", diff, re.M):
+        before, after = (re.sub(r"(?m)^[-+]", "", lines) for lines in (old, new))
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
+def test_other_data_a_second_network_and_a_second_program(project: Path, shell) -> None:
+    """The blocks of the page, put where it says; nothing is changed but main.py."""
+    page = (project / "docs" / "change-it.md").read_text()
+    data, network, program = code(page)
     main = project / "main.py"
     text = main.read_text()
-    for old, new in (
-        ("def mnist(", f"{data}\n\ndef mnist("),
-        ('"mnist": mnist}', '"mnist": mnist, "stripes": stripes}'),
-        ('choices=("digits", "mnist"), default="digits"', 'choices=("digits", "mnist", "stripes"), default="stripes"'),
-        ("** 2, 128)", "** 2, 256)"),
-        ("nn.Linear(128, classes)", "nn.Linear(256, classes)"),
-        ("torch.optim.AdamW(network.parameters(), lr=args.lr)", "torch.optim.SGD(network.parameters(), lr=0.05)"),
-    ):  # fmt: skip
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
+    for block, place in ((data, "def mnist("), (network, "# ---")):
+        start = text.index(place, text.index("class Net") if block == network else 0)
+        text = f"{text[:start]}{block}\n\n{text[start:]}"
+    for diff in code(page, "diff"):
+        text = apply(diff, text)
     main.write_text(text)
+    assert max(map(len, text.splitlines())) <= 100
     assert "9 passed" in shell("pixi run test")
     shell("pixi run smoke")
     assert "accuracy 1" in shell("pixi run train --epochs 3")
+    second = shell("pixi run train --epochs 3 --network perceptron --name second")
+    assert "accuracy 1" in second
     (project / "evaluate.py").write_text(program)
     assert "200 of 200 right" in shell("pixi run python evaluate.py")
 
