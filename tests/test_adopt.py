@@ -76,6 +76,24 @@ def test_a_line_that_is_left_out_is_named(tmp_path: Path) -> None:
             read_environment_file(text, tmp_path / "environment.yml")
 
 
+def test_credentials_are_neither_taken_over_nor_shown(tmp_path: Path) -> None:
+    """A token in pixi.toml would go into git; Pixi keeps it elsewhere (pixi auth login)."""
+    text = (
+        "channels: ['https://x.example/t/hunter1/lab', 'https://a:hunter2@y.example/lab']\n"
+        "dependencies:\n"
+        "  - 'https://b:hunter3@z.example/lab::six'\n"
+        "  - pip:\n"
+        "    - --extra-index-url https://c:hunter4@w.example/simple\n"
+        "    - git+https://hunter5@v.example/a.git\n"
+    )
+    wanted = read_environment_file(text, tmp_path / "environment.yml")
+    assert wanted.channels[:2] == ("https://x.example/lab", "https://y.example/lab")
+    assert [requirement.name for requirement in wanted.conda] == ["six"]
+    said = "".join(map(str, wanted.left_out))
+    assert said.count("pixi auth login") == 3
+    assert "hunter" not in said + str(wanted.channels) + str(wanted.conda)
+
+
 def test_a_requirements_file_is_read_as_pip_reads_it(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("einops\n")
     text = """# a comment

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.system import has_credentials
+from pixi_scaffold.system import has_credentials, without_credentials
 from pixi_scaffold.template import Template, open_template, render
 from pixi_scaffold.template.destination import place
 from tests.conftest import git
+from tests.support.command import scaffold
 
 
 def make(template: Path, folder: Path) -> tuple[str, ...]:
@@ -96,6 +97,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         ("https://host/lab?token=abc", True),
         ("https://host/lab?private_token=abc", True),
         ("ssh://git:word@host/a.git", True),
+        ("git+https://ghp_0123456789@github.com/a/b.git", True),
         ("ssh://git@host/a.git", False),
         ("git@github.com:a/b.git", False),
         ("https://conda.anaconda.org/conda-forge", False),
@@ -106,6 +108,19 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 )
 def test_credentials_in_a_url(url: str, has: bool) -> None:
     assert has_credentials(url) is has
+    public = without_credentials(f"-e {url}#egg=a").removeprefix("-e ").removesuffix("#egg=a")
+    assert not has_credentials(public)
+    assert has or public == url
+
+
+@pytest.mark.parametrize("verb", ["new", "adopt"])
+def test_a_channel_with_a_token_is_refused_as_an_answer(tmp_path: Path, verb: str) -> None:
+    """The project would record it; Copier, which asks for it too, refuses it by copier.yml."""
+    ran = scaffold(verb, "p", "-d", "channel=https://x.example/t/hunter2/lab", cwd=tmp_path)
+    assert ran.code == 2
+    assert "channel has a user, a password or a token" in ran.err
+    assert "hunter2" not in ran.out + ran.err
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_template_with_a_token_is_refused_without_showing_it() -> None:

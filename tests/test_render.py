@@ -59,6 +59,8 @@ def test_the_folder_names_the_project_and_defaults_do_the_rest(
         ("python_min", "3.9", "3.9"),
         ("description", "two\nlines", "one line"),
         ("channel", "conda forge", "a channel is a name"),
+        ("channel", "https://a:b@x.example/c", "would stand in pixi.toml"),
+        ("channel", "https://x.example/t/abc/c", "would stand in pixi.toml"),
         ("no_such_question", "1", "no question 'no_such_question'"),
         ("project_name", "", "needs a name"),
     ],

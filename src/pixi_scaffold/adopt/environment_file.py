@@ -13,6 +13,7 @@ from typing import Any
 from pixi_scaffold.adopt.requirements import read_pip_lines
 from pixi_scaffold.adopt.wanted import LeftOut, Wanted, last_of_each
 from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.system import without_credentials
 from pixi_scaffold.workspace import PypiRequirement, Requirement
 
 _DEFAULTS = ("main", "r", "msys2")
@@ -60,7 +61,7 @@ class _Reader:
         variables = keys.get("variables")
         return Wanted(
             name.value if isinstance(name, yaml.ScalarNode) else "",
-            self.channels([one.value for one in _entries(keys.get("channels"))]),
+            self.channels([self.public(one) for one in _entries(keys.get("channels"))]),
             last_of_each(self.conda),
             tuple({r.name: r for r in self.pypi}.values()),
             tuple((k.value, str(v.value)) for k, v in variables.value) if variables else (),
@@ -71,6 +72,14 @@ class _Reader:
         plain = (one for c in listed for one in (_DEFAULTS if c == "defaults" else (c,)))
         return tuple(dict.fromkeys((*plain, *self.named))) or ("conda-forge",)
 
+    def public(self, node: Any) -> str:
+        """Return what stands there without the credentials in its URLs, which are left out."""
+        text = str(node.value)
+        if (public := without_credentials(text)) != text:
+            why = "without its user, password or token, which Pixi keeps: pixi auth login"
+            self.leave_out(node.start_mark.line + 1, public, why)
+        return public
+
     def leave_out(self, line: int, text: str, why: str) -> None:
         self.left_out.append(LeftOut(f"{self.path.name}:{line}", text, why))
 
@@ -79,7 +88,7 @@ class _Reader:
 
         line = node.start_mark.line + 1
         if isinstance(node, yaml.ScalarNode):
-            self.package(node.value, line)
+            self.package(self.public(node), line)
             return
         pip = {k.value: v for k, v in node.value} if isinstance(node, yaml.MappingNode) else {}
         if set(pip) != {"pip"}:

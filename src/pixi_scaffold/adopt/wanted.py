@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pixi_scaffold.system import without_credentials
 from pixi_scaffold.workspace import PypiRequirement, Requirement
 
 
@@ -19,7 +20,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         """Return it as one line."""
-        return f"{self.place}: {self.text}: {self.why}"
+        return without_credentials(f"{self.place}: {self.text}: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ Answers = Annotated[
 
 def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
     """Return the answers of -d and --data-file; raises UsageError when they cannot be read."""
+    from pixi_scaffold.system import has_credentials
+
     answers: dict[str, Any] = {}
     if file is not None:
         import yaml
@@ -52,6 +54,13 @@ def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=13.0")
         answers[key] = value
+    for key, value in answers.items():
+        if "://" in str(value) and has_credentials(str(value)):
+            raise UsageError(
+                f"the URL for {key} has a user, a password or a token in it, which the project "
+                "would record",
+                "keep it in ~/.netrc, or where Pixi is: pixi auth login",
+            )
     return answers
 
 

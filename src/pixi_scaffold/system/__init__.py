@@ -55,4 +55,4 @@ from pixi_scaffold.system.tree import (
     remove_empty_folders,
     write_file,
 )
-from pixi_scaffold.system.urls import has_credentials
+from pixi_scaffold.system.urls import has_credentials, without_credentials

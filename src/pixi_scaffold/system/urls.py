@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, urlsplit
 
-_SECRET = re.compile(r"token|password|passwd|secret|api_?key|access_?key|signature", re.IGNORECASE)
+_NAMES = "token|password|passwd|secret|api_?key|access_?key|signature"
+_SECRET = re.compile(_NAMES, re.IGNORECASE)
+_IN_TEXT = re.compile(
+    rf"(?<=http://)[^/@\s]+@|(?<=https://)[^/@\s]+@|(?<=://)[^/:@\s]*:[^/@\s]+@"
+    rf"|(?<=[^/])/t/[^/\s]+|[?&][^=&\s]*(?:{_NAMES})[^=&\s]*=[^&\s]*",
+    re.IGNORECASE,
+)
 
 
 def has_credentials(url: str) -> bool:
@@ -19,8 +25,14 @@ def has_credentials(url: str) -> bool:
         password, user = parts.password, parts.username
     except ValueError:  # a port that is no number
         return "@" in url
-    if password or (user and parts.scheme in ("http", "https")):
+    web = parts.scheme.removeprefix("git+") in ("http", "https")
+    if password or (user and web):
         return True
-    if re.search(r"/t/[^/]+", parts.path) and parts.scheme in ("http", "https"):
+    if re.search(r"/t/[^/]+", parts.path) and web:
         return True
     return any(_SECRET.search(name) for name, _ in parse_qsl(parts.query))
+
+
+def without_credentials(text: str) -> str:
+    """Return a text with the URLs in it without what `has_credentials` looks for."""
+    return _IN_TEXT.sub("", text) if "://" in text else text
