@@ -88,6 +88,8 @@ REPORTS = {
     "PS108: more jobs than are taken": (sub("", "queue 200000"), sub("max_materialize = 500", "queue 200000")),
     "PS121: columns that nobody named": (items("x,1,2\ny,3,4\n", "queue a, b from list.txt"), items("x,1\ny,3\n", "queue a, b from list.txt")),
     "PS121: a byte order mark before the list": (items("\ufeffx\ny\n", "queue a from list.txt", "$(a)"), items("x\ny\n", "queue a from list.txt", "$(a)")),
+    "PS122: a service without its port": (sub(f"{IMAGE}\ncontainer_service_names = web"), sub(f"{IMAGE}\ncontainer_service_names = web\nweb_container_port = 8080")),
+    "PS122: a port that there is not": (sub(f"{IMAGE}\ncontainer_service_names = web\nweb_container_port = 80800"), sub(IMAGE)),
     "PS123: a space in an old environment": (sub("environment = A=1 B=2"), sub("environment = A=1;B=2")),
     "PS123: commas in an environment": (sub('environment = "A=1, B=2"'), sub('environment = "A=1,2 B=2"')),
     "PS130: all cores of the machine": (py("import os\nn = os.cpu_count()\n"), py("import os\nn = os.environ['OMP_NUM_THREADS']\n")),
@@ -174,3 +176,16 @@ def test_htcondor_matches_no_slot_with_what_is_said_to_stay_idle(name: str, tmp_
     bad, _ = IDLE[name]
     job = read_description(bad.lay_out(tmp_path), tmp_path).jobs[0]
     assert condor.match(job_ad(job), condor.read_slots(condor.TYPICAL)).matching == 0
+
+
+def test_docker_credentials_are_looked_for_where_they_are_to_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run of 25.14.1 refuses the first; 23.9.6 does not look at the command."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    job = sub("universe = docker\ndocker_image = a/b:1\ndocker_send_credentials = true")
+    assert ("PS122", Severity.WARNING) in told(job, tmp_path / "job")
+    config = tmp_path / "home" / ".docker" / "config.json"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    assert "PS122" not in {rule for rule, _ in told(job, tmp_path / "job")}

@@ -54,6 +54,15 @@ JUDGED = [
     Judged("PS206", WARNING, Case("no output", "transfer_output_files = x.csv", "true"), held=(12, 2)),
     Judged("PS206", WARNING, Case("a pattern as output", "transfer_output_files = *.csv", "touch a.csv"), held=(12, 2)),
     Judged("PS311", WARNING, Case("somebody's home", "", "cat /home/nobody-of-that-name/x"), code=1),
+    Judged("PS208", ERROR, Case("a folder as output", "output = logs/", "date", {"logs/x": ""}), held=(12, 21)),
+    Judged("PS221", WARNING, Case("a helper without x", "transfer_input_files = h.sh", "./h.sh", {"h.sh": "#!/bin/sh\ndate\n"}), code=126),
+    Judged("PS223", NOTE, Case("a folder that stays there", "", "mkdir results; date > results/x"), code=0),
+    Judged("PS224", WARNING, Case("an archive that stays here", "", "tar xzf data.tar.gz"), code=2),
+    Judged("PS310", WARNING, Case("a variable of Slurm", "", 'test -n "$SLURM_ARRAY_TASK_ID"'), code=1),
+    Judged("PS311", WARNING, Case("data above the folder", "", "cat ../data-of-mine.csv"), code=1),
+    Judged("PS313", WARNING, Case("a question", "transfer_input_files = main.py", "python3 main.py", {"main.py": "input('go on? ')\n"}), code=1),
+    Judged("PS313", WARNING, Case("a question of the shell", "", 'read -r answer; test -n "$answer"'), code=1),
+    Judged("PS316", WARNING, Case("Python 2", "transfer_input_files = main.py", "python3 main.py", {"main.py": "print 'x'\n"}), code=1),
 ]  # fmt: skip
 
 

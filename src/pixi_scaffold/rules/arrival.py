@@ -86,7 +86,8 @@ def environment_that_cannot_move(subject: Subject) -> Iterator[Found]:
         if "/" in name and (data is None or data[:4] == b"\x7fELF"):
             message = f"{name} is copied to the worker alone, without its library"
             fix = "transfer_executable = false, or a script that runs it"
-            yield at(command, message, fix)
+            severity = Severity.NOTE if name.startswith("/usr/bin/") else None
+            yield at(command, message, fix, severity=severity)
     command = subject.job.command("transfer_input_files")
     for path in subject.input_files if command is not None else ():
         venv = path / "pyvenv.cfg" if path.is_dir() else path.with_name("pyvenv.cfg")
