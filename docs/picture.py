@@ -1,6 +1,7 @@
 """Take a picture of a part of a page that `report` wrote.
 
 python docs/picture.py PAGE.html OUT.png ID (of the heading whose section is shown); needs Chromium.
+Curves are drawn over time, where the page knows it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ def main() -> None:
     with chromium() as browser:
         browser.look(width=1000)
         browser.open(Path(page).absolute().as_uri())
+        browser.ask(
+            "(over => { if (over) { over.value = '2'; over.dispatchEvent(new Event('change')) } })"
+            "(document.getElementById('over'))"
+        )
         y, height = browser.ask(
             f"(() => {{ const box = document.getElementById({name!r}).closest('section')"
             ".getBoundingClientRect(); return [box.y + scrollY, box.height] })()"

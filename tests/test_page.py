@@ -210,6 +210,15 @@ STARTED = "2026-11-27T10:00:00+00:00"
          [{"started": STARTED, "epochs_done": 0, "epochs_ended": [2.5, 4]},
           {"started": "2026-11-27T10:01:00+00:00", "epochs_done": 1, "epochs_ended": [3]}],
          (0, 2.5, 63)),
+        # a start that ended before an epoch did, and one a minute later
+        ([{"epoch": n} for n in range(2)],
+         [{"started": STARTED, "epochs_done": 0},
+          {"started": "2026-11-27T10:01:00+00:00", "epochs_done": 0, "epochs_ended": [3]}],
+         (0, 63)),
+        # starts of a template that did not write it down: when an epoch ended is not known
+        ([{"epoch": n} for n in range(3)],
+         [{"started": STARTED, "epochs_done": 0},
+          {"started": "2026-11-27T10:01:00+00:00", "epochs_done": 1}], ()),
         # a start of a template that did not write it down
         ([{"epoch": n} for n in range(3)], [{"started": STARTED, "epochs_done": 0}], ()),
         ([{"step": 1, "time": 1.8e9}, {"step": 2, "time": 1.8e9 + 7}], [], (0, 7)),

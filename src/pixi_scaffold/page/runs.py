@@ -121,11 +121,12 @@ def clock(
         at: dict[int, float] = {}
         for start in history:
             began, done, ended = (start.get(k) for k in ("started", "epochs_done", "epochs_ended"))
-            if isinstance(began, str) and isinstance(done, int) and isinstance(ended, list):
+            if isinstance(began, str) and isinstance(done, int):
                 with contextlib.suppress(ValueError, OverflowError):
                     since = datetime.fromisoformat(began).timestamp()
-                    at.setdefault(done, since)  # the row before its first step
-                    seconds = (number(second) or 0.0 for second in ended)
+                    if done == 0:
+                        at.setdefault(0, since)  # the row before the first step
+                    seconds = (number(s) or 0.0 for s in (ended if isinstance(ended, list) else ()))
                     at |= {epoch: since + s for epoch, s in enumerate(seconds, done + 1)}
         times = [
             at.get(epoch) if isinstance(epoch := row.get("epoch"), int) else None for row in rows
