@@ -835,3 +835,63 @@ def test_a_rules_page_says_why_how_and_where_from(rule: Rule) -> None:
     )
     assert rule.severity in Severity
     assert 40 < len(rule.why) < 400, rule.why
+
+
+def locked_with_torch(folder: Path, torch: str, *more: str) -> Path:
+    """Write a project whose torch is from PyPI, as locks of Pixi have it, and a job; return that."""
+    forge, files = "https://conda.anaconda.org/conda-forge", "https://files.example"
+    names = (f"torch-{torch}", *more)
+    wheels = {n: f"{files}/{n.replace('-', '_', n.count('-') - 1)}-py3-none-any.whl" for n in names}
+    python = f"- conda: {forge}/linux-64/python-3.12.7-h0_0.conda"
+    rows = "".join(f"      - pypi: {url}\n" for url in sorted(wheels.values()))
+    blocks = "".join(
+        f"- pypi: {url}\n  name: {name.rpartition('-')[0]}\n  version: {name.rpartition('-')[2]}\n"
+        for name, url in wheels.items()
+    )
+    (folder / "pixi.lock").write_text(
+        "version: 7\nplatforms:\n- name: linux-64\nenvironments:\n  default:\n    channels:\n"
+        f"    - url: {forge}/\n    packages:\n      linux-64:\n      {python}\n{rows}"
+        f"packages:\n{python}\n  sha256: {'0' * 64}\n  purls: []\n{blocks}"
+    )
+    (folder / "pixi.toml").write_text(
+        '[workspace]\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+        '[dependencies]\npython = "3.12.*"\n[pypi-dependencies]\ntorch = "*"\n'
+    )
+    (folder / "run.sh").write_text("#!/bin/bash\nset -e\npixi run --frozen python main.py\n")
+    (folder / "run.sh").chmod(0o755)
+    job = folder / "job.sub"
+    job.write_text(
+        "executable = run.sh\nshould_transfer_files = YES\nrequest_gpus = 1\n"
+        "transfer_input_files = pixi.toml, pixi.lock, main.py\nqueue\n"
+    )
+    (folder / "main.py").write_text("print()\n")
+    return job
+
+
+@pytest.mark.parametrize(
+    ("torch", "more", "driver", "cuda"),
+    [
+        ("2.7.1", ("nvidia-cuda-runtime-cu12-12.8.90", "nvidia-cudnn-cu12-9.7.1"), (12, 0), "12.8"),
+        ("2.11.0", ("nvidia-cuda-runtime-13.0.96",), (13, 0), "13.0"),
+        ("2.7.1+cpu", (), None, ""),
+    ],
+)
+def test_the_driver_that_a_torch_of_pypi_needs(
+    tmp_path: Path,
+    torch: str,
+    more: tuple[str, ...],
+    driver: tuple[int, int] | None,
+    cuda: str,
+) -> None:
+    """From NVIDIA's wheels in the lock, whose versions are CUDA's; any minor version of a driver does."""
+    job = locked_with_torch(tmp_path, torch, *more)
+    [row] = locked_rows(read_manifest(tmp_path / "pixi.toml"), read_lock(tmp_path / "pixi.lock"))
+    assert (row.driver, row.cuda, row.pytorch) == (driver, cuda, torch)
+    found = {f.rule for f in look(job.parent).findings}
+    assert ("PS502" in found) == (driver is not None)
+
+
+def test_a_torch_of_pypi_that_does_not_say_its_cuda_is_not_judged(tmp_path: Path) -> None:
+    locked_with_torch(tmp_path, "1.12.1")
+    whys = [why for _, why in look(tmp_path).not_checked]
+    assert any("torch on linux-64 is from PyPI" in why for why in whys)

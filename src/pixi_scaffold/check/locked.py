@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -51,13 +51,11 @@ class Surroundings:
             self.problems["rules against the lock"] = error.message.splitlines()[0]
             return project
         rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
-        foreign = {name: lock.foreign(name) for name in lock.environments}
         return replace(
             project,
             lock_format=lock.format,
             rows=rows.get(DEFAULT, ()),
             rows_of=rows,
-            foreign=foreign,
         )
 
 
@@ -77,10 +75,13 @@ def rows_for(subject: Subject, project: LockedWorkspace) -> tuple[tuple[Row, ...
     name = names[0]
     if name not in project.rows_of:
         return (), f"it uses the environment {name}, which is not locked"
-    pypi = [p for p in project.foreign.get(name, ()) if p.startswith(("torch", "nvidia", "jax"))]
-    if pypi:
-        return (), f"{', '.join(pypi[:3])} come from PyPI, and what they need is not known here"
-    return project.rows_of[name], ""
+    rows = project.rows_of[name]
+    for row in rows:
+        on_cpu = row.cuda or row.subdir.startswith("osx") or "+cpu" in row.pytorch
+        if not on_cpu and (unknown := sorted(row.names & _WITH_CUDA)):
+            why = f"{unknown[0]} on {row.name} is from PyPI, without packages that say its CUDA"
+            return (), why
+    return rows, ""
 
 
 def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
@@ -91,10 +92,19 @@ def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterat
         aligned.rows(name),
         key=lambda row: order.index(row[0]) if row[0] in order else len(order),
     ):
-        yield _row(platform, subdir, packages, aligned.wheel_names(name, platform))
+        yield _row(platform, subdir, packages, aligned.from_elsewhere(name, platform))
 
 
-def _row(name: str, subdir: str, records: Sequence[Package], wheels: frozenset[str]) -> Row:
+_WITH_CUDA = frozenset({"torch", "jaxlib"})
+"""Names on PyPI of what may need a GPU's driver; conda-forge's pytorch says so itself."""
+
+
+def _version_of(wheels: Mapping[str, str], prefix: str) -> str:
+    """Return the version of one of NVIDIA's wheels, whose names end with CUDA's major version."""
+    return next((version for name, version in wheels.items() if name.startswith(prefix)), "")
+
+
+def _row(name: str, subdir: str, records: Sequence[Package], wheels: Mapping[str, str]) -> Row:
     versions = {record.name: record.version for record in records}
     needs = any(d.split()[0] == "__cuda" for record in records for d in record.depends)
     driver: tuple[int, int] | None = (0, 0) if needs else None
@@ -106,16 +116,22 @@ def _row(name: str, subdir: str, records: Sequence[Package], wheels: frozenset[s
                 if major.isdecimal():
                     driver = (int(major), int(minor) if minor.isdecimal() else 0)
     uses_cuda = needs or "cuda-cudart" in versions
+    cuda = versions.get("cuda-version", "")
+    runtime = _version_of(wheels, "nvidia-cuda-runtime").split(".")
+    if runtime[0].isdecimal():
+        # A driver of any minor version does: https://docs.nvidia.com/deploy/cuda-compatibility
+        uses_cuda, driver = True, max(driver or (0, 0), (int(runtime[0]), 0))
+        cuda = cuda or ".".join(runtime[:2])
     return Row(
         name,
         subdir,
         len(records),
         sum(int(record.fields.get("size") or 0) for record in records),
         driver if uses_cuda else None,
-        versions.get("cuda-version", ""),
-        versions.get("libcudnn") or versions.get("cudnn", ""),
-        versions.get("pytorch", ""),
-        frozenset(versions) | wheels,
+        cuda,
+        versions.get("libcudnn") or versions.get("cudnn") or _version_of(wheels, "nvidia-cudnn"),
+        versions.get("pytorch") or wheels.get("torch", ""),
+        frozenset(versions) | wheels.keys(),
         frozenset(f"{r.name}-{r.version}-{r.build}" for r in records),
     )
 

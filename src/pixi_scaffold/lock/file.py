@@ -156,21 +156,12 @@ class Lock:
             if packages:
                 yield self.name(row), row.subdir, packages
 
-    def wheel_names(self, environment: str, platform: str) -> frozenset[str]:
-        """Return the names of an environment's packages from PyPI on a platform."""
-        by_platform = self.environments[environment].rows
-        rows = [
-            by_platform.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform
-        ]
-        return frozenset(
-            self.layout.package(url).name for row in rows for kind, url in row if kind == "pypi"
-        )
-
-    def foreign(self, environment: str) -> tuple[str, ...]:
-        """Return the names of an environment's packages that are from PyPI or built from source."""
-        rows = self.environments[environment].rows.values()
-        packages = (self.layout.package(u) for row in rows for kind, u in row if kind != "conda")
-        return tuple(dict.fromkeys(package.name for package in packages))
+    def from_elsewhere(self, environment: str, platform: str) -> dict[str, str]:
+        """Return name and version of what an environment has there that is from no channel."""
+        there = self.environments[environment].rows
+        rows = [there.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform]
+        packages = [self.layout.package(u) for row in rows for kind, u in row if kind != "conda"]
+        return {package.name: package.version for package in packages}
 
     @property
     def package_count(self) -> int:

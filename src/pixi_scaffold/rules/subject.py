@@ -75,8 +75,6 @@ class LockedWorkspace:
     not known which."""
     rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     """Those of every locked environment."""
-    foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Packages of each that are not conda packages."""
 
     @property
     def linux(self) -> tuple[Row, ...]:
