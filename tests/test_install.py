@@ -113,7 +113,7 @@ def test_pipx_installs_it(wheel: Path, tmp_path: Path) -> None:
 def test_uv_installs_it_and_uvx_runs_it(wheel: Path, tmp_path: Path) -> None:
     programs = Path(sys.executable).parent  # uv is among what this project needs
     places = {name: str(tmp_path / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
-    places["UV_PYTHON"] = sys.executable
+    places |= {"UV_PYTHON": sys.executable, "UV_SYSTEM_CERTS": "1"}  # as for pip
     run(programs / "uv", "tool", "install", wheel, **places)
     works(tmp_path / "UV_TOOL_BIN_DIR" / "pixi-scaffold", tmp_path / "work")
     said = run(programs / "uvx", "--from", wheel, "pixi-scaffold", "--version", **places)
