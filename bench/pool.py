@@ -59,6 +59,7 @@ def submitting(folder: Path, repetitions: int) -> None:
     ways = {
         "condor_submit": [*root, "condor_submit", "job.sub"],
         "python -c pass": [sys.executable, "-c", "pass"],
+        "typer and htcondor2": [sys.executable, "-c", "import typer, htcondor2"],
         "submit": [TOOL, "submit", "job.sub"],
         "submit --no-check": [TOOL, "submit", "job.sub", "--no-check"],
     }

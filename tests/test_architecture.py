@@ -56,7 +56,7 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5550, "rules": 5150, "job": 4300, "lock": 4100, "tasks": 3400, "update": 3100,
-    "pool": 2950, "check": 2850, "workspace": 2750, "cli": 1850, "template": 1750, "system": 1350,
+    "pool": 2940, "check": 2850, "workspace": 2750, "cli": 1850, "template": 1750, "system": 1350,
     "starter": 1200, "adopt": 900, "page": 900, "report": 800, "pypi": 800, "environment": 700,
     "doctor": 250, "new": 200, "errors": 100, "__main__": 50, "__init__": 50,
 }  # fmt: skip

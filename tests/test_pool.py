@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,20 +25,24 @@ from typing import Any
 import pytest
 
 from tests.support.command import Ran, scaffold
+from tests.support.paths import SHARED
 from tests.support.pool import P100, T4, V100, V100_OLD_DRIVER, Pool, condor_prefix
 
 pytestmark = pytest.mark.slow
+SLOTS = SHARED / "condor" / "slots"
 
 TRAIN = """\
 #!/bin/bash
-# Counts to $3 in runs/$1, hands over a checkpoint every $4 counts, saves when told to stop.
+# Counts to $3 in runs/$1, hands over a checkpoint every $4 counts, saves when told to stop. At 5 it waits
+# as long as there is a file $5.
 mkdir -p runs/$1
 n=0; [ -f runs/$1/n ] && n=$(cat runs/$1/n)
 trap 'echo $n > runs/'$1'/n; exit 85' TERM
 while [ $n -lt $3 ]; do
+  while [ $n = 5 ] && [ -e "$5" ]; do sleep 0.1; done
   sleep 0.3 & wait $!
   n=$((n+1)); echo $n > runs/$1/n
-  echo "{\\"epoch\\": $n, \\"test_loss\\": 0.$((90-n)), \\"lr\\": 0.1}" >> runs/$1/metrics.jsonl
+  echo "{\\"epoch\\": $n, \\"test_loss\\": 0.$((90-n)), \\"lr\\": 0.1, \\"gpu_busy\\": 0.1}" >> runs/$1/metrics.jsonl
   [ $((n % $4)) = 0 ] && [ $n -lt $3 ] && exit 85
 done
 [ "$2" = bad ] && exit 3
@@ -48,8 +56,9 @@ name = job-$(Cluster)-$(Process)
 lr = 1
 counts = 4
 every = 2
+gate = /nowhere
 arguments = "--name $(name) $(lr)"
-arguments = "$(name) $(lr) $(counts) $(every)"
+arguments = "$(name) $(lr) $(counts) $(every) $(gate)"
 environment = "GIT_COMMIT=$(commit:)"
 should_transfer_files = YES
 transfer_output_files = runs
@@ -71,8 +80,36 @@ queue
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     prefix = condor_prefix()
     folder = tmp_path_factory.mktemp("pool")
-    with Pool(prefix, folder, gpus=[T4, P100, V100, V100_OLD_DRIVER], cpus=32) as one:
+    limits = "use POLICY : HOLD_IF_MEMORY_EXCEEDED\n"
+    gpus = [T4, P100, V100, V100_OLD_DRIVER]
+    with Pool(prefix, folder, gpus=gpus, cpus=32, settings=limits) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """A pool in which nothing ever starts, with the slots of ../shared/condor/slots."""
+    if not SLOTS.is_dir():
+        pytest.skip(f"no recorded slots in {SLOTS}")
+    with Pool(condor_prefix(), tmp_path_factory.mktemp("still"), runs_jobs=False) as one:
+        one.advertise(
+            *(slot("old", n) for n in range(10)),
+            *(slot("mixed", n) for n in range(4)),
+            *(slot("t4", n) for n in range(6)),
+            *(slot("t4", 20 + n, Requirements="TARGET.RequestGPUs > 0") for n in range(2)),
+        )
+        yield one
+
+
+def slot(kind: str, number: int, **changed: str) -> str:
+    """A recorded slot's ad, as that of another machine."""
+    name, port = f"{kind}{number}", 40000 + 100 * len(kind) + number
+    values = {"Name": f'"slot1@{name}"', "Machine": f'"{name}"'}
+    values |= {"MyAddress": f'"<127.0.0.1:{port}>"', **changed}
+    text = (SLOTS / f"{kind}.ad").read_text()
+    for attribute, value in values.items():
+        text = re.sub(rf"(?m)^{attribute} = .*$", f"{attribute} = {value}", text)
+    return text
 
 
 @pytest.fixture
@@ -85,6 +122,11 @@ def project(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (tmp_path / "train.sh").chmod(0o755)
     (tmp_path / "job.sub").write_text(SUB)
     return tmp_path
+
+
+def point_at(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands find another pool."""
+    monkeypatch.setenv("CONDOR_CONFIG", pool.env["CONDOR_CONFIG"])
 
 
 def submitted(project: Path, *args: str) -> dict[str, Any]:
@@ -117,7 +159,7 @@ def test_submit_sends_the_job_and_writes_down_what_was_sent(pool: Pool, project:
     assert f"watch {cluster}" in ran.out
     (row,) = pool.query(cluster, "Arguments", "Environment", "GitCommit", "UserLog")
     arguments, environment, own, log = row.split("\t")
-    assert (arguments, environment) == (f"job-{cluster}-0 1 2 2", f"GIT_COMMIT={commit}")
+    assert (arguments, environment) == (f"job-{cluster}-0 1 2 2 /nowhere", f"GIT_COMMIT={commit}")
     assert own == commit
     kept = receipt(project, cluster)
     assert (kept["schedd"], kept["log"]) == (found[2], log)
@@ -288,15 +330,16 @@ def until(condition: Any, timeout: float = 60) -> None:
 
 
 def test_a_watch_tells_a_job_from_its_start_to_its_end(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=6")
+    done = submitted(project, "-a", "counts=6", "--no-check", "-a", "request_gpus=1")
     ran = watching(project, str(done["cluster"])).finished()
     assert ran.code == 0, ran
+    assert re.search(r"used 10% of its .+: most of it was idle", ran.out), ran.out
     job = f"{done['cluster']}.0"
     for words in ("idle", "running on", "checkpoint 1", "done"):
         assert re.search(rf"{re.escape(job)}  {words}", ran.out), ran.out
-    assert "2 checkpoints" in ran.out  # of counts 2 and 4; the end is none
+    assert "s, checkpoint 2, " in ran.out  # of counts 2 and 4; the end is none
     assert "epoch 6" in ran.out
-    assert (project / f"runs/submitted/{done['cluster']}.svg").read_text().count("<polyline") == 1
+    assert (project / f"runs/submitted/{done['cluster']}.svg").read_text().count("<polyline") == 2
     stamps = re.findall(r"(?m)^(?:001|005) \(.+?\) (\S+ \S+) ", Path(done["log"]).read_text())
     began, ended = (datetime.fromisoformat(stamp) for stamp in stamps)
     document = json.loads(
@@ -307,27 +350,31 @@ def test_a_watch_tells_a_job_from_its_start_to_its_end(pool: Pool, project: Path
 
 
 def test_an_eviction_is_explained_and_the_job_goes_on(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=20", "-a", "every=4")
+    gate = gated(project)
+    done = submitted(project, "-a", "counts=8", "-a", "every=4", *gate)
     cluster = str(done["cluster"])
     watch = watching(project, cluster)
     log = Path(done["log"])
     until(lambda: log.exists() and "Finished transferring output" in log.read_text())
     pool.run("condor_vacate_job", cluster)
+    until(lambda: "Job was evicted" in log.read_text())
+    (project / "gate").unlink()
     ran = watch.finished()
     assert ran.code == 0, ran
     assert "evicted: " in ran.out
     assert "it goes on from there" in ran.out
-    assert (project / f"runs/job-{cluster}-0/n").read_text().strip() == "20"
+    assert (project / f"runs/job-{cluster}-0/n").read_text().strip() == "8"
 
 
 def test_a_watch_outlives_the_access_point(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=30", "-a", "every=100")
+    done = submitted(project, "-a", "counts=8", "-a", "every=100", *gated(project))
     watch = watching(project, str(done["cluster"]))
     log = Path(done["log"])
     until(lambda: log.exists() and "executing on host" in log.read_text())
-    pool.run("condor_off", "-fast", "-schedd")
-    until(lambda: "condor_schedd" not in pool.run("condor_who", "-daemons", check=False))
-    pool.run("condor_on", "-schedd")
+    killed = pool.daemon("condor_schedd")
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: pool.daemon("condor_schedd") not in (killed, 0))
+    (project / "gate").unlink()
     ran = watch.finished()
     assert ran.code == 0, ran
     assert re.search(rf"{done['cluster']}\.0  done", ran.out), ran.out
@@ -349,7 +396,7 @@ def test_a_log_that_is_rotated_loses_no_event(pool: Pool, project: Path) -> None
 
 
 def test_a_watch_that_is_interrupted_leaves_the_job_alone(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=8")
+    done = submitted(project, "-a", "counts=6", *gated(project))
     watch = watching(project, str(done["cluster"]))
     watch.begun()
     watch.process.send_signal(signal.SIGINT)
@@ -357,6 +404,7 @@ def test_a_watch_that_is_interrupted_leaves_the_job_alone(pool: Pool, project: P
     assert ran.code == 130
     assert "the jobs go on" in ran.err
     assert f"watch {done['cluster']}" in ran.err
+    (project / "gate").unlink()
     assert pool.wait(done["cluster"]) == 0
 
 
@@ -388,6 +436,76 @@ finally:  # not ru_maxrss, in which whoever started this program counts, too
 """
 
 
+@pytest.mark.parametrize(("until_", "code", "bad"), [("done", 0, "bad"), ("failed", 3, "1")])
+def test_a_watch_ends_with_the_first_that_is_done_or_failed(
+    project: Path, pool: Pool, until_: str, code: int, bad: str
+) -> None:
+    (project / "sweep.csv").write_text("1\nbad\n")
+    more = ("-a", "counts=$(n_$(lr))", "-a", "n_1=1", "-a", "n_bad=1", "-a", f"n_{bad}=900")
+    done = submitted(
+        project, "--queue", "lr from sweep.csv", "--no-check", "-a", "every=999", *more
+    )
+    ran = watching(project, str(done["cluster"]), "--exit", until_).finished()
+    assert ran.code == code, ran
+    pool.run("condor_rm", str(done["cluster"]))
+
+
+def test_a_job_that_is_tried_again_is_told_with_what_it_said(pool: Pool, project: Path) -> None:
+    (project / "train.sh").write_text("#!/bin/sh\nmkdir runs; echo 'no such data' >&2; exit 3\n")
+    done = submitted(project, "-a", "max_retries=1")
+    cluster = done["cluster"]
+    ran = watching(project, str(cluster)).finished()
+    assert ran.code == 3, ran
+    tried = re.findall(r"ended with exit code 3: HTCondor starts it again \((.+)\)", ran.out)
+    assert tried == ["retry 1 of 1"]
+    assert f"logs/{cluster}-0.err: no such data" in ran.out
+    (row,) = pool.query(cluster, "NumJobCompletions", "ExitCode")
+    assert row.split() == ["2", "3"]
+    assert "checkpoint" not in ran.out  # what each try brought back is none
+
+
+def gated(project: Path) -> tuple[str, str]:
+    """What lets a job wait at 5 until the file `gate` is removed."""
+    (project / "gate").touch()
+    return "-a", f"gate={project / 'gate'}"
+
+
+def on_a_terminal(project: Path, cluster: int, row: str) -> tuple[int, str]:
+    """What `watch` draws on a terminal of 80 columns; the gate opens when it has drawn `row`."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    argv = [sys.executable, "-m", "pixi_scaffold", "watch", str(cluster)]
+    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen(
+        argv, cwd=project, stdin=slave, stdout=slave, stderr=slave, env=env | {"TERM": "xterm"}
+    )
+    os.close(slave)
+    drawn = b""
+    timer = threading.Timer(90, lambda: (project / "gate").unlink(missing_ok=True))
+    timer.start()
+    with contextlib.suppress(OSError):  # at its end
+        while part := os.read(master, 65536):
+            drawn += part
+            if re.search(row, _unstyled(drawn)):
+                (project / "gate").unlink(missing_ok=True)
+    timer.cancel()
+    os.close(master)
+    return process.wait(60), _unstyled(drawn)
+
+
+def _unstyled(drawn: bytes) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.decode("utf-8", "replace"))
+
+
+def test_the_table_on_a_terminal(pool: Pool, project: Path) -> None:
+    done = submitted(project, "-a", "counts=8", "-a", "every=4", *gated(project))
+    row = rf"{done['cluster']}\.0 +running +\d+ s +\d+/100 MB +1 \(\d+ s ago\)[\s\S]{{0,60}}epoch 4"
+    code, shown = on_a_terminal(project, done["cluster"], row)
+    assert code == 0, shown
+    assert re.search(row, shown), shown
+    assert max(map(len, shown.replace("\r", "\n").split("\n"))) <= 80
+
+
 def test_a_log_that_cannot_be_written_is_done_without(pool: Pool, project: Path) -> None:
     done = submitted(project, "--no-check", "-a", "log=/proc/nowhere.log")
     ran = watching(project, str(done["cluster"])).finished()
@@ -400,13 +518,13 @@ def test_a_log_that_cannot_be_written_is_done_without(pool: Pool, project: Path)
 
 
 def test_a_running_job_s_last_checkpoint_is_fetched(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=40", "-a", "every=3")
+    done = submitted(project, "-a", "counts=40", "-a", "every=3", *gated(project))
     cluster, log = str(done["cluster"]), Path(done["log"])
     until(lambda: log.exists() and "Finished transferring output" in log.read_text())
     ran = scaffold("fetch", cluster, cwd=project)
     assert ran.code == 0, ran
     folder = project / f"runs/job-{cluster}-0"
-    assert int((folder / "n").read_text()) % 3 == 0
+    assert (folder / "n").read_text() == "3\n"
     (folder / "n").write_text("mine")
     os.utime(folder / "n", (time.time() + 3600, time.time() + 3600))
     ran = scaffold("fetch", cluster, cwd=project)
@@ -419,7 +537,8 @@ def test_a_stopped_job_saves_comes_back_and_is_trained_further(pool: Pool, proje
     done = submitted(project, "-a", "counts=500", "-a", "every=1000")
     cluster, log = str(done["cluster"]), Path(done["log"])
     until(lambda: log.exists() and "executing on host" in log.read_text())
-    time.sleep(2)
+    counts = f"execute/*/**/runs/job-{cluster}-0/n"
+    until(lambda: any(pool.folder.glob(counts)))
     ran = scaffold("stop", cluster, cwd=project)
     assert ran.code == 0, ran
     run = project / f"runs/job-{cluster}-0"
@@ -446,7 +565,7 @@ def test_a_job_that_would_lose_all_is_not_stopped(pool: Pool, project: Path) -> 
         "transfer_checkpoint_files=",
     )
     more = [word for line in plain for word in ("-a", line)]
-    done = submitted(project, "--no-check", "-a", "counts=500", *more)
+    done = submitted(project, "--no-check", "-a", "counts=500", "-a", "every=999", *more)
     pool.until(done["cluster"], 2)
     ran = scaffold("stop", str(done["cluster"]), cwd=project)
     assert ran.code == 1, ran
@@ -492,8 +611,8 @@ def test_a_sweep_of_twenty_becomes_one_table_and_one_picture(pool: Pool, project
     assert {(row["lr"], row["state"]) for row in table} == {
         (row, "failed" if row == "bad" else "done") for row in rows
     }
-    assert {row["epoch"] for row in table if row["state"] == "done"} == {"2.0"}
-    assert (project / "runs/collected.svg").read_text().count("<polyline") == 20
+    assert {row["epoch"] for row in table if row["state"] == "done"} == {"2"}
+    assert (project / "runs/collected.svg").read_text().count("<polyline") == 40  # of two metrics
     again = submitted(project, *queue, "--failed")
     assert (again["jobs"], again["left_out"]) == (1, 19)
 
@@ -502,6 +621,7 @@ def test_a_sweep_of_twenty_becomes_one_table_and_one_picture(pool: Pool, project
 
 HOLDS = {
     "somebody": ("1/0", (), "somebody held it"),
+    "too much memory": ("21/102", ("lr=much",), "it broke a limit of the pool"),
     "itself": ("3/0", ("periodic_hold=JobStatus == 2",), "a condition of its own"),
     "no interpreter": ("6/2", ("executable=nowhere.sh",), "its interpreter is not on the worker"),
     "no first line": ("6/8", ("executable=data.bin",), "without a first line"),
@@ -533,8 +653,9 @@ def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
     (project / "big").write_bytes(b"x" * 3_000_000)
     (project / "gone.txt").write_text("for a moment")
     script = (project / "train.sh").read_text()
+    much = '[ "$2" = much ] && x=$(head -c 300000000 /dev/zero | tr "\\0" x) && sleep 600\n'
     big = '[ "$2" = big ] && head -c 3000000 /dev/zero > runs/$1/zero && exit 0\n'
-    (project / "train.sh").write_text(script.replace("n=0;", f"{big}n=0;", 1))
+    (project / "train.sh").write_text(script.replace("n=0;", f"{much}{big}n=0;", 1))
     clusters = {}
     for name, (_, lines, _) in HOLDS.items():
         more = [word for line in lines for word in ("-a", line)]
@@ -557,39 +678,55 @@ def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
 
 
 IDLE = {
-    "memory": (
-        ("request_memory=500GB",),
-        "none of 1 slots fits",
-        "request_memory 65536 MB in place",
+    "fits": (["request_gpus=1"], "34 of 34 GPUs fit, 34 of them free now: it waits for its turn", ""),
+    "two gpus": (["request_gpus=2"], "24 of 34 GPUs fit", "request_gpus 1 in place of 2: 34 of 34"),
+    "three gpus": (["request_gpus=3"], "none of 34 GPUs", "request_gpus 2 in place of 3: 24 of 34"),
+    "capability": (
+        ["request_gpus=1", "gpus_minimum_capability=7.5"],
+        "20 of 34 GPUs fit", "gpus_minimum_capability 6 in place of 7.5: 34 of 34",
     ),
-    "gpus": (
-        ("request_gpus=1", "gpus_minimum_capability=8.0"),
-        "none of 4 GPUs fits",
-        "gpus_minimum_capability 7.5 in place of 8: 1 of 4",
+    "memory of gpus": (
+        ["request_gpus=1", "gpus_minimum_memory=16000"],
+        "14 of 34 GPUs fit", "gpus_minimum_memory 15102 MB in place of 16000 MB: 34 of 34",
     ),
-    "some gpus": (
-        ("request_gpus=1", "gpus_minimum_capability=7.0", "gpus_minimum_runtime=12.0", "rank=0"),
-        "2 of 4 GPUs fit",
-        "gpus_minimum_capability 6 in place of 7: 3 of 4",
+    "two limits": (
+        ["request_gpus=1", "gpus_minimum_capability=7.0", "request_memory=16GB"],
+        "none of 34 GPUs", "request_memory 8 GB in place of 16 GB: 20 of 34",
     ),
-    "requirements": (("requirements=HasNothing == true",), "none of 1 slots", "HasNothing"),
-}
+    "driver": (
+        ["request_gpus=1", "gpus_minimum_runtime=13.0"],
+        "none of 34 GPUs", "gpus_minimum_runtime 12.4 in place of 13.0: 34 of 34",
+    ),
+    "memory": (["request_memory=500GB"], "none of 22 slots", "request_memory 8 GB in place of 500 GB"),
+    "cpus": (["request_cpus=16"], "none of 22 slots", "request_cpus 8 in place of 16: 20 of 22"),
+    "disk": (["request_disk=200GB"], "none of 22 slots", "request_disk 68.9 GB in place of 200 GB"),
+    "requirements": (["requirements=HasNothing == true"], "none of 22 slots", "(HasNothing == true)"),
+    "one machine": (['requirements=Machine == "t41"'], "1 of 22 slots fits, 1 of them free now", ""),
+    "machines that want gpus": (
+        ["request_memory=1GB"],
+        "20 of 22 slots fit", "refused by TARGET.RequestGPUs > 0 (the slot's own Requirements)",
+    ),
+}  # fmt: skip
+"""What jobs ask for, and what is said of each beside 22 machines with 34 GPUs."""
 
 
 @pytest.mark.parametrize("case", IDLE)
-def test_an_idle_job_is_explained(pool: Pool, project: Path, case: str) -> None:
+def test_an_idle_job_is_explained_as_htcondor_analyses_it(
+    still: Pool, project: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    point_at(still, monkeypatch)
     lines, first, second = IDLE[case]
     more = [word for line in lines for word in ("-a", line)]
-    pool.run("condor_off", "-fast", "-negotiator")  # so that none of them starts
-    try:
-        done = submitted(project, "--no-check", *more)
-        ran = scaffold("watch", str(done["cluster"]), "--once", cwd=project)
-    finally:
-        pool.run("condor_on", "-negotiator")
-        pool.run("condor_rm", "-all", check=False)
+    done = submitted(project, "--no-check", *more)
+    ran = scaffold("watch", str(done["cluster"]), "--once", cwd=project)
     assert ran.code == 0, ran
     assert f"{done['cluster']}.0 idle: {first}" in ran.out
     assert second in ran.out, ran.out
+    judged = still.run("condor_q", "-better-analyze", str(done["cluster"]))
+    refused = sum(map(int, re.findall(r"(\d+) slots (?:are rejected|reject)", judged)))
+    most = max(map(int, re.findall(r"(\d+) of 22 machines refused", ran.out)), default=0)
+    assert most == refused
+    assert ("none of" in first) == (refused == 22)
 
 
 # --- the generated project, from its archive to its model --------------------------------------------
@@ -680,3 +817,17 @@ def test_more_memory_is_asked_for_by_htcondor_s_own_commands(pool: Pool, project
     pool.run("condor_rm", "-all")
     assert told[0] == told[1]
     assert any("2048" in line for line in told[0]), told[0]
+
+
+def test_a_job_that_needed_more_memory_gets_it_and_is_told(pool: Pool, project: Path) -> None:
+    """The pool throws off what uses more than it asked for; 300 MB fit from the second start on."""
+    (project / "train.sh").write_text(
+        '#!/bin/bash\nmkdir -p runs; [ "$(sed -n "s/^Memory = //p" .machine.ad)" -ge 400 ] && exit\n'
+        "x=$(head -c 300000000 /dev/zero | tr '\\0' x); sleep 600 & wait $!\n"
+    )
+    done = submitted(project, "--retry-memory", "1GB", "-a", "request_memory=200MB")
+    ran = watching(project, str(done["cluster"])).finished()
+    assert ran.code == 0, ran
+    assert "evicted: it used more memory than it had asked for" in ran.out
+    assert "its next start has 400 MB" in ran.out
+    assert pool.query(done["cluster"], "RequestMemory") == ["400"]

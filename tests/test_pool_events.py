@@ -19,11 +19,13 @@ from typing import Any
 import pytest
 
 from pixi_scaffold.job import read_description
+from pixi_scaffold.pool.collect import _write_parquet
 from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.fetch import Fetched, aside
+from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.metrics import gpu_share, last_line
-from pixi_scaffold.pool.outcome import gpu_sentence
+from pixi_scaffold.pool.outcome import Watched, gpu_sentence
 from pixi_scaffold.pool.receipt import (
     SubmitReceipt,
     SubmittedJob,
@@ -33,7 +35,9 @@ from pixi_scaffold.pool.receipt import (
     write,
 )
 from pixi_scaffold.pool.rows import rows_of
+from pixi_scaffold.pool.show import table
 from pixi_scaffold.pool.why import _HOLDS, held
+from tests.support.command import scaffold
 
 EVENTS = Path(__file__).with_name("data") / "events"
 
@@ -72,6 +76,139 @@ def test_evictions_holds_and_releases() -> None:
     (hold,) = [s for s in states if s.state == "held"]
     assert hold.hold == (1, 0)
     assert next(held(hold, 27)).startswith("held: somebody held it")
+
+
+def test_what_came_back_while_the_access_point_was_dead_is_no_event() -> None:
+    """Its schedd was killed and came back 6 seconds after the job's end: two checkpoints before that."""
+    end = history(recorded("access-point-killed"))[-1]
+    assert (end.state, end.checkpoints, end.starts) == ("done", 2, 1)
+
+
+def test_each_try_is_told_and_none_is_a_checkpoint() -> None:
+    """max_retries = 3 and exit code 75: what each try brought back is written over by the next."""
+    states = history(recorded("tried-again"))
+    assert {s.checkpoints for s in states if s.began is None} == {0}
+    assert [s.words for s in states if s.code == 75 and s.state == "idle"] == ["exit 75, idle"] * 3
+    assert (states[-1].words, states[-1].retries) == ("failed (exit 75)", 3)
+
+
+def test_a_cluster_that_is_submitted_again_begins_anew() -> None:
+    """Two access points number their clusters alike, and log into one folder."""
+    twice = recorded("checkpoints") * 2
+    end = history(twice)[-1]
+    assert (end.state, end.checkpoints, end.starts) == ("done", 2, 1)
+
+
+@pytest.mark.parametrize("wide", [60, 80, 140])
+def test_the_table_fits_and_names_what_there_is(wide: int) -> None:
+    states = {
+        n: ProcState(
+            n, "running", host="gpu17.example.org", gpu="Tesla V100-SXM2-16GB", began=1.0, memory=900,
+            checkpoints=3, kept=1.0, disk=4e6, disk_request=2e7, events=1,
+        )
+        for n in range(30)
+    }  # fmt: skip
+    states[7] = ProcState(7, "held", hold=(12, 2), events=1)
+    receipt = SubmitReceipt(
+        7, "ap", "", "", "/", "", "", (SubmittedJob({}, ""),) * 30, ad={"RequestMemory": 2048}
+    )
+    metrics = {n: [{"epoch": 4, "test_loss": 0.25}] for n in states}
+    lines = table(Watched(receipt, states, metrics), 18, wide)
+    assert len(lines) == 18
+    text = "\n".join(line for line, _ in lines)
+    for words in ("29 running, 1 held", "900/2048 MB", "4.0/20.0 GB", "3 (", "gpu17 Tesla V100",
+                  "epoch 4  test_loss 0.25"):  # fmt: skip
+        assert words in text
+    if wide != 60:  # narrower than any terminal: the end of a line is cut where it is drawn
+        assert max(len(line) for line, _ in lines) <= wide
+
+
+LOGS = Path(__file__).with_name("data") / "logs"
+
+
+def events_of(path: Path, *more: bytes) -> list[LogEvent]:
+    """What a follower says of a log that grows."""
+    follower = Follower(path)
+    seen = list(follower.new())
+    for part in more:
+        with path.open("ab") as file:
+            file.write(part)
+        seen += follower.new()
+    return seen
+
+
+def test_no_event_is_lost_however_the_log_is_written(tmp_path: Path) -> None:
+    """An event that is written in pieces, other clusters between, and one of HTCondor 23.9."""
+    content = (LOGS / "23.9.log").read_bytes()
+    numbers = [int(n) for n in re.findall(rb"(?m)^(\d{3}) \(", content)]
+    whole = tmp_path / "whole.log"
+    whole.write_bytes(content)
+    kinds = [e.data["EventTypeNumber"] for e in events_of(whole)]
+    assert kinds == numbers
+    pieces = tmp_path / "pieces.log"
+    pieces.touch()
+    parts = [content[at : at + 97] for at in range(0, len(content), 97)]
+    assert [e.data["EventTypeNumber"] for e in events_of(pieces, *parts)] == numbers
+
+
+def test_an_event_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
+    """A full disk cuts an event off; what is written when there is room again counts."""
+    content = (LOGS / "23.9.log").read_bytes()
+    cut = content.rindex(b"...", 0, -4) - 20
+    end = content[content.rindex(b"005 (") :]
+    log = tmp_path / "cut.log"
+    log.write_bytes(content[:cut] + b"\n...\n" + end)
+    assert events_of(log)[-1].kind == "JOB_TERMINATED"
+
+
+def test_a_log_in_xml_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_bytes((LOGS / "job.xml").read_bytes())
+    states: dict[int, ProcState] = {}
+    for event in events_of(log):
+        states[event.proc] = fold(states, event)
+    assert states[0].state == "done"
+
+
+def test_a_log_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J"
+    text = (LOGS / "23.9.log").read_text()
+    cluster = int(re.findall(r"\((\d+)\.", text)[0])
+    head = f"012 ({cluster:03}.000.000) 2026-11-28 02:00:00 Job was held.\n"
+    log = tmp_path / "x.log"
+    submit = text[: text.index("...\n") + 4]
+    log.write_text(submit + head + f"\tno {evil} way\n\tCode 12 Subcode 2\n...\n")
+    ran = scaffold("watch", "--log", str(log), "--once", cwd=tmp_path)
+    assert ran.code == 3, ran
+    assert "could not be brought back" in ran.out or "was not there" in ran.out
+    assert "no \\x1b]0;owned" in ran.out
+    assert "\x1b" not in ran.out + ran.err
+    assert "\x07" not in ran.out + ran.err
+
+
+def test_an_unreadable_log_and_one_that_is_not_there(tmp_path: Path) -> None:
+    ran = scaffold("watch", "--log", "none.log", cwd=tmp_path)
+    assert ran.code == 2
+    assert "no event is in none.log yet" in ran.err
+    assert "watch CLUSTER --log none.log" in ran.err
+
+
+def test_the_command_that_submits_again_has_all_that_was_given() -> None:
+    receipt = SubmitReceipt(
+        7, "ap", "", "", "/", "a.sub", "", (), queue="lr from sweep.csv", append=("x=1 2",)
+    )
+    assert receipt.command.endswith("submit a.sub --queue 'lr from sweep.csv' -a 'x=1 2'")
+
+
+def test_a_parquet_table_has_the_types_of_its_columns(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows: list[dict[str, Any]] = [
+        {"job": "1.0", "lr": 0.1, "epoch": 3}, {"job": "1.1", "lr": "auto"},
+    ]  # fmt: skip
+    path = _write_parquet(tmp_path / "t.parquet", ["job", "lr", "epoch"], rows)
+    assert parquet.read_table(path).to_pylist() == [
+        {"job": "1.0", "lr": "0.1", "epoch": 3}, {"job": "1.1", "lr": "auto", "epoch": None},
+    ]  # fmt: skip
 
 
 def test_an_unknown_event_changes_nothing() -> None:

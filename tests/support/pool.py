@@ -150,6 +150,7 @@ STARTER_INITIAL_UPDATE_INTERVAL = 1
 PERIODIC_EXPR_INTERVAL = 1
 RUNBENCHMARKS = FALSE
 MachineMaxVacateTime = 20
+MASTER_BACKOFF_CONSTANT = 1
 
 # the slot says that it has this much; nothing is reserved
 NUM_CPUS = {cpus}
@@ -181,6 +182,8 @@ class Pool:
     memory_mb: int = 65536
     settings: str = ""
     """More lines of the configuration."""
+    runs_jobs: bool = True
+    """Whether it has a machine and a negotiator; otherwise its slots are those that are advertised."""
     _master: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _isolated: bool = field(default=False, repr=False)
 
@@ -231,6 +234,24 @@ class Pool:
                 raise TimeoutError(f"job {cluster} is not in state {state}: {why}")
             time.sleep(0.3)
 
+    def advertise(self, *ads: str) -> None:
+        """Tell the collector of slots that run nothing, each of another name."""
+        path = self.folder / "slots"
+        path.write_text("\n\n".join(ads) + "\n")
+        self.run("condor_advertise", "-multiple", "UPDATE_STARTD_AD", path)
+
+    def daemon(self, name: str) -> int:
+        """The process of a daemon, such as condor_schedd; 0 while there is none."""
+        assert self._master is not None
+        waiting = [self._master.pid]
+        while waiting:
+            pid = waiting.pop()
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name[:15]:
+                    return pid
+                waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return 0
+
     def hold_and_release(self, cluster: int) -> None:
         """condor_hold, then condor_release once the job has left its machine: a release that comes while the
         shadow still ends is not noticed by the schedd before something else happens to the queue."""
@@ -268,6 +289,8 @@ class Pool:
             lines += [gpu.ad(name) for gpu, name in zip(self.gpus, names, strict=True)]
             (self.folder / "gpus").write_text("\n".join(lines) + "\n")
             text += _GPU_CONFIG
+        if not self.runs_jobs:
+            text += "DAEMON_LIST = MASTER COLLECTOR SCHEDD\n"
         text += self.settings
         (self.folder / "mapfile").write_text("FS root nobody\nFS /(.*)/ \\1\n")
         (self.folder / "condor_config").write_text(text)
@@ -295,7 +318,7 @@ class Pool:
             if (self.folder / "log/.schedd_address").exists():
                 slots = self.run("condor_status", "-af", "Name", check=False)
                 schedds = self.run("condor_status", "-schedd", "-af", "Name", check=False)
-                if slots.strip() and schedds.strip():
+                if (slots.strip() or not self.runs_jobs) and schedds.strip():
                     return
             time.sleep(0.1)
         log = self.folder / "log/MasterLog"

@@ -114,7 +114,7 @@ class Session:
             raise KeyboardInterrupt from error
         return said[0]
 
-    def fail(self, code: int, message: str, hint: str) -> NoReturn:
+    def fail(self, code: int, message: str, hint: str, kind: str = "error") -> NoReturn:
         """Print what failed and what to do, and end with `code`."""
         from pixi_scaffold.report import SCHEMA_VERSION, print_error
 
@@ -125,7 +125,7 @@ class Session:
             document = {"schema": SCHEMA_VERSION, "command": self.command, "ok": False}
             sys.stdout.write(json.dumps({**document, "exit_code": code, "error": error}) + "\n")
         else:
-            print_error(f"error: {first}", tuple(rest), hint, self.err)
+            print_error(f"{kind}: {first}", tuple(rest), hint, self.err)
         raise typer.Exit(code)
 
 
@@ -148,7 +148,7 @@ def session_of(
     except ScaffoldError as error:
         session.fail(error.exit_code, error.message, error.hint)
     except Interrupted as stop:
-        session.fail(EXIT_INTERRUPTED, stop.message, stop.hint)
+        session.fail(EXIT_INTERRUPTED, stop.message, stop.hint, "interrupted")
     except KeyboardInterrupt:
         session.fail(EXIT_INTERRUPTED, "interrupted", "")
     except BrokenPipeError:  # `... | head`: whoever read has enough

@@ -71,8 +71,7 @@ def submit(
 
     A receipt stays in runs/submitted; watch, fetch, stop and collect work from it.
     """
-    from pixi_scaffold.pool import SubmitRequest
-    from pixi_scaffold.pool import submit as run
+    from pixi_scaffold.pool import SubmitRequest, submit_jobs
     from pixi_scaffold.system import expanded
 
     with session_of("submit", as_json) as session:
@@ -91,4 +90,4 @@ def submit(
             more_arguments=more_arguments,
             retry_memory=retry_memory,
         )
-        session.show(run(request, session.progress))
+        session.show(submit_jobs(request, session.progress))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.job import Description, Job, references
-from pixi_scaffold.pool.events import ProcState
 from pixi_scaffold.pool.follow import read_states
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, find_named, receipts
 from pixi_scaffold.pool.request import SubmitRequest
@@ -63,13 +62,11 @@ def chosen_rows(
 
 def _settled(folder: Path, description: Path) -> Iterator[SubmittedJob]:
     """Yield the jobs of a description that are done, or in the queue still."""
-    for receipt in receipts(folder):
-        if Path(receipt.description) != description:
-            continue
+    for receipt in receipts(folder, str(description)):
         states = read_states(receipt)
         for number, job in enumerate(receipt.jobs):
-            state = states.get(number)
-            if state is not None and (state.succeeded or not state.ended):
+            state = states[number]
+            if state.succeeded or (state.events and not state.ended):
                 yield job
 
 
@@ -88,9 +85,9 @@ def _earlier(name: str, job: Job, folder: Path) -> Chosen:
 
 
 def _named(receipt: SubmitReceipt, number: int, folder: Path) -> SweepRow:
-    job, state = receipt.jobs[number], read_states(receipt).get(number)
+    job, state = receipt.jobs[number], read_states(receipt)[number]
     job_name = f"{receipt.cluster}.{number}"
-    if state is not None and not state.ended:
+    if state.events and not state.ended:
         raise UsageError(
             f"{job_name} is still {state.words}", f"stop it first: {program()} stop {job_name}"
         )
@@ -124,10 +121,3 @@ def stage_runs(folder: Path, rows: Iterable[SweepRow]) -> None:
         target = folder / _STAGED / name / "runs" / name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder / "runs" / name, target)
-
-
-def with_states(receipt: SubmitReceipt) -> Iterator[tuple[int, ProcState]]:
-    """Yield the number and the state of each process; one that no event names waits."""
-    states = read_states(receipt)
-    for number in range(len(receipt.jobs)):
-        yield number, states.get(number, ProcState(number))

@@ -5,19 +5,18 @@ from __future__ import annotations
 import csv
 import importlib.util
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.pool.choose import with_states
+from pixi_scaffold.errors import UsageError
 from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import ProcState
+from pixi_scaffold.pool.follow import read_states
 from pixi_scaffold.pool.metrics import Rows, find_metrics, numbers
 from pixi_scaffold.pool.receipt import SubmitReceipt, find_named, receipts
 from pixi_scaffold.report import Progress, Report, Run, Verdict
-from pixi_scaffold.system import program, replacing
+from pixi_scaffold.system import replacing
 
 Value = str | int | float | None
 
@@ -33,7 +32,8 @@ class CollectedRun:
 
     def cells(self) -> dict[str, Value]:
         """Return it as a row of the table: last of each metric under its own name."""
-        last = numbers(self.metrics[-1]) if self.metrics else {}
+        row = self.metrics[-1] if self.metrics else {}
+        last = {key: row[key] for key in numbers(row)}
         given: dict[str, Value] = {k: _typed(v) for k, v in self.values.items() if k != "name"}
         return {
             "job": self.job,
@@ -45,28 +45,19 @@ class CollectedRun:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class CollectFacts:
-    """What was collected, and where it was written."""
-
-    rows: tuple[dict[str, Value], ...]
-    files: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        return {"rows": list(self.rows), "files": list(self.files)}
-
-
-def collect(name: str, output: Path, progress: Progress) -> Report:
+def collect_runs(name: str, output: Path, progress: Progress) -> Report:
     """Write OUTPUT.csv, OUTPUT.svg and, where pyarrow is installed, OUTPUT.parquet.
 
     name: a cluster alone; empty: every submission of the description that was submitted last.
-    Raises UsageError where nothing was submitted, ScaffoldError where no run has a result.
+    Raises UsageError where nothing was submitted.
     """
     run = Run(progress)
-    root = Path()
+    newest, proc = find_named(Path(), name)
+    if proc is not None:
+        raise UsageError(f"{name} is one job", f"name its cluster: {newest.cluster}")
+    some = receipts(Path(), newest.description)
     with run.step("collect") as step:
-        collected_runs = collected(root, name)
+        collected_runs = best_runs([newest] if name else list(some))
         rows = [one.cells() for one in collected_runs]
         names = list(dict.fromkeys(key for row in rows for key in row))
         files = [_write_csv(output.with_suffix(".csv"), names, rows)]
@@ -77,36 +68,33 @@ def collect(name: str, output: Path, progress: Progress) -> Report:
         if importlib.util.find_spec("pyarrow") is not None:
             files.append(_write_parquet(output.with_suffix(".parquet"), names, rows))
         else:
-            notes.append("no Parquet: pyarrow is not installed here (pip install pyarrow)")
+            notes.append('no Parquet, which needs pyarrow: pip install "pixi-scaffold[parquet]"')
         step.passed(f"{len(rows)} runs")
     done = sum(one.state.succeeded for one in collected_runs)
     text = f"{done} of {len(collected_runs)} runs are done: {', '.join(files)}"
-    then = () if done == len(collected_runs) else (f"{program()} submit --failed",)
-    facts = CollectFacts(tuple(rows), tuple(files))
+    then = () if done == len(collected_runs) else (f"{newest.command} --failed",)
+    facts = {"rows": rows, "files": files}
     return Report("collect", run.results, facts, then, verdict=Verdict(True, text, tuple(notes)))
 
 
-def collected(root: Path, name: str) -> list[CollectedRun]:
-    """Return a run for each row: one that is done, where there is one, and the newest of them."""
-    newest, proc = find_named(root, name)
-    if proc is not None:
-        raise UsageError(f"{name} is one job", f"name its cluster: {newest.cluster}")
-    some = [newest] if name else [r for r in receipts(root) if r.description == newest.description]
+def best_runs(some: Iterable[SubmitReceipt]) -> list[CollectedRun]:
+    """Return a run for each row: one that is done, where there is one, and the newest of them.
+
+    some: the newest first.
+    """
     best: dict[tuple[tuple[str, str], ...], CollectedRun] = {}
-    for receipt in some:  # the newest first
+    for receipt in some:
         for one in _runs(receipt):
             key = tuple(sorted((k, v) for k, v in one.values.items() if k != "name"))
             key = key or (("job", one.job),)
             before = best.get(key)
             if before is None or (one.state.succeeded and not before.state.succeeded):
                 best[key] = one
-    if not best:
-        raise ScaffoldError("there is nothing to collect", f"{program()} watch")
     return sorted(best.values(), key=lambda one: [_number_first(v) for v in one.values.values()])
 
 
 def _runs(receipt: SubmitReceipt) -> Iterator[CollectedRun]:
-    for number, state in with_states(receipt):
+    for number, state in read_states(receipt).items():
         job = receipt.jobs[number]
         rows = find_metrics(Path(receipt.folder) / "runs" / job.run, "") if job.run else ()
         yield CollectedRun(f"{receipt.cluster}.{number}", job.values, state, rows)

@@ -6,6 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+_OUT_OF_MEMORY = 102
+"""The subcode of an eviction for too much memory.
+
+Source: what condor_submit makes of retry_request_memory_increase (TransformBody_RequestMemory).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
@@ -58,7 +64,10 @@ class ProcState:
     evictions: int = 0
     evicted: str = ""
     """Why it was evicted last."""
+    outgrown: int = 0
+    """How often it was evicted because it had used more memory than it had asked for."""
     retries: int = 0
+    """How often it ended and was started again, as max_retries or on_exit_remove want it."""
     gpu_used: float | None = None
     """The mean share of the GPUs that was in use, where the pool measures it."""
     events: int = 0
@@ -78,7 +87,9 @@ class ProcState:
         """The state with what is most to the point."""
         if self.state == "failed":
             return f"failed (signal {self.signal})" if self.signal else f"failed (exit {self.code})"
-        if self.state == "idle" and self.evictions:
+        if self.state == "idle" and self.code is not None:
+            return f"exit {self.code}, idle"
+        if self.state == "idle" and self.evicted:
             return "evicted, idle"
         return {"lost": "out of contact"}.get(self.state, self.state)
 
@@ -96,10 +107,6 @@ def fold(states: Mapping[int, ProcState], event: LogEvent) -> ProcState:
     return replace(after, since=since, events=before.events + 1)
 
 
-def _submitted(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
-    return replace(state, state="idle")
-
-
 def _executing(state: ProcState, event: LogEvent) -> ProcState:
     props = event.data.get("ExecuteProps") or {}
     host = str(event.data.get("SlotName") or event.data.get("ExecuteHost") or "")
@@ -113,6 +120,8 @@ def _executing(state: ProcState, event: LogEvent) -> ProcState:
         gpus=int(_number(props.get("GPUs"))),
         hold=None,
         reason="",
+        code=None,
+        evicted="",
     )
 
 
@@ -146,12 +155,25 @@ def _transfer(state: ProcState, event: LogEvent) -> ProcState:
 def _evicted(state: ProcState, event: LogEvent) -> ProcState:
     used = _used(_stopped(state, event.time), event)
     if event.data.get("TerminatedAndRequeued"):
-        code = event.data.get("ReturnValue")
+        code = int(_number(event.data.get("ReturnValue")))
         return replace(
-            used, state="idle", retries=state.retries + 1, reason=f"exit code {code}, tried again"
+            _without_last(used, state), state="idle", retries=state.retries + 1, code=code
         )
-    why = str(event.data.get("Reason") or "")
-    return replace(used, state="idle", evictions=state.evictions + 1, evicted=why)
+    outgrown = state.outgrown + (event.data.get("ReasonSubCode") == _OUT_OF_MEMORY)
+    return replace(_thrown(used, event), outgrown=outgrown)
+
+
+def _thrown(state: ProcState, event: LogEvent) -> ProcState:
+    """Return the state of a process that lost its machine."""
+    why = str(event.data.get("Reason") or event.data.get("Message") or "it lost its machine")
+    stopped = _stopped(state, event.time)
+    return replace(stopped, state="idle", evictions=state.evictions + 1, evicted=why)
+
+
+def _without_last(state: ProcState, before: ProcState) -> ProcState:
+    """Return the state without the last checkpoint: what came back at an end is none."""
+    last = before.began is not None and before.kept is not None
+    return replace(state, checkpoints=max(state.checkpoints - last, 0))
 
 
 def _terminated(state: ProcState, event: LogEvent) -> ProcState:
@@ -159,14 +181,8 @@ def _terminated(state: ProcState, event: LogEvent) -> ProcState:
     normal = bool(event.data.get("TerminatedNormally", True))
     code = int(_number(event.data.get("ReturnValue"))) if normal else None
     signal = None if normal else int(_number(event.data.get("TerminatedBySignal")))
-    last = max(used.checkpoints - 1, 0) if state.began is not None else used.checkpoints
-    return replace(
-        used,
-        state="done" if code == 0 else "failed",
-        code=code,
-        signal=signal,
-        checkpoints=last,  # what came back at the end is no checkpoint
-    )
+    ended = _without_last(used, state)
+    return replace(ended, state="done" if code == 0 else "failed", code=code, signal=signal)
 
 
 def _held(state: ProcState, event: LogEvent) -> ProcState:
@@ -181,6 +197,7 @@ def _held(state: ProcState, event: LogEvent) -> ProcState:
         reason=why,
         hold=codes,
         evictions=state.evictions - thrown,
+        evicted="",
     )
 
 
@@ -193,17 +210,9 @@ def _aborted(state: ProcState, event: LogEvent) -> ProcState:
     return replace(_stopped(state, event.time), state="removed", reason=why)
 
 
-def _reconnect_failed(state: ProcState, event: LogEvent) -> ProcState:
-    why = str(event.data.get("Reason") or "the connection to its machine was lost")
-    return replace(
-        _stopped(state, event.time), state="idle", evictions=state.evictions + 1, evicted=why
-    )
-
-
-def _shadow(state: ProcState, event: LogEvent) -> ProcState:
-    why = str(event.data.get("Message") or "shadow exception")
-    return replace(_used(_stopped(state, event.time), event), state="idle", evicted=why,
-                   evictions=state.evictions + 1)  # fmt: skip
+def _reconnected(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
+    """Run on; what was handed over meanwhile, by the end too, has left no event."""
+    return replace(state, state="running", kept=None)
 
 
 def _now(name: str) -> Callable[[ProcState, LogEvent], ProcState]:
@@ -244,7 +253,7 @@ def _number(value: object) -> float:
 
 
 _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
-    "SUBMIT": _submitted,
+    "SUBMIT": lambda state, event: ProcState(state.proc, since=event.time, events=state.events),
     "EXECUTE": _executing,
     "IMAGE_SIZE": _image,
     "FILE_TRANSFER": _transfer,
@@ -256,8 +265,8 @@ _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
     "JOB_SUSPENDED": _now("suspended"),
     "JOB_UNSUSPENDED": _now("running"),
     "JOB_DISCONNECTED": _now("lost"),
-    "JOB_RECONNECTED": _now("running"),
-    "JOB_RECONNECT_FAILED": _reconnect_failed,
-    "SHADOW_EXCEPTION": _shadow,
+    "JOB_RECONNECTED": _reconnected,
+    "JOB_RECONNECT_FAILED": _thrown,
+    "SHADOW_EXCEPTION": lambda state, event: _thrown(_used(state, event), event),
     "ATTRIBUTE_UPDATE": _updated,
 }

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import split_list
 from pixi_scaffold.pool.access import AccessPoint, answering, connect
-from pixi_scaffold.pool.choose import with_states
+from pixi_scaffold.pool.follow import read_states
 from pixi_scaffold.pool.kept import kept_folder, spool_of
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run
@@ -32,13 +32,15 @@ class Fetched:
     newer: list[str] = field(default_factory=list)
     """Files here that are newer, and were left as they are."""
     notes: list[str] = field(default_factory=list)
+    stopped: int = 0
+    """Jobs that `stop` put on hold before."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as the document has it."""
-        return {"files": self.files, "newer": self.newer, "notes": self.notes}
+        return asdict(self)
 
 
-def fetch(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Report:
+def fetch_jobs(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Report:
     """Bring back the results, or what was kept of them; files here that are newer stay.
 
     proc: only this process. Raises ScaffoldError when nothing can be reached.
@@ -52,18 +54,15 @@ def fetch(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Repor
         for name in fetched.newer:
             fetched.notes.append(f"left as it is, because it is newer here: {name}")
         detail = f"{len(fetched.files)} files brought back"
-        step.passed(detail, (*fetched.files[:20], *_more(fetched.files), *fetched.notes))
+        more = [f"and {len(fetched.files) - 20} more"] if len(fetched.files) > 20 else []
+        step.passed(detail, (*fetched.files[:20], *more, *fetched.notes))
     then = (f"{program()} watch {receipt.cluster}", f"{program()} collect")
     return Report("fetch", run.results, fetched, then)
 
 
-def _more(files: list[str]) -> list[str]:
-    return [f"and {len(files) - 20} more"] if len(files) > 20 else []
-
-
 def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
     """Copy the last checkpoints out of the spool of this machine's access point."""
-    states = [s for number, s in with_states(receipt) if only in (None, number)]
+    states = [s for n, s in read_states(receipt).items() if only in (None, n)]
     ended = [s for s in states if s.ended]
     done = [s for s in ended if s.state != "removed"]
     if done:
@@ -81,11 +80,10 @@ def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
         if kept is None:
             fetched.notes.append(f"{job} ({state.words}) has handed nothing over yet")
             continue
-        ad = {**receipt.ad, **(receipt.ads[state.proc] if receipt.ads else {})}
-        _copy_kept(kept, Path(receipt.folder), ad, fetched)
+        _copy_kept(kept, Path(receipt.folder), receipt.ad_of(state.proc), fetched)
 
 
-def _copy_kept(kept: Path, folder: Path, ad: dict[str, Any], fetched: Fetched) -> None:
+def _copy_kept(kept: Path, folder: Path, ad: Mapping[str, Any], fetched: Fetched) -> None:
     """Copy a checkpoint to where the job's outputs go."""
     for path in sorted(p for p in kept.rglob("*") if is_file(p)):
         name = path.relative_to(kept).as_posix()

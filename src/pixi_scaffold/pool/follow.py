@@ -118,8 +118,8 @@ def _unreadable(path: Path, error: OSError) -> ScaffoldError:
 
 
 def read_states(receipt: SubmitReceipt) -> dict[int, ProcState]:
-    """Return the state of each process that the log names; none where there is no log."""
-    states: dict[int, ProcState] = {}
+    """Return the state of each process; one that no event names waits."""
+    states = {number: ProcState(number) for number in range(len(receipt.jobs))}
     if receipt.log:
         for event in Follower(Path(receipt.log)).new():
             if event.cluster == receipt.cluster and event.proc >= 0:

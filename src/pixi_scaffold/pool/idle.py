@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
@@ -13,35 +12,31 @@ from pixi_scaffold.job import JobAd, ad_clauses, match
 from pixi_scaffold.pool.access import AccessPoint, answering, condor
 
 _TOTALS = {"Cpus": "TotalSlotCpus", "Memory": "TotalSlotMemory", "Disk": "TotalSlotDisk"}
-_SLOT = {"RequestMemory": "Memory", "RequestCpus": "Cpus", "RequestDisk": "Disk"}
+_SLOT = {
+    "RequestMemory": "Memory", "RequestCpus": "Cpus", "RequestDisk": "Disk", "RequestGPUs": "GPUs",
+}  # fmt: skip
 _GPU = {
     "GPUsMinMemory": "GlobalMemoryMb",
     "GPUsMinCapability": "Capability",
     "GPUsMinRuntime": "MaxSupportedVersion",
 }
-_WORDS = {
-    "RequestMemory": ("request_memory", "MB"), "RequestCpus": ("request_cpus", ""),
-    "RequestDisk": ("request_disk", "KB"), "RequestGPUs": ("request_gpus", ""),
-    "GPUsMinMemory": ("gpus_minimum_memory", "MB"),
-    "GPUsMinCapability": ("gpus_minimum_capability", ""),
-    "GPUsMinRuntime": ("gpus_minimum_runtime", ""),
+_COMMANDS = {
+    "RequestMemory": "request_memory", "RequestCpus": "request_cpus",
+    "RequestDisk": "request_disk", "RequestGPUs": "request_gpus",
+    "GPUsMinMemory": "gpus_minimum_memory", "GPUsMinCapability": "gpus_minimum_capability",
+    "GPUsMinRuntime": "gpus_minimum_runtime",
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """One limit of a job made lower, and how many slots would fit then."""
-
-    name: str
-    now: float
-    value: float
-    fits: int
-
-    @property
-    def words(self) -> str:
-        """Say it: `with request_memory 8192 MB, not 65536: 46`."""
-        name, unit = _WORDS[self.name]
-        return f"with {name} {self.value:g}{f' {unit}' if unit else ''} in place of {self.now:g}"
+def _as_written(name: str, value: float) -> str:
+    """Return a limit as a description has it, never more than it is."""
+    if name == "RequestDisk":  # in KB
+        return f"{int(value / 1024**2 * 10) / 10:g} GB"
+    if name == "GPUsMinRuntime":  # 12040 is CUDA 12.4
+        return f"{value // 1000:.0f}.{value % 1000 // 10:.0f}"
+    if name in ("RequestMemory", "GPUsMinMemory"):
+        return f"{value / 1024:g} GB" if value % 1024 == 0 else f"{value:g} MB"
+    return f"{value:g}"
 
 
 def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
@@ -71,17 +66,18 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
     fits = count(job, empty, unit)
     if fits:
         free = count(job, slots, unit)
-        now = f"{free} of them are free now" if free else "all of them are taken now"
-        yield f"idle: {fits} of {total} {unit} fit, {now}: it waits for its turn"
-        for words in _turn(job):
-            yield f"  {words}"
+        now = f"{free} of them free now" if free else "none of them free now"
+        fit = "fits" if fits == 1 else "fit"
+        yield f"idle: {fits} of {total} {unit} {fit}, {now}: it waits for its turn"
+        if isinstance(why := job.get("LastRejMatchReason"), str) and why:
+            yield f"  the negotiator said last: {why}"
     else:
         yield f"idle: none of {total} {unit} fits: it will not start as it is"
     for words in _refusals(job, empty):
         yield f"  {words}"
-    more = sorted(lowered(job, empty, unit, fits), key=lambda one: -one.fits)
-    for one in more[:3]:
-        yield f"  {one.words}: {one.fits} of {total}"
+    more = sorted(lowered(job, empty, unit, fits), key=lambda one: -one[0])
+    for number, words in more[:3]:
+        yield f"  {words}: {number} of {total}"
 
 
 def as_empty(slot: Any) -> Any:
@@ -128,21 +124,22 @@ def count(job: Any, slots: Sequence[Any], unit: str) -> int:
     return total
 
 
-def lowered(job: Any, slots: Sequence[Any], unit: str, fits: int) -> Iterator[Lowered]:
-    """Yield for each limit the highest lower value with which more would fit."""
+def lowered(job: Any, slots: Sequence[Any], unit: str, fits: int) -> Iterator[tuple[int, str]]:
+    """Yield for each limit how many would fit with the next lower value, and `with NAME VALUE`."""
     import classad2
 
     for name, of in {**_SLOT, **_GPU}.items():
         now = job.eval(name) if name in job else None
         if not isinstance(now, int | float) or isinstance(now, bool):
             continue
-        values = {v for slot in slots for v in _values(slot, name, of) if v < now}
+        values = {v for slot in slots for v in _values(slot, name, of) if 0 < v < now}
         for value in sorted(values, reverse=True):
             other = classad2.ClassAd(str(job))
             other[name] = value
             more = count(other, slots, unit)
             if more > fits:
-                yield Lowered(name, float(now), float(value), more)
+                low, high = (_as_written(name, float(one)) for one in (value, now))
+                yield more, f"with {_COMMANDS[name]} {low} in place of {high}"
                 break
 
 
@@ -181,10 +178,3 @@ def _written(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _turn(job: Any) -> Iterator[str]:
-    """Yield what the queue itself says of a job that fits."""
-    why = job.get("LastRejMatchReason")
-    if isinstance(why, str) and why:
-        yield f"the negotiator said last: {why}"

@@ -12,10 +12,13 @@ from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import ProcState
 from pixi_scaffold.pool.metrics import Rows, gpu_share, last_line
 from pixi_scaffold.pool.receipt import SubmitReceipt
-from pixi_scaffold.system import layout, replacing
+from pixi_scaffold.pool.why import asked_memory
+from pixi_scaffold.system import layout, read_regular, replacing
 
 _IDLE_GPU = 0.5
 """Below this share in use, most of a GPU was idle."""
+_LOG, _LINE = 1 << 20, 300
+"""Bytes of an error file that are read, and characters of its last line that are shown."""
 
 
 @dataclass(slots=True)
@@ -47,29 +50,21 @@ class Watched:
         return ", ".join(f"{number} {name}" for name, number in numbers.items())
 
 
-@dataclass(frozen=True, slots=True)
-class WatchFacts:
-    """How the processes of a cluster stand."""
-
-    watched: Watched
-    picture: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        now = time.time()
-        receipt = self.watched.receipt
-        jobs = [
-            {
-                "proc": s.proc, "state": s.state, "exit_code": s.code, "signal": s.signal,
-                "seconds": round(s.seconds(now), 1), "starts": s.starts,
-                "checkpoints": s.checkpoints, "evictions": s.evictions,
-                "memory_mb": s.memory, "hold": list(s.hold) if s.hold else None,
-                "reason": s.reason or s.evicted,
-            }
-            for s in sorted(self.watched.states.values(), key=lambda s: s.proc)
-        ]  # fmt: skip
-        return {"cluster": receipt.cluster, "schedd": receipt.schedd, "jobs": jobs,
-                "picture": self.picture}  # fmt: skip
+def watch_facts(watched: Watched, picture: str) -> dict[str, Any]:
+    """Return how the processes of a cluster stand, as the document has it."""
+    now = time.time()
+    jobs = [
+        {
+            "proc": s.proc, "state": s.state, "exit_code": s.code, "signal": s.signal,
+            "seconds": round(s.seconds(now), 1), "starts": s.starts,
+            "checkpoints": s.checkpoints, "evictions": s.evictions, "retries": s.retries,
+            "memory_mb": s.memory, "hold": list(s.hold) if s.hold else None,
+            "reason": s.reason or s.evicted,
+        }
+        for s in sorted(watched.states.values(), key=lambda s: s.proc)
+    ]  # fmt: skip
+    receipt = watched.receipt
+    return {"cluster": receipt.cluster, "schedd": receipt.schedd, "jobs": jobs, "picture": picture}
 
 
 def outcomes(watched: Watched) -> Iterator[str]:
@@ -79,19 +74,39 @@ def outcomes(watched: Watched) -> Iterator[str]:
     for state in states[:most]:
         parts = [f"{watched.job(state.proc)}  {state.words}", f"{duration(state.seconds(now))}"]
         if state.checkpoints:
-            parts.append(f"{state.checkpoints} checkpoints")
+            parts.append(f"checkpoint {state.checkpoints}")
         if state.evictions:
-            parts.append(f"evicted {state.evictions} times")
-        if state.memory and state.memory_request:
-            parts.append(f"{state.memory:.0f} of {state.memory_request:.0f} MB")
+            parts.append(f"evicted {_times(state.evictions)}")
+        if state.retries:
+            parts.append(f"tried again {_times(state.retries)}")
+        if state.memory and (asked := asked_memory(state, watched.receipt.ad)):
+            parts.append(f"{state.memory:.0f} of {asked:.0f} MB")
         rows = watched.metrics.get(state.proc, ())
         yield ", ".join([*parts, *filter(None, [last_line(rows)])])
         if sentence := gpu_sentence(state, rows):
             yield f"  {sentence}"
         if state.state == "removed" and state.reason:
             yield f"  {state.reason}"
+        if state.state == "failed" and (said := last_words(watched.receipt, state.proc)):
+            yield f"  {said}"
     if len(states) > most:
         yield f"and {len(states) - most} more"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def last_words(receipt: SubmitReceipt, proc: int) -> str:
+    """Return the last line that a job wrote to its error file, with the file's name; or nothing."""
+    name = str(receipt.ad_of(proc).get("Err", ""))
+    path = Path(receipt.folder) / name
+    try:
+        text = read_regular(path, _LOG).decode("utf-8", "replace") if name else ""
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{name}: {lines[-1][:_LINE]}" if lines and path.stat().st_size < _LOG else ""
 
 
 def gpu_sentence(state: ProcState, rows: Rows) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.pool.access import AccessPoint, connect
+from pixi_scaffold.pool.access import AccessPoint, answering, connect
 from pixi_scaffold.pool.events import LogEvent
 from pixi_scaffold.pool.receipt import SubmitReceipt
 
@@ -40,14 +40,14 @@ class QueueFollower:
             if self._point is None:
                 self._point = connect(self.receipt.schedd, self.receipt.pool)
             ads = [dict(ad) for ad in self._point.jobs(self.receipt.cluster, *_NAMES)]
+            gone = set(range(len(self.receipt.jobs))) - {int(ad["ProcId"]) for ad in ads}
+            ended = [event for proc in sorted(gone) for event in self._left(self._point, proc)]
         except ScaffoldError:
             self._point = None
             return
         for ad in ads:
             yield from self._changes(ad)
-        gone = set(range(len(self.receipt.jobs))) - {int(ad["ProcId"]) for ad in ads}
-        for proc in sorted(gone):
-            yield from self._left(proc)
+        yield from ended
 
     def _changes(self, ad: dict[str, Any]) -> Iterator[LogEvent]:
         proc, status = int(ad["ProcId"]), int(ad.get("JobStatus", 1))
@@ -55,32 +55,30 @@ class QueueFollower:
         before = self._status.get(proc)
         when = float(ad.get("EnteredCurrentStatus", 0) or time.time())
         if before is None:
-            yield self._event("SUBMIT", proc, when, {})
+            yield LogEvent("SUBMIT", self.receipt.cluster, proc, when, {})
         if before != status and not (before is None and status == 1):
             if (kind := _KINDS.get(status)) is not None:
-                yield self._event(kind, proc, when, _data(ad))
+                yield LogEvent(kind, self.receipt.cluster, proc, when, _data(ad))
             self._status[proc] = status
         self._status.setdefault(proc, status)
         if isinstance(kept, int) and kept > self._kept.get(proc, -1):
             for _ in range(kept - self._kept.get(proc, -1)):
-                yield self._event("FILE_TRANSFER", proc, time.time(), {"Type": 6})
+                data = {"Type": 6}
+                yield LogEvent("FILE_TRANSFER", self.receipt.cluster, proc, time.time(), data)
             self._kept[proc] = kept
 
-    def _left(self, proc: int) -> Iterator[LogEvent]:
+    def _left(self, point: AccessPoint, proc: int) -> Iterator[LogEvent]:
         """Yield how a process ended that is no longer in the queue, as the history has it."""
-        if self._status.get(proc) in (3, 4) or self._point is None:
+        if self._status.get(proc) in (3, 4):
             return
         where = f"ClusterId == {self.receipt.cluster} && ProcId == {proc}"
-        ads = self._point.schedd.history(where, [*_NAMES, "CompletionDate"], 1)
+        with answering(point.name):
+            ads = [dict(ad) for ad in point.schedd.history(where, [*_NAMES, "CompletionDate"], 1)]
         for ad in ads:
-            values = dict(ad)
-            done = int(values.get("JobStatus", 3)) == 4
+            done = ad.get("JobStatus") == 4
             kind = "JOB_TERMINATED" if done else "JOB_ABORTED"
             self._status[proc] = 4 if done else 3
-            yield self._event(kind, proc, time.time(), _data(values))
-
-    def _event(self, kind: str, proc: int, when: float, data: dict[str, Any]) -> LogEvent:
-        return LogEvent(kind, self.receipt.cluster, proc, when, data)
+            yield LogEvent(kind, self.receipt.cluster, proc, time.time(), _data(ad))
 
 
 def _data(ad: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -61,6 +62,17 @@ class SubmitReceipt:
     """What the ads of all processes say, without the environment's values."""
     ads: tuple[Mapping[str, Any], ...] = ()
     """What each ad says besides."""
+
+    def ad_of(self, proc: int) -> Mapping[str, Any]:
+        """Return the ad of one process as far as it is kept."""
+        return {**self.ad, **(self.ads[proc] if proc < len(self.ads) else {})}
+
+    @property
+    def command(self) -> str:
+        """The command that submits the same jobs again."""
+        queue = ("--queue", self.queue) if self.queue else ()
+        append = [word for line in self.append for word in ("-a", line)]
+        return shlex.join([program(), "submit", self.description, *queue, *append])
 
     def path(self, root: Path) -> Path:
         """Return where it is kept below `root`."""
@@ -136,21 +148,29 @@ def read(path: Path) -> SubmitReceipt:
         raise UsageError(f"{path} is no receipt: {error}", "put it aside, and try again") from error
 
 
-def receipts(root: Path) -> Iterator[SubmitReceipt]:
-    """Yield the receipts below `root`, the newest first."""
+def receipts(root: Path, description: str = "") -> Iterator[SubmitReceipt]:
+    """Yield the receipts below `root`, or those of one description; the newest first."""
     every = [read(path) for path in (root / layout.SUBMITTED).glob("*.json")]
+    every = [one for one in every if description in ("", one.description)]
     yield from sorted(every, key=lambda one: (one.submitted, one.cluster), reverse=True)
 
 
-def find(root: Path, cluster: int | None) -> SubmitReceipt:
-    """Return the receipt of a cluster, or the newest; raises UsageError where there is none."""
+def find_named(root: Path, name: str) -> tuple[SubmitReceipt, int | None]:
+    """Return the receipt that `CLUSTER`, `CLUSTER.PROC` or `CLUSTER@SCHEDD` names; empty: newest.
+
+    The number is that of one process, where one is named. Raises UsageError where there is none.
+    """
+    match = re.fullmatch(r"(?:(\d+)(?:\.(\d+))?(?:@(.+))?)?", name)
+    if match is None:
+        raise UsageError(f"{name} is no cluster", "give a number, such as 12 or 12.3")
+    cluster, proc = (None if number is None else int(number) for number in match.groups()[:2])
     every = list(receipts(root))
-    some = [one for one in every if cluster in (None, one.cluster)]
+    some = [
+        one for one in every if cluster in (None, one.cluster) and match[3] in (None, one.schedd)
+    ]
     if not some:
         known = ", ".join(f"{one.cluster}" for one in every[:10])
-        problem = (
-            "nothing was submitted" if cluster is None else f"no cluster {cluster} was submitted"
-        )
+        problem = f"no cluster {name} was submitted" if name else "nothing was submitted"
         raise UsageError(
             f"{problem} from here ({layout.SUBMITTED} has no receipt of it)",
             f"from here there are: {known}" if known else
@@ -160,31 +180,10 @@ def find(root: Path, cluster: int | None) -> SubmitReceipt:
         names = ", ".join(f"{one.cluster}@{one.schedd}" for one in some)
         raise UsageError(f"cluster {cluster} was submitted to several access points",
                          f"name one: {names}")  # fmt: skip
-    return some[0]
-
-
-def find_named(root: Path, name: str) -> tuple[SubmitReceipt, int | None]:
-    """Return the receipt that `CLUSTER`, `CLUSTER.PROC` or `CLUSTER@SCHEDD` names; empty: newest.
-
-    The number is that of one process, where one is named.
-    """
-    if not name:
-        return find(root, None), None
-    job, _, schedd = name.partition("@")
-    match = re.fullmatch(r"(\d+)(?:\.(\d+))?", job)
-    if match is None:
-        raise UsageError(f"{name} is no cluster", "give a number, such as 12 or 12.3")
-    cluster, proc = int(match[1]), None if match[2] is None else int(match[2])
-    if schedd:
-        for one in receipts(root):
-            if (one.cluster, one.schedd) == (cluster, schedd):
-                return one, proc
-    receipt = find(root, cluster)
-    if proc is not None and proc >= len(receipt.jobs):
-        raise UsageError(
-            f"cluster {cluster} has no process {proc}", f"it has 0 to {len(receipt.jobs) - 1}"
-        )
-    return receipt, proc
+    jobs = len(some[0].jobs)
+    if proc is not None and proc >= jobs:
+        raise UsageError(f"cluster {cluster} has no process {proc}", f"it has 0 to {jobs - 1}")
+    return some[0], proc
 
 
 def named_receipt(root: Path, name: str, log: Path | None) -> SubmitReceipt:
@@ -195,9 +194,13 @@ def named_receipt(root: Path, name: str, log: Path | None) -> SubmitReceipt:
     if log is None:
         return find_named(root, name)[0]
     if not name:
-        number = re.search(r"^\d{3} \((\d+)\.", log.read_text(errors="replace"), re.M)
+        text = log.read_text(errors="replace") if log.exists() else ""
+        number = re.search(r"^\d{3} \((\d+)\.", text, re.M)
         if number is None:
-            raise UsageError(f"no event is in {log} yet", f"{program()} watch CLUSTER --log {log}")
+            raise UsageError(
+                f"no event is in {log} yet, so it does not say which cluster it is of",
+                f"{program()} watch CLUSTER --log {log}   # waits for it",
+            )
         name = number[1].lstrip("0") or "0"
     if not name.isdecimal():
         raise UsageError(f"{name} is no cluster", "give a number, such as 12")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from pixi_scaffold.pool.events import LogEvent, ProcState
 from pixi_scaffold.pool.metrics import last_line
 from pixi_scaffold.pool.outcome import Watched, duration
-from pixi_scaffold.pool.watch import Display
-from pixi_scaffold.report import sayer
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from pixi_scaffold.pool.why import asked_memory
+from pixi_scaffold.report import printable, sayer
 
 _DRAWN = 0.5
 """Seconds between two drawings."""
@@ -33,7 +30,7 @@ class PlainShow:
         clock = time.strftime("%H:%M:%S", time.localtime(event.time))
         job = f"{event.cluster}.{event.proc}"
         passing = ("returning",)
-        if after.ended:
+        if after.began is None:
             self._saved.pop(job, None)
         if before is not None and after.checkpoints > before.checkpoints and after.began:
             line = f"{clock}  {job}  checkpoint {after.checkpoints}"
@@ -43,7 +40,9 @@ class PlainShow:
         elif (before is None or before.words != after.words) and after.state not in passing:
             if before is not None and before.state in passing and not after.ended:
                 return
-            self.say(f"{clock}  {job}  {after.words}{_where(after)}")
+            where = f" on {after.host}" if after.state == "running" else ""
+            gpu = f" ({after.gpu})" if where and after.gpu else ""
+            self.say(f"{clock}  {job}  {after.words}{where}{gpu}")
 
     def say(self, *lines: str) -> None:
         """Print lines."""
@@ -63,17 +62,8 @@ class PlainShow:
         """Print nothing."""
 
 
-def _where(state: ProcState) -> str:
-    if state.state != "running":
-        return ""
-    return f" on {state.host}" + (f" ({state.gpu})" if state.gpu else "")
-
-
-class JsonShow:
+class JsonShow(PlainShow):
     """A JSON object a line for each event; what is said for people is an event, too."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
 
     def event(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:  # noqa: ARG002
         """Print the event and the state after it."""
@@ -93,15 +83,9 @@ class JsonShow:
         self._stream.write(json.dumps(document) + "\n")
         self._stream.flush()
 
-    def draw(self, watched: Watched) -> None:
-        """Print nothing."""
-
-    def close(self) -> None:
-        """Print nothing."""
-
 
 class LiveShow:
-    """A table that is drawn again; what is said stays above it."""
+    """The processes, drawn again twice a second; what is said stays above them."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -120,61 +104,68 @@ class LiveShow:
         from rich.text import Text
 
         for line in lines:
-            self._console.print(Text(line))
+            self._console.print(Text(printable(line)))
 
     def draw(self, watched: Watched) -> None:
         """Draw the table, at most twice a second."""
-        now = time.monotonic()
-        if now - self._drawn < _DRAWN:
+        from rich.text import Text
+
+        if time.monotonic() - self._drawn < _DRAWN:
             return
-        self._drawn = now
-        room = max(self._console.height - 6, 5)
-        self._live.update(table(watched, room, self._console.width), refresh=True)
+        self._drawn = time.monotonic()
+        width, height = self._console.size
+        lines = table(watched, max(height - 6, 5), width)
+        text = Text("\n", no_wrap=True, overflow="ellipsis").join(
+            Text(printable(line), style=_STYLES.get(state, "")) for line, state in lines
+        )
+        self._live.update(text, refresh=True)
 
     def close(self) -> None:
         """Take the table away."""
         self._live.stop()
 
 
-def table(watched: Watched, most: int, width: int) -> Table:
-    """Return the processes as a table of at most so many rows, those that run first."""
-    from rich.table import Table
+_HEAD = ("job", "state", "ran", "memory", "disk", "saved", "where", "last metrics")
+_STYLES = {"": "bold", "held": "red", "failed": "red", "running": "green"}
 
-    now = time.time()
-    wide = width >= 100
-    drawn = Table(box=None, pad_edge=False, title=watched.counts(), title_justify="left")
-    for name, least in (("job", 8), ("state", 8), ("where", 4), ("time", 6), ("MB of", 9)):
-        most_wide = (34 if wide else 16) if name == "where" else None
-        drawn.add_column(name, no_wrap=True, min_width=least, max_width=most_wide)
-    if wide:
-        drawn.add_column("disk GB of", no_wrap=True)
-    for name, least in (("saved", 6), ("last metrics", 8)):
-        drawn.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least)
-    asked = watched.receipt.ad.get("RequestMemory")
+
+def table(watched: Watched, most: int, width: int) -> list[tuple[str, str]]:
+    """Return lines and what state each is about, at most so many; jobs that run come first.
+
+    Where a line has no room for all of a job, its machine and its metrics stand in a second one.
+    """
     states = sorted(
         watched.states.values(),
         key=lambda s: (_ORDER.index(s.state) if s.state in _ORDER else len(_ORDER), s.proc),
     )
-    for state in states[:most]:
-        request = state.memory_request or (asked if isinstance(asked, int | float) else 0)
-        memory = f"{state.memory:.0f}/{request:.0f}" if request else f"{state.memory:.0f}"
-        saved = f"{state.checkpoints}" if state.checkpoints else ""
-        if state.kept is not None and state.began is not None:
-            saved += f" ({duration(now - state.kept)} ago)"
-        where = state.host.split(".")[0] + (f" {state.gpu}" if state.gpu else "")
-        row = [watched.job(state.proc), state.words, where, duration(state.seconds(now)), memory]
-        if wide:
-            row.append(_disk(state))
-        row += [saved, last_line(watched.metrics.get(state.proc, ()), 2)]
-        drawn.add_row(*row)
-    return drawn
+    rows = [_HEAD, *(_cells(watched, state) for state in states[:most])]
+    wide = [max(len(row[n]) for row in rows) for n in range(len(_HEAD))]
+    columns = [n for n in range(len(_HEAD)) if n < 2 or any(row[n] for row in rows[1:])]
+    fits = sum(wide[n] + 2 for n in columns) - 2 <= width
+    lines = [(watched.counts(), "")]
+    for row, state in zip(rows, ["", *(s.state for s in states)], strict=False):
+        first = [n for n in columns if fits or n < len(_HEAD) - 2]
+        lines.append(("  ".join(f"{row[n]:{wide[n]}}" for n in first).rstrip(), state))
+        if not fits and (rest := "  ".join(row[n] for n in columns if n not in first and row[n])):
+            lines.append((f"    {rest}", "" if row is _HEAD else "rest"))
+    return lines[:most]
 
 
-def _disk(state: ProcState) -> str:
-    """Return the disk that was used and asked for, in GB; HTCondor says it when a start ends."""
-    if not state.disk:
-        return ""
-    return f"{state.disk / 1e6:.1f}/{state.disk_request / 1e6:.1f}"
+def _cells(watched: Watched, state: ProcState) -> tuple[str, ...]:
+    now = time.time()
+    asked = asked_memory(state, watched.receipt.ad)
+    memory = f"{state.memory:.0f}/{asked:.0f} MB" if asked else f"{state.memory:.0f} MB"
+    disk = f"{state.disk / 1e6:.1f}/{state.disk_request / 1e6:.1f} GB" if state.disk else ""
+    saved = f"{state.checkpoints}" if state.checkpoints else ""
+    if state.kept is not None and saved and state.began is not None:
+        saved += f" ({duration(now - state.kept)} ago)"
+    where = f"{state.host.split('.')[0]} {state.gpu}".strip()
+    metrics = last_line(watched.metrics.get(state.proc, ()))
+    job = watched.job(state.proc)
+    return job, state.words, duration(state.seconds(now)), memory, disk, saved, where, metrics
+
+
+Display = PlainShow | LiveShow
 
 
 def display_for(stream: TextIO, *, as_json: bool) -> Display:

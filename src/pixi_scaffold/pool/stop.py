@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
-from pixi_scaffold.pool.fetch import Fetched, fetch
+from pixi_scaffold.pool.fetch import Fetched, fetch_jobs
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run, Verdict
 from pixi_scaffold.system import program
@@ -17,20 +16,7 @@ _RUNNING, _HELD, _ENDED = 2, 5, (3, 4)
 _REASON = "pixi-scaffold stop: it saves, and is removed once its files are back"
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """What a stop did."""
-
-    cluster: int
-    jobs: int
-    fetched: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        return {"cluster": self.cluster, "stopped": self.jobs, **self.fetched}
-
-
-def stop(
+def stop_jobs(
     receipt: SubmitReceipt, proc: int | None, progress: Progress, *, timeout: float = 900.0
 ) -> Report:
     """Hold the jobs, which lets them save, wait until that is done, fetch, and remove them.
@@ -60,12 +46,12 @@ def stop(
                 f"{name} is on hold, and what it saves is kept", f"{program()} stop {name}"
             ) from stopped
         step.passed(f"{len(jobs)} jobs saved and left their machines")
-    fetched = fetch(receipt, proc, progress)
+    fetched = fetch_jobs(receipt, proc, progress)
     _act(point, htcondor2.JobAction.Remove, spec, name)
     results = (*run.results, *fetched.results)
     text = f"{name} is stopped; what it had is here"
     then = (f"{program()} submit {receipt.description} --continue {name}",)
-    facts = Stopped(receipt.cluster, len(jobs), dict(fetched.facts_by_key()))
+    facts = Fetched(**{**fetched.facts_by_key(), "stopped": len(jobs)})
     return Report("stop", results, facts, then, verdict=Verdict(True, text))
 
 

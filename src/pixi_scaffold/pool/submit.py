@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class SubmitFacts:
         return facts | ({"ads": list(self.ads)} if self.ads else {})
 
 
-def submit(request: SubmitRequest, progress: Progress) -> Report:
+def submit_jobs(request: SubmitRequest, progress: Progress) -> Report:
     """Check the description and send its jobs; return the report.
 
     Raises UsageError, CheckFailed for a job that would fail, ScaffoldError where there is no access
@@ -60,10 +61,9 @@ def submit(request: SubmitRequest, progress: Progress) -> Report:
     chosen = chosen_rows(request, description, rows, folder)
     if request.go_on:
         stage_runs(folder, chosen.rows)
-    if request.check:
-        _check(request, chosen, folder, run)
+    warnings = _check(request, chosen, folder, run) if request.check else ()
     if request.dry_run:
-        return _dry(description, chosen, run)
+        return _dry(description, chosen, run, warnings)
     if not chosen.rows:
         text = f"nothing to do: all {len(rows)} rows are done, and nothing of them changed"
         then = (f"{program()} collect", f"{program()} submit --again   # runs them all the same")
@@ -75,7 +75,7 @@ def submit(request: SubmitRequest, progress: Progress) -> Report:
         receipt = replace(receipt, dirty=dirty)
         write(receipt, folder)
         step.passed(f"cluster {receipt.cluster} at {point.name}")
-    return _told(receipt, chosen, run)
+    return _told(receipt, chosen, run, warnings)
 
 
 def commit_of(folder: Path) -> tuple[str, bool]:
@@ -136,8 +136,8 @@ def _submission(request: SubmitRequest) -> Submission:
     return Submission(os.environ, append=request.append, queue=request.queue, requeue=request.queue)
 
 
-def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> None:
-    """Raise CheckFailed with the findings when the rules find an error."""
+def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> Iterable[str]:
+    """Return the rules' warnings, a line each; raise CheckFailed where they find an error."""
     from pixi_scaffold.check import finding_lines, review  # half a second that --no-check saves
     from pixi_scaffold.rules import Severity
 
@@ -154,11 +154,12 @@ def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> No
             problem = f"{request.description} would fail ({many}); nothing was submitted"
             hint = "correct them, or submit it all the same: --no-check"
             raise CheckFailed(f"{problem}\n{lines}", hint)
-        rest = len(reviewed.findings)
-        step.passed(f"nothing that would fail{f'; {rest} warnings' if rest else ''}")
+        step.passed("nothing that would fail")
+    told = finding_lines(reviewed.findings, folder)
+    return [line for line in told if not line.startswith(" ")]
 
 
-def _dry(description: Description, chosen: Chosen, run: Run) -> Report:
+def _dry(description: Description, chosen: Chosen, run: Run, warnings: Iterable[str]) -> Report:
     """Return what would be sent."""
     job = description.jobs[0]
     ads, lines = [], []
@@ -170,14 +171,14 @@ def _dry(description: Description, chosen: Chosen, run: Run) -> Report:
         lines.append(f"{row.proc}  {command}  {values}".rstrip())
     text = f"{len(ads)} jobs would be submitted, nothing was sent{_left_out(chosen)}"
     facts = SubmitFacts(None, chosen.left_out, tuple(ads))
-    return Report("submit", run.results, facts, verdict=Verdict(True, text, tuple(lines)))
+    return Report("submit", run.results, facts, verdict=Verdict(True, text, (*lines, *warnings)))
 
 
 def _left_out(chosen: Chosen) -> str:
     return f"; {chosen.left_out} rows are done and not run again" if chosen.left_out else ""
 
 
-def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run) -> Report:
+def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run, warnings: Iterable[str]) -> Report:
     jobs = len(receipt.jobs)
     text = f"cluster {receipt.cluster}: {jobs} job{'s' if jobs > 1 else ''} submitted to "
     text += f"{receipt.schedd}{_left_out(chosen)}"
@@ -186,12 +187,8 @@ def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run) -> Report:
         notes.append("files are changed and not committed: the results name the commit as dirty")
     if receipt.rehearsal is None:
         notes.append(f"no rehearsal of it is recorded: {program()} check --rehearse")
-    job = f"{receipt.cluster}"
-    then = (
-        f"{program()} watch {job}",
-        f"{program()} fetch {job}",
-        f"{program()} stop {job}",
-    )
+    notes += warnings
+    then = tuple(f"{program()} {verb} {receipt.cluster}" for verb in ("watch", "fetch", "stop"))
     return Report(
         "submit", run.results, SubmitFacts(receipt, chosen.left_out), then,
         verdict=Verdict(True, text, tuple(notes)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.pool.access import AccessPoint, connect
@@ -13,9 +13,10 @@ from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.idle import idle
 from pixi_scaffold.pool.kept import kept_folder, spool_of
 from pixi_scaffold.pool.metrics import find_metrics
-from pixi_scaffold.pool.outcome import Watched, WatchFacts, outcomes, save_picture
+from pixi_scaffold.pool.outcome import Watched, last_words, outcomes, save_picture, watch_facts
 from pixi_scaffold.pool.queue import QueueFollower
 from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.pool.show import Display
 from pixi_scaffold.pool.why import evicted, held, retried
 from pixi_scaffold.report import Report, Run, Silent, Verdict
 from pixi_scaffold.system import program
@@ -27,26 +28,12 @@ _SLOW = 5.0
 _PATIENCE = 30.0
 """Seconds that a job is idle before it is asked why."""
 _AGAIN = 600.0
+_SETTLED = 2.0
+"""Seconds between an eviction and the hold that was the reason for it."""
 _LOGLESS = 15.0
 """Seconds without a log after which the queue is followed instead."""
 
 Until = Literal["all", "done", "failed"]
-
-
-class Display(Protocol):
-    """Where it is shown."""
-
-    def event(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:
-        """Show that something happened to a process."""
-
-    def say(self, *lines: str) -> None:
-        """Show lines that stay."""
-
-    def draw(self, watched: Watched) -> None:
-        """Show how it stands."""
-
-    def close(self) -> None:
-        """Show no more."""
 
 
 class _Watch:
@@ -59,6 +46,8 @@ class _Watch:
         follows = QueueFollower(receipt) if receipt.spooled else Follower(Path(receipt.log))
         self.follower: Follower | QueueFollower = follows
         self.asked: dict[int, float] = {}
+        self.thrown: dict[int, ProcState] = {}
+        """How processes stood when they were evicted, which is still to be explained."""
         self.looked = 0.0
 
     def follow_the_queue(self) -> None:
@@ -87,15 +76,27 @@ class _Watch:
         return news
 
     def _explain(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:
-        job = self.watched.job(after.proc)
+        job, ad = self.watched.job(after.proc), self.watched.receipt.ad_of(after.proc)
         if event.kind == "JOB_HELD":
             self.display.say(*(f"{job} {line}" for line in held(after, event.cluster)))
         elif before is not None and after.evictions > before.evictions:
-            self.display.say(*(f"{job} {line}" for line in evicted(after, job)))
-        elif before is not None and after.memory_request > before.memory_request > 0:
-            self.display.say(f"{job} {retried(self.watched.receipt.ad, after)}")
+            self.thrown[after.proc] = after
+        elif before is not None and after.retries > before.retries:
+            said = last_words(self.watched.receipt, after.proc)
+            self.display.say(f"{job} {retried(after, ad)}", *([f"  {said}"] if said else []))
         if after.checkpoints and before is not None and after.checkpoints > before.checkpoints:
             self.look(after.proc)
+
+    def explain_evictions(self, patience: float) -> None:
+        """Say who threw jobs off their machines; within so many seconds a hold may say it."""
+        for proc, thrown in list(self.thrown.items()):
+            state, job = self.watched.states[proc], self.watched.job(proc)
+            if state.state == "idle" and time.time() - thrown.since < patience:
+                continue
+            del self.thrown[proc]
+            if state.state != "held":
+                lines = evicted(thrown, job, self.watched.receipt.ad_of(proc))
+                self.display.say(*(f"{job} {line}" for line in lines))
 
     def look(self, proc: int) -> None:
         """Read the metrics of a process from its last checkpoint, or from what came back."""
@@ -158,7 +159,7 @@ class _Watch:
         return taken
 
 
-def watch(
+def watch_cluster(
     receipt: SubmitReceipt,
     root: Path,
     display: Display,
@@ -180,6 +181,7 @@ def watch(
     try:
         if once:
             running.read()
+            running.explain_evictions(0.0)
             running.looked = -_SLOW
             running.look_at_some()
             running.ask_why(0.0)
@@ -205,6 +207,7 @@ def _follow(running: _Watch, until: Until) -> None:
             waiting = True
         if not running.watched.states and time.monotonic() - began > _LOGLESS:
             running.follow_the_queue()
+        running.explain_evictions(_SETTLED)
         running.look_at_some()
         running.display.draw(running.watched)
         if _over(running.watched, until):
@@ -234,12 +237,15 @@ def _report(running: _Watch) -> Report:
         notes.append(f"curves: {path}")
     with run.step("jobs") as step:
         if bad:
-            hint = f"{program()} fetch {receipt.cluster}, and read its output"
-            if len(receipt.jobs) > 1 and any(s.ended for s in bad):
-                hint = f"{program()} submit {receipt.description} --failed"
-            step.failed(f"{len(bad)} of {len(receipt.jobs)} did not succeed", hint=hint)
+            hint = f"{program()} fetch {receipt.cluster}" if receipt.schedd else "read its output"
+            if any(job.values for job in receipt.jobs) and any(s.ended for s in bad):
+                hint = f"{receipt.command} --failed"
+            step.failed(
+                f"{len(bad)} of {len(receipt.jobs) or len(watched.states)} did not succeed",
+                hint=hint,
+            )
         else:
             step.passed(watched.counts())
     text = f"cluster {receipt.cluster}: {watched.counts() or 'nothing in its log'}"
     verdict = Verdict(not bad, text, tuple(notes))
-    return Report("watch", run.results, WatchFacts(watched, str(path or "")), (), verdict=verdict)
+    return Report("watch", run.results, watch_facts(watched, str(path or "")), (), verdict=verdict)

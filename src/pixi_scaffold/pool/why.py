@@ -26,13 +26,15 @@ def held(state: ProcState, cluster: int) -> Iterator[str]:
     yield f"held: {words} (code {code}, subcode {subcode})"
     if state.reason:
         yield f"  HTCondor: {' '.join(state.reason.split())}"
+    if state.checkpoints:
+        yield f"  kept: checkpoint {state.checkpoints}"
     job = f"{cluster}.{state.proc}"
     fix = entry.get("fix", "correct it, then: condor_release {job}")
     yield f"  usual fix: {fix.format(job=job, cluster=cluster)}"
 
 
 _EVICTIONS = (
-    ("condor_hold", "somebody put it on hold"),
+    ("memory usage exceeded", "it used more memory than it had asked for"),
     ("vacate", "somebody or the pool asked it to leave (condor_vacate_job)"),
     ("preempt", "a job with a better priority took its machine"),
     ("claim deactivated", "the pool or its owner asked it to leave"),
@@ -43,7 +45,7 @@ _EVICTIONS = (
 )
 
 
-def evicted(state: ProcState, job: str) -> Iterator[str]:
+def evicted(state: ProcState, job: str, ad: Mapping[str, Any]) -> Iterator[str]:
     """Yield who threw a job off its machine, and what was kept."""
     lower = state.evicted.lower()
     words = next(
@@ -51,17 +53,34 @@ def evicted(state: ProcState, job: str) -> Iterator[str]:
     )
     often = f" ({state.evictions} times so far)" if state.evictions > 1 else ""
     yield f"evicted: {words}{often}"
-    if state.evicted:
-        yield f"  HTCondor: {' '.join(state.evicted.split())}"
+    yield f"  HTCondor: {' '.join(state.evicted.split())}"
     if state.checkpoints:
         yield f"  kept: checkpoint {state.checkpoints}; it goes on from there ({job})"
     else:
         yield "  kept: nothing was handed over, so it starts over"
+    if state.outgrown and "NextRequestMemory" in ad:
+        yield f"  its next start has {asked_memory(state, ad):.0f} MB, as --retry-memory wants it"
 
 
-def retried(ad: Mapping[str, Any], state: ProcState) -> str:
-    """Return what --retry-memory did to a job; empty where it did nothing."""
-    first, now = ad.get("RequestMemory"), state.memory_request
-    if isinstance(first, int | float) and now and now > float(first):
-        return f"ran out of memory; asks for {now:.0f} MB now instead of {float(first):.0f}"
-    return ""
+def asked_memory(state: ProcState, ad: Mapping[str, Any]) -> float:
+    """Return the MB that a job asks for now, 0 where that is not known.
+
+    No event tells that HTCondor made the request larger, before the job ends.
+    """
+    first, most = (_megabytes(ad.get(name)) for name in ("RequestMemory", "MaxRequestMemory"))
+    if state.outgrown and "NextRequestMemory" in ad and not state.ended:
+        return min(first * 2.0**state.outgrown, most or float("inf"))
+    return state.memory_request or first
+
+
+def _megabytes(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def retried(state: ProcState, ad: Mapping[str, Any]) -> str:
+    """Return that a job which ended is started again, and how often that may still be."""
+    most = ad.get("JobMaxRetries")
+    of = f" of {most}" if isinstance(most, int) else ""
+    return (
+        f"ended with exit code {state.code}: HTCondor starts it again (retry {state.retries}{of})"
+    )

@@ -23,6 +23,7 @@ from pixi_scaffold.report.text import (
     out_and_err,
     print_error,
     print_report,
+    printable,
     progress_for,
     sayer,
 )
