@@ -174,11 +174,13 @@ def waits_for_somebody(subject: Subject) -> Iterator[Found]:
 def nothing_is_said(subject: Subject) -> Iterator[Found]:
     """Nothing tells how the job went."""
     command = subject.job.command("executable")
-    missing = [name for name in ("log", "output", "error") if subject.job.command(name) is None]
-    if command is None or subject.earlier or not {"output", "error"} <= set(missing):
-        return
-    message = f"no {', '.join(missing[:-1])} and {missing[-1]}: nobody sees how it went"
-    yield at(command, message, f"add: {missing[0]} = job.$(Cluster).$(Process).{missing[0][:3]}")
+    if (
+        command is not None
+        and not subject.earlier
+        and subject.where("log", "output", "error") is None
+    ):
+        message = "no log, output and error: nobody sees how it went"
+        yield at(command, message, "add: error = job.$(Cluster).$(Process).err, and the others")
 
 
 @rule("PS134", Severity.WARNING)
