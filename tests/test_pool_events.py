@@ -138,7 +138,7 @@ def events_of(path: Path, *more: bytes) -> list[LogEvent]:
 
 
 def test_no_event_is_lost_however_the_log_is_written(tmp_path: Path) -> None:
-    """An event that is written in pieces, other clusters between, and one of HTCondor 23.9."""
+    """All at once and in pieces of 97 bytes; the log is one of HTCondor 23.9."""
     content = (LOGS / "23.9.log").read_bytes()
     numbers = [int(n) for n in re.findall(rb"(?m)^(\d{3}) \(", content)]
     whole = tmp_path / "whole.log"
