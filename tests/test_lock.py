@@ -295,15 +295,6 @@ def test_a_lock_that_pixi_solved_otherwise_is_stale(tmp_path: Path) -> None:
         assert any(words in line for line in found), found
 
 
-def test_packages_that_are_no_conda_packages_are_seen(tmp_path: Path) -> None:
-    path = LOCKS / "v6-ml-example.lock"
-    if not path.is_file():
-        pytest.skip("the real lock files (../shared/locks) are not here")
-    found = read_lock(path)
-    has_pypi = "- pypi:" in path.read_text()
-    assert any(found.foreign(name) for name in found.environments) == has_pypi
-
-
 @pytest.mark.usefixtures("conda_forge")
 def test_packages_of_a_channel_that_is_gone_are_not_kept(tmp_path: Path, slice_url: str) -> None:
     lock(workspace_of(SMALL, tmp_path))
