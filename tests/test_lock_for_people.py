@@ -10,11 +10,12 @@ import http.server
 import json
 import os
 import re
+import resource
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ else:
 
 from pixi_scaffold.errors import ChannelError, LockError
 from pixi_scaffold.lock import gateway, relock, unreachable
+from pixi_scaffold.lock.gateway import MOST, bounded_files
 from pixi_scaffold.lock.pixi import explained
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.report import Silent
@@ -356,3 +358,14 @@ def test_a_training_that_did_not_happen_is_no_pass(tmp_path: Path) -> None:
     assert status["train"] == "skipped"
     assert ran.code == 3
     assert not any("check --train" in command for command in ran.document["next"])
+
+
+def test_two_locks_at_once_leave_no_limit_of_files_behind() -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    one, other = bounded_files(), bounded_files()
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(one)
+        second.enter_context(other)
+        first.close()  # the second is still at it
+        assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == MOST
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before

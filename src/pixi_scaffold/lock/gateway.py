@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 MOST = 1 << 30
 """Bytes of repodata that a channel may send for one platform, unpacked: several times what the
 largest public ones have. A small archive can hold any number."""
+
+_COUNTING = threading.Lock()
+_before: list[int] = []
+"""The limit that each thread inside found, the first one the process's own."""
 
 SHARDED = ("https://conda.anaconda.org", "https://repo.prefix.dev")
 """Hosts whose repodata may come in shards, without a mirror between: the library unpacks their list
@@ -55,11 +60,20 @@ def _mark(mirrors: Mapping[str, Sequence[str]]) -> str:
 
 @contextmanager
 def bounded_files() -> Iterator[None]:
-    """Let no file grow beyond MOST meanwhile: the library unpacks repodata into one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if soft == resource.RLIM_INFINITY or soft > MOST:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, hard))
+    """Let no file grow beyond MOST meanwhile: the library unpacks repodata into one.
+
+    The limit is the process's: of several threads the first sets it and the last takes it back.
+    """
+    with _COUNTING:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        bound = MOST if soft == resource.RLIM_INFINITY else min(soft, MOST)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bound, hard))
+        _before.append(soft)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with _COUNTING:
+            first = _before[0]
+            _before.pop()
+            if not _before:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (first, hard))
