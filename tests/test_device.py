@@ -11,6 +11,8 @@ import pytest
 
 from pixi_scaffold.rehearsal.device import device_rows
 
+H200, CPU = ({"device": name, "torch": "2.11.0+cu130"} for name in ("NVIDIA H200", "cpu"))
+
 
 def job(folder: Path, records: dict[str, object], *, opened: bool, real: bool = True) -> Any:
     """As much of a rehearsed job as the row looks at."""
@@ -31,9 +33,11 @@ def job(folder: Path, records: dict[str, object], *, opened: bool, real: bool = 
 @pytest.mark.parametrize(
     ("records", "opened", "status", "says"),
     [
-        ({"runs/a/config.json": {"device": "cuda:0"}}, True, "passed", "runs/a/config.json says"),
-        ({"runs/a/config.json": {"device": "cpu"}}, True, "skipped", "so says runs/a/config.json"),
-        ({"runs/a/config.json": {"device": "cpu"}}, False, "skipped", "the CPU, although"),
+        # as main.py wrote it on an H200
+        ({"runs/a/config.json": H200}, True, "passed", "NVIDIA H200, as runs/a/config.json says"),
+        ({"runs/a/config.json": CPU}, True, "skipped", "so says runs/a/config.json"),
+        ({"runs/a/config.json": CPU}, False, "skipped", "the CPU, although"),
+        ({"config.json": {"device": "auto"}}, True, "passed", "whether it computed there"),
         ({"config.json": "no JSON"}, True, "passed", "whether it computed there is not seen"),
         ({"config.json": {"x": 1}}, False, "skipped", "no process of the job opened it"),
         ({}, True, "passed", "whether it computed there is not seen"),

@@ -1,12 +1,15 @@
 """On a machine with an NVIDIA GPU: a rehearsed job reaches it through CUDA, and the report says so.
 
-The driver's own library is asked, so that no environment is needed:  pytest tests/test_rehearse_gpu.py
+The driver's own library is asked, so that no environment is needed but for the training:
+
+    pytest -m slow tests/test_rehearse_gpu.py
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="there is no NVIDIA GPU here"),
 ]
+TEMPLATE = Path(__file__).parents[1] / "template"
 PROBE = """\
 #!/usr/bin/env python3
 import ctypes, time
@@ -69,3 +73,22 @@ def test_a_job_that_leaves_the_gpu_alone_is_warned_of(job: Path) -> None:
     rows = {r["name"]: r for r in ran.document["results"]}
     assert rows["device"]["status"] == "skipped"
     assert "the CPU, although the job asks for a GPU" in rows["device"]["detail"]
+
+
+def test_the_record_of_a_training_names_the_gpu(job: Path) -> None:
+    """main.py as the template has it, with this Python, where that has PyTorch."""
+    pytest.importorskip("torch")
+    for name in ("main.py", "trainer.py", "runs.py"):
+        shutil.copy(TEMPLATE / name, job)
+    (job / "probe.py").write_text(f"#!/bin/sh\nexec {sys.executable} main.py --name r --epochs 2\n")
+    lines = (
+        (job / "job.sub")
+        .read_text()
+        .replace("queue", "transfer_input_files = main.py, trainer.py, runs.py\nqueue")
+    )
+    (job / "job.sub").write_text(lines)
+    ran = scaffold("rehearse", "job.sub", "--json", "--show", sys.prefix, cwd=job)
+    (row,) = (r for r in ran.document["results"] if r["name"] == "device")
+    assert row["status"] == "passed", ran
+    assert row["detail"].startswith("NVIDIA "), row
+    assert row["detail"].endswith(", as runs/r/config.json says")

@@ -10,7 +10,7 @@ from pixi_scaffold.report import Result, Status
 from pixi_scaffold.system import read_regular
 
 RECORD = "config.json"
-"""Where a program of the template says on what it trained, as PyTorch calls it: cpu, cuda, mps."""
+"""Where a program of the template says on what it trained: cpu, mps, or a GPU's name."""
 LARGEST = 1 << 20
 
 
@@ -26,9 +26,8 @@ def device_rows(done: list[Rehearsed]) -> list[Result]:
     if not ran[0].real_gpu:
         return [Result("device", Status.PASSED, detail="the CPU: this machine has no GPU")]
     recorded = {device: name for d in ran for device, name in recorded_devices(d).items()}
-    if "cuda" in recorded:
-        detail = f"a GPU of this machine, as {recorded['cuda']} says"
-        return [Result("device", Status.PASSED, detail=detail)]
+    if gpu := next((device for device in recorded if device not in ("cpu", "mps")), None):
+        return [Result("device", Status.PASSED, detail=f"{gpu}, as {recorded[gpu]} says")]
     detail = "the CPU, although the job asks for a GPU and this machine has one: "
     if "cpu" in recorded:
         return [Result("device", Status.SKIPPED, detail=f"{detail}so says {recorded['cpu']}")]
@@ -40,12 +39,13 @@ def device_rows(done: list[Rehearsed]) -> list[Result]:
 
 def recorded_devices(done: Rehearsed) -> dict[str, str]:
     """Return the devices that the records say which a job brought back, each with its record."""
-    recorded_devices = {}
+    devices = {}
     for name in done.outcome.brought:
         if name.rpartition("/")[2] == RECORD:
             try:
                 record = json.loads(read_regular(done.outcome.results / name, LARGEST))
-                recorded_devices[str(record["device"]).partition(":")[0]] = name
+                if record["torch"]:  # a config.json of something else may say "auto"
+                    devices[str(record["device"])] = name
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-    return recorded_devices
+    return devices
