@@ -259,6 +259,25 @@ def test_the_data_of_a_lab_is_no_workers(job: Job) -> None:
 
 
 @linux
+def test_the_python_of_a_venv_needs_the_installation_that_it_links_to(job: Job) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lab-") as name:
+        lab = Path(os.path.realpath(name))
+        for folder in ("venv/bin", "python/bin"):
+            (lab / folder).mkdir(parents=True)
+        (lab / "python/bin/tool").write_text("#!/bin/sh\necho works\n")
+        (lab / "python/bin/tool").chmod(0o755)
+        (lab / "venv/bin/tool").symlink_to(lab / "python/bin/tool")
+        job.write(f"exec {lab}/venv/bin/tool")
+        ran = job.rehearse(code=3)
+        if "NOT isolated" in ran.out:
+            pytest.skip("no namespaces here")
+        show = f"--show {lab}/venv --show {lab}/python"
+        assert show in " ".join(ran.out.split())
+        job.found(*show.split())
+        assert job.text() == "works\n"
+
+
+@linux
 def test_what_belongs_to_the_project_elsewhere_is_hidden(job: Job, tmp_path: Path) -> None:
     """Siblings in a monorepo, the main checkout of a worktree, the folder of `initialdir`."""
     repository = tmp_path / "repository"

@@ -62,10 +62,18 @@ def _elsewhere(plan: JobRun, lines: Iterable[str]) -> Iterator[str]:
         path = Path(word)
         known = path.is_absolute() and _relative(plan.iwd, word) is None
         if known and os.path.lexists(path) and not of_the_system(path):
+            show = " ".join(f"--show {shlex.quote(str(folder))}" for folder in _around(path))
             yield (
                 f"{path} is of this machine: transfer it; or, where all workers have that folder, "
-                f"too: --show {shlex.quote(str(path.parent))}"
+                f"too: {show}"
             )
+
+
+def _around(path: Path) -> dict[Path, None]:
+    """Return the folders that a file needs: a venv's python is a link to another installation."""
+    links = dict.fromkeys((path, path.resolve()))
+    parents = (one.parent for one in links if not of_the_system(one))
+    return dict.fromkeys(one.parent if one.name == "bin" else one for one in parents)
 
 
 def _named(plan: JobRun, lines: Iterable[str]) -> Iterator[PurePosixPath]:
