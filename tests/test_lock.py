@@ -14,7 +14,7 @@ from pixi_scaffold.errors import LockError, ManifestError, UnsupportedError, Usa
 from pixi_scaffold.lock import Lock, choose, read_lock, unsatisfied
 from pixi_scaffold.lock.engine import EVERYTHING
 from pixi_scaffold.lock.file import FORMAT, lock_format
-from pixi_scaffold.lock.rattler import RattlerEngine
+from pixi_scaffold.lock.rattler import RattlerEngine, Solving, old_lock
 from pixi_scaffold.lock.solve import problems
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter.channel import Starter
@@ -379,6 +379,35 @@ def test_damaged_locks(tmp_path: Path) -> None:
     path.write_bytes(b"\x00\xff garbage")
     with pytest.raises(LockError, match="not a Pixi lock file"):
         lock_format(path.read_text(errors="replace"), path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  sha256: no sum",
+        "  md5: '",
+        "  depends:\n  - python_}abi",
+        '  version: "',
+        "  build_number: many",
+        "\tlicense: MIT",
+        "  extra_depends:\n    a: [",
+    ],
+)
+def test_a_damaged_package_in_a_lock_is_an_error_and_upgraded_away(
+    tmp_path: Path, line: str
+) -> None:
+    workspace = workspace_of(SMALL, tmp_path)
+    url = f"{CONDA_FORGE}noarch/tqdm-4.67.1-pyhd8ed1ab_1.conda"
+    workspace.lock_file.write_text(
+        "version: 7\nplatforms:\n- name: linux-64\nenvironments:\n  default:\n    channels:\n"
+        f"    - url: {CONDA_FORGE}\n    packages:\n      linux-64:\n      - conda: {url}\n"
+        f"packages:\n- conda: {url}\n{line}\n"
+    )
+    with pytest.raises(LockError, match=r"cannot read .*pixi\.lock") as caught:
+        unsatisfied(workspace, read_lock(workspace.lock_file))
+    assert "lock --upgrade" in caught.value.hint
+    every = frozenset((EVERYTHING,))
+    assert Solving(workspace, old_lock(workspace.lock_file, every), None, every).todo
 
 
 def test_what_only_pixi_locks_is_refused_before_solving(tmp_path: Path) -> None:

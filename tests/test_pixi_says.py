@@ -6,6 +6,7 @@ Every verdict, every lock and every list of warnings here was its own; nothing i
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 from collections import Counter
@@ -14,15 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from pixi_scaffold.errors import LockError, ManifestError
 from pixi_scaffold.lock.current import compare
+from pixi_scaffold.lock.diff import lock_diff
 from pixi_scaffold.lock.file import Lock, parse_lock
 from pixi_scaffold.lock.gateway import gateway
 from pixi_scaffold.lock.pypi import default_index
-from pixi_scaffold.lock.rattler import Solving
+from pixi_scaffold.lock.rattler import RattlerEngine, Solving
 from pixi_scaffold.lock.render import render_lock
 from pixi_scaffold.lock.solve import solve_one
+from pixi_scaffold.lock.state import LockState
+from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Environment, Workspace, find_manifest, parse_manifest
 from tests.support.paths import SHARED
 from tests.support.server import serve
@@ -41,6 +47,7 @@ def step(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@functools.cache
 def rows(name: str) -> list[dict[str, Any]]:
     path = SAYS / name
     data = path.read_bytes()
@@ -196,6 +203,45 @@ def test_every_edit_is_current_or_stale_as_for_pixi(tmp_path: Path, step: int) -
                     kind, f"seed {row['seed']}: {why}\n{edit['manifest']}\n{row['lock'][:900]}"
                 )
     assert not found.kinds, found.show()
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(st.data())
+def test_a_lock_with_lines_astray_is_compared_or_named_as_damaged(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(("workspaces.jsonl.gz", "pypi.jsonl.gz")))
+    locked = [row for row in rows(name) if row.get("lock")]
+    row = locked[data.draw(st.integers(0, len(locked) - 1))]
+    lines = with_the_default_index(row["lock"]).splitlines()
+    place = st.integers(0, len(lines) - 1)
+    for _ in range(data.draw(st.integers(1, 3))):
+        here = data.draw(place)
+        key = lines[here].partition(": ")[0]
+        values = ("null", "[]", "{", "3", "'", '"', "]", "-1", "\t", "9" * 30, "é")
+        values = tuple(f"{key}: {value}" for value in values)
+        odd = st.sampled_from((lines[data.draw(place)], " " + lines[here], "", *values))
+        lines[here] = data.draw(odd)
+    path = Path("pixi.lock")
+    workspace = parse_manifest(row["manifest"], Path("pixi.toml"))
+    try:
+        lock = parse_lock("\n".join(lines), path)
+        compare(workspace, lock)
+        lock_diff(LockState("old", lock, workspace), LockState("new", lock, workspace)).to_dict()
+    except LockError:  # with a message and the next command; any other exception is a defect
+        pass
+
+
+def test_a_current_lock_is_not_touched(tmp_path: Path, step: int) -> None:
+    """Pixi returns before it writes (crates/pixi_core, update_lock_file), as `again` presumes."""
+    for row in rows("workspaces.jsonl.gz")[::step]:
+        edits = [edit for edit in row.get("edits", ()) if edit["verdict"] == "current"]
+        for manifest in [edit["manifest"] for edit in edits[:1]]:
+            workspace, _ = read(manifest, tmp_path)
+            assert workspace
+            workspace.lock_file.write_text(row["lock"])
+            locked = RattlerEngine().lock(workspace, workspace.lock_file, Silent())
+            assert not locked.changed
+            assert workspace.lock_file.read_text() == row["lock"]
 
 
 @pytest.mark.usefixtures("made_up_channels")

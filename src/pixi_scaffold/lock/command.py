@@ -10,6 +10,7 @@ from typing import Any
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.check import capped
+from pixi_scaffold.lock.current import serves
 from pixi_scaffold.lock.diff import LockDiff
 from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
 from pixi_scaffold.lock.explain import unreachable_error
@@ -55,9 +56,9 @@ def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progres
     if choice.engine.name == "rattler":
         refuse_unsupported(workspace)  # before anything is asked over the network
     with run.step("lock") as step:
-        if choice.engine.name == "rattler":  # Pixi asks by itself
-            _ask_channels(workspace)
         sides = None if upgrade else conflicting(workspace.lock_file)
+        if choice.engine.name == "rattler":  # Pixi asks by itself
+            _ask_channels(workspace, keeps=not upgrade and not sides)
         if sides:
             locked = sides.lock(workspace, workspace.lock_file, choice.engine, progress)
         else:
@@ -111,8 +112,14 @@ def merge_driver(ours: Path, theirs: Path, name: str) -> Report:
     return Report("lock", run.results)
 
 
-def _ask_channels(workspace: Workspace) -> None:
-    """Raise ChannelError when a channel does not answer."""
+def _ask_channels(workspace: Workspace, *, keeps: bool) -> None:
+    """Raise ChannelError when a channel does not answer that is needed.
+
+    keeps: a lock that serves as it is will be left alone.
+    """
+    path = workspace.lock_file
+    if keeps and path.exists() and serves(workspace, read_lock(path)):
+        return
     problem = unreachable(all_channels(workspace), PATIENCE, workspace.root)
     if problem:
         prove = in_folder(workspace.root, f"{program()} check --train --channel starter")

@@ -53,6 +53,11 @@ def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
     return compare(workspace, lock).problems
 
 
+def serves(workspace: Workspace, lock: Lock) -> bool:
+    """Whether a lock is current and as new as can be: Pixi does not touch it then (update.rs)."""
+    return lock.format == FORMAT and not unsatisfied(workspace, lock)
+
+
 def compare(workspace: Workspace, lock: Lock, now: datetime | None = None) -> LockComparison:
     """Compare a lock with its manifest.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -114,31 +114,15 @@ class LockDiff:
     def to_dict(self) -> dict[str, Any]:
         """Return it as the JSON document has it."""
         platforms = [
-            {
-                "name": p.name,
+            asdict(p)
+            | {
                 "state": p.state or ("changed" if p.changed else "unchanged"),
-                "packages": p.packages,
-                "size": p.size,
-                "download": p.download,
-                "unsized": p.unsized,
                 "watched": [
                     {"name": w.label, "before": w.before, "after": w.after, "moved": w.moved}
                     for w in p.watched
                 ],
-                "requires": [list(side) for side in p.requires] if p.requires else None,
-                "environments_added": list(p.environments_added),
-                "environments_removed": list(p.environments_removed),
                 "changes": [
-                    {
-                        "name": c.name,
-                        "kind": c.kind,
-                        "change": str(c.move),
-                        "before": c.before,
-                        "after": c.after,
-                        "asked_by": list(c.asked_by),
-                        "download": c.download,
-                        "environments": list(c.environments),
-                    }
+                    {"change" if key == "move" else key: value for key, value in asdict(c).items()}
                     for c in p.changes
                 ],
             }
@@ -148,7 +132,7 @@ class LockDiff:
 
 
 def lock_diff(before: LockState, after: LockState) -> LockDiff:
-    """Compare two locks; raises LayoutError when one is damaged.
+    """Compare two locks; raises LockError when one is damaged.
 
     A platform is the same by its name, and otherwise by what it is, so that a renamed one is no
     new one.

@@ -16,6 +16,7 @@ from pixi_scaffold.lock.layout import (
     LockedEnvironment,
     Package,
     PlatformRow,
+    damaged,
     read_layout,
 )
 from pixi_scaffold.system import program, temporary_folder
@@ -101,17 +102,11 @@ class Lock:
         )
 
     def packages(self, environment: str, platform: Platform) -> tuple[Package, ...] | None:
-        """Return the conda packages of one environment; None when it has no row.
-
-        Raises LockError when the lock is damaged.
-        """
+        """Return the conda packages of one environment; None when it has no row."""
         urls = self.urls(environment, platform)
         if urls is None:
             return None
-        try:
-            return tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
-        except (LayoutError, ValueError) as error:
-            raise damaged(self.path, error) from error
+        return tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
 
     def records(self, environment: str, platform: Platform) -> tuple[RepoDataRecord, ...] | None:
         """Return the conda packages as the library installs them; None when there is no row."""
@@ -273,11 +268,6 @@ def rewritten(blocks: Mapping[tuple[str, str], str]) -> dict[str, str]:
 def location(url: str) -> str:
     """Return where a package is as a lock has it: a URL, or a path on this machine."""
     return unquote(urlsplit(url).path) if url.startswith("file:") else url
-
-
-def damaged(path: Path, error: Exception) -> LockError:
-    """Return the error for a lock that cannot be read."""
-    return LockError(f"cannot read {path}: {error}", f"make a new one: {program()} lock --upgrade")
 
 
 def lock_format(text: str, path: Path) -> int:

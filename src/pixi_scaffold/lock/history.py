@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import LockError, ManifestError, ScaffoldError, UsageError
 from pixi_scaffold.lock.diff import LockDiff, lock_diff
-from pixi_scaffold.lock.file import damaged, parse_lock, read_lock
-from pixi_scaffold.lock.layout import LayoutError
+from pixi_scaffold.lock.file import parse_lock, read_lock
 from pixi_scaffold.lock.state import LockState
 from pixi_scaffold.system import GitError, git, layout, try_git
 from pixi_scaffold.workspace import find_manifest, parse_manifest, read_manifest
@@ -28,14 +27,7 @@ def diff_since(folder: Path, revisions: str) -> LockDiff:
         first = git(manifest.parent, "merge-base", *ends).strip()[:10]
     before = state_at(manifest, first)
     after = state_at(manifest, last) if dots else state_now(manifest)
-    return _difference(manifest, before, after)
-
-
-def _difference(manifest: Path, before: LockState, after: LockState) -> LockDiff:
-    try:
-        return lock_diff(before, after)
-    except (LayoutError, ValueError) as error:
-        raise damaged(manifest.parent / layout.LOCK_FILE, error) from error
+    return lock_diff(before, after)
 
 
 def last_change(manifest: Path) -> LockDiff | None:
@@ -53,7 +45,7 @@ def last_change(manifest: Path) -> LockDiff | None:
 
 def locked_now(manifest: Path) -> LockDiff:
     """Return all that is locked, as a change from nothing; raises LockError without a lock."""
-    return _difference(manifest, LockState("nothing", None), state_now(manifest))
+    return lock_diff(LockState("nothing", None), state_now(manifest))
 
 
 def state_now(manifest: Path) -> LockState:

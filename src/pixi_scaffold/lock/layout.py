@@ -13,7 +13,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import slash
+from pixi_scaffold.system import program
 
 _HEAD = re.compile(r"version:\s*(\d+)\s*\n")
 _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
@@ -24,6 +26,12 @@ _SCALAR = re.compile(r"[^\s'\"&*!|>%@`{\[#,?:-][^'\"#\\]*|__\S*")
 
 class LayoutError(ValueError):
     """The text is not laid out as Pixi does it."""
+
+
+def damaged(place: object, error: Exception) -> LockError:
+    """Return the error for a lock, or a part of one, that cannot be read."""
+    why = str(error).partition("\nCaused by")[0]
+    return LockError(f"cannot read {place}: {why}", f"make a new one: {program()} lock --upgrade")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,10 @@ class Package:
 
     def field(self, key: str) -> str:
         """Return such a value without its quotes; empty where it is not there."""
-        return _field(self.fields, key, "")
+        try:
+            return _field(self.fields, key, "")
+        except LayoutError as error:
+            raise damaged(f"{self.url} in pixi.lock", error) from error
 
     @property
     def file(self) -> str:
@@ -117,8 +128,11 @@ class Layout:
         return self.text[start:end]
 
     def package(self, url: str) -> Package:
-        """Return what the lock says of a package; raises LayoutError."""
-        return read_package(url, self.block(url))
+        """Return what the lock says of a package; raises LockError when that is damaged."""
+        try:
+            return read_package(url, self.block(url))
+        except ValueError as error:
+            raise damaged(f"{url} in pixi.lock", error) from error
 
 
 def read_layout(text: str) -> Layout:

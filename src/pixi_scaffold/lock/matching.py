@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pixi_scaffold.lock.layout import Package
+from pixi_scaffold.lock.layout import Package, damaged
 from pixi_scaffold.lock.specs import platform_records
 from pixi_scaffold.workspace import Platform, Requirement
 
@@ -35,15 +35,22 @@ class Matcher:
         parsed = self.specs.get(text)
         if parsed is None:
             from rattler import MatchSpec
+            from rattler.exceptions import InvalidMatchSpecError
 
-            parsed = self.specs[text] = MatchSpec(text)
+            try:
+                parsed = self.specs[text] = MatchSpec(text)
+            except InvalidMatchSpecError as error:  # the manifest's own were checked before
+                raise damaged("pixi.lock", error) from error
         return parsed
 
     def record(self, package: Package) -> PackageRecord:
         """Return a locked package as a record of the library."""
         known = self.records.get(package.url)
         if known is None:
-            known = self.records[package.url] = _record(package)
+            try:
+                known = self.records[package.url] = _record(package)
+            except Exception as error:  # the library has several, without a common base
+                raise damaged(f"{package.url} in pixi.lock", error) from error
         return known
 
     def walk(

@@ -11,7 +11,6 @@ from pathlib import Path
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.lock.engine import Engine, Locked
 from pixi_scaffold.lock.file import Lock, parse_lock
-from pixi_scaffold.lock.layout import LayoutError
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import program, try_git, which
@@ -96,7 +95,7 @@ def conflicting(path: Path) -> LockSides | None:
         return None
     try:
         return LockSides(parse_lock(one, path), parse_lock(two, path))
-    except (LockError, LayoutError) as error:
+    except LockError as error:
         raise LockError(
             f"{path} has a conflict, and one of its sides is no lock: {error}",
             f"take one side, such as: git checkout --ours {path.name}, then: {program()} lock",

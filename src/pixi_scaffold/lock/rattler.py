@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.current import LockComparison, compare
+from pixi_scaffold.lock.current import LockComparison, compare, serves
 from pixi_scaffold.lock.engine import EVERYTHING, Locked
 from pixi_scaffold.lock.explain import FailedSolve, unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
@@ -46,7 +46,11 @@ class RattlerEngine:
         refuse_unsupported(workspace)
         check_specs(workspace)
         path = path.resolve()  # through a symbolic link, which stays
-        solving = Solving(workspace, _old_lock(path, upgrade), channels, upgrade)
+        old = old_lock(path, upgrade)
+        if old and not upgrade and channels is None and serves(workspace, old):
+            platforms = tuple(p.name for p in workspace.platforms)
+            return Locked(path, changed=False, packages=old.package_count, platforms=platforms)
+        solving = Solving(workspace, old, channels, upgrade)
         with bounded_files():
             answers = asyncio.run(_solve_all(solving, progress))
         contents, skipped = solving.contents(answers, progress)
@@ -235,12 +239,15 @@ def _channel(problem: Solve, record: RepoDataRecord) -> str:
     return next((c for c in problem.channels if record.url.startswith(c)), "")
 
 
-def _old_lock(path: Path, upgrade: frozenset[str]) -> Lock | None:
+def old_lock(path: Path, upgrade: frozenset[str]) -> Lock | None:
     """Return the lock whose versions or purls are kept; a newer format is never overwritten."""
     if not path.exists():
         return None
     try:
-        return read_lock(path)
+        lock = read_lock(path)
+        for url in lock.layout.blocks if EVERYTHING in upgrade else ():
+            lock.layout.package(url)
+        return lock
     except NewerLockError:
         raise
     except LockError:  # damaged: that is what an upgrade is for

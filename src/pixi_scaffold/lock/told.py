@@ -60,20 +60,10 @@ def _platform_markdown(platform: PlatformDiff) -> Iterator[str]:
         yield "\n| asked for by | package | change | version | download |\n|---|---|---|---|---|\n"
     for asked, changes in _groups(platform):
         for change in changes:
-            cost = (
-                "?"
-                if change.download is None
-                else shown_size(change.download)
-                if change.download
-                else ""
-            )
-            row = (
-                _text(asked),
-                _text(change.name),
-                str(change.move),
-                _text(_versions(change, "→")),
-            )
-            yield f"| {' | '.join(row)} | {cost} |\n"
+            size = change.download
+            cost = "?" if size is None else shown_size(size) if size else ""
+            row = (asked, change.name, change.move, _versions(change, "→"))
+            yield f"| {' | '.join(map(_text, row))} | {cost} |\n"
     yield "\n</details>\n"
 
 
@@ -140,9 +130,7 @@ def shown_size(count: int) -> str:
     """Return bytes as people say them: 1.2 GB, 34 MB, 5 kB."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
-            return (
-                f"{count / unit:.1f} {name}" if count < 10 * unit else f"{count / unit:.0f} {name}"
-            )
+            return f"{count / unit:.{int(count < 10 * unit)}f} {name}"
     return f"{count} B"
 
 

@@ -257,14 +257,14 @@ class _Reader:
                     )
 
     def note_twins(self, platforms: tuple[Platform, ...]) -> None:
-        """Warn of two platforms that differ only in how one version is written."""
+        """Warn of two platforms that a lock cannot tell apart by what they are."""
         seen: dict[tuple[str, tuple[str, ...]], Platform] = {}
         for platform in platforms:
             words = [str(p) for p in platform.virtual_packages]
             twin = seen.setdefault(loose_identity(platform.subdir, words), platform)
-            if twin.identity != platform.identity:
+            if twin is not platform and not (twin.is_bare or platform.is_bare):
                 self.warn(
                     "twin platforms",
-                    f"{twin.name} and {platform.name} differ only in how a version is written; "
-                    "Pixi calls its own lock of both stale at once: write it alike",
+                    f"{twin.name} and {platform.name} are the same machine, so that Pixi calls "
+                    "its own lock of both stale at once: keep one of them",
                 )
