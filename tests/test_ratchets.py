@@ -97,12 +97,9 @@ HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
         {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/device.py"},
         {},
     ),
-    # a sandbox holds its own lock; the copy before a fix, and results that are put aside while
-    # newer ones come, are for the user to find
-    makes_temporary: (
-        {"system/temporary.py"},
-        {"rehearsal/workplace.py": 1, "check/fix.py": 1, "pool/fetch.py": 1},
-    ),
+    # a sandbox holds its own lock; results that are put aside while newer ones come are for the
+    # user to find
+    makes_temporary: ({"system/temporary.py"}, {"rehearsal/workplace.py": 1, "pool/fetch.py": 1}),
     names_pixi_folder: ({"system/layout.py"}, {}),
     reads_commands: ({"job"}, {}),
 }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from pixi_scaffold.rules import Edit, Finding
-from pixi_scaffold.system import read_regular, real, replacing, uninterrupted, unreadable
+from pixi_scaffold.system import read_regular, replacing, uninterrupted, unreadable
 
 
 def unchangeable(finding: Finding) -> tuple[Path, str] | None:
@@ -55,13 +53,9 @@ def apply_fixes(findings: Iterable[Finding]) -> list[Finding]:
 def _failure(failed: dict[Path, OSError], changed: list[str]) -> OSError:
     """Return the error to raise: the first file that was not written, and what is changed."""
     path, error = next(iter(failed.items()))
-    state = f", {error.filename2}" if isinstance(error, _NotRestoredError) else ", it is as it was"
     others = f"; changed: {', '.join(changed)}" if changed else "; nothing else was changed"
-    return OSError(error.errno, f"not fixed: {error.strerror}{state}{others}", str(path))
-
-
-class _NotRestoredError(OSError):
-    """A file could not be written, nor put back; filename2 says where its content is."""
+    why = f"not fixed: {error.strerror}, it is as it was{others}"
+    return OSError(error.errno, why, str(path))
 
 
 def _clashes(edit: Edit, others: list[Edit]) -> bool:
@@ -85,12 +79,12 @@ def _apply(path: Path, edits: list[Edit]) -> None:
         return
     data = read_regular(path)
     if edits[0].whole == "unix":
-        _write(path, data.replace(b"\r\n", b"\n"), data)
+        _write(path, data.replace(b"\r\n", b"\n"))
         return
     lines = re.findall(rb"[^\n]*\n|[^\n]+", data)
     for edit in sorted(edits, key=lambda e: -e.first):
         _replace_lines(lines, edit)
-    _write(path, b"".join(lines), data)
+    _write(path, b"".join(lines))
 
 
 def _replace_lines(lines: list[bytes], edit: Edit) -> None:
@@ -112,78 +106,7 @@ def _line_end(line: bytes) -> bytes:
     return b"\r\n" if line.endswith(b"\r\n") else b"\n" if line.endswith(b"\n") else b""
 
 
-def _write(path: Path, data: bytes, before: bytes) -> None:
-    """Give a file new content; its owner, mode and links stay."""
-    target = real(path)
-    with uninterrupted():
-        status = target.stat()
-        if status.st_nlink > 1 or not _replaced(target, data, status):
-            _rewrite(target, data, before)
-
-
-def _replaced(target: Path, data: bytes, status: os.stat_result) -> bool:
-    """Put a new file in a file's place in one step; False when it cannot be given to its owner."""
-    with replacing(target) as new:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if not _same_owner(new, status):
-            new.unlink()
-            return False
-        _copy_attributes(target, new)
-    return True
-
-
-def _same_owner(new: Path, status: os.stat_result) -> bool:
-    new_owner = new.stat()
-    if (new_owner.st_uid, new_owner.st_gid) != (status.st_uid, status.st_gid):
-        try:
-            os.chown(new, status.st_uid, status.st_gid)
-        except PermissionError:
-            return False
-    return True
-
-
-def _copy_attributes(target: Path, new: Path) -> None:
-    """Copy access control lists and the like, where the system has them."""
-    if hasattr(os, "listxattr"):
-        with contextlib.suppress(OSError):
-            for name in os.listxattr(target):
-                os.setxattr(new, name, os.getxattr(target, name))
-
-
-def _rewrite(target: Path, data: bytes, before: bytes) -> None:
-    """Write into the file itself, so that its other names stay names of it.
-
-    A copy lies beside it meanwhile. Raises OSError; the file is then as it was.
-    """
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.before-fix.")
-    copy = Path(name)
-    keep = False
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(before)
-            file.flush()
-            os.fsync(handle)
-        try:
-            _overwrite(target, data)
-        except OSError as error:
-            try:
-                _overwrite(target, before)
-            except OSError:
-                keep = True
-                where = f"its content is in {copy.name}"
-                raise _NotRestoredError(error.errno, error.strerror, None, None, where) from error
-            raise
-    finally:
-        if not keep:
-            copy.unlink()
-
-
-def _overwrite(target: Path, data: bytes) -> None:
-    with target.open("r+b") as file:
-        file.write(data)
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+def _write(path: Path, data: bytes) -> None:
+    """Give a file new content; its owner, mode and symbolic links stay."""
+    with uninterrupted(), replacing(path) as new:
+        new.write_bytes(data)

@@ -54,9 +54,8 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not stop the work
             stream.reconfigure(errors="backslashreplace")
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # SIGHUP: the terminal was closed; Windows has none
-            signal.signal(getattr(signal, name), _on_term)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
+        signal.signal(number, _on_term)
     code, lost = EXIT_FAILED, None
     try:
         run()

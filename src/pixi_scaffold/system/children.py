@@ -16,11 +16,10 @@ from weakref import WeakSet
 from pixi_scaffold.system.process import end_group
 
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT})
-_FORWARDED = tuple(
-    getattr(signal, f"SIG{name}")
-    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM", "CONT", "WINCH")
-    if hasattr(signal, f"SIG{name}")
-)
+_FORWARDED = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGALRM, signal.SIGCONT, signal.SIGWINCH,
+)  # fmt: skip
 
 
 class Children:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pixi_scaffold.system.temporary import temporary_file
@@ -21,8 +21,7 @@ def read_regular(path: Path, limit: int = -1) -> bytes:
     """
     try:
         _refuse_others(os.stat(path), path)  # noqa: PTH116  opening some devices does something
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0))
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except ValueError as error:  # a NUL byte
         raise OSError(errno.EINVAL, f"is not a file name ({error})", str(path)) from error
     with os.fdopen(handle, "rb") as file:
@@ -47,26 +46,32 @@ def sha256_of(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield an empty file beside `path`, which takes its place when the body ends without an error.
 
-    Whoever reads `path` sees the old content or the new one, never a part. A link stays a link, and
-    the permissions stay. A body that removes the file leaves `path` as it is. Raises OSError.
+    Whoever reads `path` sees the old content or the new one, never a part. A symbolic link stays
+    one; permissions stay, and the owner where this process may give files away. A body that removes
+    the file leaves `path` as it is. Raises OSError.
     """
     target = real(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(target.parent) as new:
         yield new
         if new.exists():
-            new.chmod(_mode(target))
+            _take_after(target, new)
             new.replace(target)
 
 
-def _mode(path: Path) -> int:
-    """Return the permissions of a file, or those that a new one gets."""
+def _take_after(path: Path, new: Path) -> None:
+    """Give `new` the permissions and the owner of a file, or those of any new file."""
     try:
-        return stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
     except FileNotFoundError:
         mask = os.umask(0)
         os.umask(mask)
-        return 0o666 & ~mask
+        new.chmod(0o666 & ~mask)
+        return
+    for user, group in ((-1, status.st_gid), (status.st_uid, -1)):
+        with suppress(OSError):
+            os.chown(new, user, group)
+    new.chmod(stat.S_IMODE(status.st_mode))
 
 
 def unreadable(path: Path) -> str:

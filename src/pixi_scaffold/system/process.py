@@ -303,10 +303,10 @@ def uninterrupted() -> Iterator[Sequence[int]]:
     Gives the numbers of the signals that wait, for a step that can end early.
     """
     caught: list[int] = []
-    names = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
     before = {}
     with suppress(ValueError):  # not the main thread: no signal comes here
-        before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in names}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, lambda number, _: caught.append(number))
     try:
         yield caught
     finally:

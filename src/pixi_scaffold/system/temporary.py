@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -72,10 +73,8 @@ def _lock(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        import fcntl  # not on Windows, where nobody sweeps
-
         fcntl.flock(handle, fcntl.LOCK_EX)
-    except (ImportError, OSError):  # a file system without locks: nobody sweeps there either
+    except OSError:  # a file system without locks: nobody sweeps there either
         return handle
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(handle), path.stat()):
@@ -88,10 +87,8 @@ def _lock(path: Path) -> int | None:
 def _sweep(place: Path, _process: int) -> None:
     """Remove what nobody holds any more; once a process and place."""
     try:
-        import fcntl
-
         names = [entry.name for entry in os.scandir(place) if _OURS.fullmatch(entry.name)]
-    except (ImportError, OSError):
+    except OSError:
         return
     for path in (place / name for name in names):
         with contextlib.suppress(OSError):  # it lives, it is somebody else's, or it just went
