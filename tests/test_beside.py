@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,4 +87,28 @@ def test_it_ends_when_the_other_does_not_pass(tmp_path: Path, error: BaseExcepti
             ("failed", "bad"),
             ("skipped", "needs first"),
         ]
+    assert cleaned.is_set()
+
+
+def test_an_interrupt_while_it_is_waited_for_ends_it_too(tmp_path: Path) -> None:
+    """A second Thread.join returns at once where a signal interrupted the first (CPython 3.11)."""
+    cleaned = threading.Event()
+
+    def long(context: Context, value: int | None) -> Done[int]:
+        assert value is None, "it began beside the other"
+        while not getattr(context.progress, "shown", True):
+            time.sleep(0.01)  # until it is waited for
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        try:
+            while True:
+                context.progress.update("working")
+                time.sleep(0.01)
+        finally:
+            time.sleep(0.2)  # removing what it made
+            cleaned.set()
+
+    first = stage("first", lambda _: Done("first", 1))
+    second = replace(stage("second", long, first), beside=first)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), Run(Silent()))
     assert cleaned.is_set()

@@ -251,3 +251,23 @@ def test_the_generated_pages_are_current() -> None:
 
     for path, text in pages().items():
         assert path.read_text(encoding="utf-8") == text, "run `make docs`"
+
+
+def test_an_interrupt_is_not_lost_in_a_callback(tmp_path: Path) -> None:
+    """Python ignores what a callback of a weak reference raises, and so it did a Ctrl-C."""
+    program = (
+        "import signal, weakref\n"
+        "from pixi_scaffold.cli.app import main\n"
+        "class Thing: pass\n"
+        "def run():\n"
+        "    thing = Thing()\n"
+        "    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "    del thing\n"
+        "    while True: pass\n"
+        "main(run)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -295,7 +295,7 @@ def interrupted(args: list[str], cwd: Path, when: str, sig: int) -> tuple[int, s
     for line in process.stdout:
         output += line
         if when in line:
-            time.sleep(0.3)
+            time.sleep(0.3 if "started" in when else 0)
             process.send_signal(sig)
             break
     output += process.stdout.read()
@@ -331,15 +331,17 @@ def test_ctrl_c_while_installing_keeps_the_project(
     assert again.code == 3  # it has no pixi.lock: that was the starter channel's
 
 
+@pytest.mark.parametrize("when", ["render: passed", "lock: started"])
 def test_ctrl_c_while_a_channel_is_asked(
-    template: Path, tmp_path: Path, mirror: Callable[[str], None]
+    template: Path, tmp_path: Path, mirror: Callable[[str], None], when: str
 ) -> None:
     with swallow() as url:
         mirror(url)
         code, output = interrupted(
-            ["p", "--template", str(template)], tmp_path, "lock: started", signal.SIGINT
+            ["p", "--template", str(template)], tmp_path, when, signal.SIGINT
         )
     assert code == 130, output
+    assert "interrupted: the project in p is whole" in output
     assert "Traceback" not in output
     assert git(tmp_path / "p", "rev-list", "--count", "HEAD") == "1"
 
@@ -414,3 +416,28 @@ def test_a_git_that_traces_checks_line_ends_and_has_failing_hooks(
     monkeypatch.delenv("GIT_TRACE_SETUP")
     assert git(tmp_path / "p", "log", "--format=%an %s") == "A Start the project"
     assert git(tmp_path / "p", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[user\n", "bad config line 1 in file"),
+        ("[core]\n\tautocrlf = banana\n", "bad boolean config value 'banana'"),
+        ("[init]\n\tdefaultBranch = a b\n", "invalid branch name: init.defaultBranch = a b"),
+    ],
+)
+def test_settings_that_git_cannot_work_with(
+    tmp_path: Path, user: Path, text: str, says: str
+) -> None:
+    (user / "gitconfig").write_text(text)
+    ran = scaffold("new", "p", "--no-check", "--defaults", cwd=tmp_path)
+    assert ran.code == 1
+    assert f"error: git cannot work with its settings: {says}" in ran.err
+    assert "git config --list --show-origin" in ran.err
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_name_that_is_empty_is_none(tmp_path: Path, user: Path) -> None:
+    (user / "gitconfig").write_text("[user]\n\tname =\n\temail =\n")
+    assert scaffold("new", "p", "--no-check", "--defaults", cwd=tmp_path).code == 0
+    assert git(tmp_path / "p", "log", "--format=%an %ae") == "pixi-scaffold pixi-scaffold@localhost"

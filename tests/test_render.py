@@ -358,7 +358,7 @@ def on_tmpfs(folder: Path, options: str, template: Path) -> subprocess.Completed
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"), [("size=16k", "No space left"), ("ro", "not writable")]
+    ("options", "reason"), [("size=16k", "is full; nothing was made"), ("ro", "not writable")]
 )
 def test_a_full_or_read_only_place_gets_nothing(
     template: Path, tmp_path: Path, options: str, reason: str

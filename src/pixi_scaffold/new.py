@@ -18,8 +18,9 @@ from pixi_scaffold.report import (
     versions,
     write_receipt,
 )
-from pixi_scaffold.system import layout, program, which
+from pixi_scaffold.system import is_file, layout, program, which
 from pixi_scaffold.template import (
+    ANSWERS_FILE,
     Confirm,
     Rendered,
     amend_first_commit,
@@ -87,6 +88,19 @@ def new(request: NewRequest, progress: Progress) -> Report:
         raise UsageError("the pixi engine cannot be used: pixi is not on PATH", "--engine rattler")
     stand_in, data = _channel(request)
     run = Run(progress)
+    try:
+        return _made(request, stand_in, data, run)
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Interrupted) or not is_file(request.destination / ANSWERS_FILE):
+            raise
+        folder = request.destination
+        raise Interrupted(
+            f"the project in {folder} is whole, only its checks are not done",
+            in_folder(folder, f"{program()} check --train"),
+        ) from stop
+
+
+def _made(request: NewRequest, stand_in: str | None, data: dict[str, Any], run: Run) -> Report:
     rendered = _render(request, data, run)
     if not request.check:
         go = _after_commit(rendered, (*go_to(rendered.folder), f"{program()} check --train"))
@@ -105,11 +119,6 @@ def _prove(rendered: Rendered, stand_in: str | None, engine: str, run: Run) -> R
     request = CheckRequest((), channel=stand_in, engine=engine)
     try:
         proof = prove(folder.absolute(), request, run)
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"interrupted; the project in {folder} is whole, only its checks are not done",
-            in_folder(folder, f"{program()} check --train"),
-        ) from error
     finally:
         if rendered.committed and (folder / layout.LOCK_FILE).is_file():
             amend_first_commit(folder, [layout.LOCK_FILE])

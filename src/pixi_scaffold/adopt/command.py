@@ -31,7 +31,7 @@ from pixi_scaffold.system import (
     read_tree,
     temporary_folder,
 )
-from pixi_scaffold.template import Template, open_template, render, slug
+from pixi_scaffold.template import ANSWERS_FILE, Template, open_template, render, slug
 from pixi_scaffold.workspace import parse_manifest
 
 BRANCH = "pixi-scaffold-adopt"
@@ -122,7 +122,7 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
 def _check(root: Path, request: AdoptRequest) -> None:
     if not is_folder(root):
         raise UsageError(f"there is no folder {request.folder}", "name the project's folder")
-    if is_file(root / ".copier-answers.yml"):
+    if is_file(root / ANSWERS_FILE):
         raise UsageError(
             f"{root.name} follows a template already",
             in_folder(root, f"{program()} status"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.report import Progress, Result
@@ -25,20 +25,21 @@ class Beside:
         def work() -> None:
             with suppress(Exception, KeyboardInterrupt):
                 self._done = one.work(context, *values)
+            self._ended.set()
 
-        self._thread = Thread(target=work)
-        self._thread.start()
+        self._ended = Event()  # Thread.join, once interrupted, takes the thread for ended
+        Thread(target=work).start()
 
     def result(self) -> Done[Any] | None:
         """Wait for what it gives; None when it did not end well, and is to be tried again alone."""
         self._progress.shown = True
-        self._thread.join()
+        self._ended.wait()
         return self._done
 
     def stop(self) -> None:
         """End it, and wait until it has removed what it made."""
         self._progress.stopped = True
-        self._thread.join()
+        self._ended.wait()
 
 
 class _Unseen:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 from pixi_scaffold.check.beside import Beside
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.report import Progress, Result, Run, Status, Step
-from pixi_scaffold.system import cores
+from pixi_scaffold.system import cores, uninterrupted
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -164,9 +164,10 @@ def run_stages(
                 for other in _beside(one, stages, outcomes) if cores() > 1 else ():
                     if other.name not in left_out:
                         values = [outcomes.values.get(n.name) for n in other.needs]
-                        begun[other.name] = Beside(other, context, values)
+                        with uninterrupted():  # none goes on of which nobody knows
+                            begun[other.name] = Beside(other, context, values)
                 with run.step(one.name, catch=True) as step:
-                    _work(one, context, outcomes, step, begun.pop(one.name, None))
+                    _work(one, context, outcomes, step, begun.get(one.name))
     finally:
         for unfinished in begun.values():
             unfinished.stop()

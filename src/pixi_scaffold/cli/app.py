@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,6 +20,7 @@ from pixi_scaffold.cli.commands import SETTINGS, Commands
 from pixi_scaffold.cli.examples import epilog
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
 
+_SOON = 0.05  # seconds
 app = typer.Typer(
     name="pixi-scaffold",
     cls=Commands,
@@ -46,22 +49,41 @@ def _on_term(_signum: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main(run: Callable[[], Any] = app) -> NoReturn:
-    """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
+def _safe_streams() -> None:
+    """Let a stream that is closed, or a log in ASCII, not stop the work."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started us
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):  # a log in ASCII must not stop the work
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _not_lost(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt again where Python could not raise it: in a callback while it cleaned up."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        # Not from here: the same callback, or this one, would swallow it again.
+        main_thread = threading.main_thread().ident or 0
+        threading.Timer(_SOON, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(ignored)
+
+
+def main(run: Callable[[], Any] = app) -> NoReturn:
+    """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
+    _safe_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
         signal.signal(number, _on_term)
+    sys.unraisablehook = _not_lost
     code, lost = EXIT_FAILED, None
     try:
         run()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code == EXIT_INTERRUPTED:  # what was interrupted half-made complains as it is deleted
+            sys.unraisablehook = lambda _: None
+            warnings.simplefilter("ignore")
     except KeyboardInterrupt:  # before a command began
         code = EXIT_INTERRUPTED
     except OSError as error:

@@ -102,20 +102,20 @@ async def solve_one(
         "disabled": ChannelPriority.Disabled,
     }
     try:
-        solving = solve(
-            [Channel(url) for url in problem.channels],
-            [MatchSpec(str(spec)) for spec in (*problem.specs, *_only_queried(problem))],
-            gateway=source,
-            platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
-            virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
-            locked_packages=list(kept),
-            constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
-            strategy=problem.strategy,  # type: ignore[arg-type]
-            channel_priority=priorities[problem.priority],
-            exclude_newer=problem.exclude_newer,
-            timestamp_policy="allow-missing",
-        )
-        records = await asyncio.wait_for(solving, LIMIT)
+        async with asyncio.timeout(LIMIT):
+            records = await solve(
+                [Channel(url) for url in problem.channels],
+                [MatchSpec(str(spec)) for spec in (*problem.specs, *_only_queried(problem))],
+                gateway=source,
+                platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
+                virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
+                locked_packages=list(kept),
+                constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
+                strategy=problem.strategy,  # type: ignore[arg-type]
+                channel_priority=priorities[problem.priority],
+                exclude_newer=problem.exclude_newer,
+                timestamp_policy="allow-missing",
+            )
     except SolverError as error:
         return str(error).strip()
     except TimeoutError as error:

@@ -25,6 +25,12 @@ _ALWAYS = (
     "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "gc.auto=0",
 )  # fmt: skip
 _ENV = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+_SETTINGS = re.compile(
+    r"^(?:fatal|error): (bad (?:\w+ )?config .*|invalid branch name: init\..*|"
+    r"unable to access '[^']*config[^']*'.*)",
+    re.MULTILINE,
+)
+"""What git says of settings that stop every command or `init`, on any folder."""
 _KINDS = {"100755": True, "100644": False, "120000": False}
 
 
@@ -45,7 +51,8 @@ def try_git(
 ) -> Completed:
     """Run git in `folder`; return its exit code and what it printed (stderr only when it failed).
 
-    env: variables beside those of this process. Raises ScaffoldError when git cannot be started.
+    env: variables beside those of this process. Raises ScaffoldError when git cannot be started, or
+    not read its settings.
     """
     # A trace goes among what git says; one that goes into a file (an absolute path) stays.
     traces = [k for k, v in os.environ.items() if k.startswith("GIT_TRACE") and v[:1] != "/"]
@@ -53,7 +60,11 @@ def try_git(
     # A file's name may look like a pattern; check-ignore takes no patterns, and refuses the option.
     literal = () if args[:1] == ("check-ignore",) else ("--literal-pathspecs",)
     argv = ["git", *_ALWAYS, *literal, *_bare(folder), *args]
-    return run(argv, cwd=folder, env=whole, timeout=timeout, stdin=stdin, warnings=False)
+    done = run(argv, cwd=folder, env=whole, timeout=timeout, stdin=stdin, warnings=False)
+    if done.code and (bad := _SETTINGS.search(done.output)):
+        hint = "correct that setting; where it is: git config --list --show-origin"
+        raise GitError(f"git cannot work with its settings: {bad[1]}", hint, done.output)
+    return done
 
 
 def git(

@@ -3,7 +3,13 @@
 Copier is called here and nowhere else.
 """
 
-from pixi_scaffold.template.answers import Project, find_projects, parse_answers, read_project
+from pixi_scaffold.template.answers import (
+    ANSWERS_FILE,
+    Project,
+    find_projects,
+    parse_answers,
+    read_project,
+)
 from pixi_scaffold.template.copier import slug
 from pixi_scaffold.template.destination import check_destination
 from pixi_scaffold.template.migrations import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -15,6 +16,7 @@ from pixi_scaffold.template.answers import ANSWERS_FILE
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import releases, tags_in
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
 
 
@@ -57,6 +59,9 @@ def in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator
             template, (error.stderr or error.stdout or "").strip(), hint
         ) from error
     except (CopierError, OSError) as error:
+        if getattr(error, "errno", None) in _FULL:
+            disk = f"the disk of {folder.absolute().parent}"
+            raise ScaffoldError(f"{disk} is full; nothing was made", "free some space") from error
         raise template_error(template, str(error), hint) from error
     except ScaffoldError:
         raise

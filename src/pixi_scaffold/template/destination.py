@@ -41,7 +41,7 @@ def check_destination(destination: Path) -> None:
     if not parent.is_dir():
         raise UsageError(f"{parent} is not a folder", "choose another place")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ScaffoldError(f"{parent} is not writable", "choose another place")
+        raise ScaffoldError(f"{parent.absolute()} is not writable", "choose another place")
 
 
 def make_parents(folder: Path) -> list[Path]:

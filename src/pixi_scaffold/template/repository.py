@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
@@ -22,19 +21,19 @@ def start_repository(folder: Path, destination: Path | None = None) -> str:
     outer = try_git(folder, "rev-parse", "--show-toplevel")
     if outer.code == 0 and try_git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
-    configured = _configured(folder)
-    _first_commit(folder, configured)
-    if {"user.name", "user.email"} <= configured:
+    settings = _settings(folder)
+    _first_commit(folder, "init.defaultbranch" in settings)
+    if {"user.name", "user.email"} <= settings.keys():
         return "git repository with one commit"
     return "git repository with one commit, in the name of pixi-scaffold: git does not know yours"
 
 
-def _first_commit(folder: Path, configured: Collection[str]) -> None:
-    branch = () if "init.defaultbranch" in configured else ("-b", "main")
+def _first_commit(folder: Path, named_branch: bool) -> None:
+    branch = () if named_branch else ("-b", "main")
     for args in (
         ("init", "--quiet", *branch),
         (*AS_IT_IS, "add", "--all"),
-        (*_identity(configured), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
+        (*identity(folder), "commit", "--quiet", "--no-verify", "-m", "Start the project"),
     ):
         done = try_git(folder, *args)
         if done.code != 0:
@@ -51,30 +50,21 @@ def amend_first_commit(folder: Path, names: list[str]) -> bool:
     if try_git(folder, *AS_IT_IS, "add", "--", *names).code != 0:
         return False
     amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
-    return try_git(folder, *_identity(_configured(folder)), *amend).code == 0
-
-
-def _identity(configured: Collection[str]) -> tuple[str, ...]:
-    """Return git options: a name for who has none configured, and no signing prompt."""
-    options = ["-c", "commit.gpgSign=false"]
-    for key, value in (("user.name", "pixi-scaffold"), ("user.email", "pixi-scaffold@localhost")):
-        if key not in configured:
-            options += ["-c", f"{key}={value}"]
-    return tuple(options)
-
-
-def _configured(folder: Path) -> set[str]:
-    """Return which of the settings that matter here the user's git has; names in lower case."""
-    wanted = r"^(user\.(name|email)|init\.defaultbranch)$"
-    lines = try_git(folder, "config", "--name-only", "--get-regexp", wanted).output.splitlines()
-    return {line.strip().lower() for line in lines}
+    return try_git(folder, *identity(folder), *amend).code == 0
 
 
 def identity(folder: Path) -> tuple[str, ...]:
-    """Return git options that commit elsewhere as who commits in `folder`."""
-    wanted = r"^user\.(name|email)$"
-    done = try_git(folder, "config", "--get-regexp", wanted)
-    pairs = (line.partition(" ") for line in done.output.splitlines() if done.code == 0)
-    settings = {key.lower(): value for key, _, value in pairs}
-    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-    return (*options, *_identity(settings))
+    """Return git options: who commits in `folder`, or a name for nobody; no signing prompt."""
+    settings = _settings(folder)
+    options = ["-c", "commit.gpgSign=false"]
+    for key, value in (("user.name", "pixi-scaffold"), ("user.email", "pixi-scaffold@localhost")):
+        options += ["-c", f"{key}={settings.get(key, value)}"]
+    return tuple(options)
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    """Return those of git's settings that matter here and are not empty; names in lower case."""
+    wanted = r"^(user\.(name|email)|init\.defaultbranch)$"
+    lines = try_git(folder, "config", "--get-regexp", wanted).output.splitlines()
+    pairs = (line.partition(" ") for line in lines)
+    return {key.lower(): value for key, _, value in pairs if value.strip()}
