@@ -82,8 +82,6 @@ def lock(
 
     A pixi.lock with a merge conflict keeps what both sides agree on.
     """
-    from pixi_scaffold.lock import check_lock, merge_driver, relock
-
     with session_of("lock", as_json or output == "json", output) as session:
         if check and upgrade:
             raise UsageError("--check only looks, --upgrade writes", "use one of them")
@@ -95,13 +93,17 @@ def lock(
             _show_diff(session, folder, diff)
             return
         if merge is not None:
+            from pixi_scaffold.lock import merge_driver
+
             session.show(merge_driver(*merge))
-            return
-        session.show(
-            check_lock(folder)
-            if check
-            else relock(folder, engine, frozenset(upgrade or ()), session.progress)
-        )
+        elif check:
+            from pixi_scaffold.lock import check_lock
+
+            session.show(check_lock(folder))
+        else:
+            from pixi_scaffold.lock import relock
+
+            session.show(relock(folder, engine, frozenset(upgrade or ()), session.progress))
 
 
 def _show_diff(session: Session, folder: Path, revisions: str) -> None:

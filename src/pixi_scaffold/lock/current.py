@@ -219,7 +219,7 @@ class _Comparing:
         pypi = self.pypi.walk(environment, platform, packages, urls)
         constraints = self.workspace.constraints(environment, platform)
         conda = self.matcher.walk(platform, packages, specs, constraints, pypi.provided)
-        self.pypi.note(environment, platform, conda.asked)
+        self.pypi.asked[environment.name, platform.name] = conda.asked
         yield from (*conda.problems, *pypi.problems)
 
     def spread_over_groups(self) -> None:

@@ -170,16 +170,18 @@ def _loosely(platform: Platform) -> tuple[str, tuple[str, ...]]:
 
 def subset(layout: Layout, urls: list[str]) -> str:
     """Return a lock with these conda packages only, in one environment on one platform (pure)."""
-    version = f"version: {layout.format}\n"
-    platforms = "platforms:\n- name: linux-64\n" if layout.format == FORMAT else ""
-    rows = "".join(f"      - conda: {url}\n" for url in urls)
     blocks = "".join(layout.block(url) for url in dict.fromkeys(urls))
-    return (
-        f"{version}{platforms}environments:\n  default:\n    channels: []\n    packages:\n"
-        f"      linux-64:\n{rows}packages:\n{blocks}"
-        if urls
-        else f"{version}{platforms}environments: {{}}\npackages: []\n"
-    )
+    return _lock_of([("conda", url) for url in urls], blocks, layout.format)
+
+
+def _lock_of(packages: Iterable[tuple[str, str]], blocks: str, number: int = FORMAT) -> str:
+    rows = "".join(f"      - {kind}: {url}\n" for kind, url in packages)
+    platforms = "platforms:\n- name: linux-64\n" if number == FORMAT else ""
+    head = f"version: {number}\n{platforms}environments:"
+    if not rows:
+        return f"{head} {{}}\npackages: []\n"
+    environment = "  default:\n    channels: []\n    packages:\n      linux-64:\n"
+    return f"{head}\n{environment}{rows}packages:\n{blocks}"
 
 
 def read_lock(path: Path) -> Lock:
@@ -252,13 +254,7 @@ def rewritten(blocks: Mapping[tuple[str, str], str]) -> dict[str, str]:
     """
     if not blocks:
         return {}
-    head = (
-        f"version: {FORMAT}\nplatforms:\n- name: linux-64\nenvironments:\n  default:\n"
-        "    channels:\n    - url: https://conda.anaconda.org/conda-forge/\n    packages:\n"
-        "      linux-64:\n"
-    )
-    rows = "".join(f"      - {kind}: {url}\n" for kind, url in blocks)
-    layout = _by_library(head + rows + "packages:\n" + "".join(blocks.values()), Path("pixi.lock"))
+    layout = _by_library(_lock_of(blocks, "".join(blocks.values())), Path("pixi.lock"))
     return {
         url: re.sub(r"^  index: .*\n", "", layout.block(url), flags=re.MULTILINE)
         for url in layout.blocks

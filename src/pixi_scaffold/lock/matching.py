@@ -142,16 +142,12 @@ class Matcher:
 
 def _split(condition: str, sign: str) -> list[str]:
     """Split a condition at each `sign` that is not inside parentheses."""
-    parts, depth = [""], 0
-    words = condition.split(sign)
-    for index, word in enumerate(words):
-        parts[-1] += word
-        depth += word.count("(") - word.count(")")
-        if index < len(words) - 1:
-            if depth == 0:
-                parts.append("")
-            else:
-                parts[-1] += sign
+    parts: list[str] = []
+    for word in condition.split(sign):
+        if parts and parts[-1].count("(") > parts[-1].count(")"):
+            parts[-1] += sign + word
+        else:
+            parts.append(word)
     return [part.strip() for part in parts]
 
 

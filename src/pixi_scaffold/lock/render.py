@@ -82,29 +82,28 @@ def _environment(
     urls = [channel_url(name) for name in names]  # one that has two names is written twice
     yield "    channels:" if urls else "    channels: []"
     yield from (f"    - url: {url}" for url in urls)
-    options = workspace.environment_pypi_options(environment)
+    pypi = workspace.environment_pypi_options(environment)
     rows = {
         aliases[platform]: row for (name, platform), row in contents.rows.items()
         if name == environment.name and row
     }  # fmt: skip
     if any(kind == "pypi" for row in rows.values() for kind, _ in row):
         yield "    indexes:"
-        yield from (f"    - {url}" for url in index_urls(options))
-        if options.find_links:
+        yield from (f"    - {url}" for url in index_urls(pypi))
+        if pypi.find_links:
             yield "    find-links:"
-            yield from (f"    - {kind}: {place}" for kind, place in options.find_links)
-    mode = options.prerelease_mode or PRERELEASE
+            yield from (f"    - {kind}: {place}" for kind, place in pypi.find_links)
+    mode = pypi.prerelease_mode or PRERELEASE
     features = workspace.group_features(environment)
     strategy = STRATEGY[workspace.solve_strategy(features)]
     priority = workspace.channel_priority(features) or "strict"
-    if (strategy, priority, mode) != ("highest", "strict", PRERELEASE):
-        yield "    options:"
-        if strategy != "highest":
-            yield f"      strategy: {strategy}"
-        if priority != "strict":
-            yield f"      channel-priority: {priority}"
-        if mode != PRERELEASE:
-            yield f"      pypi-prerelease-mode: {mode}"
+    options = (
+        ("strategy", strategy, "highest"),
+        ("channel-priority", priority, "strict"),
+        ("pypi-prerelease-mode", mode, PRERELEASE),
+    )
+    written = [f"      {key}: {value}" for key, value, default in options if value != default]
+    yield from ("    options:", *written) if written else ()
     yield "    packages:" if rows else "    packages: {}"
     for alias in sorted(rows):
         yield f"      {alias}:"

@@ -13,8 +13,8 @@ from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.explain import unsolvable_pypi
 from pixi_scaffold.lock.file import Lock, location, rewritten
 from pixi_scaffold.lock.layout import Package, read_package
-from pixi_scaffold.lock.pypi import Walking, provided_names
 from pixi_scaffold.lock.solve import Solve
+from pixi_scaffold.lock.walking import Walking, provided_names
 from pixi_scaffold.pypi import ChosenWheel, Described, Describing, Resolution, parsed, resolve
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import cores

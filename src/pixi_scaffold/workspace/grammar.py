@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ class Section:
 @functools.cache
 def sections() -> dict[str, Section]:
     """Return the grammar by section."""
-    text = files("pixi_scaffold.workspace").joinpath("data/grammar.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "data/grammar.toml").read_text("utf-8")
     raw: dict[str, dict[str, str]] = tomllib.loads(text)
 
     def keys(name: str) -> dict[str, str]:
