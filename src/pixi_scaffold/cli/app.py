@@ -62,11 +62,8 @@ def _safe_streams() -> None:
 def _not_lost(ignored: sys.UnraisableHookArgs) -> None:
     """Interrupt again where Python could not raise it: in a callback while it cleaned up."""
     if issubclass(ignored.exc_type, KeyboardInterrupt):
-        # Not from here: the same callback, or this one, would swallow it again.
-        main_thread = threading.main_thread().ident or 0
-        threading.Timer(_SOON, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
-    else:
-        sys.__unraisablehook__(ignored)
+        to = (threading.main_thread().ident or 0, signal.SIGINT)
+        threading.Timer(_SOON, signal.pthread_kill, to).start()  # now, it would be lost here
 
 
 def main(run: Callable[[], Any] = app) -> NoReturn:
@@ -81,8 +78,7 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == EXIT_INTERRUPTED:  # what was interrupted half-made complains as it is deleted
-            sys.unraisablehook = lambda _: None
+        if code == EXIT_INTERRUPTED:  # a coroutine that was never begun complains as it goes
             warnings.simplefilter("ignore")
     except KeyboardInterrupt:  # before a command began
         code = EXIT_INTERRUPTED

@@ -23,10 +23,7 @@ from pixi_scaffold.errors import UsageError
 
 def new(
     destination: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Folder to make, named like the project (on a terminal, asked where left out)."
-        ),
+        Path | None, typer.Argument(help="Folder to make (on a terminal, asked where left out).")
     ] = None,
     template: TemplateOption = None,
     vcs_ref: VcsRef = None,
@@ -64,7 +61,8 @@ def new(
         asks = not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
         if destination is None:
             destination = _asked_name(asks)
-        folder = _named(expanded(destination))
+        folder = expanded(destination)
+        folder = folder if folder.name not in ("", "..") else folder.resolve()  # `.`, `..`
         if asks:
             session.say(
                 f"This makes a PyTorch project in {destination} and proves it on this machine.",
@@ -95,8 +93,3 @@ def _asked_name(asks: bool) -> Path:
         return Path(typer.prompt("Name of the project", default="my-project"))
     except typer.Abort as error:
         raise KeyboardInterrupt from error
-
-
-def _named(folder: Path) -> Path:
-    """Return a folder with a name of its own, also for `.` and `..`."""
-    return folder if folder.name not in ("", "..") else folder.resolve()

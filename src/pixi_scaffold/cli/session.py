@@ -14,7 +14,7 @@ import typer
 from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED, Interrupted, ScaffoldError
 
 if TYPE_CHECKING:
-    from pixi_scaffold.report import LiveProgress, PlainProgress, Progress, Report
+    from pixi_scaffold.report import LiveProgress, PlainProgress, Report
     from pixi_scaffold.update import Plan
 
 
@@ -31,8 +31,8 @@ class Session:
         self.out, self.err = out_and_err()
 
     @cached_property
-    def display(self) -> LiveProgress | PlainProgress:
-        """Where progress is drawn; what draws on a terminal costs time to load."""
+    def progress(self) -> LiveProgress | PlainProgress:
+        """Where the command tells how far it is; what draws on a terminal costs time to load."""
         from pixi_scaffold.report import progress_for
 
         where = self.err if self.as_json or self.output != "text" else self.out
@@ -40,13 +40,8 @@ class Session:
 
     def close(self) -> None:
         """Draw no more."""
-        if "display" in vars(self):
-            self.display.close()
-
-    @property
-    def progress(self) -> Progress:
-        """Where the command tells how far it is."""
-        return self.display
+        if "progress" in vars(self):
+            self.progress.close()
 
     def show(self, report: Report) -> None:
         """Print the report and end with its exit code."""
@@ -58,7 +53,7 @@ class Session:
         elif self.output != "text":
             sys.stdout.write(_annotated(report, self.output))
         elif not self._print_status(report):
-            print_report(report, self.out, self.display.told, verbose=self.verbose)
+            print_report(report, self.out, self.progress.told, verbose=self.verbose)
         sys.stdout.flush()
         if report.exit_code:
             raise typer.Exit(report.exit_code)

@@ -26,11 +26,9 @@ _ALWAYS = (
 )  # fmt: skip
 _ENV = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 _SETTINGS = re.compile(
-    r"^(?:fatal|error): (bad (?:\w+ )?config .*|invalid branch name: init\..*|"
-    r"unable to access '[^']*config[^']*'.*)",
-    re.MULTILINE,
-)
-"""What git says of settings that stop every command or `init`, on any folder."""
+    r"(?m)^(?:fatal|error): (bad (?:\w+ )?config .*|invalid branch name: init\..*|"
+    r"unable to access '[^']*config[^']*'.*)"
+)  # what stops every command
 _KINDS = {"100755": True, "100644": False, "120000": False}
 
 
