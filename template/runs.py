@@ -9,9 +9,7 @@ import gc
 import hashlib
 import io
 import json
-import math
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -74,20 +72,15 @@ def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | Non
 
 
 def save(trainer: Trainer, folder: Path) -> None:
-    state = trainer.state()
+    state, (newest, previous) = trainer.state(), CHECKPOINTS
     if RANK == 0:
-        newest, previous = (folder / name for name in CHECKPOINTS)
-        write_file(newest, partial(torch.save, state), keep=previous)
+        write_file(folder / newest, partial(torch.save, state), keep=folder / previous)
 
 
-def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """The newest good one. A bad one is put aside, so that no save keeps it as the previous."""
-    folder.mkdir(parents=True, exist_ok=True)
     present = [path for name in CHECKPOINTS if (path := folder / name).exists()]
     for path in present:
-        if not resume:
-            path.unlink()
-            continue
         content = path.read_bytes()  # an OSError here is no fault of the checkpoint
         try:
             if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():  # torch checks no sums
@@ -95,17 +88,16 @@ def load_checkpoint(folder: Path, resume: bool = True) -> dict[str, Any] | None:
             # weights_only: code that somebody hid in the file is not run.
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             kind = state["format"]
-            if kind == FORMAT:
-                return state | {"path": str(path)}
-            problem = "of another format"
         except Exception as error:  # what damage raises depends on where it is
-            problem, kind = f"damaged, or not of this program ({type(error).__name__})", ""
-        if str(kind).startswith(("main.py checkpoint", "trainer.py checkpoint")):
+            os.replace(path, f"{path}.refused")
+            print(f"WARNING: {path} is damaged, or not of this program ({type(error).__name__}). "
+                  f"Refused, and renamed {path.name}.refused")  # fmt: skip
+            continue
+        if kind != FORMAT:
             ways = "use another --name, or --no-resume to delete it"
-            raise UserError(f"{path} is of another version of the template: {ways}")
-        os.replace(path, f"{path}.refused")
-        print(f"WARNING: {path} is {problem}. Refused, and renamed {path.name}.refused")
-    if present and resume:
+            raise UserError(f"{path} is of another program or version of the template: {ways}")
+        return state | {"path": str(path)}
+    if present:
         print("WARNING: no good checkpoint is left. TRAINING STARTS FROM THE BEGINNING")
     return None
 
@@ -126,9 +118,8 @@ def write_records(trainer: Trainer, folder: Path) -> None:
     """config.json says how the training runs, history.jsonl the same of each start of it."""
     device, commit = trainer.device, os.environ.get("GIT_COMMIT")  # that `pixi run submit` sends
     if not commit and (HERE / ".git").exists() and shutil.which("git"):
-        describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        git = ["git", "-C", str(HERE), *describe]
-        commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+        git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True).stdout.strip()
     # An archive or an image may be older than the lock that travels with it: it counts only when it
     # names every package that is here.
     packages = sorted(path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json"))
@@ -140,8 +131,8 @@ def write_records(trainer: Trainer, folder: Path) -> None:
         **{"epochs_done": trainer.epoch, "steps_done": trainer.step},
         **{"arguments": vars(trainer.args), "world_size": WORLD_SIZE, "git_commit": commit or None},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **{"precision": trainer.precision, "host": platform.node()},
-        **{"python": platform.python_version(), "torch": torch.__version__},
+        **{"precision": trainer.precision, "host": os.uname().nodename},
+        **{"python": sys.version.split()[0], "torch": torch.__version__},
         "program": trainer.identity["program"],
         "packages_sha256": sums[0] if packages else None,
         "pixi_lock_sha256": sums[1] if named else None,
@@ -151,10 +142,12 @@ def write_records(trainer: Trainer, folder: Path) -> None:
     write_json(folder / "metrics.jsonl", *trainer.rows)
 
 
-def write_time(folder: Path, seconds: float) -> None:
-    """When an epoch ended; metrics have no clock, so that they are the same after an eviction."""
+def write_epoch(trainer: Trainer, folder: Path, seconds: float) -> None:
+    """The metrics, and how long after its start an epoch ended. That is in history.jsonl because
+    metrics have no clock, so that they are the same after an eviction."""
+    write_json(folder / "metrics.jsonl", *trainer.rows)
     *before, start = read_json(folder / "history.jsonl") or [{}]
-    start.setdefault("epochs_ended", []).append(round(seconds, 2))
+    start["epochs_ended"] = [*start.get("epochs_ended", []), round(seconds, 2)]
     write_json(folder / "history.jsonl", *before, start)
 
 
@@ -233,15 +226,10 @@ def stop_now(trainer: Trainer, due: float) -> bool:
     return stop
 
 
-def told(row: dict[str, float]) -> str:
-    losses = "epoch {epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}"
-    return (losses + "  accuracy {test_accuracy:.2%}").format(**row)
-
-
 def train(trainer: Trainer, folder: Path) -> bool:
     """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
     args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
-    due = begun + (args.checkpoint_seconds or math.inf)
+    due = begun + (args.checkpoint_seconds or float("inf"))
     while trainer.epoch < args.epochs:
         hide = None if RANK == 0 else True  # None: a bar on a terminal, nothing in a log
         with tqdm(total=total, initial=trainer.step, leave=False, disable=hide) as bar:
@@ -254,10 +242,8 @@ def train(trainer: Trainer, folder: Path) -> bool:
                 if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
                     save(trainer, folder)
         trainer.add_row()
-        print(told(trainer.rows[-1]), flush=True)
         if RANK == 0:
-            write_json(folder / "metrics.jsonl", *trainer.rows)
-            write_time(folder, time.monotonic() - begun)
+            write_epoch(trainer, folder, time.monotonic() - begun)
             if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
                 write_file(folder / "model.pt", partial(torch.save, trainer.network.state_dict()))
                 show_results(folder)
@@ -272,19 +258,16 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # there is nothing to save
         compare(args.runs_dir) if args.compare else show_results(folder)
         return 0
-    listen()
     if args.processes > 1 and WORLD_SIZE == 1:
         return launch(args.processes)
+    listen()
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
     gc.disable()  # the next lines import 1,500 modules, in which there is nothing to collect
     set_up(args)
     trainer = build(args)
     gc.enable()
-    box = [load_checkpoint(folder, args.resume) if RANK == 0 else None]
-    if WORLD_SIZE > 1:  # only process 0 touches the disk; the others hear it from there
-        dist.broadcast_object_list(box, src=0)
-    finished = resume(trainer, box[0]) if box[0] else False
+    finished = resume(trainer, folder)
     where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
     if finished:  # and nothing is written
         print(f"{where}: finished. --epochs N trains it further, another --name starts over")
@@ -292,7 +275,6 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
         print(f"{where}, on {trainer.device}", flush=True)
         if not trainer.rows:
             trainer.add_row()
-            print(told(trainer.rows[0]), flush=True)
         if RANK == 0:
             write_records(trainer, folder)
         finished = train(trainer, folder)
@@ -321,16 +303,24 @@ def set_up(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
 
 
-def resume(trainer: Trainer, state: dict[str, Any]) -> bool:
-    """Go on from a checkpoint; return whether there is nothing left to do."""
+def resume(trainer: Trainer, folder: Path) -> bool:
+    """Go on from the last checkpoint, if there is one; return whether nothing is left to do."""
+    args, box = trainer.args, [None]
+    if RANK == 0:  # only this process touches the disk; the others hear from it
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in () if args.resume else CHECKPOINTS:
+            (folder / name).unlink(missing_ok=True)
+        box = [load_checkpoint(folder)]
+    if WORLD_SIZE > 1:
+        dist.broadcast_object_list(box, src=0)
+    if (state := box[0]) is None:
+        return False
     trainer.restore(state)
-    args, planned = trainer.args, state["epochs"]
     if trainer.epoch >= args.epochs:
         return True
     print(f"resuming from {state['path']}, {trainer.epoch} epochs and {trainer.step} steps")
-    if planned != args.epochs:
-        old = trainer.rates[0] * 0.5 * (1 + math.cos(math.pi * min(trainer.epoch / planned, 1)))
-        new = trainer.learning_rates(trainer.epoch)[0]
+    if (planned := state["epochs"]) != args.epochs:
+        new, old = (trainer.rates[0] * trainer.decay(epochs) for epochs in (args.epochs, planned))
         print(f"NOTE: begun for {planned} epochs, now for {args.epochs}: the learning rate goes on "
               f"at {new:.2g}, not {old:.2g}, and falls until the new end")  # fmt: skip
     return False
@@ -338,25 +328,30 @@ def resume(trainer: Trainer, state: dict[str, Any]) -> bool:
 
 def launch(count: int) -> int:
     """Start so many processes of this program; all are told of SIGTERM, all return one code."""
+    children: dict[int, subprocess.Popen[bytes]] = {}
+    codes, good = [], {0, EVICTED, 130}
+
+    def tell(number: int, _: object = None) -> None:
+        for child in [*children.values()]:
+            child.send_signal(number)
+
     with tempfile.TemporaryDirectory() as folder:
         shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
         shared["RUNS_MEETING"] = f"file://{folder}/meeting"
-        children = []
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # inherited, until they listen
-        for rank in range(count):
-            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-            argv = [sys.executable, *sys.orig_argv[1:]]
-            children.append(subprocess.Popen(argv, env={**os.environ, **shared, **own}))
+        for rank in map(str, range(count)):  # signals wait in them, as they do here by now
+            env = os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank}
+            child = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=env)
+            children[child.pid] = child
+        signal.signal(signal.SIGTERM, tell)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal reaches them itself
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        told = failed = 0
-        while None in (codes := [child.poll() for child in children]):
-            if signal.SIGTERM in SIGNALS and not told:  # Ctrl-C of a terminal reaches them itself
-                told = [child.send_signal(signal.SIGTERM) for child in children] and 1
-            if failed := failed or next((c for c in codes if c not in (None, 0, EVICTED, 130)), 0):
-                for child in children:
-                    child.kill()  # the others would wait for it
-            time.sleep(0.05)
-    return failed if failed > 0 else 1 if failed else max(codes)
+        while children:
+            pid, status = os.wait()
+            del children[pid]
+            codes.append(os.waitstatus_to_exitcode(status))
+            if codes[-1] not in good:
+                tell(signal.SIGKILL)  # the others would wait for it
+    return next((max(code, 1) for code in codes if code not in good), max(codes))
 
 
 def start(main: Callable[[], int]) -> NoReturn:

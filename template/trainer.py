@@ -124,16 +124,14 @@ class Trainer:
         self.set_order(torch.randperm(len(self.train_y), generator=self.order_rng))
         self.loss_sum.zero_()
 
-    def learning_rates(self, epoch: int) -> list[float]:
-        """Half a cosine over the epochs that were asked for: from --lr down to nearly nothing."""
-        part = 0.5 * (1 + math.cos(math.pi * min(epoch / self.args.epochs, 1)))
-        return [rate * part for rate in self.rates]
+    def decay(self, epochs: int) -> float:
+        """What is left of --lr in this one of so many epochs: half a cosine, to nearly nothing."""
+        return 0.5 * (1 + math.cos(math.pi * min(self.epoch / epochs, 1)))
 
     def set_order(self, order: Tensor) -> None:
         """Of the images in the epoch that runs, so many steps of which are done."""
-        for group, rate in zip(
-            self.optimizer.param_groups, self.learning_rates(self.epoch), strict=True
-        ):
+        for group, first in zip(self.optimizer.param_groups, self.rates, strict=True):
+            rate = first * self.decay(self.args.epochs)
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         self.order = order
         # Some images come twice so that all processes have as many: they must step together.
@@ -217,7 +215,7 @@ class Trainer:
 
     def add_row(self) -> None:
         """At the end of each epoch, and before the first step: where the curves begin."""
-        rate = self.learning_rates(self.epoch)[0]
+        rate = self.rates[0] * self.decay(self.args.epochs)
         if self.rows:
             self.epoch, self.step = self.epoch + 1, 0
             train_loss = self.total_loss().item() / (self.images * WORLD_SIZE)
@@ -228,6 +226,8 @@ class Trainer:
         row = {"epoch": self.epoch, "step": self.epoch * self.steps_per_epoch}
         losses = {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
         self.rows.append(row | losses | {"lr": rate})
+        words = f"train loss {train_loss:.4f}  test loss {test_loss:.4f}  accuracy {accuracy:.2%}"
+        print(f"epoch {self.epoch}  {words}", flush=True)
 
     @torch.no_grad()
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
