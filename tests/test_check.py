@@ -9,12 +9,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from pixi_scaffold.rules.program import _has
+from pixi_scaffold.rules.program import _locked
 from tests.golden import make, template_repository
 from tests.support.command import Ran, scaffold
 from tests.test_rules import LOCK, PLAIN
@@ -565,7 +563,6 @@ def test_an_import_may_come_from_pypi_where_the_job_runs(project: Path) -> None:
         ("einops", "einops"),
     ],
 )
-def test_names_of_pypi_are_known(tmp_path: Path, module: str, package: str) -> None:
-    subject = cast("Any", SimpleNamespace(arrives=frozenset(), input_files=()))
-    assert _has(module, frozenset({package}), subject, tmp_path / "main.py")
-    assert not _has(module, frozenset({"other"}), subject, tmp_path / "main.py")
+def test_names_of_pypi_are_known(module: str, package: str) -> None:
+    assert _locked(module, frozenset({package}))
+    assert not _locked(module, frozenset({"other"}))

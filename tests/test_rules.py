@@ -507,6 +507,8 @@ GOOD = {
     "attributes of the OSPool": job(in_plain("queue", "requirements = HAS_SINGULARITY == True && HasCHTCStaging\nqueue")),
     "names that only HTCondor makes": job(in_plain("queue", "queue 4"), in_plain("j.out", "j.$INT(Process,%03d).out"), in_plain("j.err", "j.$INT(Process,%03d).err")),
     "DAGMan's macros": job(in_plain("queue", "arguments = $(JOB) $(RETRY)\nqueue")),
+    "names that lead back into the project": job(in_plain("in.txt\n", "../in.txt\n"), in_plain("queue", "initialdir = run\nqueue"), in_plain("j.out", "../j.out"), in_plain("log = j.log", "log = ../j.log"), file("run/x", "")),
+    "a virtual machine, whose executable is a name": job(in_plain("executable = run.sh", "universe = vm\nexecutable = my-machine\nvm_type = kvm\nvm_memory = 512\nvm_disk = in.txt:vda:w:raw"), in_plain("output = j.out\n", ""), in_plain("error = j.err\n", "")),
     "a folder for each job": job(in_plain("queue", "initialdir = run$(Process)\nqueue 2"), file("run0/in.txt", ""), file("run1/in.txt", "")),
     "a folder with a slash": job(in_plain("in.txt\n", "in.txt, data/\n"), file("data/x.csv", "")),
     "a loop over files": job(in_plain("in.txt\n", "in.txt, $(f)\n"), in_plain("queue", "queue f matching files *.csv"), file("a.csv", ""), file("b.csv", ""), in_plain("j.out", "$Fn(f).out"), in_plain("j.err", "$Fn(f).err")),
@@ -575,6 +577,35 @@ def test_what_something_else_may_make_is_no_error(
     assert ("PS205", Severity.ERROR) in kinds(look(project))
     edit(project)
     assert ("PS205", Severity.WARNING) in kinds(look(project))
+
+
+GIVEN = {
+    "items, and what is made of them": in_plain("queue", "request_disk = $(disk)GB\nqueue $(jobs) disk, params from $(list)"),
+    "items in words": in_plain("queue", "arguments = $(x)\nqueue x in $(words)"),
+    "items of a pattern": in_plain("queue", "arguments = $(x)\nqueue x matching $(pattern)"),
+    "where everything is": both(in_plain("executable = run.sh", "executable = $(where)/run.sh"), in_plain("queue", "queue x from $(list)")),
+    "a part of an input's name": in_plain("in.txt\n", "in.txt, part-$(serial).csv\n"),
+}  # fmt: skip
+"""Macros that come with the submission (`condor_submit NAME=VALUE`, or VARS of a DAG)."""
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_comes_with_the_submission_is_no_error(
+    good: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    GIVEN[name](project)
+    assert {s for _, s in kinds(look(project))} - {Severity.NOTE} == {Severity.WARNING}
+
+
+def test_a_variable_that_is_a_command_is_not_judged_before_it_is_known(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("queue", "queue rank from ranks.txt")(project)
+    assert {k for k in kinds(look(project)) if k[1] is Severity.ERROR} == {
+        ("PS108", Severity.ERROR)
+    }
 
 
 def kinds(found: Review) -> set[tuple[str, Severity]]:

@@ -15,7 +15,7 @@ from pixi_scaffold.rules import Severity
 from tests.dry_run import good_projects
 from tests.support.paths import SHARED
 from tests.support.pool import condor_prefix
-from tests.test_rules import DEFECTS, Defect, look
+from tests.test_rules import DEFECTS, GIVEN, Defect, look
 
 ON_THE_WORKER = {
     "PS137": "DAGMan refuses the DAG, after condor_submit_dag took it",
@@ -78,6 +78,16 @@ def test_an_error_is_what_condor_submit_refuses_or_no_worker_can_run(
         assert errors or defect.rule in OF_ONE_VERSION, "condor_submit refuses it"
     else:
         assert {f.rule for f in errors} <= ON_THE_WORKER.keys(), "condor_submit takes it"
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_condor_submit_takes_what_is_still_to_be_given(
+    good: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    """Where a queue statement has no items, it queues no job, and looks at nothing."""
+    project = shutil.copytree(good["plain"], tmp_path / "example")
+    GIVEN[name](project)
+    assert not refused(project)
 
 
 # --- the cases that were measured on real pools, where they lie beside the checkout -----------------

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixi_scaffold.check.locked import own_folder
-from pixi_scaffold.job import Description, Job, Submission, meaning, read_description
+from pixi_scaffold.job import Description, Submission, meaning, read_description
 from pixi_scaffold.system import exists, is_file, is_folder, real
 
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
@@ -82,15 +82,15 @@ def read_where_submitted(
     beside = own_folder(path)
     first = read_description(path, real(root) if root else beside, submission)
     above = [real(folder) for folder in (root, checked) if folder is not None]
-    best, seen = first, _seen(first)
+    best, (seen, every) = first, _seen(first)
     for folder in dict.fromkeys([*above, beside, *_above(beside), Path.cwd()]):
-        if folder == first.folder or seen == _all(best.jobs[0]):
+        if folder == first.folder or seen == every:
             continue
         if seen[0] and folder not in (*above, beside):
             continue  # the executable is found already
         other = read_description(path, folder, submission)
-        if _seen(other) > seen:
-            best, seen = other, _seen(other)
+        if (now := _seen(other))[0] > seen:
+            best, (seen, every) = other, now
     return best
 
 
@@ -102,26 +102,17 @@ def _above(start: Path) -> list[Path]:
     return [f for f in folders[:top] if len(f.parts) > 2 and f not in (home, *home.parents)]
 
 
-def _names(job: Job) -> tuple[str, tuple[str, ...]]:
-    """Return the executable's name where it is relative, and the relative names of the inputs."""
-    meant = meaning(job)
-    name = meant.executable.value
-    inputs = tuple(n for n in meant.inputs.value if "$" not in n and "://" not in n)
-    return "" if name.startswith("/") else name, tuple(n for n in inputs if not n.startswith("/"))
+def _seen(description: Description) -> tuple[tuple[bool, int], tuple[bool, int]]:
+    """Return whether the executable is where the description was read, and how many inputs are.
 
-
-def _seen(description: Description) -> tuple[bool, int]:
-    """Return whether the executable is where the description was read, and how many inputs are."""
+    Both a second time, as they would be where everything is found; only relative names count.
+    """
     job = description.jobs[0]
-    name, inputs = _names(job)
-    start = meaning(job).folder.value
-    here = sum(exists(start / item) for item in inputs) + (
-        job.command("initialdir") is not None and is_folder(start)
-    )
-    return bool(name) and is_file(description.folder / name), here
-
-
-def _all(job: Job) -> tuple[bool, int]:
-    """Return what `_seen` would be where everything is found."""
-    name, inputs = _names(job)
-    return bool(name), len(inputs) + (job.command("initialdir") is not None)
+    meant = meaning(job)
+    name, start = meant.executable.value, meant.folder.value
+    inputs = [n for n in meant.inputs.value if not ("$" in n or "://" in n or n.startswith("/"))]
+    moves = job.command("initialdir") is not None
+    here = sum(exists(start / item) for item in inputs) + (moves and is_folder(start))
+    relative = bool(name) and not name.startswith("/")
+    is_here = relative and is_file(description.folder / name)
+    return (is_here, here), (relative, len(inputs) + moves)

@@ -131,7 +131,7 @@ def _row(name: str, subdir: str, records: Sequence[Package], wheels: Mapping[str
         cuda,
         versions.get("libcudnn") or versions.get("cudnn") or _version_of(wheels, "nvidia-cudnn"),
         versions.get("pytorch") or wheels.get("torch", ""),
-        frozenset(versions) | wheels.keys(),
+        frozenset((*versions, *wheels)),
         frozenset(f"{r.name}-{r.version}-{r.build}" for r in records),
     )
 

@@ -95,7 +95,7 @@ def review(
     kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-        full = replace(subject, notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
+        full = subject.having(notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
         findings |= dict.fromkeys(check_subject(full))
         not_checked |= _not_looked_at(full)
     if any("no rule looked at it" in why for why in not_checked.values()):
@@ -165,7 +165,7 @@ class _Reading:
             for subject in _subjects(description, project, attributes, self.around):
                 refused = one.node.problems if one.node is not None else ()
                 dag = earlier or refused
-                yield replace(subject, earlier=earlier, refused_dag=refused) if dag else subject
+                yield subject.having(earlier=earlier, refused_dag=refused) if dag else subject
             if (left := len(description.queues) - len(description.jobs)) > 0:
                 message = f"{left} of {len(description.queues)} queue statements of {path.name}"
                 self.around.problems[message] = f"the first {len(description.jobs)} are looked at"
@@ -251,7 +251,7 @@ def _subjects(
             rows, problem = rows_for(subject, project)
             if problem:
                 around.problems[f"rules against the lock, for {description.path.name}"] = problem
-            subject = replace(subject, project=replace(project, rows=rows))
+            subject = subject.having(project=replace(project, rows=rows))
         yield subject
 
 

@@ -176,7 +176,8 @@ class _Reading:
         if not text:
             return Field(None, command, "", "", "", "", "", *known)
         spec = specs().get(name) or CommandSpec(name, _untyped(name))
-        here = any(not name.startswith("$$") for name in expanded.unknown)  # not the pool, then
+        stand_in = {f"$$({name})" for name in self.job.queue.variables}  # of items not known here
+        here = any(not n.startswith("$$") or n in stand_in for n in expanded.unknown)
         late = here and spec.type not in ("text", "files", "arguments", "environment")
         read = ReadValue(text) if late else read_value(spec, text)
         return Field(

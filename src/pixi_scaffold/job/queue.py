@@ -209,6 +209,8 @@ def _items(
         return _split(tail, line.first, whole), None
     if tail == "-":
         raise ItemsElsewhereError("the items come from standard input, which is not read here")
+    if not tail:  # a macro that comes to nothing: condor_submit queues no job then
+        return [], None
     if tail.endswith("|"):
         raise ItemsElsewhereError("the items come from a program, which is not run here")
     return _read_items(folder / tail.strip(), tail.strip())

@@ -258,7 +258,7 @@ class _Reader:
         else:
             try:
                 wanted = self._expand(self.macros.get("submitmatchdirectories", "")).text
-                text = expanded.text.strip()
+                text = expanded.text.lstrip()  # a blank at the end is of a macro without a value
                 queue = read_queue(text, line, file, self.folder, following, wanted)
             except QueueError as error:
                 self.problem(error.kind, file, line.first, str(error))

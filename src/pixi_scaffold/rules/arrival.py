@@ -58,7 +58,7 @@ _STARTS = re.compile(r"(?:^|[;&|]\s*|\b(?:then|do|else|exec|time)\s+)\./([\w.-]+
 @rule("PS221", Severity.WARNING)
 def helper_not_executable(subject: Subject) -> Iterator[Found]:
     """The worker script starts an input that may not be run."""
-    modes = {path.name: path for path in subject.input_files if path.is_file()}
+    modes = {path.name: path for path in subject.files if path != subject.executable}
     script = subject.worker
     for number, line in joined(script) if script is not None and subject.transfers else ():
         if script is None or re.search(r"\bchmod\b", line):

@@ -7,12 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pixi_scaffold.job import (
-    custom_resource,
-    is_command,
-    references,
-    specs,
-)
+from pixi_scaffold.job import custom_resource, is_command, references, specs
 from pixi_scaffold.rules.finding import (
     Edit,
     Found,

@@ -12,7 +12,8 @@ from pixi_scaffold.job import parse_size
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.inputs import added_inputs
-from pixi_scaffold.rules.subject import Row, Subject, version_of
+from pixi_scaffold.rules.locked import Row
+from pixi_scaffold.rules.subject import Subject, version_of
 
 GIB = 1 << 30
 BANDWIDTH_LIMIT = 40 * GIB
@@ -205,10 +206,10 @@ _PINS = re.compile(
 def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
     """Yield the Pixi versions that the scripts, the image or the environment pin, and where."""
     lines = [(s.path, number, line) for s in subject.scripts for number, line in s.code]
-    for name in ("container_image", "docker_image", "environment", "environment2"):
-        command = subject.job.command(name)
-        if command is not None:
-            lines.append((command.file, command.line, subject.meaning.of(name).text))
+    for command, text in subject.said(
+        "container_image", "docker_image", "environment", "environment2"
+    ):
+        lines.append((command.file, command.line, text))
     for file, number, line in lines:
         for matched in _PINS.finditer(line):
             yield file, number, version_of(next(g for g in matched.groups() if g))

@@ -61,6 +61,7 @@ def _open(text: str) -> bool:
 _MOST_QUOTED = 60
 
 
+@lru_cache(maxsize=4096)
 def _trains(command: str) -> bool:
     """Whether a command starts a training."""
     parts = re.split(r"&&|\|\||[;|(]", _unquoted(command))
@@ -115,11 +116,12 @@ def hides_exit_code(script: Script, checkpoint: int | None = None) -> tuple[int,
     return None
 
 
-def _parts(line: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _parts(line: str) -> tuple[str, ...]:
     """Split a line at the semicolons outside of quotes and parentheses."""
     plain = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\([^()]*\)", lambda m: "x" * len(m[0]), line)
     cuts = [m.start() for m in re.finditer(r"(?<!;);(?!;)", plain)]
-    return [line[a + 1 : b] for a, b in zip([-1, *cuts], [*cuts, len(line)], strict=True)]
+    return tuple(line[a + 1 : b] for a, b in zip([-1, *cuts], [*cuts, len(line)], strict=True))
 
 
 # Each of these returns how the exit code is lost, "" when it certainly is not, None when it cannot

@@ -39,7 +39,8 @@ def missing_input(subject: Subject) -> Iterator[Found]:
         for item, proc in missing[: len(missing) - len(of_one_job[_SHOWN:])]:
             which = f" (job {proc} of {total})" if proc else ""
             maker = made_by(subject, item)
-            doubt = maker or (name == "transfer_common_input") or not subject.surely_transfers
+            doubt = bool(maker) or name == "transfer_common_input" or not subject.surely_transfers
+            doubt = doubt or bool(subject.meaning.of(name).undefined)  # condor_submit NAME=...
             yield at(
                 command,
                 f"the input {item}{which} is not in {subject.start}, where condor_submit is "
@@ -131,10 +132,13 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             continue
         own_only = name == "executable" and not subject.meaning.transfers_executable.value
         image = name == "executable" and subject.universe in ("container", "docker")
+        start = subject.job.folder if name in ("executable", "initialdir") else subject.start
         out = [
             item
             for item in subject.meaning.items(name)
-            if leaves(item)
+            if not Path(os.path.normpath(start / Path(item).expanduser())).is_relative_to(
+                subject.root
+            )
             and not (is_url(item) or own_only or image or item == "/dev/null")
             and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
         ]

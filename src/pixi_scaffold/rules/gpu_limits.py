@@ -15,10 +15,7 @@ def capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
 
     None for the least: it is limited in a way that is not understood, such as by the GPU's name.
     """
-    for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is None:
-            continue
+    for command, text in subject.said("require_gpus", "requirements"):
         if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
             return command, None
         matched = _CAPABILITY.search(text)

@@ -9,7 +9,8 @@ from packaging.version import Version
 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
 from pixi_scaffold.rules.gpu_limits import capability_limit, driver_limit
-from pixi_scaffold.rules.subject import Row, Subject, is_url, version_of
+from pixi_scaffold.rules.locked import Row
+from pixi_scaffold.rules.subject import Subject, is_url, version_of
 from pixi_scaffold.rules.texts import read_bytes
 
 CUDA_CAPABILITY = {

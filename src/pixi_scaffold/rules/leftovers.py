@@ -30,15 +30,14 @@ _NEVER = re.compile(r"[<>]|__[A-Z]")
 @rule("PS405", Severity.WARNING)
 def placeholder(subject: Subject) -> Iterator[Found]:
     """A placeholder that nobody replaced."""
-    for name in _NAMES:
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is None:
-            continue
+    for command, text in subject.said(*_NAMES):
         for matched in PLACEHOLDER.finditer(text):
-            if name in _FREE and not re.search(r"[<_/]|CHANGE|REPLACE|YOUR", matched[0], re.I):
+            if command.name in _FREE and not re.search(
+                r"[<_/]|CHANGE|REPLACE|YOUR", matched[0], re.I
+            ):
                 continue  # `--mode netid`, `TODO` in a text: words that a program may take
             message = f"{command.spelled} has a placeholder: {matched[0]}"
-            image = name.endswith("_image") and _NEVER.search(matched[0]) is not None
+            image = command.name.endswith("_image") and _NEVER.search(matched[0]) is not None
             severity = Severity.ERROR if image else None
             yield at(command, message, "put the real name in its place", (), severity, matched[0])
             break
@@ -51,8 +50,7 @@ _MARKER = re.compile(rb"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
 @rule("PS309")
 def conflict_markers(subject: Subject) -> Iterator[Found]:
     """Conflict markers of git in a file that travels."""
-    paths = [p for p in (subject.executable, *subject.input_files) if p is not None and p.is_file()]
-    for path in dict.fromkeys(paths):
+    for path in subject.files:
         if path.suffix not in _TEXTS:
             continue
         data = read_bytes(path) or b""

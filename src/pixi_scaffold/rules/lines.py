@@ -64,23 +64,31 @@ def _in_program(name: str, source: bytes) -> tuple[tuple[Trouble, int, str], ...
 def _first(
     name: str, lines: Sequence[tuple[int, str]], *, python: bool
 ) -> Iterator[tuple[Trouble, int, str]]:
-    for entry in _entries(name):
-        pattern = entry.python if python else entry.shell
-        for number, code in lines:
-            matched = pattern.search(code)
-            if matched is not None and not entry.but.search(code):
-                words = code.partition("(")[0] if python else matched[0].strip().rstrip("(")
+    seen: set[Trouble] = set()
+    for number, code in lines:
+        for entry, words in _troubles(name, code, python):
+            if entry not in seen:
+                seen.add(entry)
                 yield entry, number, words
-                break
+
+
+@lru_cache(maxsize=8192)
+def _troubles(name: str, code: str, python: bool) -> tuple[tuple[Trouble, str], ...]:
+    """Return what one line shows; scripts that differ share most of their lines."""
+    matched = (((e.python if python else e.shell).search(code), e) for e in _entries(name))
+    return tuple(
+        (entry, code.partition("(")[0] if python else match[0].strip().rstrip("("))
+        for match, entry in matched
+        if match is not None and not entry.but.search(code)
+    )
 
 
 @rule("PS307", Severity.WARNING)
 def pretends_a_driver(subject: Subject) -> Iterator[Found]:
     """The script pretends that the worker has a GPU driver."""
     yield from _lines_of(subject, "PS307")
-    for name in ("environment", "environment2"):
-        command = subject.job.command(name)
-        if command is not None and "CONDA_OVERRIDE_CUDA" in command.value:
+    for command, text in subject.said("environment", "environment2"):
+        if "CONDA_OVERRIDE_CUDA" in text:
             yield at(command, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
-from pixi_scaffold.rules.programs import parsed
+from pixi_scaffold.rules.programs import nodes, parsed
 
 _TYPES = {"int": int, "float": float, "str": str, "Path": str}
 _ACTIONS = frozenset(
@@ -61,12 +61,17 @@ def _parser(source: bytes, beside: Beside) -> _Parser:
     made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
     if len(made) != 1 or made[0].args or not _plain(made[0]):
         raise _UnknownError
+    return _built(main, made[0], *_handed_to(main, made[0], beside))
+
+
+@lru_cache(maxsize=64)
+def _built(main: _Source, made: ast.Call, *others: _Source) -> _Parser:
+    """Return the parser of a program and the modules that get it; jobs that share them ask once."""
     abbreviates = not any(
-        k.arg == "allow_abbrev" and getattr(k.value, "value", True) is False
-        for k in made[0].keywords
+        k.arg == "allow_abbrev" and getattr(k.value, "value", True) is False for k in made.keywords
     )
     parser = _Parser(prog="program", allow_abbrev=abbreviates)
-    for one in (main, *_handed_to(main, made[0], beside)):
+    for one in (main, *others):
         for call in one.added:
             names, settings = _argument(call, one)
             parser.add_argument(*names, **settings)
@@ -106,7 +111,7 @@ class _Source:
         tree = parsed(source)
         if tree is None or any(name.encode() in source for name in _OTHER_WAYS):
             raise _UnknownError
-        self.nodes = list(ast.walk(tree))
+        self.nodes = nodes(source)
         self.calls = [node for node in self.nodes if isinstance(node, ast.Call)]
         self.constants = _constants(tree)
         self.functions = {n.name for n in self.nodes if isinstance(n, ast.FunctionDef)}

@@ -26,10 +26,7 @@ OLD_GPU = re.compile(
 @rule("PS127", Severity.WARNING)
 def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
     """GPU attributes that slots no longer have."""
-    for name in ("requirements", "rank"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is None:
-            continue
+    for command, text in subject.said("requirements", "rank"):
         for matched in OLD_GPU.finditer(text):
             if matched[1].lower() in subject.attributes:
                 continue  # the slots that were given have it
@@ -115,10 +112,7 @@ _SECRETS = re.compile(
 @rule("PS126", Severity.WARNING)
 def secret_in_the_description(subject: Subject) -> Iterator[Found]:
     """A secret in the description."""
-    for name in ("environment", "environment2", "arguments", "arguments2"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is None:
-            continue
+    for command, text in subject.said("environment", "environment2", "arguments", "arguments2"):
         named = [m[1] for m in _SECRET_NAMES.finditer(text) if not re.search(r"[$<>/]", m[2])]
         if named or _SECRETS.search(text):
             message = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")

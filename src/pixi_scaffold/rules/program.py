@@ -6,14 +6,14 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.options import refusal
-from pixi_scaffold.rules.programs import imported
+from pixi_scaffold.rules.programs import Imported, imported
 from pixi_scaffold.rules.reading import odd_row
 from pixi_scaffold.rules.subject import Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
@@ -113,8 +113,8 @@ def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:
         yield path, []
     for start in _starts(subject, beyond=True):
         matched = re.fullmatch(r'\s*([^$`|;&<>()]*?)\s*"?\$@"?\s*(?:\|\|.*|&?\s*)', start.rest)
-        source = next((p for p in subject.input_files if p.name == Path(start.program).name), None)
-        if matched and source is not None and source.suffix == ".py" and source.is_file():
+        source = next((p for p in subject.programs if p.name == Path(start.program).name), None)
+        if matched and source is not None:
             yield source, matched[1].replace('"', "").replace("'", "").split()
 
 
@@ -125,34 +125,40 @@ def environment_lacks_import(subject: Subject) -> Iterator[Found]:
     row = (project.gpu if subject.gpus else project.cpu) if project is not None else None
     if row is None or not row.names or subject.delivery not in ("bootstrap", "pack"):
         return
-    paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
-    for path in paths:
-        if path.suffix != ".py" or not path.is_file():
-            continue
-        for module in imported(read_bytes(path) or b""):
-            if not module.at_once or _has(module.name, row.names, subject, path):
+    for path in subject.programs:
+        for module in _lacking(read_bytes(path) or b"", row.names):
+            if _travels(module.name, subject, path):
                 continue
-            package = table("modules")["conda"].get(
-                module.name, module.name.lower().replace("_", "-")
-            )
             message = f"no package that is locked for {row.name} provides {module.name}"
+            package = _package(module.name)
             yield Found(path, module.line, message, f"pixi add {package}", about=module.name)
 
 
-def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bool:
-    """Whether a module belongs to Python, travels with the job, or comes with some package."""
-    if module in sys.stdlib_module_names or module.startswith("_"):
-        return True
-    if f"{module}.py" in subject.arrives or module in subject.arrives:
-        return True
-    if path.with_name(f"{module}.py").is_file() or path.with_name(module).is_dir():
-        return True  # PS209 speaks of it
-    folders = [folder for folder in subject.input_files if folder.is_dir()]
-    if any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in folders):
-        return True  # where sys.path has the folder
-    bare = module.lower().replace("_", "-")
-    conda = table("modules")["conda"].get(module, bare)
-    wanted = {conda, table("modules")["pypi"].get(conda, conda), bare}
+def _package(module: str) -> str:
+    """Return the conda package that a module comes with."""
+    return str(table("modules")["conda"].get(module, module.lower().replace("_", "-")))
+
+
+@lru_cache(maxsize=256)
+def _lacking(source: bytes, names: frozenset[str]) -> tuple[Imported, ...]:
+    """Return what a program imports at once, and neither Python nor a locked package has.
+
+    Jobs that share a program and a lock ask once.
+    """
+    return tuple(
+        module
+        for module in imported(source)
+        if module.at_once
+        and module.name not in sys.stdlib_module_names
+        and not module.name.startswith("_")
+        and not _locked(module.name, names)
+    )
+
+
+def _locked(module: str, names: frozenset[str]) -> bool:
+    """Whether a locked package is named as a module's is, or begins or ends so."""
+    conda = _package(module)
+    wanted = {conda, table("modules")["pypi"].get(conda, conda), module.lower().replace("_", "-")}
     return any(
         name == want
         or name.startswith(f"{want}-")
@@ -161,3 +167,11 @@ def _has(module: str, names: frozenset[str], subject: Subject, path: Path) -> bo
         for name in names
         for want in wanted
     )
+
+
+def _travels(module: str, subject: Subject, path: Path) -> bool:
+    """Whether a module comes with the job, or lies beside the program, of which PS209 speaks."""
+    if f"{module}.py" in subject.arrives or module in subject.arrives:
+        return True
+    folders = (path.parent, *(folder for folder in subject.input_files if folder.is_dir()))
+    return any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in folders)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,36 +46,47 @@ def matches(
 
 
 @lru_cache(maxsize=256)
-def parsed(source: bytes) -> ast.Module | None:
-    """Return a program's tree; None when it is no Python."""
+def _parsed(source: bytes) -> tuple[ast.Module, ...] | tuple[int, str]:
+    """Return a program's tree, or the line at which Python's parser stops, and why."""
     try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-@lru_cache(maxsize=256)
-def unreadable_at(source: bytes) -> tuple[int, str]:
-    """Return the line at which Python's parser stops, and why; 0 where it reads all of it."""
-    try:
-        ast.parse(source)
+        return (ast.parse(source),)
     except SyntaxError as error:
         return error.lineno or 1, error.msg
     except (ValueError, RecursionError, MemoryError):
         return 0, ""
+
+
+def parsed(source: bytes) -> ast.Module | None:
+    """Return a program's tree; None when it is no Python."""
+    tree = _parsed(source)[0]
+    return tree if isinstance(tree, ast.Module) else None
+
+
+def unreadable_at(source: bytes) -> tuple[int, str]:
+    """Return the line at which Python's parser stops, and why; 0 where it reads all of it."""
+    match _parsed(source):
+        case int(line), str(why):
+            return line, why
     return 0, ""
+
+
+@lru_cache(maxsize=256)
+def nodes(source: bytes) -> tuple[ast.AST, ...]:
+    """Return all nodes of a program's tree; none when it is no Python."""
+    tree = parsed(source)
+    return () if tree is None else tuple(ast.walk(tree))
 
 
 @lru_cache(maxsize=256)
 def imported(source: bytes) -> tuple[Imported, ...]:
     """Return the modules that a Python program imports; none when it cannot be parsed."""
     tree = parsed(source)
-    return () if tree is None else tuple(_imports(tree))
+    return () if tree is None else tuple(_imports(tree, nodes(source)))
 
 
-def _imports(tree: ast.Module) -> Iterator[Imported]:
+def _imports(tree: ast.Module, every: Iterable[ast.AST]) -> Iterator[Imported]:
     top = set(map(id, tree.body))
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

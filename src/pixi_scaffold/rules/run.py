@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pixi_scaffold.rules.finding import RULES, Finding, Rule
+from pixi_scaffold.rules.finding import RULES, Finding, Rule, Severity
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import read_bytes
 
@@ -35,7 +36,15 @@ def check_subject(subject: Subject) -> list[Finding]:
             findings.append(
                 _unseen(rule, subject, error.__context__)
             )  # Path.resolve(), Python 3.11
+    if subject.queue.items == () and not refused:  # no job, so none that fails
+        findings = [_lowered(finding) for finding in findings]
     return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))
+
+
+def _lowered(finding: Finding) -> Finding:
+    """Return an error as a warning."""
+    error = finding.severity is Severity.ERROR
+    return replace(finding, severity=Severity.WARNING) if error else finding
 
 
 def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -23,6 +24,7 @@ from pixi_scaffold.job import (
     meaning,
     refusals,
 )
+from pixi_scaffold.rules.locked import LockedWorkspace
 from pixi_scaffold.rules.site import Site
 from pixi_scaffold.rules.texts import read_bytes
 from pixi_scaffold.system import exists
@@ -36,64 +38,6 @@ _ENVIRONMENT = re.compile(
 """The options before the first word of the task, of which one can name an environment."""
 _OF_WINDOWS = (".bat", ".cmd", ".ps1", ".exe")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One platform of the locked environment that the job uses."""
-
-    name: str
-    """As the manifest names it, or the subdir."""
-    subdir: str
-    packages: int
-    download: int
-    """Bytes."""
-    driver: tuple[int, int] | None = None
-    """The oldest CUDA that a driver must support, as (major, minor), from the packages' own
-    constraints; None without CUDA."""
-    cuda: str = ""
-    """Locked versions, empty where there is none."""
-    cudnn: str = ""
-    pytorch: str = ""
-    names: frozenset[str] = frozenset()
-    """Of the packages, conda's and PyPI's."""
-    builds: frozenset[str] = frozenset()
-    """As `name-version-build`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockedWorkspace:
-    """What is known of the Pixi workspace around a job."""
-
-    manifest: Path
-    lock: Path
-    refuses_pixi: Callable[[str], str] = lambda _: ""
-    """Says why a version of Pixi is not allowed, if so."""
-    lock_format: int = 0
-    rows: tuple[Row, ...] = ()
-    """The platforms of the job's environment, by preference; empty when nothing is locked, or it is
-    not known which."""
-    rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
-    """Those of every locked environment."""
-
-    @property
-    def linux(self) -> tuple[Row, ...]:
-        """The rows that can run on a worker."""
-        return tuple(row for row in self.rows if row.subdir.startswith("linux-"))
-
-    @property
-    def gpu(self) -> Row | None:
-        """The row for a worker with a GPU: of several the one for the oldest driver.
-
-        Any worker that a job may then land on can take that one.
-        """
-        rows = (row for row in self.linux if row.driver)
-        return min(rows, key=lambda row: row.driver or (0, 0), default=None)
-
-    @property
-    def cpu(self) -> Row | None:
-        """The row for a worker without one."""
-        return next((row for row in self.linux if not row.driver), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +109,12 @@ class Subject:
     refused_dag: tuple[Problem, ...] = ()
     """What DAGMan refuses in the DAG whose first node it is."""
 
+    def having(self, **facts: Any) -> Subject:
+        """Return the same job with more known around it; what the job itself means is kept."""
+        other = replace(self, **facts)
+        vars(other).update({k: v for k, v in vars(self).items() if k not in vars(other)})
+        return other
+
     @cached_property
     def queue(self) -> Queue:
         """The queue statement as it was read; in the job's own, unknown items stand in."""
@@ -198,9 +148,12 @@ class Subject:
 
     @cached_property
     def executable(self) -> Path | None:
-        """The executable as a file of this machine; None when it is one of the worker's."""
+        """The executable as a file of this machine; None when it is one of the worker's.
+
+        That of a virtual machine is only its name.
+        """
         name = self.meaning.executable.value
-        if not name or is_url(name) or "$" in name:
+        if not name or is_url(name) or "$" in name or self.universe == "vm":
             return None
         return self.job.folder / name if self.meaning.transfers_executable.value else None
 
@@ -219,6 +172,12 @@ class Subject:
         """The inputs that are files or folders of this machine and there."""
         paths = [self.start / name for name in self.inputs if not is_url(name) and "$$" not in name]
         return tuple(path for path in paths if exists(path))
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The executable and the inputs, those that are files here."""
+        paths = dict.fromkeys((self.executable, *self.input_files))
+        return tuple(path for path in paths if path is not None and path.is_file())
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -246,6 +205,14 @@ class Subject:
         return frozenset(names)
 
     @cached_property
+    def root(self) -> Path:
+        """The top of the workspace or repository around the description; else where it starts."""
+        if self.project is not None:
+            return self.project.manifest.parent
+        above = (self.job.folder, *self.job.folder.parents)
+        return next((folder for folder in above if exists(folder / ".git")), self.job.folder)
+
+    @cached_property
     def executable_data(self) -> bytes | None:
         """The executable's bytes; None when there is no such file."""
         return None if self.executable is None else read_bytes(self.executable)
@@ -261,8 +228,7 @@ class Subject:
     @cached_property
     def programs(self) -> tuple[Path, ...]:
         """The Python programs and modules that travel: the executable, and inputs named *.py."""
-        paths = dict.fromkeys((self.executable, *self.input_files))
-        return tuple(p for p in paths if p is not None and p.suffix == ".py" and p.is_file())
+        return tuple(path for path in self.files if path.suffix == ".py")
 
     @cached_property
     def worker(self) -> Script | None:
@@ -311,6 +277,11 @@ class Subject:
     def gpus(self) -> bool:
         """Whether the job asks for one."""
         return self.meaning.requests.gpus.value not in (None, 0)
+
+    def said(self, *names: str) -> Iterator[tuple[Command, str]]:
+        """Yield those of the commands that are set, with what each comes to."""
+        for command in filter(None, map(self.job.command, names)):
+            yield command, self.meaning.of(command.name).text
 
     def where(self, *names: str) -> Command | None:
         """Return the first of these commands that is set."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -92,7 +93,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
             top = PurePosixPath(item).parts[0]
             if item in words and top not in subject.arrives:
                 yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
-    for path in (p for p in subject.input_files if p.suffix == ".py" and p.is_file()):
+    for path in subject.programs:
         lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
         for number, text in enumerate(lines, start=1):
             for item, last in nested.items():
@@ -104,8 +105,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
 
 def _texts(subject: Subject) -> list[str]:
     """Return the text of everything that runs."""
-    paths = [p for p in (subject.executable, *subject.input_files) if p is not None and p.is_file()]
-    return [(read_bytes(path) or b"").decode("utf-8", errors="replace") for path in paths]
+    return [(read_bytes(path) or b"").decode("utf-8", errors="replace") for path in subject.files]
 
 
 def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
@@ -145,7 +145,9 @@ def _script_words(script: Script) -> tuple[tuple[int, frozenset[str]], ...]:
     return tuple(lines)
 
 
-def _words(line: str) -> set[str]:
+@lru_cache(maxsize=4096)
+def _words(line: str) -> frozenset[str]:
+    """Return the words of a line that look like paths; scripts share most of their lines."""
     code = re.split(r"\s#", line)[0]
     code = re.sub(r"\$\{?(?:PWD|_CONDOR_SCRATCH_DIR)\}?/", " ", code)
     code = re.sub(rf"{_OUTPUT_OPTION.pattern.split('$')[0]}[= ]+\S+", " ", code)
@@ -154,7 +156,7 @@ def _words(line: str) -> set[str]:
         before = code[: match.start()][-1:]
         if before not in ("$", "{", "/", "-", "~", ":"):
             words.add(match[0].removeprefix("./").rstrip("."))
-    return words
+    return frozenset(words)
 
 
 def _top(word: str) -> str:
@@ -211,17 +213,18 @@ def _mentioned(subject: Subject) -> Iterator[_Mention]:
             certain = not subject.brings_unseen and _is_run(subject, file, line, word)
             yield _Mention(file, line, word, certain)
     yield from _read_by_programs(subject)
-    for path in subject.input_files:
-        if path.suffix == ".py" and path.is_file():
-            for module in imported(read_bytes(path) or b""):
-                source = path.with_name(f"{module.name}.py")
-                package = path.with_name(module.name)
-                here = source if source.is_file() else package / "__init__.py"
-                top = source.name if source.is_file() else package.name
-                if here.is_file() and top not in subject.arrives:
-                    shown = subject.shown(source if source.is_file() else package)
-                    certain = module.at_once and not subject.brings_unseen
-                    yield _Mention(path, module.line, shown, certain)
+    for path in subject.programs:
+        for module in imported(read_bytes(path) or b""):
+            if module.name in sys.stdlib_module_names:
+                continue  # Python's own is there, whatever lies here under its name
+            source = path.with_name(f"{module.name}.py")
+            if not source.is_file():
+                source = path.with_name(module.name)
+                if not (source / "__init__.py").is_file():
+                    continue
+            if source.name not in subject.arrives:
+                certain = module.at_once and not subject.brings_unseen
+                yield _Mention(path, module.line, subject.shown(source), certain)
 
 
 _RUNS = r"(?:python[0-9.]*|(?:ba|da|z|k)?sh|Rscript|julia|perl|torchrun|source|\.)"
@@ -269,12 +272,20 @@ _OPENS = re.compile(
 def _read_by_programs(subject: Subject) -> Iterator[_Mention]:
     """Yield files here that a program opens by a name of its own, and that do not travel."""
     for path in subject.programs:
-        for call in calls(read_bytes(path) or b""):
-            name = call.first.removeprefix("./")
-            if not name or not _OPENS.search(call.name) or name.startswith(("/", "../", "~")):
-                continue
-            if re.search(r"'(?:[wax][bt+]*)'", call.text.partition(",")[2]):
-                continue  # it writes
-            parts, stays = PurePosixPath(name).parts, (subject.start / name).is_file()
-            if stays and subject.arrives.isdisjoint((parts[0], parts[-1])):
-                yield _Mention(path, call.line, name, certain=False)
+        for line, name in _opened(read_bytes(path) or b""):
+            parts = PurePosixPath(name).parts
+            stays = subject.arrives.isdisjoint((parts[0], parts[-1]))
+            if stays and (subject.start / name).is_file():
+                yield _Mention(path, line, name, certain=False)
+
+
+@lru_cache(maxsize=256)
+def _opened(source: bytes) -> tuple[tuple[int, str], ...]:
+    """Return the relative names that a program opens to read, with their lines."""
+    named = ((call, call.first.removeprefix("./")) for call in calls(source))
+    return tuple(
+        (call.line, name)
+        for call, name in named
+        if name and _OPENS.search(call.name) and not name.startswith(("/", "../", "~"))
+        if not re.search(r"'(?:[wax][bt+]*)'", call.text.partition(",")[2])  # it writes
+    )
