@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.job import Description, Job, references
-from pixi_scaffold.pool.follow import read_states
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, find_named, receipts
 from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import SweepRow, is_sweep, numbered_by_place
@@ -62,6 +61,8 @@ def chosen_rows(
 
 def _settled(folder: Path, description: Path) -> Iterator[SubmittedJob]:
     """Yield the jobs of a description that are done, or in the queue still."""
+    from pixi_scaffold.pool.follow import read_states  # what one new job does without
+
     for receipt in receipts(folder, str(description)):
         states = read_states(receipt)
         for number, job in enumerate(receipt.jobs):
@@ -85,6 +86,8 @@ def _earlier(name: str, job: Job, folder: Path) -> Chosen:
 
 
 def _named(receipt: SubmitReceipt, number: int, folder: Path) -> SweepRow:
+    from pixi_scaffold.pool.follow import read_states
+
     job, state = receipt.jobs[number], read_states(receipt)[number]
     job_name = f"{receipt.cluster}.{number}"
     if state.events and not state.ended:
