@@ -206,6 +206,28 @@ def test_what_would_fail_is_not_sent(project: Path, line: str, says: str) -> Non
     assert not (project / "runs").exists()
 
 
+def test_a_job_whose_archive_is_still_to_be_made_is_not_sent(
+    pool: Pool, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(packed, project, symlinks=True, ignore=shutil.ignore_patterns("env.tar.gz"))
+    monkeypatch.setenv("CONDOR_CONFIG", pool.env["CONDOR_CONFIG"])
+    ran = scaffold("submit", cwd=project)
+    assert ran.code == 3, ran
+    assert "still to be made: pixi.lock, env.tar.gz" in ran.err
+    assert "pixi-scaffold lock && pixi-scaffold pack" in ran.err
+    assert not (project / "runs/submitted").exists()
+
+
+def test_the_receipt_names_the_last_rehearsal(project: Path) -> None:
+    (project / "pixi.lock").write_text("version: 7\n")
+    assert receipt(project, submitted(project, "-a", "hold=true")["cluster"])["rehearsal"] is None
+    assert scaffold("rehearse", "job.sub", "-a", "counts=2", cwd=project).code == 0
+    kept = receipt(project, submitted(project, "-a", "hold=true")["cluster"])["rehearsal"]
+    written = json.loads((project / ".pixi/rehearsal/receipt.json").read_text())["written"]
+    assert (kept["passed"], kept["when"]) == (True, written)
+
+
 def test_what_the_access_point_refuses_leaves_no_receipt(project: Path) -> None:
     ran = scaffold("submit", "job.sub", "--no-check", "-a", "request_memory=3 parsecs", cwd=project)
     assert ran.code == 1, ran
@@ -679,6 +701,7 @@ def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
 
 IDLE = {
     "fits": (["request_gpus=1"], "34 of 34 GPUs fit, 34 of them free now: it waits for its turn", ""),
+    "a list in its ad": (["request_gpus=1", 'My.Catalogs={"a", "b"}'], "34 of 34 GPUs fit", ""),
     "two gpus": (["request_gpus=2"], "24 of 34 GPUs fit", "request_gpus 1 in place of 2: 34 of 34"),
     "three gpus": (["request_gpus=3"], "none of 34 GPUs", "request_gpus 2 in place of 3: 24 of 34"),
     "capability": (

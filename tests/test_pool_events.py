@@ -84,6 +84,12 @@ def test_what_came_back_while_the_access_point_was_dead_is_no_event() -> None:
     assert (end.state, end.checkpoints, end.starts) == ("done", 2, 1)
 
 
+def test_what_comes_back_of_a_job_without_inputs_is_no_checkpoint() -> None:
+    """It never started; HTCondor 25.14 writes of output files all the same."""
+    end = history(recorded("input-missing"))[-1]
+    assert (end.state, end.hold, end.checkpoints, end.starts) == ("held", (13, 2), 0, 0)
+
+
 def test_each_try_is_told_and_none_is_a_checkpoint() -> None:
     """max_retries = 3 and exit code 75: what each try brought back is written over by the next."""
     states = history(recorded("tried-again"))
@@ -161,13 +167,19 @@ def test_an_event_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
     assert events_of(log)[-1].kind == "JOB_TERMINATED"
 
 
-def test_a_log_in_xml_is_read(tmp_path: Path) -> None:
-    log = tmp_path / "job.log"
-    log.write_bytes((LOGS / "job.xml").read_bytes())
-    states: dict[int, ProcState] = {}
-    for event in events_of(log):
-        states[event.proc] = fold(states, event)
-    assert states[0].state == "done"
+@pytest.mark.parametrize("name", ["job.xml", "events.json"])
+def test_a_log_in_another_format_is_read(tmp_path: Path, name: str) -> None:
+    """`log_xml = true`, and the log of a whole access point with EVENT_LOG_FORMAT_OPTIONS = JSON."""
+    ran = scaffold("watch", "--log", LOGS / name, "--once", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert re.search(r"cluster \d+: 1 done", ran.out), ran.out
+
+
+def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        ran = scaffold("watch", "--log", name, "--once", cwd=tmp_path, timeout=60)
+        assert (ran.code, "is not a regular file" in ran.err) == (1, True), ran
 
 
 def test_a_log_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
@@ -228,12 +240,13 @@ def test_every_hold_has_words_and_a_fix() -> None:
     assert len(holds) >= 15
     for code, entry in holds.items():
         state = ProcState(2, "held", hold=(int(code), 0), reason="R")
-        first, reason, fix = held(state, 7)
+        first, reason, fix, *then = held(state, 7)
         assert re.match(rf"held: .+ \(code {code}, subcode 0\)$", first)
         assert reason == "  HTCondor: R"
         assert fix.startswith("  usual fix: ")
         assert "{" not in fix
         assert {k for k in entry if not k.isdecimal()} == {"words", "fix"}
+        assert any("condor_release 7.2" in line or "condor_rm 7.2" in line for line in (fix, *then))
     unknown = list(held(ProcState(0, "held", hold=(999, 1), reason="because"), 1))
     assert "because" in unknown[1]
 
@@ -282,6 +295,7 @@ def test_no_secret_is_written_down() -> None:
     assert kept["RequestMemory"] == 100
     assert not re.search("abc|pw@|x509up", json.dumps(kept))
     assert "pw" not in str(safe_lines(["transfer_input_files = https://me:pw@host/x"]))
+    assert safe_lines(["environment=A=secret", "a=b"]) == ("environment=(not recorded)", "a=b")
 
 
 def test_what_all_ads_say_is_kept_once() -> None:

@@ -52,6 +52,8 @@ class Review:
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[tuple[str, str], ...] = ()
     """(what, why) for what could not be looked at."""
+    to_make: tuple[tuple[str, str], ...] = ()
+    """(file, command that makes it) of inputs that are still to be made."""
     silenced: int = 0
     """Findings that a comment silences."""
 
@@ -92,12 +94,14 @@ def review(
     progress.update("running shellcheck")
     notes = _shell_notes(scripts, not_checked)
     packed: dict[Path, frozenset[str]] = {}
+    to_make: dict[str, str] = {}
     kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
     for number, subject in enumerate(subjects):
         progress.update(f"checking {subject.description.path.name}", number / len(subjects))
         full = subject.having(notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
         findings |= dict.fromkeys(check_subject(full))
-        not_checked |= _not_looked_at(full)
+        to_make |= (missing := _to_make(full))
+        not_checked |= _not_looked_at(full, missing)
     if any("no rule looked at it" in why for why in not_checked.values()):
         not_checked.pop("rules against the lock", None)  # the same, without what to do
     loud, silenced = without_suppressed(findings)
@@ -108,6 +112,7 @@ def review(
         tuple(scripts),
         tuple(loud),
         tuple(not_checked.items()),
+        tuple(to_make.items()),
         silenced,
     )
 
@@ -195,14 +200,20 @@ def _shell_notes(
     return said.notes
 
 
-def _not_looked_at(subject: Subject) -> dict[str, str]:
+def _to_make(subject: Subject) -> dict[str, str]:
+    """Return the inputs of a job that are still to be made, with the command that makes each."""
+    with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
+        return dict(not_yet_made(subject))
+    return {}
+
+
+def _not_looked_at(subject: Subject, to_make: Mapping[str, str]) -> dict[str, str]:
     """Return the files of a job that are still to be made, or that no rule can read."""
     reasons: dict[str, str] = {}
-    with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
-        for name, command in not_yet_made(subject):
-            lock = subject.project is not None and name == subject.project.lock.name
-            also = ", so no rule looked at it" if lock else ""
-            reasons[name] = f"not there yet{also}; before you submit: {command}"
+    for name, command in to_make.items():
+        lock = subject.project is not None and name == subject.project.lock.name
+        also = ", so no rule looked at it" if lock else ""
+        reasons[name] = f"not there yet{also}; before you submit: {command}"
     away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
     away += [subject.executable] if subject.executable else []
     for path in filter(is_elsewhere, away):

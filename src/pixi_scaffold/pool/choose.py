@@ -10,12 +10,35 @@ from pathlib import Path
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.job import Description, Job, references
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, find_named, receipts
-from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import SweepRow, is_sweep, numbered_by_place
 from pixi_scaffold.system import layout, program
 
 _STAGED = layout.SUBMITTED / "earlier"
 """Copies of earlier runs, as they travel with the jobs that go on with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """The options of one `submit`."""
+
+    description: Path
+    append: tuple[str, ...] = ()
+    queue: str = ""
+    """In place of the description's queue statement."""
+    check: bool = True
+    dry_run: bool = False
+    schedd: str = ""
+    pool: str = ""
+    spool: bool = False
+    again: bool = False
+    """Whether rows that are done are run again."""
+    failed: bool = False
+    """Whether only the rows are run that failed, or never ran, whatever changed meanwhile."""
+    go_on: str = ""
+    """The finished or stopped jobs that are trained further."""
+    more_arguments: str = ""
+    retry_memory: str = ""
+    """The most memory that a job may get when it ran out of it; such as 32GB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,14 @@ def collect_runs(name: str, output: Path, progress: Progress) -> Report:
         collected_runs = best_runs([newest] if name else list(some))
         rows = [one.cells() for one in collected_runs]
         names = list(dict.fromkeys(key for row in rows for key in row))
-        files = [_write_csv(output.with_suffix(".csv"), names, rows)]
+        files = [_written(output.with_suffix(".csv"), lambda path: _write_csv(path, names, rows))]
         runs = {_label(one): one.metrics for one in collected_runs if one.metrics}
         if text := picture(runs, f"{len(runs)} runs"):
-            files.append(_write_text(output.with_suffix(".svg"), text))
+            files.append(_written(output.with_suffix(".svg"), lambda path: path.write_text(text)))
         notes = []
         if importlib.util.find_spec("pyarrow") is not None:
-            files.append(_write_parquet(output.with_suffix(".parquet"), names, rows))
+            parquet = output.with_suffix(".parquet")
+            files.append(_written(parquet, lambda path: _write_parquet(path, names, rows)))
         else:
             notes.append('no Parquet, which needs pyarrow: pip install "pixi-scaffold[parquet]"')
         step.passed(f"{len(rows)} runs")
@@ -119,21 +120,20 @@ def _number_first(text: str) -> tuple[int, float, str]:
     return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, text)
 
 
-def _write_csv(path: Path, names: list[str], rows: list[dict[str, Value]]) -> str:
-    with replacing(path) as new, new.open("w", newline="", encoding="utf-8") as file:
+def _written(path: Path, write: Callable[[Path], object]) -> str:
+    with replacing(path) as new:
+        write(new)
+    return str(path)
+
+
+def _write_csv(path: Path, names: list[str], rows: list[dict[str, Value]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
-    return str(path)
 
 
-def _write_text(path: Path, text: str) -> str:
-    with replacing(path) as new:
-        new.write_text(text, encoding="utf-8")
-    return str(path)
-
-
-def _write_parquet(path: Path, names: list[str], rows: list[dict[str, Value]]) -> str:
+def _write_parquet(path: Path, names: list[str], rows: list[dict[str, Value]]) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -142,6 +142,4 @@ def _write_parquet(path: Path, names: list[str], rows: list[dict[str, Value]]) -
         values = [row.get(name) for row in rows]
         mixed = any(isinstance(v, str) for v in values)
         columns[name] = [None if v is None else str(v) for v in values] if mixed else values
-    with replacing(path) as new:
-        parquet.write_table(pyarrow.table(columns), new)
-    return str(path)
+    parquet.write_table(pyarrow.table(columns), path)

@@ -111,22 +111,13 @@ def _executing(state: ProcState, event: LogEvent) -> ProcState:
     props = event.data.get("ExecuteProps") or {}
     host = str(event.data.get("SlotName") or event.data.get("ExecuteHost") or "")
     return replace(
-        _stopped(state, event.time),
-        state="running",
-        host=host.rsplit("@", maxsplit=1)[-1],
-        began=event.time,
-        starts=state.starts + 1,
-        gpu=_gpu(props),
-        gpus=int(_number(props.get("GPUs"))),
-        hold=None,
-        reason="",
-        code=None,
-        evicted="",
-    )
+        _stopped(state, event.time), state="running", began=event.time, starts=state.starts + 1,
+        host=host.rsplit("@", maxsplit=1)[-1], gpu=_gpu(props),
+        gpus=int(_number(props.get("GPUs"))), hold=None, reason="", code=None, evicted="",
+    )  # fmt: skip
 
 
 def _gpu(props: Mapping[str, Any]) -> str:
-    """Return the name of the first GPU that the slot was given."""
     if name := props.get("GPUs_DeviceName"):
         return str(name)
     for key, value in props.items():
@@ -140,13 +131,12 @@ def _image(state: ProcState, event: LogEvent) -> ProcState:
 
 
 def _transfer(state: ProcState, event: LogEvent) -> ProcState:
-    """Count files that go out: on again without a start, they are a checkpoint."""
     kind = int(_number(event.data.get("Type")))
     if kind in (1, 2, 3) and state.began is None:
         return replace(state, state="sending")
     if kind == 5 and state.began is not None:
         return replace(state, state="returning")
-    if kind == 6:
+    if kind == 6 and state.began is not None:  # without a start, its inputs could not be sent
         going = "running" if state.state == "returning" else state.state
         return replace(state, state=going, checkpoints=state.checkpoints + 1, kept=event.time)
     return state
@@ -164,7 +154,6 @@ def _evicted(state: ProcState, event: LogEvent) -> ProcState:
 
 
 def _thrown(state: ProcState, event: LogEvent) -> ProcState:
-    """Return the state of a process that lost its machine."""
     why = str(event.data.get("Reason") or event.data.get("Message") or "it lost its machine")
     stopped = _stopped(state, event.time)
     return replace(stopped, state="idle", evictions=state.evictions + 1, evicted=why)
@@ -220,19 +209,16 @@ def _now(name: str) -> Callable[[ProcState, LogEvent], ProcState]:
 
 
 def _updated(state: ProcState, event: LogEvent) -> ProcState:
-    """Take a larger request over, as after a job that ran out of memory."""
     if str(event.data.get("Attribute")) == "RequestMemory":
         return replace(state, memory_request=_number(event.data.get("Value")))
     return state
 
 
 def _stopped(state: ProcState, time: float) -> ProcState:
-    """Return the state with the activation that went on added to what it ran."""
     return replace(state, ran=state.seconds(time), began=None)
 
 
 def _used(state: ProcState, event: LogEvent) -> ProcState:
-    """Return the state with the resources that the end of an activation names."""
     data = event.data
     used = data.get("GPUsAverageUsage", data.get("GPUsUsage"))
     return replace(
@@ -257,6 +243,7 @@ _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
     "EXECUTE": _executing,
     "IMAGE_SIZE": _image,
     "FILE_TRANSFER": _transfer,
+    "CHECKPOINTED": lambda state, _: replace(state, checkpoints=state.checkpoints + 1),
     "JOB_EVICTED": _evicted,
     "JOB_TERMINATED": _terminated,
     "JOB_HELD": _held,

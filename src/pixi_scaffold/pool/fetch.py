@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -83,10 +83,13 @@ def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
         _copy_kept(kept, Path(receipt.folder), receipt.ad_of(state.proc), fetched)
 
 
-def _copy_kept(kept: Path, folder: Path, ad: Mapping[str, Any], fetched: Fetched) -> None:
-    """Copy a checkpoint to where the job's outputs go."""
+def _copy_kept(
+    kept: Path, folder: Path, ad: Mapping[str, Any], fetched: Fetched, only: Container[str] = ()
+) -> None:
     for path in sorted(p for p in kept.rglob("*") if is_file(p)):
         name = path.relative_to(kept).as_posix()
+        if only and name.partition("/")[0] not in only:  # a spool has a job's inputs, too
+            continue
         if name in _LOGS:
             name = str(ad.get(_LOGS[name], "/dev/null"))
         target = folder / name
@@ -155,10 +158,7 @@ def _spooled_so_far(
         )
         return
     wanted = {n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))}
-    for path in sorted(p for p in kept.rglob("*") if is_file(p)):
-        name = path.relative_to(kept)
-        if name.parts[0] in wanted:
-            _bring(path, Path(receipt.folder) / name, fetched)
+    _copy_kept(kept, Path(receipt.folder), ad, fetched, wanted)
 
 
 @contextmanager

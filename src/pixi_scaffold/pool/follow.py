@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pixi_scaffold.job import quiet
 from pixi_scaffold.pool.access import condor
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.system import NOT_REGULAR
 
 
 class Follower:
@@ -38,6 +41,8 @@ class Follower:
             return
         except OSError as error:
             raise _unreadable(self.path, error) from error
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep the reader waiting
+            raise _unreadable(self.path, OSError(0, NOT_REGULAR))
         if self._log is not None and status.st_ino == self._inode and status.st_size == self._size:
             return
         moved = status.st_ino != self._inode or status.st_size < self._size
@@ -81,13 +86,9 @@ def read_event(raw: Any) -> LogEvent:
     return LogEvent(kind, int(data.get("Cluster", -1)), int(data.get("Proc", -1)), when, data)
 
 
-_KINDS: dict[int, str] = {}
-
-
+@cache
 def _kinds() -> Mapping[int, str]:
-    if not _KINDS:
-        _KINDS.update({int(kind): kind.name for kind in condor().JobEventType})
-    return _KINDS
+    return {int(kind): kind.name for kind in condor().JobEventType}
 
 
 def _plain(value: Any) -> Any:

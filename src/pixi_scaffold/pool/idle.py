@@ -11,21 +11,17 @@ from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import JobAd, ad_clauses, match
 from pixi_scaffold.pool.access import AccessPoint, answering, condor
 
+_BLOCKED = 9
+"""The JobStatus of a job that waits for transfer_common_input. Source: seen with 25.14.1."""
 _TOTALS = {"Cpus": "TotalSlotCpus", "Memory": "TotalSlotMemory", "Disk": "TotalSlotDisk"}
-_SLOT = {
-    "RequestMemory": "Memory", "RequestCpus": "Cpus", "RequestDisk": "Disk", "RequestGPUs": "GPUs",
+_LIMITS = {
+    "RequestMemory": ("request_memory", "Memory"), "RequestCpus": ("request_cpus", "Cpus"),
+    "RequestDisk": ("request_disk", "Disk"), "RequestGPUs": ("request_gpus", "GPUs"),
+    "GPUsMinMemory": ("gpus_minimum_memory", "GlobalMemoryMb"),
+    "GPUsMinCapability": ("gpus_minimum_capability", "Capability"),
+    "GPUsMinRuntime": ("gpus_minimum_runtime", "MaxSupportedVersion"),
 }  # fmt: skip
-_GPU = {
-    "GPUsMinMemory": "GlobalMemoryMb",
-    "GPUsMinCapability": "Capability",
-    "GPUsMinRuntime": "MaxSupportedVersion",
-}
-_COMMANDS = {
-    "RequestMemory": "request_memory", "RequestCpus": "request_cpus",
-    "RequestDisk": "request_disk", "RequestGPUs": "request_gpus",
-    "GPUsMinMemory": "gpus_minimum_memory", "GPUsMinCapability": "gpus_minimum_capability",
-    "GPUsMinRuntime": "gpus_minimum_runtime",
-}  # fmt: skip
+"""The command of each limit of a job, and what a slot, or each of its GPUs, has of it."""
 
 
 def _as_written(name: str, value: float) -> str:
@@ -49,6 +45,9 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
         yield "idle: it left the queue a moment ago"
         return
     job = ads[0]
+    if job.get("JobStatus") == _BLOCKED:
+        yield "idle: it has a machine, to which its common input files are being sent"
+        return
     htcondor2 = condor()
     with answering(point.name):
         collector = htcondor2.Collector(point.pool) if point.pool else htcondor2.Collector()
@@ -128,37 +127,28 @@ def lowered(job: Any, slots: Sequence[Any], unit: str, fits: int) -> Iterator[tu
     """Yield for each limit how many would fit with the next lower value, and `with NAME VALUE`."""
     import classad2
 
-    for name, of in {**_SLOT, **_GPU}.items():
+    for name, (command, attribute) in _LIMITS.items():
         now = job.eval(name) if name in job else None
         if not isinstance(now, int | float) or isinstance(now, bool):
             continue
-        values = {v for slot in slots for v in _values(slot, name, of) if 0 < v < now}
+        values = {v for slot in slots for v in _values(slot, name, attribute) if 0 < v < now}
         for value in sorted(values, reverse=True):
             other = classad2.ClassAd(str(job))
             other[name] = value
             more = count(other, slots, unit)
             if more > fits:
                 low, high = (_as_written(name, float(one)) for one in (value, now))
-                yield more, f"with {_COMMANDS[name]} {low} in place of {high}"
+                yield more, f"with {command} {low} in place of {high}"
                 break
 
 
 def _values(slot: Any, limit: str, attribute: str) -> Iterator[float]:
-    """Yield what a slot, or each of its GPUs, has of something."""
-    if limit in _SLOT:
-        value = slot.get(attribute)
-        if isinstance(value, int | float):
-            yield value
-        return
-    for key in slot:
-        if key.startswith("GPUs_GPU_"):
-            value = slot.eval(key).get(attribute)
-            if isinstance(value, int | float):
-                yield value
+    gpus = [slot.eval(key) for key in slot if key.startswith("GPUs_GPU_")]
+    ads = [slot] if limit.startswith("Request") else gpus
+    return (value for ad in ads if isinstance(value := ad.get(attribute), int | float))
 
 
 def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
-    """Yield which condition refuses how many slots."""
     text = {name: _written(job.lookup(name)) for name in job if name != "Requirements"}
     gpus = str(job.lookup("RequireGPUs")) if "RequireGPUs" in job else ""
     asked = JobAd(text, tuple(ad_clauses(str(job.lookup("Requirements")), gpus)))
@@ -174,7 +164,7 @@ def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
 
 
 def _written(value: Any) -> str:
-    """Return a value as an ad writes it."""
+    """Return a value as an ad has it in one line."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())

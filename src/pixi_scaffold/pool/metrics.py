@@ -11,7 +11,7 @@ from pixi_scaffold.system import read_regular
 
 METRICS = "metrics.jsonl"
 _LIMIT = 16 << 20
-_ASIDE = frozenset({"step", "steps", "lr", "learning_rate", "time", "seconds"})
+ASIDE = frozenset({"step", "steps", "lr", "learning_rate", "time", "seconds"})
 _GPU = ("gpu_utilization", "gpu_busy", "gpu_use")
 """Names under which a row may say what share of the GPU was in use, 0 to 1 or 0 to 100."""
 
@@ -59,7 +59,7 @@ def last_line(rows: Rows, most: int = 4) -> str:
     """Return the last row in a line, such as `epoch 7  test_loss 0.314`; empty without rows."""
     if not rows:
         return ""
-    values = {k: v for k, v in numbers(rows[-1]).items() if k not in _ASIDE}
+    values = {k: v for k, v in numbers(rows[-1]).items() if k not in ASIDE}
     return "  ".join(f"{key} {value:.4g}" for key, value in list(values.items())[:most])
 
 

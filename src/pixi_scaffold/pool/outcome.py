@@ -15,6 +15,7 @@ from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.pool.why import asked_memory
 from pixi_scaffold.system import layout, read_regular, replacing
 
+_TOLD = ("proc", "state", "signal", "starts", "checkpoints", "evictions", "retries")
 _IDLE_GPU = 0.5
 """Below this share in use, most of a GPU was idle."""
 _LOG, _LINE = 1 << 20, 300
@@ -55,11 +56,9 @@ def watch_facts(watched: Watched, picture: str) -> dict[str, Any]:
     now = time.time()
     jobs = [
         {
-            "proc": s.proc, "state": s.state, "exit_code": s.code, "signal": s.signal,
-            "seconds": round(s.seconds(now), 1), "starts": s.starts,
-            "checkpoints": s.checkpoints, "evictions": s.evictions, "retries": s.retries,
-            "memory_mb": s.memory, "hold": list(s.hold) if s.hold else None,
-            "reason": s.reason or s.evicted,
+            **{name: getattr(s, name) for name in _TOLD}, "exit_code": s.code,
+            "seconds": round(s.seconds(now), 1), "memory_mb": s.memory,
+            "hold": list(s.hold) if s.hold else None, "reason": s.reason or s.evicted,
         }
         for s in sorted(watched.states.values(), key=lambda s: s.proc)
     ]  # fmt: skip

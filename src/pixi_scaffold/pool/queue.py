@@ -16,9 +16,19 @@ _EVERY = 5.0
 _NAMES = (
     "ProcId", "JobStatus", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "ExitCode",
     "ExitBySignal", "ExitSignal", "RemoteHost", "MemoryUsage", "RequestMemory", "DiskUsage",
-    "RequestDisk", "CheckpointNumber", "EnteredCurrentStatus",
+    "RequestDisk", "CheckpointNumber", "EnteredCurrentStatus", "CompletionDate", "QDate",
+    "RemoteWallClockTime", "LastRemoteHost",
 )  # fmt: skip
-_KINDS = {1: "JOB_EVICTED", 2: "EXECUTE", 4: "JOB_TERMINATED", 5: "JOB_HELD", 7: "JOB_SUSPENDED"}
+_LIKE = {6: 2, 9: 1}
+"""One whose output is on its way back still runs; one whose common input is on its way waits."""
+_RUNNING = 2
+_KINDS = {
+    1: "JOB_EVICTED", 2: "EXECUTE", 3: "JOB_ABORTED", 4: "JOB_TERMINATED", 5: "JOB_HELD",
+    7: "JOB_SUSPENDED",
+}  # fmt: skip
+"""What the new JobStatus of a job that was in another one means."""
+_CHANGES = {(5, 1): "JOB_RELEASED", (7, 2): "JOB_UNSUSPENDED"}
+"""What it means after a certain one."""
 
 
 class QueueFollower:
@@ -29,6 +39,7 @@ class QueueFollower:
         self._point: AccessPoint | None = None
         self._status: dict[int, int] = {}
         self._kept: dict[int, int] = {}
+        self._ran: dict[int, float] = {}
         self._next = 0.0
 
     def new(self) -> Iterator[LogEvent]:
@@ -50,22 +61,27 @@ class QueueFollower:
         yield from ended
 
     def _changes(self, ad: dict[str, Any]) -> Iterator[LogEvent]:
-        proc, status = int(ad["ProcId"]), int(ad.get("JobStatus", 1))
-        kept = ad.get("CheckpointNumber", -1)
-        before = self._status.get(proc)
-        when = float(ad.get("EnteredCurrentStatus", 0) or time.time())
+        """Yield what happened to a process since the last look, as events of a log."""
+        cluster, proc, status = self.receipt.cluster, int(ad["ProcId"]), int(ad.get("JobStatus", 1))
+        status, before = _LIKE.get(status, status), self._status.get(proc)
+        entered = _number(ad, "EnteredCurrentStatus", time.time())
+        when = _number(ad, "CompletionDate", 0) or entered
+        ran = _number(ad, "RemoteWallClockTime", 0)  # without the activation that goes on
+        new, self._ran[proc] = ran - self._ran.get(proc, 0), ran
         if before is None:
-            yield LogEvent("SUBMIT", self.receipt.cluster, proc, when, {})
-        if before != status and not (before is None and status == 1):
-            if (kind := _KINDS.get(status)) is not None:
-                yield LogEvent(kind, self.receipt.cluster, proc, when, _data(ad))
-            self._status[proc] = status
-        self._status.setdefault(proc, status)
-        if isinstance(kept, int) and kept > self._kept.get(proc, -1):
-            for _ in range(kept - self._kept.get(proc, -1)):
-                data = {"Type": 6}
-                yield LogEvent("FILE_TRANSFER", self.receipt.cluster, proc, time.time(), data)
-            self._kept[proc] = kept
+            yield LogEvent("SUBMIT", cluster, proc, _number(ad, "QDate", when), {})
+            before = 1
+        if before == 1 and (new or status == _RUNNING):  # it may have begun and ended meanwhile
+            yield LogEvent("EXECUTE", cluster, proc, when - new, _data(ad))
+            before = _RUNNING
+        kind = _CHANGES.get((before, status)) or _KINDS.get(status)
+        if before != status and kind is not None:
+            yield LogEvent(kind, cluster, proc, when, _data(ad))
+        self._status[proc] = status
+        kept = int(_number(ad, "CheckpointNumber", -1))
+        for _ in range(kept - self._kept.get(proc, -1)):
+            yield LogEvent("CHECKPOINTED", cluster, proc, time.time(), {})
+        self._kept[proc] = max(kept, self._kept.get(proc, -1))
 
     def _left(self, point: AccessPoint, proc: int) -> Iterator[LogEvent]:
         """Yield how a process ended that is no longer in the queue, as the history has it."""
@@ -73,17 +89,18 @@ class QueueFollower:
             return
         where = f"ClusterId == {self.receipt.cluster} && ProcId == {proc}"
         with answering(point.name):
-            ads = [dict(ad) for ad in point.schedd.history(where, [*_NAMES, "CompletionDate"], 1)]
+            ads = [dict(ad) for ad in point.schedd.history(where, list(_NAMES), 1)]
         for ad in ads:
-            done = ad.get("JobStatus") == 4
-            kind = "JOB_TERMINATED" if done else "JOB_ABORTED"
-            self._status[proc] = 4 if done else 3
-            yield LogEvent(kind, self.receipt.cluster, proc, time.time(), _data(ad))
+            yield from self._changes(ad)
+
+
+def _number(ad: dict[str, Any], name: str, otherwise: float) -> float:
+    value = ad.get(name)
+    return float(value) if isinstance(value, int | float) else otherwise
 
 
 def _data(ad: dict[str, Any]) -> dict[str, Any]:
-    """Return an ad as the events name it."""
-    host = str(ad.get("RemoteHost", ""))
+    host = str(ad.get("RemoteHost") or ad.get("LastRemoteHost") or "")
     return {
         **{k: v for k, v in ad.items() if isinstance(v, bool | int | float | str)},
         "SlotName": host,

@@ -81,11 +81,7 @@ class SubmitReceipt:
 
 
 def hidden(ad: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an ad's plain values without what nobody else should read.
-
-    Of the environment only the names stay; URLs that carry a password and attributes that are
-    called like one are left out.
-    """
+    """Return an ad's plain values: of the environment the names only, and nothing like a secret."""
     plain = {k: v if isinstance(v, bool | int | float) else str(v) for k, v in ad.items()}
     return {k: safe(k, v) if isinstance(v, str) else v for k, v in plain.items()}
 
@@ -100,7 +96,10 @@ def safe(name: str, text: str) -> str:
 def safe_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """Return `NAME=VALUE` lines as they may be written down."""
     parted = (line.partition("=") for line in lines)
-    return tuple(f"{name}{equals}{safe(name.strip(), value)}" for name, equals, value in parted)
+    return tuple(
+        f"{name}{equals}{value if safe(name.strip(), value) == value else _HIDES}"
+        for name, equals, value in parted
+    )
 
 
 def _reveals(text: str) -> bool:
@@ -194,14 +193,15 @@ def named_receipt(root: Path, name: str, log: Path | None) -> SubmitReceipt:
     if log is None:
         return find_named(root, name)[0]
     if not name:
-        text = log.read_text(errors="replace") if log.exists() else ""
-        number = re.search(r"^\d{3} \((\d+)\.", text, re.M)
-        if number is None:
+        from pixi_scaffold.pool.follow import Follower
+
+        first = next((event for event in Follower(log).new() if event.cluster > 0), None)
+        if first is None:
             raise UsageError(
                 f"no event is in {log} yet, so it does not say which cluster it is of",
                 f"{program()} watch CLUSTER --log {log}   # waits for it",
             )
-        name = number[1].lstrip("0") or "0"
+        name = str(first.cluster)
     if not name.isdecimal():
         raise UsageError(f"{name} is no cluster", "give a number, such as 12")
     return SubmitReceipt(int(name), "", "", "", str(root.absolute()), "", str(log.absolute()), ())

@@ -16,12 +16,13 @@ from typing import Any
 from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import Description, meaning, quiet, split_arguments
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
-from pixi_scaffold.pool.choose import Chosen
+from pixi_scaffold.pool.choose import Chosen, SubmitRequest
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidden, safe, safe_lines
-from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import SweepRow
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import layout, program, sha256_of
+from pixi_scaffold.system import layout, program, read_regular, sha256_of
+
+_LIMIT = 16 << 20
 
 
 def access_point(
@@ -95,7 +96,6 @@ def send(
 def _submit_object(
     htcondor2: Any, request: SubmitRequest, description: Description, commit: str
 ) -> Any:
-    """Return the description as the bindings take it."""
     text = f"commit = {commit}\n" if commit else ""
     with quiet():
         try:
@@ -127,7 +127,7 @@ def _receipt(
     log = str(first.get("SUBMIT_UserLog") or first.get("UserLog") or "")
     folder = Path.cwd()
     same, others = common([hidden(ad) for ad in ads])
-    cluster = sent.cluster()
+    cluster, lock = sent.cluster(), sha256_of(folder / layout.LOCK_FILE)
     runs = {int(ad.get("ProcId", 0)): run_name(ad) for ad in ads}
     return SubmitReceipt(
         cluster=cluster,
@@ -136,7 +136,7 @@ def _receipt(
         submitted=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         folder=str(folder),
         description=str(request.description),
-        log=str(folder / log) if log else "",
+        log="" if log in ("", os.devnull) else str(folder / log),
         jobs=tuple(
             SubmittedJob(
                 {key: safe(key, value) for key, value in row.values.items()},
@@ -150,8 +150,8 @@ def _receipt(
         queue=request.queue,
         continues=request.go_on,
         commit=commit,
-        lock_sha256=sha256_of(folder / layout.LOCK_FILE),
-        rehearsal=_rehearsal(folder),
+        lock_sha256=lock,
+        rehearsal=_rehearsal(folder, lock),
         ad=same,
         ads=others,
     )
@@ -176,16 +176,15 @@ def _named(description: Description, row: SweepRow, cluster: int, number: int) -
     return "" if "$" in text else text.strip()
 
 
-def _rehearsal(folder: Path) -> dict[str, Any] | None:
-    """Return the last rehearsal of the workspace that its receipt knows."""
-    path = folder / layout.RECEIPT
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        when = path.stat().st_mtime
-        newer = (folder / layout.LOCK_FILE).stat().st_mtime > when
-    except (OSError, ValueError):
-        return None
-    if "rehearsal" not in facts:
-        return None
-    stamp = datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"when": stamp, "passed": bool(facts.get("ok")), "lock_changed_since": newer}
+def _rehearsal(folder: Path, lock: str) -> dict[str, Any] | None:
+    rehearsals = []
+    for place in (layout.RECEIPT, layout.REHEARSED):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            facts = json.loads(read_regular(folder / place, _LIMIT))
+            steps = [one for one in facts["results"] if one["name"] == "rehearse"]
+            if steps or place is layout.REHEARSED:
+                passed = all(one["status"] == "passed" for one in steps or facts["results"])
+                changed = (facts.get("lock") or {}).get("sha256") != lock
+                when = str(facts["written"])
+                rehearsals.append({"when": when, "passed": passed, "lock_changed_since": changed})
+    return max(rehearsals, key=lambda one: str(one["when"]), default=None)

@@ -40,7 +40,7 @@ class PlainShow:
         elif (before is None or before.words != after.words) and after.state not in passing:
             if before is not None and before.state in passing and not after.ended:
                 return
-            where = f" on {after.host}" if after.state == "running" else ""
+            where = f" on {after.host}" if after.state == "running" and after.host else ""
             gpu = f" ({after.gpu})" if where and after.gpu else ""
             self.say(f"{clock}  {job}  {after.words}{where}{gpu}")
 
@@ -114,9 +114,13 @@ class LiveShow:
             return
         self._drawn = time.monotonic()
         width, height = self._console.size
-        lines = table(watched, max(height - 6, 5), width)
+        wide = width - 3  # room for the ^C of a terminal, which would move the last line up
+        lines = table(watched, max(height - 6, 5), wide)
         text = Text("\n", no_wrap=True, overflow="ellipsis").join(
-            Text(printable(line), style=_STYLES.get(state, "")) for line, state in lines
+            Text(
+                line if len(line) <= wide else f"{line[: wide - 1]}…", style=_STYLES.get(state, "")
+            )
+            for line, state in ((printable(line), state) for line, state in lines)
         )
         self._live.update(text, refresh=True)
 

@@ -45,12 +45,12 @@ def stop_jobs(
             raise Interrupted(
                 f"{name} is on hold, and what it saves is kept", f"{program()} stop {name}"
             ) from stopped
-        step.passed(f"{len(jobs)} jobs saved and left their machines")
+        step.passed(f"saved and off the machines: {len(jobs)} job{'s' * (len(jobs) > 1)}")
     fetched = fetch_jobs(receipt, proc, progress)
     _act(point, htcondor2.JobAction.Remove, spec, name)
     results = (*run.results, *fetched.results)
     text = f"{name} is stopped; what it had is here"
-    then = (f"{program()} submit {receipt.description} --continue {name}",)
+    then = (f"{receipt.command} --continue {name}",)
     facts = Fetched(**{**fetched.facts_by_key(), "stopped": len(jobs)})
     return Report("stop", results, facts, then, verdict=Verdict(True, text))
 
@@ -88,7 +88,6 @@ def _act(point: AccessPoint, action: Any, spec: str, name: str) -> None:
 def _wait(
     point: AccessPoint, receipt: SubmitReceipt, proc: int | None, progress: Progress, timeout: float
 ) -> None:
-    """Wait until the jobs are on hold and off their machines."""
     end = time.monotonic() + timeout
     while True:
         ads = _present(point, receipt, proc)

@@ -11,9 +11,8 @@ from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, Submission, job_ad, meaning, read_description
-from pixi_scaffold.pool.choose import Chosen, amendments, chosen_rows, stage_runs
+from pixi_scaffold.pool.choose import Chosen, SubmitRequest, amendments, chosen_rows, stage_runs
 from pixi_scaffold.pool.receipt import SubmitReceipt, write
-from pixi_scaffold.pool.request import SubmitRequest
 from pixi_scaffold.pool.rows import rows_of
 from pixi_scaffold.pool.send import access_point, send
 from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
@@ -37,11 +36,9 @@ class SubmitFacts:
         facts: dict[str, Any] = {"left_out": self.left_out}
         if self.receipt is not None:
             one = self.receipt
-            facts |= {
-                "cluster": one.cluster, "schedd": one.schedd, "jobs": len(one.jobs),
-                "log": one.log, "spooled": one.spooled, "commit": one.commit, "dirty": one.dirty,
-                "receipt": str(one.path(Path())),
-            }  # fmt: skip
+            names = ("cluster", "schedd", "log", "spooled", "commit", "dirty")
+            facts |= {name: getattr(one, name) for name in names}
+            facts |= {"jobs": len(one.jobs), "receipt": str(one.path(Path()))}
         return facts | ({"ads": list(self.ads)} if self.ads else {})
 
 
@@ -154,13 +151,19 @@ def _check(request: SubmitRequest, chosen: Chosen, folder: Path, run: Run) -> It
             problem = f"{request.description} would fail ({many}); nothing was submitted"
             hint = "correct them, or submit it all the same: --no-check"
             raise CheckFailed(f"{problem}\n{lines}", hint)
+        if reviewed.to_make:
+            names = ", ".join(name for name, _ in reviewed.to_make)
+            raise CheckFailed(
+                f"{request.description} would fail: still to be made: {names}; nothing was "
+                "submitted",
+                " && ".join(dict.fromkeys(command for _, command in reviewed.to_make)),
+            )
         step.passed("nothing that would fail")
     told = finding_lines(reviewed.findings, folder)
     return [line for line in told if not line.startswith(" ")]
 
 
 def _dry(description: Description, chosen: Chosen, run: Run, warnings: Iterable[str]) -> Report:
-    """Return what would be sent."""
     job = description.jobs[0]
     ads, lines = [], []
     for row in chosen.rows:
@@ -185,8 +188,11 @@ def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run, warnings: Iterable[s
     notes = [f"receipt: {receipt.path(Path())}"]
     if receipt.dirty:
         notes.append("files are changed and not committed: the results name the commit as dirty")
-    if receipt.rehearsal is None:
-        notes.append(f"no rehearsal of it is recorded: {program()} check --rehearse")
+    rehearsed = receipt.rehearsal or {}
+    if not rehearsed.get("passed") or rehearsed["lock_changed_since"]:
+        why = "the last rehearsal failed, or was of another pixi.lock"
+        why = why if rehearsed else "no rehearsal of it is recorded"
+        notes.append(f"{why}: {program()} check --rehearse")
     notes += warnings
     then = tuple(f"{program()} {verb} {receipt.cluster}" for verb in ("watch", "fetch", "stop"))
     return Report(

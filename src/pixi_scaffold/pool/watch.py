@@ -33,6 +33,13 @@ _SETTLED = 2.0
 _LOGLESS = 15.0
 """Seconds without a log after which the queue is followed instead."""
 
+_COMMON = {
+    "TransferQueued": "wait for their turn to be sent",
+    "TransferStarted": "are being sent to a machine; its jobs start after that",
+    "TransferFinished": "have been sent",
+}
+"""What the event COMMON_FILES says of transfer_common_input."""
+
 Until = Literal["all", "done", "failed"]
 
 
@@ -51,7 +58,6 @@ class _Watch:
         self.looked = 0.0
 
     def follow_the_queue(self) -> None:
-        """Follow the queue in place of a log that is not there."""
         receipt = self.watched.receipt
         if isinstance(self.follower, QueueFollower) or not receipt.schedd:
             return
@@ -65,17 +71,20 @@ class _Watch:
         """Take what is new in the log; return whether there was something."""
         news = False
         for event in self.follower.new():
-            if event.cluster != self.watched.receipt.cluster or event.proc < 0:
+            if event.cluster != self.watched.receipt.cluster:
                 continue
-            before = self.watched.states.get(event.proc)
-            after = fold(self.watched.states, event)
-            self.watched.states[event.proc] = after
-            self.display.event(event, before, after)
-            self._explain(event, before, after)
+            if event.proc < 0:  # of the whole cluster
+                if words := _COMMON.get(str(event.data.get("Type"))):
+                    self.display.say(f"{event.cluster} the common input files {words}")
+                continue
+            self._take(event)
             news = True
         return news
 
-    def _explain(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:
+    def _take(self, event: LogEvent) -> None:
+        before = self.watched.states.get(event.proc)
+        after = self.watched.states[event.proc] = fold(self.watched.states, event)
+        self.display.event(event, before, after)
         job, ad = self.watched.job(after.proc), self.watched.receipt.ad_of(after.proc)
         if event.kind == "JOB_HELD":
             self.display.say(*(f"{job} {line}" for line in held(after, event.cluster)))
@@ -112,7 +121,6 @@ class _Watch:
             self.watched.metrics[proc] = rows
 
     def look_at_some(self) -> None:
-        """Read the metrics of those that run, now and then."""
         now = time.monotonic()
         if now - self.looked < _SLOW:
             return
@@ -150,11 +158,7 @@ class _Watch:
             before = self.watched.states.get(int(ad["ProcId"]))
             if ad.get("JobStatus") == 5 and before is not None and before.state == "idle":
                 cluster = self.watched.receipt.cluster
-                event = LogEvent("JOB_HELD", cluster, before.proc, time.time(), ad)
-                after = fold(self.watched.states, event)
-                self.watched.states[before.proc] = after
-                self.display.event(event, before, after)
-                self._explain(event, before, after)
+                self._take(LogEvent("JOB_HELD", cluster, before.proc, time.time(), ad))
                 taken = True
         return taken
 
@@ -232,18 +236,21 @@ def _report(running: _Watch) -> Report:
     path = save_picture(running.root, receipt, watched.metrics)
     run = Run(Silent())
     bad = [s for s in watched.states.values() if s.state in ("failed", "removed", "held")]
+    on_hold = sum(s.state == "held" for s in bad)
     notes = list(outcomes(watched))
     if path is not None:
         notes.append(f"curves: {path}")
     with run.step("jobs") as step:
         if bad:
             hint = f"{program()} fetch {receipt.cluster}" if receipt.schedd else "read its output"
-            if any(job.values for job in receipt.jobs) and any(s.ended for s in bad):
+            if on_hold:
+                hint = f"correct what holds them, then: condor_release {receipt.cluster}"
+            elif any(job.values for job in receipt.jobs):
                 hint = f"{receipt.command} --failed"
-            step.failed(
-                f"{len(bad)} of {len(receipt.jobs) or len(watched.states)} did not succeed",
-                hint=hint,
-            )
+            numbers = ((len(bad) - on_hold, "did not succeed"), (on_hold, "on hold"))
+            total = len(receipt.jobs) or len(watched.states)
+            words = (f"{number} of {total} {word}" for number, word in numbers if number)
+            step.failed(", ".join(words), hint=hint)
         else:
             step.passed(watched.counts())
     text = f"cluster {receipt.cluster}: {watched.counts() or 'nothing in its log'}"

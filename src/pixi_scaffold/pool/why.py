@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.pool.events import ProcState
+from pixi_scaffold.system import program
 
-_HOLDS = Path(__file__).with_name("data") / "holds.toml"
+_DATA = Path(__file__).with_name("data")
+_HOLDS = _DATA / "holds.toml"
 
 
 @cache
-def _holds() -> Mapping[str, Mapping[str, str]]:
-    return tomllib.loads(_HOLDS.read_text(encoding="utf-8"))
+def _table(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def held(state: ProcState, cluster: int) -> Iterator[str]:
     """Yield why a job is held, HTCondor's own words, and what to do."""
     code, subcode = state.hold or (0, 0)
-    entry = _holds().get(str(code), {})
+    entry = _table(_HOLDS).get(str(code), {})
     words = entry.get(str(subcode)) or entry.get("words") or "HTCondor says why"
     yield f"held: {words} (code {code}, subcode {subcode})"
     if state.reason:
@@ -29,28 +31,18 @@ def held(state: ProcState, cluster: int) -> Iterator[str]:
     if state.checkpoints:
         yield f"  kept: checkpoint {state.checkpoints}"
     job = f"{cluster}.{state.proc}"
-    fix = entry.get("fix", "correct it, then: condor_release {job}")
+    fix = entry.get("fix", "correct it")
     yield f"  usual fix: {fix.format(job=job, cluster=cluster)}"
-
-
-_EVICTIONS = (
-    ("memory usage exceeded", "it used more memory than it had asked for"),
-    ("vacate", "somebody or the pool asked it to leave (condor_vacate_job)"),
-    ("preempt", "a job with a better priority took its machine"),
-    ("claim deactivated", "the pool or its owner asked it to leave"),
-    ("drain", "its machine is being drained"),
-    ("lost", "the connection to its machine was lost"),
-    ("reconnect", "the connection to its machine was lost"),
-    ("shadow", "the access point lost its hold on it"),
-)
+    if "condor_" not in fix:
+        remove = f"{program()} stop {job}" if state.checkpoints else f"condor_rm {job}"
+        yield f"  then: condor_release {job} (for another description: {remove}, and submit again)"
 
 
 def evicted(state: ProcState, job: str, ad: Mapping[str, Any]) -> Iterator[str]:
     """Yield who threw a job off its machine, and what was kept."""
     lower = state.evicted.lower()
-    words = next(
-        (text for mark, text in _EVICTIONS if mark in lower), "it had to leave its machine"
-    )
+    causes = _table(_DATA / "evictions.toml").items()
+    words = next((text for mark, text in causes if mark in lower), "it had to leave its machine")
     often = f" ({state.evictions} times so far)" if state.evictions > 1 else ""
     yield f"evicted: {words}{often}"
     yield f"  HTCondor: {' '.join(state.evicted.split())}"
