@@ -179,8 +179,8 @@ class _Reading:
 def _unread(path: Path, error: OSError) -> Finding:
     """Return the finding that condor_submit could not read the file at all."""
     message = f"it cannot be read: {error.strerror or error}"
-    fix = "name a regular file that you may read"
-    return Finding("PS109", RULES["PS109"].severity, path.absolute(), 0, message, fix)
+    severity, fix = RULES["PS109"].severity, "name a regular file that you may read"
+    return Finding("PS109", severity, path.absolute(), 0, message, fix)
 
 
 def _shell_notes(
@@ -201,7 +201,6 @@ def _shell_notes(
 
 
 def _to_make(subject: Subject) -> dict[str, str]:
-    """Return the inputs of a job that are still to be made, with the command that makes each."""
     with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
         return dict(not_yet_made(subject))
     return {}
@@ -212,14 +211,13 @@ def _not_looked_at(subject: Subject, to_make: Mapping[str, str]) -> dict[str, st
     reasons: dict[str, str] = {}
     for name, command in to_make.items():
         lock = subject.project is not None and name == subject.project.lock.name
-        also = ", so no rule looked at it" if lock else ""
+        also = ", so no rule looked at it" * lock
         reasons[name] = f"not there yet{also}; before you submit: {command}"
     away = [subject.start, *(subject.start / name for name in subject.inputs if not is_url(name))]
     away += [subject.executable] if subject.executable else []
     for path in filter(is_elsewhere, away):
         reasons[str(path)] = "it is not on this machine; the rules on files did not look at it"
-    executable = (subject.executable,) if subject.executable else ()
-    for path in (*executable, *subject.input_files):
+    for path in filter(None, (subject.executable, *subject.input_files)):
         if special(path):
             reasons[subject.shown(path)] = NOT_REGULAR
     return reasons
