@@ -11,10 +11,11 @@ import pytest
 
 from pixi_scaffold.adopt.branch import commit_on_branch
 from pixi_scaffold.adopt.environment_file import read_environment_file
-from pixi_scaffold.adopt.manifest import dependency, pypi_dependency
+from pixi_scaffold.adopt.manifest import dependency, portable, pypi_dependency
+from pixi_scaffold.adopt.pyproject import read_pyproject
 from pixi_scaffold.adopt.pytorch import with_conda_forge
-from pixi_scaffold.adopt.requirements import read_pyproject, read_requirements
-from pixi_scaffold.adopt.wanted import Wanted
+from pixi_scaffold.adopt.requirements import read_requirements
+from pixi_scaffold.adopt.wanted import Wanted, read_text
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File
 from pixi_scaffold.workspace import read_manifest
@@ -54,8 +55,8 @@ def test_an_environment_file_becomes_what_pixi_makes_of_it(tmp_path: Path) -> No
         ours, pixi = manifest(wanted, "FOLDER"), tomllib.loads(row["manifest"])
         assert ours == pixi, row["name"]
         assert list(ours["dependencies"]) == list(pixi["dependencies"])
-        selectors = "sel(" in row["environment"]
-        assert bool(wanted.left_out) == selectors, wanted.left_out
+        left = any(word in row["environment"] for word in ("sel(", "prefix:", "platforms:"))
+        assert bool(wanted.left_out) == left, wanted.left_out
 
 
 def test_a_line_that_is_left_out_is_named(tmp_path: Path) -> None:
@@ -66,7 +67,6 @@ def test_a_line_that_is_left_out_is_named(tmp_path: Path) -> None:
     assert [str(one).split(": ")[0] for one in wanted.left_out] == [
         "environment.yml:3",
         "environment.yml:2",
-        "more.txt:2",
         "environment.yml:6",
         "environment.yml:7",
         "environment.yml:8",
@@ -115,9 +115,11 @@ not a requirement
         "a": '"==1.0"',
     }
     assert [one.place for one in wanted.left_out] == [
-        f"requirements.txt:{n}" for n in (7, 8, 9, 10)
+        *(f"requirements.txt:{n}" for n in (7, 8, 9, 10)),
+        "requirements.txt",
     ]
     assert "Pixi" in wanted.left_out[0].why
+    assert "1 hashes: pixi.lock has its own" in str(wanted.left_out[-1])
 
 
 def test_a_pyproject_gives_python_and_its_dependencies(tmp_path: Path) -> None:
@@ -125,19 +127,115 @@ def test_a_pyproject_gives_python_and_its_dependencies(tmp_path: Path) -> None:
 [project]
 name = "lab"
 requires-python = "~=3.11"
-dependencies = ["numpy>=1.26,<3", "torch==2.3.0+cu121", "x @ git+https://example.org/x"]
+dependencies = ["numpy>=1.26,<3", "torch==2.3.0+cu121", "x @ git+https://example.org/x", "mine"]
 [project.optional-dependencies]
 docs = ["sphinx"]
 [dependency-groups]
 dev = ["pytest"]
-[tool.poetry.dependencies]
-old = "1"
+[tool.pdm.dev-dependencies]
+old = ["black"]
+[tool.uv.sources]
+mine = { path = "libs/mine" }
 """
     wanted = read_pyproject(text, tmp_path / "pyproject.toml")
     assert [str(r) for r in wanted.conda] == ['python[version=">=3.11,<4"]']
     assert [str(r) for r in wanted.pypi] == ["numpy>=1.26,<3", "torch==2.3.0+cu121"]
     said = "\n".join(map(str, wanted.left_out))
-    assert all(word in said for word in ("x @ git", "docs (sphinx)", "dev", "old"))
+    assert all(
+        word in said
+        for word in ("x @ git", "docs (sphinx)", "dev", "old (black)", "mine: by its path")
+    )
+
+
+POETRY = """
+[tool.poetry.dependencies]
+python = "^3.10"
+a = "^1.2.3"
+b = "^0.3.1"
+c = "^0.0.3"
+d = "~1.25.2"
+e = "~1"
+f = "1.4.1"
+g = "*"
+h = { version = ">=2,<3", extras = ["x", "y"], python = "<3.12" }
+i = "1.*"
+left = { path = "../left", develop = true }
+optional = { version = "1", optional = true }
+several = [{ version = "1", python = "<3.11" }, { version = "2", python = ">=3.11" }]
+either = "^1 || ^3"
+[tool.poetry.group.dev.dependencies]
+pytest = "^7"
+"""
+
+
+def test_poetry_s_ranges_become_those_of_pep_440(tmp_path: Path) -> None:
+    """As python-poetry.org/docs/dependency-specification has them in words."""
+    wanted = read_pyproject(POETRY, tmp_path / "pyproject.toml")
+    assert [str(r) for r in wanted.conda] == ['python[version=">=3.10,<4"]']
+    assert [str(r) for r in wanted.pypi] == [
+        "a>=1.2.3,<2", "b>=0.3.1,<0.4", "c>=0.0.3,<0.0.4", "d>=1.25.2,<1.26", "e>=1,<2", "f==1.4.1",
+        "g", 'h[x,y]>=2,<3 ; python_version < "3.12"', "i==1.*",
+    ]  # fmt: skip
+    said = "\n".join(map(str, wanted.left_out))
+    for name in ("left", "optional", "several", "either", "dev (pytest)"):
+        assert f": {name}: " in said, name
+
+
+def test_nothing_is_dropped_without_a_word(tmp_path: Path) -> None:
+    """Each kind of line was found in public repositories; what is not taken is named."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "base.txt").write_text(
+        "einops \\\n  >=0.7\n-r ../requirements.txt\n"
+    )
+    (tmp_path / "requirements.txt").write_text("-r requirements/base.txt\n")
+    text = """name: x
+channels: [conda-forge, nodefaults]
+platforms: [linux-64]
+dependencies:
+  - numpy=1.25
+  - numpy>=1.26
+  - _libgcc_mutex=0.1=main
+  - blas=*=openblas
+  - a|b
+  - pip:
+    - -r requirements.txt
+    - flash-attn==2.5.6 --no-build-isolation
+    - --extra-index-url https://download.pytorch.org/whl/cu121
+    - absl-py @ file:///home/conda/feedstock_root/build_artifacts/absl-py_1673535674859/work
+    - -e git+https://example.org/x.git#egg=x
+    - pkg_resources==0.0.0
+    - numpy==1.24 ; python_version < "3.11"
+    - numpy==1.26 ; python_version >= "3.11"
+prefix: /home/me/envs/x
+"""
+    path = tmp_path / "environment.yml"
+    wanted, builds = portable(read_environment_file(text, path))
+    wanted, changed = with_conda_forge(wanted)
+    assert [dependency(r) for r in wanted.conda] == [
+        '">=1.26"', '"==0.1"', '{ version = "*", build = "openblas" }'
+    ]  # fmt: skip
+    assert wanted.channels == ("conda-forge",)
+    assert [str(r) for r in wanted.pypi][:3] == ["einops>=0.7", "flash-attn==2.5.6", "absl-py"]
+    assert "_libgcc_mutex" in builds[0]
+    assert "nodefaults" in changed[0]
+    said = [f"{one.text}: {one.why}" for one in wanted.left_out]
+    for words in (
+        "platforms: pixi.toml has its own", "prefix: of one machine", "a|b: invalid package name",
+        'numpy[version="1.25.*"]: numpy[version=">=1.26"] stands there, too',
+        "--no-build-isolation: an option of pip for flash-attn==2.5.6",
+        "-e git+https://example.org/x.git#egg=x: an editable install",
+        "cu121: PyTorch's own wheels", "pkg_resources==0.0.0: no package",
+        'numpy==1.24 ; python_version < "3.11": numpy==1.26',
+    ):  # fmt: skip
+        assert [one for one in said if words in one], (words, said)
+    assert len(said) == 9
+
+
+def test_a_file_of_powershell_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_text("numpy\n", encoding=encoding)
+        assert [r.name for r in read_requirements(read_text(path), path).pypi] == ["numpy"]
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from pixi_scaffold.adopt.manifest import (
     mentions_example,
     portable,
 )
+from pixi_scaffold.adopt.pyproject import read_pyproject
 from pixi_scaffold.adopt.pytorch import asks_pytorch, with_conda_forge
-from pixi_scaffold.adopt.requirements import read_pyproject, read_requirements
-from pixi_scaffold.adopt.wanted import Wanted
-from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.adopt.requirements import read_requirements
+from pixi_scaffold.adopt.wanted import Wanted, read_text
+from pixi_scaffold.errors import UsageError
 from pixi_scaffold.report import DOCS, Progress, Report, Run, Verdict, in_folder
 from pixi_scaffold.system import (
     File,
@@ -138,10 +139,7 @@ def _wanted(root: Path, given: tuple[Path, ...]) -> tuple[Wanted, tuple[str, ...
     paths = given or tuple(root / name for name in _SOURCES if is_file(root / name))
     wanted, names = Wanted(), []
     for path in paths:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScaffoldError(f"cannot read {path}: {error}", "is it a text file?") from error
+        text = read_text(path)
         if path.suffix in (".yml", ".yaml"):
             more = read_environment_file(text, path)
         elif path.suffix == ".toml":
@@ -150,7 +148,7 @@ def _wanted(root: Path, given: tuple[Path, ...]) -> tuple[Wanted, tuple[str, ...
             more = read_requirements(text, path)
         if more != Wanted(more.name):
             names.append(path.name)
-        wanted = wanted.with_more(more)
+        wanted = wanted.with_more(more, path.name)
     wanted, builds = portable(wanted)
     wanted, notes = with_conda_forge(wanted)
     return wanted, (*builds, *notes), tuple(names)

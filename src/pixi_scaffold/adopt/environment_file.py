@@ -18,6 +18,7 @@ from pixi_scaffold.workspace import PypiRequirement, Requirement
 
 _DEFAULTS = ("main", "r", "msys2")
 """What `defaults` stands for."""
+_KEYS = ("name", "channels", "dependencies", "variables")
 _PLACES = ("build_number", "subdir", "md5", "sha256", "license")
 
 
@@ -57,13 +58,19 @@ class _Reader:
         keys = {key.value: value for key, value in node.value}
         for entry in _entries(keys.get("dependencies")):
             self.dependency(entry)
+        conda, again = last_of_each(self.conda, self.path.name)
+        pypi, more = last_of_each(self.pypi, self.path.name)
+        self.left_out += [*again, *more]
+        for key in (key for key in node.value if key[0].value not in _KEYS):
+            why = "of one machine" if key[0].value == "prefix" else "pixi.toml has its own"
+            self.leave_out(key[0].start_mark.line + 1, key[0].value, why)
         name = keys.get("name")
         variables = keys.get("variables")
         return Wanted(
             name.value if isinstance(name, yaml.ScalarNode) else "",
             self.channels([self.public(one) for one in _entries(keys.get("channels"))]),
-            last_of_each(self.conda),
-            tuple({r.name: r for r in self.pypi}.values()),
+            conda,
+            pypi,
             tuple((k.value, str(v.value)) for k, v in variables.value) if variables else (),
             tuple(self.left_out),
         )
@@ -105,7 +112,7 @@ class _Reader:
             spec = MatchSpec(text, strict=False)
             name = None if spec.name is None else str(spec.name.normalized)
         except Exception as error:  # several kinds, no common base
-            self.leave_out(line, text, str(error))
+            self.leave_out(line, text, str(error).splitlines()[0])
             return
         if name is None:
             self.leave_out(line, text, "it names no package")

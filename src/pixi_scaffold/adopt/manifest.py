@@ -14,6 +14,8 @@ from pixi_scaffold.workspace import PypiRequirement, Requirement, parse_manifest
 
 _HOST = "https://conda.anaconda.org/"
 _HASH = re.compile(r".*h[0-9a-f]{7}_.*")
+_MANY = 8
+"""Builds of one platform, from which on a file is taken for a list of all that is installed."""
 _MANIFEST_KEYS = {"build_number": "build-number"}
 
 
@@ -55,14 +57,22 @@ def pypi_dependency(requirement: PypiRequirement) -> str:
 def portable(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
     """Return what can be locked for several platforms, and what was changed.
 
-    A build with a hash is of one platform; a channel is named where it has a name.
+    One build of one version is of one platform; a channel is named where it has a name.
     """
-    hashed = [r.name for r in wanted.conda if _HASH.fullmatch(dict(r.fields).get("build", ""))]
+    hashed = [r.name for r in wanted.conda if _of_one_platform(dict(r.fields))]
     conda = tuple(fields_without(r, "build") if r.name in hashed else r for r in wanted.conda)
     channels = tuple(dict.fromkeys(c.removeprefix(_HOST) for c in wanted.channels))
     named = ", ".join(hashed[:3]) + (f" and {len(hashed) - 3} more" if len(hashed) > 3 else "")
-    notes = (f"builds of one platform left out, versions kept: {named}",) if hashed else ()
+    note = f"builds of one platform left out, versions kept: {named}"
+    if len(hashed) >= _MANY:
+        note += "; keep in pixi.toml what you import: conda env export --from-history has only that"
+    notes = (note,) if hashed else ()
     return replace(wanted, conda=conda, channels=channels), notes
+
+
+def _of_one_platform(fields: dict[str, str]) -> bool:
+    build = fields.get("build", "*")
+    return "*" not in build and (fields.get("version", "*") != "*" or bool(_HASH.fullmatch(build)))
 
 
 def adopted_manifest(template: str, wanted: Wanted, shape: ProjectShape) -> str:

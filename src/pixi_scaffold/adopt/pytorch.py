@@ -19,7 +19,7 @@ _TORCH = frozenset(_ON_PYPI.values()) | {"pytorch-gpu", "pytorch-cpu"}
 _OF_CUDA = frozenset({"pytorch-cuda", "cudatoolkit", "cpuonly", "pytorch-mutex"})
 _WHEELS_OF_CUDA = re.compile(r"nvidia-[a-z0-9-]+-cu\d+|triton|pytorch-triton")
 _CHANNELS = re.compile(
-    r"(.*/)?(pytorch|pytorch-nightly|nvidia)(/label/.*)?|(.*/)?(main|r|msys2|anaconda)"
+    r"(.*/)?(pytorch(-nightly|-lts|-test)?|nvidia)(/label/.*)?|(.*/)?(main|r|msys2|anaconda|nodefaults)"
 )
 _EXACT = re.compile(r"==?(\d[^,|+*]*?)(?:\.\*)?(?:\+[\w.]+)?|(\d[^,|+*]*?)\.\*")
 

@@ -1,44 +1,48 @@
-"""Read what pip is asked for: requirements.txt, and [project] of pyproject.toml."""
+"""Read what pip is asked for: requirements.txt, lines of pip, and requirements of PEP 508."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from pixi_scaffold.adopt.wanted import LeftOut, Wanted
-from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.workspace import PypiRequirement, Requirement
+from pixi_scaffold.adopt.wanted import LeftOut, Wanted, last_of_each, read_text
+from pixi_scaffold.workspace import PypiRequirement
 
 _FILE = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
 _SPEC = re.compile(r"\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?")
+_HASH = re.compile(r"\s--hash[=\s]\S+")
+_AFTER = re.compile(r"\s(--?[a-z].*)$")
+"""Options of one requirement."""
+_BUILT = re.compile(r"file:///.*/(feedstock_root|croot|build_artifacts|perseverance.*|work)\b.*")
+"""Where conda built a package, as `pip freeze` has it: on a machine that is gone."""
 _WHY = {
-    "-e": "installed from a folder: pixi add --pypi --editable, with Pixi",
-    "--editable": "installed from a folder: pixi add --pypi --editable, with Pixi",
+    "-e": "an editable install: pixi add --pypi --editable, with Pixi",
     "-c": "constraints: pixi has [constraints] for conda packages only",
-    "--constraint": "constraints: pixi has [constraints] for conda packages only",
-    "--index-url": "an index: [pypi-options] index-url",
     "-i": "an index: [pypi-options] index-url",
     "--extra-index-url": "an index: [pypi-options] extra-index-urls",
-    "--find-links": "a place of wheels: [pypi-options] find-links",
     "-f": "a place of wheels: [pypi-options] find-links",
 }
+_SHORT = {"--editable": "-e", "--constraint": "-c", "--index-url": "-i", "--find-links": "-f"}
 
 
 def read_requirements(text: str, path: Path) -> Wanted:
     """Return what a requirements.txt asks for, and the files that it includes."""
-    joined, number, lines = "", 0, []
-    for count, line in enumerate(text.splitlines(), 1):
+    listed, left_out = read_pip_lines(_joined(text), path)
+    pypi, again = last_of_each(listed, path.name)
+    return Wanted(pypi=pypi, left_out=(*left_out, *again))
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines with their numbers; those that end with a backslash are one with the next."""
+    number, joined = 0, ""
+    for count, line in enumerate((*text.splitlines(), ""), 1):
         number = number or count
         if line.endswith("\\"):
             joined += line[:-1] + " "
             continue
-        lines.append((number, joined + line))
-        joined, number = "", 0
-    pypi, left_out = read_pip_lines(lines, path)
-    return Wanted(pypi=tuple({r.name: r for r in pypi}.values()), left_out=tuple(left_out))
+        yield number, joined + line
+        number, joined = 0, ""
 
 
 def read_pip_lines(
@@ -50,26 +54,30 @@ def read_pip_lines(
     """
     requirements: list[PypiRequirement] = []
     left_out: list[LeftOut] = []
+    hashes = 0
     for number, line in lines:
-        text = re.sub(r"(^|\s)#.*", "", line)
-        text = re.sub(r"\s--hash[=\s]\S+", "", text).strip()
+        text, more = _HASH.subn("", re.sub(r"(^|\s)#.*", "", line))
+        text, hashes = text.strip(), hashes + more
         place = f"{path.name}:{number}"
-        if not text:
-            continue
         if included := _FILE.match(text):
-            other = path.parent / included[1]
-            if other in seen or not other.is_file():
+            other = (path.parent / included[1]).resolve()
+            if not other.is_file():
                 left_out.append(LeftOut(place, text, f"there is no {included[1]}"))
-                continue
-            inner = enumerate(other.read_text(encoding="utf-8").splitlines(), 1)
-            more = read_pip_lines(inner, other, seen | {path, other})
-            requirements += more[0]
-            left_out += more[1]
-            continue
-        try:
-            requirements.append(read_requirement_line(text))
-        except ValueError as error:
-            left_out.append(LeftOut(place, text, str(error)))
+            elif other not in seen:
+                inner = _joined(read_text(other))
+                taken, not_taken = read_pip_lines(inner, other, seen | {path.resolve(), other})
+                requirements += taken
+                left_out += not_taken
+        elif text:
+            if text[0] != "-" and (options := _AFTER.search(text)):
+                text = text[: options.start()]
+                left_out.append(LeftOut(place, options[1], f"an option of pip for {text}"))
+            try:
+                requirements.append(read_requirement_line(text))
+            except ValueError as error:
+                left_out.append(LeftOut(place, text, str(error)))
+    if hashes:
+        left_out.append(LeftOut(path.name, f"{hashes} hashes", "pixi.lock has its own"))
     return requirements, left_out
 
 
@@ -80,65 +88,23 @@ def read_requirement_line(text: str) -> PypiRequirement:
 
     option = re.split(r"[\s=]", text, maxsplit=1)[0]
     if option.startswith("-"):
-        raise ValueError(_WHY.get(option, "an option of pip"))
+        if "download.pytorch.org" in text:
+            raise ValueError("PyTorch's own wheels: conda-forge's PyTorch is taken instead")
+        raise ValueError(_WHY.get(_SHORT.get(option, option), "an option of pip"))
     if re.match(r"(git\+|hg\+|svn\+|https?:|file:|\.|/)", text):
         raise ValueError("from a repository, a folder or a file: pixi add --pypi, with Pixi")
     try:
         parsed = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(f"no requirement of pip: {str(error).splitlines()[0]}") from error
-    if parsed.url:
+    if text == "pkg_resources==0.0.0":
+        raise ValueError("no package: what pip freeze says on Debian and Ubuntu")
+    if parsed.url and not _BUILT.fullmatch(parsed.url):
         raise ValueError(f"from {parsed.url}: pixi add --pypi, with Pixi")
-    version = _SPEC.match(text)
+    version = None if parsed.url else _SPEC.match(text)
     return PypiRequirement(
         canonicalize_name(parsed.name),
         re.sub(r"\s", "", version[1] if version else "") or "*",
         tuple(sorted(parsed.extras)),
         str(parsed.marker or ""),
     )
-
-
-def read_pyproject(text: str, path: Path) -> Wanted:
-    """Return what [project] of a pyproject.toml asks for; raises ScaffoldError."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScaffoldError(f"{path} is not valid TOML: {error}", f"correct {path.name}") from error
-    project = document.get("project", {})
-    pypi: list[PypiRequirement] = []
-    left_out: list[LeftOut] = []
-    for line in project.get("dependencies", ()):
-        try:
-            pypi.append(read_requirement_line(line))
-        except ValueError as error:
-            left_out.append(LeftOut(f"{path.name}: [project]", line, str(error)))
-    left_out += _further(document, path)
-    python = re.sub(r"\s", "", str(project.get("requires-python", "")))
-    conda = (Requirement("python", (("version", _conda(python)),)),) if python else ()
-    return Wanted(str(project.get("name", "")), (), conda, tuple(pypi), (), tuple(left_out))
-
-
-def _conda(version: str) -> str:
-    """Return a range of Python as conda writes it: `~=3.11` is `>=3.11,<4`."""
-    compatible = re.fullmatch(r"~=(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if not compatible:
-        return version.replace("===", "==")
-    major, minor, patch = compatible.groups()
-    top = f"{int(major) + 1}" if patch is None else f"{major}.{int(minor) + 1}"
-    return f">={version.removeprefix('~=')},<{top}"
-
-
-def _further(document: dict[str, Any], path: Path) -> Iterator[LeftOut]:
-    """Yield what else asks for packages: groups, and tools of their own."""
-    project = document.get("project", {})
-    for group, lines in project.get("optional-dependencies", {}).items():
-        why = f"optional: pixi add --pypi --feature {group} ..."
-        yield LeftOut(f"{path.name}: optional-dependencies", f"{group} ({', '.join(lines)})", why)
-    for group in document.get("dependency-groups", {}):
-        why = f"a group: pixi add --pypi --feature {group} ..."
-        yield LeftOut(f"{path.name}: dependency-groups", group, why)
-    if names := document.get("tool", {}).get("poetry", {}).get("dependencies"):
-        yield LeftOut(f"{path.name}: tool.poetry", ", ".join(names), "Poetry's own table")
-    if "dependencies" in project.get("dynamic", ()):
-        why = "computed while the package is built"
-        yield LeftOut(f"{path.name}: [project]", "dynamic dependencies", why)

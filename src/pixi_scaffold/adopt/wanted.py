@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
+from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import without_credentials
 from pixi_scaffold.workspace import PypiRequirement, Requirement
+
+AnyRequirement = TypeVar("AnyRequirement", Requirement, PypiRequirement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +39,49 @@ class Wanted:
     variables: tuple[tuple[str, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
-    def with_more(self, other: Wanted) -> Wanted:
-        """Return both; what this one says stays."""
-        names = {r.name for r in self.conda} | {r.name for r in self.pypi}
+    def named(self) -> list[tuple[str, str]]:
+        """Return each package's name, and what is asked for."""
+        return [(r.name, str(r)) for r in self.pypi] + [(r.name, str(r)) for r in self.conda]
+
+    def with_more(self, other: Wanted, place: str) -> Wanted:
+        """Return both; what this one says stays. place: the file that says the other."""
+        mine = dict(self.named())
+        again = [
+            LeftOut(place, text, f"{mine[name]} is asked for already")
+            for name, text in other.named()
+            if name in mine and text not in (name, mine[name])
+        ]
         return Wanted(
             self.name or other.name,
             tuple(dict.fromkeys((*self.channels, *other.channels))),
-            (*self.conda, *(r for r in other.conda if r.name not in names)),
-            (*self.pypi, *(r for r in other.pypi if r.name not in names)),
+            (*self.conda, *(r for r in other.conda if r.name not in mine)),
+            (*self.pypi, *(r for r in other.pypi if r.name not in mine)),
             tuple({**dict(other.variables), **dict(self.variables)}.items()),
-            (*self.left_out, *other.left_out),
+            (*self.left_out, *other.left_out, *again),
         )
 
 
-def last_of_each(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """Return one requirement a package: the last one, in the place of the first."""
-    return tuple({r.name: r for r in requirements}.values())
+def last_of_each(
+    requirements: Iterable[AnyRequirement], place: str
+) -> tuple[tuple[AnyRequirement, ...], list[LeftOut]]:
+    """Return one requirement a package, the last in the place of the first, and the others."""
+    listed = tuple(requirements)
+    last = {one.name: one for one in listed}
+    others = [one for one in listed if str(one) not in (one.name, str(last[one.name]))]
+    said = [LeftOut(place, str(one), f"{last[one.name]} stands there, too") for one in others]
+    return tuple(last.values()), said
 
 
 def fields_without(requirement: Requirement, *names: str) -> Requirement:
     """Return the requirement without some of its fields."""
     kept = tuple(field for field in requirement.fields if field[0] not in names)
     return replace(requirement, fields=kept)
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, also what PowerShell writes; raises ScaffoldError."""
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScaffoldError(f"cannot read {path}: {error}", "is it a text file?") from error
