@@ -4,6 +4,7 @@ It comes from the template, and an update brings a newer one; what is trained is
 """
 
 import argparse
+import contextlib
 import datetime
 import gc
 import hashlib
@@ -332,8 +333,9 @@ def launch(count: int) -> int:
     codes, good = [], {0, EVICTED, 130}
 
     def tell(number: int, _: object = None) -> None:
-        for child in [*children.values()]:
-            child.send_signal(number)
+        for pid in [*children]:  # not by Popen, which would reap one that the loop below waits for
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     with tempfile.TemporaryDirectory() as folder:
         shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
@@ -347,9 +349,9 @@ def launch(count: int) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         while children:
             pid, status = os.wait()
-            del children[pid]
-            codes.append(os.waitstatus_to_exitcode(status))
-            if codes[-1] not in good:
+            children.pop(pid).returncode = code = os.waitstatus_to_exitcode(status)
+            codes.append(code)
+            if code not in good:
                 tell(signal.SIGKILL)  # the others would wait for it
     return next((max(code, 1) for code in codes if code not in good), max(codes))
 

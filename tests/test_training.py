@@ -806,6 +806,32 @@ def test_one_of_two_processes_that_fails_ends_both(run, tmp_path: Path, changed)
     assert run(*DIGITS, "--processes", "2", program=program).returncode == 7
 
 
+TOGETHER = """\
+import os, time
+def state(pid):
+    return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+if "RANK" in os.environ:
+    parent = os.getppid()
+    if os.environ["RANK"] == "3":  # the last; nobody is reaped before all are gone
+        os.kill(parent, signal.SIGSTOP)
+        if not os.fork():
+            children = open(f"/proc/{parent}/task/{parent}/children").read().split()
+            while any(state(child) != "Z" for child in children):
+                time.sleep(0.01)
+            os.kill(parent, signal.SIGCONT)
+            os._exit(0)
+    while state(parent) != "T":
+        time.sleep(0.01)
+    os._exit(7)
+"""
+
+
+def test_processes_that_fail_together_end_with_their_code(run, changed) -> None:
+    program = changed("import argparse\n", f"{TOGETHER}import argparse\n")
+    ended = run(*DIGITS, "--processes", "4", program=program)
+    assert (ended.returncode, ended.stderr) == (7, "")
+
+
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
