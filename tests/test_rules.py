@@ -538,6 +538,7 @@ GOOD = {
     "a shell's variable for a shell": job(in_plain("executable = run.sh", "executable = /bin/bash\ntransfer_executable = false"), in_plain("queue", "arguments = \"-c 'cat $PWD/in.txt'\"\nqueue")),
     "a GPU where there is one": job(WITH_T, in_plain("queue", "container_image = docker://a/b:1\nqueue"), file("t.py", "import torch\nd = 'cuda' if torch.cuda.is_available() else 'cpu'\ntorch.ones(1).cuda()\n")),
     "a module in a login shell": job(run="#!/bin/bash -l\nset -e\nmodule load python\ncat in.txt\n"),
+    "files of an access point, below folders of every machine": job(in_plain("in.txt\n", "in.txt, /etc/lab-secrets/token, /usr/local/lab/bin/tool\n")),
     "a default that is overridden": job(file("common.inc", "request_disk = 5GB\n"), in_plain("executable", "include : common.inc\nexecutable")),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
@@ -625,6 +626,15 @@ def test_missing_inputs_of_many_jobs_are_counted(good: dict[str, Path], tmp_path
     said = [f.message for f in look(project).findings if f.rule == "PS205"]
     assert len(said) == 5
     assert "96 more inputs, to part.99, are not there" in said
+
+
+def test_a_row_of_a_sweep_without_any_words_is_no_crash(
+    good: dict[str, Path], tmp_path: Path
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    rows = 'arguments = "$(words)"\ntransfer_output_files = out\nqueue words from rows.txt'
+    both(in_plain("queue", rows), file("rows.txt", "\n--lr 1\n"))(project)
+    assert ("PS216", Severity.WARNING) not in kinds(look(project))
 
 
 def test_an_archive_of_the_lock_is_right(good: dict[str, Path], tmp_path: Path) -> None:

@@ -146,18 +146,17 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
             yield at(command, message, "close it with a parenthesis")
 
 
-@rule("PS112")
+@rule("PS112", Severity.WARNING)
 def after_queue(subject: Subject) -> Iterator[Found]:
     """Commands or a queue statement after a queue statement."""
     for queue in subject.description.queues[1:2]:
         message = "a second queue statement, which HTCondor 25.14 refuses"
         fix = "make one of them: queue x in (...), or queue x, y from (...)"
-        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
+        yield Found(queue.file, queue.line, message, fix)
     for command in subject.description.trailing:
+        message = f"{command.spelled} stands after the last queue statement: it has no effect, and "
         yield at(
-            command,
-            f"{command.spelled} stands after the last queue statement and has no effect",
-            "move it above the queue statement",
+            command, message + "HTCondor 25.14 refuses it", "move it above the queue statement"
         )
 
 

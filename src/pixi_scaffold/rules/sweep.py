@@ -63,7 +63,7 @@ def _named_alike(given: list[tuple[str, ...]]) -> tuple[str, str] | None:
     """
     rows: list[dict[str, str]] = []
     for words in given:
-        pairs = dict(zip(words, (*words[1:], ""), strict=True))
+        pairs = dict(zip(words, (*words[1:], ""), strict=False))
         split = {w.partition("=")[0]: w.partition("=")[2] for w in words if "=" in w}
         rows.append({k: v for k, v in {**pairs, **split}.items() if v and _NAMES.match(k)})
     same = set(rows[0].items()).intersection(*(set(one.items()) for one in rows[1:]))

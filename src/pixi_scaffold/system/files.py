@@ -116,10 +116,14 @@ def is_elsewhere(path: Path) -> bool:
     parts = path.parts
     if not path.is_absolute() or len(parts) < 3:
         return False
-    return not exists(Path(*parts[: 3 if parts[1] in _ON_EVERY_MACHINE else 2]))
+    return not exists(Path(*parts[: _ON_EVERY_MACHINE.get(parts[1], 2)]))
 
 
-_ON_EVERY_MACHINE = ("home", "Users", "mnt", "media", "srv", "tmp", "var", "opt")
+_ON_EVERY_MACHINE = {
+    **dict.fromkeys(("home", "Users", "mnt", "media", "srv", "tmp", "var", "opt", "etc", "run"), 3),
+    "usr": 4,
+}
+"""Parts of a path that every machine has, and one more."""
 
 
 def real(path: Path) -> Path:
