@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from pixi_scaffold.report import Progress, Result
+from pixi_scaffold.report import Progress, Silent
 
 if TYPE_CHECKING:
     from pixi_scaffold.check.stages import Context, Done, Stage
@@ -42,30 +42,35 @@ class Beside:
         self._ended.wait()
 
 
-class _Unseen:
-    """Says nothing before its turn; interrupts the work that tells it something when that ends."""
+class Within(Silent):
+    """Passes on what is being done; the stage around it starts and ends by itself."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.shown = self.stopped = False
-
-    def start(self, name: str) -> None:
-        """Say nothing: the stage starts by itself."""
 
     def update(self, text: str, fraction: float | None = None) -> None:
-        """Pass it on in its turn."""
-        if self.stopped:
-            raise KeyboardInterrupt
-        if self.shown:
-            self.progress.update(text, fraction)
+        """Pass it on."""
+        self.progress.update(text, fraction)
 
     def note(self, text: str) -> None:
         """Pass it on as what is being done."""
         self.update(text)
 
-    def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is asked out of turn
-        """Go on."""
-        return True
+    def agree(self, question: str) -> bool:
+        """Ask it."""
+        return self.progress.agree(question)
 
-    def finish(self, result: Result) -> None:
-        """Say nothing: the stage ends by itself."""
+
+class _Unseen(Within):
+    """Says nothing before its turn; interrupts the work that tells it something when that ends."""
+
+    shown = stopped = False
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        if self.shown:
+            super().update(text, fraction)
+
+    def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is asked out of turn
+        return True

@@ -12,7 +12,7 @@ from typing import Any
 from pixi_scaffold.check import jobs, workspace
 from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, run_stages, stage
-from pixi_scaffold.check.verdict import Judged, verdict
+from pixi_scaffold.check.verdict import verdict
 from pixi_scaffold.errors import ManifestError, UsageError
 from pixi_scaffold.job import TYPICAL
 from pixi_scaffold.report import (
@@ -92,15 +92,9 @@ def prove(root: Path, request: CheckRequest, run: Run) -> Proof:
     """Run all stages of a project that was just made, as further steps of `run`."""
     context = Context(root, request, run.progress, makes_lock=True)
     outcomes = run_stages([s for s in STAGES if s is not SLOTS], context, run)
-    judged = Judged(
-        root,
-        outcomes.of(MANIFEST),
-        outcomes.of(LOCK),
-        outcomes.of(TRAIN),
-        outcomes.of(REHEARSE),
-        run.results,
-    )
-    return Proof(CheckFacts(outcomes), verdict(judged), next_commands(root, outcomes))
+    of = outcomes.of
+    judged = verdict(root.name, run.results, of(MANIFEST), of(LOCK), of(TRAIN), of(REHEARSE))
+    return Proof(CheckFacts(outcomes), judged, next_commands(root, outcomes))
 
 
 def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:
@@ -145,7 +139,6 @@ def check(request: CheckRequest, progress: Progress) -> Report:
 
 
 def _untrained(report: Report, request: CheckRequest) -> bool:
-    """Whether a training or a rehearsal that was asked for did not happen."""
     asked = {TRAIN.name} if request.train or request.rehearse else set()
     asked |= {REHEARSE.name} if request.rehearse else set()
     skipped = {r.name for r in report.results if r.status is Status.SKIPPED}
@@ -153,13 +146,11 @@ def _untrained(report: Report, request: CheckRequest) -> bool:
 
 
 def _lacks(report: Report, request: CheckRequest) -> bool:
-    """Whether something was skipped that the user did not leave out."""
     left = {*request.skip, *(f"needs {name}" for name in request.skip)}
     return any(not {s["what"], s["why"]} & left for s in report.skipped)
 
 
 def _check_files(request: CheckRequest, progress: Progress) -> Report:
-    """Run the rules on submit files."""
     for path in request.paths:
         if is_folder(path):
             raise UsageError(f"{path} is a folder", "name one folder, or only submit files")

@@ -115,14 +115,12 @@ def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozense
 
 
 def _folder(words: list[str], upper: list[str], start: int) -> str:
-    """Return what follows DIR."""
     return words[upper.index("DIR", start) + 1] if "DIR" in upper[start:-1] else ""
 
 
 def _inside(
     dag: _Dag, number: int, name: str, file: str, folder: str, seen: frozenset[Path]
 ) -> None:
-    """Read the nodes of a splice or a sub-DAG."""
     path = dag.home / folder / file
     if path in seen:
         dag.refuse(number, f"{name} is this DAG itself, or one around it")
@@ -202,7 +200,6 @@ def _named_nodes(dag: _Dag, names: set[str]) -> Iterator[str]:
 
 
 def _above(dag: _Dag, name: str) -> set[str]:
-    """Return every node that ends before this one begins."""
     above: set[str] = set()
     todo = [name]
     while todo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixi_scaffold.check.locked import own_folder
@@ -26,27 +26,24 @@ def find_descriptions(root: Path, on_error: Callable[[OSError], None] | None = N
     Whatever has such a name and is no folder is returned; of the names that other files have as
     well those with a queue statement in them. on_error: told of a folder that cannot be read.
     """
-    descriptions: list[Path] = []
-    for folder, folders, files in os.walk(root, onerror=on_error):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
-        )
-        for name in sorted(files):
-            path = Path(folder) / name
-            if name.endswith(SUFFIXES) or (name.endswith(OTHER_SUFFIXES) and _queues(path)):
-                descriptions.append(path)
-    return descriptions
+    return [
+        path
+        for path in _files(root, on_error)
+        if path.name.endswith(SUFFIXES) or (path.name.endswith(OTHER_SUFFIXES) and _queues(path))
+    ]
 
 
 def find_dags(root: Path) -> list[Path]:
     """Return the DAGs in a folder and below it, hidden folders left out."""
-    dags: list[Path] = []
-    for folder, folders, files in os.walk(root):
+    return [path for path in _files(root) if path.name.endswith(".dag")]
+
+
+def _files(root: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root, onerror=on_error):
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
         )
-        dags += [Path(folder) / name for name in sorted(files) if name.endswith(".dag")]
-    return dags
+        yield from (Path(folder) / name for name in sorted(files))
 
 
 def _queues(path: Path) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixi_scaffold.check.beside import Within
 from pixi_scaffold.errors import CheckFailed, Skipped
 from pixi_scaffold.rehearsal import DESCRIPTION, Limits, Request, rehearse_here
-from pixi_scaffold.report import Progress, Result
+from pixi_scaffold.report import Progress
 from pixi_scaffold.system import program
 
 SHORT = "--epochs 1"
@@ -41,7 +42,7 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
         limits=Limits(timeout=TIMEOUT),
         image_later=True,
     )
-    report = rehearse_here(request, _Inside(progress))
+    report = rehearse_here(request, Within(progress))
     if report.failed:
         first = report.failed[0]
         lines = "\n".join((f"{first.name}: {first.detail}", *first.lines))
@@ -55,28 +56,3 @@ def rehearse_shortly(root: Path, prefix: Path, smoke: str, progress: Progress) -
         for key in ("state", "code", "attempts", "brought", "usage", "isolated", "added", "notes")
     }
     return Proved(detail, tuple(job["notes"]), facts)
-
-
-class _Inside:
-    """Passes on what is being done; the stage around it starts and ends by itself."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def start(self, name: str) -> None:
-        """Say nothing: the stage has started."""
-
-    def update(self, text: str, fraction: float | None = None) -> None:
-        """Pass it on."""
-        self.progress.update(text, fraction)
-
-    def note(self, text: str) -> None:
-        """Pass it on as what is being done."""
-        self.progress.update(text)
-
-    def agree(self, question: str) -> bool:
-        """Ask it."""
-        return self.progress.agree(question)
-
-    def finish(self, result: Result) -> None:
-        """Say nothing: the stage ends by itself."""

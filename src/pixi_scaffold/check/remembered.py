@@ -44,7 +44,5 @@ class Remembered:
         rows = {k: [[n.line, n.code, n.level, n.message] for n in v] for k, v in new.items()}
         known = {**self._known, **rows}
         kept = dict(list(known.items())[-_MOST:])
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path) as path:
-                path.write_text(json.dumps(kept), encoding="utf-8")
+        with contextlib.suppress(OSError), replacing(self._path) as path:
+            path.write_text(json.dumps(kept), encoding="utf-8")

@@ -235,7 +235,6 @@ def _packed(subject: Subject, known: dict[Path, frozenset[str]]) -> dict[Path, f
 
 
 def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
-    """Yield the files of the project that the jobs need, also those that are not there."""
     for subject in subjects:
         names = [(subject.start, name) for name in (*subject.inputs, *subject.images)]
         names.append((subject.job.folder, subject.meaning.executable.value))

@@ -91,7 +91,6 @@ def _for_copies(alike: Iterable[Sequence[Path]], of_one: Mapping[Path, T]) -> di
 
 
 def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
-    """Return the remarks on scripts that differ."""
     sizes = {path: path.stat().st_size for path in scripts}
     not_checked = {
         path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
@@ -124,7 +123,6 @@ def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
 
 
 def _chunks(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:
-    """Yield the scripts of one run each."""
     chunk: list[Path] = []
     total = 0
     for path, size in sizes.items():
@@ -138,7 +136,6 @@ def _chunks(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:
 
 
 def _limit(paths: Sequence[Path]) -> int:
-    """Return how many seconds one run may take."""
     return 20 + len(paths)
 
 
@@ -183,7 +180,6 @@ def _refuses(path: Path) -> bool:
 
 
 def _program() -> str:
-    """Return shellcheck: the one beside this Python, or the one on PATH."""
     beside_python = Path(sys.executable).parent / "shellcheck"
     if beside_python.is_file() and os.access(beside_python, os.X_OK):
         return str(beside_python)

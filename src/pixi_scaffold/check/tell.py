@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,16 @@ _ROOM = 66
 """Columns of a source line that are shown, so that the mark is seen on a terminal of 80."""
 _SOURCE_LIMIT = 4 << 20
 
-Sources = Mapping[Path, tuple[str, ...]]
-
 
 def counted(findings: Iterable[Finding]) -> str:
     """Return `2 errors, 1 warning`; empty for none."""
-    words = []
-    every = list(findings)
-    for severity in Severity:
-        count = sum(f.severity is severity for f in every)
-        if count:
-            words.append(f"{count} {severity}{'s' if count > 1 else ''}")
+    counts = Counter(finding.severity for finding in findings)
+    words = (f"{counts[s]} {s}{'s' if counts[s] > 1 else ''}" for s in Severity if counts[s])
     return ", ".join(words)
 
 
-def at_most(findings: Iterable[Finding], most: int = MOST) -> Iterator[tuple[Finding, int]]:
-    """Yield the first `most` findings of one rule in one file.
+def at_most(findings: Iterable[Finding]) -> Iterator[tuple[Finding, int]]:
+    """Yield the first MOST findings of one rule in one file.
 
     With each comes how many more there are that are left out: 0 for all but the last of them.
     """
@@ -42,8 +36,8 @@ def at_most(findings: Iterable[Finding], most: int = MOST) -> Iterator[tuple[Fin
     for finding in every:
         key = finding.rule, finding.file
         seen[key] += 1
-        if seen[key] <= most:
-            yield finding, totals[key] - most if seen[key] == most else 0
+        if seen[key] <= MOST:
+            yield finding, totals[key] - MOST if seen[key] == MOST else 0
 
 
 def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.report import Result, Status, Verdict
@@ -17,46 +15,42 @@ if TYPE_CHECKING:
     from pixi_scaffold.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the stages gave (None: not to the end), and how they ended."""
+def verdict(
+    name: str,
+    results: Sequence[Result],
+    workspace: Workspace | None,
+    lock: LockProof | None,
+    trained: Trained | None,
+    rehearsed: Proved | None,
+) -> Verdict:
+    """Say whether a project is ready, what was not checked and why, and what was different.
 
-    root: Path
-    workspace: Workspace | None
-    lock: LockProof | None
-    trained: Trained | None
-    rehearsed: Proved | None
-    results: tuple[Result, ...]
-
-
-def verdict(judged: Judged) -> Verdict:
-    """Say whether a project is ready, what was not checked and why, and what was different."""
-    name = judged.root.name
-    failed = [r.name for r in judged.results if r.status is Status.FAILED]
-    notes = tuple(note for note in (_not_locked(judged), _unlike(judged.rehearsed)) if note)
+    results: how the stages ended; then what they gave, None where they did not come to their end.
+    """
+    failed = [r.name for r in results if r.status is Status.FAILED]
+    notes = tuple(filter(None, (_not_locked(workspace, lock), _unlike(rehearsed))))
     if failed:
         return Verdict(False, f"{name} is made, and not ready: {_and(failed)} failed", notes)
-    if judged.trained is None:
-        return Verdict(False, f"{name} is made, not proved: {_first_skip(judged.results)}", notes)
-    training = judged.trained.training
+    if trained is None:
+        return Verdict(False, f"{name} is made, not proved: {_first_skip(results)}", notes)
+    training = trained.training
     device = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(training.device, training.device)
     reached = "" if training.accuracy is None else f" to {training.accuracy:.0%}"
     did = "main.py ran" if training.last_loss is None else "trained"
     text = f"{name} is ready: {did} on the {device}{reached}"
-    if judged.rehearsed is not None:
+    if rehearsed is not None:
         return Verdict(True, f"{text}, its cluster job rehearsed", notes)
     return Verdict(True, f"{text}; its cluster job was not rehearsed", notes)
 
 
-def _not_locked(judged: Judged) -> str:
-    """Return which platforms were not locked, the one reason, and the way out."""
-    if judged.workspace is None or judged.lock is None or judged.lock.channel is None:
+def _not_locked(workspace: Workspace | None, lock: LockProof | None) -> str:
+    if workspace is None or lock is None or lock.channel is None:
         return ""
-    missing = [p.name for p in judged.workspace.platforms if p.name not in judged.lock.platforms]
-    channel = judged.lock.channel
+    missing = [p.name for p in workspace.platforms if p.name not in lock.platforms]
+    channel = lock.channel
     if not missing and not channel.stand_in:
         return ""
-    channels = _and(judged.workspace.channels)
+    channels = _and(workspace.channels)
     if channel.stand_in:
         reason = f"{channels} is replaced by another channel"
         if channel.why != "asked for":

@@ -129,12 +129,9 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
     """Lock against the manifest's channels, or into its own folder against a stand-in."""
     stand_in, why = _stand_in(context, workspace)
     choice = choose(workspace, context.request.engine, own_channels=stand_in is not None)
-    path = (
-        workspace.lock_file
-        if stand_in is None
-        else context.root / layout.STARTER / layout.LOCK_FILE
-    )
-    channels = None if stand_in is None else [stand_in]
+    path, channels = workspace.lock_file, None
+    if stand_in is not None:
+        path, channels = context.root / layout.STARTER / layout.LOCK_FILE, [stand_in]
     try:
         locked = choice.engine.lock(workspace, path, context.progress, channels=channels)
     except LockError as error:

@@ -59,7 +59,6 @@ class Session:
             raise typer.Exit(report.exit_code)
 
     def _print_status(self, report: Report) -> bool:
-        """Print how projects stand, if the report says that, in a table of its own."""
         if report.command != "status":
             return False
         from pixi_scaffold.update import StatusFacts, print_status
@@ -156,7 +155,6 @@ def session_of(
 
 
 def _annotated(report: Report, output: str) -> str:
-    """Return the report for continuous integration."""
     from pixi_scaffold.report import github, sarif
     from pixi_scaffold.rules import RULES
 

@@ -172,7 +172,6 @@ class _Gzip(RawIOBase):
 
 
 def _member(block: bytes) -> bytes:
-    """Return one gzip member (RFC 1952)."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = packer.compress(block) + packer.flush()
     return _HEADER + body + struct.pack("<II", zlib.crc32(block), len(block) & 0xFFFFFFFF)

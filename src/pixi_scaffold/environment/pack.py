@@ -94,7 +94,6 @@ def pack(
 
 
 def _refuse_unlocked(workspace: Workspace, locked: Lock, chosen: Platform, path: Path) -> None:
-    """Raise UsageError when the lock does not have the environment for that platform."""
     if locked.records(ENVIRONMENT, chosen) is None:
         known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
         there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]

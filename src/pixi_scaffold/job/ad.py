@@ -234,7 +234,6 @@ def _end(job: Meaning) -> Iterator[tuple[str, str]]:
 
 
 def _wrapped(text: str) -> str:
-    """Return an expression as a side of ||, in parentheses where it binds less."""
     expression = parse(text)
     weak = isinstance(expression, Operation) and expression.operator in ("?", "?:")
     return f"({normal(text)})" if weak else unparse(expression)

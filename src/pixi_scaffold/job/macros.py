@@ -192,7 +192,6 @@ class _Expansion:
         return as_integer(self._looked_up(body))
 
     def _formatted(self, kind: str, body: str) -> str | None:
-        """Return $INT(name,format), $REAL(name,format) or $STRING(name,format)."""
         name, comma, form = body.partition(",")
         text = self._looked_up(name)
         if not comma:

@@ -120,7 +120,6 @@ def _count(text: str) -> int:
 
 
 def _variables(head: str) -> tuple[str, tuple[str, ...]]:
-    """Split `2 x, y` into its count and its variables."""
     matched = re.search(r"(?<![A-Za-z_.])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
     if matched is None:
         return head.rstrip(", \t"), ()

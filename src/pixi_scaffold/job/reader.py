@@ -62,8 +62,6 @@ class _Branch:
 
 @dataclass(slots=True)
 class _Reader:
-    """What has been read so far."""
-
     path: Path
     folder: Path
     submission: Submission
@@ -274,7 +272,6 @@ class _Reader:
         self.queued = len(self.commands)
 
     def _expand(self, value: str) -> Expanded:
-        """Expand macros as far as they are set by now."""
         return self._job(_NO_QUEUE).expand(value) if "$" in value else Expanded(value)
 
     def _job(self, queue: Queue) -> Job:

@@ -141,7 +141,6 @@ def _size(spec: CommandSpec, text: str) -> ReadValue:
 
 
 def _further_sizes(spec: CommandSpec, text: str) -> str:
-    """Return what is wrong with the sizes after the first; they must grow."""
     parts = text.split(",")
     sizes = [parse_size(part, spec.unit) for part in parts]
     for part, size in zip(parts, sizes, strict=True):

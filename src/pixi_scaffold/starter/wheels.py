@@ -159,7 +159,6 @@ def _groups(wheels: Sequence[Wheel]) -> list[list[Wheel]]:
 def _download(
     wheels: Sequence[Wheel], folder: Path, temporary: Path, stop: Event
 ) -> Sequence[Wheel]:
-    """Fetch wheels and move each in place when it is whole."""
     with temporary_folder(temporary) as work:
         locked = work / "wheels.txt"
         locked.write_text("".join(map(_locked, wheels)), encoding="utf-8")
@@ -196,7 +195,6 @@ def _chosen(
     options: Sequence[str] = (),
     seconds: float | None = None,
 ) -> tuple[Wheel, ...]:
-    """Ask pip for a set that fits together."""
     argv = [*_PIP, "install", "--dry-run", "--ignore-installed", "--only-binary", ":all:"]
     # A wheel's metadata is read where it lies when the index does not have it apart.
     argv += ["--use-feature", "fast-deps", "--progress-bar", "off", *options]

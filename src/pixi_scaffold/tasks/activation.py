@@ -66,7 +66,6 @@ class Activation:
         return changes
 
     def _key(self, base: Mapping[str, str]) -> str:
-        """Return what decides what activation sets."""
         around = sorted((k, v) for k, v in base.items() if k not in _VOLATILE)
         parts: list[object] = [sys.executable, around, self._static(), self._manifest_variables()]
         for script in self._scripts():
@@ -141,7 +140,6 @@ class Activation:
         return self.workspace.activation(environment, self.platform)
 
     def _static(self) -> dict[str, str]:
-        """Return what Pixi says of the workspace and the environment."""
         workspace = self.workspace
         platforms = workspace.environment_platforms(workspace.environment(self.environment))
         shown = (

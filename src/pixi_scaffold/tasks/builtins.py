@@ -9,12 +9,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pixi_scaffold.tasks import folders
-from pixi_scaffold.tasks.scope import Exit, Scope, Streams
+from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams
 from pixi_scaffold.tasks.values import (
-    CommandError,
     Flag,
     arguments,
     evaluate,
@@ -22,25 +21,18 @@ from pixi_scaffold.tasks.values import (
     split_blanks,
 )
 
+if TYPE_CHECKING:
+    from pixi_scaffold.tasks.shell import Shell
+
 _OPTIONS = {"errexit", "pipefail"}
 _GLOBS = ("failglob", "globstar", "nullglob")
-
-
-class Runs(Protocol):
-    """What runs a command: `xargs` gives it one, `sleep` lets it be interrupted."""
-
-    def call(self, args: list[str], scope: Scope, streams: Streams, changes: Scope) -> int:
-        """Run a command; return its exit code."""
-
-    def sleep(self, seconds: float) -> int:
-        """Wait; return 0, or the exit code of a command that was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinCall:
     """A command of the shell as it was called."""
 
-    shell: Runs
+    shell: Shell
     args: list[str]
     scope: Scope
     streams: Streams
@@ -239,7 +231,7 @@ def _sleep(call: BuiltinCall) -> int:
     times = arguments(call.args)
     if not times:
         raise CommandError("missing operand")
-    return call.shell.sleep(sum(map(seconds, times)))
+    return call.shell.children.sleep(sum(map(seconds, times)))
 
 
 def _test(call: BuiltinCall) -> int:

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 from pixi_scaffold.tasks.patterns import find
-from pixi_scaffold.tasks.scope import Scope
+from pixi_scaffold.tasks.scope import CommandError, Scope
 from pixi_scaffold.tasks.script import (
     Alternatives,
     HomeFolder,
@@ -26,10 +26,6 @@ from pixi_scaffold.tasks.script import (
 _Piece = tuple[str, bool]  # a text, and whether it was quoted
 
 
-class ExpansionError(Exception):
-    """A word cannot be expanded; the text says why."""
-
-
 class Expander:
     """Expands words where the variables are those of `scope`.
 
@@ -40,11 +36,11 @@ class Expander:
         self.scope, self.output = scope, output
 
     def words(self, word: Word) -> list[str]:
-        """Return the arguments that a word becomes; raises ExpansionError."""
+        """Return the arguments that a word becomes; raises CommandError."""
         return [text for one in _without_braces(word) for text in self._expand(one, quoted=False)]
 
     def text(self, word: Word) -> str:
-        """Return the value that a word becomes; raises ExpansionError."""
+        """Return the value that a word becomes; raises CommandError."""
         return " ".join(self.words(word))
 
     def _expand(self, word: Iterable[Part], *, quoted: bool) -> list[str]:
@@ -76,9 +72,8 @@ class Expander:
             try:
                 return home or str(Path.home())
             except RuntimeError as error:
-                raise ExpansionError(
-                    "failed resolving home directory for tilde expansion"
-                ) from error
+                why = "failed resolving home directory for tilde expansion"
+                raise CommandError(why) from error
         if isinstance(part, Alternatives):  # taken apart before
             raise AssertionError(part)
         assert not isinstance(part, (Plain, QuotedParts))  # noqa: S101  handled by the caller
@@ -100,7 +95,7 @@ class Expander:
         if paths:
             return paths
         if "failglob" in self.scope.options:
-            raise ExpansionError(
+            raise CommandError(
                 f"glob: no matches found '{self.scope.cwd}/{pattern}' (run `shopt -u failglob` to "
                 "pass unmatched glob patterns literally)"
             )

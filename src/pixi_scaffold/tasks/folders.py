@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pixi_scaffold.tasks.values import CommandError, arguments, has
+from pixi_scaffold.tasks.scope import CommandError
+from pixi_scaffold.tasks.values import arguments, has
 
 
 def mkdir(cwd: Path, args: Sequence[str]) -> None:

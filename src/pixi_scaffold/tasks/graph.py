@@ -131,7 +131,6 @@ def _command(words: Sequence[str], environment: str, *, given_as_words: bool) ->
 
 
 def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, Values]:
-    """Return the task that was asked for, and the values that it was given."""
     planned = PlannedTask(task, environment)
     if task.arguments is None:
         extra = args[1:] if args[:1] == ["--"] else args

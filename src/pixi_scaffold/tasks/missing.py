@@ -7,8 +7,8 @@ or another task makes, programs of an environment that is not installed here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
@@ -19,15 +19,11 @@ from pixi_scaffold.tasks.grammar import parse
 from pixi_scaffold.tasks.graph import PlannedTask, TaskIndex, plan
 from pixi_scaffold.tasks.render import RenderContext
 from pixi_scaffold.tasks.script import (
-    Assignment,
-    Conditional,
     Invocation,
     Plain,
     QuotedParts,
     ScriptError,
-    Sequence,
     Statements,
-    Substitution,
     Word,
 )
 from pixi_scaffold.workspace import Environment, Platform, Task, Workspace, line_of
@@ -78,7 +74,6 @@ def _all(workspace: Workspace) -> Iterator[Task]:
 
 
 def _made(workspace: Workspace) -> frozenset[str]:
-    """Return what some task says that it makes."""
     return frozenset(
         os.path.normpath(one) for task in _all(workspace) for one in task.outputs or ()
     )
@@ -125,8 +120,6 @@ def _dependencies(task: Task, environment: Environment, index: TaskIndex) -> Ite
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a task would run."""
-
     workspace: Workspace
     environment: Environment
     platform: Platform
@@ -184,7 +177,6 @@ class _Place:
 
 
 def _file_of(words: list[str | None]) -> str | None:
-    """Return the script that a command runs, where its name is known."""
     name = words[0]
     if name is None:
         return None
@@ -212,31 +204,13 @@ def _text(word: Word) -> str | None:
     return "".join(pieces)
 
 
-def _calls(script: Statements) -> Iterator[Invocation]:
-    """Yield the commands of a script, in order, those in `$(...)` too."""
-    for statement in script.statements:
-        yield from _of_sequence(statement.sequence)
-
-
-def _of_sequence(sequence: Sequence) -> Iterator[Invocation]:
-    if isinstance(sequence, Conditional):
-        yield from _of_sequence(sequence.first)
-        yield from _of_sequence(sequence.rest)
-    elif isinstance(sequence, Assignment):
-        yield from _substituted([sequence.value])
-    else:
-        for stage in sequence.stages:
-            if isinstance(stage.body, Statements):
-                yield from _calls(stage.body)
-            else:
-                yield from _substituted(stage.body.words)
-                yield stage.body
-
-
-def _substituted(words: Iterable[Word]) -> Iterator[Invocation]:
-    for word in words:
-        for part in word:
-            if isinstance(part, Substitution):
-                yield from _calls(part.script)
-            elif isinstance(part, QuotedParts):
-                yield from _substituted([part.parts])
+def _calls(part: object) -> Iterator[Invocation]:
+    """Yield the commands in a part of a script, those in its `$(...)` before itself."""
+    if is_dataclass(part):
+        for one in fields(part):
+            yield from _calls(getattr(part, one.name))
+    elif isinstance(part, tuple):
+        for inner in part:
+            yield from _calls(inner)
+    if isinstance(part, Invocation):
+        yield part

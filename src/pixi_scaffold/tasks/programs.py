@@ -5,32 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pixi_scaffold.tasks.scope import Scope
+from pixi_scaffold.tasks.scope import CommandError, Scope
 
 _ENV = b"#!/usr/bin/env "
 
 
-class CommandNotFoundError(Exception):
-    """There is no such program; `code` is the exit code of the command."""
-
-    def __init__(self, text: str, code: int = 127) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 def resolve(args: list[str], scope: Scope, base: Path | None = None) -> list[str]:
-    """Return what to start: the program's path and its arguments; raises CommandNotFoundError.
+    """Return what to start: the program's path and its arguments; raises CommandError.
 
     A script that begins with `#!/usr/bin/env NAME` is given to NAME, executable or not; a path in
     place of that name is seen from the script's folder. base: where a path is seen from.
     """
     name = args[0] if args else ""
     if not name:
-        raise CommandNotFoundError("command name was empty", 1)
+        raise CommandError("command name was empty")
     if "/" not in name:
         path = program_of(name, scope)
         if path is None:
-            raise CommandNotFoundError(f"{name}: command not found")
+            raise CommandError(f"{name}: command not found", 127)
         return [path, *args[1:]]
     script = (base or scope.cwd) / name
     try:

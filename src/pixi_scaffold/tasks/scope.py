@@ -29,6 +29,14 @@ class Exit(Exception):  # noqa: N818  `exit`, not an error
         self.code = code
 
 
+class CommandError(Exception):
+    """A command cannot do what it was asked for; `code` is its exit code."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 @dataclass(slots=True)
 class Scope:
     """The state of a script, which its commands change; parts that run beside it get a copy."""

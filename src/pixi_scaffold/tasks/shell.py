@@ -15,11 +15,9 @@ from threading import Thread
 from pixi_scaffold.system import Children
 from pixi_scaffold.tasks import script as ast
 from pixi_scaffold.tasks.builtins import BUILTINS, BuiltinCall, run_builtin
-from pixi_scaffold.tasks.expand import Expander, ExpansionError
-from pixi_scaffold.tasks.programs import CommandNotFoundError, resolve
-from pixi_scaffold.tasks.scope import Exit, Scope, Streams
-
-_FAILED = 1
+from pixi_scaffold.tasks.expand import Expander
+from pixi_scaffold.tasks.programs import resolve
+from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams
 
 
 @dataclass(slots=True)
@@ -74,7 +72,7 @@ class Shell:
         if isinstance(sequence, ast.Assignment):
             try:
                 scope.assign(sequence.name, self._expander(scope, streams).text(sequence.value))
-            except ExpansionError as error:
+            except CommandError as error:
                 return _complain(streams, str(error))
             return 0
         if isinstance(sequence, ast.Pipeline):
@@ -125,7 +123,7 @@ class Shell:
                 if isinstance(command.body, ast.Statements):
                     return self._subshell(command.body, scope, streams, jobs)
                 return self._invocation(command.body, scope, streams)
-            except (ExpansionError, _RedirectionError) as error:
+            except CommandError as error:
                 return _complain(streams, str(error))
 
     def _subshell(
@@ -145,10 +143,10 @@ class Shell:
             yield streams
             return
         if redirection.operator == "<" and isinstance(redirection.target, int):
-            raise _RedirectionError("input redirecting file descriptors is not implemented")
+            raise CommandError("input redirecting file descriptors is not implemented")
         if isinstance(redirection.target, int):
             if redirection.target not in (1, 2):
-                raise _RedirectionError("only &1 and &2 can be redirected to")
+                raise CommandError("only &1 and &2 can be redirected to")
             yield _with(
                 streams, redirection, (streams.stdout, streams.stderr)[redirection.target - 1]
             )
@@ -167,7 +165,7 @@ class Shell:
             reason = f"redirect path must be 1 argument, but found {len(paths)}"
             joined = " ".join(paths)
             more = f' ({joined}). Did you mean to quote it (ex. "{joined}")?' if paths else ""
-            raise _RedirectionError(reason + more)
+            raise CommandError(reason + more)
         path = scope.cwd / paths[0]
         flags = {
             "<": os.O_RDONLY,
@@ -177,7 +175,7 @@ class Shell:
         try:
             return os.open(path, flags, 0o666)
         except OSError as error:
-            raise _RedirectionError(
+            raise CommandError(
                 f"error opening file for redirect ({path}). {error.strerror}"
             ) from error
 
@@ -208,18 +206,13 @@ class Shell:
             return run_builtin(name, BuiltinCall(self, args[1:], scope, streams, changes))
         try:
             argv = resolve(args, scope)
-        except CommandNotFoundError as error:
-            return _complain(streams, str(error), error.code)
-        try:
             return self.children.run(
                 argv, cwd=scope.cwd, env=scope.variables, streams=streams.all()
             )
+        except CommandError as error:
+            return _complain(streams, str(error), error.code)
         except OSError as error:
             return _complain(streams, f"Error launching '{name}': {error.strerror}")
-
-    def sleep(self, seconds: float) -> int:
-        """Wait; return 0, or the exit code of a command that was stopped."""
-        return self.children.sleep(seconds)
 
     def _expander(self, scope: Scope, streams: Streams) -> Expander:
         def output(script: ast.Statements) -> bytes:
@@ -231,14 +224,8 @@ class Shell:
         return Expander(scope, output)
 
 
-class _RedirectionError(Exception):
-    """A redirection that cannot be done."""
-
-
 @dataclass(slots=True)
 class _Job:
-    """A part of a script that runs beside the rest."""
-
     code: int = 0
     thread: Thread = field(init=False)
 
@@ -250,19 +237,19 @@ class _Job:
         streams: Streams,
         closes: tuple[int, ...] = (),
     ) -> None:
+        jobs: list[_Job] = []
+
         def work() -> None:
             try:
                 if isinstance(part, ast.Statements):
                     self.code = shell.run(part, scope, streams)
                 else:
-                    jobs: list[_Job] = []
-                    try:
-                        self.code = shell._command(part, scope, streams, jobs)
-                    except Exit as end:
-                        self.code = end.code
-                    for job in jobs:
-                        job.thread.join()
+                    self.code = shell._command(part, scope, streams, jobs)
+            except Exit as end:
+                self.code = end.code
             finally:
+                for job in jobs:
+                    job.thread.join()
                 for handle in closes:
                     os.close(handle)
 
@@ -293,7 +280,7 @@ def _with(streams: Streams, redirection: ast.Redirection, handle: int) -> Stream
     """Return the streams with those replaced that a redirection names."""
     if redirection.operator == "<":
         if redirection.stream is not None:
-            raise _RedirectionError("input redirects with file descriptors are not supported")
+            raise CommandError("input redirects with file descriptors are not supported")
         return replace(streams, stdin=handle)
     match redirection.stream:
         case None | 1:
@@ -302,10 +289,10 @@ def _with(streams: Streams, redirection: ast.Redirection, handle: int) -> Stream
             return replace(streams, stderr=handle)
         case "both":
             return replace(streams, stdout=handle, stderr=handle)
-    raise _RedirectionError("only redirecting to stdout (1) and stderr (2) is supported")
+    raise CommandError("only redirecting to stdout (1) and stderr (2) is supported")
 
 
-def _complain(streams: Streams, text: str, code: int = _FAILED) -> int:
+def _complain(streams: Streams, text: str, code: int = 1) -> int:
     with suppress(OSError):
         os.write(streams.stderr, f"{text}\n".encode(errors="surrogateescape"))
     return code

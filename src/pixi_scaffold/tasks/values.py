@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-
-class CommandError(Exception):
-    """A command of the shell cannot do what it was asked for."""
+from pixi_scaffold.tasks.scope import CommandError
 
 
 @dataclass(frozen=True, slots=True)

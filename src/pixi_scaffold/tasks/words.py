@@ -48,7 +48,6 @@ def read_word(text: str, at: int, script: ReadScript) -> tuple[int, Word]:
 
 
 def _read_quoted(text: str, at: int, script: ReadScript) -> tuple[int, Word]:
-    """Read quoted texts that stand side by side."""
     parts: list[Part] = []
     while at < len(text) and text[at] in "'\"":
         if text[at] == "'":

@@ -102,7 +102,6 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
 
 
 def _local_tags(template: Template) -> Collection[str]:
-    """Return a template's tags where it answers; none where it does not."""
     url = template.source
     done = try_git(None, "ls-remote", "--tags", "--refs", "--", url, env=template.env, timeout=60)
     return tags_in(done.output) if done.code == 0 else []

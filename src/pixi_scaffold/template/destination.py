@@ -132,7 +132,6 @@ def _fill(folder: Path, destination: Path) -> tuple[str, ...]:
 
 
 def _add_lines(path: Path, text: str) -> None:
-    """Add the lines to a file that it does not have."""
     present = path.read_text(encoding="utf-8", errors="surrogateescape")
     lines = present.splitlines()
     lacking = [line for line in text.splitlines() if line and line not in lines]

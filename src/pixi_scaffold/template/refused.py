@@ -32,7 +32,6 @@ def refuse_changed(
 
 
 def _refuse_invalid(worker: Worker, ref: str, name: str, was: Any, default: Any) -> None:
-    """Raise RefusedAnswerError when a question does not take the answer that it once had."""
     from copier._user_data import Question
 
     question = Question(

@@ -136,7 +136,6 @@ class _Copied:
 def _copy(
     template: Template, folder: Path, data: Mapping[str, Any], ask: bool, name: str
 ) -> _Copied:
-    """Run Copier."""
     from copier._main import Worker
 
     suggestion = slug(name) if ask else name
@@ -170,7 +169,6 @@ def _copy(
 
 
 def _answers(path: Path) -> dict[str, Any]:
-    """Return the answers that the project records; none when the template writes no such file."""
     try:
         answers = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):

@@ -65,10 +65,15 @@ def land(repository: Repository, landing: Landing, stages: str) -> None:
             write_note(repository, replace(landing, landed=True))
             shutil.rmtree(saved.folder, ignore_errors=True)
     except KeyboardInterrupt as stop:
-        raise Interrupted(
-            f"interrupted when the update was done: it is on the branch {landing.branch}",
-            f"to undo it: {program()} update --abort",
-        ) from stop
+        raise interrupted(landing.branch) from stop
+
+
+def interrupted(branch: str) -> Interrupted:
+    """Return what is said where Ctrl-C came too late: the update is done."""
+    return Interrupted(
+        f"interrupted when the update was done: it is on the branch {branch}",
+        f"to undo it: {program()} update --abort",
+    )
 
 
 def _refuse_changed(repository: Repository, landing: Landing) -> None:

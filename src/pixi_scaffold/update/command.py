@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold import __version__
-from pixi_scaffold.errors import Interrupted, ScaffoldError
+from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.report import Progress, Report, Run, go_to
 from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
-from pixi_scaffold.update.apply import commit_tree, land
+from pixi_scaffold.update.apply import commit_tree, interrupted, land
 from pixi_scaffold.update.facts import Aborted, Applied, NothingToDo, Planned
 from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
@@ -25,12 +25,7 @@ from pixi_scaffold.update.plan import (
     nothing_newer,
     why_ask,
 )
-from pixi_scaffold.update.prepare import (
-    check_jobs,
-    manifest_name,
-    old_errors,
-    prepare,
-)
+from pixi_scaffold.update.prepare import check_jobs, manifest_name, old_errors, prepare
 from pixi_scaffold.update.push import push
 from pixi_scaffold.update.repository import (
     Repository,
@@ -118,7 +113,6 @@ def _planned(
 
 
 def _created(plan: Plan, repository: Repository) -> list[str]:
-    """Return the files that an update adds, below the top."""
     new = (
         c for c in plan.changes if c.file is not None and (c.action is Action.NEW or c.moved_from)
     )
@@ -126,7 +120,6 @@ def _created(plan: Plan, repository: Repository) -> list[str]:
 
 
 def _files(plan: Plan) -> dict[str, File | None]:
-    """Return what an update writes, by path in the project."""
     written: dict[str, File | None] = {}
     for change in plan.changes:
         if change.moved_from:
@@ -139,7 +132,6 @@ def _files(plan: Plan) -> dict[str, File | None]:
 def _apply(
     request: UpdateRequest, plan: Plan, repository: Repository, branch_was: str, run: Run
 ) -> Report:
-    """Lock and check beside the project, commit, then land."""
     files = _files(plan)
     manifest = manifest_name(repository.project)
     if any(c.path == manifest for c in plan.conflicts):
@@ -153,8 +145,8 @@ def _apply(
         if plan.conflicts:
             lines = tuple(f"{c.path}  {c.note}".rstrip() for c in plan.conflicts)
             count = "1 file" if len(lines) == 1 else f"{len(lines)} files"
-            where = f"on the branch {plan.branch}"
-            step.failed(f"waits for you to edit {count}, {where}", lines, _how_to_resolve(plan))
+            waits = f"waits for you to edit {count}, on the branch {plan.branch}"
+            step.failed(waits, lines, _how_to_resolve(plan))
         else:
             step.passed(_landed(plan, repository, landing))
     if not plan.conflicts:
@@ -211,7 +203,6 @@ def _stages(conflicts: tuple[Change, ...], repository: Repository) -> str:
 
 
 def _landed(plan: Plan, repository: Repository, landing: Landing) -> str:
-    """Return where the update is, and what of the user's came along."""
     detail = f"{landing.commit[:7]} on the branch {plan.branch}"
     if changed := uncommitted(repository):
         detail += (
@@ -226,10 +217,7 @@ def _jobs(plan: Plan, repository: Repository, run: Run) -> None:
             before = partial(old_errors, repository, repository.head)
             check_jobs(plan.project.folder, before, step)
     except KeyboardInterrupt as stop:
-        raise Interrupted(
-            f"interrupted when the update was done: it is on the branch {plan.branch}",
-            f"to undo it: {program()} update --abort",
-        ) from stop
+        raise interrupted(plan.branch) from stop
 
 
 def _how_to_resolve(plan: Plan) -> str:

@@ -7,14 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import in_the_way, read_file, read_tree, try_git, write_file
+from pixi_scaffold.system import in_the_way, layout, read_file, read_tree, try_git, write_file
 from pixi_scaffold.template import Project, Render
 from pixi_scaffold.update.fresh import Fresh, fingerprint
 from pixi_scaffold.update.merge import MANIFESTS
 from pixi_scaffold.update.policy import declared, is_declared
 from pixi_scaffold.update.repository import refuse_hidden
-
-_DERIVED = "pixi.lock"
 
 
 class Owner(StrEnum):
@@ -45,7 +43,7 @@ def drift(project: Project, fresh: Fresh) -> tuple[Drift, ...]:
             owner = Owner.SEEDED if path in fresh.seeded else Owner.MANAGED
             owner = Owner.YOURS if is_declared(path, mine) else owner
             differing.append(Drift(path, owner, "changed" if path in there else "missing"))
-    added = sorted(set(_files(project.folder)) - set(fresh.files) - {_DERIVED})
+    added = sorted(set(_files(project.folder)) - set(fresh.files) - {layout.LOCK_FILE})
     return (*differing, *(Drift(path, Owner.YOURS, "added") for path in added))
 
 

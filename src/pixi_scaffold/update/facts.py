@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,8 @@ class NothingToDo:
         """Return the facts as the JSON document has them."""
         at = self.project.commit
         template = {"source": self.project.source, "from": at, "to": at}
-        return {
-            "project": str(self.project.folder),
-            "template": template,
-            "files": [],
-            "applied": False,
-        }
+        folder = str(self.project.folder)
+        return {"project": folder, "template": template, "files": [], "applied": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Planned:
     @property
     def summary(self) -> str:
         """What would happen, in one line."""
-        return f"{_versions(self.plan)}, would be {_counts(self.plan)}"
+        return f"{self.plan.was} to {self.plan.to}, would be {_counts(self.plan)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +59,8 @@ class Applied:
     @property
     def summary(self) -> str:
         """What happened, in one line."""
-        where = f"on the branch {self.plan.branch}: "
-        return f"{_versions(self.plan)}, {where}{_counts(self.plan)}"
+        plan = self.plan
+        return f"{plan.was} to {plan.to}, on the branch {plan.branch}: {_counts(plan)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +132,6 @@ class UpdatedAll:
         }
 
 
-def _versions(plan: Plan) -> str:
-    return f"{plan.was} to {plan.to}"
-
-
 def _counts(plan: Plan) -> str:
     counts = Counter(str(change.action) for change in plan.changes)
     return ", ".join(f"{number} {action}" for action, number in sorted(counts.items()))
@@ -154,7 +146,5 @@ def _plan(plan: Plan) -> dict[str, Any]:
             {"path": c.path, "action": str(c.action), "note": c.note, "moved_from": c.moved_from}
             for c in plan.changes
         ],
-        "answers": [
-            {"name": a.name, "action": a.action, "was": a.was, "now": a.now} for a in plan.answers
-        ],
+        "answers": [asdict(answer) for answer in plan.answers],
     }

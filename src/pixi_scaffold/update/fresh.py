@@ -72,7 +72,6 @@ def _write(path: Path, made: Fresh) -> None:
     """Keep a render; where that cannot be written, the next run makes it again."""
     document = {"files": dict(made.files), "seeded": sorted(made.seeded)}
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as new:
             new.write_text(json.dumps(document), encoding="utf-8")
         kept = list(path.parent.glob("*.json"))

@@ -34,11 +34,8 @@ def update_all(folder: Path, request: UpdateRequest, dry_run: bool, progress: Pr
 
 def continue_all(folder: Path, engine: str, progress: Progress) -> Report:
     """Go on with every update in `folder` that waits for that."""
-
-    def do(project: Path, _: Renderers) -> Report:
-        return continue_update(project, engine, Silent())
-
-    return _each(find_projects([folder]), do, progress, nothing=UsageError)
+    projects = find_projects([folder])
+    return _each(projects, lambda p, _: continue_update(p, engine, Silent()), progress, UsageError)
 
 
 def abort_all(folder: Path, progress: Progress) -> Report:
@@ -46,11 +43,8 @@ def abort_all(folder: Path, progress: Progress) -> Report:
 
     From the last project on: in one repository each update is on top of the one before.
     """
-
-    def do(project: Path, _: Renderers) -> Report:
-        return abort_update(project, Silent())
-
-    return _each(reversed(find_projects([folder])), do, progress, nothing=UsageError)
+    projects = reversed(find_projects([folder]))
+    return _each(projects, lambda p, _: abort_update(p, Silent()), progress, UsageError)
 
 
 def _each(
@@ -94,7 +88,6 @@ def _one_command(project: Path, report: Report) -> list[str]:
 
 
 def _say_one(step: Step, report: Report) -> None:
-    """Say what became of one project."""
     if report.failed:
         first = report.failed[0]
         step.failed(first.detail, first.lines, first.hint)

@@ -121,7 +121,6 @@ def _merge_one(path: str, sides: Sides) -> Iterator[Change]:
 
 
 def _merged(path: str, base: File | None, ours: File, theirs: File) -> Change:
-    """Merge one file that both sides changed."""
     sides = (base, ours, theirs)
     if not (ours.is_text and theirs.is_text and (base is None or base.is_text)):
         note = "not text: yours stays; take one of the two"
@@ -140,7 +139,6 @@ def _merged(path: str, base: File | None, ours: File, theirs: File) -> Change:
 
 
 def _merged_text(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, str]:
-    """Return the merged content, and what to say of it."""
     text = merge_lines(base, ours, theirs)
     if manifest_among({path: theirs.decode(errors="replace")}) != path:
         return text, ""
@@ -186,7 +184,6 @@ def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str
 
 
 def _comments(text: str) -> Counter[str]:
-    """Return how often each comment of a TOML text occurs."""
     return Counter(matched[1].strip() for matched in _TOKEN.finditer(text) if matched[1])
 
 

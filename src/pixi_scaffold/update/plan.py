@@ -58,9 +58,9 @@ class NewAnswer:
     """An answer that an update changes: added, changed or dropped."""
 
     name: str
+    action: str
     was: Any
     now: Any
-    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +232,9 @@ def new_answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[NewAnsw
     answers = []
     for name in sorted({*old, *new}):
         if name not in new:
-            answers.append(NewAnswer(name, old[name], None, "dropped"))
+            answers.append(NewAnswer(name, "dropped", old[name], None))
         elif name not in old:
-            answers.append(NewAnswer(name, None, new[name], "added"))
+            answers.append(NewAnswer(name, "added", None, new[name]))
         elif old[name] != new[name]:
-            answers.append(NewAnswer(name, old[name], new[name], "changed"))
+            answers.append(NewAnswer(name, "changed", old[name], new[name]))
     return tuple(answers)

@@ -52,7 +52,6 @@ def prepare(repository: Repository, files: Files, engine: str, run: Run) -> dict
 
 
 def _no_lock(repository: Repository) -> tuple[str, str]:
-    """Return what to say where git holds no lock, and the command that makes one."""
     if repository.ask("check-ignore", "-q", f"{repository.prefix}{LOCK}").code == 0:
         return f"git ignores {LOCK}, so it stays as it is", f"{program()} lock"
     keep = f"{program()} lock && git add {LOCK} && git commit -m Lock"

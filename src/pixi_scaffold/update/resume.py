@@ -60,7 +60,6 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
 
 
 def _refuse_unresolved(repository: Repository, landing: Landing) -> None:
-    """Raise ScaffoldError while a conflict still waits for the user."""
     marked, whole = [], []
     sides: dict[tuple[str, str], tuple[str, str]] = {}
     for row in filter(None, repository.git("ls-files", "-u", "-z").split("\0")):

@@ -20,13 +20,9 @@ from pixi_scaffold.update.prepare import manifest_name
 from pixi_scaffold.update.standing import Healed, LastProof, Standing, StatusFacts
 from pixi_scaffold.update.waiting import waiting
 
-_LOCK = "pixi.lock"
-
 
 @dataclass(slots=True)
 class _Cache:
-    """What several projects have in common."""
-
     renderers: Renderers
     locks: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -72,7 +68,6 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
 
 
 def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
-    """Say how one project stands, and return it."""
     standing = Standing(folder, step.name)
     try:
         standing.made_by(project := read_project(folder))
@@ -96,7 +91,7 @@ def _lock_state(folder: Path, cache: _Cache) -> tuple[str, tuple[str, ...]]:
     name = manifest_name(folder)
     if not name:
         return "no manifest", ()
-    key = _key(folder / name, folder / _LOCK)
+    key = _key(folder / name, folder / layout.LOCK_FILE)
     if key not in cache.locks:
         cache.locks[key] = _judged(folder)
     return cache.locks[key]
@@ -120,7 +115,7 @@ def _key(manifest: Path, lock: Path) -> str:
 
 
 def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
-    if not (folder / _LOCK).is_file():
+    if not (folder / layout.LOCK_FILE).is_file():
         return "missing", ()
     from pixi_scaffold.lock import check_lock
 
@@ -135,7 +130,6 @@ def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _last_proof(folder: Path) -> LastProof | None:
-    """Return what was proved last; None for never."""
     path = folder / layout.RECEIPT
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -59,7 +59,6 @@ def print_details(plan: Plan, stream: TextIO) -> None:
 
 
 def _diff(change: Change) -> Iterator[str]:
-    """Yield the lines of a unified diff of one file."""
     old, new = change.before, change.file
     if any(file is not None and not file.is_text for file in (old, new)):
         yield f"--- {change.path}: not text, so not shown"

@@ -127,7 +127,6 @@ class _Including:
 
 
 def _asked(text: str) -> PypiRequirement:
-    """Return a requirement of PEP 508 as one of the manifest."""
     from packaging.requirements import Requirement
 
     requirement = Requirement(text)
@@ -142,7 +141,6 @@ def _asked(text: str) -> PypiRequirement:
 
 
 def _table(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """Return an inner table; empty where it is not there."""
     table: Any = document
     for key in keys:
         table = table.get(key, {}) if isinstance(table, dict) else {}
