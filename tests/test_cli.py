@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli.app import EXIT_CODES
 from pixi_scaffold.cli.commands import COMMANDS, load
 from pixi_scaffold.cli.examples import DOCUMENTATION
+from tests.reference import EXIT_CODES
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 

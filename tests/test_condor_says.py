@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pixi_scaffold.job import Submission, job_ad, read_description
+from pixi_scaffold.job import Submission, job_ad, meaning, read_description
 from pixi_scaffold.job.classad import parse, unparse
 from pixi_scaffold.job.requirements import top_level_and
 from pixi_scaffold.rules import Finding, Severity, Subject, check_subject
@@ -138,7 +138,7 @@ OTHERWISE = {
 def ad_of(folder: Path, text: str, proc: int = 0) -> dict[str, str]:
     """Return the ad that is made here, with the owner of the answers."""
     job = next(subjects(folder, text)).job
-    ad = job_ad(job, proc)
+    ad = job_ad(meaning(job, proc))
     found = {**ad.attributes, "Requirements": ad.requirements}
     own = (("Owner", found.pop("Owner")), ("ProcId", found.pop("ProcId")))
     assert dict(own) == {"Owner": '"user"', "ProcId": str(proc)}

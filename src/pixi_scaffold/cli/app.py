@@ -18,7 +18,7 @@ import typer
 from pixi_scaffold import __version__
 from pixi_scaffold.cli.commands import SETTINGS, Commands
 from pixi_scaffold.cli.examples import epilog
-from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED
+from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 _SOON = 0.05  # seconds
 app = typer.Typer(
@@ -98,12 +98,3 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
     # rattler's threads outlive a failed solve, and can crash the interpreter while it shuts down
     # (seen with 0.28: SIGSEGV or SIGABRT in 8 of 45 runs). Nothing is left to be done here.
     os._exit(code)
-
-
-EXIT_CODES = {
-    0: "all that ran passed (`run` ends with the exit code of the task, whatever that is)",
-    EXIT_FAILED: "the command could not do its work: something cannot be read, reached or written",
-    2: "wrong usage: an option, an answer, a file or a folder that is not there; nothing was done",
-    EXIT_CHECK: "a check failed",
-    EXIT_INTERRUPTED: "interrupted (Ctrl-C or SIGTERM)",
-}

@@ -13,7 +13,7 @@ import struct
 import tarfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO, RawIOBase
@@ -161,14 +161,10 @@ class _Gzip(RawIOBase):
         try:
             if kind is None:
                 self._send(bytes(self.buffer))
-                for part in self._rest():
-                    self.raw.write(part)
+                for part in self.waiting:
+                    self.raw.write(part.result())
         finally:
             self.pool.shutdown(cancel_futures=True)
-
-    def _rest(self) -> Iterator[bytes]:
-        while self.waiting:
-            yield self.waiting.popleft().result()
 
 
 def _member(block: bytes) -> bytes:

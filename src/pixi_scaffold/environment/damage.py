@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import program
+from pixi_scaffold.system import program, sha256_of
 
 
 def refuse_damaged_archives(archives: Iterable[tuple[str, bytes | None]]) -> None:
@@ -21,7 +20,7 @@ def refuse_damaged_archives(archives: Iterable[tuple[str, bytes | None]]) -> Non
     for url, wanted in archives:
         parts = urlsplit(url)
         path = Path(unquote(parts.path))
-        if parts.scheme == "file" and path.is_file() and wanted not in (None, _sha256(path)):
+        if parts.scheme == "file" and path.is_file() and wanted and wanted.hex() != sha256_of(path):
             raise ScaffoldError(
                 f"{path} is damaged: it is not the file that its channel describes",
                 f"rm {shlex.quote(str(path))} && {program()} channel build   # makes it again",
@@ -60,9 +59,4 @@ def _is_as_packed(path: Path, entry: dict[str, str]) -> bool:
     wanted = entry.get("sha256_in_prefix") or packed
     if not wanted or path.is_symlink() or path.is_dir() or path.suffix == ".pyc":
         return True
-    return path.is_file() and _sha256(path).hex() == wanted
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return sha256_of(path) == wanted

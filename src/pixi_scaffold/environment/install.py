@@ -17,7 +17,6 @@ from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace import Platform, Workspace
 
 if TYPE_CHECKING:
-    from rattler import Subdir
     from rattler.install import InstallerReporter
 
 
@@ -67,6 +66,7 @@ def install(
     Downloads go through the user's Pixi configuration into the cache that Pixi shares. Raises
     ScaffoldError when a package cannot be had or the folder not written.
     """
+    from rattler import Subdir
     from rattler import install as rattler_install
 
     records = lock.records(environment, platform) or ()
@@ -80,7 +80,7 @@ def install(
                 list(records),
                 prefix,
                 cache_dir=cache_folder("pkgs", root),
-                platform=_subdir(platform),
+                platform=Subdir(platform.subdir),
                 show_progress=False,
                 reporter=cast("InstallerReporter", reporter),
                 config=config,
@@ -132,12 +132,6 @@ def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWhee
             f"do it on a {platform.subdir} machine",
         )
     return wheels
-
-
-def _subdir(platform: Platform) -> Subdir:
-    from rattler import Subdir
-
-    return Subdir(platform.subdir)
 
 
 class _Reporter:

@@ -46,9 +46,9 @@ class JobAd:
         return "\n".join([*lines, f"Requirements = {self.requirements}"])
 
 
-def job_ad(job: Job | Meaning, number: int | None = None) -> JobAd:
-    """Return the ad of one job of a queue statement (default: the one that is meant)."""
-    meant = job if isinstance(job, Meaning) else meaning(job, number)
+def job_ad(job: Job | Meaning) -> JobAd:
+    """Return the ad of the job of a queue statement that is meant."""
+    meant = job if isinstance(job, Meaning) else meaning(job)
     gpu = tuple(gpu_clauses(meant))
     attributes = dict(_attributes(meant))
     if gpu:

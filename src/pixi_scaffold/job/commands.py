@@ -58,12 +58,10 @@ def _second_names() -> Mapping[str, str]:
     """Return the other names of commands: the job attribute, or an older spelling."""
     canonical_names: dict[str, str] = {}
     for name, spec in specs().items():
-        if spec.ad and (
-            spec.ad.lower() == name.replace("_", "") or spec.ad.lower() not in canonical_names
-        ):
-            canonical_names[spec.ad.lower()] = (
-                name  # of several with one attribute, the one named like it
-            )
+        attribute = spec.ad.lower()
+        named_like_it = attribute == name.replace("_", "")  # of several with one attribute
+        if attribute and (named_like_it or attribute not in canonical_names):
+            canonical_names[attribute] = name
         canonical_names |= dict.fromkeys(spec.second, name)
     return {second: name for second, name in canonical_names.items() if second not in specs()}
 

@@ -58,7 +58,7 @@ def as_integer(text: str) -> int | None:
     """
     if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", text):
         return int(text)
-    value = _constant(text)
+    value = constant(text)
     finite = isinstance(value, int | float) and math.isfinite(value)
     return int(value) if finite and isinstance(value, int | float) else None
 
@@ -71,11 +71,11 @@ def as_switch(text: str) -> bool | None:
     word = text.strip().lower()
     if word in ("true", "1", "false", "0"):
         return word in ("true", "1")
-    value = _constant(text)
+    value = constant(text)
     return bool(value) if isinstance(value, bool | int | float) else None
 
 
-def _constant(text: str) -> Value:
+def constant(text: str) -> Value:
     """Return what an expression over no attributes comes to; INVALID for what is none."""
     try:
         return evaluate(text)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job.classad import ExpressionError, literal
-from pixi_scaffold.job.evaluate import NotKnownError, Value, as_integer, evaluate
+from pixi_scaffold.job.evaluate import NotKnownError, Value, as_integer, constant, evaluate
 from pixi_scaffold.job.file_parts import file_part
 
 LIMIT = 1 << 20
@@ -212,9 +212,6 @@ class _Expansion:
         ends = suffix and name_part.lower().endswith(suffix.lower())
         return name_part[: -len(suffix)] if ends else name_part
 
-    def _dirname(self, body: str) -> str:
-        return file_part("p", self._looked_up(body), None)
-
     def _choice(self, body: str) -> str:
         """Return $CHOICE(index,list) or $CHOICE(index,a,b,...); an odd index is the first."""
         index, *items = (part.strip() for part in body.split(","))
@@ -253,7 +250,8 @@ class _Expansion:
 
 
 _FUNCTIONS: Mapping[str, Callable[[_Expansion, str], str | None]] = {
-    "BASENAME": _Expansion._basename, "DIRNAME": _Expansion._dirname,
+    "BASENAME": _Expansion._basename,
+    "DIRNAME": lambda work, body: file_part("p", work._looked_up(body), None),
     "CHOICE": _Expansion._choice, "EVAL": _Expansion._evaluated,
     "RANDOM_CHOICE": _Expansion._random_choice, "RANDOM_INTEGER": _Expansion._random_integer,
     "SUBSTR": _Expansion._substring,
@@ -275,7 +273,7 @@ def _unparsed(value: Value) -> str:
 def _as_text(kind: str, text: str) -> str:
     """Return what $INT(text), $REAL(text) or $STRING(text) gives; nothing for no number."""
     if kind == "STRING":
-        value = _constant(text)
+        value = constant(text)
         return value if isinstance(value, str) else text
     number = _as_number(kind, text)
     if number is None:
@@ -284,18 +282,11 @@ def _as_text(kind: str, text: str) -> str:
 
 
 def _as_number(kind: str, text: str) -> int | float | None:
-    value = _constant(text)
+    value = constant(text)
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
     whole = max(min(int(value), _INT_MAX), -_INT_MAX - 1)
     return whole if kind == "INT" else float(value)
-
-
-def _constant(text: str) -> Value | None:
-    try:
-        return evaluate(text)
-    except (ExpressionError, NotKnownError):
-        return None
 
 
 def _printed(form: str, conversion: str, number: int | float) -> str | None:

@@ -26,12 +26,8 @@ NEWER = "from 25.10 on"
 _GRIDS = ("arc", "azure", "batch", "condor", "ec2", "gce", "lsf", "nqs", "pbs", "sge")
 _OLD_GRIDS = ("blah", "naregi")
 _DEFERRAL = (
-    "deferral_time",
-    "cron_window",
-    "deferral_window",
-    "cron_prep_time",
-    "deferral_prep_time",
-)
+    "deferral_time", "cron_window", "deferral_window", "cron_prep_time", "deferral_prep_time",
+)  # fmt: skip
 _KEYS = re.compile(r"(?:s3|aws|gs)_(?:secret_)?access_key(?:_id)?_file$")
 
 
@@ -175,9 +171,8 @@ def _files_without_transfer(job: Meaning, said: str, fix: str) -> Iterator[Refus
     fields += [job.image] if image is not None and image.travels else []
     for field in fields:
         if field.command is not None and field.said:
-            yield Refusal(
-                "transfer", f"{field.command.spelled} is set with {said}", fix, field.command
-            )
+            message = f"{field.command.spelled} is set with {said}"
+            yield Refusal("transfer", message, fix, field.command)
             break
     executable = job.of("transfer_executable")
     if executable.said and as_switch(executable.text) is not False:
@@ -207,9 +202,8 @@ def _line(field: Field[Any]) -> str:
 def _executable(job: Meaning) -> Iterator[Refusal]:
     needless = job.shell.said or job.universe.value in ("container", "docker", "")
     if not job.executable.said and not needless:
-        yield Refusal(
-            "executable", "no executable is set", "add: executable = FILE", job.executable.command
-        )
+        fix = "add: executable = FILE"
+        yield Refusal("executable", "no executable is set", fix, job.executable.command)
     for one in ("arguments", "environment"):
         allowed = job.of(f"allow_{one}_v1")
         both = job.of(one).said and job.of(f"{one}2").said
@@ -224,20 +218,13 @@ def _executable(job: Meaning) -> Iterator[Refusal]:
 def _deferral(job: Meaning) -> Iterator[Refusal]:
     wanted = [name for name in ("deferral_time", *CRON) if job.of(name).said]
     if wanted and job.universe.value == "scheduler":
-        yield _together(
-            job.of(wanted[0]),
-            f"{wanted[0]} does not work in the scheduler universe",
-            "universe = local",
-        )
+        why = f"{wanted[0]} does not work in the scheduler universe"
+        yield _together(job.of(wanted[0]), why, "universe = local")
     for name in _DEFERRAL if wanted else ():
         field = job.of(name)
         if field.said and not field.refused and not field.unknown and not _not_negative(field.text):
-            yield _because(
-                "integer",
-                field,
-                "it is no whole number of seconds",
-                "write a whole number, or an expression",
-            )
+            why = "it is no whole number of seconds"
+            yield _because("integer", field, why, "write a whole number, or an expression")
 
 
 def _not_negative(text: str) -> bool:
@@ -255,13 +242,11 @@ def _names(job: Meaning) -> Iterator[Refusal]:
     limits = job.of("concurrency_limits")
     for limit in re.split(r"[,\s]+", limits.text) if not limits.unknown else ():
         if limit and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?(:.*)?", limit, re.ASCII):
-            yield _because(
-                "text", limits, f"{limit} is no name of a limit", "write a name, or NAME:NUMBER"
-            )
+            why = f"{limit} is no name of a limit"
+            yield _because("text", limits, why, "write a name, or NAME:NUMBER")
     if limits.said and job.of("concurrency_limits_expr").said:
-        yield _together(
-            limits, "concurrency_limits and concurrency_limits_expr are set", "keep one"
-        )
+        both = "concurrency_limits and concurrency_limits_expr are set"
+        yield _together(limits, both, "keep one")
     for name in ("accounting_group", "accounting_group_user"):
         field = job.of(name)
         if re.search(r"\s", field.text):
@@ -274,12 +259,8 @@ def _names(job: Meaning) -> Iterator[Refusal]:
     if requirements.said and not requirements.refused and not requirements.unknown:
         named = {reference.name.lower() for reference in attributes(f"({requirements.text})")}
         if "requirements" in named:
-            yield Refusal(
-                "expression",
-                "requirements refers to itself",
-                "write $(requirements)",
-                requirements.command,
-            )
+            fix = "write $(requirements)"
+            yield Refusal("expression", "requirements refers to itself", fix, requirements.command)
 
 
 def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
@@ -287,9 +268,8 @@ def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
     for name, least in _LEAST.items():
         field = job.of(name)
         if re.fullmatch(r"[-+]?\d+", field.text) and not least <= int(field.text) < 1 << 31:
-            yield _because(
-                "integer", field, "it is out of range", "write a smaller number, from 0 on"
-            )
+            fix = "write a smaller number, from 0 on"
+            yield _because("integer", field, "it is out of range", fix)
     lifetime = job.of("delegate_job_gsi_credentials_lifetime")
     if lifetime.said and not re.fullmatch(r"[-+]?\d+", lifetime.text):
         yield _because("integer", lifetime, "it is no integer", "write a whole number of seconds")
@@ -321,10 +301,5 @@ def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]
         except ExpressionError:
             good = False
     if not good:
-        yield _because(
-            "size",
-            field,
-            f"it is no size, and no expression of {attribute}",
-            expression_advice(field.text),
-            NEWER,
-        )
+        why = f"it is no size, and no expression of {attribute}"
+        yield _because("size", field, why, expression_advice(field.text), NEWER)

@@ -63,21 +63,19 @@ def _text(spec: CommandSpec, text: str) -> ReadValue:
 
 
 def _switch(_: CommandSpec, text: str) -> ReadValue:
-    switch = as_switch(text)
-    if switch is None and _only_htcondor_knows(text):
-        return ReadValue(text, normal(text))
-    if switch is None:
-        return ReadValue(refused="it is neither true nor false", fix="write true or false")
-    return ReadValue(switch, literal(switch))
+    return _or_expression(as_switch(text), text, "neither true nor false", "true or false")
 
 
 def _integer(_: CommandSpec, text: str) -> ReadValue:
-    number = as_integer(text)
-    if number is None and _only_htcondor_knows(text):
+    return _or_expression(as_integer(text), text, "no whole number", "a whole number")
+
+
+def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> ReadValue:
+    if value is not None:
+        return ReadValue(value, literal(value))
+    if _only_htcondor_knows(text):
         return ReadValue(text, normal(text))
-    if number is None:
-        return ReadValue(refused="it is no whole number", fix="write a whole number")
-    return ReadValue(number, str(number))
+    return ReadValue(refused=f"it is {lacks}", fix=f"write {wanted}")
 
 
 def _only_htcondor_knows(text: str) -> bool:
@@ -87,7 +85,7 @@ def _only_htcondor_knows(text: str) -> bool:
     except NotKnownError:
         return True
     except ExpressionError:
-        return False
+        pass
     return False
 
 
@@ -177,10 +175,8 @@ def _version(spec: CommandSpec, text: str) -> ReadValue:
         number = int(text) if text.strip().isdecimal() and int(text) > 1000 else 0
         number = number or runtime[0] * 1000 + runtime[1] * 10
         return ReadValue(number, str(number))
-    found_value = _expression(spec, text)
-    if found_value.refused:
-        return ReadValue(refused="it is no version", fix="write it as 8.0")
-    return found_value
+    read = _expression(spec, text)
+    return ReadValue(refused="it is no version", fix="write it as 8.0") if read.refused else read
 
 
 def _signal(_: CommandSpec, text: str) -> ReadValue:
@@ -212,25 +208,23 @@ def _files(spec: CommandSpec, text: str) -> ReadValue:
     return ReadValue(names, literal(",".join(names)))
 
 
-_UNQUOTED = ReadValue(refused="it must stand in double quotes", fix="put it into double quotes")
-
-
 def _arguments(spec: CommandSpec, text: str) -> ReadValue:
-    if spec.name.endswith("2") and not text.startswith('"'):
-        return _UNQUOTED
-    try:
-        return ReadValue(split_arguments(text))
-    except QuotingError as error:
-        return ReadValue(refused=str(error), fix="write it as \"one 'two words' three\"")
+    return _taken_apart(spec, text, split_arguments, "\"one 'two words' three\"")
 
 
 def _environment(spec: CommandSpec, text: str) -> ReadValue:
-    if spec.name.endswith("2") and not text.startswith('"'):
-        return _UNQUOTED
+    return _taken_apart(spec, text, split_environment, "\"A=1 B='two words'\"")
+
+
+def _taken_apart(
+    spec: CommandSpec, text: str, split: Callable[[str], Any], example: str
+) -> ReadValue:
+    if spec.name.endswith("2") and not text.startswith('"'):  # arguments2, environment2
+        return ReadValue(refused="it must stand in double quotes", fix="put it into double quotes")
     try:
-        return ReadValue(split_environment(text))
+        return ReadValue(split(text))
     except QuotingError as error:
-        return ReadValue(refused=str(error), fix="write it as \"A=1 B='two words'\"")
+        return ReadValue(refused=str(error), fix=f"write it as {example}")
 
 
 _READERS: Mapping[str, Callable[[CommandSpec, str], ReadValue]] = {

@@ -87,37 +87,14 @@ def _unquoted(value: str) -> str:
     return inside.replace('""', '"')
 
 
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_WORD = re.compile(r"(?:[^ \t\n\r']|'(?:[^']|'')*')+")
+
+
 def _new_words(text: str) -> list[str]:
-    words: list[str] = []
-    word: list[str] | None = None
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == "'":
-            word = word if word is not None else []
-            at += 1
-            while True:
-                end = text.find("'", at)
-                if end < 0:
-                    raise QuotingError("a single quote has no partner")
-                word.append(text[at:end])
-                at = end + 1
-                if text[at : at + 1] != "'":
-                    break
-                word.append("'")
-                at += 1
-            continue
-        if char in " \t\n\r":
-            if word is not None:
-                words.append("".join(word))
-            word = None
-        else:
-            word = word if word is not None else []
-            word.append(char)
-        at += 1
-    if word is not None:
-        words.append("".join(word))
-    return words
+    if text.count("'") % 2:
+        raise QuotingError("a single quote has no partner")
+    return [_QUOTED.sub(lambda part: part[1].replace("''", "'"), w) for w in _WORD.findall(text)]
 
 
 _SIZE = re.compile(r"\s*([-+]?\d*)(?:\.(\d*))?\s*(?:([kmgtKMGT])[bB]?)?\s*", re.ASCII)

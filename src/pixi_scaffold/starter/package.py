@@ -28,6 +28,7 @@ MTIME = 1577836800
 """Every file's time, 2020-01-01 UTC: the same input gives the same archive."""
 
 _CHUNK = 1 << 20
+_LEVEL = 1  # of zstd: packs PyTorch in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,10 @@ class Entry:
     """Hex digest, where it is known; without it the content is digested."""
 
 
-def write_package(
-    folder: Path,
-    index: Mapping[str, Any],
-    entries: Iterable[Entry],
-    level: int = 1,
-) -> Path:
+def write_package(folder: Path, index: Mapping[str, Any], entries: Iterable[Entry]) -> Path:
     """Write `folder/NAME-VERSION-BUILD.conda` and return its path; one that is there is kept.
 
-    index: the content of info/index.json. level: of zstd; 1 packs PyTorch in seconds.
+    index: the content of info/index.json.
     """
     stem = f"{index['name']}-{index['version']}-{index['build']}"
     target = folder / f"{stem}.conda"
@@ -68,11 +64,11 @@ def write_package(
     folder.mkdir(parents=True, exist_ok=True)
     payload = folder / f".{stem}.tar.zst"
     try:
-        with zstd.open(payload, "wb", level=level) as out:
+        with zstd.open(payload, "wb", level=_LEVEL) as out:
             paths = _write_tar(out, entries)
         with replacing(target) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_member("metadata.json"), '{"conda_pkg_format_version": 2}')
-            archive.writestr(_member(f"info-{stem}.tar.zst"), _info(index, paths, level))
+            archive.writestr(_member(f"info-{stem}.tar.zst"), _info(index, paths))
             with (
                 payload.open("rb") as source,
                 archive.open(_member(f"pkg-{stem}.tar.zst"), "w", force_zip64=True) as member,
@@ -149,7 +145,7 @@ class _Digested:
         return self.known or self.sha256.hexdigest()
 
 
-def _info(index: Mapping[str, Any], paths: list[dict[str, Any]], level: int) -> bytes:
+def _info(index: Mapping[str, Any], paths: list[dict[str, Any]]) -> bytes:
     documents = {
         "info/index.json": dict(index),
         "info/paths.json": {"paths": paths, "paths_version": 1},
@@ -162,7 +158,7 @@ def _info(index: Mapping[str, Any], paths: list[dict[str, Any]], level: int) -> 
             member = tarfile.TarInfo(name)
             member.size, member.mtime, member.mode = len(data), MTIME, 0o644
             tar.addfile(member, io.BytesIO(data))
-    return zstd.compress(buffer.getvalue(), level=level)
+    return zstd.compress(buffer.getvalue(), level=_LEVEL)
 
 
 def hex_digest(record_hash: str) -> str:

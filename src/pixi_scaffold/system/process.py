@@ -101,34 +101,36 @@ def run(
 
 
 def read_output(
-    argv: Sequence[str | Path],
-    *,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], stdin: bytes
 ) -> bytes:
     """Run `argv` to its end and return the bytes that it prints, for output that is no text.
 
     Raises ScaffoldError when it cannot be started or ends with an error.
     """
-    try:
+    with _can_be_run(argv):
         done = subprocess.run(
             [str(a) for a in argv],
             cwd=cwd,
-            env=clean_env() if env is None else dict(env),
+            env=dict(env),
             input=stdin,
             capture_output=True,
             start_new_session=True,
             check=False,
         )
-    except OSError as error:
-        raise ScaffoldError(
-            f"cannot run {argv[0]}: {error.strerror or error}", "install it, or put it on PATH"
-        ) from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise ScaffoldError(f"{Path(str(argv[0])).name} failed: {said}")
     return done.stdout
+
+
+@contextmanager
+def _can_be_run(argv: Sequence[str | Path]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ScaffoldError(
+            f"cannot run {argv[0]}: {error.strerror or error}", "install it, or put it on PATH"
+        ) from error
 
 
 def _communicate(
@@ -157,7 +159,7 @@ def _communicate(
 def _started(
     argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str], pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[str]]:
-    try:
+    with _can_be_run(argv):
         process = subprocess.Popen(
             [str(a) for a in argv],
             cwd=cwd,
@@ -170,10 +172,6 @@ def _started(
             errors="replace",
             start_new_session=True,
         )
-    except OSError as error:
-        raise ScaffoldError(
-            f"cannot run {argv[0]}: {error.strerror or error}", "install it, or put it on PATH"
-        ) from error
     with process:
         try:
             yield process

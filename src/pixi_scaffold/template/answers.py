@@ -35,6 +35,15 @@ def public(answers: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(k): v for k, v in answers.items() if not str(k).startswith("_")}
 
 
+def recorded(content: str | bytes) -> dict[str, Any]:
+    """Return what an answers file records, also Copier's own; empty where it cannot be read."""
+    try:
+        answers = yaml.load(content, Loader=LOADER)  # noqa: S506  a safe loader
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return answers if isinstance(answers, dict) else {}
+
+
 def find_answers(folder: Path) -> Path | None:
     """Return the answers file of the project in `folder`, or None when it is no project.
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pixi_scaffold.errors import Interrupted, ScaffoldError, UsageError
 from pixi_scaffold.system import real, temporary_files_in, temporary_folder, try_git
-from pixi_scaffold.template.answers import public
+from pixi_scaffold.template.answers import public, recorded
 from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     in_our_words,
@@ -161,19 +159,12 @@ def _copy(
                 with no_git():
                     worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+    path = folder / worker.answers_relpath  # a template need not write one
     return _Copied(
-        _answers(folder / worker.answers_relpath),
+        recorded(path.read_bytes()) if path.is_file() else {},
         frozenset(worker.template.questions_data),
         tuple(notes),
     )
-
-
-def _answers(path: Path) -> dict[str, Any]:
-    try:
-        answers = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return answers if isinstance(answers, dict) else {}
 
 
 def _refuse_unknown(data: Mapping[str, Any], copied: _Copied) -> None:

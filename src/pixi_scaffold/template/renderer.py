@@ -14,11 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import Tree, git, read_tree, temporary_files_in, temporary_folder, try_git
-from pixi_scaffold.template.answers import LOADER, Project, public
+from pixi_scaffold.template.answers import Project, public, recorded
 from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     PROJECT,
@@ -162,9 +160,9 @@ class Renderer:
         unknown = sorted(set(data) - set(shared.template.questions_data))
         if unknown and remembered is not None:
             raise unknown_question(unknown, shared.template.questions_data)
-        answers = _recorded(files[answers_path].content) if answers_path in files else {}
+        answers = public(recorded(files[answers_path].content)) if answers_path in files else {}
         if remembered is not None and refuse and not ask:
-            refuse_changed(worker, ref, _recorded(remembered.encode()), answers, data)
+            refuse_changed(worker, ref, public(recorded(remembered)), answers, data)
         path = answers_path if answers_path in files else ""
         return Render(commit, files, path, seeded, tuple(shared.template.exclude), answers)
 
@@ -274,12 +272,3 @@ class Renderers:
             template = self._stack.enter_context(open_source(source))
             self._open[source] = self._stack.enter_context(Renderer(template))
         return self._open[source]
-
-
-def _recorded(content: bytes) -> dict[str, Any]:
-    """Return the answers in an answers file, without _...; none when it cannot be read."""
-    try:
-        answers = yaml.load(content, Loader=LOADER)  # noqa: S506  a safe loader
-    except (UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    return public(answers if isinstance(answers, dict) else {})

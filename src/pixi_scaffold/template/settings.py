@@ -33,9 +33,7 @@ def preferred_template() -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            f"cannot read {path}: {error}", 'it has one line: template = "URL"'
-        ) from error
+        raise UsageError(f"cannot read {path}: {error}", _SHAPE) from error
     unknown = sorted(set(document) - {"template"})
     template = document.get("template")
     if unknown or not (template is None or (isinstance(template, str) and template)):

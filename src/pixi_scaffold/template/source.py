@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
             )
         if ref is None and carried.checkout is not None:
             ref = _head(carried.checkout)  # the code that runs and the template belong together
-        yield Template(CANONICAL_URL, ref, carried.env, carried=carried.repository)
+        yield carried.template(ref)
 
 
 @contextmanager
@@ -78,14 +78,8 @@ def open_source(source: str) -> Iterator[Template]:
 
     The default one is served from here, so no network is needed for it.
     """
-    if source != CANONICAL_URL:
-        yield Template(source)
-        return
-    with _carried() as carried:
-        if carried is None:
-            yield Template(CANONICAL_URL)
-        else:
-            yield Template(CANONICAL_URL, None, carried.env, carried=carried.repository)
+    with _carried() if source == CANONICAL_URL else nullcontext() as carried:
+        yield Template(source) if carried is None else carried.template(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +91,9 @@ class _Carried:
     repository: Path
     env: Mapping[str, str]
     """Variables with which git reads CANONICAL_URL from the repository."""
+
+    def template(self, ref: str | None) -> Template:
+        return Template(CANONICAL_URL, ref, self.env, carried=self.repository)
 
 
 @contextmanager
@@ -174,15 +171,16 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as temporary:
-            copy = _clone(bundle, temporary / "repo.git")
-            tag_releases(copy, untagged_releases(copy))
-            copy.rename(repository)
+            _tagged(_clone(bundle, temporary / "repo.git")).rename(repository)
     except OSError:  # not writable, or another process was first
         if not (repository / "HEAD").is_file():
-            copy = _clone(bundle, spare / "template.git")
-            tag_releases(copy, untagged_releases(copy))
-            return copy
+            return _tagged(_clone(bundle, spare / "template.git"))
     return repository
+
+
+def _tagged(copy: Path) -> Path:
+    tag_releases(copy, untagged_releases(copy))
+    return copy
 
 
 def _with_releases(checkout: Path, spare: Path) -> Path:
@@ -203,7 +201,7 @@ def _readable(checkout: Path, spare: Path) -> Path:
     git does not let one user clone another one's repository, and what would allow it does not
     reach the process that reads it.
     """
-    if not hasattr(os, "geteuid") or (checkout / ".git").stat().st_uid == os.geteuid():
+    if (checkout / ".git").stat().st_uid == os.geteuid():
         return checkout
     bundle = spare / "checkout.bundle"
     safe = ("-c", f"safe.directory={checkout}")

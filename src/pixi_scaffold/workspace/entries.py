@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.workspace.grammar import GrammarError, Key, shown
+from pixi_scaffold.workspace.grammar import GrammarError, Key, check_git, shown
 from pixi_scaffold.workspace.model import ChannelEntry, Requirement
 from pixi_scaffold.workspace.platform import Platform, VirtualPackage, derived_name
 from pixi_scaffold.workspace.values import (
@@ -30,7 +30,6 @@ _SPEC_KEYS = {
 }  # fmt: skip
 _IGNORED = ("file-name", "license-family")
 """What neither Pixi's solver nor its comparison looks at."""
-_GIT_KEYS = ("branch", "rev", "tag", "lfs")
 _ARCHIVE = (".conda", ".tar.bz2")
 
 
@@ -160,7 +159,7 @@ def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None
     places = [one for one in ("url", "git", "path") if one in table]
     if len(places) > 1:
         raise GrammarError(key, f"only one of {', '.join(places)}")
-    _check_git(table, key)
+    check_git(table, key)
     if not places:
         if not set(table) - {"license-family", "subdirectory", "package"}:
             raise GrammarError(key, f"found {shown(dict(table))}: say a version, or * for any")
@@ -177,10 +176,3 @@ def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None
             if "constraints" in key
             else 'a package that is built from source needs preview = ["pixi-build"]',
         )
-
-
-def _check_git(table: Mapping[str, Any], key: Key) -> None:
-    if "git" not in table and (alone := [k for k in _GIT_KEYS if k in table]):
-        raise GrammarError(key, f"{alone[0]} goes only with git")
-    if len([k for k in ("branch", "rev", "tag") if k in table]) > 1:
-        raise GrammarError(key, "only one of branch, rev, tag")

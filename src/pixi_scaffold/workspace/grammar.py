@@ -87,6 +87,15 @@ def check_table(table: Any, section: str, key: Key, root: Path) -> None:
         raise GrammarError(key, f"{missing[0]} is missing")
 
 
+def check_git(table: Mapping[str, Any], key: Key) -> None:
+    """Raise GrammarError where a package's place in git is said twice, or without a repository."""
+    commit = [one for one in ("branch", "rev", "tag") if one in table]
+    if "git" not in table and (alone := [one for one in (*commit, "lfs") if one in table]):
+        raise GrammarError(key, f"{alone[0]} goes only with git")
+    if len(commit) > 1:
+        raise GrammarError(key, "only one of branch, rev, tag")
+
+
 def _unknown(name: str, allowed: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(name, allowed, 1, 0.7)
     meant = f"; did you mean {near[0]!r}?" if near else ""

@@ -32,11 +32,11 @@ def find_manifest(start: Path) -> Path:
     start = start.absolute()
     if start.is_file():
         return start
-    manifest = start / "pixi.toml"
+    manifest, pyproject = start / layout.MANIFEST, start / layout.PYPROJECT
     if manifest.is_file():
         return manifest
-    if _is_pyproject_workspace(start / "pyproject.toml"):
-        return start / "pyproject.toml"
+    if _is_pyproject_workspace(pyproject):
+        return pyproject
     hint = f"go to a workspace, or make one: {program()} new myproject"
     if above := next((f for f in start.parents if (f / "pixi.toml").is_file()), None):
         hint = f"one is above: cd {shlex.quote(os.path.relpath(above))}"

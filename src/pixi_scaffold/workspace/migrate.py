@@ -9,10 +9,8 @@ from typing import Any
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.manifest import parse_manifest
 from pixi_scaffold.workspace.model import Workspace
-from pixi_scaffold.workspace.platform import Platform
+from pixi_scaffold.workspace.platform import FRIENDLY, Platform
 from pixi_scaffold.workspace.pyproject import TOOL
-
-_KEYS = {"__cuda": "cuda", "__glibc": "glibc", "__linux": "linux", "__osx": "macos"}
 
 _BASE = "base"
 """What the feature is called that keeps environments on the platforms without more requirements."""
@@ -103,7 +101,7 @@ def _entry(platform: Platform, *, named: bool) -> Any:
 
     said = {"name": platform.name} if named else {}
     said["platform"] = platform.subdir
-    said |= {_KEYS.get(p.name, p.name): p.version for p in platform.declared}
+    said |= {FRIENDLY.get(p.name, p.name): p.version for p in platform.declared}
     text = ", ".join(f'{key} = "{value}"' for key, value in said.items())
     return tomlkit.parse(f"entry = {{ {text} }}")["entry"]  # with the usual spaces
 

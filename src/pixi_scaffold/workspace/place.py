@@ -22,14 +22,7 @@ def line_of(text: str, key: tuple[str, ...]) -> int | None:
     None when no part of it is in the text.
     """
     best, place = 0, None
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.fullmatch(line):
-            table = here = _split(header[1])
-        elif entry := _ENTRY.match(line):
-            here = (*table, *_split(entry[1]))
-        else:
-            continue
+    for number, _, here, _ in _keys(text):
         if best < len(here) and key[: len(here)] == here:
             best, place = len(here), number
     return place
@@ -41,18 +34,24 @@ def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
     Nothing when it cannot be read any more.
     """
     try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
+        text = manifest.read_text(encoding="utf-8")
     except OSError:
         return
+    for number, line, key, is_entry in _keys(text):
+        of_packages = any(p.endswith("dependencies") or p == "constraints" for p in key[:-1])
+        if is_entry and of_packages and package in (key[-1].lower(), normalised(key[-1])):
+            yield number, line.strip()
+
+
+def _keys(text: str) -> Iterator[tuple[int, str, tuple[str, ...], bool]]:
+    """Yield (line, its text, the whole key, whether it has a value) of tables and entries."""
     table: tuple[str, ...] = ()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
             table = _split(header[1])
+            yield number, line, table, False
         elif entry := _ENTRY.match(line):
-            *path, name = (*table, *_split(entry[1]))
-            of_packages = any(p.endswith("dependencies") or p == "constraints" for p in path)
-            if package in (name.lower(), normalised(name)) and of_packages:
-                yield number, line.strip()
+            yield number, line, (*table, *_split(entry[1])), True
 
 
 def _split(keys: str) -> tuple[str, ...]:

@@ -129,10 +129,11 @@ def united(platforms: Sequence[Platform]) -> tuple[VirtualPackage, ...]:
     return tuple(packages[name] for name in sorted(packages))
 
 
-_FRIENDLY = {
+FRIENDLY = {
     "__cuda": "cuda", "__archspec": "archspec", "__glibc": "glibc", "__linux": "linux",
     "__osx": "macos", "__win": "windows",
 }  # fmt: skip
+"""What a manifest calls virtual packages, in the order in which Pixi writes them."""
 
 
 def derived_name(subdir: str, declared: Iterable[VirtualPackage]) -> str:
@@ -144,11 +145,11 @@ def derived_name(subdir: str, declared: Iterable[VirtualPackage]) -> str:
         if package in defaults:
             continue
         archspec = package.name == "__archspec" and package.version == "0"
-        if package.name in _FRIENDLY and (archspec or package.build in ("", "0")):
+        if package.name in FRIENDLY and (archspec or package.build in ("", "0")):
             value = package.build if archspec else package.version
-            named[package.name] = f"{_FRIENDLY[package.name]}-{value}"
+            named[package.name] = f"{FRIENDLY[package.name]}-{value}"
         else:
             value = f"{package.version}={package.build}" if package.build else package.version
             raw[package.name] = f"{package.name.strip('_')}-{value}"
-    parts = [named[n] for n in _FRIENDLY if n in named] + [raw[n] for n in sorted(raw)]
+    parts = [named[n] for n in FRIENDLY if n in named] + [raw[n] for n in sorted(raw)]
     return "-".join([subdir, *(re.sub(r"[^A-Za-z0-9]+", "-", p).strip("-") for p in parts)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from pixi_scaffold.workspace.grammar import GrammarError, Key
+from pixi_scaffold.workspace.grammar import GrammarError, Key, check_git
 
 _PLACES = ("path", "git", "url")
 
@@ -110,11 +110,7 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
         raise GrammarError(key, f"only one of {', '.join(places)}")
     if "version" in spec and places and places != ["index"]:
         raise GrammarError(key, f"version does not go with {places[0]}")
-    git = [one for one in ("branch", "rev", "tag") if one in spec]
-    if "git" not in spec and (alone := [one for one in (*git, "lfs") if one in spec]):
-        raise GrammarError(key, f"{alone[0]} goes only with git")
-    if len(git) > 1:
-        raise GrammarError(key, "only one of branch, rev, tag")
+    check_git(spec, key)
     source = next((one for one in _PLACES if one in spec), "")
     return PypiRequirement(
         normalised(name),
