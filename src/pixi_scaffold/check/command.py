@@ -29,13 +29,12 @@ from pixi_scaffold.rules import SiteError, bundled_sites, read_site
 from pixi_scaffold.system import NOT_REGULAR, exists, is_folder, program, unreadable, which
 from pixi_scaffold.workspace import find_manifest
 
-REVIEW = Stage("review", jobs.reviewed, has_row=False)
 MANIFEST = stage("manifest", workspace.manifest)
 LOCK = stage("lock", workspace.lock, MANIFEST)
 TASKS = stage("tasks", workspace.tasks, MANIFEST)
-SUBMIT = stage("submit", jobs.submit, REVIEW)
-WORKER = stage("worker", jobs.worker, REVIEW)
-SLOTS = stage("slots", jobs.slots, REVIEW)
+SUBMIT = stage("submit", jobs.submit)
+WORKER = stage("worker", jobs.worker)
+SLOTS = stage("slots", jobs.slots)
 INSTALL = stage("install", workspace.install, MANIFEST, LOCK)
 TRAIN = stage("train", workspace.train, MANIFEST, INSTALL)
 REHEARSE = replace(stage("rehearse", workspace.rehearse, MANIFEST, INSTALL, TRAIN), beside=TRAIN)
@@ -66,7 +65,7 @@ class CheckFacts:
         facts: dict[str, Any] = {"versions": versions()}
         if proof := of(LOCK):
             facts |= proof.to_dict()
-        if reviewed := of(REVIEW):
+        for reviewed in self.outcomes.context.reviews:
             facts |= reviewed.to_dict()
         if (matches := of(SLOTS)) is not None:
             facts["slots"] = [match.to_dict() for match in matches]

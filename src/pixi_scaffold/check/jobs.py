@@ -64,8 +64,15 @@ class JobMatch:
         return {"job": self.job, "matching": self.matching, "slots": slots}
 
 
-def reviewed(context: Context) -> Done[Reviewed]:
-    """Run the rules on all submit files, and fix what can be fixed where that is wanted."""
+def _reviewed(context: Context) -> Reviewed:
+    """Run the rules on all submit files, and fix what can be fixed where that is wanted; once."""
+    if not context.reviews:
+        context.reviews.append(_review(context))
+    reviewed: Reviewed = context.reviews[0]
+    return reviewed
+
+
+def _review(context: Context) -> Reviewed:
     request, root, paths = context.request, context.root, context.files
     folders: list[OSError] = []
     if paths is not None:
@@ -96,11 +103,12 @@ def reviewed(context: Context) -> Done[Reviewed]:
         looked, fixed = _fix(looked, look, root)
     unseen = [(shown(Path(e.filename), root), e.strerror or str(e)) for e in folders]
     looked = replace(looked, not_checked=(*looked.not_checked, *unseen))
-    return Done("", Reviewed(looked, root, fixed))
+    return Reviewed(looked, root, fixed)
 
 
-def submit(context: Context, jobs: Reviewed) -> Done[None]:
+def submit(context: Context) -> Done[None]:
     """Say what the rules find in the submit files."""
+    jobs = _reviewed(context)
     names = [shown(path, context.root) for path in jobs.review.paths]
     not_checked = jobs.review.not_checked
     if not names and not_checked:
@@ -110,8 +118,9 @@ def submit(context: Context, jobs: Reviewed) -> Done[None]:
     return _done(context, files, jobs.review.part(worker=False), jobs.fixed or Fixed(), not_checked)
 
 
-def worker(context: Context, jobs: Reviewed) -> Done[None]:
+def worker(context: Context) -> Done[None]:
     """Say what the rules find in the worker scripts."""
+    jobs = _reviewed(context)
     if not jobs.review.scripts:
         raise Skipped("no job has a shell script")
     names = [shown(path, context.root) for path in jobs.review.scripts]
@@ -122,8 +131,9 @@ def worker(context: Context, jobs: Reviewed) -> Done[None]:
     return _done(context, files, jobs.review.part(worker=True), fixed, ())
 
 
-def slots(context: Context, jobs: Reviewed) -> Done[tuple[JobMatch, ...]]:
+def slots(context: Context) -> Done[tuple[JobMatch, ...]]:
     """Match every job against the slots that were given."""
+    jobs = _reviewed(context)
     source = context.request.slots or condor.TYPICAL
     ads = condor.read_slots(source)
     lines: list[str] = []

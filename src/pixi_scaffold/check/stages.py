@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
 from pixi_scaffold.check.beside import Beside
-from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.report import Progress, Result, Run, Status, Step
 from pixi_scaffold.system import cores, uninterrupted
 
@@ -60,6 +59,8 @@ class Context:
     """The submit files to look at; None for all of the workspace."""
     makes_lock: bool = False
     """Whether the lock is made; otherwise the one that is there is compared with the manifest."""
+    reviews: list[Any] = field(default_factory=list)
+    """What the rules said of the jobs, once a stage has asked: several do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,11 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage(Generic[T]):
-    """A stage: its name, what it needs, and its work, which gets what those gave.
-
-    One without a row of its own in the report runs as a part of the first stage that needs it.
-    """
+    """A stage: its name, what it needs, and its work, which gets what those gave."""
 
     name: str
     work: Callable[..., Done[T]]
     needs: tuple[Stage[Any], ...] = ()
-    has_row: bool = True
     beside: Stage[Any] | None = None
     """One of its needs of which it only needs that it passes: both run at the same time."""
 
@@ -121,13 +118,12 @@ class Outcomes:
     """What the stages of one run gave."""
 
     run: Run
+    context: Context
     values: dict[str, Any] = field(default_factory=dict)
     """By the name of the stage, also of one whose findings fail the check."""
     passed: set[str] = field(default_factory=set)
     parts: list[tuple[str, str]] = field(default_factory=list)
     """(what, why) for parts of stages that were skipped."""
-    stops: dict[str, Exception] = field(default_factory=dict)
-    """How stages without a row ended that gave nothing."""
 
     def of(self, wanted: Stage[T]) -> T | None:
         """Return what a stage gave; None when it did not do its work."""
@@ -151,11 +147,11 @@ def run_stages(
     left_out: names of stages that the user does not want. A ScaffoldError fails its stage, Skipped
     skips it; anything else (Ctrl-C too) goes through.
     """
-    outcomes, stages = Outcomes(run), list(stages)
+    outcomes, stages = Outcomes(run, context), list(stages)
     begun: dict[str, Beside] = {}
     try:
         for one in stages:
-            missing = [n for n in one.needs if n.has_row and n.name not in outcomes.passed]
+            missing = [n for n in one.needs if n.name not in outcomes.passed]
             if one.name in left_out:
                 run.skip(one.name, "left out with --skip")
             elif missing:
@@ -187,9 +183,6 @@ def _beside(
 def _work(
     one: Stage[Any], context: Context, outcomes: Outcomes, step: Step, begun: Beside | None
 ) -> None:
-    for need in one.needs:
-        if not need.has_row:
-            _inner(need, context, outcomes)
     done = None if begun is None else begun.result()
     if done is None:
         done = one.work(context, *(outcomes.values[n.name] for n in one.needs))
@@ -200,18 +193,6 @@ def _work(
     else:
         outcomes.passed.add(one.name)
         step.passed(done.detail, done.lines)
-
-
-def _inner(need: Stage[Any], context: Context, outcomes: Outcomes) -> None:
-    """Run a stage without a row, once; how it stopped is said by each stage that needs it."""
-    if need.name in outcomes.stops:
-        raise outcomes.stops[need.name]
-    if need.name not in outcomes.values:
-        try:
-            outcomes.values[need.name] = need.work(context).value
-        except (ScaffoldError, Skipped) as stop:
-            outcomes.stops[need.name] = stop
-            raise
 
 
 def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:

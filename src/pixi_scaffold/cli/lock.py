@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.options import EngineOption, Json
+from pixi_scaffold.cli.options import EngineOption, Json, Workspace
 from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
 
@@ -41,9 +40,7 @@ SETTINGS = {"cls": LockCommand}
 
 
 def lock(
-    folder: Annotated[
-        Path, typer.Argument(help="The workspace.", autocompletion=complete.projects)
-    ] = Path(),
+    folder: Workspace = Path(),
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether pixi.lock is current (no network).")
     ] = False,

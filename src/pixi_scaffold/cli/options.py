@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pixi_scaffold.cli import complete
 from pixi_scaffold.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to stderr.")]
@@ -23,6 +24,14 @@ TemplateOption = Annotated[
 ]
 VcsRef = Annotated[
     str | None, typer.Option(help="Tag, branch or commit of the template (default: newest).")
+]
+Workspace = Annotated[Path, typer.Argument(help="The workspace.", autocompletion=complete.projects)]
+Projects = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Projects, or folders of them (default: this folder).",
+        autocompletion=complete.projects,
+    ),
 ]
 Answers = Annotated[
     list[str] | None,

@@ -8,14 +8,12 @@ from typing import Annotated
 import typer
 
 from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.options import Json, Workspace
 from pixi_scaffold.cli.session import session_of
 
 
 def pack(
-    folder: Annotated[
-        Path, typer.Argument(help="The workspace.", autocompletion=complete.projects)
-    ] = Path(),
+    folder: Workspace = Path(),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The archive (default: env.tar.gz there).")
     ] = None,

@@ -7,19 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.options import Json, Projects
 from pixi_scaffold.cli.session import session_of
 
 
 def status(
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Projects, or folders of them (default: this folder).",
-            autocompletion=complete.projects,
-        ),
-    ] = None,
+    folders: Projects = None,
     heal: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Take one file back to what the template makes."),

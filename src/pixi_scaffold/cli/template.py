@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
-from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.options import Json, Projects
 from pixi_scaffold.cli.session import session_of
 
 app = typer.Typer(help=COMMANDS["template"], **SETTINGS)
@@ -18,13 +17,7 @@ app = typer.Typer(help=COMMANDS["template"], **SETTINGS)
 @app.command("move")
 def move(
     url: Annotated[str, typer.Argument(help="Where the template is now.")],
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Projects, or folders of them (default: this folder).",
-            autocompletion=complete.projects,
-        ),
-    ] = None,
+    folders: Projects = None,
     as_json: Json = False,
 ) -> None:
     """Record another URL as the template of projects.

@@ -5,12 +5,17 @@ Without case, in alphabetical order, `**` for any number of folders, no hidden f
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 _META = re.compile(r"[*?\[]")
+_BRACKETS = re.compile(r"\[!?.[^]]*\]", re.DOTALL)
+"""Signs to choose from; a `]` right behind the bracket is one of them."""
+_DOT = fnmatch.translate(".")[:5]
+"""What the expression of a name with a dot in front begins with."""
 
 
 def find(pattern: str, folder: Path) -> list[str] | None:
@@ -50,7 +55,7 @@ def _walk(folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None]) 
                 yield from _walk(folder / name, f"{prefix}{name}/", parts)
     else:
         for name in _names(folder):
-            if (name[0] != "." or part.pattern.startswith(r"\.")) and part.fullmatch(name):
+            if (name[0] != "." or part.pattern.startswith(_DOT)) and part.fullmatch(name):
                 yield from _further(folder / name, prefix + name, rest)
 
 
@@ -70,24 +75,6 @@ def _names(folder: Path) -> list[str]:
 
 def _compiled(name: str) -> re.Pattern[str] | None:
     """Return the expression of one part of a path; None where a bracket is not closed."""
-    text, at = "", 0
-    while at < len(name):
-        sign = name[at]
-        at += 1
-        if sign in "*?":
-            text += ".*" if sign == "*" else "."
-        elif sign != "[":
-            text += re.escape(sign)
-        else:
-            negated = name.startswith("!", at)
-            begin = at + negated
-            end = name.find("]", begin + 1)  # a `]` right behind the bracket is one of the signs
-            if end < 0:
-                return None
-            signs = re.sub(r"([\\\]\[^])", r"\\\1", name[begin:end])
-            text += f"[{'^' if negated else ''}{signs}]"
-            at = end + 1
-    try:
-        return re.compile(text, re.IGNORECASE | re.DOTALL)
-    except re.error:  # a range such as z-a
+    if "[" in _BRACKETS.sub("", name):
         return None
+    return re.compile(fnmatch.translate(name), re.IGNORECASE)

@@ -160,7 +160,7 @@ def make_plan(
         return None
     base = renderer.render_recorded(project, exclude=new.exclude)
     apart = set_apart({*base.files, *new.files}, listing, mine)
-    changes = _merged(project, repository, listing, Versions(base, new, apart, migrations))
+    changes = _merged(project, repository, listing, base, new, apart, migrations)
     if new.commit == project.commit and not any(change.writes for change in changes):
         return None
     old = parse_answers(remembered, project.folder, project.answers_file).answers
@@ -185,29 +185,26 @@ def _committed(
     return parse_answers(text, project.folder, project.answers_file), declared(files)
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """The two renders that an update goes between."""
-
-    base: Render
-    new: Render
-    apart: Mapping[str, str]
-    """Paths that are the user's alone, and why."""
-    migrations: Sequence[Migration]
-
-
 def _merged(
-    project: Project, repository: Repository, listing: Listing, versions: Versions
+    project: Project,
+    repository: Repository,
+    listing: Listing,
+    base: Render,
+    new: Render,
+    apart: Mapping[str, str],
+    migrations: Sequence[Migration],
 ) -> tuple[Change, ...]:
-    """Merge the difference of two renders into the files of the commit, by path."""
-    base, new, apart = versions.base, versions.new, versions.apart
+    """Merge the difference of two renders into the files of the commit, by path.
+
+    apart: paths that are the user's alone, and why.
+    """
     known = {path: f for path, f in base.files.items() if path not in apart}
-    user_moves = follows(repository, known, listing, versions.migrations, new.files)
+    user_moves = follows(repository, known, listing, migrations, new.files)
     known, later, seeded = follow(user_moves, known, new.files, new.seeded)
     later = {path: file for path, file in later.items() if path not in apart}
     wanted = {*known, *later, *apart} & set(listing)
     ours = read_blobs(repository.top, {path: listing[path] for path in wanted})
-    to_move = moves(known, ours, versions.migrations)
+    to_move = moves(known, ours, migrations)
     before = moved(ours, to_move)
     sides = Sides(
         moved(known, to_move),
