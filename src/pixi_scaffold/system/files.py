@@ -114,16 +114,12 @@ def is_elsewhere(path: Path) -> bool:
     machine has, such as /home and /tmp, what lies in it.
     """
     parts = path.parts
-    if not path.is_absolute() or len(parts) < 3:
-        return False
-    return not exists(Path(*parts[: _ON_EVERY_MACHINE.get(parts[1], 2)]))
+    first = parts[1] if len(parts) > 2 else ""
+    known = 4 if first == "usr" else 3 if first in _ON_EVERY_MACHINE else 2
+    return path.is_absolute() and bool(first) and not exists(Path(*parts[:known]))
 
 
-_ON_EVERY_MACHINE = {
-    **dict.fromkeys(("home", "Users", "mnt", "media", "srv", "tmp", "var", "opt", "etc", "run"), 3),
-    "usr": 4,
-}
-"""Parts of a path that every machine has, and one more."""
+_ON_EVERY_MACHINE = ("home", "Users", "mnt", "media", "srv", "tmp", "var", "opt", "etc", "run")
 
 
 def real(path: Path) -> Path:
