@@ -9,8 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from html import unescape
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -361,6 +365,104 @@ def test_ci_comments_once_and_changes_its_comment(repository: Path, tmp_path: Pa
     assert json.loads(store.read_text())[:40] == others
     store.write_text("[]")
     assert run_ci() == []
+
+
+class GitLab(BaseHTTPRequestHandler):
+    """A double of GitLab's API as its manual has it: notes of a merge request, and whose token it is.
+
+    https://docs.gitlab.com/api/notes/
+    """
+
+    NOTES = "/projects/7/merge_requests/3/notes"
+    server: GitLabServer
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        given = dict(parse_qsl(url.query))
+        if url.path == "/user":
+            return self.answer({"id": 9})
+        assert (url.path, given["sort"]) == (self.NOTES, "asc")
+        page, size = int(given["page"]), min(int(given["per_page"]), 100)
+        self.answer(self.server.notes[(page - 1) * size : page * size])
+
+    def do_PUT(self) -> None:
+        where, _, number = self.path.rpartition("/")
+        [note] = [note for note in self.server.notes if str(note["id"]) == number]
+        assert (where, note["author"]) == (self.NOTES, {"id": 9})
+        note["body"] = self.body()
+        self.answer(note)
+
+    def do_POST(self) -> None:
+        assert self.path == self.NOTES
+        notes = self.server.notes
+        notes.append({"id": len(notes) + 1, "author": {"id": 9}, "body": self.body()})
+        self.answer(notes[-1])
+
+    def body(self) -> str:
+        return dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))[
+            "body"
+        ]
+
+    def answer(self, content: object) -> None:
+        self.send_response(200 if self.headers["PRIVATE-TOKEN"] == "secret" else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(content, separators=(",", ":")).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class GitLabServer(HTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), GitLab)
+        person = {"author": {"id": 1}, "body": "### pixi.lock: why?"}
+        self.notes: list[dict[str, Any]] = [person | {"id": number} for number in range(1, 121)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the image has")
+def test_gitlab_notes_once_and_changes_its_note(repository: Path, tmp_path: Path) -> None:
+    """The script of the generated job, run by bash, with doubles of pip and of GitLab."""
+    text = next((REPOSITORY / "template").glob("*gitlab*")).read_text()
+    [script] = yaml.safe_load(re.sub("{%.*?%}", "", re.sub("{{.*?}}", "1", text)))["lock"]["script"]
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, line in (("pip", "true"), ("pixi-scaffold", f"{sys.executable} -m pixi_scaffold")):
+        (tools / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        (tools / name).chmod(0o755)
+    server = GitLabServer()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    others = list(server.notes)
+
+    def run_ci(token: str = "secret") -> list[str]:
+        env = {
+            **os.environ,
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "TEMPLATE_TOKEN": token,
+            "CI_API_V4_URL": f"http://127.0.0.1:{server.server_port}",
+            "CI_PROJECT_ID": "7",
+            "CI_MERGE_REQUEST_IID": "3",
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA": git(repository, "rev-parse", "HEAD^1").strip(),
+        }
+        subprocess.run(["bash", "-e", "-c", script], cwd=repository, env=env, check=True)
+        return [note["body"] for note in server.notes[len(others) :]]
+
+    try:
+        assert run_ci(token="") == []
+        [body] = run_ci()
+        assert "| app | app | up | 1 → 2 | 1.0 kB |" in body
+        (repository / "pixi.lock").write_text(lock_of(entry("app", "3"), entry("lib", "1")))
+        git(repository, "commit", "--quiet", "--all", "--amend", "-m", "3")
+        [body] = run_ci()
+        assert "1 → 3" in body
+        git(repository, "commit", "--quiet", "--allow-empty", "-m", "the lock as it was")
+        assert run_ci() == ["### pixi.lock: nothing changed\n"]
+        assert server.notes[: len(others)] == others
+        del server.notes[len(others) :]
+        assert run_ci() == []
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_sizes_are_said_as_people_do() -> None:

@@ -213,7 +213,8 @@ def test_the_command_that_submits_again_has_all_that_was_given() -> None:
 
 
 def test_a_parquet_table_has_the_types_of_its_columns(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
+    from pyarrow import parquet
+
     rows: list[dict[str, Any]] = [
         {"job": "1.0", "lr": 0.1, "epoch": 3}, {"job": "1.1", "lr": "auto"},
     ]  # fmt: skip
