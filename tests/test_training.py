@@ -1,7 +1,8 @@
 """What the template's main.py, trainer.py and runs.py promise, tried on the real program: started, evicted, killed, resumed.
 
 It runs in the project's own locked environment, installed from the starter channel. What needs
-PyTorch here is asked of that environment's Python.
+PyTorch here is asked of that environment's Python. `run` starts it with PyTorch imported (see
+tests/support/forks.py), `start` and `run` with several processes as a user does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.page.runs import clock
+from tests.support.forks import Forks
 from tests.support.paths import SHARED
 
 pytestmark = pytest.mark.slow
@@ -56,7 +58,7 @@ def mnist_10k() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """Of a plain job: no variables of a launcher, one thread (tests run side by side)."""
     launcher = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -64,28 +66,45 @@ def environment() -> dict[str, str]:
     return env | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
+IMPORTS = (
+    "torch._dynamo", "torch._inductor.config", "matplotlib.figure", "matplotlib.backends.backend_agg", "tqdm",
+)  # fmt: skip
+"""What a training imports, by way of these."""
+
+
+@pytest.fixture(scope="session")
+def forks(python: str, environment: dict[str, str]) -> Iterator[Forks]:
+    with Forks(python, IMPORTS, environment) as forks:
+        yield forks
+
+
 @pytest.fixture
-def run(python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]) -> Run:
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        settings: dict[str, object] = {"cwd": tmp_path, "env": environment, "timeout": 300}
-        program = options.pop("program", main_py)
+def run(
+    python: str, main_py: Path, tmp_path: Path, environment: dict[str, str], forks: Forks
+) -> Run:
+    def run(
+        *arguments: object, program: Path = main_py, env: dict[str, str] = environment
+    ) -> subprocess.CompletedProcess[str]:
         argv = [python, str(program), *map(str, arguments)]
-        return subprocess.run(
-            argv, capture_output=True, text=True, check=False, **(settings | options)
-        )  # type: ignore[call-overload]
+        if "--processes" in argv:
+            return subprocess.run(
+                argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
+            )
+        return forks.run(argv, tmp_path, env, timeout=300)
 
     return run
 
 
 @pytest.fixture
-def torch_code(python: str) -> Callable[..., str]:
+def torch_code(
+    python: str, tmp_path: Path, environment: dict[str, str], forks: Forks
+) -> Callable[..., str]:
     """Run a few lines with PyTorch; the arguments are `args`, what it prints is returned."""
 
     def ask(code: str, *args: object) -> str:
         code = f"import json, sys, torch\nargs = sys.argv[1:]\n{code}"
-        done = subprocess.run(
-            [python, "-c", code, *map(str, args)], capture_output=True, text=True, check=True
-        )
+        done = forks.run([python, "-c", code, *map(str, args)], tmp_path, environment)
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     return ask
@@ -294,15 +313,16 @@ def test_several_evictions_do_not_change_the_result(
 
 def test_sigterm_at_any_moment_saves_or_comes_too_late(start, tmp_path: Path) -> None:
     """From main.py's first line to the last moment of Python's own end, on the same run again."""
-    args = (*DIGITS, "--epochs", "3")
+    args = (*DIGITS, "--epochs", "1")
     whole = start(*args, "--name", "whole")
     whole.wait_for_first_line()
     began = time.monotonic()
     assert whole.process.wait(timeout=120) == 0, whole.output
     length = time.monotonic() - began
     codes = []
-    for number in range(8):
-        job = start(*args, "--name", str(number))
+    for number in range(4):
+        more = () if number else ("--epochs", "1000")  # however late the signal comes
+        job = start(*args, *more, "--name", str(number))
         job.wait_for_first_line()
         time.sleep(random.uniform(0, length) if number else 0)
         if job.process.poll() is None:
@@ -316,9 +336,10 @@ def test_sigterm_at_any_moment_saves_or_comes_too_late(start, tmp_path: Path) ->
 
 MOMENTS = """
 import os, pathlib, random, runpy, signal, sys, time
-import matplotlib.figure, sklearn.datasets, sklearn.model_selection, torch, tqdm
 
 program, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for name in sys.argv[4:]:
+    __import__(name)
 print("seed", seed)
 sys.path.insert(0, os.path.dirname(program))
 random.seed(seed)
@@ -367,10 +388,10 @@ runpy.run_path(program, run_name="__main__")
 def test_sigterm_at_100_moments_most_of_them_near_the_start_and_the_end(
     python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """Processes of one that has imported PyTorch, which is not to be waited for a hundred times."""
+    """Processes of one that has made the imports, which are not to be waited for a hundred times."""
     seed = str(random.randrange(10**6))
     done = subprocess.run(
-        [python, "-c", MOMENTS, str(main_py), "100", seed],
+        [python, "-c", MOMENTS, str(main_py), "100", seed, *IMPORTS],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=3600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -382,7 +403,7 @@ def test_sigterm_at_100_moments_most_of_them_near_the_start_and_the_end(
 
 def test_sigterm_while_python_ends_does_not_spoil_a_finished_training(start) -> None:
     """Seen on a pool: exit code 143 for a training that was done, and HTCondor tries again."""
-    for pause in (0, 0.1, 0.3, 0.6, 1.0):
+    for pause in (0, 0.3, 1.0):
         job = start(*DIGITS, "--epochs", "1", "--name", str(pause))
         job.wait_until(lambda job=job: "the curves:" in job.output)
         time.sleep(pause)
