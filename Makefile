@@ -18,15 +18,16 @@ new: ## Make a project and prove that it works: make new NAME=myproject
 	@.ci/venv.sh $(VENV)
 	@$(BIN)/pixi-scaffold new $(ARGS) -- "$$NAME"
 
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+PYTEST = $(BIN)/python -m pytest --dist worksteal
 
 test: ## Run the quick tests and one real path (ARGS="-k lock" for some)
 	@.ci/venv.sh $(VENV) dev
-	$(PYTEST) -m "not slow or real_path" $(ARGS)
+	$(PYTEST) -n $(JOBS) -m "not slow or real_path" $(ARGS)
 
+# More processes than cores: a third of their time they wait, most of it for a pool.
 test-slow: ## Run the slow tests
 	@.ci/venv.sh $(VENV) dev
-	$(PYTEST) -m "slow and not real_path" $(ARGS)
+	$(PYTEST) -n $$((2 * $(JOBS))) -m "slow and not real_path" $(ARGS)
 
 test-all: test test-slow ## Run all tests: those of make test, then the slow ones
 

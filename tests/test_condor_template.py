@@ -536,7 +536,8 @@ def test_a_checkpoint_is_due_after_checkpoint_seconds(render: Render, tmp_path: 
     )
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 85, out
-    assert 1 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 2
+    assert int(re.findall(r"saved (\d+)", out)[0]) < 2000
 
 
 def _until(true: Callable[[], bool], timeout: float = 60) -> None:
@@ -659,6 +660,7 @@ def test_an_eviction_loses_at_most_one_checkpoint_interval(
             CHECKPOINT_SECONDS=str(checkpoint_seconds),
             PIXI_SCAFFOLD_ENV=staged(tmp_path),
             STEPS_LOG=str(witness),
+            WAIT_AT="60",  # of 20 a second: after the first checkpoint
         ),
         f'arguments = "--steps {total}"',
         *SMALL,
@@ -668,8 +670,8 @@ def test_an_eviction_loses_at_most_one_checkpoint_interval(
         lines = witness.read_text().splitlines() if witness.exists() else []
         return [int(line.split()[1]) for line in lines if line.startswith(word)]
 
-    # 20 steps into the second interval: one checkpoint is with HTCondor, the next is not due yet
-    _until(lambda: len(told("start")) == 2 and told("step")[-1] >= told("start")[1] + 20)
+    _until(lambda: 60 in told("step"), 120)
+    assert len(told("start")) >= 2, "a checkpoint is with HTCondor"
     if how == "hold and release":
         pool.hold_and_release(cluster)
     else:

@@ -84,17 +84,6 @@ def test_a_packed_environment_runs_on_a_worker(project: Path, tmp_path: Path) ->
     assert numpy.startswith(prefix)
 
 
-def test_the_packed_environment_trains_on_a_worker(packed: Path, tmp_path: Path) -> None:
-    sandbox = tmp_path / "sandbox"
-    words = ("--data", "digits", "--epochs", "2", "--name", "job-1-0")
-    done = on_a_worker(packed, sandbox, *words)
-    assert f"in {sandbox}/.worker/env" in done.stdout
-    rows = (sandbox / "runs" / "job-1-0" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(rows[-1])["train_loss"] < json.loads(rows[0])["train_loss"]
-    config = json.loads((sandbox / "runs" / "job-1-0" / "config.json").read_text())
-    assert config["torch"].startswith("2.")
-
-
 def on_a_worker(project: Path, sandbox: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the worker script in a folder that has what the job transfers."""
     sandbox.mkdir()

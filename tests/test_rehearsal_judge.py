@@ -12,8 +12,7 @@ from pixi_scaffold.job import Submission, read_description
 from pixi_scaffold.rehearsal import Eviction, Setting, Walls, hidden, read_plan, rehearse_job
 from pixi_scaffold.rehearsal.outcome import Outcome
 from pixi_scaffold.rehearsal.surroundings import Slot
-from tests.support.jobs import CASES, Case, Said, contents, on_a_pool
-from tests.support.pool import condor_prefix
+from tests.support.jobs import CASES, Case, Said, contents, pool_says
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     os.environ["FOO"] = "from here"  # for getenv and $ENV(FOO)
-    return on_a_pool(condor_prefix(), tmp_path_factory.mktemp("judge"))
+    return pool_says(tmp_path_factory, "judge", CASES)
 
 
 def rehearsed(case: Case, folder: Path) -> Outcome:

@@ -175,6 +175,10 @@ def test_the_real_training_in_a_packed_environment(
     assert found["usage"]["disk"] > 300 << 20
     lock = json.loads((folder / ".pixi/rehearsal/receipt.json").read_text())["lock"]
     assert lock == {"sha256": hashlib.sha256((folder / "pixi.lock").read_bytes()).hexdigest()}
+    run = folder / ".pixi/rehearsal/htcondor/train-0/runs/job-1-0"
+    losses = re.findall(r'"train_loss": ([\d.]+)', (run / "metrics.jsonl").read_text())
+    assert float(losses[-1]) < float(losses[0])
+    assert json.loads((run / "config.json").read_text())["torch"].startswith("2.")
     evicted, ended = found["attempts"]
     for attempt in (evicted, ended):  # the archive is copied into each sandbox, results out of it
         assert attempt["seconds_in"] > 0

@@ -11,8 +11,7 @@ from pixi_scaffold.check import review
 from pixi_scaffold.errors import Skipped
 from pixi_scaffold.report import Silent
 from pixi_scaffold.rules import Severity
-from tests.support.jobs import Case, Said, on_a_pool
-from tests.support.pool import condor_prefix
+from tests.support.jobs import Case, Said, pool_says
 from tests.test_rehearsal_judge import rehearsed
 
 pytestmark = pytest.mark.slow
@@ -68,8 +67,7 @@ JUDGED = [
 
 @pytest.fixture(scope="module")
 def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
-    folder = tmp_path_factory.mktemp("severities")
-    return on_a_pool(condor_prefix(), folder, [judged.case for judged in JUDGED])
+    return pool_says(tmp_path_factory, "severities", [judged.case for judged in JUDGED])
 
 
 @pytest.mark.parametrize("judged", JUDGED, ids=lambda j: f"{j.rule}: {j.case.name}")

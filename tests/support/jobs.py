@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import glob
+import pickle
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.pool import T4, Pool
+import pytest
+
+from tests.support.pool import T4, Pool, condor_prefix
+from tests.support.share import shared
 
 PROBE = r"""
 echo "arguments $#"; for word in "$@"; do printf '<%s>\n' "$word"; done
@@ -352,6 +356,18 @@ def contents(folder: Path) -> dict[str, str]:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and not p.is_symlink() and p.name != "o.log"
     }
+
+
+def pool_says(factory: pytest.TempPathFactory, name: str, cases: Sequence[Case]) -> dict[str, Said]:
+    """What a real pool says of cases; one process of a test run asks it for all."""
+
+    def ask(folder: Path) -> None:
+        folder.mkdir()
+        said = on_a_pool(condor_prefix(), folder, cases)
+        (folder / "said").write_bytes(pickle.dumps(said))
+
+    said = (shared(factory, name, ask) / "said").read_bytes()
+    return pickle.loads(said)  # type: ignore[no-any-return]
 
 
 def on_a_pool(prefix: Path, folder: Path, cases: Sequence[Case] = CASES) -> dict[str, Said]:

@@ -4,7 +4,8 @@
 
 Like main.py it resumes from runs/NAME/checkpoint.json, writes that file atomically every 10 steps,
 and on SIGTERM, or CHECKPOINT_SECONDS after its first step, saves and exits with 85. Unlike it, it also tells of each step in the file named by
-STEPS_LOG, outside of the job's scratch folder: a witness that no eviction can roll back.
+STEPS_LOG, outside of the job's scratch folder: a witness that no eviction can roll back. At the step WAIT_AT,
+the first time that it is there, it waits for its eviction.
 """
 
 import argparse
@@ -59,6 +60,10 @@ while step < args.steps:
     tell("step", step)
     if step % 10 == 0:
         save(step)
+    if str(step) == os.environ.get("WAIT_AT"):
+        times = Path(os.environ["STEPS_LOG"]).read_text().count(f"step {step}\n")
+        while times == 1 and not stop:
+            time.sleep(0.01)
     if time.monotonic() > due:
         print("time for a checkpoint", flush=True)
         stop = True
