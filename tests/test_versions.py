@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.template import is_older, newer, releases, version_of
-from pixi_scaffold.template.releases import tag_releases, untagged_releases
+from pixi_scaffold.template.source import tag_releases, untagged_releases
 from pixi_scaffold.template.versions import changes_between
 from tests.conftest import git
 

@@ -4,9 +4,16 @@ Nothing is run; the bindings of HTCondor are used where they are installed (htco
 """
 
 from pixi_scaffold.job.ad import JobAd, job_ad
-from pixi_scaffold.job.ad_names import gpu_names, job_names, slot_names
 from pixi_scaffold.job.classad import ExpressionError, Reference, attributes, literal
-from pixi_scaffold.job.commands import CommandSpec, custom_resource, is_command, specs
+from pixi_scaffold.job.commands import (
+    CommandSpec,
+    custom_resource,
+    gpu_names,
+    is_command,
+    job_names,
+    slot_names,
+    specs,
+)
 from pixi_scaffold.job.contradiction import Compared, alternatives, contradiction
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate

@@ -1,7 +1,8 @@
-"""The submit commands that condor_submit looks at: data/commands.toml as a table."""
+"""What can be named: submit commands (data/commands.toml) and attributes (data/attributes.txt)."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,3 +89,30 @@ def is_command(name: str) -> bool:
 def custom_resource(name: str) -> bool:
     """Whether a canonical name asks for a resource that a pool may have defined."""
     return name.startswith("request_") and name not in specs()
+
+
+@lru_cache(maxsize=1)
+def _attributes() -> Mapping[str, Mapping[str, str]]:
+    """Return the attributes of each kind of ad, by lower-case name."""
+    text = (Path(__file__).parent / "data" / "attributes.txt").read_text(encoding="utf-8")
+    plain = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
+    parts = re.split(r"^\[(\w+)\]$", plain, flags=re.MULTILINE)[1:]
+    return {
+        section: {name.lower(): name for name in names.split()}
+        for section, names in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def slot_names() -> Mapping[str, str]:
+    """Return the attributes of machine ads, those of some sites too."""
+    return {**_attributes()["slot"], **_attributes()["site"]}
+
+
+def job_names() -> Mapping[str, str]:
+    """Return the attributes of job ads."""
+    return _attributes()["job"]
+
+
+def gpu_names() -> Mapping[str, str]:
+    """Return the properties of one GPU, which require_gpus is about."""
+    return _attributes()["gpu"]

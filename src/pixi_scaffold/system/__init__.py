@@ -3,6 +3,8 @@
 Nothing here knows what the project is for.
 """
 
+from shutil import which
+
 from pixi_scaffold.system import layout
 from pixi_scaffold.system.children import Children
 from pixi_scaffold.system.command_line import expanded, program
@@ -43,7 +45,6 @@ from pixi_scaffold.system.process import (
     run,
     started,
     uninterrupted,
-    which,
 )
 from pixi_scaffold.system.temporary import temporary_files_in, temporary_folder
 from pixi_scaffold.system.tree import (

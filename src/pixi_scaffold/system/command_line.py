@@ -7,9 +7,10 @@ import shlex
 import sys
 from functools import cache
 from pathlib import Path
+from shutil import which
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system.process import run, which
+from pixi_scaffold.system.process import run
 
 
 def expanded(path: Path) -> Path:

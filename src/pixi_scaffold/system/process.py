@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -53,11 +52,6 @@ def clean_env(
     names = {name for name in drop if not name.endswith("*")}
     env = {k: v for k, v in os.environ.items() if not k.startswith(prefixes) and k not in names}
     return env | extra
-
-
-def which(program: str) -> str | None:
-    """Return the path of `program` on PATH, or None."""
-    return shutil.which(program)
 
 
 def run(

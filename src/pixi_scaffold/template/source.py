@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
+from packaging.version import Version
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import expanded, git, has_credentials, temporary_folder, try_git
-from pixi_scaffold.template.releases import tag_releases, untagged_releases
 from pixi_scaffold.template.settings import preferred_template
-from pixi_scaffold.template.versions import releases
+from pixi_scaffold.template.versions import releases, version_of
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
@@ -229,3 +231,37 @@ def _head(checkout: Path) -> str:
             f"name another template: --template {CANONICAL_URL}",
         )
     return done.output.strip()
+
+
+def untagged_releases(repository: Path) -> dict[str, str]:
+    """Return the releases without a tag, as in a copy without tags: their tags, and the commits.
+
+    A release is the first commit in the history of HEAD whose pyproject.toml has a higher version
+    than all before; development versions are none.
+    """
+    tags = {version_of(tag) for tag in try_git(repository, "tag", "--list").output.split()}
+    log = ("log", "--reverse", "--format=%H", "-G", "^version *=", "HEAD", "--", "pyproject.toml")
+    commits: dict[str, str] = {}
+    highest = Version("0.dev0")
+    for commit in try_git(repository, *log).output.split():
+        version = _version_at(repository, commit)
+        if version is not None and version > highest and not version.is_devrelease:
+            highest = version
+            if version not in tags:
+                commits[f"v{version}"] = commit
+    return commits
+
+
+def tag_releases(repository: Path, releases: dict[str, str]) -> None:
+    """Make the tags; `repository` is a copy of our own."""
+    lines = "".join(f"create refs/tags/{tag} {commit}\n" for tag, commit in releases.items())
+    git(repository, "update-ref", "--stdin", stdin=lines)
+
+
+def _version_at(repository: Path, commit: str) -> Version | None:
+    done = try_git(repository, "show", f"{commit}:pyproject.toml")
+    try:
+        version = tomllib.loads(done.output)["project"]["version"]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        return None
+    return version_of(version) if re.match(r"\d", str(version)) else None
