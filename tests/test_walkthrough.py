@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,8 +41,8 @@ ELSEWHERE = {
 
 def commands(page: str) -> Iterator[tuple[str, str]]:
     """The commands of a page's shell blocks, with what is shown below each."""
-    for kind, block in re.findall(r"(?ms)^```(sh|console)\n(.*?)^```", page):
-        lines = block.splitlines()
+    for kind, block in re.findall(r"(?ms)^ *```(sh|console)\n(.*?)^ *```", page):
+        lines = textwrap.dedent(block).splitlines()
         for number, line in enumerate(lines):
             if kind == "console" and not line.startswith("$ "):
                 continue
