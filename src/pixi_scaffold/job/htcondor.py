@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,15 +96,12 @@ def read_slots(source: str) -> tuple[Any, ...]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UsageError(
-            f"cannot read {path}: {error.strerror}",
-            _SAVE_SLOTS,
-        ) from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", _SAVE_SLOTS) from error
     try:
         if text.lstrip().startswith("["):
             blocks = [ad_text(ad) for ad in json.loads(text)]
         else:
-            blocks = [b for b in _blocks(text) if b.strip()]
+            blocks = _blocks(text)
         ads = [classad2.parseOne(block) for block in blocks]
     except (ValueError, AttributeError, SyntaxError, classad2.ClassAdException) as error:
         raise UsageError(f"{path} holds no machine ads: {error}", _SAVE_SLOTS) from error
@@ -226,16 +224,10 @@ def _number(slot: Any, name: str) -> float:
     return value if isinstance(value, int | float) else 0
 
 
-def _blocks(text: str) -> Iterator[str]:
-    block: list[str] = []
-    for line in text.splitlines():
-        if line.strip():
-            if not line.startswith("#"):
-                block.append(line)
-        else:
-            yield "\n".join(block)
-            block = []
-    yield "\n".join(block)
+def _blocks(text: str) -> list[str]:
+    """Return the ads of a text, between which there is a blank line; comments are left out."""
+    plain = re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)
+    return [block for block in re.split(r"\n\s*\n", plain) if block.strip()]
 
 
 def bindings() -> Any:

@@ -34,7 +34,8 @@ def pins(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
 def check_python() -> None:
     """Raise ScaffoldError, naming the Pythons that work, when this one has no wheels."""
     tags = {str(tag) for tag in sys_tags()}
-    if any(f"cp{v}-cp{v}-{p}" in tags for v in map(_digits, PYTHONS) for p in PLATFORMS):
+    pythons = [version.replace(".", "") for version in PYTHONS]
+    if any(f"cp{v}-cp{v}-{p}" in tags for v in pythons for p in PLATFORMS):
         return
     build = " (free-threaded)" if "t" in getattr(sys, "abiflags", "") else ""
     system = " ".join((platform.system(), platform.machine(), *platform.libc_ver())).strip()
@@ -45,7 +46,3 @@ def check_python() -> None:
         "glibc 2.28 or newer, and on macOS 14 or newer on Apple silicon",
         "run pixi-scaffold with one of these Pythons; or let conda-forge be reached",
     )
-
-
-def _digits(version: str) -> str:
-    return version.replace(".", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -201,8 +201,14 @@ def _chosen(
     with temporary_folder(folder) as work:
         report = work / "report.json"
         argv += ["--report", str(report), *requirements]
-        tell = None if seconds else _tell(progress)
-        done = run(argv, env=_pip_env(work), on_line=tell, timeout=seconds)
+
+        def tell(line: str) -> None:
+            words = line.split()
+            if words[:1] == ["Collecting"] and len(words) > 1:
+                progress.update(f"choosing {words[1]}")
+
+        on_line = None if seconds else tell
+        done = run(argv, env=_pip_env(work), on_line=on_line, timeout=seconds)
         if done.code != 0:
             raise _pip_error("choosing the wheels", done.output)
         return tuple(map(_wheel, json.loads(report.read_text(encoding="utf-8"))["install"]))
@@ -221,15 +227,6 @@ def _wheel(item: dict[str, Any]) -> Wheel:
             f"the index gives no sha256 for {metadata['name']}", "use an index that does"
         )
     return Wheel(metadata["name"], metadata["version"], download["url"], digest)
-
-
-def _tell(progress: Progress) -> Callable[[str], None]:
-    def tell(line: str) -> None:
-        words = line.split()
-        if words[:1] == ["Collecting"] and len(words) > 1:
-            progress.update(f"choosing {words[1]}")
-
-    return tell
 
 
 def _pip_error(task: str, output: str) -> ScaffoldError:

@@ -79,25 +79,20 @@ def _add_referenced(platforms: list[Platform], features: Iterable[Feature]) -> N
     """Add each subdir that a feature names and the workspace does not list."""
     for feature in features:
         for name in feature.platforms or ():
-            if any(p.name == name for p in platforms):
-                continue
             if not SUBDIR.fullmatch(name):
-                raise _undeclared(feature, name, platforms)
-            platforms.append(Platform(name, name))
+                _check_references(feature, platforms)
+            elif all(p.name != name for p in platforms):
+                platforms.append(Platform(name, name))
 
 
 def _check_references(feature: Feature, platforms: Sequence[Platform]) -> None:
+    declared = [p.name for p in platforms]
     for name in feature.platforms or ():
-        if all(p.name != name for p in platforms):
-            raise _undeclared(feature, name, platforms)
-
-
-def _undeclared(feature: Feature, name: str, platforms: Sequence[Platform]) -> PlatformError:
-    names = ", ".join(p.name for p in platforms) or "none"
-    return PlatformError(
-        f"feature {feature.name} names the platform {name}, which is not one of the "
-        f"workspace's platforms: {names}"
-    )
+        if name not in declared:
+            raise PlatformError(
+                f"feature {feature.name} names the platform {name}, which is not one of the "
+                f"workspace's platforms: {', '.join(declared) or 'none'}"
+            )
 
 
 def _migrated(
