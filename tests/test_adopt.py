@@ -18,7 +18,7 @@ from pixi_scaffold.adopt.requirements import read_requirements
 from pixi_scaffold.adopt.wanted import Wanted, read_text
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File
-from pixi_scaffold.workspace import read_manifest
+from pixi_scaffold.workspace import parse_manifest, read_manifest
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.paths import SHARED
@@ -231,6 +231,16 @@ prefix: /home/me/envs/x
     assert len(said) == 9
 
 
+@pytest.mark.parametrize("python", ["==3.11.*", "~=3.11.2", ">=3.11,<3.13", "===3.12.1"])
+def test_a_range_of_python_is_one_that_a_manifest_takes(tmp_path: Path, python: str) -> None:
+    text = f"[project]\nrequires-python = '{python}'\ndependencies = ['torch===2.5.1']"
+    wanted, _ = with_conda_forge(read_pyproject(text, tmp_path / "pyproject.toml"))
+    lines = "".join(f"{r.name} = {dependency(r)}\n" for r in wanted.conda)
+    head = "[workspace]\nchannels = []\nplatforms = ['linux-64']\n[dependencies]\n"
+    parse_manifest(head + lines, tmp_path / "pixi.toml")
+    assert [r.name for r in wanted.conda] == ["python", "pytorch"]
+
+
 def test_a_file_of_powershell_is_read(tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
     for encoding in ("utf-16", "utf-8-sig"):
@@ -356,12 +366,14 @@ def test_what_was_for_pytorch_s_channel_is_locked_from_conda_forge(project: Path
 
 def test_a_project_with_a_main_py_keeps_it_and_gets_none_of_the_template_s(project: Path) -> None:
     (project / "train.py").rename(project / "main.py")
+    (project / "setup.cfg").write_text("[options]\ninstall_requires = numpy\n")
     ran = scaffold("adopt", "--json", cwd=project)
     assert ran.code == 0
     assert (project / "main.py").read_text() == "print('mine')\n"
     assert not [f for f in ran.document["files"] if f.endswith(".py")]
     todo = "\n".join(ran.document["by_hand"])
     assert "a task smoke" in todo
+    assert "setup.cfg: not read" in todo
     assert "main.py: save and end with 85 on SIGTERM" in todo
     assert "check.yml runs tasks that are not there yet: smoke, test" in todo
 

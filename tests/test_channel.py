@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
 from pathlib import Path
@@ -100,3 +101,18 @@ def test_the_runpath_is_replaced_in_place() -> None:
     assert len(new) == len(old)
     assert b"$ORIGIN/../lib\0" in new
     assert _relocatable(b"#!/bin/sh /opt/python/lib\0", Path("/opt/python/lib")).startswith(b"#!")
+
+
+def test_what_stopped_builds_of_others_left_is_removed_and_a_running_one_is_not(
+    tmp_path: Path,
+) -> None:
+    """Another interpreter, or other pins, has a folder of its own; its lock is held while it lives."""
+    for name in ("mine", "stopped", "running"):
+        (tmp_path / f".building-{name}").mkdir()
+        (tmp_path / f".building-{name}" / "half.conda").touch()
+        (tmp_path / f".building-{name}.lock").touch()
+    with (tmp_path / ".building-running.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        channel._remove_others(tmp_path / ".building-mine")
+    left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert left == {".building-mine", ".building-running"}

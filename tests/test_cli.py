@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.reference import EXIT_CODES
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 
+DOCS = REPOSITORY / "docs"
 MANIFEST = """
 [workspace]
 channels = ["conda-forge"]
@@ -271,3 +273,16 @@ def test_an_interrupt_is_not_lost_in_a_callback(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_every_how_to_page_opens_with_a_recorded_picture() -> None:
+    """docs/record.py records them from a terminal, docs/picture.py the one of a page."""
+    recorded = set(re.findall(r'(?m)^    "([a-z-]+)": ', (DOCS / "record.py").read_text()))
+    pages = sorted((DOCS / "how-to").glob("*.md"))
+    assert pages
+    for page in pages:
+        _, _, first, *_ = page.read_text(encoding="utf-8").splitlines()
+        picture = re.fullmatch(r"!\[[^]]+\]\(\.\./pictures/(([a-z-]+)\.(?:svg|png))\)", first)
+        assert picture, f"{page.name} does not open with a picture"
+        assert (DOCS / "pictures" / picture[1]).is_file(), picture[1]
+        assert picture[1].endswith(".png") or picture[2] in recorded, f"record {picture[2]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.doctor import PROBES, doctor
+from pixi_scaffold.doctor import PROBES, disk, doctor
 from pixi_scaffold.report import Result, Silent, Status
 from tests.support.server import closed
 
@@ -85,3 +86,31 @@ def test_a_channel_that_does_not_answer(tmp_path: Path) -> None:
     result = look(tmp_path)["channels"]
     assert result.status is Status.SKIPPED
     assert "check --train" in result.hint
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system without room")
+def test_a_disk_without_room_is_said_before_there_is_a_lock(tmp_path: Path) -> None:
+    answer = disk(Path("/proc"), None)
+    assert answer.status is Status.FAILED
+    assert answer.detail == "0.0 GiB free, about 1.1 GiB for the environment needed"
+    assert disk(tmp_path, None).detail.endswith("about 1.1 GiB for the environment needed")
+
+
+@pytest.mark.parametrize("name", ["pixi", "git"])
+def test_a_program_that_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The old programs are doubles: scripts that say a version and can nothing else."""
+    old = tmp_path / "bin" / name
+    old.parent.mkdir()
+    version = {"pixi": "pixi 0.20.0", "git": "git version 2.20.1"}[name]
+    old.write_text(f"#!/bin/sh\necho {version}\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+    (tmp_path / "pixi.toml").write_text(
+        MANIFEST.replace("channels", 'requires-pixi = ">=0.74"\nchannels')
+    )
+    result = look(tmp_path)[name]
+    assert result.status is Status.FAILED
+    assert {"pixi": "0.74", "git": "updates need 2.38"}[name] in result.detail
+    assert {"pixi": "pixi self-update", "git": "install git 2.38 or newer"}[name] == result.hint

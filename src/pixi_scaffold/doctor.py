@@ -21,6 +21,8 @@ ENVIRONMENT = "default"
 PATIENCE = 10.0
 """Seconds that a program has to answer."""
 _GIB = 1 << 30
+_SMALLEST = 400_000_000
+"""Bytes to download for the template's environment without CUDA, where there is no lock."""
 _UNPACKED = 3
 """What an environment takes when it is installed, as a multiple of its download."""
 
@@ -162,16 +164,11 @@ def htcondor(_folder: Path, _workspace: Workspace | None) -> Answer:
 
 
 def disk(folder: Path, workspace: Workspace | None) -> Answer:
-    """Look for room for the environment, as large as its lock says."""
+    """Look for room for the environment, as large as its lock says, or as the template's."""
     free = shutil.disk_usage(folder).free
-    has = f"{free / _GIB:.0f} GiB free"
-    size = _download(workspace)
-    if size is None:
-        return _good(has)
-    needs = f"{_UNPACKED * size / _GIB:.1f} GiB for the environment"
-    if free < _UNPACKED * size:
-        return _bad(f"{has}, {needs} needed", "free some space, or clone it elsewhere")
-    return _good(f"{has}, about {needs} needed")
+    size = _UNPACKED * (_download(workspace) or _SMALLEST)
+    text = f"{free / _GIB:.1f} GiB free, about {size / _GIB:.1f} GiB for the environment needed"
+    return _good(text) if free >= size else _bad(text, "free some space, or use another disk")
 
 
 def _download(workspace: Workspace | None) -> int | None:

@@ -40,6 +40,10 @@ _SOURCES = (
     "environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "requirements.txt",
     layout.PYPROJECT,
 )  # fmt: skip
+_UNREAD = (
+    "setup.py", "setup.cfg", "Pipfile", "requirements*.txt", "requirements*.in",
+    "environment*.y*ml", "conda*.y*ml",
+)  # fmt: skip
 _PROGRAMS = ("main.py", "train.py", "src/main.py", "src/train.py", "scripts/train.py")
 _EXAMPLE = ("main.py", "trainer.py", "runs.py")
 _PAGES = re.compile(r"docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml")
@@ -105,7 +109,7 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
             meaning = "a machine gets the first that it satisfies, CUDA where a driver is"
             lines.append(f"PyTorch for the named platforms {', '.join(platforms)}: {meaning}")
         step.passed(f"{len(brought)} files", tuple(lines))
-    by_hand = _by_hand(root, brought, kept, wanted)
+    by_hand = (*_unread(root, sources), *_by_hand(root, brought, kept, wanted))
     name = "" if request.dry_run else request.branch
     with run.step("branch") as step:
         if request.dry_run:
@@ -198,6 +202,14 @@ def _is_taken(root: Path, path: str) -> bool:
     """Whether the project has a file there, or one where a folder would have to be."""
     places = [root / path, *(root / path).parents[: path.count("/")]]
     return os.path.lexists(places[0]) or any(p.exists() and not p.is_dir() for p in places[1:])
+
+
+def _unread(root: Path, sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what to do about other files that say what the project needs."""
+    read = "\n".join((*sources, *(read_text(root / n) for n in sources if is_file(root / n))))
+    names = sorted({p.name for pattern in _UNREAD for p in root.glob(pattern)})
+    said = f"{', '.join(n for n in names if n not in read)}: not read; put it into pixi.toml"
+    return () if said[0] == ":" else (said,)
 
 
 def _by_hand(

@@ -112,10 +112,10 @@ def _pep440(part: str) -> str:
 
 
 def _conda(version: str) -> str:
-    """Return a range of Python as conda writes it: `~=3.11` is `>=3.11,<4`."""
+    """Return a range as conda writes it: `~=3.11` is `>=3.11,<4`, `==3.11.*` is `3.11.*`."""
     compatible = re.fullmatch(r"~=(\d+)\.(\d+)(?:\.(\d+))?", version)
     if not compatible:
-        return version.replace("===", "==")
+        return re.sub(r"={2,3}([\d.]+\.\*)", r"\1", version).replace("===", "==")
     major, minor, patch = compatible.groups()
     top = f"{int(major) + 1}" if patch is None else f"{major}.{int(minor) + 1}"
     return f">={version.removeprefix('~=')},<{top}"

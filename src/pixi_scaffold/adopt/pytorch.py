@@ -21,7 +21,7 @@ _WHEELS_OF_CUDA = re.compile(r"nvidia-[a-z0-9-]+-cu\d+|triton|pytorch-triton")
 _CHANNELS = re.compile(
     r"(.*/)?(pytorch(-nightly|-lts|-test)?|nvidia)(/label/.*)?|(.*/)?(main|r|msys2|anaconda|nodefaults)"
 )
-_EXACT = re.compile(r"==?(\d[^,|+*]*?)(?:\.\*)?(?:\+[\w.]+)?|(\d[^,|+*]*?)\.\*")
+_EXACT = re.compile(r"={1,3}(\d[^,|+*]*?)(?:\.\*)?(?:\+[\w.]+)?|(\d[^,|+*]*?)\.\*")
 
 
 def asks_pytorch(wanted: Wanted) -> bool:

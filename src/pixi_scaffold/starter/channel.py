@@ -18,7 +18,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from pixi_scaffold.system import cores, end_with, temporary_folder
 LAYOUT = 2
 """Raised when a channel built by an older version must not be used any more."""
 
+_BUILDING = ".building-"
 _MARK = "starter.json"
 _SELECTION = "wheels.json"
 _ON_DISK = 3.9
@@ -147,13 +148,14 @@ def _build(cached: Path, progress: Progress) -> None:
     The folder has a name of its own: a build that was stopped goes on from there.
     """
     check_python()
-    work = cached.parent / f".building-{cached.name}"
+    work = cached.parent / f"{_BUILDING}{cached.name}"
     wheels = cached.parent.parent / "wheels"
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with _alone(work.with_suffix(".lock"), progress):
             if _read(cached) is not None:  # somebody else was building it
                 return
+            _remove_others(work)
             work.mkdir(exist_ok=True)
             chosen = _choice(work, wheels, progress)
             new = work / "channel"
@@ -182,6 +184,16 @@ def _subdir() -> str:
     from rattler import Subdir
 
     return str(Subdir.current())
+
+
+def _remove_others(work: Path) -> None:
+    """Remove what stopped builds of other interpreters or pins left, where none goes on."""
+    import fcntl
+
+    for lock in set(work.parent.glob(f"{_BUILDING}*.lock")) - {work.with_suffix(".lock")}:
+        with suppress(OSError), lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib.util
 import io
@@ -48,8 +47,6 @@ class Entry:
     mode: int = 0o644
     link: str = ""
     """The target, for a symbolic link."""
-    sha256: str = ""
-    """Hex digest, where it is known; without it the content is digested."""
 
 
 def write_package(folder: Path, index: Mapping[str, Any], entries: Iterable[Entry]) -> Path:
@@ -113,36 +110,31 @@ def _write_tar(out: Any, entries: Iterable[Entry]) -> list[dict[str, Any]]:
             if isinstance(entry.data, Stream):
                 member.size = entry.data.size
                 with entry.data.open() as file:
-                    source = _Digested(file, entry.sha256)
+                    source = _Digested(file)
                     tar.addfile(member, source)  # type: ignore[arg-type]  # it only reads
-                digest = source.hexdigest()
             else:
                 member.size = len(entry.data)
-                digest = entry.sha256 or hashlib.sha256(entry.data).hexdigest()
-                tar.addfile(member, io.BytesIO(entry.data))
+                source = _Digested(io.BytesIO(entry.data))
+                tar.addfile(member, source)  # type: ignore[arg-type]
             paths.append({
                 "_path": entry.path,
                 "path_type": "hardlink",
-                "sha256": digest,
+                "sha256": source.sha256.hexdigest(),
                 "size_in_bytes": member.size,
             })  # fmt: skip
     return paths
 
 
 class _Digested:
-    """Reads a file, and digests what was read when the digest is not known."""
+    """Reads a file, and digests what was read."""
 
-    def __init__(self, file: IO[bytes], known: str) -> None:
-        self.file, self.known, self.sha256 = file, known, hashlib.sha256()
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
-        if not self.known:
-            self.sha256.update(data)
+        self.sha256.update(data)
         return data
-
-    def hexdigest(self) -> str:
-        return self.known or self.sha256.hexdigest()
 
 
 def _info(index: Mapping[str, Any], paths: list[dict[str, Any]]) -> bytes:
@@ -159,11 +151,3 @@ def _info(index: Mapping[str, Any], paths: list[dict[str, Any]]) -> bytes:
             member.size, member.mtime, member.mode = len(data), MTIME, 0o644
             tar.addfile(member, io.BytesIO(data))
     return zstd.compress(buffer.getvalue(), level=_LEVEL)
-
-
-def hex_digest(record_hash: str) -> str:
-    """Return the hex form of a wheel RECORD hash (`sha256=` and unpadded urlsafe base64)."""
-    algorithm, _, text = record_hash.partition("=")
-    if algorithm != "sha256" or not text:
-        return ""
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()

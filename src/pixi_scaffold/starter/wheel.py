@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import csv
 import functools
-import io
 import re
 import sys
 import zipfile
@@ -21,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.starter.package import Entry, Stream, compiled, hex_digest, write_package
+from pixi_scaffold.starter.package import Entry, Stream, compiled, write_package
 
 CONDA_NAMES: Mapping[str, str] = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 """conda-forge's names where they differ from PyPI's, for the packages of the template."""
@@ -169,11 +167,6 @@ def _python_range() -> str:
 def _entries(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:
     """Yield the files in place: `.data` schemes where an installer would put them."""
     schemes = info.removesuffix(".dist-info") + ".data/"
-    hashes = {
-        row[0]: hex_digest(row[1])
-        for row in csv.reader(io.StringIO(archive.read(f"{info}/RECORD").decode("utf-8")))
-        if len(row) > 1
-    }
     for member in archive.infolist():
         name = member.filename
         if member.is_dir():
@@ -190,17 +183,16 @@ def _entries(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:
                     target = rest
                 case _:  # headers: nothing in the template builds against them
                     continue
-        digest = hashes.get(name, "")
         if (member.external_attr >> 16) & 0o111:
             mode = 0o755
         if member.file_size > _STREAMED:
             large = Stream(functools.partial(archive.open, member), member.file_size)
-            yield Entry(target, large, mode, sha256=digest)
+            yield Entry(target, large, mode)
             continue
         content = archive.read(member)
         if target.startswith("bin/") and content.startswith(b"#!python"):
-            content, digest = _SCRIPT_HEADER + content.partition(b"\n")[2], ""
-        yield Entry(target, content, mode, sha256=digest)
+            content = _SCRIPT_HEADER + content.partition(b"\n")[2]
+        yield Entry(target, content, mode)
         if target.endswith(".py") and (byte_code := compiled(target, content)):
             yield byte_code
     yield from _launchers(archive, info)
