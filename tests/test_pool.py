@@ -611,6 +611,37 @@ def test_a_spooled_job_is_watched_and_fetched(pool: Pool, project: Path) -> None
     assert list(project.glob("runs/submitted/*.json"))
 
 
+def test_what_is_newer_here_outlives_the_fetch_of_a_spooled_job(pool: Pool, project: Path) -> None:
+    done = submitted(project, "--spool", "-a", "counts=2")
+    pool.until(done["cluster"], 4)
+    run = project / f"runs/job-{done['cluster']}-0"
+    run.mkdir(parents=True)
+    (run / "n").write_text("older")
+    os.utime(run / "n", (1e9, 1e9))
+    (run / "model.pt").write_text("mine")
+    os.utime(run / "model.pt", (time.time() + 60, time.time() + 60))
+    ran = scaffold("fetch", cwd=project)
+    assert ran.code == 0, ran
+    assert "left as it is, because it is newer here" in ran.out
+    assert ((run / "n").read_text().strip(), (run / "model.pt").read_text()) == ("2", "mine")
+    assert (run / "metrics.jsonl").exists()
+    assert not list(project.glob("fetched-*"))
+
+
+def test_what_has_no_place_here_is_not_lost(pool: Pool, project: Path) -> None:
+    """HTCondor forgets a job whose files were retrieved."""
+    done = submitted(project, "--spool", "-a", "counts=2")
+    pool.until(done["cluster"], 4)
+    run = project / f"runs/job-{done['cluster']}-0"
+    (run / "model.pt").mkdir(parents=True)
+    os.utime(run / "model.pt", (1e9, 1e9))
+    ran = scaffold("fetch", cwd=project)
+    assert ran.code == 1, ran
+    (landing,) = project.glob("fetched-*")
+    assert f"what came back is in {landing}" in ran.err
+    assert (landing / run.relative_to(project) / "model.pt").read_text() == "done\n"
+
+
 @pytest.mark.parametrize("command", ["watch", "fetch", "stop"])
 def test_a_wrong_cluster_says_which_there_are(pool: Pool, project: Path, command: str) -> None:
     ran = scaffold(command, "987654", cwd=project)

@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from itertools import groupby
 from pathlib import Path
@@ -22,7 +21,6 @@ from pixi_scaffold.job import read_description
 from pixi_scaffold.pool.collect import _write_parquet
 from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
-from pixi_scaffold.pool.fetch import Fetched, aside
 from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.metrics import gpu_share, last_line
 from pixi_scaffold.pool.outcome import Watched, gpu_sentence
@@ -320,25 +318,6 @@ def test_a_row_is_another_when_its_values_its_commands_or_its_files_are(tmp_path
     assert not set(prints("arguments = -v")) & set(first)
     assert not set(prints(program="#!/bin/bash\n")) & set(first)
     assert prints("output = elsewhere") == first  # only where it is written
-
-
-def test_what_is_newer_here_outlives_the_fetch_of_a_spooled_job(tmp_path: Path) -> None:
-    runs, ended = tmp_path / "runs", time.time() - 100
-    for name, when in (("mine", ended + 50), ("old", ended - 50), ("other", ended - 50)):
-        (runs / name).parent.mkdir(exist_ok=True)
-        (runs / name).write_text("here")
-        os.utime(runs / name, (when, when))
-    found = Fetched()
-    with aside(tmp_path, ["runs"], ended, found):
-        runs.mkdir()
-        (runs / "mine").write_text("theirs")
-        (runs / "old").write_text("theirs")
-    assert {p.name: p.read_text() for p in runs.iterdir()} == {
-        "mine": "here", "old": "theirs", "other": "here",
-    }  # fmt: skip
-    assert [Path(n).name for n in found.newer] == ["mine"]
-    assert [Path(n).name for n in found.files] == ["old"]
-    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
 
 
 WITHOUT_BINDINGS = """

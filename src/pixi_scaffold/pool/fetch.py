@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _copy_kept(
         _bring(path, target, fetched)
 
 
-def _bring(source: Path, target: Path, fetched: Fetched) -> None:
+def _bring(source: Path, target: Path, fetched: Fetched, *, move: bool = False) -> None:
     """Copy a file with its time; one that is newer here stays, one that is the same is no news."""
     there, here = source.stat(), target.stat() if target.exists() else None
     name = os.path.relpath(target)
@@ -108,8 +109,11 @@ def _bring(source: Path, target: Path, fetched: Fetched) -> None:
         if here.st_mtime > there.st_mtime:
             fetched.newer.append(name)
             return
-    with replacing(target) as new:
-        shutil.copy2(source, new)
+    if move:
+        source.replace(target)
+    else:
+        with replacing(target) as new:
+            shutil.copy2(source, new)
     fetched.files.append(name)
 
 
@@ -125,12 +129,39 @@ def _spooled(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None
         if status != 4:
             _spooled_so_far(receipt, point, proc, ad, fetched)
             continue
-        folder = Path(receipt.folder)
-        names = [n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))]
-        ended = float(ad.get("CompletionDate", 0))
-        _mend_listing(point, f"{receipt.cluster}.{proc}", ad)
-        with aside(folder, names, ended, fetched), answering(point.name):
-            point.schedd.retrieve([f"{receipt.cluster}.{proc}"])
+        job = f"{receipt.cluster}.{proc}"
+        _mend_listing(point, job, ad)
+        _retrieve(point, job, Path(receipt.folder), float(ad.get("CompletionDate", 0)), fetched)
+
+
+def _retrieve(point: AccessPoint, job: str, folder: Path, ended: float, fetched: Fetched) -> None:
+    """Let HTCondor bring a job's files into a folder of their own, and put them into their places.
+
+    A file that was changed here after the job ended stays as it was. HTCondor forgets a job that
+    was retrieved, so that folder stays should anything go wrong.
+    """
+    landing = Path(tempfile.mkdtemp(dir=folder, prefix="fetched-"))
+    try:
+        with answering(point.name):
+            point.schedd.edit([job], "SUBMIT_Iwd", json.dumps(str(landing)))
+            point.schedd.retrieve([job])
+    except ScaffoldError:
+        with contextlib.suppress(ScaffoldError, OSError), answering(point.name):
+            point.schedd.edit([job], "SUBMIT_Iwd", json.dumps(str(folder)))
+            landing.rmdir()
+        raise
+    try:
+        for path in sorted(landing.rglob("*")):
+            target = folder / path.relative_to(landing)
+            if path.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                os.utime(path, (ended, ended))
+                _bring(path, target, fetched, move=True)
+    except OSError as error:
+        problem = f"{error.filename2 or error.filename}: {error.strerror}"
+        raise ScaffoldError(problem, f"what came back is in {landing}: put it in place") from error
+    shutil.rmtree(landing)
 
 
 def _mend_listing(point: AccessPoint, job: str, ad: dict[str, Any]) -> None:
@@ -159,41 +190,3 @@ def _spooled_so_far(
         return
     wanted = {n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))}
     _copy_kept(kept, Path(receipt.folder), ad, fetched, wanted)
-
-
-@contextmanager
-def aside(folder: Path, names: list[str], ended: float, fetched: Fetched) -> Iterator[None]:
-    """Put outputs that are here aside while HTCondor writes into their places, then both together.
-
-    A file that was changed here after the job ended stays as it was.
-    """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as name:
-        aside = Path(name)
-        moved = [n for n in names if (folder / n).exists() and "/" not in n]
-        for one in moved:
-            (folder / one).rename(aside / one)
-        try:
-            yield
-        finally:
-            for one in names:
-                new = folder / one
-                brought = [p for p in new.rglob("*") if is_file(p)] if new.is_dir() else [new]
-                fetched.files += [os.path.relpath(p) for p in brought if is_file(p)]
-            for one in moved:
-                _together(aside / one, folder / one, ended, fetched)
-
-
-def _together(old: Path, new: Path, ended: float, fetched: Fetched) -> None:
-    for one in old.rglob("*"):
-        if one.is_dir():
-            (new / one.relative_to(old)).mkdir(parents=True, exist_ok=True)
-    files = [p for p in old.rglob("*") if is_file(p)] if old.is_dir() else [old]
-    for path in files:
-        target = new / path.relative_to(old) if old.is_dir() else new
-        if target.exists():
-            if path.stat().st_mtime <= ended:
-                continue
-            fetched.newer.append(os.path.relpath(target))
-            fetched.files.remove(os.path.relpath(target))
-        with replacing(target) as replacement:
-            shutil.copy2(path, replacement)
