@@ -196,6 +196,32 @@ def test_a_log_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
     assert "\x07" not in ran.out + ran.err
 
 
+def test_a_job_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
+    """Neither by the last line of its error file nor by the names of its metrics or values."""
+    evil = "\x1b]0;owned\x07\x9b2J"
+    log = tmp_path / "x.log"
+    log.write_text(
+        "000 (007.000.000) 2026-11-28 02:00:00 Job submitted from host: <127.0.0.1:1>\n...\n"
+        "005 (007.000.000) 2026-11-28 02:00:09 Job terminated.\n"
+        "\t(1) Normal termination (return value 3)\n...\n"
+    )
+    (tmp_path / "x.err").write_text(f"first\nno{evil} way\n")
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "metrics.jsonl").write_text(json.dumps({f"a{evil}": 1}) + "\n")
+    job = SubmittedJob({"lr": evil}, "", "one")
+    receipt = SubmitReceipt(
+        7, "ap", "", "2026-11-27T23:12:35Z", str(tmp_path), "a.sub", str(log), (job,),
+        ad={"Err": "x.err"},
+    )  # fmt: skip
+    write(receipt, tmp_path)
+    for argv in (("watch", "--once"), ("collect",)):
+        ran = scaffold(*argv, cwd=tmp_path)
+        assert "owned" in ran.out or argv[0] == "collect", ran
+        assert not set("\x1b\x07\x9b") & set(ran.out + ran.err)
+    drawn = (tmp_path / "runs" / "collected.svg").read_text()
+    assert not set("\x1b\x07\x9b") & set(drawn)
+
+
 def test_an_unreadable_log_and_one_that_is_not_there(tmp_path: Path) -> None:
     ran = scaffold("watch", "--log", "none.log", cwd=tmp_path)
     assert ran.code == 2

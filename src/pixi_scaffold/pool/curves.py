@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from colorsys import hls_to_rgb
-from html import escape
+from html import escape as escape_html
 
 from pixi_scaffold.pool.metrics import ASIDE, Rows, numbers
+from pixi_scaffold.report import printable
 
 _WIDTH, _HEIGHT, _MARGIN, _LEGEND, _ACROSS = 460, 280, 72, 12, 4
 
@@ -37,6 +38,11 @@ def picture(runs: Mapping[str, Rows], title: str) -> str:
         f'<text x="{_MARGIN}" y="20" font-size="14">{escape(title)}</text>'
         f"{''.join(body)}{''.join(legend)}</svg>\n"
     )
+
+
+def escape(text: str) -> str:
+    """Return a text for SVG, which is no XML with control characters in it."""
+    return escape_html(printable(text))
 
 
 def _colour(number: int) -> str:
