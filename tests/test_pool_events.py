@@ -254,6 +254,19 @@ def test_an_unknown_event_changes_nothing() -> None:
     assert (after.state, after.since, after.events) == ("running", 1.0, 1)
 
 
+@pytest.mark.parametrize(
+    ("data", "host"),
+    [
+        ({"SlotName": "slot1_1@node7.example.org", "ExecuteHost": "<10.0.0.1:5>"}, "node7.example.org"),
+        ({"ExecuteHost": "<10.0.0.1:9618?addrs=10.0.0.1-9618&alias=ap.example.org&sock=x>"}, "ap.example.org"),
+        ({"ExecuteHost": "<10.0.0.1:9618>"}, "10.0.0.1:9618"),
+    ],
+)  # fmt: skip
+def test_a_machine_has_its_name(data: dict[str, Any], host: str) -> None:
+    """The second is what HTCondor 25.14 writes for DAGMan, which has no slot."""
+    assert fold({}, LogEvent("EXECUTE", 1, 0, 2.0, data)).host == host
+
+
 def test_a_failed_try_is_told_from_an_eviction() -> None:
     data = {"TerminatedAndRequeued": True, "ReturnValue": 75}
     state = fold({0: ProcState(0, "running", began=5.0)}, LogEvent("JOB_EVICTED", 1, 0, 9.0, data))

@@ -89,7 +89,7 @@ def pack(
         packages = f"{installed.packages} packages for {chosen.name}"
         step.passed(f"{target.name}: {packages}, {size / 1e6:.0f} MB")
     facts = PackFacts(target, size, chosen.name, path)
-    then = (f"{program()} rehearse", "condor_submit htcondor/train.sub")
+    then = (f"{program()} rehearse", f"{program()} submit")
     return Report("pack", run.results, facts, then)
 
 

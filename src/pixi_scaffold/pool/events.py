@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,7 +110,9 @@ def fold(states: Mapping[int, ProcState], event: LogEvent) -> ProcState:
 
 def _executing(state: ProcState, event: LogEvent) -> ProcState:
     props = event.data.get("ExecuteProps") or {}
-    host = str(event.data.get("SlotName") or event.data.get("ExecuteHost") or "")
+    address = str(event.data.get("ExecuteHost") or "")
+    named = re.search(r"alias=([^&>]+)", address)  # where there is no slot: DAGMan, older versions
+    host = str(event.data.get("SlotName") or (named[1] if named else address.strip("<>")))
     return replace(
         _stopped(state, event.time), state="running", began=event.time, starts=state.starts + 1,
         host=host.rsplit("@", maxsplit=1)[-1], gpu=_gpu(props),
