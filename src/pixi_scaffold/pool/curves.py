@@ -46,8 +46,7 @@ def escape(text: str) -> str:
 
 
 def _colour(number: int) -> str:
-    """Return a colour that is like none before: each goes on by the golden angle."""
-    red, green, blue = hls_to_rgb(number * 137.5 % 360 / 360, 0.42, 0.7)
+    red, green, blue = hls_to_rgb(number * 137.5 % 360 / 360, 0.42, 0.7)  # the golden angle
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 

@@ -54,7 +54,8 @@ def fetch_jobs(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> 
             _here(receipt, proc, fetched)
         for name in fetched.newer:
             fetched.notes.append(f"left as it is, because it is newer here: {name}")
-        detail = f"{len(fetched.files)} files brought back"
+        many = f"{len(fetched.files)} file{'s' * (len(fetched.files) > 1)} brought back"
+        detail = many if fetched.files else "nothing is new"
         more = [f"and {len(fetched.files) - 20} more"] if len(fetched.files) > 20 else []
         step.passed(detail, (*fetched.files[:20], *more, *fetched.notes))
     then = (f"{program()} watch {receipt.cluster}", f"{program()} collect")

@@ -25,7 +25,6 @@ _LIMITS = {
 
 
 def _as_written(name: str, value: float) -> str:
-    """Return a limit as a description has it, never more than it is."""
     if name == "RequestDisk":  # in KB
         return f"{int(value / 1024**2 * 10) / 10:g} GB"
     if name == "GPUsMinRuntime":  # 12040 is CUDA 12.4
