@@ -601,6 +601,10 @@ def test_a_spooled_job_is_watched_and_fetched(pool: Pool, project: Path) -> None
     ran = watching(project, str(done["cluster"])).finished()
     assert ran.code == 0, ran
     assert re.search(rf"{done['cluster']}\.0  done", ran.out), ran.out
+    again = scaffold("watch", str(done["cluster"]), "--once", "--json", cwd=project)
+    (told,) = json.loads(again.out.splitlines()[-1])["jobs"]
+    (said,) = pool.query(done["cluster"], "RemoteWallClockTime", "CheckpointNumber")
+    assert [told["seconds"], told["checkpoints"] - 1] == [float(one) for one in said.split()]
     mine = project / "runs" / "mine"
     mine.mkdir(parents=True)
     (mine / "notes").write_text("kept")

@@ -63,7 +63,8 @@ def collect_runs(name: str, output: Path, progress: Progress) -> Report:
         files = [_written(output.with_suffix(".csv"), lambda path: _write_csv(path, names, rows))]
         runs = {_label(one): one.metrics for one in collected_runs if one.metrics}
         if text := picture(runs, f"{len(runs)} runs"):
-            files.append(_written(output.with_suffix(".svg"), lambda path: path.write_text(text)))
+            drawn = output.with_suffix(".svg")
+            files.append(_written(drawn, lambda path: path.write_text(text, "utf-8")))
         notes = []
         if importlib.util.find_spec("pyarrow") is not None:
             parquet = output.with_suffix(".parquet")

@@ -163,7 +163,6 @@ def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
 
 
 def _written(value: Any) -> str:
-    """Return a value as an ad has it in one line."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())
