@@ -95,7 +95,6 @@ def _settled(folder: Path, description: Path) -> Iterator[SubmittedJob]:
 
 
 def _earlier(name: str, job: Job, folder: Path) -> Chosen:
-    """Return the rows of earlier jobs, each with the name of its run."""
     receipt, proc = find_named(folder, name)
     arguments = job.commands.get("arguments")
     if arguments is None or "name" not in references(arguments.value):

@@ -25,7 +25,7 @@ Value = str | int | float | None
 class CollectedRun:
     """One run: which job it was, what it was given, and what came of it."""
 
-    job: str
+    label: str
     values: Mapping[str, str]
     state: ProcState
     metrics: Rows
@@ -36,7 +36,7 @@ class CollectedRun:
         last = {key: row[key] for key in numbers(row)}
         given: dict[str, Value] = {k: _typed(v) for k, v in self.values.items() if k != "name"}
         return {
-            "job": self.job,
+            "job": self.label.partition(" ")[0],
             **given,
             "state": self.state.state,
             "exit_code": self.state.code,
@@ -61,7 +61,7 @@ def collect_runs(name: str, output: Path, progress: Progress) -> Report:
         rows = [one.cells() for one in collected_runs]
         names = list(dict.fromkeys(key for row in rows for key in row))
         files = [_written(output.with_suffix(".csv"), lambda path: _write_csv(path, names, rows))]
-        runs = {_label(one): one.metrics for one in collected_runs if one.metrics}
+        runs = {one.label: one.metrics for one in collected_runs if one.metrics}
         if text := picture(runs, f"{len(runs)} runs"):
             drawn = output.with_suffix(".svg")
             files.append(_written(drawn, lambda path: path.write_text(text, "utf-8")))
@@ -74,7 +74,8 @@ def collect_runs(name: str, output: Path, progress: Progress) -> Report:
         step.passed(f"{len(rows)} runs")
     done = sum(one.state.succeeded for one in collected_runs)
     text = f"{done} of {len(collected_runs)} runs are done: {', '.join(files)}"
-    then = () if done == len(collected_runs) else (f"{newest.command} --failed",)
+    left = done < len(collected_runs) and any(job.values for job in newest.jobs)
+    then = (f"{newest.command} --failed",) if left else ()
     facts = {"rows": rows, "files": files}
     return Report("collect", run.results, facts, then, verdict=Verdict(True, text, tuple(notes)))
 
@@ -88,7 +89,7 @@ def best_runs(some: Iterable[SubmitReceipt]) -> list[CollectedRun]:
     for receipt in some:
         for one in _runs(receipt):
             key = tuple(sorted((k, v) for k, v in one.values.items() if k != "name"))
-            key = key or (("job", one.job),)
+            key = key or (("job", one.label),)
             before = best.get(key)
             if before is None or (one.state.succeeded and not before.state.succeeded):
                 best[key] = one
@@ -99,12 +100,7 @@ def _runs(receipt: SubmitReceipt) -> Iterator[CollectedRun]:
     for number, state in read_states(receipt).items():
         job = receipt.jobs[number]
         rows = find_metrics(Path(receipt.folder) / "runs" / job.run, "") if job.run else ()
-        yield CollectedRun(f"{receipt.cluster}.{number}", job.values, state, rows)
-
-
-def _label(one: CollectedRun) -> str:
-    values = " ".join(f"{k}={v}" for k, v in one.values.items() if k != "name")
-    return values or one.job
+        yield CollectedRun(receipt.named(number), job.values, state, rows)
 
 
 def _typed(text: str) -> Value:

@@ -71,7 +71,10 @@ def outcomes(watched: Watched) -> Iterator[str]:
     now, most = time.time(), 40
     states = sorted(watched.states.values(), key=lambda s: (s.succeeded, s.proc))
     for state in states[:most]:
-        parts = [f"{watched.job(state.proc)}  {state.words}", f"{duration(state.seconds(now))}"]
+        parts = [
+            f"{watched.receipt.named(state.proc)}  {state.words}",
+            duration(state.seconds(now)),
+        ]
         if state.checkpoints:
             parts.append(f"checkpoint {state.checkpoints}")
         if state.evictions:
@@ -122,11 +125,7 @@ def gpu_sentence(state: ProcState, rows: Rows) -> str:
 
 def save_picture(root: Path, receipt: SubmitReceipt, metrics: Mapping[int, Rows]) -> Path | None:
     """Draw the curves of all processes into one picture; None where there is nothing to draw."""
-    runs = {}
-    for proc, rows in sorted(metrics.items()):
-        values = receipt.jobs[proc].values if proc < len(receipt.jobs) else {}
-        words = " ".join(f"{k}={v}" for k, v in values.items() if k != "name")
-        runs[f"{receipt.cluster}.{proc} {words}".strip()] = rows
+    runs = {receipt.named(proc): rows for proc, rows in sorted(metrics.items())}
     text = picture(runs, f"{receipt.description}, cluster {receipt.cluster}")
     if not text:
         return None

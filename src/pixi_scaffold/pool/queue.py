@@ -26,9 +26,8 @@ _KINDS = {
     1: "JOB_EVICTED", 2: "EXECUTE", 3: "JOB_ABORTED", 4: "JOB_TERMINATED", 5: "JOB_HELD",
     7: "JOB_SUSPENDED",
 }  # fmt: skip
-"""What the new JobStatus of a job that was in another one means."""
+"""What the new JobStatus of a job that was in another one means, and after a certain one."""
 _CHANGES = {(5, 1): "JOB_RELEASED", (7, 2): "JOB_UNSUSPENDED"}
-"""What it means after a certain one."""
 
 
 class QueueFollower:

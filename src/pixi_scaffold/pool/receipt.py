@@ -67,6 +67,12 @@ class SubmitReceipt:
         """Return the ad of one process as far as it is kept."""
         return {**self.ad, **(self.ads[proc] if proc < len(self.ads) else {})}
 
+    def named(self, proc: int) -> str:
+        """Return a job's number and what its row of a sweep set: `12.3 lr=0.1`."""
+        values = self.jobs[proc].values if proc < len(self.jobs) else {}
+        words = (f"{key}={value}" for key, value in values.items() if key != "name")
+        return " ".join((f"{self.cluster}.{proc}", *words))
+
     @property
     def command(self) -> str:
         """The command that submits the same jobs again."""
