@@ -242,7 +242,8 @@ def test_a_parquet_table_has_the_types_of_its_columns(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"job": "1.0", "lr": 0.1, "epoch": 3}, {"job": "1.1", "lr": "auto"},
     ]  # fmt: skip
-    path = _write_parquet(tmp_path / "t.parquet", ["job", "lr", "epoch"], rows)
+    path = tmp_path / "t.parquet"
+    _write_parquet(path, ["job", "lr", "epoch"], rows)
     assert parquet.read_table(path).to_pylist() == [
         {"job": "1.0", "lr": "0.1", "epoch": 3}, {"job": "1.1", "lr": "auto", "epoch": None},
     ]  # fmt: skip

@@ -100,7 +100,7 @@ def _copy_kept(
         _bring(path, target, fetched)
 
 
-def _bring(source: Path, target: Path, fetched: Fetched, *, move: bool = False) -> None:
+def _bring(source: Path, target: Path, fetched: Fetched) -> None:
     """Copy a file with its time; one that is newer here stays, one that is the same is no news."""
     there, here = source.stat(), target.stat() if target.exists() else None
     name = os.path.relpath(target)
@@ -110,11 +110,8 @@ def _bring(source: Path, target: Path, fetched: Fetched, *, move: bool = False) 
         if here.st_mtime > there.st_mtime:
             fetched.newer.append(name)
             return
-    if move:
-        source.replace(target)
-    else:
-        with replacing(target) as new:
-            shutil.copy2(source, new)
+    with replacing(target) as new:
+        shutil.copy2(source, new)
     fetched.files.append(name)
 
 
@@ -158,9 +155,9 @@ def _retrieve(point: AccessPoint, job: str, folder: Path, ended: float, fetched:
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 os.utime(path, (ended, ended))
-                _bring(path, target, fetched, move=True)
+                _bring(path, target, fetched)
     except OSError as error:
-        problem = f"{error.filename2 or error.filename}: {error.strerror}"
+        problem = f"{error.filename}: {error.strerror}"
         raise ScaffoldError(problem, f"what came back is in {landing}: put it in place") from error
     shutil.rmtree(landing)
 
