@@ -71,13 +71,22 @@ def run(args: argparse.Namespace) -> int:
     device = gpu if gpu == "cuda" or torch.backends.mps.is_available() else "cpu"
     training = Training(args, device)
     if args.resume and checkpoint.exists():
-        training.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        try:
+            training.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        except Exception as error:  # of another network or optimizer, or no checkpoint at all
+            ways = "use another --name, or --no-resume to start over"
+            print(f"main.py: {checkpoint} does not fit: {error!r}. {ways}", file=sys.stderr)
+            return 2
+    done = f"{folder}: {training.epoch} of {max(args.epochs, training.epoch)} epochs done"
+    if training.epoch >= args.epochs:  # and nothing is written
+        print(f"{done}: finished. --epochs N trains it further, another --name starts over")
+        return 0
     record = {"arguments": vars(args), "device": device, "torch": torch.__version__}
     record |= {"git_commit": os.environ.get("GIT_COMMIT")}
     (folder / "config.json").write_text(json.dumps(record, default=str) + "\n")
     lines = metrics.read_text().splitlines() if training.epoch else []
     lines = lines[: training.epoch]  # a line may be newer than the checkpoint
-    print(f"{folder}: {training.epoch} of {args.epochs} epochs done, on {device}", flush=True)
+    print(f"{done}, on {device}", flush=True)
     while training.epoch < args.epochs:
         row = training.train_epoch()
         training.epoch += 1

@@ -37,6 +37,21 @@ def test_a_run_leaves_its_results_and_can_be_trained_further(tmp_path: Path) -> 
     assert epochs(tmp_path) == [1, 2, 3]
 
 
+def test_a_run_that_trains_nothing_changes_nothing(tmp_path: Path) -> None:
+    assert run_main(tmp_path, "--epochs", "2") == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "test").iterdir()}
+    assert run_main(tmp_path, "--epochs", "1", "--lr", "0.1") == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "test").iterdir()} == before
+
+
+def test_a_checkpoint_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "test" / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"something else")
+    assert run_main(tmp_path, "--epochs", "2") == 2
+    assert checkpoint.read_bytes() == b"something else"
+
+
 def test_eviction_saves_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
