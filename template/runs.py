@@ -188,11 +188,12 @@ def compare(folder: Path) -> None:
     if not runs:
         raise UserError(f"no runs in {folder}/ to compare: train first")
     runs.sort(key=lambda run: -run[0]["test_accuracy"])
-    differ = [k for k in runs[0][1] if len({str(run[1].get(k)) for run in runs}) > 1]
+    shown = {"name", "epochs", "resume", "require_progress"}  # already, or of no effect
+    differ = [k for k in runs[0][1] if len({str(r[1].get(k)) for r in runs}) > 1 and k not in shown]
     width = max(len(run[2]) for run in runs)
     print(f"{'run':<{width}}  epochs  accuracy  different in")
     for row, args, name in runs:
-        words = " ".join(f"{key}={args.get(key)}" for key in differ if key != "name")
+        words = " ".join(f"{key}={args.get(key)}" for key in differ)
         print(f"{name:<{width}}  {row['epoch']:>6}  {row['test_accuracy']:>8.2%}  {words}".rstrip())
 
 
