@@ -118,7 +118,8 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
 
     def one(number: int) -> Rehearsed:
-        return _one(shared, chosen[number], number, _teller(progress, len(chosen), number))
+        mark = f"job {number}: " if len(chosen) > 1 else ""
+        return _one(shared, chosen[number], number, lambda text: progress.note(mark + text))
 
     with alone(chosen):
         said, shorter = (lambda: shared.said), _shorter(request)
@@ -141,10 +142,6 @@ def _report(request: Request, description: Description, done: list[Rehearsed]) -
         results = (*results, Result("jobs", Status.SKIPPED, detail=told))
     report = Report("rehearse", results, facts)
     return replace(report, next_commands=_next(request, report, done))
-
-
-def _teller(progress: Progress, jobs: int, number: int) -> Callable[[str], None]:
-    return progress.note if jobs == 1 else lambda text: progress.note(f"job {number}: {text}")
 
 
 def _shorter(request: Request) -> str:

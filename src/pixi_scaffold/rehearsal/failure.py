@@ -66,7 +66,8 @@ def failure(done: Rehearsed) -> tuple[str, str]:
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
     if done.plan.success:
         detail += f" (success_exit_code = {done.plan.success})"
-    return detail + _retries(done), _forgotten(done) or _remedy(done)
+    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
+    return detail + _retries(done), forgotten(done.plan, lines) or _remedy(done)
 
 
 def _remedy(done: Rehearsed) -> str:
@@ -121,11 +122,6 @@ def _build(plan: JobRun, image: str) -> str:
     if recipe is None:
         return f"build {image}, or correct container_image"
     return f"build it: apptainer build {shlex.quote(image)} {shlex.quote(here(recipe))}"
-
-
-def _forgotten(done: Rehearsed) -> str:
-    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
-    return forgotten(done.plan, lines)
 
 
 def ending(code: int | None, number: int | None) -> str:

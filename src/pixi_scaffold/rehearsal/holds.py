@@ -42,7 +42,8 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     """Return the hold of a job whose executable could not be started, and what it asks for."""
     name = sandbox.plan.executable.name
     words = os.strerror(error)
-    first = _first_line(sandbox.scratch / name)
+    with _opened(sandbox.scratch / name) as file:
+        first = file.readline(256)
     if first.startswith(b"#!") and error == 2:
         words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
     elif error == 8:
@@ -92,12 +93,6 @@ def _end_of(path: Path, size: int) -> bytes:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - size))
         return file.read(size)
-
-
-def _first_line(path: Path) -> bytes:
-    """Return the first line of a file of the job, in the same way."""
-    with _opened(path) as file:
-        return file.readline(256)
 
 
 def _opened(path: Path) -> BinaryIO:
