@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.tasks import folders
-from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams
+from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams, reason
 from pixi_scaffold.tasks.values import (
     Flag,
     arguments,
@@ -61,7 +61,9 @@ def _cat(call: BuiltinCall) -> int:
         except BrokenPipeError:
             raise
         except OSError as error:
-            write(call.streams.stderr, f"cat: {path}: {error.strerror}\n")
+            if isinstance(error, IsADirectoryError):  # it opens, and cannot be read
+                raise CommandError(reason(error)) from error
+            write(call.streams.stderr, f"cat: {path}: {reason(error)}\n")
             code = 1
     return code
 
@@ -129,7 +131,8 @@ def _head(call: BuiltinCall) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
+        place = "" if isinstance(error, IsADirectoryError) else f"{path}: "
+        raise CommandError(f"{place}{reason(error)}") from error
     return 0
 
 
@@ -212,8 +215,8 @@ def _shopt(call: BuiltinCall) -> int:
     names = [arg for arg in call.args if arg not in modes]
     if len(modes) > 1:
         raise CommandError("cannot set and unset options simultaneously")
-    if wrong := next((name for name in names if name not in _GLOBS), None):
-        raise CommandError(f"{wrong}: invalid shell option name")
+    if wrong := [name for name in names if name not in _GLOBS]:
+        raise CommandError(f"{wrong[0]}: invalid shell option name")
     if not modes:
         for name in names or _GLOBS:
             call.say(f"{name}\t{'on' if name in call.scope.options else 'off'}")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pixi_scaffold.tasks.scope import CommandError
+from pixi_scaffold.tasks.scope import CommandError, reason
 from pixi_scaffold.tasks.values import arguments, has
 
 
@@ -21,7 +21,7 @@ def mkdir(cwd: Path, args: Sequence[str]) -> None:
         try:
             path.mkdir(parents=parents, exist_ok=parents)
         except OSError as error:
-            raise CommandError(f"cannot create directory '{name}': {error.strerror}") from error
+            raise CommandError(f"cannot create directory '{name}': {reason(error)}") from error
 
 
 def rm(cwd: Path, args: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ def rm(cwd: Path, args: Sequence[str]) -> None:
                 path.unlink()
         except OSError as error:
             if not (force and isinstance(error, FileNotFoundError)):
-                raise CommandError(f"cannot remove '{name}': {error.strerror}") from error
+                raise CommandError(f"cannot remove '{name}': {reason(error)}") from error
 
 
 def cp(cwd: Path, args: Sequence[str]) -> None:
@@ -50,7 +50,7 @@ def cp(cwd: Path, args: Sequence[str]) -> None:
         try:
             _copy(source, target, recursive=recursive)
         except (OSError, CommandError, shutil.Error) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            why = reason(error) if isinstance(error, OSError) else str(error)
             raise CommandError(f"could not copy {name} to {names[-1]}: {why}") from error
 
 
@@ -82,7 +82,7 @@ def mv(cwd: Path, args: Sequence[str]) -> None:
         try:
             source.rename(target)
         except OSError as error:
-            raise CommandError(f"could not move {name} to {names[-1]}: {error.strerror}") from error
+            raise CommandError(f"could not move {name} to {names[-1]}: {reason(error)}") from error
 
 
 def _some(names: list[str], otherwise: str) -> list[str]:

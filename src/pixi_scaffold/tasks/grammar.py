@@ -218,8 +218,8 @@ def _words(text: str, at: int) -> tuple[int, tuple[Word, ...]] | None:
     at = _inline(text, end)
     while at < len(text) and not _ends_command(text, at):
         end, word = read_word(text, at, _script)
-        if not word:
-            return None
+        if not word:  # what follows in parentheses is a statement of its own
+            break
         _end_of_word(text, end)
         words.append(word)
         at = _inline(text, end)

@@ -1,6 +1,7 @@
 """Files that a pattern of the task shell names, as the glob library under that shell finds them.
 
-Without case, in alphabetical order, `**` for any number of folders, no hidden files (glob 0.3).
+Without case, in alphabetical order, `**` for any number of folders, no hidden files; what begins
+with a dot matches `.` and `..`, too (glob 0.3).
 """
 
 from __future__ import annotations
@@ -33,11 +34,17 @@ def find(pattern: str, folder: Path) -> list[str] | None:
             parts.append(compiled if _META.search(name) else name)
     start = Path("/") if absolute else folder
     paths = _walk(start, "/" if absolute else "", parts)
-    only_folders = pattern.endswith("/")
-    return [path for path in paths if not only_folders or (start / path).is_dir()]
+    if pattern.endswith("/"):
+        paths = (path for path in paths if (start / path).is_dir())
+    if absolute:
+        return list(paths)
+    return ["/".join(name for name in path.split("/") if name != ".") for path in paths]
 
 
-def _walk(folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None]) -> Iterator[str]:
+def _walk(
+    folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None], *, is_nested: bool = False
+) -> Iterator[str]:
+    """Yield what matches below a folder; is_nested: `**` led there, which names no `.` and `..`."""
     if not parts:
         return
     part, rest = parts[0], parts[1:]
@@ -47,14 +54,15 @@ def _walk(folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None]) 
             yield from _further(path, prefix + part, rest)
     elif part is None:
         if rest:
-            yield from _walk(folder, prefix, rest)
+            yield from _walk(folder, prefix, rest, is_nested=True)
         for name in _names(folder):
             if not name.startswith(".") and (folder / name).is_dir():
                 if not rest:
                     yield prefix + name
-                yield from _walk(folder / name, f"{prefix}{name}/", parts)
+                yield from _walk(folder / name, f"{prefix}{name}/", parts, is_nested=True)
     else:
-        for name in _names(folder):
+        names = _names(folder) if is_nested else ["..", ".", *_names(folder)]
+        for name in names:
             if (name[0] != "." or part.pattern.startswith(_DOT)) and part.fullmatch(name):
                 yield from _further(folder / name, prefix + name, rest)
 

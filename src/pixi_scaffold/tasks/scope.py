@@ -20,6 +20,14 @@ class Streams:
         """Return them in order."""
         return self.stdin, self.stdout, self.stderr
 
+    def of_program(self) -> tuple[int, int, int]:
+        """Return what a program gets: `2>&1` has no effect on this process's own streams.
+
+        They are inherited, each as itself (deno_task_shell, ShellPipeWriter::into_stdio).
+        """
+        stdout = 1 if os.path.sameopenfile(self.stdout, 2) else self.stdout
+        return self.stdin, stdout, 2 if os.path.sameopenfile(self.stderr, 1) else self.stderr
+
 
 class Exit(Exception):  # noqa: N818  `exit`, not an error
     """The script ends here, with `code`."""
@@ -35,6 +43,11 @@ class CommandError(Exception):
     def __init__(self, text: str, code: int = 1) -> None:
         super().__init__(text)
         self.code = code
+
+
+def reason(error: OSError) -> str:
+    """Return what the system said, in the words of the shell's library."""
+    return f"{error.strerror} (os error {error.errno})" if error.strerror else str(error)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from pixi_scaffold.tasks import script as ast
 from pixi_scaffold.tasks.builtins import BUILTINS, BuiltinCall, run_builtin
 from pixi_scaffold.tasks.expand import Expander
 from pixi_scaffold.tasks.programs import resolve
-from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams
+from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams, reason
 
 
 @dataclass(slots=True)
@@ -162,10 +162,10 @@ class Shell:
     ) -> int:
         paths = self._expander(scope, streams).words(target)
         if len(paths) != 1:
-            reason = f"redirect path must be 1 argument, but found {len(paths)}"
+            wrong = f"redirect path must be 1 argument, but found {len(paths)}"
             joined = " ".join(paths)
             more = f' ({joined}). Did you mean to quote it (ex. "{joined}")?' if paths else ""
-            raise CommandError(reason + more)
+            raise CommandError(wrong + more)
         path = scope.cwd / paths[0]
         flags = {
             "<": os.O_RDONLY,
@@ -176,7 +176,7 @@ class Shell:
             return os.open(path, flags, 0o666)
         except OSError as error:
             raise CommandError(
-                f"error opening file for redirect ({path}). {error.strerror}"
+                f"error opening file for redirect ({path}). {reason(error)}"
             ) from error
 
     def _invocation(self, call: ast.Invocation, scope: Scope, streams: Streams) -> int:
@@ -207,12 +207,12 @@ class Shell:
         try:
             argv = resolve(args, scope)
             return self.children.run(
-                argv, cwd=scope.cwd, env=scope.variables, streams=streams.all()
+                argv, cwd=scope.cwd, env=scope.variables, streams=streams.of_program()
             )
         except CommandError as error:
             return _complain(streams, str(error), error.code)
         except OSError as error:
-            return _complain(streams, f"Error launching '{name}': {error.strerror}")
+            return _complain(streams, f"Error launching '{name}': {reason(error)}")
 
     def _expander(self, scope: Scope, streams: Streams) -> Expander:
         def output(script: ast.Statements) -> bytes:

@@ -27,6 +27,8 @@ ReadScript = Callable[[str, int], tuple[int, Statements]]
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
 _ENDS_WORD = frozenset("~()<>|&;\"'")
+_OPERATORS = "&;<>|"
+"""Escaped by one backslash, and not by the last one of several (0.33.3)."""
 _MOST = 1_000_000  # numbers in a range, as there
 
 
@@ -118,7 +120,7 @@ class _Parts:
     def __init__(self, text: str, at: int, script: ReadScript, *, in_quotes: bool) -> None:
         self.text, self.start, self.at = text, at, at
         self.script, self.in_quotes = script, in_quotes
-        self.escapes = '$~`"()' + ("'" if in_quotes else "")
+        self.escapes = '$~`"()' + ("'" if in_quotes else " " + _OPERATORS)
         self.parts: list[Part] = []
         self.count = 0
 
@@ -157,7 +159,8 @@ class _Parts:
             if self.text.startswith(line_break, self.at):
                 self.at += len(line_break)
                 return True
-        if after and (after in self.escapes or (after == " " and not self.in_quotes)):
+        is_second = self.text[: self.at].endswith("\\") and after in _OPERATORS
+        if after and after in self.escapes and not is_second:
             self.at += 1
             return self._plain(after)
         return self._plain("\\")
