@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.tasks import folders
 from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams, reason
-from pixi_scaffold.tasks.values import (
-    Flag,
-    arguments,
-    evaluate,
-    seconds,
-    split_blanks,
-)
+from pixi_scaffold.tasks.values import Flag, arguments, evaluate, seconds, split_blanks
 
 if TYPE_CHECKING:
     from pixi_scaffold.tasks.shell import Shell
@@ -58,11 +52,9 @@ def _cat(call: BuiltinCall) -> int:
         try:
             for block in _blocks(call, path):
                 write(call.streams.stdout, block)
-        except BrokenPipeError:
+        except (BrokenPipeError, IsADirectoryError):  # a folder opens, and cannot be read
             raise
         except OSError as error:
-            if isinstance(error, IsADirectoryError):  # it opens, and cannot be read
-                raise CommandError(reason(error)) from error
             write(call.streams.stderr, f"cat: {path}: {reason(error)}\n")
             code = 1
     return code
@@ -128,11 +120,10 @@ def _head(call: BuiltinCall) -> int:
             lines = b"".join(data).splitlines(keepends=True)
             whole = [line for line in lines if line.endswith(b"\n")]
             write(call.streams.stdout, b"".join(whole[:count]))
-    except BrokenPipeError:
+    except (BrokenPipeError, IsADirectoryError):
         raise
     except OSError as error:
-        place = "" if isinstance(error, IsADirectoryError) else f"{path}: "
-        raise CommandError(f"{place}{reason(error)}") from error
+        raise CommandError(f"{path}: {reason(error)}") from error
     return 0
 
 
@@ -324,8 +315,9 @@ def run_builtin(name: str, call: BuiltinCall) -> int:
     """Run a command of the shell; return its exit code. Raises Exit for `exit`."""
     try:
         return _COMMANDS[name](call)
-    except CommandError as error:
-        write(call.streams.stderr, f"{name}: {error}\n")
+    except (CommandError, IsADirectoryError) as error:
+        why = reason(error) if isinstance(error, OSError) else error
+        write(call.streams.stderr, f"{name}: {why}\n")
     except BrokenPipeError:  # whoever reads has enough
         return int(name != "echo")
     return 1

@@ -11,7 +11,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
+_Parts: TypeAlias = "list[re.Pattern[str] | str | None]"
 _META = re.compile(r"[*?\[]")
 _BRACKETS = re.compile(r"\[!?.[^]]*\]", re.DOTALL)
 """Signs to choose from; a `]` right behind the bracket is one of them."""
@@ -23,7 +25,7 @@ def find(pattern: str, folder: Path) -> list[str] | None:
     """Return the paths that match, as the pattern has them; None where it is no valid pattern."""
     absolute = pattern.startswith("/")
     names = [name for name in pattern.split("/") if name not in ("", ".")]
-    parts: list[re.Pattern[str] | str | None] = []
+    parts: _Parts = []
     for name in names:
         if name == "**":
             if not parts or parts[-1] is not None:
@@ -41,9 +43,7 @@ def find(pattern: str, folder: Path) -> list[str] | None:
     return ["/".join(name for name in path.split("/") if name != ".") for path in paths]
 
 
-def _walk(
-    folder: Path, prefix: str, parts: list[re.Pattern[str] | str | None], *, is_nested: bool = False
-) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, parts: _Parts, *, is_nested: bool = False) -> Iterator[str]:
     """Yield what matches below a folder; is_nested: `**` led there, which names no `.` and `..`."""
     if not parts:
         return
@@ -67,7 +67,7 @@ def _walk(
                 yield from _further(folder / name, prefix + name, rest)
 
 
-def _further(path: Path, shown: str, rest: list[re.Pattern[str] | str | None]) -> Iterator[str]:
+def _further(path: Path, shown: str, rest: _Parts) -> Iterator[str]:
     if not rest:
         yield shown
     elif path.is_dir():

@@ -21,10 +21,7 @@ class Streams:
         return self.stdin, self.stdout, self.stderr
 
     def of_program(self) -> tuple[int, int, int]:
-        """Return what a program gets: `2>&1` has no effect on this process's own streams.
-
-        They are inherited, each as itself (deno_task_shell, ShellPipeWriter::into_stdio).
-        """
+        """Return what a program gets: of our own streams each as itself (into_stdio there)."""
         stdout = 1 if os.path.sameopenfile(self.stdout, 2) else self.stdout
         return self.stdin, stdout, 2 if os.path.sameopenfile(self.stderr, 1) else self.stderr
 
