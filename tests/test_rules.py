@@ -538,7 +538,6 @@ GOOD = {
     "a shell's variable for a shell": job(in_plain("executable = run.sh", "executable = /bin/bash\ntransfer_executable = false"), in_plain("queue", "arguments = \"-c 'cat $PWD/in.txt'\"\nqueue")),
     "a GPU where there is one": job(WITH_T, in_plain("queue", "container_image = docker://a/b:1\nqueue"), file("t.py", "import torch\nd = 'cuda' if torch.cuda.is_available() else 'cpu'\ntorch.ones(1).cuda()\n")),
     "a module in a login shell": job(run="#!/bin/bash -l\nset -e\nmodule load python\ncat in.txt\n"),
-    "files of an access point, below folders of every machine": job(in_plain("in.txt\n", "in.txt, /etc/lab-secrets/token, /usr/local/lab/bin/tool\n")),
     "a default that is overridden": job(file("common.inc", "request_disk = 5GB\n"), in_plain("executable", "include : common.inc\nexecutable")),
 }  # fmt: skip
 """What people really write, and what is right; forms from the guides of pools and HTCondor's manual."""
@@ -585,9 +584,10 @@ GIVEN = {
     "items in words": in_plain("queue", "arguments = $(x)\nqueue x in $(words)"),
     "items of a pattern": in_plain("queue", "arguments = $(x)\nqueue x matching $(pattern)"),
     "where everything is": both(in_plain("executable = run.sh", "executable = $(where)/run.sh"), in_plain("queue", "queue x from $(list)")),
+    "files of an access point, below folders of every machine": in_plain("in.txt\n", "in.txt, /etc/lab-secrets/token, /usr/local/lab/bin/tool\n"),
     "a part of an input's name": in_plain("in.txt\n", "in.txt, part-$(serial).csv\n"),
 }  # fmt: skip
-"""Macros that come with the submission (`condor_submit NAME=VALUE`, or VARS of a DAG)."""
+"""What comes with the submission: macros (`condor_submit NAME=VALUE`, VARS of a DAG), files there."""
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -29,6 +29,7 @@ _KNOWN_SYSTEMS = {
     "arch": {"x86_64", "aarch64", "arm64", "intel", "ppc64le", "ppc64"},
 }
 _MOST_MEMORY = 4 << 40
+_HAS_GPU = re.compile(r"\b(?:Total)?GPUs\s*(?:>=?\s*\d|==\s*[1-9])|\bGPUs_\w+", re.IGNORECASE)
 
 
 @rule("PS128", Severity.WARNING)
@@ -37,10 +38,11 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
     if subject.meaning.requests.gpus.said or not subject.transfers:
         return
     fix = "add: request_gpus = 1"
-    command = subject.job.command("arguments")
-    if command is not None and _WANTS_GPU.search(subject.meaning.of("arguments").text):
-        yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
-        return
+    for command, text in subject.said("arguments", "requirements"):
+        pattern = _WANTS_GPU if command.name == "arguments" else _HAS_GPU
+        if pattern.search(text):
+            yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
+            return
     for path, code in _codes(subject):
         wants = _WANTS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
         if not matches(_LOOKS_FOR_GPU, code):

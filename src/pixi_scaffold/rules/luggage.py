@@ -58,11 +58,8 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
     """A remap that never applies."""
     command = subject.job.command("transfer_output_remaps")
     text = subject.meaning.of("transfer_output_remaps").text.strip('" ')
-    if (
-        command is None
-        or "$" in text
-        or (subject.meaning.of("preserve_relative_paths").value is True)
-    ):
+    keeps_paths = subject.meaning.of("preserve_relative_paths").value is True
+    if command is None or "$" in text or keeps_paths:
         return
     outputs = subject.meaning.items("transfer_output_files")
     if any("$" in output for output in outputs):
@@ -72,12 +69,11 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
     for pair in re.split(r"(?<!\\);", text):
         name = pair.partition("=")[0].strip()
         top = PurePosixPath(name).parts[0] if name else ""
-        standard = {
-            subject.meaning.of("output").text,
-            subject.meaning.of("error").text,
-            "_condor_stdout",
-        }
-        if not name or name in last | standard | {"_condor_stderr"} or top in folders:
+        if re.search(r",\s*[\w./-]+\s*=", pair):
+            yield at(command, "a comma does not part remaps", "write ; between them", about=pair)
+        standard = {subject.meaning.of(name).text for name in ("output", "error")}
+        standard |= {"_condor_stdout", "_condor_stderr"}
+        if not name or name in last | standard or top in folders:
             continue
         if not outputs and "/" not in name:
             continue  # whatever the job makes at the top may have that name

@@ -151,28 +151,36 @@ def _goes_on(text: str, stops: str) -> bool:
     )
 
 
-@rule("PS141", Severity.NOTE)
+_WAITS = {
+    "hold": ("the job does not start until somebody says condor_release", Severity.NOTE),
+    "leave_in_queue": ("the job stays when it is done, until condor_rm", Severity.NOTE),
+    "periodic_hold": ("the job is held a minute after it came, whatever it does", None),
+    "periodic_remove": ("the job is removed a minute after it came, whatever it does", None),
+    "on_exit_hold": ("the job is held when it ends, also when it went well", None),
+}
+
+
+@rule("PS141", Severity.WARNING)
 def waits_for_somebody(subject: Subject) -> Iterator[Found]:
-    """A job that stays in the queue until somebody does something."""
-    for name, why, then in (
-        ("hold", "the job does not start", "condor_release"),
-        ("leave_in_queue", "the job stays when it is done", "condor_rm"),
-    ):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is not None and text.lower() in ("true", "1"):
-            message = f"{command.spelled} = {text}: {why} until somebody says {then}"
-            yield at(command, message, f"{then}, or remove the line")
+    """A job that waits for somebody, or is held or removed whatever it does."""
+    for command, text in subject.said(*_WAITS):
+        if text.lower() in ("true", "1"):
+            why, severity = _WAITS[command.name]
+            message = f"{command.spelled} = {text}: {why}"
+            yield at(command, message, "write what has to be so, or remove the line", (), severity)
+            continue
+        retries = subject.job.command("max_retries")
+        if command.name == "on_exit_hold" and retries is not None and not _COUNTS.search(text):
+            message = f"{command.spelled} holds the job before {retries.spelled} tries it again"
+            yield at(retries, message, "let on_exit_hold count: NumJobCompletions >= 3 && ...")
 
 
 @rule("PS142", Severity.NOTE)
 def nothing_is_said(subject: Subject) -> Iterator[Found]:
     """Nothing tells how the job went."""
     command = subject.job.command("executable")
-    if (
-        command is not None
-        and not subject.earlier
-        and subject.where("log", "output", "error") is None
-    ):
+    told = subject.where("log", "output", "error")
+    if command is not None and not subject.earlier and told is None:
         message = "no log, output and error: nobody sees how it went"
         yield at(command, message, "add: error = job.$(Cluster).$(Process).err, and the others")
 
@@ -181,19 +189,18 @@ def nothing_is_said(subject: Subject) -> Iterator[Found]:
 def variable_of_a_shell(subject: Subject) -> Iterator[Found]:
     """A shell's variable where no shell reads it."""
     shell = re.search(r"(?:^|/)(?:ba|da|z|k)?sh$", subject.meaning.executable.value)
-    for name in _READ_BY_HTCONDOR if shell else (*_READ_BY_HTCONDOR, "arguments"):
-        command = subject.job.command(name)
-        matched = None if command is None else _OF_A_SHELL.search(command.value)
-        if command is not None and matched is not None:
+    names = _READ_BY_HTCONDOR if shell else (*_READ_BY_HTCONDOR, "arguments")
+    for command, _ in subject.said(*names):
+        if matched := _OF_A_SHELL.search(command.value):
             message = f"{command.spelled}: {matched[0]} is not expanded, because no shell reads it"
             fix = "write $(NAME) for a macro, $ENV(NAME) for a variable, or set it in the script"
             yield at(command, message, fix, about=matched[0])
 
 
-_OF_A_SHELL = re.compile(r"(?<!\$)\$(?:\{\w+\}?|[A-Za-z_]\w*\b(?![(:])|[\d@*](?!\w))")
+_OF_A_SHELL = re.compile(r"(?<!\$)\$(?:\{\w+\}?|[A-Za-z_]\w*\b(?!\()|[\d@*](?!\w)|\(\w+ [^)]*\))")
 _READ_BY_HTCONDOR = (
     "environment", "transfer_input_files", "executable", "initialdir", "log", "output", "error",
-    "input", "transfer_output_files", "transfer_output_remaps", "container_image",
+    "input", "transfer_output_files", "transfer_output_remaps", "container_image", "x509userproxy",
 )  # fmt: skip
 
 
