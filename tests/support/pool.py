@@ -204,7 +204,7 @@ class Pool:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         if check and done.returncode:
@@ -225,7 +225,7 @@ class Pool:
         )
         return rows.strip().splitlines()
 
-    def until(self, cluster: int, state: int, timeout: float = 60) -> None:
+    def until(self, cluster: int, state: int, timeout: float = 300) -> None:
         """Wait for JobStatus `state` (1 idle, 2 running, 4 completed, 5 held)."""
         end = time.monotonic() + timeout
         while (now := self.query(cluster, "JobStatus")) != [str(state)] * max(len(now), 1):
@@ -257,7 +257,7 @@ class Pool:
         shadow still ends is not noticed by the schedd before something else happens to the queue."""
         self.run("condor_hold", str(cluster))
         self.until(cluster, 5)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while self.query(cluster, "RemoteHost") != ["undefined"]:
             if time.monotonic() > end:
                 raise TimeoutError(f"job {cluster} is held and does not leave its machine")
@@ -265,7 +265,7 @@ class Pool:
         self.run("condor_release", str(cluster))
         self.run("condor_reschedule", check=False)
 
-    def wait(self, cluster: int, timeout: float = 120) -> int:
+    def wait(self, cluster: int, timeout: float = 600) -> int:
         """The exit code of the (only) job of `cluster`."""
         self.until(cluster, 4, timeout)
         return int(self.query(cluster, "ExitCode")[0])
@@ -312,7 +312,7 @@ class Pool:
             raise
         return self
 
-    def _wait_until_ready(self, timeout: float = 60) -> None:
+    def _wait_until_ready(self, timeout: float = 300) -> None:
         end = time.monotonic() + timeout
         while time.monotonic() < end and self._master is not None and self._master.poll() is None:
             if (self.folder / "log/.schedd_address").exists():
