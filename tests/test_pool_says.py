@@ -2,7 +2,7 @@
 
 data/pool-25.14.1.jsonl holds a job a line: what its description says, its script, files beside it, and
 how each job of it ended (state, exit code, signal, hold code and subcode, starts) with the files that
-then were new or changed. FOLDER stands for the folder of the job.
+then were new or changed. FOLDER stands for the folder of the job, and every cluster is number 1.
 """
 
 from __future__ import annotations
@@ -49,19 +49,18 @@ def lay_out(job: dict[str, Any], folder: Path) -> None:
         elif text.startswith("->"):
             path.symlink_to(text[2:])
         elif not name.endswith("/"):
-            path.write_text(text)
+            path.write_bytes(os.fsencode(text))
     for name, mode in job.get("modes", {}).items():
         (folder / name).chmod(mode)
     script = job.get("script", "exit 0")
-    (folder / "job.sh").write_text(
-        script if script.startswith("#!") else f"#!/bin/bash\n{script}\n"
-    )
+    script = script if script.startswith("#!") else f"#!/bin/bash\n{script}\n"
+    (folder / "job.sh").write_bytes(os.fsencode(script))
     (folder / "job.sh").chmod(0o755)
     lines = job.get("lines", "")
     given = {line.partition("=")[0].strip().lower() for line in lines.splitlines()}
     text = "".join(f"{k} = {v}\n" for k, v in SETTINGS.items() if k not in given)
     text += f"{lines}\n{job.get('queue', 'queue')}\n"
-    (folder / "job.sub").write_text(text.replace("FOLDER", str(folder)), newline="")
+    (folder / "job.sub").write_bytes(os.fsencode(text.replace("FOLDER", str(folder))))
 
 
 def submission(arguments: list[str]) -> Submission:

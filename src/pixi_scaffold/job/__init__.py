@@ -7,6 +7,7 @@ from pixi_scaffold.job.ad import JobAd, job_ad
 from pixi_scaffold.job.classad import ExpressionError, Reference, attributes, literal
 from pixi_scaffold.job.commands import (
     CommandSpec,
+    canonical,
     custom_resource,
     gpu_names,
     is_command,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""
@@ -12,6 +13,21 @@ _WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f"
 _VERSION = re.compile(
     r"version\s*(!?)(<=|>=|==|=|<|>)\s*v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?", re.IGNORECASE
 )
+
+
+@dataclass(slots=True)
+class Branch:
+    """One `if`: whether the branch that is read now holds, whether one held, whether else came."""
+
+    active: bool
+    taken: bool
+    else_seen: bool = False
+
+    def turn(self, word: str, holds: Callable[[], bool]) -> None:
+        """Go on to its `elif` or `else`."""
+        self.else_seen = word == "else"
+        self.active = not self.taken and (self.else_seen or holds())
+        self.taken = self.taken or self.active
 
 
 def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:

@@ -227,7 +227,7 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
     if len(data) > _BYTES_LIMIT or data.count(b"\n") > ITEMS_LIMIT:  # before it takes memory
         most = f"{_BYTES_LIMIT >> 20} MiB or {ITEMS_LIMIT} lines"
         raise QueueError(f"the items are in {name}, which has more than {most}")
-    text = data.decode("utf-8", errors="replace")
+    text = data.decode("utf-8", errors="surrogateescape")
     return [(line.text, line.first) for line in logical_lines(text)], path
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
-from pixi_scaffold.job.conditions import truth
+from pixi_scaffold.job.conditions import Branch, truth
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.lines import Line, logical_lines
 from pixi_scaffold.job.macros import Expanded, with_itself
@@ -38,26 +38,16 @@ _COMMAND = re.compile(
     r"(?P<name>[^\s=:]+)\s*(?:(?P<here>@=)|\+(?P<plus>[^\s=]{0,2})=|(?P<op>[=:]))\s*"
 )
 _NAME = re.compile(r"[A-Za-z_0-9.]+")
+_LOCAL = "submit."
 _DIRECTIVE = re.compile(
     r"@?(include|use|error|warning)\b([^:=]*):\s*(.*)", re.IGNORECASE | re.DOTALL
 )
 _CONDITION = re.compile(r"(if|elif|else|endif)(?:\s+(.*))?$", re.IGNORECASE | re.DOTALL)
-
-
 _NO_QUEUE = Queue(Path(), 0, "")
 
 
 class RefusedError(Exception):
     """condor_submit stops at this line; what follows is not read."""
-
-
-@dataclass(slots=True)
-class _Branch:
-    """One `if`: whether the branch that is read now holds, whether one held, whether else came."""
-
-    active: bool
-    taken: bool
-    else_seen: bool = False
 
 
 @dataclass(slots=True)
@@ -73,9 +63,10 @@ class _Reader:
     queues: list[Queue] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     queued: int = 0  # how many commands stood above the last queue statement
+    local: set[str] = field(default_factory=set)  # set by `submit.NAME`, which NAME never changes
     places: dict[str, int] = field(default_factory=dict)  # name -> index of its last command
     included: dict[Path, tuple[str, ...]] = field(default_factory=dict)
-    branches: list[_Branch] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
     size: int = 0
     items: int = 0  # of all queue statements so far
 
@@ -117,8 +108,11 @@ class _Reader:
         before = self.included.get(GIVEN, ())
         self.included[GIVEN] = (*before, *lines)
         for number, text in enumerate(lines, start=len(before) + 1):
+            if not text.strip() or text.startswith("#"):
+                continue
             matched = _COMMAND.match(text)
-            if matched is None or matched["op"] != "=":
+            attribute = lines is self.submission.before and text.startswith(("+", "-"))
+            if matched is None or matched["here"] or attribute:
                 raise self.refuse(GIVEN, number, f"not a command: {text[:60]!r}")
             self._assign(matched, text[matched.end() :].rstrip(), Line(text, number, number), GIVEN)
 
@@ -132,7 +126,7 @@ class _Reader:
                 raise self.refuse(file, line.first, "`if` is nested too deep")
             outer = all(branch.active for branch in self.branches)
             holds = outer and self._holds(condition, line, file)
-            self.branches.append(_Branch(holds, holds))
+            self.branches.append(Branch(holds, holds))
             return True
         if not self.branches:
             raise self.refuse(file, line.first, f"`{word}` without an `if`")
@@ -142,13 +136,8 @@ class _Reader:
             return True
         if branch.else_seen:
             raise self.refuse(file, line.first, f"`{word}` after `else`")
-        branch.else_seen = word == "else"
-        if branch.taken:
-            branch.active = False
-        elif word == "else":
-            branch.active = branch.taken = True
-        elif all(b.active for b in self.branches[:-1]):
-            branch.active = branch.taken = self._holds(condition, line, file)
+        outer = all(b.active for b in self.branches[:-1])
+        branch.turn(word, lambda: outer and self._holds(condition, line, file))
         return True
 
     def _holds(self, condition: str, line: Line, file: Path) -> bool:
@@ -222,6 +211,10 @@ class _Reader:
                 self.problem("unknown", file, line.first, f"{spelled} depends on {unknown}")
         if len(value) > LIMIT:
             raise self.refuse(file, line.first, f"{spelled} grows beyond {LIMIT >> 20} MiB")
+        if local := key.lower().startswith(_LOCAL) and not key.lower().startswith(f"{_LOCAL}my."):
+            self.macros[key.lower()] = value
+            key = key[len(_LOCAL) :]
+            self.local.add(canonical(key))
         name = canonical(key)
         command = Command(name, spelled, value, file, line.first, line.last, appends)
         earlier = self.current.get(name)
@@ -231,7 +224,9 @@ class _Reader:
             self.lost.append((earlier, command))
         self.places[name] = len(self.commands)
         self.commands.append(command)
-        if earlier is None or key.lower() == name or earlier.spelled.lower() != name:
+        if name in self.local and not local:
+            return
+        if local or earlier is None or key.lower() == name or earlier.spelled.lower() != name:
             self.current[name] = command  # a second name counts only where the first is not set
         self.macros[key.lower()] = value
 
@@ -312,7 +307,7 @@ class _Reader:
         self.size += len(data)
         if self.size > LIMIT:
             raise ValueError(f"more than {LIMIT >> 20} MiB")
-        return data.decode("utf-8", errors="replace")
+        return data.decode("utf-8", errors="surrogateescape")
 
 
 def read_description(path: Path, folder: Path, submission: Submission | None = None) -> Description:
@@ -329,6 +324,9 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
     with contextlib.suppress(RefusedError):
         reader.given(reader.submission.before)
         reader.read(text, path, 0)
+        if reader.queues and reader.submission.queue:
+            line = reader.queues[0].line
+            raise reader.refuse(path, line, "a queue statement beside the one of -queue")
         if not reader.jobs:
             reader.given(reader.submission.append)
             if reader.submission.queue:

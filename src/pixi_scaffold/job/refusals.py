@@ -239,6 +239,9 @@ def _not_negative(text: str) -> bool:
 
 def _names(job: Meaning) -> Iterator[Refusal]:
     """Yield names that are none, and numbers out of what an integer holds."""
+    for name, field in job.fields.items():
+        if name.startswith("my.") and not re.fullmatch(r"my\.[a-z_]\w*", name, re.ASCII):
+            yield _because("text", field, "it is no name of an attribute", "write another name")
     limits = job.of("concurrency_limits")
     for limit in re.split(r"[,\s]+", limits.text) if not limits.unknown else ():
         if limit and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?(:.*)?", limit, re.ASCII):

@@ -168,6 +168,8 @@ class _Rehearsal:
 
     def _filled(self, sandbox: Sandbox) -> Hold | None:
         """Put into a sandbox what the job finds there; return why it is held instead, or None."""
+        sandbox.make()
+        write_ads(self.plan, sandbox.scratch, self.setting.slot, self.history.starts)
         sent = sandbox.fill(self.place / SPOOL, self.setting.stand_ins)
         self.seconds_in = sent.seconds
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
@@ -175,7 +177,6 @@ class _Rehearsal:
             return transfer_hold(INPUT, sent, "input", self.place)
         if self.policy.max_input is not None and sent.size > self.policy.max_input:
             return too_much(INPUT_SIZE, sent.size, self.policy.max_input)
-        write_ads(self.plan, sandbox.scratch, self.setting.slot, self.history.starts)
         return no_stream(self.plan)
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
@@ -311,6 +312,7 @@ class _Rehearsal:
         self.clock.judge = self._judge if self.policy.watches else None
         self.history.started = int(time.time())
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
+        sandbox.name_core()
         self.isolated, self.hidden, self.isolated_by = ran.isolated, ran.hidden, ran.isolated_by
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         gpu = meter.gpu or self.usage.gpu

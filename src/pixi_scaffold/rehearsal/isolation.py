@@ -60,7 +60,7 @@ class Start:
     memory: int | None = None
     """Bytes that the job may take, None for any."""
     core: int = 0
-    """Bytes of a core file."""
+    """Bytes of a core file, -1 for any number."""
 
 
 def home() -> Path:

@@ -31,7 +31,8 @@ class _InCluster(Job):
     def variables(self, proc: int) -> dict[str, str]:
         number = max(proc, self.first)  # without a number, it is the first one
         given = Job.variables(self, number - self.first)
-        return given | {"process": str(number), "procid": str(number)}
+        taken = {name.lower() for name in self.queue.variables}  # `queue Process from`
+        return given | dict.fromkeys({"process", "procid"} - taken, str(number))
 
 
 def numbered(description: Description) -> dict[int, Job]:

@@ -8,12 +8,12 @@ import re
 import shlex
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import Command, Field, Job, Meaning, meaning, refusals
+from pixi_scaffold.job import Command, Field, Job, Meaning, canonical, meaning, refusals, specs
 from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
@@ -22,6 +22,9 @@ KIB, MIB = 1 << 10, 1 << 20
 UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
+_FT_ON_CHECKPOINT = "my.wantftoncheckpoint"
+_ATTRIBUTES = ("arguments", "cmd", "environment", "iwd")
+"""What further commands become in the ad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class JobRun:
     """Bytes; None for an expression that only a pool evaluates."""
     disk: int | None
     core: int
-    """Bytes of a core file that it may leave."""
+    """Bytes of a core file that it may leave; -1 for any number."""
     universe: str
     notes: tuple[str, ...] = ()
     """What is taken here for something that only a pool knows."""
@@ -102,15 +105,18 @@ def read_plan(job: Job, proc: int) -> JobRun:
     Raises CheckFailed for what condor_submit refuses, Skipped for a job that is not run here, and
     ScaffoldError for a value that cannot be known here.
     """
-    meant = meaning(job, proc)
-    refuse(meant)
-    _run_here(meant)
-    for field in meant.fields.values():
+    submitted = meaning(job, proc)
+    refuse(submitted)
+    _run_here(submitted)
+    for field in submitted.fields.values():
         _known(field)
+    meant = meaning(_as_its_ad_says(job), proc) if submitted.attributes else submitted
     code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
+    if not submitted.checkpoint.code.said and _FT_ON_CHECKPOINT not in job.commands:
+        code = None
     shell = meant.shell.said
     return JobRun(
-        meaning=meant,
+        meaning=submitted,
         iwd=meant.folder.value,
         executable=_SHELL if shell else _executable(meant),
         transfer_executable=not shell and meant.transfers_executable.value,
@@ -138,10 +144,28 @@ def read_plan(job: Job, proc: int) -> JobRun:
         gpus=_amount(meant.requests.gpus) or 0,
         memory=_amount(meant.requests.memory),
         disk=_amount(meant.requests.disk),
-        core=max(meant.number("coresize") or 0, 0),
+        core=meant.number("coresize") or 0,
         universe=meant.universe.value,
         notes=tuple(_notes(meant)),
     )
+
+
+def _as_its_ad_says(job: Job) -> Job:
+    """Return a job with commands in place of its +Attr, which come last in its ad."""
+    commands = dict(job.commands)
+    for name, command in job.commands.items():
+        attribute = name.removeprefix("my.")
+        spec = specs().get(canonical(attribute))
+        if attribute == name or spec is None or not command.value:
+            continue
+        if attribute != spec.ad.lower() and attribute not in _ATTRIBUTES:
+            continue
+        text = command.value.strip()
+        if spec.type not in ("arguments", "environment") and re.fullmatch('".*"', text):
+            text = text[1:-1].replace('\\"', '"') or ('""' if spec.type == "files" else "")
+        text = "" if text.lower() == "undefined" else text
+        commands[spec.name] = replace(command, name=spec.name, value=text)
+    return replace(job, commands=commands)
 
 
 def refuse(meant: Meaning) -> None:

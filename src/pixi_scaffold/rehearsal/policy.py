@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from pixi_scaffold.job import (
     ExpressionError,
-    Meaning,
     NotKnownError,
     as_integer,
     evaluate,
@@ -181,20 +180,20 @@ def read_policy(plan: JobRun) -> Policy:
     known |= {"GlobalJobId": f"rehearsal#1.{job.proc}"}
     if log := job.of("log").text:
         known["UserLog"] = str(plan.iwd / log)
-    attributes = {"JobPrio": "0", **job_ad(job).attributes}
+    attributes = {"JobPrio": "0", "JobStatus": "1", **job_ad(job).attributes}
     attributes |= {name: literal(value) for name, value in known.items()}
     ad = {name.lower(): value for name, value in attributes.items()}
     return Policy(
         ad=ad,
-        submitted_on_hold=job.of("hold").value is True,
-        max_input=_megabytes(job, "max_transfer_input_mb"),
-        max_output=_megabytes(job, "max_transfer_output_mb"),
+        submitted_on_hold=ad["jobstatus"] == "5",
+        max_input=_megabytes(ad.get("maxtransferinputmb", "")),
+        max_output=_megabytes(ad.get("maxtransferoutputmb", "")),
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
 
 
-def _megabytes(job: Meaning, name: str) -> int | None:
-    number = as_integer(job.of(name).text)
+def _megabytes(text: str) -> int | None:
+    number = as_integer(text)
     return None if number is None or number < 0 else number << 20
 
 

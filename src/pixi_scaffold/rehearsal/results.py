@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -43,35 +44,63 @@ class Results:
     notes: list[str] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
     """Those that are made in place of a file."""
+    plugged: dict[Path, int] = field(default_factory=dict)
+    """What a plugin writes, and the mode that it then has."""
 
     def place(self, name: str) -> Path | None:
         """Return where an output is put here; what it is called with, see transfer.Place."""
         logs = {STDOUT: self.plan.stdout, STDERR: self.plan.stderr}
-        if name not in logs and is_url(self.plan.destination) and self._folder is None:
-            return self.results / KEPT / name
-        named = logs.get(name, name)
-        if name in logs and name in self.plan.remaps:
-            named = name
-        target = self._remapped(named) if self._folder is None else str(self._folder / name)
-        if name in logs and self._folder is not None:
-            target = named
-        if target in ("", os.devnull) or name in ADS:
+        if name.removeprefix("./") in ADS:
             return None
-        path = file_of(target) or self.plan.iwd / target
-        if is_url(target) and path.parent.is_dir():
-            self.notes.append(f"{target} is a file of the worker: here it is one of this machine")
-        elif is_url(target) and file_of(target):
-            self.failures.append(Failure(path, PLUGIN_FAILED, reading=False, url=target))
+        if name not in logs and is_url(self.plan.destination):
+            url = f"{self.plan.destination}{name}"
+            kept = self.results / KEPT / name
+            return self._plugged(name, self.by_plugin / name, url) if self.by_plugin else kept
+        named = name if name in self.plan.remaps else logs.get(name, name)
+        target = logs[name] if name in self._streamed else self._remapped(named)
+        if target in ("", os.devnull):
             return None
-        elif is_url(target):
-            self.notes.append(f"{name} goes to a URL: not sent from here")
-            return None
-        if number := 0 if path.parent in self.folders else self._why_not(name, target, path):
+        if is_url(target) and name not in logs:
+            return self._plugged(name, file_of(target), target)
+        path = self.plan.iwd / target
+        number = errno.EPERM if is_url(target) else 0
+        if path.parent not in self.folders and not number:
+            number = self._why_not(name, target, path)
+        if number:
             self.failures.append(Failure(path, number, reading=False))
             return None
         if name.endswith("/") and path.is_file():
             self.folders.add(path)
         return inside(self.results, self.plan.job.folder, path)
+
+    def _plugged(self, name: str, path: Path | None, url: str) -> Path | None:
+        """Return where a file is put that a transfer plugin writes."""
+        if path is None:
+            self.notes.append(f"{name} goes to a URL: not sent from here")
+        elif not name.endswith("/") and not self._writable(path):
+            self.failures.append(Failure(path, PLUGIN_FAILED, reading=False, url=url))
+        elif not name.endswith("/"):
+            if not self.by_plugin:
+                told = "is a file of the worker: here it is one of this machine"
+                self.notes.append(f"{url} {told}")
+            target = inside(self.results, self.plan.job.folder, path)
+            mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else 0o644
+            self.plugged[target] = mode
+            return target
+        return None
+
+    @staticmethod
+    def _writable(path: Path) -> bool:
+        """Whether a plugin can write this file, which makes no folder for it."""
+        return path.parent.is_dir() and (
+            not path.exists() or (path.is_file() and allowed(path, os.W_OK))
+        )
+
+    @property
+    def _streamed(self) -> list[str]:
+        """The logs that are written on the access point while the job runs."""
+        said = {STDOUT: "stream_output", STDERR: "stream_error"}
+        return [name for name, command in said.items() if self.plan.meaning.of(command).value]
 
     def _why_not(self, name: str, target: str, path: Path) -> int:
         """Return the errno of writing a file, or a folder, there; 0 when that goes."""
@@ -87,24 +116,24 @@ class Results:
         return errno.ENOENT if linked else 0
 
     @property
-    def _folder(self) -> Path | None:
+    def by_plugin(self) -> Path | None:
         """Where output_destination is a folder of this machine; HTCondor ignores a plain path."""
         return file_of(self.plan.destination)
 
     def _remapped(self, name: str) -> str:
         """Return the new name: by its own, or by its folder, again and again; empty for a cycle."""
         for _ in range(_CYCLE):
-            pure = PurePosixPath(name)
+            pure, prefix = PurePosixPath(name), "./" if name.startswith("./") else ""
             for parent in (pure, *pure.parents):
-                target = self.plan.remaps.get(str(parent))
+                target = self.plan.remaps.get(f"{prefix}{parent}")
                 if target is not None and str(parent) != ".":
                     rest = pure.relative_to(parent)
-                    name = str(PurePosixPath(target) / rest) if parent != pure else target
+                    name = target if parent == pure else f"{target}/{rest}"
                     break
             else:
                 return name
-            if is_url(target):
-                return target
+            if is_url(name):
+                return name
         self.failures.append(Failure(Path(name), errno.EPERM, reading=False))
         return ""
 

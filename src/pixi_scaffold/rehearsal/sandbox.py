@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.isolation import SYSTEM
@@ -28,7 +28,7 @@ from pixi_scaffold.rehearsal.transfer import (
     of_contents,
     send,
 )
-from pixi_scaffold.rehearsal.urls import Urls
+from pixi_scaffold.rehearsal.urls import PLUGIN_FAILED, Urls
 from pixi_scaffold.system import exists, layout
 
 
@@ -68,15 +68,18 @@ class Sandbox:
         name = STDOUT if self.same_log else STDERR
         return self.scratch / name if self.plan.stderr else None
 
+    def make(self) -> None:
+        """Make its folders."""
+        for name in ("scratch", "tmp", "var-tmp"):
+            (self.root / name).mkdir(parents=True)
+        self.scratch.chmod(0o700)
+
     def fill(self, spool: Path, stand_ins: Mapping[str, Path | None]) -> Sent:
-        """Make the folder with the executable, the inputs and what was kept in `spool`.
+        """Put in the executable, the inputs and what was kept in `spool`.
 
         stand_ins: files that are taken in place of inputs; None leaves one out.
         """
         sent = Sent()
-        for name in ("scratch", "tmp", "var-tmp"):
-            (self.root / name).mkdir(parents=True)
-        self.scratch.chmod(0o700)
         plan = self.plan
         taken = {name: stand_ins.get(name, name) for name in plan.inputs}
         names = [str(path) for path in taken.values() if path is not None]
@@ -181,14 +184,13 @@ class Sandbox:
     def open_logs(self) -> None:
         """Make stdout and stderr as HTCondor does: emptied, or continued for a checkpointing job.
 
-        Then note what is there, to know later what is new.
+        Before that, note what is there, to know later what is new.
         """
-        known = {entry.name for entry in os.scandir(self.scratch)}
+        if not self.catalog:
+            self.catalog.update({e.name: _stamp(Path(e.path)) for e in os.scandir(self.scratch)})
         for name, target in ((STDOUT, self.plan.stdout), (STDERR, self.plan.stderr)):
             if target and not (name == STDERR and self.same_log):
                 self._open_log(self.scratch / name)
-        if not self.catalog:
-            self.catalog.update({n: _stamp(self.scratch / n) for n in (*known, *ADS)})
 
     def _open_log(self, path: Path) -> None:
         """Make a log, or continue it; what a job put in its place is no log."""
@@ -201,6 +203,16 @@ class Sandbox:
     def same_log(self) -> bool:
         """Whether stdout and stderr are one file."""
         return bool(self.plan.stdout) and self.plan.stdout == self.plan.stderr
+
+    @property
+    def core(self) -> Path:
+        """Where a file `core` is at the end of a run; it always comes back."""
+        return self.scratch / f"core.1.{self.plan.proc}"
+
+    def name_core(self) -> None:
+        """Give it the name that the starter gives it: that of the job, in cluster 1."""
+        with contextlib.suppress(OSError):
+            (self.scratch / "core").rename(self.core)
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
@@ -251,10 +263,17 @@ class Sandbox:
         """
         plan = self.plan
         names = self.changed() if plan.outputs is None else [*plan.outputs, *self._logs()]
+        if self.core.exists() and self.core.name not in names:
+            names.append(self.core.name)
         if failed:
             names = self._logs()
         out = Results(plan, results)
         sent = self._send(names, out.place)
+        for path, mode in out.plugged.items():
+            if path.is_file():
+                path.chmod(mode)
+        if out.by_plugin:  # which could not read it
+            sent.failures = [replace(f, number=PLUGIN_FAILED) for f in sent.failures]
         sent.failures += out.failures
         sent.notes += out.notes
         return sent

@@ -113,7 +113,8 @@ def send(
         relative = PurePosixPath(name)
         kept = preserve and not relative.is_absolute()
         parent = relative.parent if kept else PurePosixPath()
-        if kept and ".." in relative.parts:
+        sending.prefix = "./" if name == "." else ""
+        if (kept and ".." in relative.parts) or name.endswith("/..") or name == "..":
             sending.sent.failures.append(Failure(base / name, errno.EPERM))
         elif of_contents(name):
             target = relative if kept else PurePosixPath()
@@ -167,6 +168,8 @@ class _Sending:
     stop: Stop
     reach: Reach | None = None
     without: Path | None = None
+    prefix: str = ""
+    """What the names of a folder that is called `.` begin with: no remap of a name counts there."""
     sent: Sent = field(default_factory=Sent)
 
     def fail(self, path: Path, error: OSError, *, reading: bool = True) -> None:
@@ -230,7 +233,7 @@ class _Sending:
     def _folder(self, folder: Path, target: PurePosixPath) -> list[_Waiting]:
         """Make the folder there, unless it is the top; return what is in it."""
         self.stop()
-        where = None if target == PurePosixPath() else self.place(f"{target}/")
+        where = None if target == PurePosixPath() else self.place(f"{self.prefix}{target}/")
         try:
             mode = folder.stat().st_mode
             if where is not None and not where.is_dir():
@@ -250,7 +253,7 @@ class _Sending:
 
     def file(self, path: Path, target: PurePosixPath) -> None:
         self.stop()
-        where = self.place(str(target))
+        where = self.place(f"{self.prefix}{target}")
         if where is None:
             return
         reading = True
