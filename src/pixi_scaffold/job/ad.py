@@ -77,7 +77,6 @@ def _attributes(job: Meaning) -> Iterator[tuple[str, str]]:
 
 
 def _simple(job: Meaning) -> Iterator[tuple[str, str]]:
-    """Yield what one command says alone."""
     gpus = job.requests.gpus.value is not None
     for name, field in job.fields.items():
         spec = specs().get(name)

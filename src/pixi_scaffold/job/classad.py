@@ -185,8 +185,6 @@ def literal(value: bool | int | float | str | Undefined | Invalid) -> str:
 
 
 class _Parser:
-    """A recursive descent over the tokens; the grammar is that of the ClassAd manual."""
-
     def __init__(self, text: str) -> None:
         self.tokens = _tokens(text)
         self.at = 0

@@ -205,7 +205,6 @@ def _some_gpu(classad2: Any, limit: Clause, ad: Any, slot: Any) -> bool:
 
 
 def _slot_words(slot: Any) -> str:
-    """Return a slot in words: its GPUs, CPUs and memory."""
     gpus = slot.get("GPUs", 0)
     parts = [f"{slot.get('Cpus', '?')} CPUs", f"{_number(slot, 'Memory') / 1024:.0f} GiB"]
     if isinstance(gpus, int) and gpus > 0:

@@ -94,8 +94,6 @@ def references(value: str) -> set[str]:
 
 
 class _Expansion:
-    """One expansion: what it could not replace adds up."""
-
     def __init__(self, macros: Mapping[str, str], outside: Outside) -> None:
         self.macros = macros
         self.outside = outside
@@ -167,7 +165,6 @@ class _Expansion:
         return value
 
     def _value_of(self, name: str) -> str | None:
-        """Return what a macro comes to; None where there is none of this name."""
         value = self.macros.get(name.lower(), _BUILT_IN.get(name.lower()))
         return value if value is None else self.expand(value)
 

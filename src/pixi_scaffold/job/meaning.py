@@ -156,8 +156,6 @@ def meaning(job: Job, proc: int | None = None) -> Meaning:
 
 
 class _Reading:
-    """The fields of one job: every command read by its type, then what several say together."""
-
     def __init__(self, job: Job, proc: int) -> None:
         self.job = job
         self.macros = job.known_macros(proc)

@@ -108,10 +108,10 @@ class _Reader:
         before = self.included.get(GIVEN, ())
         self.included[GIVEN] = (*before, *lines)
         for number, text in enumerate(lines, start=len(before) + 1):
-            if not text.strip() or text.startswith("#"):
-                continue
             matched = _COMMAND.match(text)
             attribute = lines is self.submission.before and text.startswith(("+", "-"))
+            if not text.strip() or text.startswith("#"):
+                continue
             if matched is None or matched["here"] or attribute:
                 raise self.refuse(GIVEN, number, f"not a command: {text[:60]!r}")
             self._assign(matched, text[matched.end() :].rstrip(), Line(text, number, number), GIVEN)

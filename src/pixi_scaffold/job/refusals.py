@@ -180,7 +180,6 @@ def _files_without_transfer(job: Meaning, said: str, fix: str) -> Iterator[Refus
 
 
 def _buckets(job: Meaning) -> Iterator[Refusal]:
-    """Yield an s3:// or gs:// URL without its keys."""
     urls = (*job.inputs.value, job.of("output_destination").text, *job.remaps.value.values())
     bucket = next((url for url in urls if re.match("(?:s3|gs)://", url, re.IGNORECASE)), "")
     keys = {

@@ -13,19 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.rehearsal.holds import (
-    CHECKPOINT,
-    EXECUTE_DURATION,
-    INPUT,
-    JOB_DURATION,
-    OUTPUT,
-    last_lines,
-    no_stream,
-    not_executed,
-    out_of_memory,
-    overdue,
-    transfer_hold,
-)
+from pixi_scaffold.rehearsal import holds
 from pixi_scaffold.rehearsal.isolation import Start
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
@@ -174,10 +162,10 @@ class _Rehearsal:
         self.seconds_in = sent.seconds
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
         if sent.failures:
-            return transfer_hold(INPUT, sent, "input", self.place)
+            return holds.transfer_hold(holds.INPUT, sent, "input", self.place)
         if self.policy.max_input is not None and sent.size > self.policy.max_input:
             return too_much(INPUT_SIZE, sent.size, self.policy.max_input)
-        return no_stream(self.plan)
+        return holds.no_stream(self.plan)
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         """Return the outcome after a run; None after a checkpoint, and where it is tried again."""
@@ -191,21 +179,21 @@ class _Rehearsal:
         self._note(ran, sent)
         if sent.failures:
             reason = f"Starter failed to upload checkpoint: {sent.failures[0]}"
-            return self._outcome(sandbox, ran, "held", Hold(CHECKPOINT, -1, reason))
+            return self._outcome(sandbox, ran, "held", Hold(holds.CHECKPOINT, -1, reason))
         self.tell(f"checkpoint after {ran.seconds:.1f} s: kept {len(sent.names)} files")
         return None
 
     def _stopped(self, sandbox: Sandbox, ran: Ran) -> Hold | str | None:
         """Return why a run did not come to its own end: what decided, `again` for a limit here."""
         if ran.error:
-            return not_executed(ran.error, sandbox)
+            return holds.not_executed(ran.error, sandbox)
         if ran.ended == "overdue":
             plan, code = self.plan, self.allowed_by
-            return overdue(
-                code, plan.job_duration if code == JOB_DURATION else plan.execute_duration
+            return holds.overdue(
+                code, plan.job_duration if code == holds.JOB_DURATION else plan.execute_duration
             )
         if ran.ended == "memory":
-            return out_of_memory(slot_memory(self.plan))
+            return holds.out_of_memory(slot_memory(self.plan))
         return self.verdict if ran.ended == "policy" else "again"
 
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
@@ -218,7 +206,7 @@ class _Rehearsal:
         if (self.setting.results / KEPT).is_dir():
             self.notes[f"what goes to {plan.destination} is not sent: it is in {KEPT}/"] = None
         if sent.failures:
-            hold = transfer_hold(OUTPUT, sent, "output", self.place)
+            hold = holds.transfer_hold(holds.OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
         if self.policy.max_output is not None and sent.size > self.policy.max_output:
             hold = too_much(OUTPUT_SIZE, sent.size, self.policy.max_output)
@@ -286,10 +274,10 @@ class _Rehearsal:
     def _allowed(self) -> tuple[float, int] | None:
         """Return the seconds that the next run may take, and the code of the hold after that."""
         execute = self.plan.execute_duration
-        limits = [] if execute is None else [(execute, EXECUTE_DURATION)]
+        limits = [] if execute is None else [(execute, holds.EXECUTE_DURATION)]
         if self.plan.job_duration is not None:
             spent = time.monotonic() - self.sandbox_began
-            limits.append((max(self.plan.job_duration - spent, 0.0), JOB_DURATION))
+            limits.append((max(self.plan.job_duration - spent, 0.0), holds.JOB_DURATION))
         return min(limits, default=None)
 
     def _once(self, sandbox: Sandbox) -> Ran:
@@ -322,7 +310,7 @@ class _Rehearsal:
     def _outcome(self, sandbox: Sandbox, ran: Ran, state: str, hold: Hold | None = None) -> Outcome:
         results = self.setting.results
         lines = {
-            stream: last_lines(sandbox.scratch / name)
+            stream: holds.last_lines(sandbox.scratch / name)
             for stream, name in (("output", STDOUT), ("error", STDERR))
         }
         brought = tuple(

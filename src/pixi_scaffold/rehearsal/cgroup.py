@@ -23,8 +23,6 @@ _OLD = 60
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """How one version of cgroups calls its files."""
-
     root: Path
     line: str
     """What begins the line of /proc/self/cgroup that names the cgroup of this process."""

@@ -128,7 +128,7 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
 
 
 def _report(request: Request, description: Description, done: list[Rehearsed]) -> Report:
-    changed = _fix(request, done)
+    changed = write(done[0].plan.job, advice_for(done)) if request.fix else []
     locks = {d.delivery.lock_sha256 for d in done}
     lock = locks.pop() if len(locks) == 1 else None
     notes = _notes(description, done)
@@ -153,8 +153,6 @@ def _shorter(request: Request) -> str:
 
 @dataclass(slots=True)
 class _Shared:
-    """What the jobs of one rehearsal share."""
-
     request: Request
     gpus: Gpus
     cancel: threading.Event
@@ -292,13 +290,6 @@ def _setting(
         notes=tuple(notes),
         cancel=cancel,
     )
-
-
-def _fix(request: Request, done: list[Rehearsed]) -> list[str]:
-    """Write the suggestions of a run that passed into the description."""
-    if not request.fix:
-        return []
-    return write(done[0].plan.job, advice_for(done))
 
 
 def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rehearsal.drift import by_hand, is_of
-from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.plan import JobRun, start_of
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.system import layout, opener, program, sha256_of, unanswered, which
 
@@ -148,10 +148,8 @@ def _lock_stand_in(delivery: Delivery, plan: JobRun, root: Path) -> None:
 
 
 def _script(plan: JobRun) -> str:
-    if not plan.transfer_executable or not plan.executable.is_file():
-        return ""
-    with plan.executable.open("rb") as file:
-        return file.read(1 << 16).decode("utf-8", errors="replace")
+    data = start_of(plan.executable) if plan.transfer_executable else b""
+    return data.decode("utf-8", errors="replace")
 
 
 def _kind(script: str) -> str:

@@ -74,7 +74,6 @@ def added_by_pip(prefix: Path) -> list[str]:
 
 
 def _records(prefix: Path) -> Iterator[tuple[dict[str, Any], float]]:
-    """Yield the record of each package, and when it was written."""
     for path in sorted(prefix.glob("conda-meta/*.json")):
         with contextlib.suppress(OSError, ValueError):
             yield json.loads(path.read_bytes()), path.stat().st_mtime

@@ -8,18 +8,10 @@ import shlex
 import signal
 from pathlib import Path
 
+from pixi_scaffold.rehearsal import holds
 from pixi_scaffold.rehearsal.causes import remedy
 from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.forgotten import forgotten
-from pixi_scaffold.rehearsal.holds import (
-    CHECKPOINT,
-    EXECUTE,
-    EXECUTE_DURATION,
-    INPUT,
-    JOB_DURATION,
-    MEMORY,
-    OUTPUT,
-)
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
@@ -27,15 +19,15 @@ from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.system import program
 
 _HINTS = {
-    EXECUTE: "correct the executable",
-    CHECKPOINT: "correct transfer_checkpoint_files, or let the job write them before it leaves",
-    MEMORY: "let it take less, or let --fix measure what it takes and write that",
+    holds.EXECUTE: "correct the executable",
+    holds.CHECKPOINT: "correct transfer_checkpoint_files, or let the job write them first",
+    holds.MEMORY: "let it take less, or let --fix measure what it takes and write that",
     POLICY: "correct that expression, or let the job not come to it",
     BY_THE_USER: "rehearse what it does once it is released: --append hold=false",
     INPUT_SIZE: "transfer less, or raise max_transfer_input_mb",
     OUTPUT_SIZE: "transfer less, or raise max_transfer_output_mb",
-    JOB_DURATION: "give it more time in the description, or let it do less in one run",
-    EXECUTE_DURATION: "give it more time in the description, or let it do less in one run",
+    holds.JOB_DURATION: "give it more time in the description, or let it do less in one run",
+    holds.EXECUTE_DURATION: "give it more time in the description, or let it do less in one run",
 }
 """What to do about a hold, by its code."""
 
@@ -61,20 +53,17 @@ def failure(done: Rehearsed) -> tuple[str, str]:
         }
         loop = "it saves checkpoint after checkpoint and does not end"
         return why.get(ended, (loop, "let it end: look at its log"))
-    if outcome.hold is not None and outcome.hold.code not in (OUTPUT, INPUT):
+    if outcome.hold is not None and outcome.hold.code not in (holds.OUTPUT, holds.INPUT):
         return hold_words(outcome), _HINTS.get(outcome.hold.code, "")
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
     if done.plan.success:
         detail += f" (success_exit_code = {done.plan.success})"
-    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
-    return detail + _retries(done), forgotten(done.plan, lines) or _remedy(done)
+    lines = [line for tail in outcome.last_lines.values() for line in tail]
+    hint = forgotten(done.plan, lines) or remedy(done.plan, lines)
+    return detail + _retries(done), hint or _from_the_end(done)
 
 
-def _remedy(done: Rehearsed) -> str:
-    """Return what to do about it, from the words of the logs, or from how the job ended."""
-    lines = (line for tail in done.outcome.last_lines.values() for line in tail)
-    if hint := remedy(done.plan, lines):
-        return hint
+def _from_the_end(done: Rehearsed) -> str:
     if done.outcome.code == 127:  # by which shells say that there is no such command
         return "a command is not there (see its name): transfer it, or name it by its whole path"
     killed = (done.outcome.signal, done.outcome.code)
@@ -91,9 +80,8 @@ def _retries(done: Rehearsed) -> str:
     starts = {a.sandbox for a in done.outcome.attempts if a.ended == "exited"}
     until, retries = meant.of("retry_until").text, meant.of("max_retries").text
     if len(starts) > 1:
-        return (
-            f"; HTCondor started it {len(starts)} times (max_retries = {retries or '2 by default'})"
-        )
+        why = f"max_retries = {retries or '2 by default'}"
+        return f"; HTCondor started it {len(starts)} times ({why})"
     if until and retries != "0":
         return f"; HTCondor does not try it again (retry_until = {until})"
     return ""
@@ -115,7 +103,6 @@ def input_hint(done: Rehearsed) -> str:
 
 
 def _build(plan: JobRun, image: str) -> str:
-    """Return the command that makes an image, when its recipe is found."""
     path = plan.iwd / image
     recipes = (path.with_suffix(".def"), *plan.job.folder.glob(f"*/{path.stem}.def"))
     recipe = next((r for r in recipes if r.is_file()), None)

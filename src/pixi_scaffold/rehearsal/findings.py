@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
@@ -72,33 +71,29 @@ def advice_for(done: list[Rehearsed]) -> list[Advice]:
 
 
 def _all_advice(done: list[Rehearsed]) -> list[Advice]:
-    memory, disk = _memory_and_disk(done)
-    if _too_short(done) and not memory.over:
-        memory = replace(memory, suggested=None)
-    return [memory, disk]
-
-
-def _too_short(done: list[Rehearsed]) -> bool:
-    return max(d.outcome.usage.seconds for d in done) < MEASURABLE
-
-
-def _memory_and_disk(done: list[Rehearsed]) -> tuple[Advice, Advice]:
     plan = done[0].plan
     memory = max(d.outcome.usage.memory for d in done)
     disk = max(d.outcome.usage.disk for d in done)
     shortened = "measured on a shortened run" if any(d.shortened for d in done) else ""
-    without = bool(plan.gpus) and not any(d.outcome.usage.gpu for d in done)
-    no_gpu = "measured without the GPU that it asks for, whose libraries take memory, too"
+    unlike = ""
+    if any(d.outcome.hold and d.outcome.hold.code == MEMORY for d in done):
+        unlike = "it was stopped there"
+    elif plan.gpus and not any(d.outcome.usage.gpu for d in done):
+        unlike = "measured without the GPU that it asks for, whose libraries take memory, too"
+    elif _too_short(done) and not (plan.memory is not None and memory > plan.memory):
+        unlike = "too short to measure"
     staged = "measured without the environment, which is staged"
     if not done[0].delivery.staged:
         staged = "measured with an environment for the CPU" if done[0].delivery.for_cpu else ""
-    held = any(d.outcome.hold and d.outcome.hold.code == MEMORY for d in done)
-    unlike = "it was stopped there" if held else no_gpu if without else ""
     unsaid = [plan.job.command(f"request_{name}") is None for name in ("memory", "disk")]
-    return (
+    return [
         advise("request_memory", memory, plan.memory, shortened, default=unsaid[0], unlike=unlike),
         advise("request_disk", disk, plan.disk, shortened, default=unsaid[1], unlike=staged),
-    )
+    ]
+
+
+def _too_short(done: list[Rehearsed]) -> bool:
+    return max(d.outcome.usage.seconds for d in done) < MEASURABLE
 
 
 def _time(done: list[Rehearsed]) -> Result:

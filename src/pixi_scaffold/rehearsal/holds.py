@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from pixi_scaffold.rehearsal.outcome import Hold
-from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.plan import JobRun, start_of
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
@@ -42,8 +40,7 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     """Return the hold of a job whose executable could not be started, and what it asks for."""
     name = sandbox.plan.executable.name
     words = os.strerror(error)
-    with _opened(sandbox.scratch / name) as file:
-        first = file.readline(256)
+    first = start_of(sandbox.scratch / name).partition(b"\n")[0]
     if first.startswith(b"#!") and error == 2:
         words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
     elif error == 8:
@@ -89,16 +86,9 @@ def last_lines(path: Path) -> tuple[str, ...]:
 
 def _end_of(path: Path, size: int) -> bytes:
     """Return the last bytes of a file of the job; nothing of a link or a FIFO in its place."""
-    with _opened(path) as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - size))
-        return file.read(size)
-
-
-def _opened(path: Path) -> BinaryIO:
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            return os.fdopen(handle, "rb")
-        os.close(handle)
-    return io.BytesIO()
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with contextlib.suppress(OSError), os.fdopen(os.open(path, flags), "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size)
+    return b""

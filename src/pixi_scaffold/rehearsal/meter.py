@@ -124,7 +124,6 @@ def _children(pid: int) -> list[int]:
 
 
 def _all_below(pid: int) -> Iterator[int]:
-    """Yield every process that one has started, directly or not."""
     waiting = _children(pid)
     while waiting:
         yield (process := waiting.pop())
@@ -162,11 +161,11 @@ def _own_memory(pid: int) -> tuple[tuple[str, ...], int, int]:
     """Return what tells this memory from another one, its bytes, and those of shared memory."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        if not text:  # it has ended
+            return (), 0, 0
         lines = text.splitlines()
         fields = {line.split(":")[0]: line for line in lines[1:]}
-        kind = (lines[0], fields["Rss"], fields["Anonymous"]) if lines else ()
-        if not lines:
-            return (), 0, 0
+        kind = (lines[0], fields["Rss"], fields["Anonymous"])
         shared = fields.get("Pss_Shmem", "Pss_Shmem: 0 kB")  # Linux 5.4
         return kind, int(fields["Pss"].split()[1]) * 1024, int(shared.split()[1]) * 1024
     return (), 0, 0

@@ -72,8 +72,6 @@ def in_parallel(
 
 
 class _Work(Generic[T]):
-    """What the threads share: numbers that wait, what came of the others, what went wrong."""
-
     def __init__(
         self, one: Callable[[int], T], waiting: deque[int], cancel: threading.Event
     ) -> None:

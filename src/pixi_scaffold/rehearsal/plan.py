@@ -22,7 +22,7 @@ KIB, MIB = 1 << 10, 1 << 20
 UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
-_FT_ON_CHECKPOINT = "my.wantftoncheckpoint"
+_CHECKPOINT = ("checkpoint_exit_code", "my.wantftoncheckpoint")
 _ATTRIBUTES = ("arguments", "cmd", "environment", "iwd")
 """What further commands become in the ad."""
 
@@ -108,12 +108,8 @@ def read_plan(job: Job, proc: int) -> JobRun:
     submitted = meaning(job, proc)
     refuse(submitted)
     _run_here(submitted)
-    for field in submitted.fields.values():
-        _known(field)
     meant = meaning(_as_its_ad_says(job), proc) if submitted.attributes else submitted
     code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
-    if not submitted.checkpoint.code.said and _FT_ON_CHECKPOINT not in job.commands:
-        code = None
     shell = meant.shell.said
     return JobRun(
         meaning=submitted,
@@ -160,6 +156,8 @@ def _as_its_ad_says(job: Job) -> Job:
             continue
         if attribute != spec.ad.lower() and attribute not in _ATTRIBUTES:
             continue
+        if spec.name == _CHECKPOINT[0] and job.commands.keys().isdisjoint(_CHECKPOINT):
+            continue
         text = command.value.strip()
         if spec.type not in ("arguments", "environment") and re.fullmatch('".*"', text):
             text = text[1:-1].replace('\\"', '"') or ('""' if spec.type == "files" else "")
@@ -172,47 +170,42 @@ def refuse(meant: Meaning) -> None:
     """Raise CheckFailed for the first thing that condor_submit of 25.14 refuses in a job."""
     for refusal in refusals(meant):
         if not refusal.versions.startswith("before"):
-            where = _place(refusal.command, meant.job)
-            hint = f"{refusal.fix}; to see all that is wrong: {check_command(meant.job.path)}"
-            raise CheckFailed(f"condor_submit refuses {where}: {refusal.message}", hint)
+            fix = f"{refusal.fix}; to see all that is wrong: {check_command(meant.job.path)}"
+            raise _refused(meant.job, refusal.command, refusal.message, fix)
     if not meant.folder.value.is_dir():
-        where = _place(meant.of("initialdir").command, meant.job)
-        message = f"condor_submit refuses {where}: {meant.folder.value} is no folder"
-        raise CheckFailed(message, "make it, or correct the line")
-    _refuse_credentials(meant)
+        line, message = meant.of("initialdir").command, f"{meant.folder.value} is no folder"
+        raise _refused(meant.job, line, message, "make it, or correct the line")
+    sends, path = meant.of("docker_send_credentials"), Path("~/.docker/config.json").expanduser()
+    if sends.value is True and not path.is_file():
+        fix = "docker login, or take the line away"
+        raise _refused(meant.job, sends.command, f"there is no {path}", fix)
     proxy, wanted = meant.of("x509userproxy"), meant.of("use_x509userproxy")
     said = os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")  # noqa: S108
     path = meant.folder.value / (proxy.text or said)
-    if (proxy.said or wanted.value is True) and b"-----BEGIN " not in _start_of(path):
-        where = _place((proxy if proxy.said else wanted).command, meant.job)
-        message = f"condor_submit refuses {where}: {path.name} is no proxy that can be read"
-        raise CheckFailed(message, "make the proxy, or correct the line")
+    if (proxy.said or wanted.value is True) and b"-----BEGIN " not in start_of(path):
+        line, message = proxy.command or wanted.command, f"{path.name} is no proxy that can be read"
+        raise _refused(meant.job, line, message, "make the proxy, or correct the line")
 
 
-def _refuse_credentials(meant: Meaning) -> None:
-    """Raise CheckFailed where the credentials of docker shall be sent and are not there."""
-    wanted, path = meant.of("docker_send_credentials"), Path("~/.docker/config.json").expanduser()
-    if wanted.value is True and not path.is_file():
-        where = _place(wanted.command, meant.job)
-        message = f"condor_submit refuses {where}: there is no {path}"
-        raise CheckFailed(message, "docker login, or take the line away")
+def _refused(job: Job, command: Command | None, message: str, fix: str) -> CheckFailed:
+    where = f"{command.spelled} at {command.file}:{command.line}" if command else str(job.path)
+    return CheckFailed(f"condor_submit refuses {where}: {message}", fix)
 
 
-def _start_of(path: Path) -> bytes:
+def start_of(path: Path) -> bytes:
+    """Return the first 64 KiB of a file; nothing of what cannot be read, or is none."""
     with contextlib.suppress(OSError):
         return read_regular(path, 1 << 16)
     return b""
 
 
-def _place(command: Command | None, job: Job) -> str:
-    return f"{command.spelled} at {command.file}:{command.line}" if command else str(job.path)
-
-
 def _run_here(meant: Meaning) -> None:
-    """Raise Skipped for a job that is not run on this machine."""
+    """Raise Skipped for a job that is not run here, ScaffoldError for one that is not known."""
     universe = meant.universe.value
     if universe not in UNIVERSES:
         raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
+    for field in meant.fields.values():
+        _known(field)
     if meant.transfers.value == "no":
         message = (
             "with should_transfer_files = NO the job runs on a file system that machines share"
@@ -269,18 +262,18 @@ def _executable(meant: Meaning) -> Path:
     if not meant.transfers_executable.value:
         return Path(name)
     path = job.folder / name  # initialdir does not count here
-    where = f"condor_submit refuses {_place(meant.executable.command, job)}"
     if not name:
         raise Skipped("the program of the image is run, which is not done here")
+    first = start_of(path).partition(b"\n")[0]
+    message, fix = "", "write it"
     if not path.exists():
-        hint = _run_from(job, name) or "correct the line, or make the file"
-        raise CheckFailed(f"{where}: the executable {name} is not there", hint)
-    if path.is_file() and path.stat().st_size == 0:
-        raise CheckFailed(f"{where}: the executable {name} is empty", "write it")
-    first = _start_of(path).partition(b"\n")[0]
-    if first.startswith(b"#!") and first.endswith(b"\r"):
-        message = f"{where}: the script {name} has Windows line ends (CRLF)"
-        raise CheckFailed(message, f"{program()} check --fix")
+        message, fix = "is not there", _run_from(job, name) or "correct the line, or make the file"
+    elif path.is_file() and path.stat().st_size == 0:
+        message = "is empty"
+    elif first.startswith(b"#!") and first.endswith(b"\r"):
+        message, fix = "has Windows line ends (CRLF)", f"{program()} check --fix"
+    if message:
+        raise _refused(job, meant.executable.command, f"the executable {name} {message}", fix)
     return path
 
 

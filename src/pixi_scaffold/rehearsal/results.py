@@ -92,9 +92,9 @@ class Results:
     @staticmethod
     def _writable(path: Path) -> bool:
         """Whether a plugin can write this file, which makes no folder for it."""
-        return path.parent.is_dir() and (
-            not path.exists() or (path.is_file() and allowed(path, os.W_OK))
-        )
+        if path.exists():
+            return path.is_file() and allowed(path, os.W_OK)
+        return path.parent.is_dir()
 
     @property
     def _streamed(self) -> list[str]:

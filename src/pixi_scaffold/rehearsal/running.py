@@ -165,8 +165,6 @@ def _hear(line: str, ran: Ran, said: list[str], watch: _Watch) -> None:
 
 @dataclass(slots=True)
 class _Watch:
-    """What is done to a running job: measured, evicted, stopped."""
-
     clock: Clock
     send: Tell
     meter: Meter

@@ -77,9 +77,11 @@ def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
 
     starts: how often the job was started before, elsewhere.
     """
-    ads = {".job.ad": _job_ad(plan, scratch, starts), ".machine.ad": _machine_ad(plan, slot)}
-    for name, ad in ads.items():
-        (scratch / name).write_bytes(os.fsencode(_ad(ad)))
+    submitted = job_ad(plan.meaning).attributes
+    job = submitted | _in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
+    for name, ad in ((".job.ad", job), (".machine.ad", _in_text(_machine_ad(plan, slot)))):
+        text = "".join(f"{name} = {ad[name]}\n" for name in sorted(ad))
+        (scratch / name).write_bytes(os.fsencode(text))
 
 
 Expression = str | int | float | bool
@@ -96,7 +98,7 @@ _MACHINE: dict[str, Expression] = {
 }  # fmt: skip
 
 
-def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
+def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, Expression]:
     now = int(time.time())
     ad = _JOB | {
         "Cmd": str(plan.executable),
@@ -115,15 +117,11 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int) -> dict[str, Expression]:
         "QDate": now,
         "TransferInput": ",".join(plan.inputs),
     }
-    submitted = job_ad(plan.meaning).attributes
-    if "Args" in submitted:
-        ad["Args"] = " ".join(plan.arguments)
-    else:
-        ad["Arguments"] = join_words(plan.arguments)
+    ad |= {"Args": " ".join(plan.arguments)} if old else {"Arguments": join_words(plan.arguments)}
     for name, size, unit in (("RequestMemory", plan.memory, MIB), ("RequestDisk", plan.disk, KIB)):
         if size is not None:
             ad[name] = size // unit
-    return {name: _Raw(value) for name, value in submitted.items()} | ad
+    return ad
 
 
 def slot_memory(plan: JobRun) -> int:
@@ -149,22 +147,12 @@ def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
     }
 
 
-class _Raw(str):
-    """An expression that stands in the ad as it is."""
-
-    __slots__ = ()
-
-
-def _ad(attributes: Mapping[str, Expression]) -> str:
-    return "".join(f"{k} = {_expression(attributes[k])}\n" for k in sorted(attributes))
+def _in_text(ad: Mapping[str, Expression]) -> dict[str, str]:
+    return {name: _expression(value) for name, value in ad.items()}
 
 
 def _expression(value: Expression) -> str:
-    if isinstance(value, _Raw):
-        return str(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str):
         escaped = value.replace('"', '\\"').replace("\n", " ")  # a backslash is one, in this form
         return f'"{escaped}"'
-    return str(value)
+    return str(value).lower()

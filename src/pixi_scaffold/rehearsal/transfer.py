@@ -162,8 +162,6 @@ _Waiting = tuple[Path, PurePosixPath, bool]
 
 @dataclass(slots=True)
 class _Sending:
-    """One transfer, as far as it is."""
-
     place: Place
     stop: Stop
     reach: Reach | None = None

@@ -108,19 +108,8 @@ def scratch_folder() -> Path:
 
 def remove(folder: Path) -> None:
     """Remove a folder, also one in which the job took away its own rights."""
-
-    def retry(_function: object, path: str, _error: object) -> None:
-        with contextlib.suppress(OSError):
-            parent = Path(path).parent
-            parent.chmod(0o700)
-            if Path(path).is_dir() and not Path(path).is_symlink():
-                Path(path).chmod(0o700)
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                Path(path).unlink()
-
     with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, onerror=retry)
-    if os.path.lexists(folder):  # nested deeper than Python follows
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):  # without rights, or nested deeper than Python follows
         run(["chmod", "-R", "u+rwx", folder])
         run(["rm", "-rf", "--", folder])
