@@ -71,10 +71,24 @@ def test_bytes_that_are_not_utf8_stay(job: Path) -> None:
     text = job.read_bytes() + b"# caf\xe9\n"
     job.write_bytes(text.replace(b"queue\n", b"priority = 1 # caf\xe9\nqueue\n"))
     before = job.read_bytes()
-    ran = fix(job)
-    assert job.read_bytes() == before.replace(b"memroy", b"memory")
-    [comment] = [f for f in ran.document["findings"] if f["rule"] == "PS119"]
-    assert comment["fixable"] is False, "its line cannot be written without loss"
+    fix(job)
+    after = before.replace(b"memroy", b"memory")
+    assert job.read_bytes() == after.replace(
+        b"priority = 1 # caf\xe9\n", b"# caf\xe9\npriority = 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["arguments = caf\udce9", "transfer_input_files = \udce9", "queue x in (a \udce9)"]
+)
+def test_a_description_of_other_bytes_is_read_to_the_end(job: Path, line: str) -> None:
+    text = PLAIN["job.sub"].replace("queue\n", line + "\n" * 2)
+    text += "" if line.startswith("queue") else "queue\n"
+    job.write_bytes(os.fsencode(text))
+    subprocess.run(["git", "init", "-q"], cwd=job.parent, check=True)
+    assert scaffold("check", job.name, cwd=job.parent).code in (0, 3)
+    sent = scaffold("submit", "--dry-run", "--no-check", job.name, cwd=job.parent)
+    assert "UnicodeEncodeError" not in sent.err
 
 
 def test_queue_goes_below_a_line_with_other_bytes(job: Path) -> None:

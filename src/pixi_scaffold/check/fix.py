@@ -94,7 +94,7 @@ def _replace_lines(lines: list[bytes], edit: Edit) -> None:
     before = _line_end(lines[start - 1]) if start else b""
     line_end = b"" if inserts else _line_end(lines[start])
     end = line_end or before or (_line_end(lines[start - 2]) if start > 1 else b"") or b"\n"
-    new = [text.encode() + end for text in edit.lines]
+    new = [os.fsencode(text) + end for text in edit.lines]
     if inserts and start and not before:
         lines[start - 1] += end
     elif new and not inserts and not _line_end(lines[edit.last - 1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +35,17 @@ def rows_of(description: Description) -> tuple[SweepRow, ...]:
     base = hashlib.sha256()
     for name, command in sorted(job.commands.items()):
         if name not in _BY_NAME:
-            base.update(f"{name}={command.value}\n".encode())
+            base.update(os.fsencode(f"{name}={command.value}\n"))
     for path in sorted(set(_files(job))):
-        base.update(f"{path.name}\n".encode())
+        base.update(os.fsencode(f"{path.name}\n"))
         with path.open("rb") as file:
             base.update(hashlib.file_digest(file, "sha256").digest())
     rows = []
     for proc in range(job.queue.total):
         values = _values(job, proc)
         fingerprint = base.copy()
-        fingerprint.update("\n".join(f"{k}={v}" for k, v in sorted(values.items())).encode())
+        text = "\n".join(f"{k}={v}" for k, v in sorted(values.items()))
+        fingerprint.update(os.fsencode(text))
         rows.append(SweepRow(proc, values, fingerprint.hexdigest()))
     return tuple(rows)
 

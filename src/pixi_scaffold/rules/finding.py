@@ -120,14 +120,10 @@ class Rule:
                 one.line,
                 one.message,
                 one.fix,
-                () if any(_impossible(edit) for edit in one.edits) else one.edits,
+                # none for the command line
+                one.edits if all(edit.path.is_absolute() for edit in one.edits) else (),
                 one.about,
             )
-
-
-def _impossible(edit: Edit) -> bool:
-    """Whether an edit is of the command line, or would put U+FFFD in place of other bytes."""
-    return not edit.path.is_absolute() or any("\ufffd" in line for line in edit.lines)
 
 
 @lru_cache(maxsize=1)

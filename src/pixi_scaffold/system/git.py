@@ -145,7 +145,7 @@ def read_blobs(folder: Path, entries: Mapping[str, tuple[str, str]]) -> dict[str
         return {}
     names = "".join(f"{name}\n" for _, name in wanted.values())
     argv = ["git", *_ALWAYS, *_bare(folder), "cat-file", "--batch"]
-    output = read_output(argv, cwd=folder, env=clean_env(_ENV), stdin=names.encode())
+    output = read_output(argv, cwd=folder, env=clean_env(_ENV), stdin=os.fsencode(names))
     files, at = {}, 0
     for path, (mode, name) in wanted.items():
         end = output.find(b"\n", at)
