@@ -324,7 +324,7 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
     with contextlib.suppress(RefusedError):
         reader.given(reader.submission.before)
         reader.read(text, path, 0)
-        if reader.queues and reader.submission.queue:
+        if reader.queues and reader.submission.queue and not reader.submission.requeue:
             line = reader.queues[0].line
             raise reader.refuse(path, line, "a queue statement beside the one of -queue")
         if not reader.jobs:
