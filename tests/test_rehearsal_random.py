@@ -21,18 +21,10 @@ JOBS = [
     json.loads(line)
     for line in (Path(__file__).parent / "data" / "random-25.14.1.jsonl").read_text().splitlines()
 ]
-DIFFERENT = ("60", "82")
-"""A job with `transfer_common_input` is held for the same files there, with another code."""
 FILES = {"i": "in\n", "f/g": "g\n"}
 
 
-@pytest.mark.parametrize(
-    "job",
-    [
-        pytest.param(job, id=job["name"], marks=[pytest.mark.xfail] * (job["name"] in DIFFERENT))
-        for job in JOBS
-    ],
-)
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job["name"])
 def test_a_random_job_ends_as_the_pool_said(job: dict[str, Any], tmp_path: Path) -> None:
     outcome = rehearsed(Case(job["name"], job["lines"], job["script"], FILES), tmp_path)
     hold = [outcome.hold.code, outcome.hold.subcode] if outcome.hold else None

@@ -13,7 +13,7 @@ from pixi_scaffold.rehearsal.plan import JobRun, start_of
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
-EXECUTE, STREAM, OUTPUT, INPUT, CHECKPOINT, MEMORY = 6, 9, 12, 13, 36, 34
+EXECUTE, STDIN, STREAM, OUTPUT, INPUT, CHECKPOINT, MEMORY = 6, 8, 9, 12, 13, 36, 34
 JOB_DURATION, EXECUTE_DURATION = 46, 47
 OOM_KILLED = 102
 """HoldReasonSubCode where the kernel killed it (condor_holdcodes.h)."""
@@ -38,8 +38,10 @@ def transfer_hold(code: int, sent: Sent, side: str, place: Path) -> Hold:
 
 def not_executed(error: int, sandbox: Sandbox) -> Hold:
     """Return the hold of a job whose executable could not be started, and what it asks for."""
-    name = sandbox.plan.executable.name
+    name, stdin = sandbox.plan.executable.name, Path(sandbox.plan.stdin).name
     words = os.strerror(error)
+    if stdin and not (sandbox.scratch / stdin).exists():
+        return Hold(STDIN, error, f"Failed to open '{stdin}' as standard input: {words}")
     first = start_of(sandbox.scratch / name).partition(b"\n")[0]
     if first.startswith(b"#!") and error == 2:
         words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"

@@ -6,8 +6,9 @@ submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pixi_scaffold.job import (
@@ -50,6 +51,8 @@ class Policy:
     """Bytes that may be transferred to the job; None for any number."""
     max_output: int | None = None
     notes: tuple[str, ...] = ()
+    unexpanded: str = ""
+    """A `$$(...)` that is never filled in beside common input (25.14.1, on a pool)."""
 
     @property
     def watches(self) -> bool:
@@ -65,6 +68,8 @@ class Policy:
         """Return the hold of a job that was just submitted, `removed`, or None."""
         if self.submitted_on_hold:
             return Hold(BY_THE_USER, 0, "submitted on hold at user's request")
+        if self.unexpanded:
+            return Hold(0, 0, f"Cannot expand $$ expression {self.unexpanded}. undefined")
         return self.periodic({"jobstatus": "1", "numjobstarts": "0"})
 
     def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
@@ -188,8 +193,15 @@ def read_policy(plan: JobRun) -> Policy:
         submitted_on_hold=ad["jobstatus"] == "5",
         max_input=_megabytes(ad.get("maxtransferinputmb", "")),
         max_output=_megabytes(ad.get("maxtransferoutputmb", "")),
+        unexpanded=_unexpanded(ad.values()) if plan.common_inputs else "",
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
+
+
+def _unexpanded(values: Iterable[str]) -> str:
+    """Return the first `$$(NAME)` or `$$([EXPRESSION])` without a default after a colon."""
+    matches = (re.search(r"\$\$(\(\[.*?\]\)|\([^():]*\))", value) for value in values)
+    return next((match[1] for match in matches if match), "")
 
 
 def _megabytes(text: str) -> int | None:

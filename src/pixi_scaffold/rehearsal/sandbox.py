@@ -7,9 +7,11 @@ name; stdout and stderr are _condor_stdout and _condor_stderr while the job runs
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from pixi_scaffold.rehearsal.isolation import SYSTEM
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.results import ADS, STDERR, STDOUT, Results
 from pixi_scaffold.rehearsal.transfer import (
+    Failure,
     Place,
     Reach,
     Sent,
@@ -44,6 +47,8 @@ class Sandbox:
     hidden: tuple[Path, ...] = ()
     """Folders that the job cannot see."""
     catalog: dict[str, tuple[int, int]] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
+    """What an earlier attempt left."""
 
     @property
     def scratch(self) -> Path:
@@ -82,18 +87,25 @@ class Sandbox:
         sent = Sent()
         plan = self.plan
         taken = {name: stand_ins.get(name, name) for name in plan.inputs}
-        names = [str(path) for path in taken.values() if path is not None]
+        once = Counter(plan.inputs) - Counter(plan.common_inputs)
+        common, names = (
+            [str(taken[name]) for name in listed if taken[name] is not None]
+            for listed in (plan.common_inputs, once)
+        )
         names += [plan.stdin] if plan.stdin else []
-        fetched = [self.urls.fetch(n, self.scratch, self.stop) for n in names if is_url(n)]
+        fetched = [
+            self.urls.fetch(n, self.scratch, self.stop) for n in [*common, *names] if is_url(n)
+        ]
         log = self._log_of_events(names)
-        common = [str(taken[n]) for n in plan.common_inputs if taken[n] is not None]
-        sent.add(self._receive(common))
-        for name in sent.names:
+        # flat whatever preserve_relative_paths says, and for reading: 25.14.1, on a pool
+        sent.add(self._receive(common, preserve=False))
+        shared = [*sent.names]
+        for name in shared:
             path = self.scratch / name
             path.chmod(path.stat().st_mode & ~0o222)
         # a file of the same name takes the place of one that was fetched
         absent = {n for n in log if not (plan.iwd / n).exists()}
-        sent.add(self._receive([n for n in names if n not in common and n not in absent]))
+        sent.add(self._receive([n for n in names if n not in absent], preserve=plan.preserve_paths))
         sent.fetched = sum(size for size, _ in fetched)
         sent.failures += [failed for _, failed in fetched if failed]
         for path in log.values():
@@ -106,19 +118,22 @@ class Sandbox:
             sent.add(send(executable, plan.iwd, self._into, preserve=False, stop=self.stop))
             with contextlib.suppress(FileNotFoundError):  # it could not be read
                 (self.scratch / plan.executable.name).chmod(0o755)
+        again = [self.scratch / name for name in sent.names[len(shared) :] if name in shared]
+        sent.failures += [Failure(p, errno.EACCES, reading=False) for p in again if p.is_file()]
         if spool.is_dir():
             for path in sorted(spool.iterdir()):
+                self.kept.add(path.name)
                 self._overlay(path, self.scratch / path.name)
         return sent
 
-    def _receive(self, names: list[str]) -> Sent:
+    def _receive(self, names: list[str], *, preserve: bool) -> Sent:
         """Copy inputs, but no results of rehearsals that lie among them."""
         plan = self.plan
         results = plan.job.folder / layout.REHEARSALS
         above = results.parent
         lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
         return send(
-            names, plan.iwd, self._into, preserve=plan.preserve_paths, stop=self.stop,
+            names, plan.iwd, self._into, preserve=preserve, stop=self.stop,
             without=above if lone else results,
         )  # fmt: skip
 
@@ -184,13 +199,19 @@ class Sandbox:
     def open_logs(self) -> None:
         """Make stdout and stderr as HTCondor does: emptied, or continued for a checkpointing job.
 
-        Before that, note what is there, to know later what is new.
+        Before that, note what is there, to know later what is new; logs that an eviction brought
+        are noted once they are emptied.
         """
-        if not self.catalog:
+        logs = [n for n, p in ((STDOUT, self.stdout), (STDERR, self.stderr)) if p]
+        first = not self.catalog
+        if first:
             self.catalog.update({e.name: _stamp(Path(e.path)) for e in os.scandir(self.scratch)})
-        for name, target in ((STDOUT, self.plan.stdout), (STDERR, self.plan.stderr)):
-            if target and not (name == STDERR and self.same_log):
+        for name in logs:
+            if not (name == STDERR and self.same_log):
                 self._open_log(self.scratch / name)
+        if first:
+            kept = [name for name in logs if name in self.kept]
+            self.catalog.update({name: _stamp(self.scratch / name) for name in kept})
 
     def _open_log(self, path: Path) -> None:
         """Make a log, or continue it; what a job put in its place is no log."""
