@@ -93,9 +93,8 @@ class Sandbox:
             for listed in (plan.common_inputs, once)
         )
         names += [plan.stdin] if plan.stdin else []
-        fetched = [
-            self.urls.fetch(n, self.scratch, self.stop) for n in [*common, *names] if is_url(n)
-        ]
+        urls = [name for name in (*common, *names) if is_url(name)]
+        fetched = [self.urls.fetch(url, self.scratch, self.stop) for url in urls]
         log = self._log_of_events(names)
         # flat whatever preserve_relative_paths says, and for reading: 25.14.1, on a pool
         sent.add(self._receive(common, preserve=False))
