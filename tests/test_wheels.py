@@ -112,6 +112,20 @@ def test_an_index_that_swallows_packets_gets_one_question(
     assert {w.name for w in selection.wheels} == {"torch", "cuda-toolkit", "blas-lib", "base-lib"}
 
 
+@linux
+def test_a_constraint_of_pip_does_not_hide_that_there_is_no_cpu_build(
+    small: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As machines of a lab have one in pip's configuration; pip then speaks of a conflict."""
+    (tmp_path / "constraints.txt").write_text("torch<=2.14.1\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    with index(small) as running:
+        point_pip_at(running, monkeypatch)
+        selection = choose(tmp_path, Silent())
+    assert selection.no_cpu_build == "PyTorch's index cannot be reached"
+    assert {w.name for w in selection.wheels} == {"torch", "cuda-toolkit", "blas-lib", "base-lib"}
+
+
 @pytest.mark.slow
 @linux
 def test_pytorchs_index_is_asked_for_pytorch_alone(

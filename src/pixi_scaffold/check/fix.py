@@ -108,5 +108,7 @@ def _line_end(line: bytes) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     """Give a file new content; its owner, mode and symbolic links stay."""
-    with uninterrupted(), replacing(path) as new:
-        new.write_bytes(data)
+    with uninterrupted(), replacing(path) as new, new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # a person's file: also a machine that stops now has one of both

@@ -79,7 +79,9 @@ def choose(folder: Path, progress: Progress) -> WheelSet:
     try:
         return WheelSet(ask(cpu, *others))
     except ScaffoldError as error:
-        if f"No matching distribution found for {cpu}" not in error.message:
+        # the second where pip has a constraint on it, too
+        not_there = (f"No matching distribution found for {cpu}", f"Cannot install {cpu} because")
+        if not any(words in error.message for words in not_there):
             raise
     progress.update("asking PyTorch's index for its CPU build")
     options = ("--no-deps", "--index-url", CPU_INDEX, "--retries", "0")
