@@ -726,7 +726,8 @@ def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
         code, _, words = HOLDS[name]
         pool.until(cluster, 5)
         log = project / f"logs/{cluster}.log"  # which the shadow writes after it told the queue
-        until(lambda log=log: "\n012 (" in log.read_text())
+        if name != "on hold":  # of which the log never tells (seen with 23.9 and 25.14)
+            until(lambda log=log: "\n012 (" in log.read_text())
         ran = scaffold("watch", str(cluster), "--once", cwd=project)
         expected = "code {}, subcode {}".format(*code.split("/"))
         if words not in ran.out or expected not in ran.out or "usual fix: " not in ran.out:

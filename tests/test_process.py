@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -74,6 +75,23 @@ def _wait_for(condition: object, timeout: float = 120) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def test_what_ends_after_its_parent_is_waited_for(tmp_path: Path) -> None:
+    """A shell that ends at once on SIGTERM, and a program of it that saves something first."""
+    last = tmp_path / "saved"
+    begun = tmp_path / "begun"
+    save = f"trap 'sleep 0.5; touch {last}; exit' TERM; touch {begun}; while :; do sleep 0.1; done"
+    stop = Event()
+
+    def stop_it() -> None:
+        _wait_for(begun.exists)
+        stop.set()
+
+    Thread(target=stop_it).start()
+    with pytest.raises(ScaffoldError, match="was stopped"):
+        run(["sh", "-c", f'trap exit TERM; sh -c "{save}" & wait'], stop=stop)
+    assert last.exists()
 
 
 def test_what_is_parsed_comes_without_warnings() -> None:
