@@ -244,10 +244,42 @@ undefined = "echo {{ nothing }}"
         (("one", "medium"), "'medium' is no value for 'how'\nnext: use one of: fast, slow"),
         (("one",), "needs a value for 'how', one of: fast, slow"),
         (("wrong",), "has no argument 'never'"),
-        (("undefined",), "'nothing' is undefined"),
+        (("undefined",), "cannot fill in 'echo {{ nothing }}': undefined value"),
     ):
         assert run(*args) == 1
         assert said in capfd.readouterr().err
+
+
+def test_templates_are_filled_in_as_by_the_engine_of_pixi(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Minijinja, and not Jinja: it has other filters, writes lists as JSON, knows no methods.
+
+    A line break at the end of a template goes, so that what is given stays on the command's line.
+    """
+    (workspace / "pixi.toml").write_text(
+        HEAD
+        + """
+[tasks]
+parts = { cmd = "echo {{ x | split(',') | join(' and ') }} {{ x is startingwith('a') }}", args = ["x"] }
+listed = "echo '{{ [1, 'b'] }}'"
+method = { cmd = "echo {{ x.upper() }}", args = ["x"] }
+lines = '''
+echo first
+echo last
+'''
+"""
+    )
+    assert run("parts", "a,b") == 0
+    assert capfd.readouterr().out == "a and b True\n"
+    assert run("listed") == 0
+    assert capfd.readouterr().out == '[1, "b"]\n'
+    assert run("method", "a") == 1
+    assert "string has no method named upper" in capfd.readouterr().err
+    assert run("lines", "more") == 0
+    assert capfd.readouterr().out == "first\nlast more\n"
+    assert run("--templated", "-x", "echo '{{ pixi.environment.name }}  x'") == 0
+    assert capfd.readouterr().out == "default  x\n"
 
 
 def test_a_task_runs_in_the_environment_that_has_it(

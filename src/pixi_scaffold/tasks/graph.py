@@ -125,9 +125,9 @@ def plan(
 
 def _command(words: Sequence[str], environment: str, *, given_as_words: bool) -> PlannedTask:
     """Return what runs a command that is no task; one that was given as a text is not quoted."""
-    quoted = ("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
-    text = " ".join(quoted if given_as_words else words)
-    return PlannedTask(Task("", text), environment, is_command=True, is_template=False)
+    quoted = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
+    command = quoted if given_as_words else tuple(words)
+    return PlannedTask(Task("", command), environment, is_command=True, is_template=False)
 
 
 def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, Values]:

@@ -28,17 +28,16 @@ class RenderContext:
     def render(self, text: str, planned: PlannedTask) -> str:
         """Fill in a template; raises ScaffoldError where it names what there is not."""
         if not any(sign in text for sign in _SIGNS):
-            return text
-        import jinja2
+            return text.removesuffix("\n").removesuffix("\r")  # as every template
+        from minijinja import Environment, TemplateError
 
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  a command, no page
+        environment = Environment(undefined_behavior="strict", pycompat=False)
         try:
-            return environment.from_string(text).render(
-                dict(planned.named), pixi=self._pixi(planned)
-            )
-        except jinja2.TemplateError as error:
+            return environment.render_str(text, **dict(planned.named), pixi=self._pixi(planned))
+        except TemplateError as error:
+            why = error.message.partition(" (in <string>")[0]
             raise ScaffoldError(
-                f"the task {planned.task.name!r}: cannot fill in {text!r}: {error}",
+                f"the task {planned.task.name!r}: cannot fill in {text!r}: {why}",
                 "in it stand only the task's args and pixi.platform, pixi.environment.name, ...",
             ) from error
 
@@ -59,8 +58,10 @@ class RenderContext:
     def command(self, planned: PlannedTask) -> str | None:
         """Return the command that a task runs, without the extra arguments; None for an alias."""
         command = planned.task.command
-        if command is None or not planned.is_template:
-            return command if isinstance(command, str) else None
+        if command is None:
+            return None
+        if not planned.is_template:
+            return planned.task.text
         if isinstance(command, str):
             return self.render(command, planned)
         return " ".join(_quote(self.render(word, planned)) for word in command)
