@@ -13,7 +13,6 @@ from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.tasks.graph import PlannedTask
 from pixi_scaffold.workspace import PIXI_VERSION, Platform
 
-_SIGNS = ("{{", "{%", "{#")
 _QUOTED = frozenset("\t\r\n []")
 
 
@@ -27,7 +26,7 @@ class RenderContext:
 
     def render(self, text: str, planned: PlannedTask) -> str:
         """Fill in a template; raises ScaffoldError where it names what there is not."""
-        if not any(sign in text for sign in _SIGNS):
+        if not any(sign in text for sign in ("{{", "{%", "{#")):
             return text.removesuffix("\n").removesuffix("\r")  # as every template
         from minijinja import Environment, TemplateError
 
@@ -75,8 +74,8 @@ class RenderContext:
         for name, value in planned.task.env:
             escaped = self.render(value, planned).replace('"', '\\"')
             exports += f'export "{name}={escaped}";\n'
-        extra = "".join(f" '{word}'" for word in planned.extra)
-        return f"{exports}\n{command}{extra}" if exports else command + extra
+        command += "".join(f" '{word}'" for word in planned.extra)
+        return f"{exports}\n{command}" if exports else command
 
 
 def _quote(word: str) -> str:
