@@ -275,6 +275,30 @@ def test_an_interrupt_is_not_lost_in_a_callback(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="who gets a signal differs")
+def test_an_interrupt_is_not_lost_beside_a_lock(tmp_path: Path) -> None:
+    """A signal that does not wake the main thread, as one does that comes as it begins to wait."""
+    program = (
+        "import os, signal, threading, time\n"
+        "from pixi_scaffold.cli.app import main\n"
+        "def stop():\n"
+        "    time.sleep(0.3)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "def run():\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+        "    other = threading.Thread(target=lambda: (signal.pthread_sigmask("
+        "signal.SIG_UNBLOCK, {signal.SIGTERM}), stop(), time.sleep(60)))\n"
+        "    other.start()\n"
+        "    threading.Event().wait()\n"
+        "main(run)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_every_how_to_page_opens_with_a_recorded_picture() -> None:
     """docs/record.py records them from a terminal, docs/picture.py the one of a page."""
     recorded = set(re.findall(r'(?m)^    "([a-z-]+)": ', (DOCS / "record.py").read_text()))

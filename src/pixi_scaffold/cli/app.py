@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from pixi_scaffold.cli.examples import epilog
 from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 _SOON = 0.05  # seconds
+_AGAIN = (_SOON, 10 * _SOON, 40 * _SOON)
 app = typer.Typer(
     name="pixi-scaffold",
     cls=Commands,
@@ -66,11 +68,33 @@ def _not_lost(ignored: sys.UnraisableHookArgs) -> None:
         threading.Timer(_SOON, signal.pthread_kill, to).start()  # now, it would be lost here
 
 
+def _hear_signals() -> None:
+    """Wake the main thread after each signal.
+
+    Python acts on a signal when the main thread runs next. Where it was just about to wait for a
+    lock, it would run when that is free: for a future, when all the work is done.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.signal(signal.SIGURG, lambda *_: None)  # a signal that otherwise does nothing
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    main_thread = threading.main_thread().ident or 0
+
+    def wake() -> None:
+        while number := os.read(reading, 1):
+            for pause in _AGAIN if number[0] != signal.SIGURG else ():
+                time.sleep(pause)
+                signal.pthread_kill(main_thread, signal.SIGURG)
+
+    threading.Thread(target=wake, daemon=True).start()
+
+
 def main(run: Callable[[], Any] = app) -> NoReturn:
     """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
     _safe_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
         signal.signal(number, _on_term)
+    _hear_signals()
     sys.unraisablehook = _not_lost
     code, lost = EXIT_FAILED, None
     try:
