@@ -54,7 +54,7 @@ def dry_run(prefix: Path, project: Path) -> tuple[str, str]:
     env = {**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}
     done = subprocess.run(
         [prefix / "usr" / "bin" / "condor_submit", "-dry-run", project / "ads", name],
-        cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False,
+        cwd=project, env=env, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     (project / "ads").unlink(missing_ok=True)
     if done.returncode:

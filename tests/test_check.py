@@ -324,19 +324,19 @@ def test_what_is_no_regular_file_is_refused_with_words(job: Path) -> None:
         ("gone.sub", "cannot read gone.sub: No such file"),
         ("x" * 300, "there is no xxx"),
     ):
-        ran = scaffold("check", name, cwd=folder, timeout=30)
+        ran = scaffold("check", name, cwd=folder, timeout=600)
         assert ran.code == 2, ran
         assert said in ran.err
     (folder / "d.sub").mkdir()
-    ran = scaffold("check", "--json", cwd=folder, timeout=30)
+    ran = scaffold("check", "--json", cwd=folder, timeout=600)
     assert ran.code == 3
     found = {f["file"]: f["message"] for f in ran.document["findings"]}
     assert set(found) == {"p.sub", "zero.sub", "loop.sub", "gone.sub"}, "job.sub is read"
     assert found["p.sub"] == "it cannot be read: is not a regular file"
-    assert "5 submit files: 4 errors" in scaffold("check", cwd=folder, timeout=30).out
-    slots = scaffold("check", job.name, "--slots", "p.sub", cwd=folder, timeout=30)
+    assert "5 submit files: 4 errors" in scaffold("check", cwd=folder, timeout=600).out
+    slots = scaffold("check", job.name, "--slots", "p.sub", cwd=folder, timeout=600)
     assert "p.sub: is not a regular file" in slots.err
-    two = scaffold("check", "p.sub", job.name, "--json", cwd=folder, timeout=30)
+    two = scaffold("check", "p.sub", job.name, "--json", cwd=folder, timeout=600)
     assert [f["file"] for f in two.document["findings"]] == ["p.sub"]
     assert two.code == 3
 
@@ -348,7 +348,7 @@ def test_a_job_with_a_fifo_ends_and_says_so(job: Path, line: str) -> None:
     name = line.split(maxsplit=1)[0]
     kept = [text for text in job.read_text().splitlines() if not text.startswith(name)]
     job.write_text("\n".join([line, *kept, ""]))
-    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=30)
+    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=600)
     assert {"what": "fifo", "why": "is not a regular file"} in ran.document["skipped"]
 
 
@@ -402,7 +402,7 @@ def test_many_findings_of_one_rule_are_counted_not_listed(job: Path) -> None:
 
 def test_queue_statements_that_are_not_looked_at_are_said(job: Path) -> None:
     change(job, "queue\n", "queue\n" * 20_000)
-    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=60)
+    ran = scaffold("check", job.name, "--json", cwd=job.parent, timeout=600)
     [skipped] = [s for s in ran.document["skipped"] if "queue statements" in s["what"]]
     assert skipped["what"] == "19950 of 20000 queue statements of job.sub"
     assert scaffold("check", job.name, "--strict", cwd=job.parent).code == 3

@@ -380,7 +380,7 @@ def test_any_value_is_refused_as_condor_submit_refuses_it(
     path.write_text("\n".join(["executable = run.sh", *lines, "queue", ""]))
     done = subprocess.run(
         [prefix / "usr" / "bin" / "condor_submit", "-dry-run", "ads", "job.sub"], cwd=folder,
-        env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}, capture_output=True, check=False, timeout=60,
+        env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"}, capture_output=True, check=False, timeout=600,
     )  # fmt: skip
     # a command that only a newer HTCondor has: this one does not look at its value
     assume(b"was unused by condor_submit" not in done.stderr)

@@ -329,7 +329,7 @@ def test_bootstrap_downloads_installs_and_trains(
     url, digest = pixi_stand_in
     folder = sandbox(render(pixi_sha256=digest), tmp_path / "scratch")
     job = worker(folder, "--steps", "3", PIXI_SCAFFOLD_PIXI_URL=url, CONDA_OVERRIDE_CUDA="12.9")
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 0, out
     assert "pixi 9999.0.0" in out
     assert "done 3" in out
@@ -339,7 +339,7 @@ def test_bootstrap_downloads_installs_and_trains(
     assert {p.name for p in folder.iterdir()} - visible == {".worker", ".pixi"}
     # started again in the same folder, as after a checkpoint: nothing is downloaded
     job = worker(folder, "--steps", "5", PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/")
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 0, out
     assert "downloading" not in out
 
@@ -350,7 +350,7 @@ def test_bootstrap_runs_nothing_with_another_sum(
 ) -> None:
     folder = sandbox(render(), tmp_path / "scratch")
     job = worker(folder, PIXI_SCAFFOLD_PIXI_URL=pixi_stand_in[0])
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 75
     assert "expected b9b6dd2b" in out
     assert "stand-in" not in out
@@ -361,7 +361,7 @@ def test_bootstrap_runs_nothing_with_another_sum(
 def test_bootstrap_gives_up_without_a_network(render: Render, tmp_path: Path) -> None:
     folder = sandbox(render(), tmp_path / "scratch")
     job = worker(folder, PIXI_SCAFFOLD_PIXI_URL="http://127.0.0.1:9/pixi.tar.gz")
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 75, out
     assert out.count("(attempt ") == 5
     assert (folder / "runs").is_dir(), (
@@ -380,7 +380,7 @@ def test_bootstrap_takes_the_pinned_pixi_and_no_other(
     (tmp_path / "bin/pixi").chmod(0o755)
     path = f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin"
     job = worker(folder, "--steps", "1", PATH=path, PIXI_SCAFFOLD_PIXI_URL=url)
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 0, out
     assert "another pixi" not in out
 
@@ -400,7 +400,7 @@ def test_a_gpu_that_cannot_be_used_is_no_place_to_train(
         _CONDOR_AssignedGPUs=gpus,
         PIXI_SCAFFOLD_ALLOW_CPU=allowed,
     )
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == code, out
     assert ("PyTorch cannot use it" in out) == (code == 75)
 
@@ -418,7 +418,7 @@ def test_a_staged_environment_is_used_and_said(
 ) -> None:
     folder = sandbox(render(delivery=delivery), tmp_path / "scratch")
     job = worker(folder, "--steps", "1", "--exit-code", "42", PIXI_SCAFFOLD_ENV=staged(tmp_path))
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 42, out
     assert "STAGED" in out
     assert "downloading" not in out
@@ -459,7 +459,7 @@ def test_variables_are_set_as_rattler_sets_them(render: Render, tmp_path: Path, 
     folder = sandbox(render(), tmp_path / "scratch")
     (folder / "main.py").write_text(ACTIVATED)
     job = worker(folder, PIXI_SCAFFOLD_ENV=str(environment))
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 0, out
     set_here = json.loads(out.partition("ACTIVATED ")[2])
 
@@ -493,7 +493,7 @@ def test_pack_unpacks_once_and_fixes_the_paths(
     scratch = sandbox(folder, tmp_path / "scratch", "env.tar.gz")
     for again in (False, True):
         job = worker(scratch, "--steps", "1")
-        out, _ = job.communicate(timeout=60)
+        out, _ = job.communicate(timeout=600)
         assert job.returncode == 0, out
         assert (scratch / ".worker/env/paths-fixed").exists()
         assert ("unpacking" in out) != again
@@ -501,13 +501,13 @@ def test_pack_unpacks_once_and_fixes_the_paths(
     on_the_way = sandbox(folder, tmp_path / "on_the_way")
     shutil.copytree(tmp_path / "env", on_the_way, symlinks=True, dirs_exist_ok=True)
     job = worker(on_the_way, "--steps", "1")
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 0, out
     assert (on_the_way / "paths-fixed").exists()
     assert f" in {on_the_way}\n" in out
     missing = sandbox(folder, tmp_path / "missing")
     job = worker(missing)
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 2
     assert "pixi-scaffold pack" in out
 
@@ -516,16 +516,13 @@ def test_pack_unpacks_once_and_fixes_the_paths(
 def test_sigterm_reaches_the_training(render: Render, tmp_path: Path, delivery: str) -> None:
     folder = sandbox(render(delivery=delivery), tmp_path / "scratch")
     witness = tmp_path / "steps"
-    job = worker(
-        folder, "--steps", "2000", PIXI_SCAFFOLD_ENV=staged(tmp_path), STEPS_LOG=str(witness)
-    )
+    there = {"PIXI_SCAFFOLD_ENV": staged(tmp_path), "STEPS_LOG": str(witness), "WAIT_AT": "25"}
+    job = worker(folder, "--steps", "2000", **there)
     _until(lambda: witness.exists() and "step 25" in witness.read_text())
     job.send_signal(signal.SIGTERM)  # to the script alone, like HTCondor
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 85, out
-    assert int(re.findall(r"saved (\d+)", out)[0]) < 25 + 15, (
-        "it waited for the script's next tick (20 steps)"
-    )
+    assert re.findall(r"saved (\d+)", out) == ["25"]
 
 
 def test_a_checkpoint_is_due_after_checkpoint_seconds(render: Render, tmp_path: Path) -> None:
@@ -534,13 +531,13 @@ def test_a_checkpoint_is_due_after_checkpoint_seconds(render: Render, tmp_path: 
     job = worker(
         folder, "--steps", "2000", CHECKPOINT_SECONDS="2", PIXI_SCAFFOLD_ENV=staged(tmp_path)
     )
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=600)
     assert job.returncode == 85, out
     assert time.monotonic() - started >= 2
     assert int(re.findall(r"saved (\d+)", out)[0]) < 2000
 
 
-def _until(true: Callable[[], bool], timeout: float = 60) -> None:
+def _until(true: Callable[[], bool], timeout: float = 600) -> None:
     end = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < end, "timed out"

@@ -163,7 +163,7 @@ def test_a_full_disk_loses_nothing(job: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 1, ran

@@ -159,7 +159,7 @@ def test_a_shell_sees_what_the_job_sees(tmp_path: Path) -> None:
     typed = (
         f"test -t 0 && ls; cat {tmp_path}/job.sub; echo $_CONDOR_SLOT > slot; cat slot; exit 3\n"
     )
-    ran = scaffold("rehearse", "job.sub", "--shell", cwd=tmp_path, stdin=typed, timeout=60)
+    ran = scaffold("rehearse", "job.sub", "--shell", cwd=tmp_path, stdin=typed, timeout=600)
     assert ran.code == 0, ran
     words = ran.out.split()
     assert {"job.sh", "slot1_1"} <= set(words)
@@ -177,7 +177,7 @@ def test_a_sandbox_that_was_kept_is_entered_by_the_command_that_is_told(tmp_path
     [command] = ran.document["next"]
     told = shlex.split(command.partition("pixi_scaffold ")[2])
     assert told[:-1] == ["rehearse", "job.sub", "--shell", "--sandbox"]
-    shell = scaffold(*told, cwd=tmp_path, stdin="cat made; pwd; exit\n", timeout=60)
+    shell = scaffold(*told, cwd=tmp_path, stdin="cat made; pwd; exit\n", timeout=600)
     assert shell.code == 0, shell
     assert "written by the job" in shell.out
     assert f"{told[-1]}/scratch" in shell.out

@@ -18,6 +18,7 @@ from pixi_scaffold.starter.channel import Starter
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.index import index_answers
+from tests.support.processes import processes
 from tests.support.server import closed, serve, swallow
 from tests.test_lock import without_pixi
 
@@ -275,7 +276,7 @@ def test_an_error_as_json(template: Path, tmp_path: Path) -> None:
 
 def test_no_terminal_means_defaults_never_a_hang(template: Path, tmp_path: Path) -> None:
     ran = scaffold(
-        "new", "p", "--template", template, "--no-check", cwd=tmp_path, stdin="", timeout=60
+        "new", "p", "--template", template, "--no-check", cwd=tmp_path, stdin="", timeout=600
     )
     assert ran.code == 0
 
@@ -299,7 +300,7 @@ def interrupted(args: list[str], cwd: Path, when: str, sig: int) -> tuple[int, s
             process.send_signal(sig)
             break
     output += process.stdout.read()
-    return process.wait(60), output
+    return process.wait(600), output
 
 
 @pytest.mark.slow
@@ -313,7 +314,7 @@ def test_ctrl_c_in_training_keeps_the_project(template: Path, tmp_path: Path, si
     assert "check --train" in output
     assert "Traceback" not in output
     assert git(tmp_path / "p", "status", "--porcelain") == ""
-    assert not [line for line in _processes() if str(tmp_path) in line]
+    assert not processes(str(tmp_path))
 
 
 @pytest.mark.slow
@@ -344,16 +345,6 @@ def test_ctrl_c_while_a_channel_is_asked(
     assert "interrupted: the project in p is whole" in output
     assert "Traceback" not in output
     assert git(tmp_path / "p", "rev-list", "--count", "HEAD") == "1"
-
-
-def _processes() -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.slow

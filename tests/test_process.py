@@ -13,6 +13,7 @@ import pytest
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import clean_env, run, started
 from tests.support.paths import REPOSITORY
+from tests.support.processes import processes
 
 
 def test_output_and_code_come_back(tmp_path: Path) -> None:
@@ -53,14 +54,32 @@ def test_ctrl_c_ends_what_the_program_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code = (
         "from pixi_scaffold.system import run\n"
-        f"run(['sh', '-c', 'sleep 60 & echo $! > {pid}; wait'], on_line=print)"
+        f"run(['sh', '-c', 'sleep 9999 & echo $! > {pid}; wait'], on_line=print)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     _wait_for(lambda: pid.exists() and pid.read_text().strip() != "")
     parent.send_signal(signal.SIGINT)
-    parent.wait(120)
+    parent.wait(600)
     child = int(pid.read_text())
     _wait_for(lambda: not _runs(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_while_the_program_starts_ends_it(tmp_path: Path) -> None:
+    """Popen would raise, and nobody would know what it had started."""
+    code = (
+        "import os, signal, subprocess\n"
+        "class Popen(subprocess.Popen):\n"
+        "    def __init__(self, *args, **options):\n"
+        "        super().__init__(*args, **options)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "subprocess.Popen = Popen\n"
+        "from pixi_scaffold.system import run\n"
+        f"run(['sh', '-c', 'sleep 9999; : {tmp_path}'])\n"
+    )
+    parent = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert b"KeyboardInterrupt" in parent.stderr
+    _wait_for(lambda: not processes(str(tmp_path)))
 
 
 def _runs(pid: int) -> bool:
@@ -70,7 +89,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _wait_for(condition: object, timeout: float = 120) -> None:
+def _wait_for(condition: object, timeout: float = 600) -> None:
     end = time.monotonic() + timeout
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not happen"

@@ -33,7 +33,7 @@ def answered(typed: bytes, *, asks: bool = True) -> str:
         stdin=theirs, stdout=theirs, stderr=theirs, env=env,
     )  # fmt: skip
     os.close(theirs)
-    shown, end = b"", time.monotonic() + 120
+    shown, end = b"", time.monotonic() + 600
     while b"agreed:" not in shown and process.poll() is None:
         assert time.monotonic() < end, shown
         if select.select([ours], [], [], 1)[0]:

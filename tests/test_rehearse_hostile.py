@@ -29,7 +29,7 @@ class Job:
         (self.folder / "job.sub").write_text(f"{SETTINGS}{lines}\nqueue\n")
         where = ("--scratch", self.scratch)
         ran = scaffold(
-            "rehearse", "job.sub", "--json", *where, *options, cwd=self.folder, timeout=90
+            "rehearse", "job.sub", "--json", *where, *options, cwd=self.folder, timeout=600
         )
         assert list(self.scratch.iterdir()) == [], "nothing is left"
         assert "FOREIGN" not in ran.out

@@ -56,7 +56,7 @@ def refused(project: Path) -> bool:
     done = subprocess.run(
         [condor_prefix() / "usr" / "bin" / "condor_submit", "-dry-run", project / "ads", name],
         cwd=project, env={**os.environ, "CONDOR_CONFIG": "ONLY_ENV"},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     return done.returncode != 0
 

@@ -58,7 +58,7 @@ def test_a_pool_is_written_down_and_check_knows_it(pool: Pool, job: Path) -> Non
     path = job / "mylab.toml"
     command = [sys.executable, "-m", "pixi_scaffold", "site", "capture", str(path)]
     done = subprocess.run(
-        command, env=pool.env, capture_output=True, text=True, timeout=120, check=False
+        command, env=pool.env, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     site = tomllib.loads(path.read_text())
@@ -77,7 +77,7 @@ def test_a_pool_is_written_down_and_check_knows_it(pool: Pool, job: Path) -> Non
     (job / "job.sub").write_text(JOB.replace("queue\n", "getenv = true\nqueue\n"))
     said = subprocess.run(
         ["condor_submit", "-dry-run", "-", "job.sub"],
-        cwd=job, env=pool.env, capture_output=True, text=True, timeout=60, check=False,
+        cwd=job, env=pool.env, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert said.returncode != 0, "condor_submit of that pool is the judge"
     assert "getenv" in (said.stdout + said.stderr).lower()

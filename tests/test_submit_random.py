@@ -72,7 +72,7 @@ def on_the_access_point(folder: Path) -> list[str] | None:
     done = subprocess.run(
         [condor_prefix() / "usr" / "bin" / "condor_submit", "-dry-run", ads, "job.sub"],
         cwd=folder, env={**os.environ, **ENVIRONMENT, "CONDOR_CONFIG": "ONLY_ENV"},
-        capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
+        capture_output=True, stdin=subprocess.DEVNULL, timeout=600, check=False,
     )  # fmt: skip
     if done.returncode:
         return None

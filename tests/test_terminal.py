@@ -62,7 +62,7 @@ class Terminal:
         self.seen += data.decode(errors="replace")
         return bool(data)
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str, seconds: float = 600) -> None:
         end = time.monotonic() + seconds
         while text not in self.plain:
             assert time.monotonic() < end, self.plain
@@ -71,11 +71,11 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 600) -> int:
         limit = time.monotonic() + seconds
         while self._read(0.1):
             assert time.monotonic() < limit, self.plain
-        return self.process.wait(10)
+        return self.process.wait(600)
 
     @property
     def plain(self) -> str:

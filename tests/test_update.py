@@ -808,7 +808,7 @@ def test_sigterm_at_any_moment(history: History, tmp_path: Path) -> None:
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(wait)
         process.terminate()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         codes.add(process.returncode)
         # Python drops an interrupt that comes while it clears an object away, and says so itself.
         assert "Traceback" not in out + err or "Exception ignored in" in out + err

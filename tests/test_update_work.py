@@ -21,6 +21,7 @@ from pixi_scaffold.update.repository import only_one, open_repository
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import release
+from tests.support.processes import processes, working_in
 from tests.test_update import commit, make, run, small
 
 LINES = [f"line {n}" for n in range(1, 31)]
@@ -359,8 +360,9 @@ def test_nothing_of_the_users_is_ever_lost(project: Path, seed: int) -> None:
             process.send_signal(signal.SIGKILL)
     if chance.random() < 0.5:
         process.kill()
-    process.wait(120)
-    time.sleep(0.5)  # a git that was started goes on to its end
+    process.wait(600)
+    while processes(str(project)) or working_in(project):
+        time.sleep(0.05)  # a git that was started goes on to its end
     for _ in range(2):
         content = everything(project)
         assert [line for line in written if line.encode() not in content] == []

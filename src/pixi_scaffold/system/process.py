@@ -153,25 +153,29 @@ def _communicate(
 def _started(
     argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str], pipes: tuple[int, int]
 ) -> Iterator[subprocess.Popen[str]]:
-    with _can_be_run(argv):
-        process = subprocess.Popen(
-            [str(a) for a in argv],
-            cwd=cwd,
-            env=dict(env),
-            stdin=pipes[0],
-            stdout=subprocess.PIPE,
-            stderr=pipes[1],
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-    with process:
-        try:
-            yield process
-        except BaseException:
+    process = None
+    try:
+        with uninterrupted(), _can_be_run(argv):  # Popen would forget what it has started
+            process = subprocess.Popen(
+                [str(a) for a in argv],
+                cwd=cwd,
+                env=dict(env),
+                stdin=pipes[0],
+                stdout=subprocess.PIPE,
+                stderr=pipes[1],
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+        yield process
+    except BaseException:
+        if process is not None:
             end_group(process)
-            raise
+        raise
+    finally:
+        if process is not None:
+            process.__exit__(None, None, None)
 
 
 @contextmanager
@@ -291,7 +295,7 @@ def end_group(process: subprocess.Popen[Any]) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[Sequence[int]]:
-    """Let a step come to its end: Ctrl-C, SIGTERM and SIGHUP wait, then interrupt.
+    """Let a step come to its end: Ctrl-C, SIGTERM and SIGHUP wait, and come after it.
 
     Gives the numbers of the signals that wait, for a step that can end early.
     """
@@ -305,8 +309,8 @@ def uninterrupted() -> Iterator[Sequence[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if caught:
-        raise KeyboardInterrupt
+        for late in caught:  # what held them back before this may hold them back again
+            signal.raise_signal(late)
 
 
 def cores() -> int:
