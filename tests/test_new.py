@@ -215,7 +215,7 @@ def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path
     [
         (["1st"], 2, "start with a letter"),
         (["p", "-d", "cuda_version=1"], 2, "cuda_version"),
-        (["p", "-d", "oops"], 2, "question=value"),
+        (["p", "-d", "oops"], 2, "-d oops=VALUE"),
         (["p", "-d", "colour=red"], 2, "colour"),
         (["p", "--data-file", "missing.yml"], 2, "missing.yml"),
         (["p", "--engine", "conda"], 2, "'conda'"),

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import io
 import json
+import re
 
 import pytest
 
-from pixi_scaffold.report import Report, Result, Status
+from pixi_scaffold.report import (
+    LiveProgress,
+    Report,
+    Result,
+    Status,
+    Verdict,
+    print_error,
+    print_report,
+)
 
 PASSED = Result("lock", Status.PASSED, 0.12345, "three platforms")
 FAILED = Result("train", Status.FAILED, 2.0, "exit code 1", "pixi run smoke", ("last line",))
@@ -61,3 +71,39 @@ def test_document_is_the_contract() -> None:
             },
         ],
     }
+
+
+class Screen(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_what_a_terminal_shows_is_broken_between_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = ["a", "machine", "is", "none", "of", "the", "environment's", "platforms", "locked"]
+    url = "https://example.org/" + "a" * 100
+    text = " ".join((*words, *words, url))
+    result = Result("lock", Status.FAILED, 1.0, text, text, (text,))
+    screen = Screen()
+    print_report(Report("check", [result], {}, verdict=Verdict(False, text, (text,))), screen)
+    progress = LiveProgress(screen, asks=False)
+    progress.note(text)
+    progress.finish(result)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert shown.split().count(url) == 7  # five in the report, two of the progress
+    known = {*words, url, "lock", "failed", "failed:", "next:", "1.0", "s"}
+    assert set(shown.split()) == known
+    for line in shown.splitlines():
+        assert len(line) <= columns or line.split()[-1] == url, line
+
+
+def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    log = io.StringIO()
+    print_error("word " * 20 + "end", ("more " * 20 + "end",), "do " * 30 + "it", log)
+    assert [line.split()[-1] for line in log.getvalue().splitlines()] == ["end", "end", "it"]

@@ -655,3 +655,19 @@ def test_ctrl_c_while_check_trains_ends_what_the_task_started(workspace: Path) -
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "interrupted\n"
     assert not working_in(workspace)
+
+
+def test_an_environment_that_the_stand_in_lacks_is_named(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tables = '[feature.d.dependencies]\nzlib = "*"\n[environments]\nd = ["d"]\n'
+    (workspace / "pixi.toml").write_text(HEAD + tables)
+    (workspace / ".pixi" / "starter").mkdir(parents=True)
+    lock = (
+        "version: 6\nenvironments:\n  default:\n    channels: []\n    packages: {}\npackages: []\n"
+    )
+    (workspace / ".pixi" / "starter" / "pixi.lock").write_text(lock)
+    assert run("-e", "d", "python") == 1
+    said = capfd.readouterr().err
+    assert "the environment d: it is not in the lock that stands in for pixi.lock" in said
+    assert "next: once its channels can be reached: " in said

@@ -125,6 +125,7 @@ def test_a_name_is_asked_once_and_the_rest_is_hidden(
 ) -> None:
     with Terminal("new", "--template", template, "--no-check", cwd=tmp_path) as terminal:
         terminal.wait_for("Name of the project")
+        assert "Ctrl-C is safe" in terminal.plain
         terminal.type("cifar10\r")
         answer(terminal, FIRST)
         terminal.wait_for("Make it?")
@@ -152,6 +153,16 @@ def test_what_is_given_is_not_counted_and_not_sure_is_the_site_s_advice(
     assert "delivery: container\n" in (tmp_path / "p" / ".copier-answers.yml").read_text()
 
 
+def test_a_misspelt_question_is_refused_before_anything_is_asked(
+    template: Path, tmp_path: Path
+) -> None:
+    args = ("new", "p", "--template", template, "-d", "exmple=none")
+    with Terminal(*args, cwd=tmp_path) as terminal:
+        assert terminal.end() == 2, terminal.plain
+    assert "no question 'exmple'" in terminal.plain
+    assert "1 of" not in terminal.plain
+
+
 def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
@@ -159,7 +170,7 @@ def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> No
             terminal.wait_for(FIRST[0])
             terminal.type("\x03")
             assert terminal.end() == 130, terminal.plain
-            assert "is whole" not in terminal.plain
+            assert "interrupted: nothing was made" in terminal.plain
             assert "Traceback" not in terminal.plain
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
     assert list((tmp_path / "empty").iterdir()) == []

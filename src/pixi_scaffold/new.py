@@ -91,8 +91,10 @@ def new(request: NewRequest, progress: Progress) -> Report:
     try:
         return _made(request, stand_in, data, run)
     except KeyboardInterrupt as stop:
-        if isinstance(stop, Interrupted) or not is_file(request.destination / ANSWERS_FILE):
+        if isinstance(stop, Interrupted):
             raise
+        if not is_file(request.destination / ANSWERS_FILE):
+            raise Interrupted("nothing was made", "") from stop
         folder = request.destination
         raise Interrupted(
             f"the project in {folder} is whole, only its checks are not done",

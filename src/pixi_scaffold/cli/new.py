@@ -59,15 +59,14 @@ def new(
 
     with session_of("new", as_json, verbose=verbose, asks=not defaults) as session:
         asks = not (defaults or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
-        if destination is None:
-            destination = _asked_name(asks)
-        folder = expanded(destination)
-        folder = folder if folder.name not in ("", "..") else folder.resolve()  # `.`, `..`
         if asks:
+            place = "a folder" if destination is None else destination
             session.say(
-                f"This makes a PyTorch project in {destination} and proves it on this machine.",
+                f"This makes a PyTorch project in {place} and proves it on this machine.",
                 "Enter takes the default. Ctrl-C is safe: nothing is made before you agree.",
             )
+        folder = expanded(destination or _asked_name(asks))
+        folder = folder if folder.name not in ("", "..") else folder.resolve()  # `.`, `..`
         request = NewRequest(
             destination=folder,
             template=template,

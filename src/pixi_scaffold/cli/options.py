@@ -58,11 +58,7 @@ def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
         if not isinstance(loaded, dict):
             raise UsageError(f"{file} is not a table of answers", "write lines as question: value")
         answers |= {str(k): v for k, v in loaded.items() if not str(k).startswith("_")}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise UsageError(f"-d {pair}: not of the form question=value", "-d cuda_version=13.0")
-        answers[key] = value
+    answers |= dict(read_pair("-d", pair) for pair in pairs)
     for key, value in answers.items():
         if "://" in str(value) and has_credentials(str(value)):
             raise UsageError(

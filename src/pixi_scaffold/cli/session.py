@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,8 +77,14 @@ class Session:
 
     def confirm_answers(self, answers: Mapping[str, Any]) -> bool:
         """Show what a new project will be, and ask."""
+        from pixi_scaffold.report import wrapped
+
+        answers = {name: value for name, value in answers.items() if value not in ("", None)}
         width = max((len(name) for name in answers), default=0)
-        self.say("", *(f"  {name:<{width}}  {value}" for name, value in answers.items()))
+        columns = shutil.get_terminal_size().columns
+        self.say("")
+        for name, value in answers.items():
+            self.say(*wrapped(str(value), columns, f"  {name:<{width}}  ", width + 4))
         return self._answer("Make it?", "yn") == "y"
 
     def confirm(self, plan: Plan, *, dry_run: bool, yes: bool) -> bool:

@@ -15,6 +15,7 @@ from pixi_scaffold.report.result import (
     Verdict,
     go_to,
     in_folder,
+    wrapped,
 )
 from pixi_scaffold.report.run import Run, Step
 from pixi_scaffold.report.text import (

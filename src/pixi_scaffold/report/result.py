@@ -157,16 +157,32 @@ def _aligned(
     rows: Sequence[tuple[str, str, str, str, Status | None]], width: int
 ) -> list[tuple[str, Status | None]]:
     first, second, third = (max((len(str(row[i])) for row in rows), default=0) for i in range(3))
-    room = max(width - first - second - third - 6, 20)
     lines: list[tuple[str, Status | None]] = []
     for name, status, seconds, detail, kind in rows:
         head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
-        for number, part in enumerate(
-            textwrap.wrap(detail, room, break_on_hyphens=False, break_long_words=False) or [""]
-        ):
-            indent = head if number == 0 else " " * len(head)
-            lines.append(((indent + part).rstrip(), kind))
+        lines += [(line.rstrip(), kind) for line in wrapped(detail, width, head, len(head))]
     return lines
+
+
+def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]:
+    """Return a text as lines of at most `width` columns, broken between words only.
+
+    head: what the first line begins with; indent: columns before each further one. A word that is
+    longer stays whole: a URL or a path that is broken cannot be followed.
+    """
+    return [
+        line
+        for number, part in enumerate(text.splitlines() or [""])
+        for line in textwrap.wrap(
+            part,
+            max(width, indent + 20),
+            initial_indent=" " * indent if number else head,
+            subsequent_indent=" " * indent,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        or [head]
+    ]
 
 
 def go_to(folder: Path) -> tuple[str, ...]:

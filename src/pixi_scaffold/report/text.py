@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from pixi_scaffold.report.result import Report, Result, Status, Verdict
+from pixi_scaffold.report.result import Report, Result, Status, Verdict, wrapped
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -89,22 +88,27 @@ def print_report(
 
 def _print_verdict(verdict: Verdict, width: int, say: Say) -> None:
     say("", "")
-    for line in textwrap.wrap(verdict.text, width, break_on_hyphens=False):
+    for line in wrapped(verdict.text, width):
         say(line, "bold green" if verdict.good else "bold yellow")
     for note in verdict.notes:
-        for line in textwrap.wrap(
-            note, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
-        ):
+        for line in wrapped(note, width, "  ", 4):
             say(line, "")
 
 
 def print_error(message: str, lines: tuple[str, ...], hint: str, stream: TextIO) -> None:
     """Print what failed and why, and what to do next."""
     say = sayer(stream)
-    say(message, "bold red")
+    for line in _shown(message, stream, "", 2):
+        say(line, "bold red")
     _print_lines(lines, stream, say)
-    if hint:
-        say(f"next: {hint}", "")
+    for line in _shown(hint, stream, "next: ", 6) if hint else ():
+        say(line, "")
+
+
+def _shown(text: str, stream: TextIO, head: str, indent: int) -> list[str]:
+    """Return a text as the stream gets it: wrapped on a terminal, as it is in a log."""
+    width = shutil.get_terminal_size().columns
+    return wrapped(text, width, head, indent) if stream.isatty() else [head + text]
 
 
 _LOUD = re.compile(r"\S+:\d+: (error|warning|note) [A-Z]+\d+: ")
@@ -116,27 +120,19 @@ def _print_lines(lines: Iterable[str], stream: TextIO, say: Say) -> None:
 
     A line that is a finding has its severity's colour; one of a source, with a bar in it, is cut.
     """
-    width = shutil.get_terminal_size().columns - 2
     for line in lines:
         loud = _LOUD.match(line)
         style = _COLOURS[loud[1]] if loud else ""
         source = re.match(r" +\d* +\| ", line)
-        if not stream.isatty():
-            parts = [line]
-        elif source:
-            parts, style = [line[:width]], "bold" if line.endswith("^") else "dim"
+        if source and stream.isatty():
+            style = "bold" if line.endswith("^") else "dim"
+            parts = [f"  {line}"[: shutil.get_terminal_size().columns]]
         else:
             label = re.match(r" *(?:[a-z]+: )?", line)
             indent = 4 if loud else len(label[0]) if label else 0
-            parts = textwrap.wrap(
-                line,
-                max(width, 20),
-                subsequent_indent=" " * indent,
-                break_on_hyphens=False,
-                break_long_words=False,  # a URL that is broken cannot be followed
-            ) or [""]
+            parts = _shown(line, stream, "  ", indent + 2)
         for part in parts:
-            say(f"  {part}", style)
+            say(part, style)
 
 
 class PlainProgress:
@@ -219,7 +215,8 @@ class LiveProgress:
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self.console.print(Text(text, style="yellow"))
+        for line in wrapped(printable(text), self.console.width, "", 2):
+            self.console.print(Text(line, style="yellow"), soft_wrap=True)
 
     def agree(self, question: str) -> bool:
         from rich.text import Text
@@ -238,10 +235,13 @@ class LiveProgress:
         from rich.text import Text
 
         self.told.append(result)
-        line = Text(f"{result.status:<8}", style=_STYLES[result.status])
-        line.append(f"{result.name:<10}", style="bold").append(f"{result.seconds:6.1f} s  ")
-        line.append(result.detail, style="default")
-        self.console.print(line)
+        head = f"{result.status:<8}{result.name:<10}{result.seconds:6.1f} s  "
+        for line in wrapped(printable(result.detail), self.console.width, head, len(head)):
+            text = Text(line)
+            if line.startswith(head):
+                text.stylize(_STYLES[result.status], 0, 8)
+                text.stylize("bold", 8, 18)
+            self.console.print(text, soft_wrap=True)
         self.bars.update(self.task, visible=False)
 
     def close(self) -> None:

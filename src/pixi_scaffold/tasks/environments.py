@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ManifestError, ScaffoldError, Skipped
 from pixi_scaffold.report import Progress
-from pixi_scaffold.system import layout
+from pixi_scaffold.system import layout, program
 from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.graph import TaskIndex
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
@@ -137,8 +137,7 @@ class Environments:
         from pixi_scaffold.environment import host_platform, install
         from pixi_scaffold.lock import current_lock, environments_folder, read_lock
 
-        workspace = self.workspace
-        is_own = lock == workspace.lock_file
+        workspace, is_own = self.workspace, lock == self.workspace.lock_file
         if is_own:
             environments_folder(workspace.root)  # which may be a link, and that is not there yet
         if is_own and not (self.frozen and lock.is_file()):
@@ -151,7 +150,11 @@ class Environments:
         try:
             host = host_platform(workspace, name, locked)
         except Skipped as error:
-            raise ScaffoldError(f"the environment {name}: {error.reason}", error.command) from error
+            reason, hint = error.reason, error.command
+            if not is_own:
+                reason = "it is not in the lock that stands in for pixi.lock"
+                hint = f"once its channels can be reached: {program()} lock"
+            raise ScaffoldError(f"the environment {name}: {reason}", hint) from error
         with self.installing() as progress:
             progress.update(f"installing {name}")
             install(locked, name, host, prefix, progress)
@@ -159,11 +162,8 @@ class Environments:
 
 
 def _installed_key(manifest: Path, lock: Path, prefix: Path) -> str:
-    return digest(
-        manifest.read_bytes(),
-        *map(_stamp, (lock, prefix / "conda-meta")),
-        *map(os.environ.get, _LOCAL),
-    )
+    stamps = map(_stamp, (lock, prefix / "conda-meta"))
+    return digest(manifest.read_bytes(), *stamps, *map(os.environ.get, _LOCAL))
 
 
 def _stamp(path: Path) -> str:

@@ -84,7 +84,11 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
     name = slug(folder.name)
     name = "my-project" if name in ("", folder.name) else name  # that one was refused
     if "project_name" in text:
-        return UsageError(text, f"choose another folder, or name it: -d project_name={name}")
+        why = text.removeprefix("Validation error for question 'project_name': ")
+        return UsageError(
+            f"the project's name is refused: {why}",
+            f"choose another folder, or name it: -d project_name={name}",
+        )
     if "Unknown revision" in text and hint == PROJECT:
         have = releases(_local_tags(template), prereleases=True)[-5:]
         known = f"it has {', '.join(have)}; " if have else ""
@@ -98,6 +102,7 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
         return template_error(template, text, hint)
     choice = re.search(r"for '(\w+)': .* is not in \['([^']+)'", text)
     example = f"{choice[1]}={choice[2]}" if choice else "question=value"
+    text = re.sub(r"Validation error for question '(\w+)':", r"the answer to \1 is refused:", text)
     return UsageError(text, f"choose another answer: -d {example}")
 
 

@@ -81,7 +81,6 @@ def render(
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(_staging(destination.parent)) / destination.name
             copied = _copy(template, folder, data, ask, destination.resolve().name)
-            _refuse_unknown(data, copied)
             if confirm is not None and not confirm(public(copied.answers)):
                 raise Interrupted("nothing was made", "")
             if not folder.is_dir():
@@ -124,10 +123,9 @@ def _staging(parent: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    """What Copier did: the answers that it recorded, the questions there are, its warnings."""
+    """What Copier did: the answers that it recorded, and its warnings."""
 
     answers: Mapping[str, Any]
-    questions: frozenset[str]
     warnings: tuple[str, ...]
 
 
@@ -156,22 +154,22 @@ def _copy(
                 check_out_for(worker, template, real(folder.parent) / f"{folder.name}.template")
                 known = worker.template  # asked while there is git to ask
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
+                _refuse_unknown(data, known.questions_data)
                 with no_git():
                     worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     path = folder / worker.answers_relpath  # a template need not write one
     return _Copied(
         recorded(path.read_bytes()) if path.is_file() else {},
-        frozenset(worker.template.questions_data),
         tuple(notes),
     )
 
 
-def _refuse_unknown(data: Mapping[str, Any], copied: _Copied) -> None:
+def _refuse_unknown(data: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
     """Copier takes any name; a misspelt one would be lost without a word."""
-    unknown = sorted(set(data) - copied.questions)
+    unknown = sorted(set(data) - set(questions))
     if unknown:
-        raise unknown_question(unknown, copied.questions)
+        raise unknown_question(unknown, frozenset(questions))
 
 
 def _kept_warning(kept: tuple[str, ...]) -> tuple[str, ...]:
