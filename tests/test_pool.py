@@ -889,6 +889,7 @@ def test_a_job_that_needed_more_memory_gets_it_and_is_told(pool: Pool, project: 
     done = submitted(project, "--retry-memory", "1GB", "-a", "request_memory=200MB")
     ran = watching(project, str(done["cluster"])).finished()
     assert ran.code == 0, ran
-    assert "evicted: it used more memory than it had asked for" in ran.out
+    evictions = ran.out.count("evicted: it used more memory than it had asked for")
+    assert evictions  # two on a busy machine, where HTCondor may measure a start by the one before
     assert "its next start has 400 MB" in ran.out
-    assert pool.query(done["cluster"], "RequestMemory") == ["400"]
+    assert pool.query(done["cluster"], "RequestMemory") == [str(200 * 2**evictions)]
