@@ -1,5 +1,7 @@
 """Time `lock` and `lock --check`, beside Pixi where it is on PATH: whole commands, in one run.
 
+Seconds on the clock, and of processors (cpu), which other work on the machine changes little.
+
 lock: three platforms, on the extract of conda-forge in ../shared, with empty caches each time.
 lock --check: that lock, and made-up ones of 10 MB and 57 MB, of which the memory is said, too.
 Another state of the sources to compare with: --against FOLDER (a checkout of it).
@@ -42,8 +44,8 @@ cuda-version = "12.9.*"
 """
 
 
-def run(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> tuple[float, int]:
-    """Return seconds and the peak memory in MB of one command; exits when it fails."""
+def run(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> tuple[float, int, float]:
+    """Return seconds, peak memory in MB and CPU seconds of one command; exits when it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(
         argv, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -52,7 +54,7 @@ def run(argv: Sequence[str], cwd: Path, env: dict[str, str]) -> tuple[float, int
     seconds = time.perf_counter() - start
     if status:
         sys.exit(f"{' '.join(argv)} failed: {process.stderr.read() if process.stderr else ''}")
-    return seconds, usage.ru_maxrss // 1024
+    return seconds, usage.ru_maxrss // 1024, usage.ru_utime + usage.ru_stime
 
 
 def large(folder: Path, environments: int, packages: int) -> None:
@@ -124,7 +126,7 @@ def main() -> None:
                 | {"PIXI_CACHE_DIR": cache, "RATTLER_CACHE_DIR": cache, "XDG_CACHE_HOME": cache}
             )
 
-        rows: dict[str, dict[str, list[tuple[float, int]]]] = {}
+        rows: dict[str, dict[str, list[tuple[float, int, float]]]] = {}
         for turn in range(options.rounds):
             for name, (argv, env) in tools.items():
                 lock = work / "pixi.lock"
@@ -143,10 +145,14 @@ def main() -> None:
                 took = run([pixi, "lock", "--check", "--dry-run"], work, base)
                 rows["lock --check"].setdefault("pixi", []).append(took)
     for what, by_name in rows.items():
-        first = min(s for s, _ in by_name["this"])
+        first = min(by_name["this"])[0]
         for name, times in by_name.items():
-            best, memory = min(s for s, _ in times), max(m for _, m in times)
-            print(f"{what:24} {name:6} {best:6.2f} s  {best / first:5.2f} of this  {memory:5} MB")
+            seconds, memories, cpus = zip(*times, strict=True)
+            best, memory, cpu = min(seconds), max(memories), min(cpus)
+            print(
+                f"{what:24} {name:6} {best:6.2f} s  {best / first:5.2f} of this  {memory:5} MB"
+                f"  {cpu:6.2f} s cpu"
+            )
 
 
 if __name__ == "__main__":

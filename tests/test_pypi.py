@@ -303,6 +303,25 @@ def test_prereleases_are_taken_where_the_manifest_says_so(
     assert unsatisfied(workspace, read_lock(workspace.lock_file)) == []
 
 
+@pytest.mark.parametrize(
+    ("strategy", "direct", "indirect"),
+    [("lowest", "1.0", "1.0"), ("lowest-direct", "1.0", "2.0")],
+)
+def test_the_solve_strategy_counts_for_pypi_too(
+    strategy: str, direct: str, indirect: str, tmp_path: Path, channel: str, packages: str
+) -> None:
+    """It is uv's resolution mode (crates/pixi_core, resolve/pypi.rs)."""
+    for name, version in (("plain", direct), ("wanting", indirect)):
+        rest = f'[pypi-dependencies]\n{name} = "*"\n'
+        manifest = workspace_of(tmp_path, channel, packages, rest).manifest
+        text = manifest.read_text()
+        text = text.replace("[dep", f'solve-strategy = "{strategy}"\n[dep', 1)
+        workspace = parse_manifest(text, manifest)
+        found = lock(workspace, "*")
+        assert f"plain {version}" in wheels(found, workspace)["linux-64"]
+        assert unsatisfied(workspace, found) == []
+
+
 def test_a_package_may_have_an_index_of_its_own(
     tmp_path: Path, channel: str, packages: str
 ) -> None:

@@ -126,6 +126,7 @@ class Wheels:
             {name: p.version for p in solve.packages for name in provided_names(p)},
             self._preferred(problem),
             moment.isoformat() if moment else "",
+            problem.strategy,
         )
 
     def _preferred(self, problem: Solve) -> dict[str, str]:

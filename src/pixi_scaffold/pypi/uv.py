@@ -59,6 +59,8 @@ class Resolution:
     """Versions that are kept where they may be."""
     exclude_newer: str = ""
     """A time, of RFC 3339."""
+    strategy: str = "highest"
+    """As a manifest names it; uv has the same names."""
 
     @property
     def indexes(self) -> dict[str, str]:
@@ -142,7 +144,7 @@ def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
     yield from ("--python", sys.executable, "--python-version", problem.python)
     yield from ("--python-platform", _platform(problem.platform))
     yield from ("--no-python-downloads", "--only-binary", ":all:", "--quiet")
-    yield from _index_arguments(options, root)
+    yield from ("--resolution", problem.strategy, *_index_arguments(options, root))
     if options.prerelease_mode:
         yield from ("--prerelease", options.prerelease_mode)
     if problem.exclude_newer:

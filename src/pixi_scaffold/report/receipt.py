@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def versions() -> dict[str, str]:
 
     names = {"copier": "copier", "py_rattler": "py-rattler"}
     installed = {key: importlib.metadata.version(name) for key, name in names.items()}
-    return {"pixi_scaffold": __version__, "python": platform.python_version(), **installed}
+    return {"pixi_scaffold": __version__, "python": sys.version.split()[0], **installed}
 
 
 def write_receipt(root: Path, report: Report, place: Path = layout.RECEIPT) -> Path:
@@ -28,7 +29,7 @@ def write_receipt(root: Path, report: Report, place: Path = layout.RECEIPT) -> P
     with contextlib.suppress(OSError), replacing(path) as new:
         document = report.to_dict() | {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": platform.node(),
+            "host": os.uname().nodename,
         }
         new.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path
