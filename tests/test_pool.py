@@ -890,6 +890,6 @@ def test_a_job_that_needed_more_memory_gets_it_and_is_told(pool: Pool, project: 
     ran = watching(project, str(done["cluster"])).finished()
     assert ran.code == 0, ran
     evictions = ran.out.count("evicted: it used more memory than it had asked for")
-    assert evictions  # two on a busy machine, where HTCondor may measure a start by the one before
+    assert evictions  # a second one was seen once, on a busy machine
     assert "its next start has 400 MB" in ran.out
     assert pool.query(done["cluster"], "RequestMemory") == [str(200 * 2**evictions)]
