@@ -11,17 +11,24 @@ import pytest
 
 from pixi_scaffold.adopt.branch import commit_on_branch
 from pixi_scaffold.adopt.environment_file import read_environment_file
-from pixi_scaffold.adopt.manifest import dependency, portable, pypi_dependency
+from pixi_scaffold.adopt.manifest import (
+    ProjectShape,
+    adopted_manifest,
+    dependency,
+    portable,
+    pypi_dependency,
+)
 from pixi_scaffold.adopt.pyproject import read_pyproject
 from pixi_scaffold.adopt.pytorch import with_conda_forge
 from pixi_scaffold.adopt.requirements import read_requirements
+from pixi_scaffold.adopt.target import target_of
 from pixi_scaffold.adopt.wanted import Wanted, read_text
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File
 from pixi_scaffold.workspace import parse_manifest, read_manifest
 from tests.conftest import git
 from tests.support.command import scaffold
-from tests.support.paths import SHARED
+from tests.support.paths import SHARED, SLICE
 
 SAYS = SHARED / "pixi-says" / "import.jsonl"
 REFUSED = {"pip-extras": 4, "bad": 1}
@@ -348,6 +355,71 @@ def test_adopt_puts_the_scaffold_on_a_branch_and_changes_no_file(project: Path) 
     again = scaffold("adopt", cwd=project)
     assert again.code == 2
     assert "follows a template already" in again.err
+
+
+TEMPLATE = """\
+[workspace]
+name = "t"
+channels = ["conda-forge"]
+platforms = [
+  { name = "linux-64-cuda", platform = "linux-64", cuda = "12.0" },
+  { name = "linux-64-cpu", platform = "linux-64" },
+  "osx-arm64",
+]
+
+[dependencies]
+python = ">=3.11"
+
+[target.linux-64-cuda.dependencies]
+pytorch-gpu = "*"
+cuda-version = "12.9.*"
+"""
+ALONE = """\
+dependencies: [python=3.11, {pytorch}numpy, gxx_linux-64, libgcc-ng=11.2.0, cudnn, cuda-version=11.8, pip, {{pip: [
+  einops, flash-attn>=2]}}]
+"""
+
+
+@pytest.mark.parametrize("pytorch", [True, False])
+def test_what_is_built_for_linux_or_cuda_alone_is_asked_for_there(
+    pytorch: bool, tmp_path: Path
+) -> None:
+    text = ALONE.format(pytorch="pytorch, " if pytorch else "")
+    path = tmp_path / "environment.yml"
+    wanted, notes = with_conda_forge(read_environment_file(text, path))
+    adopted = adopted_manifest(TEMPLATE, wanted, ProjectShape(pytorch=pytorch))
+    workspace = parse_manifest(adopted, tmp_path / "pixi.toml")
+    environment = workspace.environment("default")
+    everywhere = {"python", "numpy", "pip", "einops"} | ({"pytorch"} if pytorch else set())
+    linux = {"gxx_linux-64", "libgcc-ng"}
+    cuda = {"cudnn", "flash-attn"}
+    expected = {
+        "linux-64-cuda": everywhere | linux | cuda | {"pytorch-gpu", "cuda-version"},
+        "linux-64-cpu": everywhere | linux | (set() if pytorch else cuda | {"cuda-version"}),
+        "osx-arm64": everywhere,
+    }
+    if not pytorch:
+        del expected["linux-64-cuda"]
+    assert {
+        p.name: {
+            r.name
+            for r in (*workspace.requirements(environment, p), *workspace.pypi(environment, p))
+        }
+        for p in workspace.platforms
+    } == expected
+    said = "\n".join(notes)
+    assert "gxx_linux-64, libgcc-ng" in said
+    assert ("cudnn, flash-attn: asked for on platforms with CUDA alone" in said) == pytorch
+    assert ("cuda-version: left out" in said) == pytorch
+
+
+def test_no_package_that_conda_forge_has_for_macos_is_taken_for_one_of_linux_alone() -> None:
+    if not SLICE.is_dir():
+        pytest.skip("the extract of conda-forge is not here")
+    repodata = json.loads((SLICE / "osx-arm64" / "repodata.json").read_text())
+    names = {r["name"] for r in (repodata["packages"] | repodata["packages.conda"]).values()}
+    assert len(names) > 500
+    assert [name for name in sorted(names) if target_of(name, pytorch=True)] == []
 
 
 @pytest.mark.slow

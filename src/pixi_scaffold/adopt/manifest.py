@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pixi_scaffold.adopt.target import target_of
 from pixi_scaffold.adopt.wanted import Wanted, fields_without
 from pixi_scaffold.errors import ManifestError, ScaffoldError
 from pixi_scaffold.workspace import PypiRequirement, Requirement, parse_manifest
@@ -100,16 +101,16 @@ def _changed(block: str, wanted: Wanted, shape: ProjectShape) -> str:
     header = re.search(r"(?m)^\[(.+)\]$", block)
     name = header[1] if header else ""
     if name == "dependencies":
-        return _tables(block, wanted)
+        return _tables(block, wanted, shape.pytorch)
     if name == "tasks" and not shape.brings_program:
         task = f'train = {{ cmd = {_quote(f"python {shape.program}")}, description = "Train" }}'
         return f"[tasks]\n{task}" if shape.program else ""
-    if name.startswith("feature.data") or (not shape.pytorch and name.startswith("target.")):
+    if name.startswith("target."):
+        return _on_cuda(block, name, wanted) if shape.pytorch else ""
+    if name.startswith("feature.data"):
         return ""
-    if name == "feature.dev.tasks" and not shape.has_tests:
-        return _without(block, "test = ")
-    if name == "environments":
-        return _without(block, "data = ")
+    if name == "environments" or (name == "feature.dev.tasks" and not shape.has_tests):
+        return _without(block, "data = " if name == "environments" else "test = ")
     return block if shape.pytorch or name != "workspace" else _without_cuda(block)
 
 
@@ -123,20 +124,37 @@ def _without_cuda(block: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("# oldest driver"))
 
 
-def _tables(block: str, wanted: Wanted) -> str:
+def _on_cuda(block: str, name: str, wanted: Wanted) -> str:
+    header = name.removesuffix("dependencies") + "pypi-dependencies"
+    pypi = _table(header, _asked(wanted.pypi, "cuda"))
+    return "\n".join([block, *_asked(wanted.conda, "cuda"), *pypi])
+
+
+def _tables(block: str, wanted: Wanted, pytorch: bool) -> str:
     """Return the tables of the packages and variables that a project asks for."""
     names = [r.name for r in wanted.conda]
     python = re.findall(r"(?m)^python = .*$", block) if "python" not in names else []
     head = block[: block.index("[dependencies]")]
-    lines = [head + "[dependencies]", *python]
-    lines += [f"{_key(r.name)} = {dependency(r)}" for r in wanted.conda]
-    if wanted.pypi:
-        lines += ["", "[pypi-dependencies]"]
-        lines += [f"{_key(r.name)} = {pypi_dependency(r)}" for r in wanted.pypi]
-    if wanted.variables:
-        lines += ["", "[activation.env]"]
-        lines += [f"{_key(name)} = {_quote(value)}" for name, value in wanted.variables]
-    return "\n".join(lines)
+    lines = [head + "[dependencies]", *python, *_asked(wanted.conda, "", pytorch)]
+    lines += _table("pypi-dependencies", _asked(wanted.pypi, "", pytorch))
+    lines += _table("target.linux.dependencies", _asked(wanted.conda, "linux", pytorch))
+    lines += _table("target.linux.pypi-dependencies", _asked(wanted.pypi, "linux", pytorch))
+    variables = [f"{_key(name)} = {_quote(value)}" for name, value in wanted.variables]
+    return "\n".join(lines + _table("activation.env", variables))
+
+
+def _asked(
+    requirements: Iterable[Requirement | PypiRequirement], target: str, pytorch: bool = True
+) -> list[str]:
+    return [
+        f"{_key(r.name)} = {dependency(r) if isinstance(r, Requirement) else pypi_dependency(r)}"
+        for r in requirements
+        if target_of(r.name, pytorch=pytorch) == target
+    ]
+
+
+def _table(header: str, lines: list[str]) -> list[str]:
+    return ["", f"[{header}]", *lines] if lines else []
 
 
 def mentions_example(text: str, example: Sequence[str]) -> list[tuple[int, str]]:

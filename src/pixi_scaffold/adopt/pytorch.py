@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pixi_scaffold.adopt.target import target_of
 from pixi_scaffold.adopt.wanted import Wanted, fields_without
 from pixi_scaffold.workspace import Requirement
 
@@ -39,10 +40,12 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
     if dropped:
         notes.append(f"channels {', '.join(dropped)}: conda-forge has these packages")
         channels = ("conda-forge", *(c for c in channels if c != "conda-forge"))
-    gone = [r.name for r in wanted.conda if r.name in _OF_CUDA]
+    pytorch = asks_pytorch(wanted)
+    of_cuda = _OF_CUDA | {"cuda-version"} if pytorch else _OF_CUDA
+    gone = [r.name for r in wanted.conda if r.name in of_cuda]
     gone += [r.name for r in wanted.pypi if _WHEELS_OF_CUDA.fullmatch(r.name)]
     if gone:
-        instead = "named platforms say which machine gets CUDA"
+        instead = "named platforms say which machine gets CUDA" if pytorch else "of PyTorch"
         notes.append(f"{', '.join(gone)}: left out, {instead}")
     conda = [_from_conda_forge(r, notes) for r in wanted.conda if r.name not in gone]
     names = {r.name for r in conda}
@@ -52,6 +55,10 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
             conda.append(Requirement(name, (("version", version),)))
             notes.append(f"{one} from pip: {name} {version} of conda-forge")
     pypi = tuple(r for r in wanted.pypi if r.name not in _ON_PYPI and r.name not in gone)
+    for target, words in (("cuda", "on platforms with CUDA"), ("linux", "on Linux")):
+        names = [r.name for r in (*conda, *pypi) if target_of(r.name, pytorch=pytorch) == target]
+        if names:
+            notes.append(f"{', '.join(names)}: asked for {words} alone")
     return replace(wanted, channels=channels, conda=tuple(_once(conda)), pypi=pypi), tuple(notes)
 
 
