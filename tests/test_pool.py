@@ -24,6 +24,9 @@ from typing import Any
 
 import pytest
 
+from pixi_scaffold.pool.events import ProcState, fold
+from pixi_scaffold.pool.follow import Follower
+from pixi_scaffold.pool.why import held
 from tests.support.command import Ran, scaffold
 from tests.support.paths import SHARED
 from tests.support.pool import P100, T4, V100, V100_OLD_DRIVER, Pool, condor_prefix
@@ -81,7 +84,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     prefix = condor_prefix()
     folder = tmp_path_factory.mktemp("pool")
     limits = "use POLICY : HOLD_IF_MEMORY_EXCEEDED\n"
-    gpus = [T4, P100, V100, V100_OLD_DRIVER]
+    gpus = [T4, T4, P100, V100, V100_OLD_DRIVER]
     with Pool(prefix, folder, gpus=gpus, cpus=32, settings=limits) as one:
         yield one
 
@@ -117,16 +120,15 @@ def project(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A folder with a job that checkpoints, in an environment that finds the pool."""
     monkeypatch.setenv("CONDOR_CONFIG", pool.env["CONDOR_CONFIG"])
     monkeypatch.setenv("PATH", pool.env["PATH"])
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "train.sh").write_text(TRAIN)
-    (tmp_path / "train.sh").chmod(0o755)
-    (tmp_path / "job.sub").write_text(SUB)
-    return tmp_path
+    return laid_out(tmp_path)
 
 
-def point_at(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands find another pool."""
-    monkeypatch.setenv("CONDOR_CONFIG", pool.env["CONDOR_CONFIG"])
+def laid_out(folder: Path) -> Path:
+    (folder / "logs").mkdir()
+    (folder / "train.sh").write_text(TRAIN)
+    (folder / "train.sh").chmod(0o755)
+    (folder / "job.sub").write_text(SUB)
+    return folder
 
 
 def submitted(project: Path, *args: str) -> dict[str, Any]:
@@ -233,6 +235,32 @@ def test_what_the_access_point_refuses_leaves_no_receipt(project: Path) -> None:
     assert ran.code == 1, ran
     assert "parsecs" in ran.err
     assert not list(project.glob("runs/submitted/*.json"))
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full disk", "a file is there"])
+def test_without_a_receipt_there_is_no_cluster(pool: Pool, project: Path, full: bool) -> None:
+    if full:
+        (project / "runs").mkdir()
+        ran = without_room(project, "runs", "submit", "job.sub", "-a", "hold=true")
+    else:
+        (project / "runs").write_text("")
+        ran = scaffold("submit", "job.sub", "-a", "hold=true", cwd=project)
+    assert ran.code == 1, ran
+    found = re.search(r"nothing was submitted: the receipt of cluster (\d+) cannot be", ran.err)
+    assert found is not None, ran
+    assert pool.run("condor_q", found[1], "-af", "ClusterId") == ""
+
+
+def without_room(project: Path, name: str, *args: str) -> Ran:
+    """Run a command with a full file system at a folder of the project."""
+    fill = f"mount -t tmpfs -o size=4k,mode=777 none {name} && echo > {name}/full"
+    script = f'{fill} && exec "$@"'
+    unshare = ["unshare", *([] if os.getuid() == 0 else ["--user", "--map-root-user"]), "--mount"]
+    if subprocess.call([*unshare, "sh", "-c", script, "sh", "true"], cwd=project, stderr=-3):
+        pytest.skip("needs namespaces with mounts")
+    argv = [*unshare, "sh", "-c", script, "sh", sys.executable, "-m", "pixi_scaffold", *args]
+    done = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def test_secrets_stay_out_of_the_receipt(
@@ -403,7 +431,7 @@ def test_a_watch_outlives_the_access_point(pool: Pool, project: Path) -> None:
 
 
 def test_a_log_that_is_rotated_loses_no_event(pool: Pool, project: Path) -> None:
-    done = submitted(project, "-a", "counts=12")
+    done = submitted(project, "-a", "counts=6")
     watch = watching(project, str(done["cluster"]), "--json")
     log = Path(done["log"])
     until(lambda: log.exists() and "executing on host" in log.read_text())
@@ -430,11 +458,20 @@ def test_a_watch_that_is_interrupted_leaves_the_job_alone(pool: Pool, project: P
     assert pool.wait(done["cluster"]) == 0
 
 
+IN_PLACE = [
+    word
+    for line in ("should_transfer_files=NO", "transfer_output_files=", "when_to_transfer_output=",
+                 "transfer_checkpoint_files=", "checkpoint_exit_code=")
+    for word in ("-a", line)
+]  # fmt: skip
+
+
 def test_many_processes_in_little_memory(pool: Pool, project: Path) -> None:
+    """Without file transfer, so that the machine is done sooner with them."""
     (project / "train.sh").write_text("#!/bin/sh\nmkdir -p runs/$1; [ $2 != 7 ]\n")
     (project / "sweep.csv").write_text("".join(f"{n}\n" for n in range(500)))
     done = submitted(
-        project, "--queue", "lr from sweep.csv", "--no-check", "-a", "request_memory=1"
+        project, "--queue", "lr from sweep.csv", "--no-check", "-a", "request_memory=1", *IN_PLACE
     )
     assert done["jobs"] == 500
     program = ("-c", WATCH_AND_TELL_THE_MEMORY)
@@ -546,6 +583,12 @@ def test_a_running_job_s_last_checkpoint_is_fetched(pool: Pool, project: Path) -
     ran = scaffold("fetch", cluster, cwd=project)
     assert ran.code == 0, ran
     folder = project / f"runs/job-{cluster}-0"
+    assert (folder / "n").read_text() == "3\n"
+    for path in folder.iterdir():
+        path.unlink()
+    ran = without_room(project, f"runs/job-{cluster}-0", "fetch", cluster)
+    assert (ran.code, "cannot be written: No space left" in ran.err) == (1, True), ran
+    assert scaffold("fetch", cluster, cwd=project).code == 0
     assert (folder / "n").read_text() == "3\n"
     (folder / "n").write_text("mine")
     os.utime(folder / "n", (time.time() + 3600, time.time() + 3600))
@@ -659,7 +702,12 @@ def test_a_sweep_of_twenty_becomes_one_table_and_one_picture(pool: Pool, project
     (project / "sweep.csv").write_text("".join(f"{row}\n" for row in rows))
     queue = ("--queue", "lr from sweep.csv", "-a", "counts=2")
     done = submitted(project, *queue)
-    assert watching(project, str(done["cluster"])).finished().code == 3
+    drawn = project / f"runs/submitted/{done['cluster']}.svg"
+    drawn.mkdir()  # as a full disk, it is no reason to keep the outcome back
+    ran = watching(project, str(done["cluster"])).finished()
+    assert (ran.code, "the picture of the curves could not be written" in ran.out) == (3, True), ran
+    assert "1 of 20 did not succeed" in ran.out
+    drawn.rmdir()
     ran = scaffold("collect", cwd=project)
     assert ran.code == 0, ran
     assert "19 of 20 runs are done" in ran.out
@@ -684,7 +732,6 @@ HOLDS = {
     "no first line": ("6/8", ("executable=data.bin",), "without a first line"),
     "no output": ("12/2", ("transfer_output_files=nothing",), "was not there when the job ended"),
     "no input": ("13/2", ("transfer_input_files=gone.txt",), "is not there"),
-    "on hold": ("15/0", ("hold=true",), "submitted on hold"),
     "too long": ("46/0", ("allowed_job_duration=1",), "ran longer in all"),
     "start too long": ("47/0", ("allowed_execute_duration=1",), "one start of it ran longer"),
     "too much in": ("32/0", ("transfer_input_files=big", "max_transfer_input_mb=1"), "larger than"),
@@ -715,26 +762,39 @@ def test_each_hold_is_explained(pool: Pool, project: Path) -> None:
     (project / "train.sh").write_text(script.replace("n=0;", f"{much}{big}n=0;", 1))
     clusters = {}
     for name, (_, lines, _) in HOLDS.items():
-        more = [word for line in lines for word in ("-a", line)]
-        more += ["-a", "counts=400", "-a", "every=1000"] if name in LASTING else []
-        clusters[name] = submitted(project, "--no-check", *more)["cluster"]
+        more = ("counts=400", "every=1000") if name in LASTING else ()
+        clusters[name] = pool.submit("job.sub", project, *lines, *more)
         if name == "no input":
             (project / "gone.txt").unlink()
     pool.run("condor_hold", str(clusters["somebody"]))
     wrong = {}
     for name, cluster in clusters.items():
-        code, _, words = HOLDS[name]
         pool.until(cluster, 5)
         log = project / f"logs/{cluster}.log"  # which the shadow writes after it told the queue
-        if name != "on hold":  # of which the log never tells (seen with 23.9 and 25.14)
-            until(lambda log=log: "\n012 (" in log.read_text())
-        ran = scaffold("watch", str(cluster), "--once", cwd=project)
+        until(lambda log=log: "\n012 (" in log.read_text())
+        states: dict[int, ProcState] = {}
+        for event in Follower(log).new():
+            states[event.proc] = fold(states, event)
+        said = list(held(states[0], cluster))
+        code, _, words = HOLDS[name]
         expected = "code {}, subcode {}".format(*code.split("/"))
-        if words not in ran.out or expected not in ran.out or "usual fix: " not in ran.out:
-            wrong[name] = ran.out
-        assert ran.code == 3
+        if words not in said[0] or expected not in said[0] or "  usual fix: " not in str(said[1:]):
+            wrong[name] = said
+    ran = scaffold("watch", "--log", f"logs/{clusters['no output']}.log", "--once", cwd=project)
     pool.run("condor_rm", "-all", check=False)
     assert not wrong, wrong
+    assert ran.code == 3
+    assert "0 held: something that transfer_output_files names was not there" in ran.out
+
+
+def test_a_job_that_was_submitted_on_hold_is_explained(pool: Pool, project: Path) -> None:
+    """Of which the log never tells (seen with 23.9 and 25.14)."""
+    done = submitted(project, "--no-check", "-a", "hold=true")
+    ran = scaffold("watch", "--once", cwd=project)
+    pool.run("condor_rm", str(done["cluster"]))
+    assert ran.code == 3
+    assert "0 held: it was submitted on hold (hold = true) (code 15, subcode 0)" in ran.out
+    assert "usual fix: condor_release" in ran.out
 
 
 IDLE = {
@@ -767,30 +827,92 @@ IDLE = {
         ["request_memory=1GB"],
         "20 of 22 slots fit", "refused by TARGET.RequestGPUs > 0 (the slot's own Requirements)",
     ),
+    "either": (['requirements=Machine == "t41" || Machine == "old3"'], "2 of 22 slots fit", ""),
+    "by a pattern": (['requirements=regexp("^mixed", Machine)'], "4 of 22 slots fit", ""),
+    "not by a pattern": (['requirements=!regexp("^t4", Machine) && Memory > 1024'], "14 of 22 slots fit", ""),
+    "one of a list": (['requirements=stringListMember(Machine, "t40,t41")'], "2 of 22 slots fit", ""),
+    "in no list": (['requirements=member("a", split(Machine, ","))'], "none of 22 slots", ""),
+    "a condition": (["requirements=ifThenElse(isUndefined(X), false, X)"], "none of 22 slots", ""),
+    "a quotient": (["requirements=Memory / Cpus >= 4096"], "none of 22 slots", "Memory / Cpus"),
+    "both sides": (["requirements=TARGET.Memory >= MY.RequestMemory * 20"], "20 of 22 slots fit", ""),
+    "not the same as true": (["requirements=HasX =!= true"], "20 of 22 slots fit", ""),
+    "the name of a gpu": (
+        ["request_gpus=1", 'requirements=GPUs_DeviceName == "Tesla T4"'], "16 of 34 GPUs fit", "",
+    ),
+    "a condition on gpus": (
+        ["request_gpus=1", "require_gpus=Capability >= 7.5 && DriverVersion >= 12.0"],
+        "20 of 34 GPUs fit", "10 of 22 machines refused by Capability >= 7.5\n",
+    ),
+    "an upper limit": (
+        ["request_gpus=1", "gpus_maximum_capability=6.9"], "14 of 34 GPUs fit", "gpus_maximum_capability",
+    ),
 }  # fmt: skip
 """What jobs ask for, and what is said of each beside 22 machines with 34 GPUs."""
 
 
+EXPLAIN = """
+import json, sys
+from pixi_scaffold.pool.access import connect
+from pixi_scaffold.pool.idle import idle
+point = connect()
+print(json.dumps({cluster: "\\n".join((*idle(point, int(cluster), 0), "")) for cluster in sys.argv[1:]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def analysed(
+    still: Pool, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, int], dict[str, str]]:
+    """The cluster of each case, and what is said of it; all in one process."""
+    folder = laid_out(tmp_path_factory.mktemp("idle"))
+    clusters = {case: still.submit("job.sub", folder, *lines) for case, (lines, *_) in IDLE.items()}
+    argv = [sys.executable, "-c", EXPLAIN, *map(str, clusters.values())]
+    done = subprocess.run(argv, env=still.env, capture_output=True, text=True, check=True)
+    return clusters, json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("case", IDLE)
 def test_an_idle_job_is_explained_as_htcondor_analyses_it(
-    still: Pool, project: Path, monkeypatch: pytest.MonkeyPatch, case: str
+    still: Pool, analysed: tuple[dict[str, int], dict[str, str]], case: str
 ) -> None:
-    point_at(still, monkeypatch)
-    lines, first, second = IDLE[case]
-    more = [word for line in lines for word in ("-a", line)]
-    done = submitted(project, "--no-check", *more)
-    ran = scaffold("watch", str(done["cluster"]), "--once", cwd=project)
-    assert ran.code == 0, ran
-    assert f"{done['cluster']}.0 idle: {first}" in ran.out
-    assert second in ran.out, ran.out
-    judged = still.run("condor_q", "-better-analyze", str(done["cluster"]))
+    clusters, explained = analysed
+    _, first, second = IDLE[case]
+    said = explained[str(clusters[case])]
+    assert said.startswith(f"idle: {first}")
+    assert second in said
+    judged = still.run("condor_q", "-better-analyze", str(clusters[case]))
     refused = sum(map(int, re.findall(r"(\d+) slots (?:are rejected|reject)", judged)))
-    most = max(map(int, re.findall(r"(\d+) of 22 machines refused", ran.out)), default=0)
+    most = max(map(int, re.findall(r"(\d+) of 22 machines refused", said)), default=0)
     assert most == refused
     assert ("none of" in first) == (refused == 22)
 
 
+def test_a_watch_explains_an_idle_job(
+    still: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDOR_CONFIG", still.env["CONDOR_CONFIG"])
+    done = submitted(laid_out(tmp_path), "--no-check", "-a", "request_memory=500GB")
+    ran = scaffold("watch", "--once", cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert f"{done['cluster']}.0 idle: none of 22 slots fits" in ran.out
+
+
 # --- the generated project, from its archive to its model --------------------------------------------
+
+#: In the first start of the job that hands over checkpoints, one becomes due, however fast the machine is,
+#: and what goes on from it waits for the eviction.
+WAITS = (
+    "\n    scores = network(images)\n",
+    """
+    import os, pathlib, time
+    step.calls = getattr(step, "calls", 0) + 1
+    seconds = float(os.environ["CHECKPOINT_SECONDS"])
+    if seconds and step.calls == 1 and "NumJobStarts = 0" in open(".job.ad").read():
+        resumed = any(pathlib.Path("runs").glob("*/checkpoint.pt"))
+        time.sleep(9999 if resumed else seconds)
+    scores = network(images)
+""",
+)
 
 
 def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
@@ -799,6 +921,9 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     project = tmp_path / "project"
     shutil.copytree(packed, project, symlinks=True)
     (project / "starter.lock").rename(project / "pixi.lock")
+    program = project / "main.py"
+    assert WAITS[0] in program.read_text()
+    program.write_text(program.read_text().replace(*WAITS))
     for argv in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
         git = ["git", "-c", "user.name=t", "-c", "user.email=t@l"]
         subprocess.run([*git, *argv], cwd=project, check=True)
@@ -810,12 +935,12 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     def send(seconds: int) -> dict[str, Any]:
         own = ("-a", f'environment="CHECKPOINT_SECONDS={seconds} {variables}"')
         ran = scaffold(
-            "submit", "--json", *limits, *own, "--more-arguments", "--epochs 120", cwd=project
+            "submit", "--json", *limits, *own, "--more-arguments", "--epochs 6", cwd=project
         )
         assert ran.code == 0, ran
         return ran.document  # type: ignore[no-any-return]
 
-    done = send(3)
+    whole, done = send(0), send(2)
     cluster, log = str(done["cluster"]), Path(done["log"])
     until(lambda: log.exists() and "Finished transferring output" in log.read_text(), 900)
     fetched = scaffold("fetch", cluster, cwd=project)
@@ -824,7 +949,6 @@ def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     pool.run("condor_vacate_job", "-fast", cluster)
     ran = watching(project, cluster).finished(1800)
     assert ran.code == 0, ran
-    whole = send(0)  # the pool has one GPU that fits
     assert watching(project, str(whole["cluster"])).finished(1800).code == 0
     one, two = (project / f"runs/job-{c}-0" for c in (cluster, whole["cluster"]))
     assert (one / "model.pt").exists()

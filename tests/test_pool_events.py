@@ -173,6 +173,66 @@ def test_a_log_in_another_format_is_read(tmp_path: Path, name: str) -> None:
     assert re.search(r"cluster \d+: 1 done", ran.out), ran.out
 
 
+def test_a_hold_or_a_removal_is_no_eviction(tmp_path: Path) -> None:
+    """A log of HTCondor 25.14.1: 42.2 was held, 42.3 removed while it ran, 42.4 vacated and, later, stopped."""
+    log = LOGS / "held-vacated-removed.log"
+    ran = scaffold("watch", "--log", log, "--once", cwd=tmp_path)
+    assert "evicted: " not in ran.out
+    assert re.findall(r"(42\.\d)  removed.*evicted", ran.out) == ["42.4"]
+    assert "42.3  removed, 25 s" in ran.out
+    assert "goes on from there" not in ran.out
+
+
+USAGES = ("Run Remote", "Run Local", "Total Remote", "Total Local")
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "left_out"),
+    [
+        (
+            ["7"],
+            ["slow"],
+            2,
+        ),  # the finished one is as far as it was to go; of the last nothing is here
+        (["7", "--more-arguments", "--epochs 9"], ["fast", "slow"], 1),
+        (["7.0"], ["fast"], 0),
+    ],
+)
+def test_of_a_stopped_sweep_goes_on_what_is_not_done(
+    tmp_path: Path, given: list[str], rows: list[str], left_out: int
+) -> None:
+    stamp = "2026-11-28 02:00:00"
+    log = tmp_path / "x.log"
+    log.write_text(
+        "".join(f"000 (007.{n:03}.000) {stamp} Job submitted from host: <127.0.0.1:1>\n...\n" for n in range(3))
+        + "".join(f"009 (007.{n:03}.000) {stamp} Job was aborted.\n...\n" for n in (1, 2))
+        + f"005 (007.000.000) {stamp} Job terminated.\n\t(1) Normal termination (return value 0)\n"
+        + "".join(f"\t\tUsr 0 00:00:00, Sys 0 00:00:00  -  {n} Usage\n" for n in USAGES)
+        + "".join(f"\t0  -  {n} Bytes {m} By Job\n" for n in ("Run", "Total") for m in ("Sent", "Received"))
+        + "...\n"
+    )  # fmt: skip
+    sub = 'executable = job.sh\nname = x\narguments = "--name $(name)"\nqueue speed from rows\n'
+    (tmp_path / "job.sub").write_text(sub)
+    (tmp_path / "rows").write_text("fast\nslow\nnever\n")
+    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
+    jobs = tuple(SubmittedJob({"speed": v}, "", f"run-{v}") for v in ("fast", "slow", "never"))
+    write(SubmitReceipt(7, "ap", "", "2026", str(tmp_path), "job.sub", str(log), jobs), tmp_path)
+    for value in ("fast", "slow"):
+        (tmp_path / f"runs/run-{value}").mkdir()
+    argv = ("submit", "job.sub", "--no-check", "--dry-run", "--continue")
+    ran = scaffold(*argv, *given, cwd=tmp_path)
+    assert ran.code == 0, ran
+    assert re.findall(r"speed=(\w+)", ran.out) == rows
+    assert re.findall(r"left out: (\d)", ran.out) == [str(left_out)] * (left_out > 0)
+
+
+def test_a_dag_is_for_dagman(tmp_path: Path) -> None:
+    (tmp_path / "my.dag").write_text("JOB a a.sub\n")
+    ran = scaffold("submit", "my.dag", cwd=tmp_path)
+    assert (ran.code, "condor_submit_dag my.dag" in ran.err) == (2, True), ran
+    assert "watch --log my.dag.dagman.log" in ran.err
+
+
 def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):

@@ -202,11 +202,7 @@ def _no_workspace(folder: Path) -> dict[str, str]:
     if inside is None:
         return {"what": MANIFEST.name, "why": why}
     command = f"{program()} check {shlex.quote(str(inside))}"
-    return {
-        "what": MANIFEST.name,
-        "why": f"{why}; a workspace is in {inside}",
-        "command": command,
-    }
+    return {"what": MANIFEST.name, "why": f"{why}; a workspace is in {inside}", "command": command}
 
 
 def _report(

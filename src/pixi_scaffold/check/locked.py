@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import ManifestError, ScaffoldError
-from pixi_scaffold.lock import Lock, Package, read_lock
 from pixi_scaffold.rules import LockedWorkspace, Row, Subject
 from pixi_scaffold.system import is_file, real
 from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest, satisfies
+
+if TYPE_CHECKING:
+    from pixi_scaffold.lock import Lock, Package
 
 
 @dataclass(slots=True)
@@ -45,18 +48,17 @@ class Surroundings:
         if not is_file(path):
             self.problems["rules against the lock"] = f"there is no {path.name}"
             return project
+        from pixi_scaffold.lock import (
+            read_lock,  # what a submit file without a project does without
+        )
+
         try:
             lock = read_lock(path)
         except ScaffoldError as error:
             self.problems["rules against the lock"] = error.message.splitlines()[0]
             return project
         rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
-        return replace(
-            project,
-            lock_format=lock.format,
-            rows=rows.get(DEFAULT, ()),
-            rows_of=rows,
-        )
+        return replace(project, lock_format=lock.format, rows=rows.get(DEFAULT, ()), rows_of=rows)
 
 
 def _refuses_pixi(workspace: Workspace, version: str) -> str:
@@ -89,8 +91,7 @@ def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterat
     order = [platform.name for platform in workspace.platforms]
     aligned = lock.aligned(workspace)
     for platform, subdir, packages in sorted(
-        aligned.rows(name),
-        key=lambda row: order.index(row[0]) if row[0] in order else len(order),
+        aligned.rows(name), key=lambda row: order.index(row[0]) if row[0] in order else len(order)
     ):
         yield _row(platform, subdir, packages, aligned.from_elsewhere(name, platform))
 
@@ -122,18 +123,13 @@ def _row(name: str, subdir: str, records: Sequence[Package], wheels: Mapping[str
         # A driver of any minor version does: https://docs.nvidia.com/deploy/cuda-compatibility
         uses_cuda, driver = True, max(driver or (0, 0), (int(runtime[0]), 0))
         cuda = cuda or ".".join(runtime[:2])
+    size = sum(int(record.fields.get("size") or 0) for record in records)
     return Row(
-        name,
-        subdir,
-        len(records),
-        sum(int(record.fields.get("size") or 0) for record in records),
-        driver if uses_cuda else None,
-        cuda,
+        name, subdir, len(records), size, driver if uses_cuda else None, cuda,
         versions.get("libcudnn") or versions.get("cudnn") or _version_of(wheels, "nvidia-cudnn"),
-        versions.get("pytorch") or wheels.get("torch", ""),
-        frozenset((*versions, *wheels)),
+        versions.get("pytorch") or wheels.get("torch", ""), frozenset((*versions, *wheels)),
         frozenset(f"{r.name}-{r.version}-{r.build}" for r in records),
-    )
+    )  # fmt: skip
 
 
 def own_folder(path: Path) -> Path:

@@ -137,10 +137,7 @@ class Outcomes:
 
 
 def run_stages(
-    stages: Iterable[Stage[Any]],
-    context: Context,
-    run: Run,
-    left_out: frozenset[str] = frozenset(),
+    stages: Iterable[Stage[Any]], context: Context, run: Run, left_out: frozenset[str] = frozenset()
 ) -> Outcomes:
     """Run the stages in order; one whose need did not pass is skipped, never run.
 

@@ -1,14 +1,20 @@
-"""The access point (schedd) that jobs are sent to: found once, and then taken from the receipt."""
+"""The access point (schedd) that jobs are sent to, and what it keeps of those not ended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.job import bindings, quiet
+from pixi_scaffold.pool.receipt import SubmitReceipt
+from pixi_scaffold.system import is_folder
+
+_EACH = 10000
+"""Folders of a level of the spool. Source: spooled_job_files.cpp, gen_ckpt_name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +69,62 @@ def connect(name: str = "", pool: str = "") -> AccessPoint:
     pool: the collector to ask (host, or host:port). Raises ScaffoldError when there is none, or no
     bindings of HTCondor.
     """
-    htcondor2 = condor()
-    kind = htcondor2.DaemonType.Schedd
-    here, why = None, ""
-    if not pool:
-        try:
-            with quiet():
-                here = htcondor2.Collector().locate(kind)
-        except (htcondor2.HTCondorException, OSError, ValueError) as error:
-            why = " ".join(str(error).split())
+    here, why = (None, "") if pool else _located("")
     if here is not None and name in ("", here.get("Name", "")):
-        return _connected(htcondor2, here, "", local=True)
+        return _connected(here, "", local=True)
     if not name:
         raise ScaffoldError(
             f"there is no HTCondor access point on this machine ({why or 'none is named'})",
             "log in to an access point of your pool, or name one: --schedd NAME --pool COLLECTOR",
         )
-    try:
-        with quiet():
-            collector = htcondor2.Collector(pool) if pool else htcondor2.Collector()
-            ad, words = collector.locate(kind, name), "it is not listed"
-    except (htcondor2.HTCondorException, OSError, ValueError) as error:
-        ad, words = None, " ".join(str(error).split())
+    ad, why = _located(pool, name)
     if ad is None:
         raise ScaffoldError(
-            f"the pool does not know the access point {name}: {words}",
+            f"the pool does not know the access point {name}: {why or 'it is not listed'}",
             "condor_status -schedd lists them; of another pool: --pool COLLECTOR",
         )
-    return _connected(htcondor2, ad, pool, local=False)
+    return _connected(ad, pool, local=False)
 
 
-def _connected(htcondor2: Any, ad: Any, pool: str, *, local: bool) -> AccessPoint:
+def _located(pool: str, *name: str) -> tuple[Any, str]:
+    """Return the ad of an access point, as a collector has it; without it, why there is none."""
+    htcondor2 = condor()
+    try:
+        with quiet():
+            ad = collector_of(pool).locate(htcondor2.DaemonType.Schedd, *name)
+    except (htcondor2.HTCondorException, OSError, ValueError) as error:
+        return None, " ".join(str(error).split())
+    return ad, ""
+
+
+def collector_of(pool: str) -> Any:
+    """Return the collector of that name, or of this machine's pool where it has none."""
+    return condor().Collector(*[pool] if pool else [])
+
+
+def _connected(ad: Any, pool: str, *, local: bool) -> AccessPoint:
     words = str(ad.get("CondorVersion", "")).split()
     version = words[1] if len(words) > 1 else ""
-    return AccessPoint(str(ad.get("Name", "")), pool, version, local, htcondor2.Schedd(ad))
+    return AccessPoint(str(ad.get("Name", "")), pool, version, local, condor().Schedd(ad))
+
+
+def spool_of(receipt: SubmitReceipt) -> Path | None:
+    """Return the spool of the receipt's access point; None where that is another machine."""
+    try:
+        point = connect(receipt.schedd, receipt.pool)
+        spool = condor().param.get("SPOOL", "") if point.local else ""
+    except (ScaffoldError, OSError):
+        return None
+    return Path(spool) if spool and is_folder(Path(spool)) else None
+
+
+def kept_folder(spool: Path | None, cluster: int, proc: int) -> Path | None:
+    """Return the folder with a job's last checkpoint; None where there is none, or not for us."""
+    if spool is None:
+        return None
+    name = f"cluster{cluster}.proc{proc}.subproc0"
+    folder = spool / str(cluster % _EACH) / str(proc % _EACH) / name
+    try:
+        return folder if any(folder.iterdir()) else None
+    except OSError:
+        return None

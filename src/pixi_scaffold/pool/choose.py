@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.job import Description, Job, references
-from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, find_named, receipts
+from pixi_scaffold.pool.receipt import SubmittedJob, find_named, receipts
 from pixi_scaffold.pool.rows import SweepRow, is_sweep, numbered_by_place
 from pixi_scaffold.system import layout, program
 
@@ -47,6 +47,8 @@ class Chosen:
 
     rows: tuple[SweepRow, ...]
     left_out: int = 0
+    why: str = "done, or in the queue"
+    """What those are that are left out."""
     whole: bool = True
     """Whether they are all rows of the description, so that HTCondor reads them itself."""
 
@@ -57,7 +59,7 @@ def chosen_rows(
     """Return the rows that are to be sent; raises UsageError where that cannot be told."""
     job = description.jobs[0]
     if request.go_on:
-        return _earlier(request.go_on, job, folder)
+        return _earlier(request, job, folder)
     if not is_sweep(job) or request.again:
         if request.failed:
             raise UsageError(
@@ -94,35 +96,38 @@ def _settled(folder: Path, description: Path) -> Iterator[SubmittedJob]:
                 yield job
 
 
-def _earlier(name: str, job: Job, folder: Path) -> Chosen:
-    receipt, proc = find_named(folder, name)
+def _earlier(request: SubmitRequest, job: Job, folder: Path) -> Chosen:
+    """Return the jobs to go on with: of a whole cluster those that are not done, if any are."""
+    from pixi_scaffold.pool.follow import read_states
+
+    receipt, proc = find_named(folder, request.go_on)
     arguments = job.commands.get("arguments")
     if arguments is None or "name" not in references(arguments.value):
         raise UsageError(
             "nothing in the job's arguments says which run it is, so none can be gone on with",
             'write: arguments = "--name $(name) ..." with name = job-$(Cluster)-$(Process)',
         )
+    states = read_states(receipt)
     numbers = range(len(receipt.jobs)) if proc is None else [proc]
-    rows = tuple(_named(receipt, number, folder) for number in numbers)
-    return Chosen(rows, whole=False)
-
-
-def _named(receipt: SubmitReceipt, number: int, folder: Path) -> SweepRow:
-    from pixi_scaffold.pool.follow import read_states
-
-    job, state = receipt.jobs[number], read_states(receipt)[number]
-    job_name = f"{receipt.cluster}.{number}"
-    if state.events and not state.ended:
+    for state in (states[number] for number in numbers):
+        if state.events and not state.ended:
+            name = f"{receipt.cluster}.{state.proc}"
+            hint = f"stop it first: {program()} stop {name}"
+            raise UsageError(f"{name} is still {state.words}", hint)
+    runs = {number: receipt.jobs[number].run for number in numbers}
+    here = [n for n, run in runs.items() if run and (folder / "runs" / run).is_dir()]
+    if not here:
         raise UsageError(
-            f"{job_name} is still {state.words}", f"stop it first: {program()} stop {job_name}"
-        )
-    if not job.run or not (folder / "runs" / job.run).is_dir():
-        raise UsageError(
-            f"there is no runs/{job.run or '...'} of {job_name} to go on with",
+            f"nothing of {request.go_on} is in runs/ to go on with",
             f"{program()} fetch {receipt.cluster}",
         )
-    values = {**job.values, "name": job.run}
-    return SweepRow(number, values, "")
+    left = [number for number in here if not states[number].succeeded]
+    rows = tuple(
+        SweepRow(number, {**receipt.jobs[number].values, "name": runs[number]}, "")
+        for number in (here if request.more_arguments else left or here)
+    )
+    why = "done, or with nothing in runs/ to go on with"
+    return Chosen(rows, len(numbers) - len(rows), why, whole=False)
 
 
 def amendments(request: SubmitRequest, job: Job) -> Iterator[str]:

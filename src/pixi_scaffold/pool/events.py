@@ -116,7 +116,7 @@ def _executing(state: ProcState, event: LogEvent) -> ProcState:
     return replace(
         _stopped(state, event.time), state="running", began=event.time, starts=state.starts + 1,
         host=host.rsplit("@", maxsplit=1)[-1], gpu=_gpu(props),
-        gpus=int(_number(props.get("GPUs"))), hold=None, reason="", code=None, evicted="",
+        gpus=int(number(props.get("GPUs"))), hold=None, reason="", code=None, evicted="",
     )  # fmt: skip
 
 
@@ -130,11 +130,11 @@ def _gpu(props: Mapping[str, Any]) -> str:
 
 
 def _image(state: ProcState, event: LogEvent) -> ProcState:
-    return replace(state, memory=max(state.memory, _number(event.data.get("MemoryUsage"))))
+    return replace(state, memory=max(state.memory, number(event.data.get("MemoryUsage"))))
 
 
 def _transfer(state: ProcState, event: LogEvent) -> ProcState:
-    kind = int(_number(event.data.get("Type")))
+    kind = int(number(event.data.get("Type")))
     if kind in (1, 2, 3) and state.began is None:
         return replace(state, state="sending")
     if kind == 5 and state.began is not None:
@@ -148,7 +148,7 @@ def _transfer(state: ProcState, event: LogEvent) -> ProcState:
 def _evicted(state: ProcState, event: LogEvent) -> ProcState:
     used = _used(_stopped(state, event.time), event)
     if event.data.get("TerminatedAndRequeued"):
-        code = int(_number(event.data.get("ReturnValue")))
+        code = int(number(event.data.get("ReturnValue")))
         return replace(
             _without_last(used, state), state="idle", retries=state.retries + 1, code=code
         )
@@ -171,35 +171,31 @@ def _without_last(state: ProcState, before: ProcState) -> ProcState:
 def _terminated(state: ProcState, event: LogEvent) -> ProcState:
     used = _used(_stopped(state, event.time), event)
     normal = bool(event.data.get("TerminatedNormally", True))
-    code = int(_number(event.data.get("ReturnValue"))) if normal else None
-    signal = None if normal else int(_number(event.data.get("TerminatedBySignal")))
+    code = int(number(event.data.get("ReturnValue"))) if normal else None
+    signal = None if normal else int(number(event.data.get("TerminatedBySignal")))
     ended = _without_last(used, state)
     return replace(ended, state="done" if code == 0 else "failed", code=code, signal=signal)
 
 
-def _held(state: ProcState, event: LogEvent) -> ProcState:
-    codes = (int(_number(event.data.get("HoldReasonCode"))),
-             int(_number(event.data.get("HoldReasonSubCode"))))  # fmt: skip
-    why = str(event.data.get("HoldReason") or "")
-    # A hold throws the job off its machine first; nobody asks who evicted it then.
+def _off(state: ProcState, event: LogEvent, now: str, reason: str) -> ProcState:
+    """Return the state of a job that is held or removed.
+
+    That throws it off its machine first; nobody asks who evicted it then.
+    """
     thrown = state.state == "idle" and state.evictions > 0 and event.time - state.since <= 2
-    return replace(
-        _stopped(state, event.time),
-        state="held",
-        reason=why,
-        hold=codes,
-        evictions=state.evictions - thrown,
-        evicted="",
-    )
+    stopped = _stopped(state, event.time)
+    why = str(event.data.get(reason) or "")
+    return replace(stopped, state=now, reason=why, evictions=state.evictions - thrown, evicted="")
+
+
+def _held(state: ProcState, event: LogEvent) -> ProcState:
+    codes = (int(number(event.data.get("HoldReasonCode"))),
+             int(number(event.data.get("HoldReasonSubCode"))))  # fmt: skip
+    return replace(_off(state, event, "held", "HoldReason"), hold=codes)
 
 
 def _released(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
     return replace(state, state="idle", reason="", hold=None)
-
-
-def _aborted(state: ProcState, event: LogEvent) -> ProcState:
-    why = str(event.data.get("Reason") or "")
-    return replace(_stopped(state, event.time), state="removed", reason=why)
 
 
 def _reconnected(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
@@ -213,7 +209,7 @@ def _now(name: str) -> Callable[[ProcState, LogEvent], ProcState]:
 
 def _updated(state: ProcState, event: LogEvent) -> ProcState:
     if str(event.data.get("Attribute")) == "RequestMemory":
-        return replace(state, memory_request=_number(event.data.get("Value")))
+        return replace(state, memory_request=number(event.data.get("Value")))
     return state
 
 
@@ -226,15 +222,16 @@ def _used(state: ProcState, event: LogEvent) -> ProcState:
     used = data.get("GPUsAverageUsage", data.get("GPUsUsage"))
     return replace(
         state,
-        memory=max(state.memory, _number(data.get("MemoryUsage"))),
-        memory_request=_number(data.get("RequestMemory")) or state.memory_request,
-        disk=_number(data.get("DiskUsage")) or state.disk,
-        disk_request=_number(data.get("RequestDisk")) or state.disk_request,
-        gpu_used=_number(used) if isinstance(used, int | float) else state.gpu_used,
+        memory=max(state.memory, number(data.get("MemoryUsage"))),
+        memory_request=number(data.get("RequestMemory")) or state.memory_request,
+        disk=number(data.get("DiskUsage")) or state.disk,
+        disk_request=number(data.get("RequestDisk")) or state.disk_request,
+        gpu_used=number(used) if isinstance(used, int | float) else state.gpu_used,
     )
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
+    """Return what HTCondor says as a number; 0 for what is none."""
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -251,7 +248,7 @@ _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
     "JOB_TERMINATED": _terminated,
     "JOB_HELD": _held,
     "JOB_RELEASED": _released,
-    "JOB_ABORTED": _aborted,
+    "JOB_ABORTED": lambda state, event: _off(state, event, "removed", "Reason"),
     "JOB_SUSPENDED": _now("suspended"),
     "JOB_UNSUSPENDED": _now("running"),
     "JOB_DISCONNECTED": _now("lost"),

@@ -14,9 +14,8 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import split_list
-from pixi_scaffold.pool.access import AccessPoint, answering, connect
+from pixi_scaffold.pool.access import AccessPoint, answering, connect, kept_folder, spool_of
 from pixi_scaffold.pool.follow import read_states
-from pixi_scaffold.pool.kept import kept_folder, spool_of
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run
 from pixi_scaffold.system import is_file, program, real, replacing
@@ -33,12 +32,6 @@ class Fetched:
     newer: list[str] = field(default_factory=list)
     """Files here that are newer, and were left as they are."""
     notes: list[str] = field(default_factory=list)
-    stopped: int = 0
-    """Jobs that `stop` put on hold before."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        return asdict(self)
 
 
 def fetch_jobs(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> Report:
@@ -59,7 +52,7 @@ def fetch_jobs(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> 
         more = [f"and {len(fetched.files) - 20} more"] if len(fetched.files) > 20 else []
         step.passed(detail, (*fetched.files[:20], *more, *fetched.notes))
     then = (f"{program()} watch {receipt.cluster}", f"{program()} collect")
-    return Report("fetch", run.results, fetched, then)
+    return Report("fetch", run.results, asdict(fetched), then)
 
 
 def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
@@ -97,7 +90,13 @@ def _copy_kept(
         target = folder / name
         if name == "/dev/null" or real(folder) not in real(target).parents:
             continue
-        _bring(path, target, fetched)
+        try:
+            _bring(path, target, fetched)
+        except OSError as error:
+            raise ScaffoldError(
+                f"{os.path.relpath(target)} cannot be written: {error.strerror}",
+                "nothing is lost: make room, or correct who may write there, and fetch again",
+            ) from error
 
 
 def _bring(source: Path, target: Path, fetched: Fetched) -> None:
@@ -146,7 +145,7 @@ def _retrieve(point: AccessPoint, job: str, folder: Path, ended: float, fetched:
     except ScaffoldError:
         with contextlib.suppress(ScaffoldError, OSError), answering(point.name):
             point.schedd.edit([job], "SUBMIT_Iwd", json.dumps(str(folder)))
-            landing.rmdir()
+            shutil.rmtree(landing)
         raise
     try:
         for path in sorted(landing.rglob("*")):

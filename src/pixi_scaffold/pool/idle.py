@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import JobAd, ad_clauses, match
-from pixi_scaffold.pool.access import AccessPoint, answering, condor
+from pixi_scaffold.pool.access import AccessPoint, answering, collector_of, condor
 
 _BLOCKED = 9
 """The JobStatus of a job that waits for transfer_common_input. Source: seen with 25.14.1."""
 _TOTALS = {"Cpus": "TotalSlotCpus", "Memory": "TotalSlotMemory", "Disk": "TotalSlotDisk"}
+_REAL = re.compile(r"\b\d\.\d+E[+-]\d+")
+"""How HTCondor writes a number that is no whole one."""
 _LIMITS = {
     "RequestMemory": ("request_memory", "Memory"), "RequestCpus": ("request_cpus", "Cpus"),
     "RequestDisk": ("request_disk", "Disk"), "RequestGPUs": ("request_gpus", "GPUs"),
@@ -47,14 +50,9 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
     if job.get("JobStatus") == _BLOCKED:
         yield "idle: it has a machine, to which its common input files are being sent"
         return
-    htcondor2 = condor()
     with answering(point.name):
-        collector = htcondor2.Collector(point.pool) if point.pool else htcondor2.Collector()
-        slots = [
-            slot
-            for slot in collector.query(htcondor2.AdType.Startd)
-            if str(slot.get("SlotType")) != "Dynamic"
-        ]
+        every = collector_of(point.pool).query(condor().AdType.Startd)
+    slots = [slot for slot in every if str(slot.get("SlotType")) != "Dynamic"]
     if not slots:
         yield "idle: the pool has no slot at all now; condor_status"
         return
@@ -148,9 +146,9 @@ def _values(slot: Any, limit: str, attribute: str) -> Iterator[float]:
 
 
 def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
-    text = {name: _written(job.lookup(name)) for name in job if name != "Requirements"}
+    values = {name: _written(job.lookup(name)) for name in job if name != "Requirements"}
     gpus = str(job.lookup("RequireGPUs")) if "RequireGPUs" in job else ""
-    asked = JobAd(text, tuple(ad_clauses(str(job.lookup("Requirements")), gpus)))
+    asked = JobAd(values, tuple(ad_clauses(str(job.lookup("Requirements")), gpus)))
     try:
         report = match(asked, slots)
     except ScaffoldError as error:
@@ -159,7 +157,8 @@ def _refusals(job: Any, slots: Sequence[Any]) -> Iterator[str]:
     by = Counter(clause for slot in report.slots for clause in dict.fromkeys(slot.refused))
     for clause, number in by.most_common(4):
         named = "" if clause.origin in ("requirements", clause.text) else f" ({clause.origin})"
-        yield f"{number} of {len(slots)} machines refused by {clause.text}{named}"
+        text = _REAL.sub(lambda real: f"{float(real[0]):g}", clause.text)
+        yield f"{number} of {len(slots)} machines refused by {text}{named}"
 
 
 def _written(value: Any) -> str:

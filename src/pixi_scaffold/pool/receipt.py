@@ -130,10 +130,10 @@ def write(receipt: SubmitReceipt, root: Path) -> Path:
     path = receipt.path(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    path.touch(mode=0o600)
     with replacing(path) as new:
         document = {"schema": _SCHEMA, **asdict(receipt)}
         new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    path.chmod(0o600)
     return path
 
 

@@ -19,17 +19,13 @@ from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.choose import Chosen, SubmitRequest
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidden, safe, safe_lines
 from pixi_scaffold.pool.rows import SweepRow
-from pixi_scaffold.report import Progress
 from pixi_scaffold.system import layout, program, read_regular, sha256_of
 
 _LIMIT = 16 << 20
 
 
-def access_point(
-    request: SubmitRequest, description: Description, progress: Progress
-) -> AccessPoint:
+def access_point(request: SubmitRequest, description: Description) -> AccessPoint:
     """Return the access point; where there can be none, say how the job gets to one."""
-    progress.update("looking for the access point")
     try:
         point = connect(request.schedd, request.pool)
     except ScaffoldError as error:
@@ -84,13 +80,24 @@ def send(
     with answering(point.name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of, check has said
         sent = point.schedd.submit(submit_object, **how)
-        ads = [dict(ad) for ad in point.jobs(sent.cluster())] if not spool else []
-        ads = ads or [dict(sent.clusterad())]
         if spool:
             point.schedd.spool(sent)
-            ads = [dict(ad) for ad in point.jobs(sent.cluster())] or ads
+        ads = [dict(ad) for ad in point.jobs(sent.cluster())] or [dict(sent.clusterad())]
     ads.sort(key=lambda ad: int(ad.get("ProcId", 0)))
     return _receipt(request, description, chosen, point, sent, ads, spool=spool, commit=commit)
+
+
+def take_back(point: AccessPoint, receipt: SubmitReceipt, error: OSError) -> ScaffoldError:
+    """Remove jobs whose receipt could not be written, which nothing could follow; say so."""
+    cluster, why = receipt.cluster, error.strerror or str(error)
+    lost = f"the receipt of cluster {cluster} cannot be written to {layout.SUBMITTED}: {why}"
+    try:
+        with answering(point.name):
+            point.schedd.act(condor().JobAction.Remove, f"ClusterId == {cluster}", lost)
+    except ScaffoldError:
+        return ScaffoldError(f"{lost}; its jobs are still at {point.name}", f"condor_rm {cluster}")
+    hint = "make room there, or correct who may write there, and submit again"
+    return ScaffoldError(f"nothing was submitted: {lost}, so it was removed again", hint)
 
 
 def _submit_object(
@@ -150,6 +157,7 @@ def _receipt(
         queue=request.queue,
         continues=request.go_on,
         commit=commit,
+        dirty=commit.endswith("-dirty"),
         lock_sha256=lock,
         rehearsal=_rehearsal(folder, lock),
         ad=same,

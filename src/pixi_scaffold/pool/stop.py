@@ -7,7 +7,7 @@ from typing import Any
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
-from pixi_scaffold.pool.fetch import Fetched, fetch_jobs
+from pixi_scaffold.pool.fetch import fetch_jobs
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run, Verdict
 from pixi_scaffold.system import program
@@ -35,7 +35,7 @@ def stop_jobs(
         jobs = _present(point, receipt, proc)
         if not jobs:
             step.passed(f"nothing of {name} is in the queue: it ended before")
-            return Report("stop", run.results, Fetched(), (f"{program()} fetch {name}",))
+            return Report("stop", run.results, {"stopped": 0}, (f"{program()} fetch {name}",))
         _refuse_loss(receipt, jobs, name)
         # On hold a job is asked to leave and hands over what it saves; condor_rm would lose that.
         _act(point, htcondor2.JobAction.Hold, spec, name)
@@ -51,7 +51,7 @@ def stop_jobs(
     results = (*run.results, *fetched.results)
     text = f"{name} is stopped; what it had is here"
     then = (f"{receipt.command} --continue {name}",)
-    facts = Fetched(**{**fetched.facts_by_key(), "stopped": len(jobs)})
+    facts = {**fetched.facts_by_key(), "stopped": len(jobs)}
     return Report("stop", results, facts, then, verdict=Verdict(True, text))
 
 

@@ -5,41 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, Submission, job_ad, meaning, read_description
 from pixi_scaffold.pool.choose import Chosen, SubmitRequest, amendments, chosen_rows, stage_runs
 from pixi_scaffold.pool.receipt import SubmitReceipt, write
 from pixi_scaffold.pool.rows import rows_of
-from pixi_scaffold.pool.send import access_point, send
+from pixi_scaffold.pool.send import access_point, send, take_back
 from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
 from pixi_scaffold.system import program, try_git, uninterrupted
 
 _DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitFacts:
-    """What was submitted."""
-
-    receipt: SubmitReceipt | None
-    left_out: int
-    """Rows that are done already."""
-    ads: tuple[str, ...] = ()
-    """With --dry-run: the ad of each job."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        facts: dict[str, Any] = {"left_out": self.left_out}
-        if self.receipt is not None:
-            one = self.receipt
-            names = ("cluster", "schedd", "log", "spooled", "commit", "dirty")
-            facts |= {name: getattr(one, name) for name in names}
-            facts |= {"jobs": len(one.jobs), "receipt": str(one.path(Path()))}
-        return facts | ({"ads": list(self.ads)} if self.ads else {})
 
 
 def submit_jobs(request: SubmitRequest, progress: Progress) -> Report:
@@ -50,7 +28,7 @@ def submit_jobs(request: SubmitRequest, progress: Progress) -> Report:
     """
     folder = Path.cwd()
     run = Run(progress)
-    commit, dirty = commit_of(folder)
+    commit = commit_of(folder)
     request = _extended(request, folder, commit)
     description = _read(request, folder)
     request = replace(request, append=description.jobs[0].submission.append)
@@ -62,27 +40,28 @@ def submit_jobs(request: SubmitRequest, progress: Progress) -> Report:
     if request.dry_run:
         return _dry(description, chosen, run, warnings)
     if not chosen.rows:
-        text = f"nothing to do: all {len(rows)} rows are done, and nothing of them changed"
+        text = f"nothing to do: all {len(rows)} rows are done or in the queue, and unchanged"
         then = (f"{program()} collect", f"{program()} submit --again   # runs them all the same")
-        facts = SubmitFacts(None, chosen.left_out)
+        facts = {"left_out": chosen.left_out}
         return Report("submit", run.results, facts, then, verdict=Verdict(True, text))
-    point = access_point(request, description, progress)
+    point = access_point(request, description)
     with run.step("submit") as step, uninterrupted():  # no cluster without its receipt
         receipt = send(request, description, chosen, point, commit)
-        receipt = replace(receipt, dirty=dirty)
-        write(receipt, folder)
+        try:
+            write(receipt, folder)
+        except OSError as error:
+            raise take_back(point, receipt, error) from error
         step.passed(f"cluster {receipt.cluster} at {point.name}")
     return _told(receipt, chosen, run, warnings)
 
 
-def commit_of(folder: Path) -> tuple[str, bool]:
+def commit_of(folder: Path) -> str:
     """Return the commit of a folder's repository, `-dirty` behind it where files are changed."""
     try:
         done = try_git(folder, *_DESCRIBE, timeout=60)
     except ScaffoldError:
-        return "", False
-    commit = done.output.strip() if done.code == 0 else ""
-    return commit, commit.endswith("-dirty")
+        return ""
+    return done.output.strip() if done.code == 0 else ""
 
 
 def _extended(request: SubmitRequest, folder: Path, commit: str) -> SubmitRequest:
@@ -96,6 +75,13 @@ def _extended(request: SubmitRequest, folder: Path, commit: str) -> SubmitReques
         if there is not None:
             hint = f"cd {shlex.quote(os.path.relpath(there))} && {program()} submit"
         raise UsageError(f"there is no {request.description} here", hint)
+    if request.description.suffix == ".dag":
+        name = shlex.quote(str(request.description))
+        raise UsageError(
+            f"{request.description} is a DAG, which HTCondor's DAGMan submits, node by node",
+            f"{program()} check {name} && condor_submit_dag {name}; then follow it by "
+            f"{program()} watch --log {name}.dagman.log",
+        )
     append = [f'+GitCommit = "{commit}"'] if commit else []
     if request.retry_memory:
         append += [
@@ -172,18 +158,21 @@ def _dry(description: Description, chosen: Chosen, run: Run, warnings: Iterable[
         values = " ".join(f"{k}={v}" for k, v in row.values.items())
         command = f"{meant.executable.value} {' '.join(meant.arguments.value or ())}"
         lines.append(f"{row.proc}  {command}  {values}".rstrip())
-    text = f"{len(ads)} jobs would be submitted, nothing was sent{_left_out(chosen)}"
-    facts = SubmitFacts(None, chosen.left_out, tuple(ads))
+    text = f"{_jobs(len(ads))} would be submitted, nothing was sent{_left_out(chosen)}"
+    facts = {"left_out": chosen.left_out, "ads": ads}
     return Report("submit", run.results, facts, verdict=Verdict(True, text, (*lines, *warnings)))
 
 
 def _left_out(chosen: Chosen) -> str:
-    return f"; {chosen.left_out} rows are done and not run again" if chosen.left_out else ""
+    return f"; left out: {chosen.left_out} ({chosen.why})" if chosen.left_out else ""
+
+
+def _jobs(number: int) -> str:
+    return f"{number} job{'s' * (number != 1)}"
 
 
 def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run, warnings: Iterable[str]) -> Report:
-    jobs = len(receipt.jobs)
-    text = f"cluster {receipt.cluster}: {jobs} job{'s' if jobs > 1 else ''} submitted to "
+    text = f"cluster {receipt.cluster}: {_jobs(len(receipt.jobs))} submitted to "
     text += f"{receipt.schedd}{_left_out(chosen)}"
     notes = [f"receipt: {receipt.path(Path())}"]
     if receipt.dirty:
@@ -195,7 +184,7 @@ def _told(receipt: SubmitReceipt, chosen: Chosen, run: Run, warnings: Iterable[s
         notes.append(f"{why}: {program()} check --rehearse")
     notes += warnings
     then = tuple(f"{program()} {verb} {receipt.cluster}" for verb in ("watch", "fetch", "stop"))
-    return Report(
-        "submit", run.results, SubmitFacts(receipt, chosen.left_out), then,
-        verdict=Verdict(True, text, tuple(notes)),
-    )  # fmt: skip
+    names = ("cluster", "schedd", "log", "spooled", "commit", "dirty")
+    facts = {"left_out": chosen.left_out, **{name: getattr(receipt, name) for name in names},
+             "jobs": len(receipt.jobs), "receipt": str(receipt.path(Path()))}  # fmt: skip
+    return Report("submit", run.results, facts, then, verdict=Verdict(True, text, tuple(notes)))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
-from pixi_scaffold.pool.access import AccessPoint, connect
+from pixi_scaffold.pool.access import AccessPoint, connect, kept_folder, spool_of
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.idle import idle
-from pixi_scaffold.pool.kept import kept_folder, spool_of
 from pixi_scaffold.pool.metrics import find_metrics
 from pixi_scaffold.pool.outcome import Watched, last_words, outcomes, save_picture, watch_facts
 from pixi_scaffold.pool.queue import QueueFollower
@@ -30,7 +29,7 @@ _PATIENCE = 30.0
 _AGAIN = 600.0
 _SETTLED = 2.0
 """Seconds between an eviction and the hold that was the reason for it."""
-_LOGLESS = 15.0
+_LOGLESS = 6.0
 """Seconds without a log after which the queue is followed instead."""
 
 _COMMON = {
@@ -97,13 +96,13 @@ class _Watch:
             self.look(after.proc)
 
     def explain_evictions(self, patience: float) -> None:
-        """Say who threw jobs off their machines; within so many seconds a hold may say it."""
+        """Say who threw jobs off their machines; within so many seconds a hold or removal may."""
         for proc, thrown in list(self.thrown.items()):
             state, job = self.watched.states[proc], self.watched.job(proc)
             if state.state == "idle" and time.time() - thrown.since < patience:
                 continue
             del self.thrown[proc]
-            if state.state != "held":
+            if state.state not in ("held", "removed"):
                 lines = evicted(thrown, job, self.watched.receipt.ad_of(proc))
                 self.display.say(*(f"{job} {line}" for line in lines))
 
@@ -233,11 +232,15 @@ def _report(running: _Watch) -> Report:
     watched, receipt = running.watched, running.watched.receipt
     for proc in watched.states:
         running.look(proc)
-    path = save_picture(running.root, receipt, watched.metrics)
+    notes = list(outcomes(watched))
+    try:
+        path = save_picture(running.root, receipt, watched.metrics)
+    except OSError as error:
+        path = None
+        notes.append(f"the picture of the curves could not be written: {error.strerror}")
     run = Run(Silent())
     bad = [s for s in watched.states.values() if s.state in ("failed", "removed", "held")]
     on_hold = sum(s.state == "held" for s in bad)
-    notes = list(outcomes(watched))
     if path is not None:
         notes.append(f"curves: {path}")
     with run.step("jobs") as step:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.pool.events import ProcState
+from pixi_scaffold.pool.events import ProcState, number
 from pixi_scaffold.system import program
 
 _DATA = Path(__file__).with_name("data")
@@ -59,14 +59,10 @@ def asked_memory(state: ProcState, ad: Mapping[str, Any]) -> float:
 
     No event tells that HTCondor made the request larger, before the job ends.
     """
-    first, most = (_megabytes(ad.get(name)) for name in ("RequestMemory", "MaxRequestMemory"))
+    first, most = (number(ad.get(name)) for name in ("RequestMemory", "MaxRequestMemory"))
     if state.outgrown and "NextRequestMemory" in ad and not state.ended:
         return min(first * 2.0**state.outgrown, most or float("inf"))
     return state.memory_request or first
-
-
-def _megabytes(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def retried(state: ProcState, ad: Mapping[str, Any]) -> str:
