@@ -1,7 +1,8 @@
-"""What git says of the files that a job needs: whether a clone elsewhere would have them."""
+"""What is known of a job's inputs: whether git keeps them, which packages an archive holds."""
 
 from __future__ import annotations
 
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,3 +55,31 @@ def _ask(top: Path, paths: list[Path]) -> dict[Path, str]:
         path: "tracked" if name in known else "ignored" if name in out else "untracked"
         for name, path in names.items()
     }
+
+
+_RECORDS = "conda-meta/"
+_MOST_BYTES = 400 << 20
+"""Unpacked bytes that are read before the records have to begin; they come early, by name."""
+
+
+def packages_in(path: Path) -> frozenset[str]:
+    """Return the packages of a .tar.gz that conda-pack or `pack` wrote, as `name-version-build`.
+
+    Empty where it is no such archive, or its records do not come early.
+    """
+    packages: set[str] = set()
+    read = 0
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if name.startswith(_RECORDS) and name.endswith(".json"):
+                    packages.add(name.removeprefix(_RECORDS).removesuffix(".json"))
+                elif packages and not name.startswith(_RECORDS):
+                    break
+                read += member.size
+                if read > _MOST_BYTES:
+                    break
+    except (OSError, EOFError, tarfile.TarError):
+        return frozenset()
+    return frozenset(packages)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pixi_scaffold.check.asked import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
-from pixi_scaffold.check.kept import kept_by_git
+from pixi_scaffold.check.kept import kept_by_git, packages_in
 from pixi_scaffold.check.locked import Surroundings, rows_for
-from pixi_scaffold.check.packed import packages_in
 from pixi_scaffold.check.shellcheck import shell_notes
 from pixi_scaffold.check.tell import shown
 from pixi_scaffold.errors import Skipped

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job.classad import ExpressionError, literal
 from pixi_scaffold.job.evaluate import NotKnownError, Value, as_integer, constant, evaluate
-from pixi_scaffold.job.file_parts import file_part
+from pixi_scaffold.job.words import file_part
 
 LIMIT = 1 << 20
 """Characters that one value may grow to; a real one has far less."""
@@ -331,3 +331,9 @@ def with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, 
         return expanded.text
 
     return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), refers, unknown
+
+
+def unexpanded(values: Iterable[str]) -> str:
+    """Return the first `$$(NAME)` or `$$([EXPRESSION])` without a default, without its dollars."""
+    matches = (re.search(r"\$\$(\(\[.*?\]\)|\([^():]*\))", value) for value in values)
+    return next((match[1] for match in matches if match), "")

@@ -6,9 +6,8 @@ submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pixi_scaffold.job import (
@@ -18,6 +17,7 @@ from pixi_scaffold.job import (
     evaluate,
     job_ad,
     literal,
+    unexpanded,
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
@@ -193,15 +193,9 @@ def read_policy(plan: JobRun) -> Policy:
         submitted_on_hold=ad["jobstatus"] == "5",
         max_input=_megabytes(ad.get("maxtransferinputmb", "")),
         max_output=_megabytes(ad.get("maxtransferoutputmb", "")),
-        unexpanded=_unexpanded(ad.values()) if plan.common_inputs else "",
+        unexpanded=unexpanded(ad.values()) if plan.common_inputs else "",
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
-
-
-def _unexpanded(values: Iterable[str]) -> str:
-    """Return the first `$$(NAME)` or `$$([EXPRESSION])` without a default after a colon."""
-    matches = (re.search(r"\$\$(\(\[.*?\]\)|\([^():]*\))", value) for value in values)
-    return next((match[1] for match in matches if match), "")
 
 
 def _megabytes(text: str) -> int | None:

@@ -5,7 +5,6 @@ data/pages.txt has the page of each, docs/reference/rules shows it; ids never ch
 
 from pixi_scaffold.rules import (  # each fills the table of rules
     arrival,
-    attributes,
     checkpoint,
     commands,
     environment,
@@ -14,14 +13,11 @@ from pixi_scaffold.rules import (  # each fills the table of rules
     files,
     gpu_support,
     hardware,
-    leftovers,
     lines,
     luggage,
     pools,
     program,
     reading,
-    slots,
-    sweep,
     travel,
     values,
     worker,

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.programs import imported, unreadable_at
+from pixi_scaffold.rules.programs import calls_of, imported, matches, unreadable_at
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
@@ -106,9 +106,8 @@ def python_cannot_read_it(subject: Subject) -> Iterator[Found]:
         number, why = unreadable_at(data)
         if number and not re.match(rb"#!.*python2", data) and b"\n<<<<<<< " not in b"\n" + data:
             version = ".".join(map(str, sys.version_info[:2]))
-            yield Found(
-                path, number, f"Python {version} cannot read this: {why}", "correct the line"
-            )
+            message = f"Python {version} cannot read this: {why}"
+            yield Found(path, number, message, "correct the line")
     for script in subject.scripts:
         for number, line in joined(script):
             if matched := re.search(r"\bpython[0-9.]*\s+(?:-\S+\s+)*\S+\.ipynb\b", line):
@@ -148,7 +147,7 @@ def nothing_brings_the_import(subject: Subject) -> Iterator[Found]:
                 return
 
 
-_MADE = re.compile(r"(?:^|[;&|]\s*)mkdir\s+(?:-\S+\s+)*[\"']?([\w.-]+)/?[\"']?(?=\s|$|[;&|/])")
+_MADE = re.compile(r"(?:^|[;&|]\s*)mkdir\s+(?:-\S+\s+)*[\"']?(\w[\w.-]*)/?[\"']?(?=\s|$|[;&|/])")
 
 
 @rule("PS223", Severity.NOTE)
@@ -172,6 +171,34 @@ def folder_stays_on_the_worker(subject: Subject) -> Iterator[Found]:
             fix = f"transfer_output_files = {matched[1]}"
             yield Found(script.path, number, message, fix, about=matched[1])
             return
+
+
+_WRITES = re.compile(r"(?<![0-9&>])>>?\s*[\"']?(?:\./)?([\w-][\w.-]*)/[\w.$-]")
+_SAVES = re.compile(
+    r"^(?:open\('([\w-][\w.-]*)/[^']*', (?:mode=)?'[wax]"
+    r"|[\w.]*(?:to_\w+|savefig|savetxt|write_\w+|save)\((?:[^']*, )?'([\w-][\w.-]*)/)"
+)
+_MAKES_FOLDERS = re.compile(rb"\bmkdir|\bmakedirs|\binstall\s+-d|\bcopytree|\bgit\s+clone|\bunpack")
+
+
+@rule("PS225", Severity.WARNING)
+def folder_is_missing_there(subject: Subject) -> Iterator[Found]:
+    """The job writes into a folder that does not arrive."""
+    if not subject.surely_transfers or subject.brings_unseen or subject.worker is None:
+        return
+    script, runs = subject.worker, [*(s.path for s in subject.scripts), *subject.programs]
+    if any(_MAKES_FOLDERS.search(read_bytes(path) or b"") for path in runs):
+        return
+    places = [(script.path, *place) for place in matches(_WRITES, script)]
+    for path in subject.programs:
+        places += [(path, *p) for p in matches(_SAVES, calls_of(read_bytes(path) or b""))]
+    for path, number, line, matched in places:
+        folder = next(filter(None, matched.groups()))
+        if FILES_APPEAR.search(line) or folder in (".", "..") or folder in subject.arrives:
+            continue
+        message = f"the job has no folder {folder} there, and nothing makes it"
+        yield Found(path, number, message, f"mkdir -p {folder}, in the script", about=f"{folder}/")
+        return
 
 
 _UNPACKS = re.compile(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.leftovers import PLACEHOLDER
+from pixi_scaffold.rules.lines import PLACEHOLDER
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
 
@@ -20,11 +20,8 @@ def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
     if code is not None and files is None:
         output = subject.job.command("transfer_output_files")
         message = "the output is saved in their place" if output else "nothing says what is kept"
-        yield at(
-            code,
-            f"{code.spelled} without transfer_checkpoint_files: {message}",
-            "add: transfer_checkpoint_files = FOLDER",
-        )
+        message = f"{code.spelled} without transfer_checkpoint_files: {message}"
+        yield at(code, message, "add: transfer_checkpoint_files = FOLDER")
     elif files is not None and code is None:
         message = f"{files.spelled} without checkpoint_exit_code is never used"
         yield at(files, message, "add: checkpoint_exit_code = 85")
@@ -84,6 +81,10 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
         yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
 
 
+_CAPITAL = re.compile(r"(?:docker://)?(?>(?:[\w-]+[.:][\w.:-]*/)?)[^:@$<]*[A-Z][^:@$<]*(?:[:@]|$)")
+"""A name that Docker refuses. Source: the grammar of distribution's reference package."""
+
+
 @rule("PS406")
 def universe_and_image(subject: Subject) -> Iterator[Found]:
     """A container universe without an image, or an image that is not there."""
@@ -94,8 +95,10 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
             return
     for setting in (image, docker):
         text = subject.meaning.of(setting.name).text if setting is not None else "x"
-        if setting is not None and re.match(r"(?:https?:|docker:(?!//))", text):
+        capital = (setting is docker or text[:9] == "docker://") and _CAPITAL.match(text)
+        if setting is not None and (re.match(r"(?:https?:|docker:(?!//))", text) or capital):
             message = f"{setting.spelled} = {text} is no name of an image"
+            message += ": those have small letters" if capital else ""
             fix = "write NAME:TAG as docker pull takes it; in container_image docker://NAME:TAG"
             yield at(setting, message, fix, severity=Severity.WARNING)
             return

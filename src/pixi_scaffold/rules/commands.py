@@ -37,20 +37,17 @@ def set_twice(subject: Subject) -> Iterator[Found]:
         line = f"line {earlier.line}"
         where = line if earlier.file == later.file else f"{line} of {earlier.file.name}"
         if earlier.value == later.value:
+            message = f"{later.spelled} is set on {where} already, to the same value"
+            fix = "remove one of the two"
             yield at(
-                later,
-                f"{later.spelled} is set on {where} already, to the same value",
-                "remove one of the two",
-                (Edit(later.file, later.line, later.last),),
-                Severity.NOTE,
+                later, message, fix, (Edit(later.file, later.line, later.last),), Severity.NOTE
             )
         elif known or earlier.name in used_macros(subject):
-            yield at(
-                later,
+            message = (
                 f"{later.spelled} is set on {where} already; that value "
-                f"({short(earlier.value)}) is lost",
-                "keep one line; conditions are joined with &&",
+                f"({short(earlier.value)}) is lost"
             )
+            yield at(later, message, "keep one line; conditions are joined with &&")
 
 
 @rule("PS102", Severity.WARNING)
@@ -80,12 +77,11 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             severity = Severity.ERROR if refused else Severity.WARNING
             yield at(command, message, f"did you mean {near}?", edits, severity)
         elif not resource and command.file.is_absolute():  # VARS of a DAG may go unused
-            yield at(
-                command,
-                f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro",
-                next((f"HTCondor's own is: {k}" for k, v in others if name in v), _UNUSED),
-                about=command.spelled,
+            message = (
+                f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro"
             )
+            fix = next((f"HTCondor's own is: {k}" for k, v in others if name in v), _UNUSED)
+            yield at(command, message, fix, about=command.spelled)
 
 
 _UNUSED = "remove the line, or write +NAME for an attribute of the job"
@@ -113,6 +109,15 @@ def near_request(name: str) -> str:
     return near[0] if near else ""
 
 
+@rule("PS143", Severity.WARNING)
+def of_another_universe(subject: Subject) -> Iterator[Found]:
+    """A command that only the parallel universe has."""
+    command = subject.where("machine_count", "node_count", "nodecount")
+    if command is not None and subject.universe not in ("parallel", "vm", "grid"):
+        message = f"{command.spelled} counts only in the parallel universe: the job gets one core"
+        yield at(command, message, f"request_cpus = {command.value.strip()}")
+
+
 @rule("PS117", Severity.WARNING)
 def gpu_limits_alone(subject: Subject) -> Iterator[Found]:
     """Limits for a GPU without a request for one."""
@@ -123,9 +128,8 @@ def gpu_limits_alone(subject: Subject) -> Iterator[Found]:
         "gpus_maximum_capability", "require_gpus",
     )  # fmt: skip
     if command is not None:
-        yield at(
-            command, f"{command.spelled} without request_gpus is ignored", "add: request_gpus = 1"
-        )
+        message = f"{command.spelled} without request_gpus is ignored"
+        yield at(command, message, "add: request_gpus = 1")
 
 
 @rule("PS119")

@@ -10,8 +10,7 @@ from packaging.version import Version
 
 from pixi_scaffold.job import parse_size
 from pixi_scaffold.rules.files import to_be_made
-from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.inputs import added_inputs
+from pixi_scaffold.rules.finding import Found, Severity, added_inputs, at, rule
 from pixi_scaffold.rules.locked import Row
 from pixi_scaffold.rules.subject import Subject, version_of
 
@@ -38,13 +37,12 @@ def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
     too_much = row is not None and total * row.download >= BANDWIDTH_LIMIT
     if subject.delivery != "bootstrap" or row is None or not too_much or subject.job != jobs[-1]:
         return
-    yield Found(
-        subject.job.queue.file,
-        subject.job.queue.line,
+    message = (
         f"each job downloads {_gib(row.download)} GiB: {total} jobs "
-        f"{_gib(total * row.download)} GiB",
-        "deliver the environment packed or in an image",
+        f"{_gib(total * row.download)} GiB"
     )
+    fix = "deliver the environment packed or in an image"
+    yield Found(subject.job.queue.file, subject.job.queue.line, message, fix)
 
 
 @rule("PS504", Severity.WARNING)
@@ -85,20 +83,14 @@ def gpu_and_lock_disagree(subject: Subject) -> Iterator[Found]:
         return
     if subject.gpus and gpus is not None and project.gpu is None:
         names = ", ".join(row.name for row in project.linux)
-        yield at(
-            gpus,
-            f"request_gpus, but pixi.lock has no CUDA packages for {names}",
-            "lock a platform with CUDA, or remove request_gpus",
-        )
+        message = f"request_gpus, but pixi.lock has no CUDA packages for {names}"
+        yield at(gpus, message, "lock a platform with CUDA, or remove request_gpus")
     elif not subject.gpus and project.cpu is None and subject.description.queues:
         command = gpus or subject.job.command("executable")
         row = project.gpu
         if command is not None and row is not None:
-            yield at(
-                command,
-                f"no GPU is asked for, but pixi.lock has only {row.name}, which needs one",
-                "add: request_gpus = 1",
-            )
+            message = f"no GPU is asked for, but pixi.lock has only {row.name}, which needs one"
+            yield at(command, message, "add: request_gpus = 1")
 
 
 @rule("PS506")

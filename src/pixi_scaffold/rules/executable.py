@@ -45,13 +45,12 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         yield at(command, f"{subject.shown(path)} is empty", "write it, or name another file")
     elif not path.exists():
         maker = made_by(subject, subject.meaning.of("executable").text)
-        yield at(
-            command,
+        message = (
             f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
-            f"taken to run{maker and f'; {maker}'}",
-            _how_to_name(subject, name),
-            severity=Severity.WARNING if maker else None,
+            f"taken to run{maker and f'; {maker}'}"
         )
+        fix = _how_to_name(subject, name)
+        yield at(command, message, fix, severity=Severity.WARNING if maker else None)
 
 
 def _how_to_name(subject: Subject, name: str) -> str:
@@ -103,22 +102,18 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
         yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
         return
     if data.startswith(b"\xef\xbb\xbf#!"):
-        yield Found(
-            path, 1, "a byte order mark stands before #!", "save the file as UTF-8 without BOM"
-        )
+        message = "a byte order mark stands before #!"
+        yield Found(path, 1, message, "save the file as UTF-8 without BOM")
         return
-    binary = b"\0" in data[:4096]
-    if binary:
-        return
+    if b"\0" in data[:4096]:
+        return  # a binary
     first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if not first.startswith("#!"):
         # What starts a container is often a shell, which runs such a script itself.
         shell_may = subject.universe in ("container", "docker")
-        yield Found(
-            path, 1, "the first line does not name an interpreter",
-            "begin the file with: #!/usr/bin/env bash",
-            severity=Severity.WARNING if shell_may else None,
-        )  # fmt: skip
+        message = "the first line does not name an interpreter"
+        fix = "begin the file with: #!/usr/bin/env bash"
+        yield Found(path, 1, message, fix, severity=Severity.WARNING if shell_may else None)
         return
     yield from _interpreter(subject, path, first)
 

@@ -1,4 +1,4 @@
-"""Rules on the inputs, the outputs, and their folders."""
+"""Rules on the inputs, the outputs, their folders, and what jobs share of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pixi_scaffold.job import field_of, split_list
+from pixi_scaffold.job import QuotingError, field_of, split_arguments, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.system import is_elsewhere
 
-_WORKERS_OWN = ("/bin/", "/usr/", "/opt/", "/cvmfs/")
 _INSIDE = "use a path inside the folder"
 
 
@@ -41,13 +40,12 @@ def missing_input(subject: Subject) -> Iterator[Found]:
             maker = made_by(subject, item)
             doubt = bool(maker) or name == "transfer_common_input" or not subject.surely_transfers
             doubt = doubt or bool(subject.meaning.of(name).undefined)  # condor_submit NAME=...
-            yield at(
-                command,
+            message = (
                 f"the input {item}{which} is not in {subject.start}, where condor_submit is "
-                f"taken to run{maker and f'; {maker}'}",
-                _how_to_name(subject, item),
-                severity=Severity.WARNING if doubt else None,
+                f"taken to run{maker and f'; {maker}'}"
             )
+            fix = _how_to_name(subject, item)
+            yield at(command, message, fix, severity=Severity.WARNING if doubt else None)
         if of_one_job[_SHOWN:]:
             message = f"{len(of_one_job) - _SHOWN} more inputs, to {of_one_job[-1]}, are not there"
             yield at(command, message, "correct the names", severity=Severity.NOTE)
@@ -175,14 +173,8 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
         if (subject.start / text).is_dir():
             message = f"{text} is a folder: the output has nowhere to go, and the job is held"
             sure = name != "log" and subject.surely_transfers
-            severity = None if sure else Severity.WARNING
-            yield at(
-                command,
-                message,
-                f"{text.rstrip('/')}/$(Cluster).$(Process).{name[:3]}",
-                (),
-                severity,
-            )
+            fix = f"{text.rstrip('/')}/$(Cluster).$(Process).{name[:3]}"
+            yield at(command, message, fix, (), None if sure else Severity.WARNING)
             continue
         folder = (subject.start / text).parent
         if folder.is_dir():
@@ -235,13 +227,66 @@ def jobs_overwrite(subject: Subject) -> Iterator[Found]:
         if command is None or subject.meaning.of(command.name).unknown:
             continue
         if first == second and first[1] != "/dev/null":
-            yield at(
-                command,
-                f"all {subject.job.queue.total} jobs write {first[1]}",
-                f"{command.spelled} = ...$(Cluster)-$(Process)...",
-            )
+            message = f"all {subject.job.queue.total} jobs write {first[1]}"
+            yield at(command, message, f"{command.spelled} = ...$(Cluster)-$(Process)...")
 
 
 def leaves(item: str) -> bool:
     """Whether a path leads out of the folder that it starts from."""
     return item.startswith(("/", "~")) or ".." in PurePosixPath(item).parts
+
+
+_NAMES = re.compile(
+    r"-{1,2}(?:name|run|run[_-]?name|run[_-]?id|exp(?:eriment)?(?:[_-]?name)?|out(?:put)?"
+    r"(?:[_-]?(?:dir|folder|path|file))?|o|save(?:[_-]?(?:dir|path|to))?|log[_-]?dir|result\w*"
+    r"|ckpt|checkpoint(?:[_-]?(?:dir|path))?)$",
+    re.IGNORECASE,
+)
+"""Options by which a program is told where its results go."""
+_MOST = 200
+
+
+@rule("PS216", Severity.WARNING)
+def jobs_share_a_result(subject: Subject) -> Iterator[Found]:
+    """Several jobs bring back results of one name."""
+    job, command = subject.job, subject.job.command("transfer_output_files")
+    total = subject.queue.total
+    if command is None or total < 2 or not subject.transfers or job.proc:
+        return
+    if job.command("output_destination") or job.command("transfer_output_remaps"):
+        return
+    procs = range(min(total, _MOST))
+    try:
+        if len({field_of(job, "initialdir", n).text for n in procs}) > 1:
+            return
+        brought = [set(field_of(job, command.name, n).value or ()) for n in procs]
+        given = [tuple(split_arguments(field_of(job, "arguments", n).text)) for n in procs]
+    except (IndexError, QuotingError):
+        return
+    for item in sorted(i for i in set.intersection(*brought) if not is_url(i)):
+        folder = item.endswith("/") or not PurePosixPath(item).suffix
+        if not folder:
+            message = f"all {total} jobs bring back {item}, so only the last one's is left"
+            yield at(command, message, "name it after the job: $(Process)", about=item)
+        elif named := _named_alike(given):
+            option, value = named
+            message = f"all {total} jobs write {option} {value} into {item}: the last one's is left"
+            fix = f"let {option} name each job: $(Process), or what they differ by"
+            place = job.command("arguments") or command
+            yield at(place, message, fix, about=f"{option} ")
+            return
+
+
+def _named_alike(given: list[tuple[str, ...]]) -> tuple[str, str] | None:
+    """Return the option that names the results, and its value, where it is the same in all jobs.
+
+    None where no such option is given: then the program may find a name of its own.
+    """
+    rows: list[dict[str, str]] = []
+    for words in given:
+        pairs = dict(zip(words, (*words[1:], ""), strict=False))
+        split = {w.partition("=")[0]: w.partition("=")[2] for w in words if "=" in w}
+        rows.append({k: v for k, v in {**pairs, **split}.items() if v and _NAMES.match(k)})
+    same = set(rows[0].items()).intersection(*(set(one.items()) for one in rows[1:]))
+    differ = {k for one in rows for k in one} - {k for k, _ in same}
+    return None if differ or not same else sorted(same)[0]

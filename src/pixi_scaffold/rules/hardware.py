@@ -8,19 +8,48 @@ from pathlib import Path
 
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.luggage import size_in_words, size_of
-from pixi_scaffold.rules.programs import Code, code_of, matches
+from pixi_scaffold.rules.programs import Code, calls_of, code_of, matches
 from pixi_scaffold.rules.subject import Script, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
 
 _WANTS_GPU = re.compile(r"(?:^|\s)--?[\w-]*(?:device|accelerator)[= ]+[\"']?(?:cuda|gpu)\b")
-_MOVES_TO_GPU = re.compile(r"\.cuda\(|\.to\(\s*[\"']cuda|\bdevice\s*=\s*[\"']cuda")
-_LOOKS_FOR_GPU = re.compile(r"is_available|device_count|--device|nvidia-smi")
+_MOVES_TO_GPU = re.compile(
+    r"\.cuda\(|\.to\(\s*[\"']cuda|\bdevice\s*=\s*[\"']cuda"
+    r"|\bcuda\.(?:get_device_\w+|set_device|current_device|mem_get_info)\("
+)
+_MAKES_DO = re.compile(
+    r"is_available|device_count|--device"
+    r"|\b(?:if|which|command|type)\b.*nvidia-smi|nvidia-smi.*(?:\|\||2>)"
+)
+_COUNTS = re.compile(r"device_count")
+_NEEDS_GPU = re.compile(
+    rf"{_WANTS_GPU.pattern}|^\s*nvidia-smi\b|^\s*(?:export\s+)?CUDA_VISIBLE_DEVICES=[\"']?\d"
+)
 _VISIBLE = re.compile(
     r"^\s*(?:export\s+)?CUDA_VISIBLE_DEVICES=[\"']?\d"
     r"|environ\[\s*[\"']CUDA_VISIBLE_DEVICES[\"']\s*\]\s*=\s*[\"']\d"
 )
-_PROCESSES = re.compile(r"--(?:nproc[-_]per[-_]node|num[-_]gpus|gpus|devices)[= ]+(\d+)\b")
-_WORKERS = re.compile(r"--(?:num[-_]workers|workers|n[-_]?jobs|threads|num[-_]threads)[= ]+(\d+)\b")
+_DEVICES = re.compile(r"--(?:nproc[-_]per[-_]node|num[-_]gpus|gpus|devices)[= ]+(\d+)(?![\d,])")
+_GPU_NUMBER = re.compile(
+    r"\bcuda:(\d+)\b|--gpus?(?:[-_]ids?)?[= ]+(?:\d+,)+(\d+)"
+    r"|\.cuda\((\d+)\)|\bset_device\((\d+)\)|\bdevice_ids\s*=\s*\[(?:\d+,\s*)*(\d+)\]"
+)
+_PROCESSES = re.compile(
+    r"--(?:num[-_]workers|workers|n[-_]?jobs|threads|num[-_]threads|cores)[= ]+(\d+)\b"
+    r"|\bmake\s(?:.*\s)?-j\s*(\d+)|\bmpi(?:run|exec)\s(?:.*\s)?-np?\s+(\d+)"
+    r"|^\s*(?:export\s+)?(?:OMP|MKL|OPENBLAS|NUMEXPR)_NUM_THREADS=[\"']?(\d+)"
+)
+_WORKERS = re.compile(
+    r"\b(?:num_workers|n_jobs|max_workers|processes)=(\d+)"
+    r"|\b(?:Pool|\w+PoolExecutor|set_num_threads)\((\d+)\b\)?"
+)
+_USES = (
+    ("gpus", 0, Severity.WARNING, _DEVICES, re.compile("(?!)")),
+    ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _GPU_NUMBER),
+    ("cpus", 0, Severity.NOTE, _PROCESSES, _WORKERS),
+)  # fmt: skip
+"""Of what, the number of the first, how bad more is than the job asks for, and how a shell and a
+program say it."""
 _MOST = {"request_cpus": 512, "request_gpus": 16}
 """More than any slot has that pools show."""
 _SYSTEMS = re.compile(r'\b(OpSys|Arch)\s*(?:==|=\?=)\s*"([^"]+)"', re.IGNORECASE)
@@ -44,8 +73,8 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
             yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
             return
     for path, code in _codes(subject):
-        wants = _WANTS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
-        if not matches(_LOOKS_FOR_GPU, code):
+        wants = _NEEDS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
+        if not matches(_MAKES_DO, code):
             for number, line, _ in matches(wants, code)[:1]:
                 message = "this line uses a GPU, and the job asks for none"
                 yield Found(path, number, message, fix, about=line.strip())
@@ -68,26 +97,23 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
 
 @rule("PS130", Severity.WARNING)
 def more_than_asked_for(subject: Subject) -> Iterator[Found]:
-    """The program starts more than the job asks for."""
-    requests = subject.meaning.requests
-    for pattern, field, name, severity in (
-        (_PROCESSES, requests.gpus, "request_gpus", Severity.WARNING),
-        (_WORKERS, requests.cpus, "request_cpus", Severity.NOTE),
-    ):
-        given = field.value if isinstance(field.value, int) else None
-        command = subject.job.command("arguments")
-        places = [
-            (path, number, match)
-            for path, code in _codes(subject)
-            for number, _, match in (matches(pattern, code) if path.suffix != ".py" else ())
-        ]
-        said = pattern.search(subject.meaning.of("arguments").text)
-        if command is not None and said is not None:
-            places.insert(0, (command.file, command.line, said))
-        for path, number, matched in places:
-            if given is not None and int(matched[1]) > max(given, 1):
-                message, fix = f"{matched[0]} with {name} = {given}", f"{name} = {matched[1]}"
-                yield Found(path, number, message, fix, severity=severity, about=matched[0])
+    """The program uses more than the job asks for."""
+    command, text = subject.job.command("arguments"), subject.meaning.of("arguments").text
+    for kind, first, severity, shell, program in _USES:
+        given = getattr(subject.meaning.requests, kind).value
+        said = [] if command is None else [(command.file, command.line, shell.search(text))]
+        for path, code in _codes(subject) if isinstance(given, int) and given >= 0 else ():
+            python = path.suffix == ".py"
+            lines = calls_of(read_bytes(path) or b"") if python and not first else code
+            if not (python and first and matches(_COUNTS, code)):
+                pattern = program if python else shell
+                said += [(path, number, match) for number, _, match in matches(pattern, lines)]
+        for path, number, matched in said:
+            used = first + int(next(filter(None, matched.groups()))) if matched else 0
+            if matched and isinstance(given, int) and used > max(given, 1):
+                message = f"{matched[0].strip()} with request_{kind} = {given}"
+                fix = f"request_{kind} = {used}"
+                yield Found(path, number, message, fix, severity=severity, about=matched[0].strip())
     yield from _takes_all(subject)
 
 
@@ -128,19 +154,12 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
 
 
 _ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
-_THREADS = re.compile(r"^\s*(?:export\s+)?(?:OMP|MKL|OPENBLAS|NUMEXPR)_NUM_THREADS=[\"']?(\d+)")
 
 
 def _takes_all(subject: Subject) -> Iterator[Found]:
-    """Yield what takes as many cores as the machine has, or more than the job gets."""
-    cpus = subject.meaning.requests.cpus.value
+    """Yield what takes as many cores as the machine has."""
     fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
     for path, code in _codes(subject):
-        for number, line, match in matches(_THREADS, code):
-            if isinstance(cpus, int) and int(match[1]) > max(cpus, 1):
-                message = f"{match[0].strip()} with request_cpus = {cpus}"
-                yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
-                return
         for number, line, match in matches(_ALL_CORES, code):
             message = f"{match[0]} counts the machine's cores, of which the job has request_cpus"
             yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())

@@ -1,17 +1,20 @@
-"""Rules on single lines of what runs on a worker, as data/lines.toml has them."""
+"""Rules on single lines of what runs on a worker, and on what was left there by accident."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import calls
 from pixi_scaffold.rules.subject import Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
+
+_PATTERNS = ("shell", "python", "but", "settled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,9 @@ class Trouble:
     shell: re.Pattern[str]
     python: re.Pattern[str]
     but: re.Pattern[str]
+    settled: re.Pattern[str]
     unless: str = ""
-    """A command of the description that makes the line harmless."""
+    gpus: bool = False
 
 
 @lru_cache(maxsize=16)
@@ -32,12 +36,13 @@ def _entries(name: str) -> tuple[Trouble, ...]:
     return tuple(map(_line, table("lines")[name]))
 
 
-def _line(entry: Mapping[str, str]) -> Trouble:
-    shell, python, but = (re.compile(entry.get(key, "(?!)")) for key in ("shell", "python", "but"))
-    return Trouble(entry["message"], entry["fix"], shell, python, but, entry.get("unless", ""))
+def _line(entry: Mapping[str, Any]) -> Trouble:
+    patterns: dict[str, Any] = {key: re.compile(entry.get(key, "(?!)")) for key in _PATTERNS}
+    texts = {key: value for key, value in entry.items() if key not in _PATTERNS}
+    return Trouble(**(patterns | texts))
 
 
-def _lines_of(subject: Subject, name: str) -> Iterator[Found]:
+def lines_of(subject: Subject, name: str) -> Iterator[Found]:
     """Yield what one rule of the table finds, the first of each entry in each file."""
     if subject.universe in ("local", "scheduler"):
         return  # it runs on the access point
@@ -45,8 +50,16 @@ def _lines_of(subject: Subject, name: str) -> Iterator[Found]:
     seen += [(path, _in_program(name, read_bytes(path) or b"")) for path in subject.programs]
     for path, troubles in seen:
         for entry, number, words in troubles:
-            if not (entry.unless and subject.meaning.of(entry.unless).said):
+            harmless = entry.unless and subject.meaning.of(entry.unless).said
+            if not (harmless or (entry.gpus and not subject.gpus) or _settled(entry, subject)):
                 yield Found(path, number, entry.message.format(words), entry.fix, about=words)
+
+
+def _settled(entry: Trouble, subject: Subject) -> bool:
+    """Whether something else that travels makes a line harmless."""
+    paths = [*(script.path for script in subject.scripts), *subject.programs]
+    texts = ((read_bytes(path) or b"").decode("utf-8", "replace") for path in paths)
+    return any(map(entry.settled.search, texts))
 
 
 @lru_cache(maxsize=512)
@@ -86,7 +99,7 @@ def _troubles(name: str, code: str, python: bool) -> tuple[tuple[Trouble, str], 
 @rule("PS307", Severity.WARNING)
 def pretends_a_driver(subject: Subject) -> Iterator[Found]:
     """The script pretends that the worker has a GPU driver."""
-    yield from _lines_of(subject, "PS307")
+    yield from lines_of(subject, "PS307")
     for command, text in subject.said("environment", "environment2"):
         if "CONDA_OVERRIDE_CUDA" in text:
             yield at(command, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
@@ -105,28 +118,75 @@ def of_another_system(subject: Subject) -> Iterator[Found]:
                 fix = "say it in the submit description: request_cpus, request_memory, ..."
                 yield Found(script.path, number, message, fix, about=line.strip())
                 break
-    yield from _lines_of(subject, "PS310")
+    yield from lines_of(subject, "PS310")
 
 
-@rule("PS312", Severity.WARNING)
-def needs_root(subject: Subject) -> Iterator[Found]:
-    """The script needs to be root."""
-    yield from _lines_of(subject, "PS312")
+_OF_THE_TABLE = {
+    "PS312": (Severity.WARNING, "The script needs to be root."),
+    "PS313": (Severity.WARNING, "Something that needs a person, a terminal or a screen."),
+    "PS314": (Severity.WARNING, "Packages are installed while the job runs."),
+    "PS315": (Severity.NOTE, "Data or a model is downloaded while the job runs."),
+    "PS318": (Severity.WARNING, "A container that does not see the GPU of the job."),
+    "PS319": (Severity.NOTE, "A port that another job on the machine may have."),
+}
+for _id, (_severity, _title) in _OF_THE_TABLE.items():
+    _check = partial(lines_of, name=_id)
+    _check.__doc__ = _title
+    rule(_id, _severity)(_check)
 
 
-@rule("PS313", Severity.WARNING)
-def asks_somebody(subject: Subject) -> Iterator[Found]:
-    """Something that needs a person, a terminal or a screen."""
-    yield from _lines_of(subject, "PS313")
+PLACEHOLDER = re.compile(
+    r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>|(?<![A-Za-z])__[A-Z][A-Z_]+__"
+    r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org|data|path|file)\w*"
+    r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
+    r"|path[/_]to[/_]|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
+    re.IGNORECASE,
+)
+_NAMES = (
+    "container_image", "docker_image", "my.singularityimage", "transfer_input_files", "executable",
+    "accounting_group", "my.projectname", "output_destination", "arguments",
+    "transfer_output_files",
+    "transfer_output_remaps", "environment", "initialdir", "log", "output", "error", "notify_user",
+)  # fmt: skip
+_FREE = frozenset({"arguments", "environment"})
+_NEVER = re.compile(r"[<>]|__[A-Z]")
+"""What no name of an image has."""
 
 
-@rule("PS314", Severity.WARNING)
-def installs_on_the_worker(subject: Subject) -> Iterator[Found]:
-    """Packages are installed while the job runs."""
-    yield from _lines_of(subject, "PS314")
+@rule("PS405", Severity.WARNING)
+def placeholder(subject: Subject) -> Iterator[Found]:
+    """A placeholder that nobody replaced."""
+    for command, text in subject.said(*_NAMES):
+        for matched in PLACEHOLDER.finditer(text):
+            if command.name in _FREE and not re.search(
+                r"[<_/]|CHANGE|REPLACE|YOUR", matched[0], re.I
+            ):
+                continue  # `--mode netid`, `TODO` in a text: words that a program may take
+            message = f"{command.spelled} has a placeholder: {matched[0]}"
+            image = command.name.endswith("_image") and _NEVER.search(matched[0]) is not None
+            severity = Severity.ERROR if image else None
+            yield at(command, message, "put the real name in its place", (), severity, matched[0])
+            break
 
 
-@rule("PS315", Severity.NOTE)
-def downloads_on_the_worker(subject: Subject) -> Iterator[Found]:
-    """Data or a model is downloaded while the job runs."""
-    yield from _lines_of(subject, "PS315")
+_TEXTS = ("", ".sh", ".bash", ".py", ".toml", ".lock", ".yaml", ".yml", ".json")
+_MARKER = re.compile(rb"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+
+
+@rule("PS309")
+def conflict_markers(subject: Subject) -> Iterator[Found]:
+    """Conflict markers of git in a file that travels."""
+    for path in subject.files:
+        if path.suffix not in _TEXTS:
+            continue
+        data = read_bytes(path) or b""
+        if b"<<<<<<< " not in data:
+            continue
+        marks = [m.group() for m in _MARKER.finditer(data)]
+        if b"<<<<<<< " in marks and b"=======" in marks and b">>>>>>> " in marks:
+            number = data[: data.index(b"<<<<<<< ")].count(b"\n") + 1
+            sure = path == subject.executable or path.suffix == ".py"
+            yield Found(
+                path, number, "conflict markers of git stand in the file", "keep one version",
+                severity=None if sure else Severity.WARNING, about="<<<<<<<",
+            )  # fmt: skip

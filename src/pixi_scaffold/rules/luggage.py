@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from pixi_scaffold.job import is_command, unexpanded
 from pixi_scaffold.rules.files import leaves, to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url
@@ -51,6 +52,18 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
         if path.exists() and subject.kept.get(path, "tracked") != "tracked":
             message = f"{name} is not in git: a clone on the access point does not have it"
             yield at(first, message, f"git add {name}, and commit")
+
+
+@rule("PS226", Severity.WARNING)
+def machine_unknown(subject: Subject) -> Iterator[Found]:
+    """A value of the machine without a default, beside common input."""
+    common = subject.where("transfer_common_input")
+    for command in subject.job.commands.values() if subject.meaning.common_inputs.value else ():
+        words = unexpanded([subject.meaning.of(command.name).text])
+        if words and common is not None and (is_command(command.name) or command.name[:3] == "my."):
+            message = f"$${words} beside {common.spelled}: HTCondor 25.14 holds the job with code 0"
+            fix = f"give it a default: $${words[:-1]}:VALUE), or write transfer_input_files"
+            yield at(command, message, fix, about=f"$${words}")
 
 
 @rule("PS214", Severity.WARNING)

@@ -119,6 +119,12 @@ def calls(source: bytes) -> tuple[Called, ...]:
     return () if tree is None else tuple(_calls(tree))
 
 
+@lru_cache(maxsize=256)
+def calls_of(source: bytes) -> Code:
+    """Return the texts of these calls, with their lines."""
+    return Code(tuple((call.line, call.text) for call in calls(source)))
+
+
 def _calls(tree: ast.Module) -> Iterator[Called]:
     waiting: list[ast.AST] = [tree]
     while waiting:

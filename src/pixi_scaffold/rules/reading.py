@@ -25,10 +25,8 @@ def no_queue(subject: Subject) -> Iterator[Found]:
         # A last line that goes on would take the new one for a part of its value.
         safe = last > 0 and not description.lines[last - 1].rstrip().endswith("\\")
         edits = (Edit(description.path, last + 1, last, ("queue",)),) if safe else ()
-        yield Found(
-            description.path, max(last, 1), "the description has no queue statement",
-            "end the file with: queue", edits,
-        )  # fmt: skip
+        message = "the description has no queue statement"
+        yield Found(description.path, max(last, 1), message, "end the file with: queue", edits)
 
 
 @rule("PS108")
@@ -48,6 +46,14 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         message = f"HTCondor knows no ranges: {ranged} is one job with these very letters"
         fix = "queue N counts with $(Process); of other numbers write a list"
         yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING, about=ranged)
+    if (
+        queue.source is None
+        and len(items := queue.items or ()) == 1
+        and _PATTERN.fullmatch(items[0])
+    ):
+        message = f"HTCondor takes {items[0]} for one job with these very letters"
+        fix = f"queue {', '.join(queue.variables)} matching {items[0]}"
+        yield Found(queue.file, queue.line, message, fix, (), Severity.WARNING, items[0])
     if queue.total > _MOST_JOBS and not subject.meaning.of("max_materialize").said:
         message = f"{queue.total} jobs: an access point takes 20,000 of one submission"
         fix = "max_materialize = 1000 lets it make them as others end; or fewer, longer jobs"
@@ -61,6 +67,7 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         yield Found(queue.file, queue.line, message, _QUEUES, severity=Severity.WARNING)
 
 
+_PATTERN = re.compile(r"[\w./-]*\*[\w.*/-]*")
 _MOST_JOBS = 20_000
 """MAX_JOBS_PER_SUBMISSION where nobody changed it. Source: the HTCondor manual."""
 
@@ -155,9 +162,8 @@ def after_queue(subject: Subject) -> Iterator[Found]:
         yield Found(queue.file, queue.line, message, fix)
     for command in subject.description.trailing:
         message = f"{command.spelled} stands after the last queue statement: it has no effect, and "
-        yield at(
-            command, message + "HTCondor 25.14 refuses it", "move it above the queue statement"
-        )
+        message = message + "HTCondor 25.14 refuses it"
+        yield at(command, message, "move it above the queue statement")
 
 
 @rule("PS116", Severity.NOTE)
@@ -165,20 +171,14 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
     """Something that only the submit machine or the pool can tell."""
     for kind in ("unknown", "assumed"):
         for problem in subject.description.of_kind(kind):
-            yield Found(
-                problem.file,
-                problem.line,
-                problem.message,
-                "run there: condor_submit -dry-run - FILE",
-            )
+            message = problem.message
+            fix = "run there: condor_submit -dry-run - FILE"
+            yield Found(problem.file, problem.line, message, fix)
     for command in subject.job.commands.values():
         for unknown in subject.meaning.of(command.name).unknown if is_command(command.name) else ():
             if not unknown.startswith("$$"):
-                yield at(
-                    command,
-                    f"{command.spelled} depends on {unknown}, which is not known here",
-                    "run there: condor_submit -dry-run - FILE",
-                )
+                message = f"{command.spelled} depends on {unknown}, which is not known here"
+                yield at(command, message, "run there: condor_submit -dry-run - FILE")
 
 
 @rule("PS121", Severity.WARNING)
@@ -211,10 +211,8 @@ def odd_items(subject: Subject) -> Iterator[Found]:
             yield Found(file, number, "a comment queues a job, too", "remove the line")
         elif "" in queue.values(text).values():
             missing = [name for name, value in queue.values(text).items() if not value]
-            yield Found(
-                file, number, f"nothing for {', '.join(missing)} in {text!r}",
-                f"write {len(queue.variables)} columns",
-            )  # fmt: skip
+            message = f"nothing for {', '.join(missing)} in {text!r}"
+            yield Found(file, number, message, f"write {len(queue.variables)} columns")
 
 
 def _too_many(queue: Queue) -> str:
@@ -228,14 +226,15 @@ def _heading(queue: Queue) -> str:
     """Return the first row where it names columns: empty for one that is a job like the others.
 
     A heading is a row of words of which one is the variable's own name, or whose words all stand
-    over numbers.
+    over numbers; in a table, one of them.
     """
     if not queue.items or len(queue.items) < 2:
         return ""
     first, *others = (queue.values(text) for text in queue.items[:4])
     named = [name for name, value in first.items() if value.strip("\"'# ").lower() == name.lower()]
     words = all(re.fullmatch(r"[\"']?[A-Za-z_][\w .-]*[\"']?", value) for value in first.values())
-    numbers = all(_is_number(value) for row in others for value in row.values())
+    over = any if queue.source is not None and queue.source.suffix in (".csv", ".tsv") else all
+    numbers = over(all(_is_number(row[name]) for row in others) for name in first)
     return queue.items[0] if named or (words and numbers) else ""
 
 

@@ -28,14 +28,11 @@ def check_subject(subject: Subject) -> list[Finding]:
     for rule in rules:
         try:
             findings += rule.run(subject)
-        except OSError as error:
-            findings.append(_unseen(rule, subject, error))
-        except RuntimeError as error:
-            if not isinstance(error.__context__, OSError):
+        except (OSError, RuntimeError) as error:  # the latter by Path.resolve(), Python 3.11
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
                 raise
-            findings.append(
-                _unseen(rule, subject, error.__context__)
-            )  # Path.resolve(), Python 3.11
+            findings.append(_unseen(rule, subject, cause))
     if subject.queue.items == () and not refused:  # no job, so none that fails
         findings = [_lowered(finding) for finding in findings]
     return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))

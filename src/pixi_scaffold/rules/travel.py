@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
-from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.inputs import added_inputs
+from pixi_scaffold.rules.finding import Found, Severity, added_inputs, at, rule
 from pixi_scaffold.rules.programs import calls, imported
 from pixi_scaffold.rules.subject import Script, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
@@ -26,6 +25,8 @@ FILES_APPEAR = re.compile(
     r"|git\s+clone|unzip\b|tar\s+\S*x(?!.*\s-C\s+[\"']?[^.\s])|conda-unpack)"
 )
 _OUTPUT_OPTION = re.compile(r"-{1,2}\w*(?:out|save|result|dest|log|write|export)[\w-]*$|-o$", re.I)
+_NOT_SHARED = """will not have it, unless it shares a file system with the access point \
+(should_transfer_files is not YES)"""
 _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 
@@ -44,7 +45,8 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
             last = PurePosixPath(item.rstrip("/")).name
             if not last or last in subject.arrives or last in arguments or is_url(item):
                 continue  # PS220 speaks of URLs
-            if any(last in text for text in texts):
+            written = re.compile(re.escape(last) + (r"(?!\w)" if "." in last else ""))
+            if any(map(written.search, texts)):
                 continue
             message = f"{item} is not mentioned in any script: never written, it holds the job"
             pattern = "HTCondor expands no pattern here: name the files, or a folder with them"
@@ -58,13 +60,10 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
         return
     sure = subject.surely_transfers
     for mention in _mentioned(subject):
-        message = f"this line uses {mention.name}, which is not in transfer_input_files: the "
-        message += "worker will not have it"
-        if not sure:
-            message += (
-                ", unless it shares a file system with the access point (should_transfer_files "
-            )
-            message += "is not YES)"
+        message = (
+            f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
+        )
+        message += "will not have it" if sure else _NOT_SHARED
         severity = None if sure and mention.certain else Severity.WARNING
         fix = f"add {mention.name} to transfer_input_files"
         edits = added_inputs(subject, [mention.name])

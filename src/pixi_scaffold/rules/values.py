@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import CommandSpec, Field, Refusal, size_advice, specs
 from pixi_scaffold.rules.expressions import is_expression
@@ -120,10 +120,8 @@ def bad_number(subject: Subject) -> Iterator[Found]:
         number = subject.meaning.number(spec.name)
         if number is None:
             if isinstance(value, str) and not _comes_to_something(value, subject):
-                yield at(
-                    field.command, f"{shown} is no number, but an expression that is undefined",
-                    "write a number", severity=Severity.WARNING,
-                )  # fmt: skip
+                message = f"{shown} is no number, but an expression that is undefined"
+                yield at(field.command, message, "write a number", severity=Severity.WARNING)
         elif not (spec.low or 0) <= number <= (number if spec.high is None else spec.high):
             limits = f"at least {spec.low or 0}" + (f", at most {spec.high}" if spec.high else "")
             yield at(field.command, f"{shown} is out of range", limits, severity=Severity.WARNING)
@@ -200,3 +198,49 @@ def _credentials(subject: Subject) -> Iterator[Found]:
             message += "which condor_submit from HTCondor 25 on refuses the file"
             fix = "on the access point, first: docker login"
             yield at(field.command, message, fix, severity=Severity.WARNING)
+
+
+@rule("PS140", Severity.WARNING)
+def quotes_that_do_not_group(subject: Subject) -> Iterator[Found]:
+    """Single quotes in arguments without double quotes around them."""
+    command, text = subject.job.command("arguments"), subject.meaning.of("arguments").text
+    matched = None if text.startswith('"') else re.search(r"(?:^|[\s=])('[^']*')(?=\s|$)", text)
+    if command is not None and matched is not None:
+        message = f"{command.spelled}: the quotes of {matched[1]} reach the program as they are"
+        yield at(command, message, f'write "{text}"', about=matched[1])
+
+
+_SUM = re.compile(
+    r"(?:^|(?<=[\s=]))\$\((?:Process|ProcId|Step|Row|ItemIndex)\)\s*[+*]\s*\d+(?=\s|$)",
+    re.IGNORECASE,
+)
+
+
+@rule("PS144", Severity.WARNING)
+def arguments_as_they_are(subject: Subject) -> Iterator[Found]:
+    """Arguments that begin with the program's own name, or hold a sum that nobody works out."""
+    command, text = subject.job.command("arguments"), subject.meaning.of("arguments").text
+    if command is None:
+        return
+    if matched := _SUM.search(command.value):
+        message = f"HTCondor does not calculate here: the program gets {text.strip()}"
+        fix = f"N = {matched[0]} above it, and $INT(N) here"
+        yield at(command, message, fix, about=matched[0])
+    name = PurePosixPath(subject.meaning.executable.value).name
+    first = text.strip("\"' ").split(" ")[0].removeprefix("./")
+    interpreter = re.fullmatch(r"(python|Rscript|julia|bash|sh|perl)[0-9.]*", name)
+    again = re.fullmatch(rf"{interpreter[1]}[0-9.]*", first) if interpreter else first == name
+    if name and again:
+        message = f"the first argument is the program's own name: it runs {name} {first} ..."
+        yield at(command, message, "leave it out", about=first)
+
+
+@rule("PS145", Severity.WARNING)
+def quotes_in_a_name(subject: Subject) -> Iterator[Found]:
+    """Quotes that become a part of a file's name."""
+    for command, text in subject.said("output", "error", "log", "transfer_input_files"):
+        if re.fullmatch(r'"[^"]+"|\'[^\']+\'', text.strip()):
+            inputs = command.name == "transfer_input_files"
+            where = "in HTCondor 23.9 " if inputs else ""
+            message = f"{command.spelled}: {where}the quotes are a part of the name"
+            yield at(command, message, "leave them out")

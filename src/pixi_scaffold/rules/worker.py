@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
+from pixi_scaffold.rules.lines import lines_of
 from pixi_scaffold.rules.programs import Code, code_of, matches
 from pixi_scaffold.rules.subject import Script, Subject
 from pixi_scaffold.rules.texts import read_bytes
@@ -30,6 +31,9 @@ _HOME = re.compile(
 )
 _SETS_HOME = re.compile(
     r"^\s*(?:export\s+)?HOME=|\bexport\s+(?:\w+=\S*\s+)*HOME=|\$\{HOME:?=|-[nz]\s+[\"']?\$\{?HOME\b"
+)
+_PYTHON_HOME = re.compile(
+    r"\benviron\[[\"']HOME[\"']\]|\bexpanduser\([\"']~[^)]*\)?|\bPath\.home\(\)"
 )
 _ECHO = re.compile(r"\s*(?:echo|printf)\b[^|>;&]*$")
 _PIXI_SOLVES = re.compile(
@@ -105,6 +109,13 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
                 fix = "set it first: export HOME=$_CONDOR_SCRATCH_DIR"
                 yield Found(script.path, number, message, fix)
 
+    sets = any(_SETS_HOME.search(line) for script in subject.scripts for _, line in script.code)
+    for path in () if sets else subject.programs:
+        for number, _, matched in matches(_PYTHON_HOME, code_of(read_bytes(path) or b""))[:1]:
+            message = f"{matched[0]} is not your home on a worker, which has nothing of yours"
+            fix = "transfer the file, and name it as it arrives"
+            yield Found(path, number, message, fix, about=matched[0])
+
 
 def _passes_home(subject: Subject) -> bool:
     """Whether the description gives the job the HOME of the access point."""
@@ -124,9 +135,8 @@ def shellcheck_says(subject: Subject) -> Iterator[Found]:
                 continue  # PS301 says it
             severity = Severity.ERROR if note.refused else None
             page = f"https://www.shellcheck.net/wiki/SC{note.code}"
-            yield Found(
-                script.path, note.line, f"SC{note.code}: {note.message}", page, severity=severity
-            )
+            message = f"SC{note.code}: {note.message}"
+            yield Found(script.path, note.line, message, page, severity=severity)
 
 
 @rule("PS306", Severity.WARNING)
@@ -138,12 +148,8 @@ def solves_on_the_worker(subject: Subject) -> Iterator[Found]:
             for part in re.split(r"&&|\|\||[;|]", line):
                 asks = _PIXI_SOLVES.match(part) and not re.search(r"--(?:frozen|locked)\b", part)
                 if asks and not frozen:
-                    yield Found(
-                        script.path,
-                        number,
-                        "pixi may change the locked versions on the worker",
-                        "add: --frozen",
-                    )
+                    message = "pixi may change the locked versions on the worker"
+                    yield Found(script.path, number, message, "add: --frozen")
 
 
 _ACTIVATES = re.compile(r"^\s*(?:(?:conda|mamba|micromamba)\s+activate|source\s+activate)\b")
@@ -195,16 +201,17 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     """A path of this machine, in what runs on the worker."""
     if not subject.surely_transfers:
         return  # they may share a disk
-    arguments = subject.job.command("arguments")
-    if arguments is not None and (matched := _ABOVE.search(subject.meaning.arguments.text)):
-        message = f"{matched[0]} lies above the job's folder, where a worker has nothing of yours"
-        yield at(arguments, message, "transfer it, and name it as it arrives", about=matched[0])
+    fix = "transfer it, and name it as it arrives"
+    for command, text in subject.said("arguments", "environment"):
+        for pattern, severity, why in _FOLDERS:
+            if matched := pattern.search(text):
+                yield at(command, f"{matched[0]} {why}", fix, (), severity, matched[0])
     codes: list[tuple[Path, Script | Code]] = [(s.path, s) for s in subject.scripts]
     codes += [(path, code_of(read_bytes(path) or b"")) for path in subject.programs]
     for path, code in codes:
         for pattern, severity, why in _FOLDERS:
             moves = pattern is _ABOVE and (path.suffix == ".py" or matches(_MOVES, code))
             for number, _, matched in () if moves else matches(pattern, code)[:1]:
-                fix = "transfer it, and name it as it arrives"
                 message = f"{matched[0]} {why}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0])
+    yield from lines_of(subject, "PS311")
