@@ -56,7 +56,7 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5570, "rules": 5260, "job": 4225, "lock": 4100, "tasks": 3300, "update": 3010,
-    "pool": 2930, "check": 2670, "workspace": 2700, "cli": 1840, "template": 1660, "system": 1330,
+    "pool": 2930, "check": 2690, "workspace": 2700, "cli": 1840, "template": 1660, "system": 1330,
     "starter": 1140, "adopt": 1120, "page": 880, "report": 800, "pypi": 800, "environment": 680,
     "doctor": 250, "new": 200, "errors": 100, "__main__": 50, "__init__": 50,
 }  # fmt: skip
