@@ -23,6 +23,7 @@ from pixi_scaffold.tasks.grammar import parse
 from pixi_scaffold.tasks.scope import Scope, Streams
 from pixi_scaffold.tasks.script import ScriptError
 from pixi_scaffold.tasks.shell import Shell
+from pixi_scaffold.tasks.values import shell_words
 from tests.support.processes import working_in
 
 HEAD = (
@@ -279,8 +280,39 @@ echo last
     assert "string has no method named upper" in capfd.readouterr().err
     assert run("lines", "more") == 0
     assert capfd.readouterr().out == "first\nlast more\n"
+    assert run('echo "a\\$HOME" # b') == 0
+    assert capfd.readouterr().out == f"a{os.environ['HOME']}\n"
     assert run("--templated", "-x", "echo '{{ pixi.environment.name }}  x'") == 0
     assert capfd.readouterr().out == "default  x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("foo$baz", ["foo$baz"]),
+        ('foo "bar"baz', ["foo", "barbaz"]),
+        ("   foo \nbar", ["foo", "bar"]),
+        ("foo\\\nbar", ["foobar"]),
+        ('"foo\\\nbar"', ["foobar"]),
+        ("'baz\\$b'", ["baz\\$b"]),
+        ("'baz\\''", None),
+        ("\\", None),
+        ('"\\', None),
+        ("'", None),
+        ('"', None),
+        ("foo #bar\nbaz", ["foo", "baz"]),
+        ("foo#bar", ["foo#bar"]),
+        ('foo"#bar', None),
+        ("'\\\\n'", ["\\\\n"]),
+        ('"\\$HOME \\x"', ["$HOME \\x"]),
+        ("a\\ b ''", ["a b", ""]),
+    ],
+)
+def test_a_command_that_is_one_text_is_taken_apart_as_rust_does(
+    text: str, words: list[str] | None
+) -> None:
+    """Most are the vectors of the shlex crate's own tests, by which Pixi takes it apart."""
+    assert shell_words(text) == words
 
 
 def test_a_task_runs_in_the_environment_that_has_it(

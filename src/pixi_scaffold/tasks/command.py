@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError
 from pixi_scaffold.report import Progress, Silent
-from pixi_scaffold.system import Children, Completed, clean_env, exists, layout, program
+from pixi_scaffold.system import Children, Completed, clean_env, exists, layout, program, sha256_of
 from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.done import TaskFiles
 from pixi_scaffold.tasks.environments import Environments, Installing
@@ -153,14 +152,9 @@ class Runner:
         identity = (planned.environment, task.name, planned.named, planned.extra, inputs, outputs)
         environment = self.workspace.environment(planned.environment)
         activation = context.platform and self.workspace.activation(environment, context.platform)
-        state = (context.command(planned), planned.extra, activation, self._locked())
+        locked = sha256_of(self.workspace.lock_file)
+        state = (context.command(planned), planned.extra, activation, locked)
         return TaskFiles(self.workspace.root, inputs, outputs, repr(identity), repr(state))
-
-    def _locked(self) -> str:
-        try:
-            return hashlib.sha256(self.workspace.lock_file.read_bytes()).hexdigest()
-        except OSError:
-            return ""
 
 
 def run_tasks(request: RunRequest, installing: Installing, tell: Callable[[str], None]) -> int:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixi_scaffold.errors import CheckFailed, ManifestError, ScaffoldError, Skipped
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import layout, program
 from pixi_scaffold.tasks.activation import Activation
@@ -45,7 +45,7 @@ class Environments:
     def index(self, chosen: str | None) -> TaskIndex:
         """Return the tasks of all environments; raises ScaffoldError for an unknown one."""
         if chosen is not None:
-            self._named(chosen)
+            self.workspace.environment(chosen)
         tasks: dict[str, dict[str, Task]] = {}
         runnable, elsewhere = set(), dict[str, list[str]]()
         for environment in self.workspace.environments:
@@ -60,12 +60,6 @@ class Environments:
                         elsewhere[task].append(name)
         places = {task: tuple(names) for task, names in elsewhere.items()}
         return TaskIndex(tasks, frozenset(runnable), places, chosen)
-
-    def _named(self, name: str) -> Environment:
-        try:
-            return self.workspace.environment(name)
-        except ManifestError as error:
-            raise ScaffoldError(error.message, error.hint) from error
 
     def platform(self, environment: Environment) -> tuple[Platform | None, bool]:
         """Return the platform whose tasks an environment has here, and whether it runs here."""
@@ -100,7 +94,7 @@ class Environments:
     def installed(self, name: str) -> Activation:
         """Return an environment, installed from the lock where it is not; raises ScaffoldError."""
         if name not in self.known:
-            prefix, platform = self._installed(self._named(name))
+            prefix, platform = self._installed(self.workspace.environment(name))
             self.known[name] = Activation(self.workspace, name, prefix, platform)
         return self.known[name]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import program
+from pixi_scaffold.tasks.values import shell_words
 from pixi_scaffold.workspace import DEFAULT, Task, TaskDependency
 
 Values = tuple[str | tuple[str, str], ...]
@@ -99,14 +100,9 @@ def plan(
     arguments; alone: without the dependencies; as_command: also where a task has that name. Raises
     ScaffoldError.
     """
-    words = list(args)
-    if len(words) == 1:  # `run "task a b"`: one text is taken apart
-        try:
-            words = shlex.split(words[0])
-        except ValueError as error:
-            raise ScaffoldError(
-                f"cannot take {args[0]!r} apart: {error}", "close the quote"
-            ) from error
+    words = shell_words(args[0]) if len(args) == 1 else list(args)  # `run "task a b"`
+    if words is None:
+        raise ScaffoldError(f"cannot take {args[0]!r} apart: a quote is open", "close it")
     place = index.find(words[0]) if words and not as_command else None
     if place is None:
         if words and not as_command and (places := index.elsewhere.get(words[0])):

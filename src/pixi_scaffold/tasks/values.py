@@ -135,27 +135,43 @@ def _of_two(left: str, sign: str, right: str) -> bool:
     return bool(_COMPARE[sign](int(left), int(right)))
 
 
+_GAP = re.compile(r"[ \t\n]*(?:#[^\n]*[ \t\n]*)*")
+_PIECE = re.compile(
+    r"""'([^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|\\\n()|\\(.)|([^ \t\n'"\\]+)""", re.DOTALL
+)
+_XARGS_GAP = re.compile(r"[ \t\n]*")
+_XARGS_PIECE = re.compile(r"""'([^'\n]*)'|"([^"\n]*)"|\\([\n\t "'])|([^ \t\n"'])""")
+
+
+def shell_words(text: str) -> list[str] | None:
+    """Return the words of a command line as Rust's shlex takes it apart, not Python's.
+
+    In double quotes a backslash escapes `$` and backticks, too, and `#` begins a comment. None
+    where a quote is open.
+    """
+    return _split(text, _GAP, _PIECE)
+
+
 def split_blanks(text: str) -> list[str]:
     """Return the words of a text as `xargs` reads them; raises CommandError for an open quote."""
-    words, word, at = [], "", 0
-    while at < len(text):
-        sign = text[at]
-        at += 1
-        if sign in "\n\t ":
-            words += [word] if word else []
-            word = ""
-        elif sign in "\"'":
-            end = text.find(sign, at)
-            if end < 0 or "\n" in text[at:end]:
-                raise CommandError(
-                    "unmatched quote; by default quotes are special to xargs unless you use the "
-                    "-0 option"
-                )
-            word += text[at:end]
-            at = end + 1
-        elif sign == "\\" and text[at : at + 1] in tuple("\n\t \"'"):
-            word += text[at]
-            at += 1
-        else:
-            word += sign
-    return words + ([word] if word else [])
+    words = _split(text, _XARGS_GAP, _XARGS_PIECE)
+    if words is None:
+        raise CommandError(
+            "unmatched quote; by default quotes are special to xargs unless you use the -0 option"
+        )
+    return [word for word in words if word]
+
+
+def _split(text: str, gap: re.Pattern[str], piece: re.Pattern[str]) -> list[str] | None:
+    words, at = list[str](), 0
+    while (blank := gap.match(text, at)) and (at := blank.end()) < len(text):
+        word = ""
+        while part := piece.match(text, at):
+            inner = part[part.lastindex or 0]
+            is_double = part.lastgroup == "double"
+            word += re.sub(r'\\(?:\n|([$`"\\]))', r"\1", inner) if is_double else inner
+            at = part.end()
+        if text[at : at + 1] not in ("", " ", "\t", "\n"):
+            return None
+        words.append(word)
+    return words
