@@ -369,3 +369,23 @@ def test_two_locks_at_once_leave_no_limit_of_files_behind() -> None:
         first.close()  # the second is still at it
         assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == MOST
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
+
+
+def test_a_stand_in_channel_that_gives_no_package_is_a_failure(tmp_path: Path) -> None:
+    """An environment that asks for nothing is solved all the same, and makes no lock of it."""
+    channel = tmp_path / "channel"
+    for subdir in ("noarch", "linux-64"):
+        (channel / subdir).mkdir(parents=True)
+        empty = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": {}}
+        (channel / subdir / "repodata.json").write_text(json.dumps(empty))
+    (tmp_path / "pixi.toml").write_text(
+        '[workspace]\nname = "w"\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+        '[dependencies]\npytorhc = "*"\n'
+        "[environments]\nbare = { features = [], no-default-feature = true }\n"
+    )
+    workspace = read_manifest(tmp_path / "pixi.toml")
+    with pytest.raises(LockError, match="no package pytorhc in the stand-in channel"):
+        RattlerEngine().lock(
+            workspace, tmp_path / "pixi.lock", Silent(), channels=[channel.as_uri()]
+        )
+    assert not (tmp_path / "pixi.lock").exists()

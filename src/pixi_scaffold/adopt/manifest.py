@@ -126,8 +126,8 @@ def _without_cuda(block: str) -> str:
 
 def _on_cuda(block: str, name: str, wanted: Wanted) -> str:
     header = name.removesuffix("dependencies") + "pypi-dependencies"
-    pypi = _table(header, _asked(wanted.pypi, "cuda"))
-    return "\n".join([block, *_asked(wanted.conda, "cuda"), *pypi])
+    lines = [*_asked(wanted.conda, "cuda"), *_table(header, _asked(wanted.pypi, "cuda"))]
+    return "\n".join([block, *lines])
 
 
 def _tables(block: str, wanted: Wanted, pytorch: bool) -> str:

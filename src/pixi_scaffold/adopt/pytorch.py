@@ -18,6 +18,7 @@ from pixi_scaffold.workspace import Requirement
 _ON_PYPI = {"torch": "pytorch", "torchvision": "torchvision", "torchaudio": "torchaudio"}
 _TORCH = frozenset(_ON_PYPI.values()) | {"pytorch-gpu", "pytorch-cpu"}
 _OF_CUDA = frozenset({"pytorch-cuda", "cudatoolkit", "cpuonly", "pytorch-mutex"})
+_PINNED = "cuda-version"  # which the template pins
 _WHEELS_OF_CUDA = re.compile(r"nvidia-[a-z0-9-]+-cu\d+|triton|pytorch-triton")
 _CHANNELS = re.compile(
     r"(.*/)?(pytorch(-nightly|-lts|-test)?|nvidia)(/label/.*)?|(.*/)?(main|r|msys2|anaconda|nodefaults)"
@@ -41,12 +42,11 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
         notes.append(f"channels {', '.join(dropped)}: conda-forge has these packages")
         channels = ("conda-forge", *(c for c in channels if c != "conda-forge"))
     pytorch = asks_pytorch(wanted)
-    of_cuda = _OF_CUDA | {"cuda-version"} if pytorch else _OF_CUDA
-    gone = [r.name for r in wanted.conda if r.name in of_cuda]
+    gone = [r.name for r in wanted.conda if r.name in _OF_CUDA or (pytorch and r.name == _PINNED)]
     gone += [r.name for r in wanted.pypi if _WHEELS_OF_CUDA.fullmatch(r.name)]
     if gone:
-        instead = "named platforms say which machine gets CUDA" if pytorch else "of PyTorch"
-        notes.append(f"{', '.join(gone)}: left out, {instead}")
+        why = "left out, named platforms say which machine gets CUDA" if pytorch else "left out"
+        notes.append(f"{', '.join(gone)}: {why}")
     conda = [_from_conda_forge(r, notes) for r in wanted.conda if r.name not in gone]
     names = {r.name for r in conda}
     for one in wanted.pypi:
@@ -55,10 +55,11 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
             conda.append(Requirement(name, (("version", version),)))
             notes.append(f"{one} from pip: {name} {version} of conda-forge")
     pypi = tuple(r for r in wanted.pypi if r.name not in _ON_PYPI and r.name not in gone)
+    asked = [*(r.name for r in conda), *(r.name for r in pypi)]
     for target, words in (("cuda", "on platforms with CUDA"), ("linux", "on Linux")):
-        names = [r.name for r in (*conda, *pypi) if target_of(r.name, pytorch=pytorch) == target]
-        if names:
-            notes.append(f"{', '.join(names)}: asked for {words} alone")
+        alone = [r for r in asked if target_of(r, pytorch=pytorch) == target]
+        if alone:
+            notes.append(f"{', '.join(alone)}: asked for {words} alone")
     return replace(wanted, channels=channels, conda=tuple(_once(conda)), pypi=pypi), tuple(notes)
 
 

@@ -16,10 +16,7 @@ _LINUX = re.compile(
 
 
 def target_of(name: str, *, pytorch: bool) -> str:
-    """Return `cuda` or `linux` where a package is built for that alone, else an empty text.
-
-    pytorch: whether there are platforms with CUDA, which come with PyTorch.
-    """
+    """Return `cuda` (with PyTorch alone) or `linux` where a package is built for nothing else."""
     if _CUDA.fullmatch(name):
         return "cuda" if pytorch else "linux"
     return "linux" if _LINUX.fullmatch(name) else ""

@@ -138,7 +138,7 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
         if stand_in is not None and "no lock was written" in error.message:
             raise LockError(
                 error.message,
-                f"the stand-in channel has less than conda-forge; with it: {program()} lock",
+                f"{error.hint}; conda-forge has more packages, with it: {program()} lock",
             ) from error
         raise
     source = _channel_words(context, stand_in or "")

@@ -46,10 +46,12 @@ def unsolvable(
     failures: Sequence[FailedSolve],
     known: Iterable[str] = (),
     output: str = "",
+    stand_in: str = "",
 ) -> LockError:
     """Return the error for solves without a solution.
 
     known: the names that the channels have. output: what another program said, put underneath.
+    stand_in: words for other channels than the workspace's.
     """
     names = {name.lower() for name in known}
     missing: dict[str, dict[str, None]] = {}
@@ -61,7 +63,7 @@ def unsolvable(
         else:
             place = f"{failure.environments} on {failure.platform}"
             others.setdefault(failure.why, {})[place] = None
-    channels = " and ".join(workspace.channels) or "no channel"
+    channels = stand_in or " and ".join(workspace.channels) or "no channel"
     lines = ["no lock was written"]
     culprits = []
     for name, platforms in missing.items():

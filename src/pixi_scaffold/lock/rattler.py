@@ -179,12 +179,14 @@ class Solving:
     ) -> tuple[dict[Solve, tuple[RepoDataRecord, ...]], list[tuple[str, str]]]:
         """Return what has a solution, and what the stand-in channels could not serve."""
         failed = [(p, a) for p, a in zip(self.todo, answers, strict=True) if isinstance(a, str)]
-        if failed and (self.channels is None or len(failed) == len(self.todo)):
+        has_packages = any(answer for answer in answers if not isinstance(answer, str))
+        if failed and (self.channels is None or not has_packages):
             failures = [
                 FailedSolve(", ".join(e.name for e in p.environments), p.platform.name, why)
                 for p, why in failed
             ]
-            raise unsolvable(self.workspace, failures, self.known)
+            stand_in = "" if self.channels is None else "the stand-in channel"
+            raise unsolvable(self.workspace, failures, self.known, stand_in=stand_in)
         solved = {
             problem: answer
             for problem, answer in zip(self.todo, answers, strict=True)
