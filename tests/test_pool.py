@@ -611,6 +611,10 @@ def test_a_stopped_job_saves_comes_back_and_is_trained_further(pool: Pool, proje
     assert saved > 0  # condor_rm would have lost it: no checkpoint was handed over before
     assert pool.run("condor_q", cluster, "-af", "ClusterId") == ""
     assert f"--continue {cluster}" in ran.out
+    seen = scaffold("watch", cluster, "--once", cwd=project)
+    assert seen.out.rstrip().endswith(
+        f"submit job.sub -a counts=500 -a every=1000 --continue {cluster}"
+    )
     more = submitted(project, "--continue", cluster, "-a", f"counts={saved + 4}")
     assert pool.wait(more["cluster"]) == 0
     assert int((run / "n").read_text()) == saved + 4
@@ -644,6 +648,7 @@ def test_a_spooled_job_is_watched_and_fetched(pool: Pool, project: Path) -> None
     ran = watching(project, str(done["cluster"])).finished()
     assert ran.code == 0, ran
     assert re.search(rf"{done['cluster']}\.0  done", ran.out), ran.out
+    assert "held" not in ran.out  # as HTCondor has it while the inputs are on their way
     again = scaffold("watch", str(done["cluster"]), "--once", "--json", cwd=project)
     (told,) = json.loads(again.out.splitlines()[-1])["jobs"]
     (said,) = pool.query(done["cluster"], "RemoteWallClockTime", "CheckpointNumber")

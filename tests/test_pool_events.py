@@ -226,6 +226,22 @@ def test_of_a_stopped_sweep_goes_on_what_is_not_done(
     assert re.findall(r"left out: (\d)", ran.out) == [str(left_out)] * (left_out > 0)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--retry-memory", "lots"], "--retry-memory lots is no size"),
+        (["--pool", "cm.example.org"], "no access point of it"),
+    ],
+)
+def test_an_option_that_says_nothing_is_refused(
+    tmp_path: Path, given: list[str], says: str
+) -> None:
+    (tmp_path / "job.sub").write_text("executable = job.sh\nlog = x.log\nqueue\n")
+    (tmp_path / "job.sh").write_text("#!/bin/sh\n")
+    ran = scaffold("submit", "job.sub", "--no-check", *given, cwd=tmp_path)
+    assert (ran.code, says in ran.err) == (2, True), ran
+
+
 def test_a_dag_is_for_dagman(tmp_path: Path) -> None:
     (tmp_path / "my.dag").write_text("JOB a a.sub\n")
     ran = scaffold("submit", "my.dag", cwd=tmp_path)

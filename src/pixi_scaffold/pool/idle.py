@@ -65,7 +65,8 @@ def idle(point: AccessPoint, cluster: int, proc: int) -> Iterator[str]:
         now = f"{free} of them free now" if free else "none of them free now"
         fit = "fits" if fits == 1 else "fit"
         yield f"idle: {fits} of {total} {unit} {fit}, {now}: it waits for its turn"
-        if isinstance(why := job.get("LastRejMatchReason"), str) and why:
+        why = job.get("LastRejMatchReason")
+        if isinstance(why, str) and why not in ("", "no match found"):  # it said so of busy ones
             yield f"  the negotiator said last: {why}"
     else:
         yield f"idle: none of {total} {unit} fits: it will not start as it is"

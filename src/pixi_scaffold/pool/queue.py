@@ -22,6 +22,8 @@ _NAMES = (
 _LIKE = {6: 2, 9: 1}
 """One whose output is on its way back still runs; one whose common input is on its way waits."""
 _RUNNING = 2
+_SPOOLING = 16
+"""The code of a hold while input files are on their way to the access point."""
 _KINDS = {
     1: "JOB_EVICTED", 2: "EXECUTE", 3: "JOB_ABORTED", 4: "JOB_TERMINATED", 5: "JOB_HELD",
     7: "JOB_SUSPENDED",
@@ -63,6 +65,8 @@ class QueueFollower:
         """Yield what happened to a process since the last look, as events of a log."""
         cluster, proc, status = self.receipt.cluster, int(ad["ProcId"]), int(ad.get("JobStatus", 1))
         status, before = _LIKE.get(status, status), self._status.get(proc)
+        if status == 5 and ad.get("HoldReasonCode") == _SPOOLING:
+            status = 1
         entered = _number(ad, "EnteredCurrentStatus", time.time())
         when = _number(ad, "CompletionDate", 0) or entered
         ran = _number(ad, "RemoteWallClockTime", 0)  # without the activation that goes on

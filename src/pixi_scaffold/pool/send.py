@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.errors import CheckFailed, ScaffoldError
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, meaning, quiet, split_arguments
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.choose import Chosen, SubmitRequest
@@ -26,6 +26,8 @@ _LIMIT = 16 << 20
 
 def access_point(request: SubmitRequest, description: Description) -> AccessPoint:
     """Return the access point; where there can be none, say how the job gets to one."""
+    if request.pool and not request.schedd:
+        raise UsageError("--pool names a collector, but no access point of it", "--schedd NAME")
     try:
         point = connect(request.schedd, request.pool)
     except ScaffoldError as error:
@@ -64,12 +66,9 @@ def _elsewhere(description: Description) -> str:
 
 
 def send(
-    request: SubmitRequest,
-    description: Description,
-    chosen: Chosen,
-    point: AccessPoint,
+    request: SubmitRequest, description: Description, chosen: Chosen, point: AccessPoint,
     commit: str,
-) -> SubmitReceipt:
+) -> SubmitReceipt:  # fmt: skip
     """Send the jobs, and return the receipt of the cluster."""
     htcondor2 = condor()
     submit_object = _submit_object(htcondor2, request, description, commit)
@@ -120,16 +119,9 @@ def _submit_object(
 
 
 def _receipt(
-    request: SubmitRequest,
-    description: Description,
-    chosen: Chosen,
-    point: AccessPoint,
-    sent: Any,
-    ads: list[dict[str, Any]],
-    *,
-    spool: bool,
-    commit: str,
-) -> SubmitReceipt:
+    request: SubmitRequest, description: Description, chosen: Chosen, point: AccessPoint,
+    sent: Any, ads: list[dict[str, Any]], *, spool: bool, commit: str,
+) -> SubmitReceipt:  # fmt: skip
     first = ads[0]
     log = str(first.get("SUBMIT_UserLog") or first.get("UserLog") or "")
     folder = Path.cwd()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
@@ -83,11 +84,11 @@ def _extended(request: SubmitRequest, folder: Path, commit: str) -> SubmitReques
             f"{program()} watch --log {name}.dagman.log",
         )
     append = [f'+GitCommit = "{commit}"'] if commit else []
-    if request.retry_memory:
-        append += [
-            "retry_request_memory_increase = RequestMemory * 2",
-            f"retry_request_memory_max = {request.retry_memory}",
-        ]
+    if most := request.retry_memory:
+        if not re.fullmatch(r"\d+(\.\d+)? *([KMGTP]B?)?", most, re.IGNORECASE):
+            raise UsageError(f"--retry-memory {most} is no size", "such as: --retry-memory 32GB")
+        append += ["retry_request_memory_increase = RequestMemory * 2",
+                   f"retry_request_memory_max = {most}"]  # fmt: skip
     return replace(request, append=(*request.append, *append))
 
 

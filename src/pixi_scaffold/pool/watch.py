@@ -163,13 +163,9 @@ class _Watch:
 
 
 def watch_cluster(
-    receipt: SubmitReceipt,
-    root: Path,
-    display: Display,
-    *,
-    until: Until = "all",
+    receipt: SubmitReceipt, root: Path, display: Display, *, until: Until = "all",
     once: bool = False,
-) -> Report:
+) -> Report:  # fmt: skip
     """Follow a cluster's log until its jobs end, or until one is done or failed; return the report.
 
     once: only say how it stands now. Raises ScaffoldError for a log that cannot be read, and
@@ -248,6 +244,8 @@ def _report(running: _Watch) -> Report:
             hint = f"{program()} fetch {receipt.cluster}" if receipt.schedd else "read its output"
             if on_hold:
                 hint = f"correct what holds them, then: condor_release {receipt.cluster}"
+            elif any(s.state == "removed" and s.proc in watched.metrics for s in bad):
+                hint = f"{receipt.command} --continue {receipt.cluster}"
             elif any(job.values for job in receipt.jobs):
                 hint = f"{receipt.command} --failed"
             numbers = ((len(bad) - on_hold, "did not succeed"), (on_hold, "on hold"))
