@@ -567,3 +567,24 @@ def test_of_two_overrides_that_of_the_first_feature_counts() -> None:
     workspace = parse(text + '[environments]\ne = ["g", "f"]\n')
     options = workspace.environment_pypi_options(workspace.environment("e"))
     assert sorted(map(str, options.overrides)) == ["x==1", "y==9"]
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("index-url", '"https://one.example"', '"https://two.example"'),
+        ("index-strategy", '"first-index"', '"unsafe-best-match"'),
+        ("prerelease-mode", '"allow"', '"disallow"'),
+        ("skip-wheel-filename-check", "true", "false"),
+    ],
+)
+def test_features_of_an_environment_agree_on_what_has_one_value(
+    key: str, one: str, other: str
+) -> None:
+    """Equal ones may be there twice (crates/pixi_manifest, pypi_options.rs, union)."""
+    text = HEAD + '[environments]\ne = ["f", "g"]\n'
+    text += "".join(f"[feature.{f}.pypi-options]\n{key} = {f}\n" for f in "fg")
+    same = text.replace(" = f\n", f" = {one}\n").replace(" = g\n", f" = {one}\n")
+    assert len(parse(same).environments) == 2
+    with pytest.raises(ManifestError, match=f"its features have several {key}"):
+        parse(same.replace(one, other, 1))

@@ -49,9 +49,9 @@ class PypiOptions:
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[tuple[str, str], ...] = ()
     """(path or url, where)."""
-    no_build: tuple[str, ...] = ()
-    """Names of packages, `*` for all."""
+    skip_wheel_filename_check: str = ""
     no_binary: tuple[str, ...] = ()
+    """Names of packages, `*` for all."""
     overrides: tuple[PypiRequirement, ...] = ()
     """What counts in place of every requirement on a package."""
     exclude_newer: tuple[tuple[str, str], ...] = ()
@@ -81,7 +81,7 @@ NO_OPTIONS = PypiOptions()
 def conflicting_options(options: Iterable[PypiOptions]) -> str:
     """Return which single value several of `options` set differently; empty for none."""
     every = tuple(options)
-    for key in ("index_url", "index_strategy", "prerelease_mode"):
+    for key in (f.name for f in fields(PypiOptions) if f.default == ""):
         values = dict.fromkeys(getattr(one, key) for one in every if getattr(one, key))
         if len(values) > 1:
             return f"its features have several {key.replace('_', '-')}: {', '.join(values)}"
@@ -136,7 +136,7 @@ def read_pypi_options(
         table.get("prerelease-mode", ""),
         tuple(table.get("extra-index-urls", ())),
         tuple(_find_link(entry, key) for entry in table.get("find-links", ())),
-        _names(table.get("no-build", False)),
+        str(table.get("skip-wheel-filename-check", "")).lower(),
         _names(table.get("no-binary", False)),
         read_pypi(table.get("dependency-overrides", {}), (*key, "dependency-overrides")),
         tuple(document.get("pypi-exclude-newer", {}).items()),
