@@ -319,6 +319,13 @@ ONLY = "[workspace]\nchannels = []\nplatforms = "
         ),
         ("[workspace]\nplatforms = ['linux-64']\n", "channels is missing"),
         (HEAD + "[dependencies]\nx.workspace = true\n", "workspace.dependencies"),
+        # crates/pixi_manifest, toml/workspace.rs: also where nothing takes it from there
+        (HEAD + "[workspace.dependencies]\nx.path = 'y'\n", "needs preview"),
+        # crates/pixi_spec, toml.rs: validate_field_combinations
+        (
+            HEAD + f"preview = true\n[dependencies]\nx = {{ path = 'y', md5 = '{'0' * 32}' }}\n",
+            "md5 does not go with path",
+        ),
     ],
 )
 def test_a_wrong_manifest_is_refused_with_the_place(text: str, message: str) -> None:

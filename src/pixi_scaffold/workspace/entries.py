@@ -31,6 +31,8 @@ _SPEC_KEYS = {
 _IGNORED = ("file-name", "license-family")
 """What neither Pixi's solver nor its comparison looks at."""
 _ARCHIVE = (".conda", ".tar.bz2")
+_NO_CONSTRAINT = "a package that is built from source is no constraint"
+NO_BUILDS = 'a package that is built from source needs preview = ["pixi-build"]'
 
 
 def read_platform(entry: Any, key: Key) -> Platform:
@@ -100,9 +102,8 @@ def read_channel_entry(entry: Any, root: Path) -> ChannelEntry:
         try:
             name = (root / Path(name).expanduser()).resolve().as_uri()
         except (RuntimeError, ValueError) as error:
-            raise GrammarError(
-                ("workspace", "channels"), f"{name!r} is no folder: {error}"
-            ) from error
+            key = ("workspace", "channels")
+            raise GrammarError(key, f"{name!r} is no folder: {error}") from error
     return ChannelEntry(name, table.get("priority", 0), table.get("exclude-newer", ""))
 
 
@@ -164,15 +165,12 @@ def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None
         if not set(table) - {"license-family", "subdirectory", "package"}:
             raise GrammarError(key, f"found {shown(dict(table))}: say a version, or * for any")
         return
-    if odd := [k for k in ("channel", "file-name", "license-family") if k in table]:
+    never = ("channel", "file-name", "license-family")
+    hashes = () if places[0] == "url" else ("sha256", "md5")
+    if odd := [k for k in (*never, *hashes) if k in table]:
         raise GrammarError(key, f"{odd[0]} does not go with {places[0]}")
     if places[0] != "git" and table[places[0]].endswith(_ARCHIVE):
         if odd := [k for k in table if k not in (places[0], "md5", "sha256")]:
             raise GrammarError(key, f"{odd[0]} does not go with the archive of one package")
     elif "constraints" in key or not builds:
-        raise GrammarError(
-            key,
-            "a package that is built from source is no constraint"
-            if "constraints" in key
-            else 'a package that is built from source needs preview = ["pixi-build"]',
-        )
+        raise GrammarError(key, _NO_CONSTRAINT if "constraints" in key else NO_BUILDS)

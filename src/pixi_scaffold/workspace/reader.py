@@ -9,6 +9,7 @@ from typing import Any
 
 from pixi_scaffold.workspace import system
 from pixi_scaffold.workspace.entries import (
+    NO_BUILDS,
     read_channel_entry,
     read_platform,
     read_requirement,
@@ -30,7 +31,6 @@ from pixi_scaffold.workspace.pyproject import FromProject
 from pixi_scaffold.workspace.task import Task, read_task
 
 _DEPENDENCIES = ("dependencies", "host-dependencies", "build-dependencies")
-_ENVIRONMENT_KEYS = frozenset({"features", "solve-group", "no-default-feature"})
 
 
 def read_workspace(document: dict[str, Any], path: Path, outside: FromProject) -> Workspace:
@@ -118,6 +118,9 @@ class _Reader:
                     ("package",), 'allowed only with preview = ["pixi-build"] in [workspace]'
                 )
             self.unsupported.append("package")
+        for name, spec in doc[head].get("dependencies", {}).items():
+            if isinstance(spec, dict) and {"path", "git"} & spec.keys() and not self.builds:
+                raise GrammarError((head, "dependencies", name), NO_BUILDS)
         if doc[head].get("conda-pypi-map") == {}:
             self.warn("deprecated", f"{head}.conda-pypi-map: write false in place of {{}}")
         return head
@@ -212,7 +215,8 @@ class _Reader:
     def environment(self, name: str, entry: Any, features: dict[str, Feature]) -> Environment:
         key = ("environments", name)
         table: dict[str, Any] = {"features": entry} if isinstance(entry, list) else entry
-        settings = {k: v for k, v in table.items() if k not in _ENVIRONMENT_KEYS}
+        plain = ("features", "solve-group", "no-default-feature")
+        settings = {k: v for k, v in table.items() if k not in plain}
         says_nothing = all(k in ("target", "tasks") and not value for k, value in settings.items())
         if "features" not in table and "solve-group" not in table and says_nothing:
             raise GrammarError(key, "features is missing; write [] for none but the default one")
@@ -222,14 +226,14 @@ class _Reader:
                 raise GrammarError((*key, "features"), f"there is no feature {feature!r}")
             if names.count(feature) > 1:
                 raise GrammarError((*key, "features"), f"feature {feature} is there twice")
-        plain = not table.get("no-default-feature", False)
+        with_default = not table.get("no-default-feature", False)
         inline: tuple[str, ...] = ()
         if settings:  # Pixi treats it as a hidden feature in front of the others
             hidden = f"<environments.{name}>"
             features[hidden] = self.feature(hidden, settings, key)
             inline = (hidden,)
-        chosen = inline + tuple(f for f in names if f != DEFAULT or not plain)
-        chosen += (DEFAULT,) if plain else ()
+        chosen = inline + tuple(f for f in names if f != DEFAULT or not with_default)
+        chosen += (DEFAULT,) if with_default else ()
         if why := system.conflict(self.system.get(f, {}) for f in chosen):
             raise GrammarError(key, why)
         if why := conflicting_options(features[f].pypi_options for f in chosen):
