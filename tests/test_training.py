@@ -28,6 +28,7 @@ import pytest
 from pixi_scaffold.page.runs import clock
 from tests.support.forks import Forks
 from tests.support.paths import SHARED
+from tests.support.share import shared
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,6 +109,37 @@ def torch_code(
         return done.stdout.strip()
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def trained_once(
+    python: str, environment: dict[str, str], forks: Forks, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Path]:
+    """The folder in which main.py has trained for so many epochs, once for all tests."""
+    from tests.support.paths import REPOSITORY
+
+    def trained(epochs: int) -> Path:
+        def make(folder: Path) -> None:
+            folder.mkdir()
+            program = str(REPOSITORY / "template" / "main.py")
+            argv = [python, program, *DIGITS, "--epochs", str(epochs)]
+            done = forks.run(argv, folder, environment)
+            assert done.returncode == 0, done.stderr
+
+        return shared(tmp_path_factory, f"trained-{epochs}", make)
+
+    return trained
+
+
+@pytest.fixture
+def trained(trained_once: Callable[[int], Path], tmp_path: Path) -> Callable[[int], Path]:
+    """Put a run of so many epochs of DIGITS into this test's folder; return the run's folder."""
+
+    def trained(epochs: int) -> Path:
+        shutil.copytree(trained_once(epochs), tmp_path, dirs_exist_ok=True)
+        return tmp_path / "runs" / "digits"
+
+    return trained
 
 
 def rows(folder: Path) -> list[dict[str, float]]:
@@ -495,15 +527,15 @@ def test_the_learning_rate_follows_the_epochs_that_were_asked_for(run, tmp_path:
         assert rates == pytest.approx(cosine)
 
 
-def test_going_on_with_more_epochs_says_that_the_learning_rate_changes(run, tmp_path: Path) -> None:
-    assert run(*DIGITS, "--epochs", 2).returncode == 0
-    before = rows(tmp_path / "runs" / "digits")
+def test_going_on_with_more_epochs_says_that_the_learning_rate_changes(run, trained) -> None:
+    folder = trained(2)
+    before = rows(folder)
     result = run(*DIGITS, "--epochs", 4)
     assert result.returncode == 0
     assert (
         "NOTE: begun for 2 epochs, now for 4: the learning rate goes on at 0.002" in result.stdout
     )
-    after = rows(tmp_path / "runs" / "digits")
+    after = rows(folder)
     assert after[: len(before)] == before
     assert after[-1]["train_loss"] < before[-1]["train_loss"]
 
@@ -513,13 +545,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("epochs", [2, 1])
-def test_a_run_that_trains_nothing_changes_nothing(run, tmp_path: Path, epochs: int) -> None:
-    assert run(*DIGITS, "--epochs", 2).returncode == 0
-    before = contents(tmp_path / "runs" / "digits")
+def test_a_run_that_trains_nothing_changes_nothing(run, trained, epochs: int) -> None:
+    folder = trained(2)
+    before = contents(folder)
     result = run(*DIGITS, "--epochs", epochs)
     assert result.returncode == 0
     assert "2 of 2 epochs done: finished. --epochs N trains it further" in result.stdout
-    assert contents(tmp_path / "runs" / "digits") == before
+    assert contents(folder) == before
 
 
 # ---------------------------------------------------------------------------- true records
@@ -539,26 +571,24 @@ ADAMW = "torch.optim.AdamW(network.parameters(), lr=args.lr)"
     ],
 )
 def test_another_program_under_the_same_name_is_refused(
-    run, tmp_path: Path, python: str, changed, old: str, new: str, named: str
+    run, trained, changed, old: str, new: str, named: str
 ) -> None:
-    assert run(*DIGITS, "--epochs", 1).returncode == 0
+    folder = trained(1)
     program = changed(old, new)
     if named == "network":
         text = program.read_text().replace("nn.Linear(128, classes)", "nn.Linear(64, classes)")
         program.write_text(text)
-    before = contents(tmp_path / "runs" / "digits")
+    before = contents(folder)
     result = run(*DIGITS, "--epochs", 2, program=program)
     assert result.returncode == 2, result.stdout
     assert named in result.stderr
     assert "--no-resume" in result.stderr
     assert "Traceback" not in result.stderr
-    assert contents(tmp_path / "runs" / "digits") == before
+    assert contents(folder) == before
 
 
-def test_comments_are_no_other_program_and_a_change_can_be_accepted(
-    run, tmp_path: Path, changed
-) -> None:
-    assert run(*DIGITS, "--epochs", 1).returncode == 0
+def test_comments_are_no_other_program_and_a_change_can_be_accepted(run, trained, changed) -> None:
+    history = trained(1) / "history.jsonl"
     same = changed(
         "        x = F.relu(self.conv1(x))",
         "        x = F.relu(  # a comment\n            self.conv1(x))",
@@ -568,7 +598,6 @@ def test_comments_are_no_other_program_and_a_change_can_be_accepted(
     refused = run(*DIGITS, "--epochs", 3, program=other)
     assert (refused.returncode, "--accept-changes" in refused.stderr) == (2, True)
     assert run(*DIGITS, "--epochs", 3, "--accept-changes", program=other).returncode == 0
-    history = tmp_path / "runs" / "digits" / "history.jsonl"
     starts = [json.loads(line) for line in history.read_text().splitlines()]
     assert [start["epochs_done"] for start in starts] == [0, 1, 2]
     programs = [start["program"]["main.py"] for start in starts]
@@ -609,10 +638,9 @@ def test_a_run_ends_with_its_accuracy_and_the_picture(run, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def checkpoint(run, tmp_path: Path) -> Path:
+def checkpoint(trained: Callable[[int], Path]) -> Path:
     """Of a run of two epochs; the previous one is of the first epoch."""
-    assert run(*DIGITS, "--epochs", 2).returncode == 0
-    return tmp_path / "runs" / "digits" / "checkpoint.pt"
+    return trained(2) / "checkpoint.pt"
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.99])
