@@ -84,11 +84,16 @@ def works(program: Path, folder: Path) -> None:
     assert (folder / "made" / "pixi.toml").is_file()
 
 
-def environment(folder: Path, *packages: object) -> Path:
-    """Make a virtual environment with packages; return its folder of programs."""
-    run(sys.executable, "-m", "venv", folder)
-    if packages:
-        run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", *packages)
+UV = Path(sys.executable).with_name("uv")
+"""It is among what this project needs."""
+UV_HERE = {"UV_PYTHON": sys.executable, "UV_SYSTEM_CERTS": "1"}
+"""Which Python uv takes, and that it believes the certificates that pip does."""
+
+
+def environment(folder: Path, package: object) -> Path:
+    """Make a virtual environment with a package by uv, which is quick; return its programs."""
+    run(UV, "venv", "--quiet", folder, **UV_HERE)
+    run(UV, "pip", "install", "--quiet", "--python", folder, package, UV_SYSTEM_CERTS="1")
     return folder / "bin"
 
 
@@ -96,7 +101,9 @@ def environment(folder: Path, *packages: object) -> Path:
 @pytest.mark.network
 @pytest.mark.usefixtures("pip_index")
 def test_pip_installs_it_with_its_manual(wheel: Path, tmp_path: Path) -> None:
-    programs = environment(tmp_path / "venv", wheel)
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv" / "bin"
+    run(programs / "python", "-m", "pip", "install", "--quiet", wheel)
     works(programs / "pixi-scaffold", tmp_path / "work")
     assert (tmp_path / "venv" / "share" / "man" / "man1" / "pixi-scaffold.1").is_file()
 
@@ -115,12 +122,11 @@ def test_pipx_installs_it(wheel: Path, tmp_path: Path) -> None:
 @pytest.mark.network
 @pytest.mark.usefixtures("pip_index")
 def test_uv_installs_it_and_uvx_runs_it(wheel: Path, tmp_path: Path) -> None:
-    programs = Path(sys.executable).parent  # uv is among what this project needs
     places = {name: str(tmp_path / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
-    places |= {"UV_PYTHON": sys.executable, "UV_SYSTEM_CERTS": "1"}  # as for pip
-    run(programs / "uv", "tool", "install", wheel, **places)
+    places |= UV_HERE
+    run(UV, "tool", "install", wheel, **places)
     works(tmp_path / "UV_TOOL_BIN_DIR" / "pixi-scaffold", tmp_path / "work")
-    said = run(programs / "uvx", "--from", wheel, "pixi-scaffold", "--version", **places)
+    said = run(UV.with_name("uvx"), "--from", wheel, "pixi-scaffold", "--version", **places)
     assert said.startswith("pixi-scaffold ")
 
 

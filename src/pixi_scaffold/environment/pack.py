@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.environment.archive import Member, write_archive
 from pixi_scaffold.environment.install import install
@@ -34,25 +33,6 @@ LINGER = 30.0
 """Seconds that downloads may still take to end after one has failed."""
 PLACEHOLDER = b"/pixi-scaffold/pack/"
 """What that path is in the archive, filled up to the same length; conda-unpack replaces it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackFacts:
-    """The archive that was written."""
-
-    archive: Path
-    bytes: int
-    platform: str
-    lock: Path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as the JSON document has them."""
-        return {
-            "archive": str(self.archive),
-            "bytes": self.bytes,
-            "platform": self.platform,
-            "lock": str(self.lock),
-        }
 
 
 def pack(
@@ -88,7 +68,7 @@ def pack(
         size = target.stat().st_size
         packages = f"{installed.packages} packages for {chosen.name}"
         step.passed(f"{target.name}: {packages}, {size / 1e6:.0f} MB")
-    facts = PackFacts(target, size, chosen.name, path)
+    facts = {"archive": str(target), "bytes": size, "platform": chosen.name, "lock": str(path)}
     then = (f"{program()} rehearse", f"{program()} submit")
     return Report("pack", run.results, facts, then)
 

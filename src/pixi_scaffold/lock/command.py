@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.check import capped
 from pixi_scaffold.lock.current import serves
 from pixi_scaffold.lock.diff import LockDiff
-from pixi_scaffold.lock.engine import EVERYTHING, Choice, Locked, choose
+from pixi_scaffold.lock.engine import EVERYTHING, choose
 from pixi_scaffold.lock.explain import unreachable_error
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
@@ -25,22 +23,6 @@ from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
 PATIENCE = 30.0
 """Seconds that a channel has to answer: longer than in `new`, which has another way out."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockFacts:
-    """What `lock` did, and with what."""
-
-    engine: Choice
-    locked: Locked
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as the JSON document has them."""
-        return {
-            "engine": {"name": self.engine.engine.name, "why": self.engine.why},
-            "changed": self.locked.changed,
-            "platforms": list(self.locked.platforms),
-        }
 
 
 def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progress) -> Report:
@@ -74,7 +56,12 @@ def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progres
             lines.append(_assumed(locked.assumed))
         step.passed(detail, capped(lines))
     then = (in_folder(workspace.root, "git add pixi.lock"),) if sides else ()
-    return Report("lock", run.results, LockFacts(choice, locked), then)
+    facts = {
+        "engine": {"name": choice.engine.name, "why": choice.why},
+        "changed": locked.changed,
+        "platforms": list(locked.platforms),
+    }
+    return Report("lock", run.results, facts, then)
 
 
 def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]:

@@ -53,19 +53,10 @@ class Result:
 
 
 class Facts(Protocol):
-    """What a command found out besides its steps: one frozen class a command."""
+    """What a command found out besides its steps, where more than the JSON document reads it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as the JSON document has them, by key."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoFacts:
-    """The facts of a command that has only steps."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ class Report:
 
     command: str
     results: tuple[Result, ...]
-    facts: Facts | Mapping[str, Any] = field(default_factory=NoFacts)
+    facts: Facts | Mapping[str, Any] = field(default_factory=dict)
     next_commands: tuple[str, ...] = ()
     incomplete: bool = False
     """Whether a part was skipped that the user wanted without fail (check --strict)."""

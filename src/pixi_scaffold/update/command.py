@@ -14,7 +14,7 @@ from pixi_scaffold.report import Progress, Report, Run, go_to
 from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
 from pixi_scaffold.update.apply import commit_tree, interrupted, land
-from pixi_scaffold.update.facts import Aborted, Applied, NothingToDo, Planned
+from pixi_scaffold.update.facts import Applied, Planned
 from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
@@ -75,7 +75,9 @@ def update(
         step.passed(f"{detail}; as committed, without your changes in {names}" if dirty else detail)
     plan = target and _planned(request, project, repository, renderer, target, run)
     if not plan:
-        return Report("update", run.results, NothingToDo(project))
+        at = {"source": project.source, "from": project.commit, "to": project.commit}
+        facts = {"project": str(project.folder), "template": at, "files": [], "applied": False}
+        return Report("update", run.results, facts)
     branch_was = check_branch(repository, plan.branch)
     refuse_covered(repository, _created(plan, repository))
     refuse_hidden(repository.project, _files(plan))
@@ -259,4 +261,4 @@ def abort_update(folder: Path, progress: Progress) -> Report:
             landing = abort(repository)
         where = landing.from_branch or landing.from_commit[:12]
         step.passed(f"back on {where}; the branch {landing.branch} is gone")
-    return Report("update", run.results, Aborted(folder.absolute()))
+    return Report("update", run.results, {"project": str(folder.absolute())})

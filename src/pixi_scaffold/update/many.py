@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.report import Progress, Report, Run, Silent, Step
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
 from pixi_scaffold.update.command import abort_update, update
-from pixi_scaffold.update.facts import Applied, Planned, Untouched, UpdatedAll
+from pixi_scaffold.update.facts import Applied, Planned
 from pixi_scaffold.update.plan import UpdateRequest
 from pixi_scaffold.update.resume import continue_update
 
@@ -55,7 +56,7 @@ def _each(
     nothing: what says that there is nothing to do for a project, which is no failure.
     """
     run = Run(progress)
-    projects: list[Report | Untouched] = []
+    projects: list[Mapping[str, Any]] = []
     following: list[str] = []
     with Renderers() as renderers:
         for project in folders:
@@ -63,17 +64,19 @@ def _each(
                 try:
                     report = do(project, renderers)
                 except nothing as error:
-                    projects.append(Untouched(project, note=error.message))
+                    projects.append({"project": str(project), "ok": True, "note": error.message})
                     step.skipped(error.message)
                 except ScaffoldError as error:
-                    projects.append(Untouched(project, error=error.message, hint=error.hint))
+                    projects.append(
+                        {"project": str(project), "error": error.message, "hint": error.hint}
+                    )
                     first, *rest = error.message.splitlines()
                     step.failed(first, tuple(rest), error.hint)
                 else:
                     _say_one(step, report)
-                    projects.append(report)
+                    projects.append({**report.facts_by_key(), "ok": not report.failed})
                     following += _one_command(project, report)
-    return Report("update", run.results, UpdatedAll(tuple(projects)), tuple(following))
+    return Report("update", run.results, {"projects": projects}, tuple(following))
 
 
 def _one_command(project: Path, report: Report) -> list[str]:

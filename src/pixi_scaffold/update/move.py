@@ -20,7 +20,6 @@ from pixi_scaffold.template import (
     read_project,
     version_of,
 )
-from pixi_scaffold.update.facts import Moved
 
 
 def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Report:
@@ -45,7 +44,7 @@ def move_template(url: str, folders: Sequence[Path], progress: Progress) -> Repo
                 commit = f"git commit -m 'Take the template from {source}' -- {file}"
                 commands.append(" && ".join((*go_to(folder), commit)))
     lines = [f"({c})" if len(commands) > 1 else c for c in commands]
-    return Report("template move", run.results, Moved(source), tuple(lines))
+    return Report("template move", run.results, {"source": source}, tuple(lines))
 
 
 def _move(source: str, folder: Path, renderer: Renderer) -> str:

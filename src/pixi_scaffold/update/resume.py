@@ -9,7 +9,6 @@ from pixi_scaffold.report import Progress, Report, Run, go_to
 from pixi_scaffold.system import program, read_blobs, read_file
 from pixi_scaffold.template import read_project
 from pixi_scaffold.update.apply import finish
-from pixi_scaffold.update.facts import Continued
 from pixi_scaffold.update.merge import has_leftovers
 from pixi_scaffold.update.note import Landing, unfinished
 from pixi_scaffold.update.prepare import LOCK, check_project, lock_again, manifest_name
@@ -55,7 +54,7 @@ def continue_update(folder: Path, engine: str, progress: Progress) -> Report:
             step.passed(f"{commit[:7]} on the branch {landing.branch}")
     undo = f"{program()} update --abort   # to undo all of it"
     merge = merge_commands(repository, landing.from_branch or landing.from_commit, landing.branch)
-    facts = Continued(project.folder, landing.branch, commit)
+    facts = {"project": str(project.folder), "branch": landing.branch, "commit": commit}
     return Report("update", run.results, facts, (*go_to(project.folder), *merge, undo))
 
 

@@ -146,14 +146,3 @@ class StatusFacts:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as the JSON document has them."""
         return {"projects": [project.to_dict() for project in self.projects]}
-
-
-@dataclass(frozen=True, slots=True)
-class Healed:
-    """The file that was taken back to what the template makes of it; None when it was so."""
-
-    path: str | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as the JSON document has them."""
-        return {"healed": self.path}

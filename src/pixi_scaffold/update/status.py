@@ -17,7 +17,7 @@ from pixi_scaffold.template import Renderers, find_projects, read_project
 from pixi_scaffold.update.drift import drift, heal
 from pixi_scaffold.update.fresh import fresh
 from pixi_scaffold.update.prepare import manifest_name
-from pixi_scaffold.update.standing import Healed, LastProof, Standing, StatusFacts
+from pixi_scaffold.update.standing import LastProof, Standing, StatusFacts
 from pixi_scaffold.update.waiting import waiting
 
 
@@ -64,7 +64,7 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
         else:
             step.passed(f"{name} is already as {project.commit} has it")
     go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
-    return Report("status", run.results, Healed(path or None), go)
+    return Report("status", run.results, {"healed": path or None}, go)
 
 
 def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
