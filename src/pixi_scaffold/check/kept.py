@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,6 +66,8 @@ def packages_in(path: Path) -> frozenset[str]:
 
     Empty where it is no such archive, or its records do not come early.
     """
+    import tarfile
+
     packages: set[str] = set()
     read = 0
     try:

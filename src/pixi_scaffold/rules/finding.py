@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.job import Command, Description
+from pixi_scaffold.rules.texts import DATA
 
 if TYPE_CHECKING:
     from pixi_scaffold.rules.subject import Subject
@@ -128,7 +128,7 @@ class Rule:
 
 @lru_cache(maxsize=1)
 def _pages() -> Mapping[str, str]:
-    text = (files("pixi_scaffold.rules") / "data" / "pages.txt").read_text(encoding="utf-8")
+    text = (DATA / "pages.txt").read_text(encoding="utf-8")
     _, *parts = re.split(r"^\[(PS\d+)\]\n", text, flags=re.MULTILINE)
     return {name: page.strip() for name, page in zip(parts[::2], parts[1::2], strict=True)}
 

@@ -43,6 +43,7 @@ _WORKERS = re.compile(
     r"\b(?:num_workers|n_jobs|max_workers|processes)=(\d+)"
     r"|\b(?:Pool|\w+PoolExecutor|set_num_threads)\((\d+)\b\)?"
 )
+_ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
 _USES = (
     ("gpus", 0, Severity.WARNING, _DEVICES, re.compile("(?!)")),
     ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _GPU_NUMBER),
@@ -114,7 +115,11 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
                 message = f"{matched[0].strip()} with request_{kind} = {given}"
                 fix = f"request_{kind} = {used}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0].strip())
-    yield from _takes_all(subject)
+    for path, code in _codes(subject):
+        for number, line, matched in matches(_ALL_CORES, code)[:1]:
+            message = f"{matched[0]} counts the machine's cores, of which the job has request_cpus"
+            fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
+            yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
 
 
 @rule("PS131", Severity.WARNING)
@@ -151,19 +156,6 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
     if gpu.command is not None and gpu.text.isdecimal() and 0 < int(gpu.text) < 200:
         message = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
         yield at(gpu.command, message, f"write {gpu.text}GB")
-
-
-_ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
-
-
-def _takes_all(subject: Subject) -> Iterator[Found]:
-    """Yield what takes as many cores as the machine has."""
-    fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
-    for path, code in _codes(subject):
-        for number, line, match in matches(_ALL_CORES, code):
-            message = f"{match[0]} counts the machine's cores, of which the job has request_cpus"
-            yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
-            return
 
 
 def _codes(subject: Subject) -> Iterator[tuple[Path, Script | Code]]:

@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from pathlib import Path
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.programs import calls
+from pixi_scaffold.rules.programs import Code, calls_of
 from pixi_scaffold.rules.subject import Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
-
-_PATTERNS = ("shell", "python", "but", "settled")
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One entry of the table; its fields are described there."""
+    """One entry of the table; its fields are described there. Patterns are compiled at need."""
 
     message: str
     fix: str
-    shell: re.Pattern[str]
-    python: re.Pattern[str]
-    but: re.Pattern[str]
-    settled: re.Pattern[str]
+    shell: str = "(?!)"
+    python: str = "(?!)"
+    but: str = "(?!)"
+    settled: str = "(?!)"
     unless: str = ""
     gpus: bool = False
 
 
 @lru_cache(maxsize=16)
 def _entries(name: str) -> tuple[Trouble, ...]:
-    return tuple(map(_line, table("lines")[name]))
+    return tuple(Trouble(**entry) for entry in table("lines")[name])
 
 
-def _line(entry: Mapping[str, Any]) -> Trouble:
-    patterns: dict[str, Any] = {key: re.compile(entry.get(key, "(?!)")) for key in _PATTERNS}
-    texts = {key: value for key, value in entry.items() if key not in _PATTERNS}
-    return Trouble(**(patterns | texts))
+@lru_cache(maxsize=2)
+def _of_any(language: str) -> re.Pattern[str]:
+    """Return the pattern of all entries, which hardly any line has."""
+    entries = (entry for name in table("lines") for entry in _entries(name))
+    return re.compile("|".join(f"(?:{getattr(entry, language)})" for entry in entries))
 
 
 def lines_of(subject: Subject, name: str) -> Iterator[Found]:
     """Yield what one rule of the table finds, the first of each entry in each file."""
     if subject.universe in ("local", "scheduler"):
         return  # it runs on the access point
-    seen = [(script.path, _in_script(name, script)) for script in subject.scripts]
-    seen += [(path, _in_program(name, read_bytes(path) or b"")) for path in subject.programs]
-    for path, troubles in seen:
-        for entry, number, words in troubles:
+    codes: list[tuple[Path, Script | Code]] = [(script.path, script) for script in subject.scripts]
+    codes += [(path, calls_of(read_bytes(path) or b"")) for path in subject.programs]
+    for path, code in codes:
+        for entry, number, words in _troubles(name, code):
             harmless = entry.unless and subject.meaning.of(entry.unless).said
             if not (harmless or (entry.gpus and not subject.gpus) or _settled(entry, subject)):
                 yield Found(path, number, entry.message.format(words), entry.fix, about=words)
@@ -59,41 +58,30 @@ def _settled(entry: Trouble, subject: Subject) -> bool:
     """Whether something else that travels makes a line harmless."""
     paths = [*(script.path for script in subject.scripts), *subject.programs]
     texts = ((read_bytes(path) or b"").decode("utf-8", "replace") for path in paths)
-    return any(map(entry.settled.search, texts))
+    return any(re.search(entry.settled, text) for text in texts)
 
 
 @lru_cache(maxsize=512)
-def _in_script(name: str, script: Script) -> tuple[tuple[Trouble, int, str], ...]:
-    """Return the first line of each entry in a script, and its words; jobs share scripts."""
-    lines = [(n, re.split(r"(?:^|\s)#", line)[0]) for n, line in joined(script)]
-    return tuple(_first(name, lines, python=False))
-
-
-@lru_cache(maxsize=512)
-def _in_program(name: str, source: bytes) -> tuple[tuple[Trouble, int, str], ...]:
-    return tuple(_first(name, [(c.line, c.text) for c in calls(source)], python=True))
-
-
-def _first(
-    name: str, lines: Sequence[tuple[int, str]], *, python: bool
-) -> Iterator[tuple[Trouble, int, str]]:
-    seen: set[Trouble] = set()
-    for number, code in lines:
-        for entry, words in _troubles(name, code, python):
-            if entry not in seen:
-                seen.add(entry)
-                yield entry, number, words
+def _troubles(name: str, code: Script | Code) -> tuple[tuple[Trouble, int, str], ...]:
+    """Return the first line of each entry, and its words; jobs share scripts and programs."""
+    language = "shell" if isinstance(code, Script) else "python"
+    lines = code.code
+    if isinstance(code, Script):
+        lines = tuple((n, re.split(r"(?:^|\s)#", line)[0]) for n, line in joined(code))
+    troubles: dict[Trouble, tuple[int, str]] = {}
+    for number, line in lines:
+        for entry in _entries(name) if _shows(line, language) else ():
+            match = re.search(getattr(entry, language), line)
+            if match is not None and entry not in troubles and not re.search(entry.but, line):
+                words = match[0] if language == "shell" else line.partition("(")[0]
+                troubles[entry] = number, words.strip().rstrip("(")
+    return tuple((entry, *place) for entry, place in troubles.items())
 
 
 @lru_cache(maxsize=8192)
-def _troubles(name: str, code: str, python: bool) -> tuple[tuple[Trouble, str], ...]:
-    """Return what one line shows; scripts that differ share most of their lines."""
-    matched = (((e.python if python else e.shell).search(code), e) for e in _entries(name))
-    return tuple(
-        (entry, code.partition("(")[0] if python else match[0].strip().rstrip("("))
-        for match, entry in matched
-        if match is not None and not entry.but.search(code)
-    )
+def _shows(code: str, language: str) -> bool:
+    """Whether any entry speaks of a line; scripts that differ share most of their lines."""
+    return _of_any(language).search(code) is not None
 
 
 @rule("PS307", Severity.WARNING)

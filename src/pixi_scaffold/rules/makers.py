@@ -65,7 +65,8 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in _tellers(*_state(folder)):
             names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
-            if teller not in mine and any(_says_how(one, text) for one in names):
+            said = any(_says_how(one, text) for one in names) or path.name.endswith(_ends(text))
+            if teller not in mine and said:
                 return f"{teller.name} may make it"
     return ""
 
@@ -77,6 +78,13 @@ def _known_as(name: str) -> Iterator[str]:
     numbered = re.fullmatch(r"(.*[A-Za-z]\w*[._-])\d+(\.\w+)?", name)
     if numbered is not None:
         yield numbered[1]
+
+
+@lru_cache(maxsize=256)
+def _ends(text: str) -> tuple[str, ...]:
+    """Return what a program that writes puts behind a name, to make another: `"_predicted.csv"`."""
+    writes = re.search(r"\b(?:write|save|dump|to_)\w*[.(]", text)
+    return tuple(re.findall(r"[\"'}]([_.-][A-Za-z]\w{2,}\.\w+)[\"']", text)) if writes else ()
 
 
 _MAKES = re.compile(

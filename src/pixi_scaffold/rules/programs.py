@@ -125,16 +125,20 @@ def calls_of(source: bytes) -> Code:
     return Code(tuple((call.line, call.text) for call in calls(source)))
 
 
+_GUARDS = frozenset({ast.Try, ast.IfExp, ast.Match})
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Load, ast.Store, ast.alias, ast.Import})
+
+
 def _calls(tree: ast.Module) -> Iterator[Called]:
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Try | ast.IfExp | ast.Match):
+        if type(node) in _GUARDS:
             continue
         if isinstance(node, ast.If) and "__name__" not in ast.dump(node.test):
             waiting.append(node.test)
             continue
-        waiting += ast.iter_child_nodes(node)
+        waiting += [child for child in ast.iter_child_nodes(node) if type(child) not in _LEAVES]
         if isinstance(node, ast.Call) and (name := _dotted(node.func)):
             given = [repr(a.value) for a in node.args if isinstance(a, ast.Constant)]
             given += [

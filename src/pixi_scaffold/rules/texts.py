@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.system import read_regular
 
+DATA = Path(__file__).with_name("data")
 TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
 _KEPT = 256 << 10
@@ -35,5 +35,4 @@ def _read(path: Path, *_changed: int) -> bytes:
 @lru_cache(maxsize=8)
 def table(name: str) -> dict[str, Any]:
     """Return data/NAME.toml; nobody changes it."""
-    text = (files("pixi_scaffold.rules") / "data" / f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8"))
