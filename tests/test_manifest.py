@@ -326,6 +326,10 @@ ONLY = "[workspace]\nchannels = []\nplatforms = "
             HEAD + f"preview = true\n[dependencies]\nx = {{ path = 'y', md5 = '{'0' * 32}' }}\n",
             "md5 does not go with path",
         ),
+        (HEAD + "[dev]\nx.branch = 'main'\n", "dev.x: branch goes only with git"),
+        (HEAD + "[dev]\nx = {}\n", "dev.x: needs path, git or url"),
+        # crates/pixi_manifest, toml/target.rs
+        (HEAD + "preview = ['pixi-build']\n[host-dependencies]\n", r"goes into \[package\]"),
     ],
 )
 def test_a_wrong_manifest_is_refused_with_the_place(text: str, message: str) -> None:

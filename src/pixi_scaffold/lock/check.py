@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixi_scaffold.errors import CheckFailed
+from pixi_scaffold.errors import CheckFailed, UnsupportedError
 from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.file import Lock, read_lock
-from pixi_scaffold.lock.specs import pixi_command
+from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.report import Report, Run, Silent, in_folder
 from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
@@ -53,8 +53,10 @@ def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
 
 def relock_hint(workspace: Workspace) -> str:
     """Return the command that makes a current lock of a workspace."""
-    if workspace.unsupported or workspace.asks_pypi_sources:
-        return in_folder(workspace.root, pixi_command("pixi lock"))
+    try:
+        refuse_unsupported(workspace)
+    except UnsupportedError as error:
+        return in_folder(workspace.root, error.hint)
     return in_folder(workspace.root, f"{program()} lock")
 
 

@@ -155,22 +155,32 @@ def _inherited(name: str, spec: dict[str, Any], key: Key, pool: Mapping[str, Any
     return ({"version": shared} if isinstance(shared, str) else shared) | given
 
 
-def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None:
-    """Raise GrammarError where keys of a spec do not go together (pixi_spec, toml.rs)."""
+def source_of(table: Mapping[str, Any], key: Key) -> str:
+    """Return url, git or path, by which a spec says where its package is; empty for a channel.
+
+    Raises GrammarError where it says several.
+    """
     places = [one for one in ("url", "git", "path") if one in table]
     if len(places) > 1:
         raise GrammarError(key, f"only one of {', '.join(places)}")
     check_git(table, key)
-    if not places:
+    hashes = [one for one in ("sha256", "md5") if one in table]
+    if places and places[0] != "url" and hashes:
+        raise GrammarError(key, f"{hashes[0]} does not go with {places[0]}")
+    return places[0] if places else ""
+
+
+def _check_together(table: Mapping[str, Any], key: Key, *, builds: bool) -> None:
+    """Raise GrammarError where keys of a spec do not go together (pixi_spec, toml.rs)."""
+    place = source_of(table, key)
+    if not place:
         if not set(table) - {"license-family", "subdirectory", "package"}:
             raise GrammarError(key, f"found {shown(dict(table))}: say a version, or * for any")
         return
-    never = ("channel", "file-name", "license-family")
-    hashes = () if places[0] == "url" else ("sha256", "md5")
-    if odd := [k for k in (*never, *hashes) if k in table]:
-        raise GrammarError(key, f"{odd[0]} does not go with {places[0]}")
-    if places[0] != "git" and table[places[0]].endswith(_ARCHIVE):
-        if odd := [k for k in table if k not in (places[0], "md5", "sha256")]:
+    if odd := [k for k in ("channel", "file-name", "license-family") if k in table]:
+        raise GrammarError(key, f"{odd[0]} does not go with {place}")
+    if place != "git" and table[place].endswith(_ARCHIVE):
+        if odd := [k for k in table if k not in (place, "md5", "sha256")]:
             raise GrammarError(key, f"{odd[0]} does not go with the archive of one package")
     elif "constraints" in key or not builds:
         raise GrammarError(key, _NO_CONSTRAINT if "constraints" in key else NO_BUILDS)

@@ -160,16 +160,6 @@ class Workspace:
         """Where Pixi keeps this workspace's lock."""
         return self.root / "pixi.lock"
 
-    @property
-    def asks_pypi_sources(self) -> bool:
-        """Whether an environment wants a PyPI package from git, a path or a URL."""
-        return any(
-            one.source
-            for e in self.environments
-            for p in self.environment_platforms(e)
-            for one in self.pypi(e, p)
-        )
-
     def environment(self, name: str) -> Environment:
         """Return the environment; raises ManifestError with the names that there are."""
         for environment in self.environments:

@@ -112,17 +112,12 @@ def _without_zeros(package: str) -> str:
     return f"{name}={version}{separator}{build}"
 
 
-def set_apart(platform: Platform) -> tuple[VirtualPackage, ...]:
-    """Return what a platform declares beyond Pixi's defaults."""
-    defaults = default_virtual_packages(platform.subdir)
-    return tuple(p for p in platform.declared if p not in defaults)
-
-
 def united(platforms: Sequence[Platform]) -> tuple[VirtualPackage, ...]:
-    """Return the virtual packages that any of `platforms` declares, the newest of each."""
+    """Return what any of `platforms` declares beyond Pixi's defaults, the newest of each."""
     packages: dict[str, VirtualPackage] = {}
     for platform in platforms:
-        for package in set_apart(platform):
+        defaults = default_virtual_packages(platform.subdir)
+        for package in (p for p in platform.declared if p not in defaults):
             have = packages.get(package.name)
             if have is None or (have != package and newer(package.version, have.version)):
                 packages[package.name] = package

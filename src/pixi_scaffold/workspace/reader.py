@@ -13,6 +13,7 @@ from pixi_scaffold.workspace.entries import (
     read_channel_entry,
     read_platform,
     read_requirement,
+    source_of,
 )
 from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
 from pixi_scaffold.workspace.model import (
@@ -167,11 +168,15 @@ class _Reader:
     def target(self, selector: str | None, table: Mapping[str, Any], key: Key) -> Target:
         specs: dict[str, Requirement] = {}
         for name in _DEPENDENCIES:  # what is said for building replaces what is said for running
+            if name in table and name != "dependencies" and self.builds:
+                raise GrammarError((*key, name), "goes into [package] where pixi-build is enabled")
             if name in table and name != "dependencies" and selector is None:
                 self.warn("deprecated", f"[{'.'.join((*key, name))}] belongs into [dependencies]")
             for requirement in self.requirements(table.get(name, {}), (*key, name)):
                 specs[requirement.name] = requirement
-        if table.get("dev"):
+        for name, spec in table.get("dev", {}).items():
+            if not source_of(spec, (*key, "dev", name)):
+                raise GrammarError((*key, "dev", name), "needs path, git or url")
             self.unsupported.append(".".join((*key, "dev")))
         activation = table.get("activation", {})
         return Target(

@@ -60,7 +60,6 @@ def read_task(name: str, value: Any, key: Key) -> Task:
         return Task(name, value)
     if isinstance(value, list):  # an alias: a list of other tasks
         return Task(name, depends_on=tuple(_read_dependency(one, key) for one in value))
-    _check_arguments(value.get("args", []), (*key, "args"))
     if "depends-on" in value and "depends_on" in value:
         raise GrammarError((*key, "depends_on"), "unknown key beside depends-on, its newer name")
     depends = value.get("depends-on", value.get("depends_on", []))
@@ -73,7 +72,7 @@ def read_task(name: str, value: Any, key: Key) -> Task:
         env=tuple(value.get("env", {}).items()),
         description=value.get("description", ""),
         depends_on=tuple(_read_dependency(one, key) for one in others),
-        arguments=tuple(map(_read_argument, value["args"])) if "args" in value else None,
+        arguments=_read_arguments(value["args"], (*key, "args")) if "args" in value else None,
         inputs=tuple(value["inputs"]) if "inputs" in value else None,
         outputs=tuple(value["outputs"]) if "outputs" in value else None,
         clean_env=value.get("clean-env", False),
@@ -100,13 +99,16 @@ def _read_argument(entry: str | dict[str, Any]) -> TaskArgument:
     return TaskArgument(entry["arg"], entry.get("default"), choices)
 
 
-def _check_arguments(arguments: list[Any], key: Key) -> None:
+def _read_arguments(entries: list[Any], key: Key) -> tuple[TaskArgument, ...]:
+    arguments = tuple(map(_read_argument, entries))
     optional = False
-    for argument in arguments:
-        table = {"arg": argument} if isinstance(argument, str) else argument
-        default, choices = table.get("default"), table.get("choices")
-        if default is not None and choices is not None and default not in choices:
-            raise GrammarError(key, f"the default {default!r} is not one of {', '.join(choices)}")
-        optional = optional or default is not None
-        if optional and default is None:
-            raise GrammarError(key, f"{table['arg']} needs a default, as one before it has one")
+    for one in arguments:
+        optional = optional or one.default is not None
+        if optional and one.default is None:
+            raise GrammarError(key, f"{one.name} needs a default, as one before it has one")
+        choices = one.choices
+        if one.default is not None and choices is not None and one.default not in choices:
+            raise GrammarError(
+                key, f"the default {one.default!r} is not one of {', '.join(choices)}"
+            )
+    return arguments

@@ -79,7 +79,8 @@ def version_spec(text: str, *, strict: bool = True) -> tuple[str, bool]:
                 return str(VersionSpec(text)), True
             except Exception as second:
                 error = second
-        raise BadValueError(f"a version specifier such as >=1.2,<2 ({_short(error)})") from error
+        why = str(error).replace("Eof", "it cannot be read")
+        raise BadValueError(f"a version specifier such as >=1.2,<2 ({why})") from error
     return text, False
 
 
@@ -88,11 +89,6 @@ def newer(version: str, other: str) -> bool:
     from rattler import Version
 
     return bool(Version(version) > Version(other))
-
-
-def _short(error: Exception) -> str:
-    text = str(error)
-    return "it cannot be read" if text == "Eof" else text
 
 
 def cutoff(text: str, now: datetime) -> datetime:
