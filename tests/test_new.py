@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,6 +316,35 @@ def test_ctrl_c_in_training_keeps_the_project(template: Path, tmp_path: Path, si
     assert "Traceback" not in output
     assert git(tmp_path / "p", "status", "--porcelain") == ""
     assert not processes(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline", "starter")
+@pytest.mark.parametrize(
+    ("full", "says"),
+    [("project", "its disk is full"), ("cache", "export PIXI_CACHE_DIR=FOLDER")],
+)
+def test_the_disk_that_fills_while_installing_is_the_one_that_is_named(
+    template: Path, tmp_path: Path, full: str, says: str
+) -> None:
+    for name in ("project", "cache"):
+        (tmp_path / name).mkdir()
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=30m none {tmp_path / full}"
+    if not shutil.which("unshare") or subprocess.call([*unshare, mount], stderr=-3):
+        pytest.skip("needs user namespaces with mounts (Linux)")
+    new = f"{sys.executable} -m pixi_scaffold new {tmp_path}/project/p --template {template}"
+    done = subprocess.run(
+        [*unshare, f"{mount} && {new} --channel starter"],
+        env=os.environ | {"PIXI_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done
+    assert "install failed: " in done.stdout
+    assert says in done.stdout
+    assert ("PIXI_CACHE_DIR" in done.stdout) == (full == "cache")
 
 
 @pytest.mark.slow

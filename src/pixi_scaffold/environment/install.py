@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +74,6 @@ def install(
     records = lock.records(environment, platform) or ()
     wheels = _wheels(lock, environment, platform)
     root = lock.path.parent
-    config = pixi_config(root)
-    reporter = _Reporter(progress)
     try:
         asyncio.run(
             rattler_install(
@@ -82,14 +82,17 @@ def install(
                 cache_dir=cache_folder("pkgs", root),
                 platform=Subdir(platform.subdir),
                 show_progress=False,
-                reporter=cast("InstallerReporter", reporter),
-                config=config,
+                reporter=cast("InstallerReporter", _Reporter(progress)),
+                config=pixi_config(root),
             )
         )
     except Exception as error:  # several kinds, no common base
         refuse_damaged_archives((r.url, r.sha256) for r in records)
         said = causes(error)
         why, hint = why_fetching_failed(said, "a package arrived damaged")
+        is_full = re.search(r"os error (28|122)\b", said)
+        if is_full and _free(prefix) <= _free(cache_folder("pkgs", root)):
+            why, hint = "its disk is full", "free some space there, or use another disk"
         raise ScaffoldError(
             f"installing {environment} for {platform.name} into {prefix} failed: {why}: {said}",
             f"{hint}; then: {program()} check --train",
@@ -98,6 +101,11 @@ def install(
         progress.update(f"installing {len(wheels)} packages from PyPI")
     install_wheels(prefix, wheels)
     return Installed(prefix, platform, len(records) + len(wheels))
+
+
+def _free(folder: Path) -> int:
+    """Return the bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
 
 
 def _wheels(lock: Lock, environment: str, platform: Platform) -> list[ChosenWheel]:
