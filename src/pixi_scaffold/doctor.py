@@ -7,13 +7,13 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixi_scaffold.environment import host_platform
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError, Skipped
 from pixi_scaffold.lock import channel_url, choose, read_lock, unreachable
-from pixi_scaffold.report import Progress, Report, Run, Silent, Status
+from pixi_scaffold.report import Progress, Report, Result, Run, Silent, Status
 from pixi_scaffold.system import OLDEST_GIT, TimedOut, program, run, try_git, which
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
@@ -111,9 +111,10 @@ def channels(_folder: Path, workspace: Workspace | None) -> Answer:
     problem = unreachable([channel_url(name) for name in names], root=root)
     if problem is None:
         return _good(f"{', '.join(names)} answers")
+    verb = "new myproject" if workspace is None else "check --train"
     return _missing(
         f"does not answer: {problem}",
-        f"check the network or the proxy; to train meanwhile: {program()} check --train",
+        f"check the network or the proxy; meanwhile, with packages from PyPI: {program()} {verb}",
     )
 
 
@@ -224,10 +225,5 @@ def doctor(folder: Path, progress: Progress) -> Report:
         for name, future in asked.items():
             with steps.step(name, catch=True) as step:
                 answer = future.result()
-                if answer.status is Status.PASSED:
-                    step.passed(answer.detail)
-                elif answer.status is Status.FAILED:
-                    step.failed(answer.detail, hint=answer.hint)
-                else:
-                    step.skipped(answer.detail, answer.hint)
-    return Report("doctor", steps.results)
+                step.result = Result(name, answer.status, 0.0, answer.detail, answer.hint)
+    return Report("doctor", tuple(replace(one, seconds=0.0) for one in steps.results))

@@ -117,12 +117,13 @@ class Report:
         """
         rows: list[tuple[str, str, str, str, Status | None]] = []
         for r in self.results if results is None else results:
-            seconds = "" if r.status is Status.SKIPPED else f"{r.seconds:.1f} s"
+            seconds = f"{r.seconds:.1f} s" if r.seconds >= 0.05 else ""
             rows.append((r.name, str(r.status), seconds, r.detail, r.status))
             if r.status is Status.SKIPPED and r.hint:
                 rows.append(("", "", "", f"next: {r.hint}", r.status))
         if rows:
-            rows.insert(0, ("stage", "status", "time", "detail", None))
+            time = "time" if any(row[2] for row in rows) else ""
+            rows.insert(0, ("stage", "status", time, "detail", None))
         for part, why in self.parts:
             rows.append(("", "skipped", "", f"{part}: {why}", Status.SKIPPED))
         return _aligned(rows, width)
@@ -150,7 +151,7 @@ def _aligned(
     first, second, third = (max((len(str(row[i])) for row in rows), default=0) for i in range(3))
     lines: list[tuple[str, Status | None]] = []
     for name, status, seconds, detail, kind in rows:
-        head = f"{name:<{first}}  {status:<{second}}  {seconds:>{third}}  "
+        head = f"{name:<{first}}  {status:<{second}}  " + (f"{seconds:>{third}}  " if third else "")
         lines += [(line.rstrip(), kind) for line in wrapped(detail, width, head, len(head))]
     return lines
 
