@@ -326,6 +326,8 @@ ONLY = "[workspace]\nchannels = []\nplatforms = "
             HEAD + f"preview = true\n[dependencies]\nx = {{ path = 'y', md5 = '{'0' * 32}' }}\n",
             "md5 does not go with path",
         ),
+        # crates/pixi_manifest, toml/conda_pypi_map.rs
+        (HEAD + "conda-pypi-map = { lab = {} }\n", "an empty table says nothing"),
         (HEAD + "[dev]\nx.branch = 'main'\n", "dev.x: branch goes only with git"),
         (HEAD + "[dev]\nx = {}\n", "dev.x: needs path, git or url"),
         # crates/pixi_manifest, toml/target.rs

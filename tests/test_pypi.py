@@ -264,6 +264,16 @@ def test_conda_forge_is_taken_to_have_names_of_pypi(tmp_path: Path) -> None:
     assert purls.assumed == {"python_abi", "pytorch"}
     off = parse_manifest(text + "conda-pypi-map = false\n", tmp_path / "pixi.toml")
     assert Purls(off, None).of("pytorch", forge) == ()
+    lab = channel_url("lab")
+    for said, expected in (
+        ("conda-forge = false", ((), ())),
+        ("conda-forge.same-name-heuristic = false", ((), ())),
+        ("lab.same-name-heuristic = true", (("pkg:pypi/numpy",), ("pkg:pypi/numpy",))),
+        ("lab.mapping = { numpy = false }", (("pkg:pypi/numpy",), ())),
+    ):
+        mapped = parse_manifest(text + f"[workspace.conda-pypi-map]\n{said}\n", workspace.manifest)
+        given = Purls(mapped, None)
+        assert (given.of("numpy", forge), given.of("numpy", lab)) == expected, said
 
 
 def test_a_clash_names_both_requirements_and_the_line(

@@ -7,7 +7,7 @@ what has its name on PyPI, as Pixi does for packages that its mapping does not h
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packaging.utils import canonicalize_name, is_normalized_name
@@ -35,8 +35,12 @@ class Purls:
     """Says the purls of new rows. assumed: names of conda packages that were given one by name."""
 
     def __init__(self, workspace: Workspace, old: Lock | None) -> None:
-        self.workspace = workspace
         self.mapping = dict(_project_mapping(workspace))
+        self.same_name = {channel_url("conda-forge"): True} | {
+            channel: entry["same-name-heuristic"]
+            for channel, entry in _entries(workspace)
+            if isinstance(entry, Mapping) and "same-name-heuristic" in entry
+        }
         self.off = workspace.pypi_map is False
         self.of_names: dict[str, tuple[str, ...]] = {}
         self.assumed: set[str] = set()
@@ -48,13 +52,14 @@ class Purls:
 
     def of(self, name: str, channel: str) -> tuple[str, ...]:
         """Return the purls of a conda package from a channel (its URL)."""
-        if self.off:
+        table = self.mapping.get(channel, {})
+        if self.off or table is None:
             return ()
-        if channel in self.mapping and name in (table := self.mapping[channel]):
+        if name in table:
             return tuple(f"{PURL}{canonicalize_name(one)}{OF_PROJECT}" for one in table[name])
         if name in self.of_names:
             return self.of_names[name]
-        if channel != channel_url("conda-forge"):
+        if not self.same_name.get(channel):
             return ()
         project = canonicalize_name(KNOWN.get(name, name))
         if not is_normalized_name(project):  # _openmp_mutex: PyPI can have no such name
@@ -63,22 +68,30 @@ class Purls:
         return (f"{PURL}{project}",)
 
 
-def _project_mapping(workspace: Workspace) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Return the project's own mapping: channel -> conda name -> names on PyPI."""
-    project_mapping: dict[str, dict[str, tuple[str, ...]]] = {}
+def _entries(workspace: Workspace) -> Iterator[tuple[str, Any]]:
     table = workspace.pypi_map if isinstance(workspace.pypi_map, Mapping) else {}
-    for channel, entry in table.items():
+    return ((channel_url(channel), entry) for channel, entry in table.items())
+
+
+def _project_mapping(
+    workspace: Workspace,
+) -> Iterator[tuple[str, dict[str, tuple[str, ...]] | None]]:
+    """Yield a channel, and conda name -> names on PyPI; None for one that is switched off."""
+    for channel, entry in _entries(workspace):
         if entry is False:
+            yield channel, None
             continue
         spec = entry if isinstance(entry, Mapping) else {"location": entry}
         names = dict(spec.get("mapping", {}))
         if location := spec.get("location"):
             names = _of_file(workspace, location) | names
-        project_mapping[channel_url(channel)] = {
-            name: () if not value else (value,) if isinstance(value, str) else tuple(value)
-            for name, value in names.items()
-        }
-    return project_mapping
+        yield (
+            channel,
+            {
+                name: () if not value else (value,) if isinstance(value, str) else tuple(value)
+                for name, value in names.items()
+            },
+        )
 
 
 def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:

@@ -160,12 +160,12 @@ class Solving:
         rows: dict[tuple[str, str], Sequence[tuple[str, str]]] = {}
         for problem, records in solved.items():
             for environment in problem.environments:
-                row = wheels.row(environment, solves[problem])
+                of_pypi, provided = wheels.row(environment, solves[problem])
                 asked = [str(r) for r in self.workspace.requirements(environment, problem.platform)]
-                kept = _closure((*asked, *row.conda), records)
+                kept = _closure((*asked, *provided), records)
                 rows[environment.name, problem.platform.name] = [
                     *(("conda", location(record.url)) for record in kept),
-                    *(("pypi", wheel.url) for wheel in row.wheels),
+                    *(("pypi", wheel.url) for wheel in of_pypi),
                 ]
         old_rows, old_blocks = self._unchanged()
         rows, blocks = old_rows | rows, old_blocks | blocks | wheels.blocks

@@ -42,14 +42,6 @@ class PypiSolve:
         return tuple(dict.fromkeys(one for asked in every for one in asked))
 
 
-@dataclass(frozen=True, slots=True)
-class PypiRow:
-    """What an environment gets: its wheels, and the conda packages that stand for others."""
-
-    wheels: tuple[Package, ...]
-    conda: tuple[str, ...]
-
-
 class Wheels:
     """The PyPI packages of all solves. blocks: their lines in a lock, by URL."""
 
@@ -138,8 +130,13 @@ class Wheels:
         wheels = [self.old.layout.package(u) for row in rows for kind, u in row if kind == "pypi"]
         return {w.name: w.version for w in wheels if w.name not in self.upgrade}
 
-    def row(self, environment: Environment, solve: PypiSolve) -> PypiRow:
-        """Return the part of one environment; raises LockError where uv's answer does not fit."""
+    def row(
+        self, environment: Environment, solve: PypiSolve
+    ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
+        """Return the wheels of one environment, and the conda packages that stand for others.
+
+        Raises LockError where uv's answer does not fit.
+        """
         wheels = self.chosen.get(solve.problem, ())
         wanted = self.workspace.pypi(environment, solve.problem.platform)
         options = self.workspace.environment_pypi_options(environment)
@@ -150,7 +147,7 @@ class Wheels:
                 f"{environment.name} on {solve.problem.platform.name}: {wrong[0]}",
                 f"loosen a requirement in {self.workspace.manifest}",
             )
-        return PypiRow(tuple(w for w in wheels if w.name in walking.reached), tuple(walking.used))
+        return tuple(w for w in wheels if w.name in walking.reached), tuple(walking.used)
 
 
 def wheel_blocks(described: Mapping[str, Described]) -> dict[str, str]:

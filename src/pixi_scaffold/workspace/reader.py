@@ -115,14 +115,15 @@ class _Reader:
         self.builds = isinstance(preview, bool) or "pixi-build" in preview
         if "package" in doc:
             if not self.builds:
-                raise GrammarError(
-                    ("package",), 'allowed only with preview = ["pixi-build"] in [workspace]'
-                )
+                raise GrammarError(("package",), NO_BUILDS)
             self.unsupported.append("package")
         for name, spec in doc[head].get("dependencies", {}).items():
             if isinstance(spec, dict) and {"path", "git"} & spec.keys() and not self.builds:
                 raise GrammarError((head, "dependencies", name), NO_BUILDS)
-        if doc[head].get("conda-pypi-map") == {}:
+        mapping = doc[head].get("conda-pypi-map")
+        if isinstance(mapping, dict) and {} in mapping.values():
+            raise GrammarError((head, "conda-pypi-map"), "an empty table says nothing of a channel")
+        if mapping == {}:
             self.warn("deprecated", f"{head}.conda-pypi-map: write false in place of {{}}")
         return head
 
