@@ -95,7 +95,10 @@ def test_many_jobs_that_passed_are_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ("", r"time passed 0\.0 s 0\.\d s, and no limit is set; one to paste: (.*? = 600)"),
+        (
+            "",
+            r"time passed (?:\d+\.\d s )?\d+\.\d s, and no limit is set; one to paste: (.*? = 600)",
+        ),
         ("allowed_execute_duration = 3600", r"0\.\d s of allowed_execute_duration = 3600"),
         ('+JobFlavour = "longlunch"', r'0\.\d s of \+JobFlavour = "longlunch"'),
     ],

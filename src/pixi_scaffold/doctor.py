@@ -13,7 +13,7 @@ from pathlib import Path
 from pixi_scaffold.environment import host_platform
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError, Skipped
 from pixi_scaffold.lock import channel_url, choose, read_lock, unreachable
-from pixi_scaffold.report import Progress, Report, Result, Run, Silent, Status
+from pixi_scaffold.report import Progress, Report, Run, Silent, Status
 from pixi_scaffold.system import OLDEST_GIT, TimedOut, program, run, try_git, which
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
@@ -225,5 +225,10 @@ def doctor(folder: Path, progress: Progress) -> Report:
         for name, future in asked.items():
             with steps.step(name, catch=True) as step:
                 answer = future.result()
-                step.result = Result(name, answer.status, 0.0, answer.detail, answer.hint)
+                if answer.status is Status.PASSED:
+                    step.passed(answer.detail)
+                elif answer.status is Status.FAILED:
+                    step.failed(answer.detail, hint=answer.hint)
+                else:
+                    step.skipped(answer.detail, answer.hint)
     return Report("doctor", tuple(replace(one, seconds=0.0) for one in steps.results))
