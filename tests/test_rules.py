@@ -567,6 +567,8 @@ MADE_LATER = {
     "what another job brings back": (file("train.sub", "executable = t.sh\ntransfer_output_files = out/model.pt\nqueue\n"), "model.pt"),
     "software that is packed by hand": (file("build.sub", "+IsBuildJob = true\nqueue\n"), "packages.tar.gz"),
     "one of many": (file("split.sh", "cat play > plays.$n\n"), "plays.03"),
+    "a program beside its source": (file("sim.cu", ""), "sim.out"),
+    "a program below its source": (file("sim.c", ""), "bin/sim"),
     "an end that a program puts behind names": (file("predict.R", 'name = paste0(day, "_predicted.csv")\nwrite.csv(x, name)\n'), "monday_predicted.csv"),
     "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
     "before a node of a DAG": (file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),

@@ -15,10 +15,10 @@ _MOST_FILES = 200
 _MOST_BYTES = 256 << 10
 _TELLS = frozenset({".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst"})
 _TELLS_NAMES = frozenset({"makefile", "gnumakefile", "snakefile", "readme", "dockerfile"})
-_MADE_OF = {".py": (".ipynb",), ".o": (".c", ".cc", ".cpp"), ".so": (".c", ".cc", ".cpp")}
-"""What else a file may be made of, by its suffix."""
 _ARCHIVES = frozenset({".tar.gz", ".tgz", ".sif", ".zip", ".tar"})
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".go", ".rs", ".java", ".hs")
+_MADE_OF = {".py": (".ipynb",), **dict.fromkeys(("", ".o", ".so", ".out", ".exe"), _SOURCES)}
+"""What a file may be made of, by its suffix."""
 
 
 def made_by(subject: Subject, item: str) -> str:
@@ -54,8 +54,8 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
     """Return what lies here that a file may be made of, or by."""
     if path.name.startswith("x509up"):
         return "voms-proxy-init makes it"
-    sources = _SOURCES if not path.suffix else _MADE_OF.get(path.suffix, ())
-    if any(path.with_suffix(suffix).is_file() for suffix in sources):
+    near, sources = (path, path.parent.parent / path.name), _MADE_OF.get(path.suffix, ())
+    if path.name and any(p.with_suffix(s).is_file() for p in near for s in sources):
         return "its source is here"
     if path.suffix == ".sif" and next(path.parent.glob("*.def"), None) is not None:
         return "a definition of an image is here"
