@@ -249,6 +249,15 @@ def test_a_dag_is_for_dagman(tmp_path: Path) -> None:
     assert "watch --log my.dag.dagman.log" in ran.err
 
 
+def test_what_another_access_point_logged_of_its_cluster_is_not_told(tmp_path: Path) -> None:
+    """Each numbers its clusters itself, and both log into one folder."""
+    once, twice = LOGS / "23.9.log", tmp_path / "twice.log"
+    twice.write_text(once.read_text() * 2)
+    told = [scaffold("watch", "--log", log, "--once", cwd=tmp_path) for log in (once, twice)]
+    assert "  running on " in told[0].out
+    assert told[0] == told[1]
+
+
 def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):

@@ -68,9 +68,11 @@ class _Watch:
 
     def read(self) -> bool:
         """Take what is new in the log; return whether there was something."""
-        news = False
-        for event in self.follower.new():
-            if event.cluster != self.watched.receipt.cluster:
+        news, cluster = False, self.watched.receipt.cluster
+        events = [event for event in self.follower.new() if event.cluster == cluster]
+        begins = {event.proc: n for n, event in enumerate(events) if event.kind == "SUBMIT"}
+        for n, event in enumerate(events):
+            if n < begins.get(event.proc, 0):  # of another access point's cluster of this number
                 continue
             if event.proc < 0:  # of the whole cluster
                 if words := _COMMON.get(str(event.data.get("Type"))):
