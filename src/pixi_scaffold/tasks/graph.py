@@ -102,7 +102,7 @@ def plan(
     """
     words = shell_words(args[0]) if len(args) == 1 else list(args)  # `run "task a b"`
     if words is None:
-        raise ScaffoldError(f"cannot take {args[0]!r} apart: a quote is open", "close it")
+        raise ScaffoldError(f"cannot take {args[0]!r} apart: a quote is open", "close the quote")
     place = index.find(words[0]) if words and not as_command else None
     if place is None:
         if words and not as_command and (places := index.elsewhere.get(words[0])):
