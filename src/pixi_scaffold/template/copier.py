@@ -18,8 +18,6 @@ from pixi_scaffold.template.versions import releases, tags_in
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
-
-
 PROJECT = (
     "is it reachable? if it moved: pixi-scaffold template move URL; if the project is newer than "
     "this pixi-scaffold, upgrade it"
@@ -172,11 +170,12 @@ def no_git() -> Iterator[None]:
         yield
 
 
-def unknown_question(unknown: list[str], questions: Collection[str]) -> UsageError:
-    """Return what is said of answers to questions that the template does not ask."""
-    near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return UsageError(
-        f"the template has no question {', '.join(map(repr, unknown))}",
-        f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
-    )
+def refuse_unknown(data: Collection[str], questions: Collection[str]) -> None:
+    """Raise UsageError for answers to no question of the template; Copier would lose them."""
+    if unknown := sorted(set(data) - set(questions)):
+        near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"the template has no question {', '.join(map(repr, unknown))}",
+            f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
+        )

@@ -17,9 +17,9 @@ from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     in_our_words,
     no_git,
+    refuse_unknown,
     slug,
     template_error,
-    unknown_question,
 )
 from pixi_scaffold.template.destination import (
     check_destination,
@@ -89,6 +89,7 @@ def render(
             repository = start_repository(folder, destination) if git and not has_repository else ""
             committed = repository.startswith("git repository")
             kept = place(folder, destination)
+            kept_note = [f"kept as they were: {', '.join(kept)}"] if kept else []
             if git and has_repository:  # a clone elsewhere has only what git knows
                 try_git(destination, *AS_IT_IS, "add", "--all")
     except BaseException:
@@ -100,7 +101,7 @@ def render(
         str(copied.answers.get("_src_path", template.source)),
         commit,
         public(copied.answers),
-        template.notes + copied.warnings + _update_warning(commit) + _kept_warning(kept),
+        (*template.notes, *copied.warnings, *_update_warning(commit), *kept_note),
         _INTO if has_repository else repository,
         committed,
         git and has_repository,
@@ -154,7 +155,7 @@ def _copy(
                 check_out_for(worker, template, real(folder.parent) / f"{folder.name}.template")
                 known = worker.template  # asked while there is git to ask
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
-                _refuse_unknown(data, known.questions_data)
+                refuse_unknown(data, known.questions_data)
                 with no_git():
                     worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
@@ -163,17 +164,6 @@ def _copy(
         recorded(path.read_bytes()) if path.is_file() else {},
         tuple(notes),
     )
-
-
-def _refuse_unknown(data: Mapping[str, Any], questions: Mapping[str, Any]) -> None:
-    """Copier takes any name; a misspelt one would be lost without a word."""
-    unknown = sorted(set(data) - set(questions))
-    if unknown:
-        raise unknown_question(unknown, frozenset(questions))
-
-
-def _kept_warning(kept: tuple[str, ...]) -> tuple[str, ...]:
-    return (f"kept as they were: {', '.join(kept)}",) if kept else ()
 
 
 def _update_warning(commit: str) -> tuple[str, ...]:

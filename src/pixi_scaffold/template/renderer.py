@@ -23,8 +23,8 @@ from pixi_scaffold.template.copier import (
     git_env,
     in_our_words,
     no_git,
+    refuse_unknown,
     template_error,
-    unknown_question,
 )
 from pixi_scaffold.template.refused import RefusedAnswerError, refuse_changed
 from pixi_scaffold.template.source import Template, open_source
@@ -157,9 +157,8 @@ class Renderer:
             answers_path = worker.answers_relpath.as_posix()
             seeded = frozenset(path for path in files if worker.match_skip(Path(path)))
         shutil.rmtree(folder.parent, ignore_errors=True)
-        unknown = sorted(set(data) - set(shared.template.questions_data))
-        if unknown and remembered is not None:
-            raise unknown_question(unknown, shared.template.questions_data)
+        if remembered is not None:
+            refuse_unknown(data, shared.template.questions_data)
         answers = public(recorded(files[answers_path].content)) if answers_path in files else {}
         if remembered is not None and refuse and not ask:
             refuse_changed(worker, ref, public(recorded(remembered)), answers, data)
