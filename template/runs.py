@@ -6,7 +6,7 @@ It comes from the template, and an update brings a newer one; what is trained is
 import argparse
 import contextlib
 import datetime
-import gc
+import fcntl
 import hashlib
 import io
 import json
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -54,16 +54,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help="only list the runs in --runs-dir, the best first")
 
 
+def options_of(args: argparse.Namespace) -> dict[str, str]:
+    """Those of main.py that say what is trained, not where (paths), how long, or by which means."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    other = {"epochs", *vars(parser.parse_args([]))}
+    kept = {k: v for k, v in vars(args).items() if k not in other and not isinstance(v, Path)}
+    return {f"--{name.replace('_', '-')}": str(value) for name, value in kept.items()}
+
+
 # ---------------------------------------------------------------------------------- checkpoints
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
     """Whole or not at all, even when the power fails. `keep` takes the file that was there."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        cause: BaseException = error
+        while cause.__context__:  # torch.save hides an OSError in its own
+            cause = cause.__context__
+        raise OSError(f"{path} cannot be written: {cause}") from error
     if keep and path.exists():
         os.replace(path, keep)
     os.replace(temporary, path)
@@ -112,12 +128,16 @@ def write_json(path: Path, *lines: object) -> None:
 
 
 def read_json(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValueError):  # damaged, and no reason to train nothing
+            lines.append(json.loads(line))
+    return lines
 
 
 def write_records(trainer: Trainer, folder: Path) -> None:
     """config.json says how the training runs, history.jsonl the same of each start of it."""
-    device, commit = trainer.device, os.environ.get("GIT_COMMIT")  # that `pixi run submit` sends
+    commit = os.environ.get("GIT_COMMIT")  # that `pixi run submit` sends
     if not commit and (HERE / ".git").exists() and shutil.which("git"):
         git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True).stdout.strip()
@@ -127,17 +147,16 @@ def write_records(trainer: Trainer, folder: Path) -> None:
     lock = (HERE / "pixi.lock").read_text() if (HERE / "pixi.lock").is_file() else ""
     named = bool(packages) and all(f"/{package}." in lock for package in packages)
     sums = [hashlib.sha256(t.encode()).hexdigest() for t in ("\n".join(packages), lock)]
-    record = {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        **{"epochs_done": trainer.epoch, "steps_done": trainer.step},
-        **{"arguments": vars(trainer.args), "world_size": WORLD_SIZE, "git_commit": commit or None},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **{"precision": trainer.precision, "host": os.uname().nodename},
-        **{"python": sys.version.split()[0], "torch": torch.__version__},
-        "program": trainer.identity["program"],
-        "packages_sha256": sums[0] if packages else None,
-        "pixi_lock_sha256": sums[1] if named else None,
-    }
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    record = {"started": now, "epochs_done": trainer.epoch, "steps_done": trainer.step}
+    record |= {"arguments": vars(trainer.args), "world_size": WORLD_SIZE}
+    gpu = trainer.device.type == "cuda" and torch.cuda.get_device_name(trainer.device)
+    record |= {"device": gpu or trainer.device.type, "precision": trainer.precision}
+    record |= {"host": os.uname().nodename, "git_commit": commit or None}
+    record |= {"python": sys.version.split()[0], "torch": torch.__version__}
+    record["program"] = trainer.identity["program"]
+    record["packages_sha256"] = sums[0] if packages else None
+    record["pixi_lock_sha256"] = sums[1] if named else None
     write_json(folder / "config.json", record)
     write_json(folder / "history.jsonl", *read_json(folder / "history.jsonl"), record)
     write_json(folder / "metrics.jsonl", *trainer.rows)
@@ -205,7 +224,8 @@ def listen() -> None:
 
     def remember(number: int, _: object) -> None:
         SIGNALS.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C stops at once
+        if number == signal.SIGINT:  # a second Ctrl-C stops at once
+            signal.signal(number, signal.default_int_handler)
 
     SIGNALS.clear()
     for number in STOPPING:
@@ -265,31 +285,48 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     listen()
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
-    gc.disable()  # the next lines import 1,500 modules, in which there is nothing to collect
     set_up(args)
     trainer = build(args)
-    gc.enable()
-    finished = resume(trainer, folder)
-    where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
-    if finished:  # and nothing is written
-        print(f"{where}: finished. --epochs N trains it further, another --name starts over")
-    else:
-        print(f"{where}, on {trainer.device}", flush=True)
-        if not trainer.rows:
-            trainer.add_row()
-        if RANK == 0:
-            write_records(trainer, folder)
-        finished = train(trainer, folder)
-    code, first, last = 0, trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
-    if not finished:
-        print(f"stopped, saved in {folder}: the same command goes on", flush=True)
-        code = 130 if signal.SIGINT in SIGNALS else EVICTED  # 130: what shells say of Ctrl-C
-    elif args.require_progress and not last < first:  # so that NaN is no progress either
-        print(f"no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
-        code = 1
+    trainer.identity["options"] = options_of(args)
+    with alone(folder) if RANK == 0 else contextlib.nullcontext():
+        finished = resume(trainer, folder)
+        where = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
+        if finished:  # and nothing is written
+            print(f"{where}: finished. --epochs N trains it further, another --name starts over")
+        else:
+            print(f"{where}, on {trainer.device}", flush=True)
+            if not trainer.rows:
+                trainer.add_row()
+            if RANK == 0:
+                write_records(trainer, folder)
+            finished = train(trainer, folder)
     if WORLD_SIZE > 1:
         dist.barrier()  # nobody leaves before process 0 has written everything
-    return code
+    if not finished:
+        print(f"stopped, saved in {folder}: the same command goes on", flush=True)
+        return 130 if SIGNALS[:1] == [signal.SIGINT] else EVICTED  # 130: what shells say of Ctrl-C
+    first, last = trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
+    if args.require_progress and not last < first:  # so that NaN is no progress either
+        print(f"no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Two programs that train one run at a time would overwrite each other's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(f"another program trains {folder}: use another --name") from error
+    except OSError:
+        pass  # this file system has no locks
+    try:
+        yield
+    finally:
+        os.close(place)
 
 
 def set_up(args: argparse.Namespace) -> None:
@@ -309,8 +346,7 @@ def resume(trainer: Trainer, folder: Path) -> bool:
     """Go on from the last checkpoint, if there is one; return whether nothing is left to do."""
     args, box = trainer.args, [None]
     if RANK == 0:  # only this process touches the disk; the others hear from it
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in () if args.resume else CHECKPOINTS:
+        for name in () if args.resume else (*CHECKPOINTS, "model.pt", "loss.png"):
             (folder / name).unlink(missing_ok=True)
         box = [load_checkpoint(folder)]
     if WORLD_SIZE > 1:
@@ -333,7 +369,7 @@ def launch(count: int) -> int:
     children: dict[int, subprocess.Popen[bytes]] = {}
     codes, good = [], {0, EVICTED, 130}
 
-    def tell(number: int, _: object = None) -> None:
+    def tell(number: int) -> None:
         for pid in [*children]:  # not by Popen, which would reap one that the loop below waits for
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -345,8 +381,8 @@ def launch(count: int) -> int:
             env = os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank}
             child = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=env)
             children[child.pid] = child
-        signal.signal(signal.SIGTERM, tell)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C of a terminal reaches them itself
+        for number in STOPPING:  # Ctrl-C of a terminal reaches them itself, so SIGINT is not sent
+            signal.signal(number, lambda *_: tell(signal.SIGTERM))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         while children:
             pid, status = os.wait()
@@ -363,9 +399,10 @@ def start(main: Callable[[], int]) -> NoReturn:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  one voice is enough
     try:
         code = main()
-    except (UserError, OSError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        code = 2 if isinstance(error, UserError) else 1  # 2: it would fail anywhere
+    except (UserError, OSError, KeyboardInterrupt) as error:
+        words = str(error) or "stopped at once"
+        print(f"{Path(sys.argv[0]).name}: {words}", file=sys.stderr)
+        code = {UserError: 2, KeyboardInterrupt: 130}.get(type(error), 1)  # 2: it fails anywhere
     for number in STOPPING:  # all is written: a late one must not turn this code into another
         signal.signal(number, signal.SIG_IGN)
     if WORLD_SIZE > 1:

@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
 OURS = ("runs.py", "trainer.py")  # a newer one of these is no other program
+SOFT = ("program", "options")  # of a training's identity: what may change and compute the same
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 # Train images and labels, test images and labels; a label is a whole number for each image.
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -79,9 +80,11 @@ class Trainer:
         self.args, self.loss_of = args, step
         self.device = device = choose_device(args.device)
         self.identity: dict[str, Any] = {"batch size": args.batch_size, "seed": args.seed}
-        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+        weights = network.state_dict()
+        shapes = {name: list(value.shape) for name, value in weights.items()}
         self.identity |= {"network": f"{network} {shapes}", "data": checksum(data)}
-        self.identity |= {"program": program()}
+        self.identity["dtype"] = ", ".join(sorted({str(value.dtype) for value in weights.values()}))
+        self.identity["program"] = program()
         self.train_x, self.train_y, self.test_x, self.test_y = (t.to(device) for t in data)
         self.share = args.batch_size // WORLD_SIZE  # images of a step in this process
         self.precision = choose_precision(args.precision, device, self.share)
@@ -278,17 +281,17 @@ class Trainer:
 
     def refuse_another(self, old: dict[str, Any]) -> None:
         """Raise UserError when a checkpoint is of another training than this one."""
-        changed = [key for key in self.identity if old.get(key) != self.identity[key]]
-        ways = "Take back what was changed, or use another --name"
-        if changed == ["program"]:
+        mine, ways = self.identity, "Take back what was changed, or use another --name"
+        changed = [key for key in mine if old.get(key, mine[key]) != mine[key]]  # some are newer
+        if not (names := [key for key in changed if key not in SOFT]) and changed:
             if self.args.accept_changes:
                 return
-            files = {*old["program"].items()} ^ {*self.identity["program"].items()}
-            changed = [" and another ".join(sorted({name for name, _ in files}))]
+            pairs = [{*old[key].items()} ^ {*mine[key].items()} for key in changed]
+            names = sorted({name for differ in pairs for name, _ in differ})
             ways += ", or --accept-changes if it still computes the same"
-        if changed:
+        if names:
             raise UserError(
-                f"{self.args.name} was trained with another {', another '.join(changed)}. {ways}, "
+                f"{self.args.name} was trained with another {' and another '.join(names)}. {ways}, "
                 "or --no-resume to delete its checkpoints and start again"
             )
 

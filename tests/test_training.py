@@ -7,6 +7,7 @@ tests/support/forks.py), `start` and `run` with several processes as a user does
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -27,7 +28,7 @@ import pytest
 
 from pixi_scaffold.page.runs import clock
 from tests.support.forks import Forks
-from tests.support.paths import SHARED
+from tests.support.paths import REPOSITORY, SHARED
 from tests.support.share import shared
 
 pytestmark = pytest.mark.slow
@@ -46,8 +47,6 @@ def python(project_environment: Path) -> str:
 
 @pytest.fixture
 def main_py(python: str) -> Path:
-    from tests.support.paths import REPOSITORY
-
     return REPOSITORY / "template" / "main.py"
 
 
@@ -433,14 +432,31 @@ def test_sigterm_at_100_moments_most_of_them_near_the_start_and_the_end(
     assert {end[1:] for end in ends} == {stopped, finished}, done.stdout
 
 
-def test_sigterm_while_python_ends_does_not_spoil_a_finished_training(start) -> None:
-    """Seen on a pool: exit code 143 for a training that was done, and HTCondor tries again."""
-    for pause in (0, 0.3, 1.0):
-        job = start(*DIGITS, "--epochs", "1", "--name", str(pause))
-        job.wait_until(lambda job=job: "the curves:" in job.output)
-        time.sleep(pause)
-        if job.process.poll() is None:
-            assert job.signal(signal.SIGTERM) == 0, job.output
+LATE = """\
+class Late:
+    def __del__(self, kill=__import__("os").kill, me=__import__("os").getpid()):
+        kill(me, 15)
+
+
+late = Late()
+
+if __name__ == "__main__":
+"""
+
+
+@pytest.mark.parametrize("program", ["template/main.py", "includes/python/bare.py"])
+def test_sigterm_while_python_ends_does_not_spoil_a_finished_training(
+    start, tmp_path: Path, changed, program: str
+) -> None:
+    """Seen on a pool: exit code 143 for a training that was done, and HTCondor tries again.
+
+    What a module holds goes when Python has already given its signal handlers back.
+    """
+    path = changed("import argparse\n", "import argparse\n")
+    head, _, tail = (REPOSITORY / program).read_text().rpartition('if __name__ == "__main__":\n')
+    path.write_text(head + LATE + tail)
+    job = start("--epochs", "1", program=path)
+    assert job.process.wait(timeout=300) == 0, job.output
 
 
 def test_a_checkpoint_is_handed_over_after_so_many_seconds(
@@ -540,6 +556,97 @@ def test_going_on_with_more_epochs_says_that_the_learning_rate_changes(run, trai
     assert after[-1]["train_loss"] < before[-1]["train_loss"]
 
 
+def test_ctrl_c_after_sigterm_does_not_break_off_the_checkpoint(
+    run, tmp_path: Path, changed
+) -> None:
+    program = changed(
+        "\n    scores = network(images)\n",
+        """
+    import os, time
+    for number in () if runs.SIGNALS else (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        count = len(runs.SIGNALS)
+        os.kill(os.getpid(), number)
+        while len(runs.SIGNALS) == count:
+            time.sleep(0.01)
+    scores = network(images)
+""",
+    )
+    done = run(*DIGITS, program=program)
+    assert (done.returncode, "Traceback" in done.stderr) == (85, False)
+    assert (tmp_path / "runs/digits/checkpoint.pt").is_file()
+
+
+def test_a_second_ctrl_c_stops_at_once_in_one_line(run, changed) -> None:
+    program = changed(
+        "\n    scores = network(images)\n",
+        """
+    import os, time
+    os.kill(os.getpid(), signal.SIGINT)
+    while not runs.SIGNALS:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(300)
+""",
+    )
+    done = run(*DIGITS, program=program)
+    assert (done.returncode, done.stderr) == (130, "main.py: stopped at once\n")
+
+
+FULL = """\
+import os, resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ.get("LARGEST", -1)),) * 2)
+import argparse
+"""
+
+
+@pytest.mark.parametrize("largest", [30_000, 300_000])
+def test_what_cannot_be_written_is_named_and_nothing_is_lost(
+    run, tmp_path: Path, changed, environment: dict[str, str], largest: int
+) -> None:
+    """A file may be no larger: as on a full disk, a write comes back with an error."""
+    program = changed("import argparse\n", FULL)
+    assert run(*DIGITS, "--epochs", 1, program=program).returncode == 0
+    folder = tmp_path / "runs" / "digits"
+    (folder / "loss.png").unlink()
+    before = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "model.pt")}
+    full = environment | {"LARGEST": str(largest)}
+    done = run(*DIGITS, "--epochs", 2, program=program, env=full)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert re.fullmatch(r"main.py: \S+\.pt cannot be written: .*too large\n", done.stderr)
+    assert not list(folder.glob(".*"))
+    assert {name: (folder / name).read_bytes() for name in before}.items() >= {
+        "checkpoint.pt": before["checkpoint.pt"]
+    }.items()
+    assert run(*DIGITS, "--epochs", 2, program=program).returncode == 0
+
+
+def test_one_run_is_not_trained_by_two_programs_at_a_time(run, tmp_path: Path) -> None:
+    assert run(*DIGITS, "--epochs", 1).returncode == 0
+    folder = tmp_path / "runs" / "digits"
+    before, other = contents(folder), os.open(folder, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as the other program does
+    for more in ((), ("--no-resume",)):
+        done = run(*DIGITS, "--epochs", 2, *more)
+        assert (done.returncode, "another program trains" in done.stderr) == (2, True)
+        assert contents(folder) == before
+    os.close(other)
+    assert run(*DIGITS, "--epochs", 2).returncode == 0
+
+
+def test_damaged_records_do_not_stop_a_training(run, tmp_path: Path) -> None:
+    assert run(*DIGITS, "--epochs", 1).returncode == 0
+    folder = tmp_path / "runs" / "digits"
+    for name in ("history.jsonl", "metrics.jsonl", "config.json"):
+        with (folder / name).open("a") as file:
+            file.write('{"epoch": 1, "train_')
+    for only in ("--plot", "--compare"):
+        assert run(only).returncode == 0
+    assert run(*DIGITS, "--epochs", 2).returncode == 0
+    starts = (folder / "history.jsonl").read_text().splitlines()
+    assert [json.loads(start)["epochs_done"] for start in starts] == [0, 1]
+    assert [row["epoch"] for row in rows(folder)] == [0, 1, 2]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -585,6 +692,34 @@ def test_another_program_under_the_same_name_is_refused(
     assert "--no-resume" in result.stderr
     assert "Traceback" not in result.stderr
     assert contents(folder) == before
+
+
+OPTION = '    add("--smoothing", type=float, default=0.1)\n    add("--seed", type=int, default=0)\n'
+
+
+def test_another_value_of_a_new_option_is_refused_and_can_be_accepted(
+    run, tmp_path: Path, changed
+) -> None:
+    program = changed('    add("--seed", type=int, default=0)\n', OPTION)
+    assert run(*DIGITS, "--epochs", 1, program=program).returncode == 0
+    before = contents(tmp_path / "runs" / "digits")
+    other = (*DIGITS, "--epochs", 2, "--smoothing", 0.2)
+    refused = run(*other, program=program)
+    assert (refused.returncode, "another --smoothing." in refused.stderr) == (2, True)
+    assert contents(tmp_path / "runs" / "digits") == before
+    assert (
+        run(*other, "--data-dir", "elsewhere", "--accept-changes", program=program).returncode == 0
+    )
+
+
+@pytest.mark.parametrize("more", [(), ("--accept-changes",)])
+def test_another_dtype_is_refused(run, trained, changed, more: tuple[str, ...]) -> None:
+    trained(1)
+    program = changed("    optimizer = torch", "    network.double()\n    optimizer = torch")
+    text = program.read_text().replace(".float(), test_x.unsq", ".double(), test_x.unsq")
+    program.write_text(text.replace("(1).float()\n", "(1).double()\n"))
+    done = run(*DIGITS, "--epochs", 2, *more, program=program)
+    assert (done.returncode, "dtype" in done.stderr) == (2, True), done.stdout
 
 
 def test_comments_are_no_other_program_and_a_change_can_be_accepted(run, trained, changed) -> None:
@@ -844,6 +979,14 @@ def test_two_processes_are_evicted_with_85_and_end_as_if_they_had_never_been(
     assert_same_run(tmp_path / "runs" / "cut", tmp_path / "runs" / "whole")
     history = (tmp_path / "runs" / "cut" / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["world_size"] for line in history] == [2, 2, 2]
+
+
+def test_sigint_to_the_first_process_alone_saves_too(start, tmp_path: Path) -> None:
+    """As by `kill_sig = SIGINT`; Ctrl-C of a terminal reaches all of them."""
+    job = start(*LONG, "--epochs", "3000", "--processes", "2")
+    job.wait_for_first_line()
+    assert job.signal(signal.SIGINT) == 85, job.output
+    assert (tmp_path / "runs" / "digits" / "checkpoint.pt").is_file()
 
 
 def test_one_of_two_processes_that_fails_ends_both(run, tmp_path: Path, changed) -> None:

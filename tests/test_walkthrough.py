@@ -139,7 +139,8 @@ def test_other_data_a_second_network_and_a_second_program(project: Path, shell) 
     for block, place in ((data, "def mnist("), (network, "# ---")):
         start = text.index(place, text.index("class Net") if block == network else 0)
         text = f"{text[:start]}{block}\n\n{text[start:]}"
-    for diff in code(page, "diff"):
+    *changes, _, _ = code(page, "diff")  # the last two are of the job
+    for diff in changes:
         text = apply(diff, text)
     main.write_text(text)
     assert max(map(len, text.splitlines())) <= 100
@@ -153,27 +154,32 @@ def test_other_data_a_second_network_and_a_second_program(project: Path, shell) 
 
 
 def test_a_job_that_runs_a_second_program(project: Path, tmp_path: Path) -> None:
-    """As docs/change-it.md says: the worker script runs what the arguments name; two descriptions."""
-    said = (project / "docs" / "change-it.md").read_text()
-    for words_of_it in ('`exec python "$@"`', "`evaluate.py`", "`preserve_relative_paths = true`"):
-        assert words_of_it in said
-    script = project / "htcondor" / "bootstrap.sh"
-    text = script.read_text()
-    assert text.rstrip().endswith('exec python main.py "$@"')
-    script.write_text(text.replace('exec python main.py "$@"', 'exec python "$@"'))
-    sub = project / "htcondor" / "train.sub"
-    sub.write_text(sub.read_text().replace('arguments = "', 'arguments = "main.py '))
-    second = sub.read_text().replace('arguments = "main.py ', 'arguments = "evaluate.py ')
-    second = second.replace("= main.py, ", "= evaluate.py, runs/digits/model.pt, main.py, ")
-    second = second.replace("should_transfer", "preserve_relative_paths = true\nshould_transfer")
-    (project / "htcondor" / "evaluate.sub").write_text(second)
+    """The last two blocks of the page, put where it says: the worker script, and two descriptions."""
+    page = (project / "docs" / "change-it.md").read_text()
+    *_, worker, description = code(page, "diff")
+    script, train, second = (
+        project / "htcondor" / name for name in ("bootstrap.sh", "train.sub", "evaluate.sub")
+    )
+    (line,) = re.findall("(?m)^[-+]exec.*\n[-+]exec.*\n", worker)
+    script.write_text(apply(line, script.read_text()))
+    train.write_text(apply(worker.replace(line, ""), train.read_text()))
+    second.write_text(apply(description, train.read_text()))
     (project / "runs" / "digits").mkdir(parents=True)
     (project / "runs" / "digits" / "model.pt").write_text("weights")
-    (project / "evaluate.py").write_text("print('weights:', open('runs/digits/model.pt').read())\n")
+    program = "import sys\nprint('weights:', *sys.argv, open('runs/digits/model.pt').read())\n"
+    (project / "evaluate.py").write_text(program)
     (project / "main.py").write_text("print('trained')\n")
     (tmp_path / "env" / "bin").mkdir(parents=True)
     (tmp_path / "env" / "bin" / "python").symlink_to(Path(sys.executable).resolve())
-    for name, words_of_it in (("train", "trained"), ("evaluate", "weights: weights")):
+    checked = scaffold(
+        "check", *(f"htcondor/{name}.sub" for name in ("train", "evaluate")), cwd=project
+    )
+    told = set(re.findall(r"\b(PS\d+)\b", checked.out))
+    assert told == {"PS213"}, checked  # the two files are not in git
+    for name, words_of_it in (
+        ("train", "trained"),
+        ("evaluate", "weights: evaluate.py --name digits weights"),
+    ):
         ran = scaffold("rehearse", f"htcondor/{name}.sub", "--env", tmp_path / "env", cwd=project)
         assert ran.code == 0, ran
         out = next((project / ".pixi" / "rehearsal").rglob(f"{name}*/**/*.out"))

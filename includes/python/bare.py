@@ -121,7 +121,10 @@ def main(argv: list[str] | None = None) -> int:
     for number in STOPPING:
         signal.signal(number, lambda number, _: SIGNALS.append(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    return run(args)
+    code = run(args)
+    for number in STOPPING:  # all is written: a late one must not turn this code into another
+        signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 if __name__ == "__main__":
