@@ -202,8 +202,9 @@ def compare(folder: Path) -> None:
     """A line a run, the best first, with what is not the same in the arguments of all."""
     runs = []
     for path in folder.glob("*/config.json"):
-        if rows := read_json(path.with_name("metrics.jsonl")):
-            runs.append((rows[-1], read_json(path)[0]["arguments"], path.parent.name))
+        rows, configs = read_json(path.with_name("metrics.jsonl")), read_json(path)
+        if rows and configs:
+            runs.append((rows[-1], configs[0]["arguments"], path.parent.name))
     if not runs:
         raise UserError(f"no runs in {folder}/ to compare: train first")
     runs.sort(key=lambda run: -run[0]["test_accuracy"])

@@ -641,6 +641,9 @@ def test_damaged_records_do_not_stop_a_training(run, tmp_path: Path) -> None:
             file.write('{"epoch": 1, "train_')
     for only in ("--plot", "--compare"):
         assert run(only).returncode == 0
+    (folder / "config.json").write_text('{"started": "20')
+    nothing = run("--compare")
+    assert (nothing.returncode, "no runs in runs/" in nothing.stderr) == (2, True)
     assert run(*DIGITS, "--epochs", 2).returncode == 0
     starts = (folder / "history.jsonl").read_text().splitlines()
     assert [json.loads(start)["epochs_done"] for start in starts] == [0, 1]
