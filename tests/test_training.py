@@ -115,7 +115,6 @@ def trained_once(
     python: str, environment: dict[str, str], forks: Forks, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], Path]:
     """The folder in which main.py has trained for so many epochs, once for all tests."""
-    from tests.support.paths import REPOSITORY
 
     def trained(epochs: int) -> Path:
         def make(folder: Path) -> None:
@@ -620,9 +619,8 @@ def test_what_cannot_be_written_is_named_and_nothing_is_lost(
     assert run(*DIGITS, "--epochs", 2, program=program).returncode == 0
 
 
-def test_one_run_is_not_trained_by_two_programs_at_a_time(run, tmp_path: Path) -> None:
-    assert run(*DIGITS, "--epochs", 1).returncode == 0
-    folder = tmp_path / "runs" / "digits"
+def test_one_run_is_not_trained_by_two_programs_at_a_time(run, trained) -> None:
+    folder = trained(1)
     before, other = contents(folder), os.open(folder, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)  # as the other program does
     for more in ((), ("--no-resume",)):
@@ -633,9 +631,8 @@ def test_one_run_is_not_trained_by_two_programs_at_a_time(run, tmp_path: Path) -
     assert run(*DIGITS, "--epochs", 2).returncode == 0
 
 
-def test_damaged_records_do_not_stop_a_training(run, tmp_path: Path) -> None:
-    assert run(*DIGITS, "--epochs", 1).returncode == 0
-    folder = tmp_path / "runs" / "digits"
+def test_damaged_records_do_not_stop_a_training(run, trained) -> None:
+    folder = trained(1)
     for name in ("history.jsonl", "metrics.jsonl", "config.json"):
         with (folder / name).open("a") as file:
             file.write('{"epoch": 1, "train_')
