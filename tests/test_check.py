@@ -75,7 +75,7 @@ def test_a_finding_has_all_that_is_needed_to_act_on_it(project: Path) -> None:
     assert "transfer_input_files" in finding["fix"]
     text = scaffold("check", cwd=project)
     assert f"htcondor/train.sub:{line}: error PS506: " in text.out
-    assert "add --fix" in text.out
+    assert "--fix does what is safe" in text.out
 
 
 def test_a_warning_is_shown_and_does_not_fail(project: Path) -> None:

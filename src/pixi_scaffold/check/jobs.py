@@ -189,7 +189,7 @@ def _done(
     if fixed.refused:
         detail += f", {len(fixed.refused)} read-only"
     offer = any(f.edits for f in findings) and not context.request.fix
-    hint = "correct them" + (", or let it: add --fix" if offer else "")
+    hint = "correct them" + ("; --fix does what is safe" if offer else "")
     if fixed.refused:
         hint = "give them write permission (chmod u+w), then again"
     lines = (*fixed.done, *fixed.refused, *finding_lines(findings, context.root))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.report import Result, Status, Verdict
-from pixi_scaffold.system import program
 
 if TYPE_CHECKING:
     from pixi_scaffold.check.rehearsal import Proved
@@ -55,7 +54,7 @@ def _not_locked(workspace: Workspace | None, lock: LockProof | None) -> str:
         reason = f"{channels} is replaced by another channel"
         if channel.why != "asked for":
             reason = f"{channels} cannot be reached"
-        return f"not checked here: {_and(missing)}; {reason}. Then: {program()} lock"
+        return f"not checked here: {_and(missing)}; {reason}"
     return f"not locked: {_and(missing)}"
 
 

@@ -259,7 +259,7 @@ def _setting(
 ) -> Setting:
     notes = [*delivery.notes, *plan.notes]
     if request.more_arguments:
-        notes.append(f"shortened: {request.more_arguments} was added to the job's arguments")
+        notes.append(f"shortened by {request.more_arguments}, which was added to its arguments")
     walls = Walls(
         wanted=request.isolate,
         network=request.network,
