@@ -148,6 +148,7 @@ REPORTS = {
     "PS313: who is at the terminal": (py("import os\nprint(os.getlogin())\n"), py("import getpass\nprint(getpass.getuser())\n")),
     "PS313: a key that is not given": (py("import wandb\nwandb.init(project='x')\n", IMAGE), py("import wandb\nwandb.init(project='x', mode='offline')\n", IMAGE)),
     "PS318: a container without the GPU": (Job("request_gpus = 1\ntransfer_input_files = x.sif", sh("apptainer exec x.sif nvidia-smi").run, {"x.sif": ""}), Job("request_gpus = 1\ntransfer_input_files = x.sif", sh("apptainer exec --nv x.sif nvidia-smi").run, {"x.sif": ""})),
+    "PS318: a container that is run without the GPU": (Job("request_gpus = 1\ntransfer_input_files = x.sif", sh("singularity run x.sif").run, {"x.sif": ""}), Job("request_gpus = 1\ntransfer_input_files = x.sif", sh("NV=--nv", "singularity run $NV x.sif").run, {"x.sif": ""})),
     "PS319: one port for all": (sh("export MASTER_PORT=29500"), sh("export MASTER_PORT=0")),
     "PS406: capitals in an image's name": (sub("universe = docker\ndocker_image = Lab/Image:1"), sub("universe = docker\ndocker_image = Registry.example.net:5000/lab/image:V1")),
     "PS201: a command line as executable": (sub("executable = run.sh --epochs 3"), sub("arguments = --epochs 3")),
