@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "pypi": {"errors", "system", "workspace"},
     "starter": {"errors", "report", "system"},
     "lock": {"errors", "pypi", "report", "system", "workspace"},
-    "rehearsal": {"errors", "job", "report", "system"},
+    "rehearsal": {"errors", "job", "report", "rules", "system"},
     "environment": {"errors", "lock", "pypi", "report", "system", "workspace"},
     "tasks": {"errors", "environment", "lock", "report", "system", "workspace"},
     "check": {"errors", "system", "report", "workspace", "lock", "starter", "environment", "tasks"}

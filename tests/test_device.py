@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pixi_scaffold.rehearsal.device import device_rows
+from pixi_scaffold.rehearsal.gpus import device_rows
 
 H200, CPU = ({"device": name, "torch": "2.11.0+cu130"} for name in ("NVIDIA H200", "cpu"))
 

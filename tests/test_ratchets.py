@@ -94,7 +94,7 @@ HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     probes_the_network: ({"system/net.py", "system/download.py"}, {}),
     times: ({"report/run.py"}, {}),
     makes_results: (
-        {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/device.py"},
+        {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/gpus.py"},
         {},
     ),
     # a sandbox holds its own lock; results that are put aside while newer ones come are for the

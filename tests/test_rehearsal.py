@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -51,9 +50,9 @@ def test_a_plan_of_one_job_of_a_sweep(tmp_path: Path) -> None:
     assert found.arguments == ("b", "1")
     assert found.stdout == "o-b"
     assert found.memory == 300 * MIB
-    assert (found.when, found.keeps_at_eviction, found.append) == ("ON_EXIT", False, False)
+    assert (found.meant.when, found.append) == ("on_exit", False)
     assert found.disk is None
-    assert found.kill_signal == signal.SIGTERM
+    assert found.meant.eviction.signal.value == "SIGTERM"
 
 
 def test_a_plan_takes_from_the_environment_what_it_names(

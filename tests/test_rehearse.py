@@ -858,7 +858,7 @@ def test_several_queue_statements_are_one_cluster(job: Job) -> None:
 
 
 def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:
-    job.write(SLEEP, 'environment = "A=$$(Memory)"', "queue 2")
+    job.write(SLEEP, 'environment = "A=$$(Nope)"', "queue 2")
     assert "only the pool can tell" in job.rehearse("--all", "--jobs", 2, code=1).err
 
 

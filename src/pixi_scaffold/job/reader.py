@@ -103,18 +103,23 @@ class _Reader:
             raise self.refuse(file, text.count("\n") + (not text.endswith("\n")), message)
         self.branches = outer
 
-    def given(self, lines: tuple[str, ...]) -> None:
-        """Read lines of the command line as commands; raises RefusedError."""
-        before = self.included.get(GIVEN, ())
-        self.included[GIVEN] = (*before, *lines)
-        for number, text in enumerate(lines, start=len(before) + 1):
-            matched = _COMMAND.match(text)
-            attribute = lines is self.submission.before and text.startswith(("+", "-"))
-            if not text.strip() or text.startswith("#"):
-                continue
-            if matched is None or matched["here"] or attribute:
-                raise self.refuse(GIVEN, number, f"not a command: {text[:60]!r}")
-            self._assign(matched, text[matched.end() :].rstrip(), Line(text, number, number), GIVEN)
+    def given(self, texts: tuple[str, ...]) -> None:
+        """Read NAME=VALUE, or what follows each -append, whose `if` may stay open."""
+        for text in texts:
+            self.included[GIVEN] = (*self.included.get(GIVEN, ()), text)
+            at = len(self.included[GIVEN])
+            outer, self.branches = self.branches, []
+            for line in logical_lines(f"{text}\n"):
+                content, here = line.text, Line(line.text, at, at)
+                if not content or content[0] == "#" or self._condition(content, here, GIVEN):
+                    continue
+                matched = _COMMAND.match(content)
+                attribute = texts is self.submission.before and content.startswith(("+", "-"))
+                if matched is None or matched["here"] or attribute:
+                    raise self.refuse(GIVEN, at, f"not a command: {content[:60]!r}")
+                if all(branch.active for branch in self.branches):
+                    self._assign(matched, content[matched.end() :].rstrip(), here, GIVEN)
+            self.branches = outer
 
     def _condition(self, content: str, line: Line, file: Path) -> bool:
         matched = _CONDITION.match(content)
@@ -144,14 +149,12 @@ class _Reader:
         """Return what an `if` condition is; raises RefusedError where it is none."""
         expanded = self._expand(condition)
         if expanded.unknown:
-            self.problem(
-                "unknown", file, line.first, f"the condition depends on {expanded.unknown[0]}"
-            )
+            message = f"the condition depends on {expanded.unknown[0]}"
+            self.problem("unknown", file, line.first, message)
             return False
         text = expanded.text.strip()
         negated = text.startswith("!")
-        if negated:
-            text = text[1:].strip()
+        text = text.removeprefix("!").strip()
         if not text and "$" in condition:
             return negated
         value, assumed = truth(text, self.macros)
@@ -164,9 +167,8 @@ class _Reader:
     def _statement(
         self, content: str, line: Line, file: Path, following: Iterator[Line], depth: int
     ) -> None:
-        arguments = queue_arguments(content)
         matched = _COMMAND.match(content)
-        if arguments is not None:
+        if (arguments := queue_arguments(content)) is not None:
             self._queue(arguments, line, file, following)
             return
         if directive := _DIRECTIVE.match(content):
@@ -192,11 +194,9 @@ class _Reader:
 
     def _assign(self, matched: re.Match[str], value: str, line: Line, file: Path) -> None:
         spelled = self._expand(matched["name"]).text
-        plus = matched["plus"]
+        key, plus = spelled, matched["plus"]
         if spelled.startswith(("+", "-")) and matched["op"] == "=":
             key, value = f"MY.{spelled[1:]}", value if spelled[0] == "+" else ""
-        else:
-            key = spelled
         if not _NAME.fullmatch(key) or key.lower() == "queue":
             raise self.refuse(file, line.first, f"{spelled!r} is not a name")
         before = self.macros.get(key.lower())
@@ -255,8 +255,7 @@ class _Reader:
                 queue = read_queue(text, line, file, self.folder, following, wanted)
             except QueueError as error:
                 self.problem(error.kind, file, line.first, str(error))
-                names = variables_of(expanded.text)
-                queue = Queue(file, line.first, line.text, variables=names)
+                queue = Queue(file, line.first, line.text, 1, variables_of(expanded.text))
         if self.branches:  # the next part of the file is read as if it were a file of its own
             message = "a queue statement inside an `if`, which HTCondor forgets here"
             self.problem("odd", file, line.first, message)

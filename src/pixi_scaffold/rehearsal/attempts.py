@@ -17,7 +17,7 @@ from pixi_scaffold.rehearsal import holds
 from pixi_scaffold.rehearsal.isolation import Start
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
-from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.plan import JobRun, slot_memory
 from pixi_scaffold.rehearsal.policy import (
     INPUT_SIZE,
     LATER,
@@ -32,7 +32,7 @@ from pixi_scaffold.rehearsal.results import KEPT, STDERR, STDOUT
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.setting import Setting
-from pixi_scaffold.rehearsal.surroundings import environment, slot_memory, write_ads
+from pixi_scaffold.rehearsal.surroundings import environment, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace
 
@@ -75,9 +75,7 @@ class _Rehearsal:
     clock: Clock
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
-    isolated: tuple[str, ...] = ()
-    isolated_by: str = "none"
-    hidden: tuple[str, ...] = ()
+    walls: Ran = field(default_factory=Ran)  # the last run: what kept it apart
     notes: dict[str, None] = field(default_factory=dict)
     sandboxes: int = 0
     sandbox_began: float = 0.0
@@ -90,6 +88,7 @@ class _Rehearsal:
 
     def __post_init__(self) -> None:
         self.policy = read_policy(self.plan)
+        self.history.starts = self.policy.starts
         self.notes.update(dict.fromkeys((*self.setting.notes, *self.policy.notes)))
 
     def run(self) -> Outcome:
@@ -135,9 +134,9 @@ class _Rehearsal:
         """Run the job in a new sandbox; None when it was evicted from it."""
         self.sandbox_began = time.monotonic()
         root = self.setting.kept or self.place / f"sandbox-{self.sandboxes}"
-        stop, setting = self.clock.go_on, self.setting
-        sandbox = Sandbox(self.plan, root, stop, setting.urls, setting.walls.hide)
-        if self.setting.kept is None and (hold := self._filled(sandbox)):
+        setting = self.setting
+        sandbox = Sandbox(self.plan, root, self.clock.go_on, setting.urls, setting.walls.hide)
+        if setting.kept is None and (hold := self._filled(sandbox)):
             return self._outcome(sandbox, Ran(ended="not-started"), "held", hold)
         self.history.starts += 1
         for _ in range(CHECKPOINTS):
@@ -188,17 +187,14 @@ class _Rehearsal:
         if ran.error:
             return holds.not_executed(ran.error, sandbox)
         if ran.ended == "overdue":
-            plan, code = self.plan, self.allowed_by
-            return holds.overdue(
-                code, plan.job_duration if code == holds.JOB_DURATION else plan.execute_duration
-            )
+            return holds.overdue(self.allowed_by, self.plan.meant)
         if ran.ended == "memory":
-            return holds.out_of_memory(slot_memory(self.plan))
+            return holds.out_of_memory(slot_memory(self.plan.memory or 0))
         return self.verdict if ran.ended == "policy" else "again"
 
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         plan = self.plan
-        failed = plan.said_success not in (None, ran.code)
+        failed = plan.meant.number("success_exit_code") not in (None, ran.code)
         sent = sandbox.bring_back(self.setting.results, failed=failed)
         self._note(ran, seconds_out=sent.seconds)
         self.usage = replace(self.usage, bytes_out=sent.size)
@@ -248,8 +244,9 @@ class _Rehearsal:
 
     def _evicted(self, sandbox: Sandbox, ran: Ran) -> None:
         """Keep what HTCondor keeps of a job that is thrown off."""
-        if ran.ended == "killed" or not self.plan.keeps_at_eviction:
-            why = "" if ran.ended == "killed" else f"{self.plan.when} keeps nothing at an eviction"
+        when = self.plan.meant.when.upper()
+        if ran.ended == "killed" or when != "ON_EXIT_OR_EVICT":
+            why = "" if ran.ended == "killed" else f"{when} keeps nothing at an eviction"
             self._note(ran, note=why)
         else:
             sent = sandbox.keep(self.place / SPOOL, checkpoint=False)
@@ -273,11 +270,11 @@ class _Rehearsal:
 
     def _allowed(self) -> tuple[float, int] | None:
         """Return the seconds that the next run may take, and the code of the hold after that."""
-        execute = self.plan.execute_duration
-        limits = [] if execute is None else [(execute, holds.EXECUTE_DURATION)]
-        if self.plan.job_duration is not None:
-            spent = time.monotonic() - self.sandbox_began
-            limits.append((max(self.plan.job_duration - spent, 0.0), holds.JOB_DURATION))
+        limits = []
+        for code, name in holds.DURATIONS.items():
+            if (seconds := self.plan.meant.number(f"allowed_{name}_duration")) is not None:
+                spent = time.monotonic() - self.sandbox_began if name == "job" else 0.0
+                limits.append((max(seconds - spent, 0.0), code))
         return min(limits, default=None)
 
     def _once(self, sandbox: Sandbox) -> Ran:
@@ -291,8 +288,8 @@ class _Rehearsal:
             stdin=sandbox.scratch / Path(plan.stdin).name if plan.stdin else None,
             stdout=sandbox.stdout,
             stderr=sandbox.stderr,
-            memory=slot_memory(plan) if setting.hold_to_memory and plan.memory else None,
-            core=plan.core,
+            memory=slot_memory(plan.memory) if setting.hold_to_memory and plan.memory else None,
+            core=plan.meant.number("coresize") or 0,
         )
         if setting.terminal >= 0:
             start = replace(start, argv=SHELL, terminal=setting.terminal, memory=None)
@@ -301,7 +298,7 @@ class _Rehearsal:
         self.history.started = int(time.time())
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
         sandbox.name_core()
-        self.isolated, self.hidden, self.isolated_by = ran.isolated, ran.hidden, ran.isolated_by
+        self.walls = ran
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         gpu = meter.gpu or self.usage.gpu
         self.usage = replace(self.usage, memory=meter.memory, disk=meter.disk, gpu=gpu)
@@ -329,9 +326,9 @@ class _Rehearsal:
             usage=self.usage,
             last_lines=lines,
             added=dict(self.setting.added),
-            isolated=self.isolated,
-            isolated_by=self.isolated_by,
-            hidden=self.hidden,
+            isolated=self.walls.isolated,
+            isolated_by=self.walls.isolated_by,
+            hidden=self.walls.hidden,
             notes=tuple(self.notes),
             sandbox=sandbox.scratch if self.setting.keep else None,
         )

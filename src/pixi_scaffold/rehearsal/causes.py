@@ -9,12 +9,6 @@ from pathlib import Path
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.system import program, which
 
-_PACKAGES = {
-    "bs4": "beautifulsoup4", "cv2": "opencv", "dateutil": "python-dateutil", "PIL": "pillow",
-    "skimage": "scikit-image", "sklearn": "scikit-learn", "torch": "pytorch", "yaml": "pyyaml",
-}  # fmt: skip
-"""Modules whose package on conda-forge has another name."""
-
 
 def remedy(plan: JobRun, lines: Iterable[str]) -> str:
     """Return what to do about what the last lines of a job's logs say; empty when they say nothing.
@@ -29,8 +23,10 @@ def remedy(plan: JobRun, lines: Iterable[str]) -> str:
 
 
 def _module(_: JobRun, matched: re.Match[str]) -> str:
+    from pixi_scaffold.rules import conda_package  # only for a job that failed
+
     top = matched[1].partition(".")[0]
-    package = _PACKAGES.get(top, top)
+    package = conda_package(top)
     if which("pixi"):
         return f"the environment has no {top}: pixi add {package}"
     return (

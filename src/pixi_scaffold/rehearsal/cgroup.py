@@ -35,15 +35,9 @@ class _Version:
 
 _VERSIONS = (
     _Version(_ROOT, "0::", "memory.max", "memory.swap.max", "memory.events", "memory.oom.group"),
-    _Version(
-        _ROOT / "memory",
-        r"\d+:memory:",
-        "memory.limit_in_bytes",
-        "memory.memsw.limit_in_bytes",
-        "memory.oom_control",
-        "memory.oom_control",
-    ),
-)
+    _Version(_ROOT / "memory", r"\d+:memory:", "memory.limit_in_bytes",
+             "memory.memsw.limit_in_bytes", "memory.oom_control", "memory.oom_control"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

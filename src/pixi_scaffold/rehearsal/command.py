@@ -30,10 +30,9 @@ from pixi_scaffold.rehearsal.findings import advice_for, results_of, shell_resul
 from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.numbers import alone, numbered
-from pixi_scaffold.rehearsal.outcome import Outcome
+from pixi_scaffold.rehearsal.outcome import Outcome, RehearsalFacts, Rehearsed
 from pixi_scaffold.rehearsal.parallel import in_parallel
 from pixi_scaffold.rehearsal.plan import JobRun, read_plan
-from pixi_scaffold.rehearsal.rehearsed import RehearsalFacts, Rehearsed
 from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
 from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.terminal import terminal
@@ -298,8 +297,8 @@ def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, st
     notes |= dict.fromkeys(
         f"line {p.line}: {p.message}" for p in description.problems if p.kind == "unknown"
     )
-    if len(description.jobs) > 1:
-        notes["HTCondor 25.14 refuses several queue statements, older releases do not"] = None
+    if len(description.jobs) > 1 or description.trailing:
+        notes["HTCondor 25.14 refuses what follows a queue statement, older ones do not"] = None
     return [{"what": "unlike a worker", "why": note} for note in notes]
 
 

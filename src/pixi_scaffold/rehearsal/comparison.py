@@ -34,10 +34,10 @@ class Comparison:
 
     def words(self) -> str:
         """Return it as one line."""
-        if not self.files and not self.different and self.nothing_left:
-            message = ", ".join(self.nothing_left)
-            return f"not compared: {message} has only values of times ({', '.join(self.ignored)})"
         if not self.files and not self.different:
+            if self.nothing_left:
+                left, ignored = ", ".join(self.nothing_left), ", ".join(self.ignored)
+                return f"not compared: {left} has only values of times ({ignored})"
             return "no metrics file came back (metrics*.json, .jsonl or .csv): nothing to compare"
         names = ", ".join(self.files)
         if self.different:

@@ -12,10 +12,9 @@ from pixi_scaffold.rehearsal import holds
 from pixi_scaffold.rehearsal.causes import remedy
 from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.forgotten import forgotten
-from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
+from pixi_scaffold.rehearsal.outcome import Attempt, Outcome, Rehearsed
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
-from pixi_scaffold.rehearsal.rehearsed import Rehearsed
 from pixi_scaffold.system import program
 
 _HINTS = {
@@ -26,9 +25,10 @@ _HINTS = {
     BY_THE_USER: "rehearse what it does once it is released: --append hold=false",
     INPUT_SIZE: "transfer less, or raise max_transfer_input_mb",
     OUTPUT_SIZE: "transfer less, or raise max_transfer_output_mb",
-    holds.JOB_DURATION: "give it more time in the description, or let it do less in one run",
-    holds.EXECUTE_DURATION: "give it more time in the description, or let it do less in one run",
 }
+_HINTS |= dict.fromkeys(
+    holds.DURATIONS, "give it more time in the description, or let it do less in one run"
+)
 """What to do about a hold, by its code."""
 
 

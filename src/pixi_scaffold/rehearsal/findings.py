@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
 from pixi_scaffold.rehearsal.delivery import ARCHIVE
-from pixi_scaffold.rehearsal.device import device_rows
 from pixi_scaffold.rehearsal.failure import (
     ending,
     failure,
@@ -16,10 +15,10 @@ from pixi_scaffold.rehearsal.failure import (
     input_hint,
     leaving,
 )
+from pixi_scaffold.rehearsal.gpus import device_rows
 from pixi_scaffold.rehearsal.holds import INPUT, MEMORY, OUTPUT
 from pixi_scaffold.rehearsal.isolation import home
-from pixi_scaffold.rehearsal.outcome import Attempt, Outcome
-from pixi_scaffold.rehearsal.rehearsed import Rehearsed
+from pixi_scaffold.rehearsal.outcome import Attempt, Outcome, Rehearsed
 from pixi_scaffold.report import Result, Status
 from pixi_scaffold.system import program, sha256_of
 

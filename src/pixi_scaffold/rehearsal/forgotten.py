@@ -25,7 +25,10 @@ def forgotten(plan: JobRun, lines: Iterable[str]) -> str:
     Empty when they name none, or one that was transferred to where the job looked.
     """
     lines = tuple(lines)
-    for name in _named(plan, lines):
+    for word in _words(lines):
+        name = _relative(plan.iwd, word)
+        if name is None or not os.path.lexists(plan.iwd / name):
+            continue
         if name == PurePosixPath(plan.executable.name):
             continue
         arrived = [there for one in plan.inputs if (there := _arrives(plan, one, name)) is not None]
@@ -74,14 +77,6 @@ def _around(path: Path) -> dict[Path, None]:
     links = dict.fromkeys((path, path.resolve()))
     parents = (one.parent for one in links if not of_the_system(one))
     return dict.fromkeys(one.parent if one.name == "bin" else one for one in parents)
-
-
-def _named(plan: JobRun, lines: Iterable[str]) -> Iterator[PurePosixPath]:
-    """Yield what lies in the project among the names in the lines about something missing."""
-    for word in _words(lines):
-        relative = _relative(plan.iwd, word)
-        if relative is not None and os.path.lexists(plan.iwd / relative):
-            yield relative
 
 
 def _words(lines: Iterable[str]) -> Iterator[str]:

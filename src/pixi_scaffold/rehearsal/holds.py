@@ -8,13 +8,15 @@ import re
 import stat
 from pathlib import Path
 
+from pixi_scaffold.job import Meaning
 from pixi_scaffold.rehearsal.outcome import Hold
 from pixi_scaffold.rehearsal.plan import JobRun, start_of
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.transfer import Sent
 
 EXECUTE, STDIN, STREAM, OUTPUT, INPUT, CHECKPOINT, MEMORY = 6, 8, 9, 12, 13, 36, 34
-JOB_DURATION, EXECUTE_DURATION = 46, 47
+DURATIONS = {46: "job", 47: "execute"}
+"""HoldReasonCode -> what took longer than allowed_job_duration, or _execute_, says."""
 OOM_KILLED = 102
 """HoldReasonSubCode where the kernel killed it (condor_holdcodes.h)."""
 TAIL, WIDTH = 10, 300
@@ -63,10 +65,10 @@ def no_stream(plan: JobRun) -> Hold | None:
     return None
 
 
-def overdue(code: int, seconds: float | None) -> Hold:
+def overdue(code: int, meant: Meaning) -> Hold:
     """Return the hold of a job that ran longer than it allows itself."""
-    message = "job" if code == JOB_DURATION else "execute"
-    whole = int(seconds or 0)
+    message = DURATIONS[code]
+    whole = int(meant.number(f"allowed_{message}_duration") or 0)
     time = f"{whole // 60:02}:{whole % 60:02}"
     return Hold(code, 0, f"The job exceeded allowed {message} duration of {time}")
 

@@ -50,10 +50,8 @@ def read_only(path: str, on: bool, recursive: bool = False) -> None:
     values = (ATTR_RDONLY, 0) if on else (0, ATTR_RDONLY)
     attributes = struct.pack("QQQQ", *values, 0, 0)
     flags = AT_RECURSIVE if recursive else 0
-    encoded = os.fsencode(path)
-    if libc.syscall(MOUNT_SETATTR, AT_FDCWD, encoded, flags, attributes, len(attributes)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"mount_setattr {path}: {os.strerror(number)}")
+    where = AT_FDCWD, os.fsencode(path), flags, attributes, len(attributes)
+    call("syscall", MOUNT_SETATTR, *where)
 
 
 def hand_over(spec: dict[str, Any], problems: list[str]) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pixi_scaffold.report import Progress
@@ -71,13 +72,13 @@ def in_parallel(
     return [work.done[number] for number in numbers]
 
 
+@dataclass(slots=True)
 class _Work(Generic[T]):
-    def __init__(
-        self, one: Callable[[int], T], waiting: deque[int], cancel: threading.Event
-    ) -> None:
-        self.one, self.waiting, self.cancel = one, waiting, cancel
-        self.done: dict[int, T] = {}
-        self.broken: list[BaseException] = []
+    one: Callable[[int], T]
+    waiting: deque[int]
+    cancel: threading.Event
+    done: dict[int, T] = field(default_factory=dict)
+    broken: list[BaseException] = field(default_factory=list)
 
     def __call__(self) -> None:
         while not self.cancel.is_set():

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import re
 import shlex
-import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import Command, Field, Job, Meaning, canonical, meaning, refusals, specs
+from pixi_scaffold.job import (
+    Command,
+    ExpressionError,
+    Field,
+    Job,
+    Meaning,
+    NotKnownError,
+    canonical,
+    evaluate,
+    literal,
+    meaning,
+    refusals,
+    specs,
+)
 from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
@@ -23,6 +36,15 @@ UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
 _CHECKPOINT = ("checkpoint_exit_code", "my.wantftoncheckpoint")
+_AT_MATCH = re.compile(r"\$\$\((?:(\w+)(?::([^()]*))?|\[(.*?)\])\)")
+_STARTS_AT = "here it starts at once; a pool starts it then, or never where that time is over"
+_NOT_DONE = {
+    "deferral_time": _STARTS_AT, "cron_minute": _STARTS_AT, "cron_hour": _STARTS_AT,
+    "manifest": "the lists of files that HTCondor writes are not written here",
+    "transfer_output": "HTCondor calls stdout by its own name while the job runs",
+    "transfer_error": "HTCondor calls stderr by its own name while the job runs",
+}  # fmt: skip
+"""Command -> what is not as on a pool."""
 _ATTRIBUTES = ("arguments", "cmd", "environment", "iwd")
 """What further commands become in the ad."""
 
@@ -31,7 +53,15 @@ _ATTRIBUTES = ("arguments", "cmd", "environment", "iwd")
 class JobRun:
     """One job, ready to be run."""
 
+    job: Job
+    proc: int
+    name: str
+    """What it is called here."""
+    success: int
+    """The exit code that means that all went well."""
     meaning: Meaning
+    meant: Meaning
+    """The same with what only its ad and its slot say."""
     iwd: Path
     """The folder that its files start from and come back to."""
     executable: Path
@@ -50,53 +80,14 @@ class JobRun:
     stdout: str
     stderr: str
     append: bool
-    when: str
-    said_success: int | None
-    """success_exit_code, where it is set."""
     checkpoint_code: int | None
-    checkpoint_files: tuple[str, ...] | None
-    """None means the outputs."""
-    kill_signal: int
-    vacate: float | None
-    """Seconds that it asks for when it is evicted."""
-    execute_duration: float | None
-    """Seconds that one run may take, and all that is done in one sandbox."""
-    job_duration: float | None
     cpus: int
     gpus: int
     memory: int | None
     """Bytes; None for an expression that only a pool evaluates."""
     disk: int | None
-    core: int
-    """Bytes of a core file that it may leave; -1 for any number."""
-    universe: str
     notes: tuple[str, ...] = ()
     """What is taken here for something that only a pool knows."""
-
-    @property
-    def job(self) -> Job:
-        """The job of the description."""
-        return self.meaning.job
-
-    @property
-    def proc(self) -> int:
-        """Its number."""
-        return self.meaning.proc
-
-    @property
-    def name(self) -> str:
-        """Return what the job is called here."""
-        return job_name(self.job, self.proc)
-
-    @property
-    def success(self) -> int:
-        """Return the exit code that means that all went well."""
-        return 0 if self.said_success is None else self.said_success
-
-    @property
-    def keeps_at_eviction(self) -> bool:
-        """Whether what is there when it is evicted is kept (ON_EXIT_OR_EVICT)."""
-        return self.when == "ON_EXIT_OR_EVICT"
 
 
 def read_plan(job: Job, proc: int) -> JobRun:
@@ -107,12 +98,17 @@ def read_plan(job: Job, proc: int) -> JobRun:
     """
     submitted = meaning(job, proc)
     refuse(submitted)
-    _run_here(submitted)
-    meant = meaning(_as_its_ad_says(job), proc) if submitted.attributes else submitted
-    code, vacate = meant.checkpoint.code.value, meant.number("job_max_vacate_time")
-    shell = meant.shell.said
+    matched = _as_matched(_as_its_ad_says(job), submitted)
+    meant = submitted if matched == job else meaning(matched, proc)
+    _run_here(meant)
+    code, shell = meant.checkpoint.code.value, meant.shell.said
     return JobRun(
+        job=job,
+        proc=submitted.proc,
+        name=job_name(job, submitted.proc),
+        success=meant.number("success_exit_code") or 0,
         meaning=submitted,
+        meant=meant,
         iwd=meant.folder.value,
         executable=_SHELL if shell else _executable(meant),
         transfer_executable=not shell and meant.transfers_executable.value,
@@ -128,21 +124,12 @@ def read_plan(job: Job, proc: int) -> JobRun:
         stdout=_file(meant, "output"),
         stderr=_file(meant, "error"),
         append=code is not None or meant.of("erase_output_and_error_on_restart").value is False,
-        when=meant.when.upper(),
-        said_success=meant.number("success_exit_code"),
         checkpoint_code=code,
-        checkpoint_files=meant.checkpoint.files.value,
-        kill_signal=int(getattr(signal, meant.eviction.signal.value)),
-        vacate=vacate,
-        execute_duration=meant.number("allowed_execute_duration"),
-        job_duration=meant.number("allowed_job_duration"),
         cpus=_amount(meant.requests.cpus) or 1,
         gpus=_amount(meant.requests.gpus) or 0,
         memory=_amount(meant.requests.memory),
         disk=_amount(meant.requests.disk),
-        core=meant.number("coresize") or 0,
-        universe=meant.universe.value,
-        notes=tuple(_notes(meant)),
+        notes=tuple(_notes(submitted, meant)),
     )
 
 
@@ -166,6 +153,37 @@ def _as_its_ad_says(job: Job) -> Job:
     return replace(job, commands=commands)
 
 
+def _as_matched(job: Job, meant: Meaning) -> Job:
+    """Return a job with `$$(NAME)` as its slot here fills it in; what only a pool knows stays."""
+    requests = meant.requests
+    memory, disk = _amount(requests.memory), _amount(requests.disk)
+    slot = {
+        "cpus": str(_amount(requests.cpus) or 1), "gpus": str(_amount(requests.gpus) or 0),
+        "opsys": literal(os.uname().sysname.upper()),
+    }  # fmt: skip
+    slot |= {} if memory is None else {"memory": str(slot_memory(memory) // MIB)}
+    slot |= {} if disk is None else {"disk": str(disk // KIB)}
+
+    def fill(match: re.Match[str]) -> str:
+        name, default, expression = match.groups()
+        if name and name.lower() not in slot:
+            return match[0] if default is None else default
+        with contextlib.suppress(ExpressionError, NotKnownError):
+            return str(evaluate(name or expression, slot, slot))
+        return match[0]
+
+    def filled(value: str) -> str:
+        return _AT_MATCH.sub(fill, value)
+
+    commands = {n: replace(c, value=filled(c.value)) for n, c in job.commands.items()}
+    return replace(job, commands=commands, macros={n: filled(v) for n, v in job.macros.items()})
+
+
+def slot_memory(wanted: int) -> int:
+    """Return the bytes that a slot has for what a job asks for: in steps of 128 MB."""
+    return -(-wanted // (128 * MIB)) * 128 * MIB or 128 * MIB
+
+
 def refuse(meant: Meaning) -> None:
     """Raise CheckFailed for the first thing that condor_submit of 25.14 refuses in a job."""
     for refusal in refusals(meant):
@@ -175,6 +193,10 @@ def refuse(meant: Meaning) -> None:
     if not meant.folder.value.is_dir():
         line, message = meant.of("initialdir").command, f"{meant.folder.value} is no folder"
         raise _refused(meant.job, line, message, "make it, or correct the line")
+    owner = meant.attributes.get("Owner", meant.attributes.get("User"))
+    user = getpass.getuser()
+    if owner is not None and owner.text.strip('"').partition("@")[0] != user:
+        raise _refused(meant.job, owner.command, f"you are {user}", "take the line away")
     sends, path = meant.of("docker_send_credentials"), Path("~/.docker/config.json").expanduser()
     if sends.value is True and not path.is_file():
         fix = "docker login, or take the line away"
@@ -206,6 +228,9 @@ def _run_here(meant: Meaning) -> None:
         raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
     for field in meant.fields.values():
         _known(field)
+    for name in ("remote_initialdir", "my.jobuniverse"):
+        if (text := meant.of(name).text) not in ("", "5"):
+            raise Skipped(f"a job with {name.replace('my.', '+')} = {text} is not run here")
     if meant.transfers.value == "no":
         message = (
             "with should_transfer_files = NO the job runs on a file system that machines share"
@@ -225,7 +250,7 @@ def _known(field: Field[Any]) -> None:
         )
 
 
-def _notes(meant: Meaning) -> Iterator[str]:
+def _notes(submitted: Meaning, meant: Meaning) -> Iterator[str]:
     """Yield what is taken here for something that only a pool knows, or that chance decides."""
     for refusal in refusals(meant):
         yield f"{refusal.message} (HTCondor {refusal.versions} refuses it)"
@@ -235,9 +260,14 @@ def _notes(meant: Meaning) -> Iterator[str]:
         yield f"{message} the job runs in your own folder; here its files are transferred"
     if isinstance(meant.requests.cpus.value, str):
         yield "request_cpus is an expression that only the pool evaluates: 1 is taken"
-    for field in meant.fields.values():
+    for name, field in meant.fields.items():
+        spelled = field.command.spelled if field.command else name
         if field.command is not None and "$RANDOM_" in field.command.value.upper():
-            yield f"{field.command.spelled} is {field.text} here: condor_submit draws at random"
+            yield f"{spelled} is {field.text} here: condor_submit draws at random"
+        if name in submitted.fields and submitted.fields[name].unknown and not field.unknown:
+            yield f"{spelled} is {field.text} here: each machine fills in $$(...) by itself"
+        if name in _NOT_DONE:
+            yield f"{spelled} = {field.text}: {_NOT_DONE[name]}"
 
 
 def late(value: str) -> str:

@@ -6,6 +6,7 @@ submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from pixi_scaffold.job import (
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.surroundings import Slot, machine_ad
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
@@ -31,7 +33,21 @@ LATER = 10 * 24 * 3600
 
 
 _STARTS = ("numjobstarts", "numshadowstarts", "numjobmatches", "jobruncount")
-_SINCE = ("enteredcurrentstatus", "jobcurrentstartdate", "jobstartdate", "qdate")
+_SINCE = (
+    "enteredcurrentstatus", "firstjobmatchdate", "jobcurrentstartdate",
+    "jobcurrentstartexecutingdate", "jobstartdate", "lastmatchtime", "qdate",
+)  # fmt: skip
+_INITIAL = {
+    **dict.fromkeys(("JobStatus", "MaxHosts", "MinHosts"), "1"),
+    **dict.fromkeys((
+        "CommittedSlotTime", "CommittedSuspensionTime", "CommittedTime", "CumulativeSlotTime",
+        "CumulativeSuspensionTime", "ExitStatus", "JobPrio", "LastSuspensionTime",
+        "NumSystemHolds", "TotalSuspensions"), "0"),
+    **dict.fromkeys((
+        "CumulativeRemoteSysCpu", "CumulativeRemoteUserCpu", "Rank", "RemoteSysCpu",
+        "RemoteUserCpu"), "0.0"),
+}  # fmt: skip
+"""Attributes that each job has when it is submitted, and that nothing here changes."""
 _HOLDS = {"periodichold": "PeriodicHold", "onexithold": "OnExitHold"}
 _COMMANDS = (
     *(f"{kind}{part}" for kind in ("periodic_hold", "on_exit_hold")
@@ -47,6 +63,8 @@ class Policy:
     ad: Mapping[str, str]
     """Each with its text; names in lower case."""
     submitted_on_hold: bool = False
+    starts: int = 0
+    """How often it was started before, by its own word."""
     max_input: int | None = None
     """Bytes that may be transferred to the job; None for any number."""
     max_output: int | None = None
@@ -67,10 +85,11 @@ class Policy:
     def before(self) -> Hold | str | None:
         """Return the hold of a job that was just submitted, `removed`, or None."""
         if self.submitted_on_hold:
-            return Hold(BY_THE_USER, 0, "submitted on hold at user's request")
+            code = as_integer(self.ad.get("holdreasoncode", "")) or 0
+            return Hold(code, 0, "submitted on hold at user's request")
         if self.unexpanded:
             return Hold(0, 0, f"Cannot expand $$ expression {self.unexpanded}. undefined")
-        return self.periodic({"jobstatus": "1", "numjobstarts": "0"})
+        return self.periodic({"jobstatus": "1", "numjobstarts": str(self.starts)})
 
     def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
         """Return the same for a job that waits or runs; now: attributes that change."""
@@ -157,6 +176,9 @@ class History:
             **dict.fromkeys(_SINCE, str(self.started)),
             "numjobcompletions": str(self.completions),
             "remotewallclocktime": str(time.time() - self.started),
+            "bytesrecvd": f"{usage.bytes_in}.0",
+            "bytessent": f"{usage.bytes_out}.0",
+            "lastjobstatus": "1",
             "imagesize": str(max(memory, 1)),
             "residentsetsize": str(memory),
             "memoryusage": str(-(-memory // 1024)),
@@ -185,22 +207,28 @@ def read_policy(plan: JobRun) -> Policy:
     known |= {"GlobalJobId": f"rehearsal#1.{job.proc}"}
     if log := job.of("log").text:
         known["UserLog"] = str(plan.iwd / log)
-    attributes = {"JobPrio": "0", "JobStatus": "1", **job_ad(job).attributes}
+    attributes = {**_INITIAL, **job_ad(job).attributes}
+    machine = machine_ad(plan, Slot())
+    listed = job.of("job_machine_attrs").text.replace(",", " ").split()
+    attributes |= {f"MachineAttr{n}0": machine[n] for n in ("Cpus", *listed) if n in machine}
     attributes |= {name: literal(value) for name, value in known.items()}
     ad = {name.lower(): value for name, value in attributes.items()}
     return Policy(
         ad=ad,
         submitted_on_hold=ad["jobstatus"] == "5",
-        max_input=_megabytes(ad.get("maxtransferinputmb", "")),
-        max_output=_megabytes(ad.get("maxtransferoutputmb", "")),
+        starts=as_integer(ad.get("numjobstarts", "")) or 0,
+        max_input=_megabytes(ad, "maxtransferinputmb"),
+        max_output=_megabytes(ad, "maxtransferoutputmb"),
         unexpanded=unexpanded(ad.values()) if plan.common_inputs else "",
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
 
 
-def _megabytes(text: str) -> int | None:
-    number = as_integer(text)
-    return None if number is None or number < 0 else number << 20
+def _megabytes(ad: Mapping[str, str], name: str) -> int | None:
+    with contextlib.suppress(ExpressionError, NotKnownError):
+        number = evaluate(ad.get(name, "undefined"), ad)
+        return number << 20 if isinstance(number, int) and number >= 0 else None
+    return None
 
 
 def _not_evaluated(expressions: Mapping[str, str]) -> list[str]:

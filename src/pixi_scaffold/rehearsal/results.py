@@ -58,7 +58,7 @@ class Results:
             return self._plugged(name, self.by_plugin / name, url) if self.by_plugin else kept
         named = name if name in self.plan.remaps else logs.get(name, name)
         target = logs[name] if name in self._streamed else self._remapped(named)
-        if target in ("", os.devnull):
+        if target == os.devnull:
             return None
         if is_url(target) and name not in logs:
             return self._plugged(name, file_of(target), target)
@@ -121,7 +121,7 @@ class Results:
         return file_of(self.plan.destination)
 
     def _remapped(self, name: str) -> str:
-        """Return the new name: by its own, or by its folder, again and again; empty for a cycle."""
+        """Return the new name: by its own, or its folder, again and again; /dev/null in a cycle."""
         for _ in range(_CYCLE):
             pure, prefix = PurePosixPath(name), "./" if name.startswith("./") else ""
             for parent in (pure, *pure.parents):
@@ -135,7 +135,7 @@ class Results:
             if is_url(name):
                 return name
         self.failures.append(Failure(Path(name), errno.EPERM, reading=False))
-        return ""
+        return os.devnull
 
 
 def inside(results: Path, folder: Path, path: Path) -> Path:

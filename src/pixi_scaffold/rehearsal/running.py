@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
@@ -30,25 +29,18 @@ class Clock:
     kill_signal: int
     """How it is asked to leave, and the seconds that it then has."""
     grace: float
+    setting: Setting
     evict_after: float | None = None
     """Seconds after the first start, None once it was done."""
-    hard: bool = False
-    """Evict without a signal."""
-    timeout: float | None = None
-    """Seconds for everything."""
-    cancel: threading.Event = field(default_factory=threading.Event)
-    """Set from another thread, it ends the job."""
     began: float = 0.0
     allowed: float | None = None
     """Seconds of the run that comes next, after which HTCondor ends the job."""
-    follow: Callable[[str], object] = str
-    """Called every second with the last line that the job printed."""
     judge: Callable[[], bool] | None = None
     """Asked every second whether the job's own expressions end it."""
 
     def go_on(self) -> None:
         """Raise KeyboardInterrupt when it was cancelled."""
-        if self.cancel.is_set():
+        if self.setting.cancel.is_set():
             raise KeyboardInterrupt
 
     @property
@@ -61,16 +53,13 @@ class Clock:
 
 def clock_for(plan: JobRun, setting: Setting) -> Clock:
     """Return the clock of a job that is rehearsed in a setting."""
-    limits, eviction = setting.limits, setting.eviction
-    most = MACHINE_GRACE if limits.grace is None else limits.grace
+    most = MACHINE_GRACE if setting.limits.grace is None else setting.limits.grace
+    vacate = plan.meant.number("job_max_vacate_time")
     return Clock(
-        kill_signal=plan.kill_signal,
-        grace=most if plan.vacate is None else min(plan.vacate, most),
-        evict_after=eviction.after if eviction else None,
-        hard=eviction is not None and eviction.hard,
-        timeout=limits.timeout,
-        cancel=setting.cancel,
-        follow=setting.follow,
+        kill_signal=int(getattr(signal, plan.meant.eviction.signal.value)),
+        grace=most if vacate is None else min(vacate, most),
+        setting=setting,
+        evict_after=setting.eviction.after if setting.eviction else None,
     )
 
 
@@ -134,6 +123,8 @@ def run_once(start: Start, walls: Walls, clock: Clock, meter: Meter, tell: Tell)
     meter.look_at_disk()
     if ran.ended == "exited" and ran.status and meter.out_of_space():
         ran.ended = "disk"
+    if ran.ended == "exited" and clock.allowed is not None and ran.seconds > clock.allowed:
+        ran.ended = "overdue"
     if ran.largest > ran.before or not meter.memory:  # never seen: it is all that is known
         meter.memory = max(meter.memory, ran.largest)
     return ran
@@ -201,8 +192,8 @@ class _Watch:
         if self.log is not None and now >= self.follow_at:
             self.follow_at = now + 1
             if lines := last_lines(self.log):
-                self.clock.follow(lines[-1][:80])
-        evict_at, timeout = self.clock.evict_at, self.clock.timeout
+                self.clock.setting.follow(lines[-1][:80])
+        evict_at, timeout = self.clock.evict_at, self.clock.setting.limits.timeout
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self._kill("killed" if self.ended == "evicted" else self.ended)
@@ -227,7 +218,7 @@ class _Watch:
 
     def _evict(self, now: float) -> None:
         self.clock.evict_after = None
-        if self.clock.hard:
+        if (eviction := self.clock.setting.eviction) is not None and eviction.hard:
             self._kill("killed")
         else:
             self._ask_to_leave("evicted", now)

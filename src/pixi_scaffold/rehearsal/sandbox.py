@@ -25,10 +25,10 @@ from pixi_scaffold.rehearsal.transfer import (
     Reach,
     Sent,
     Stop,
-    copy,
     go_on,
     is_url,
     of_contents,
+    searchable,
     send,
 )
 from pixi_scaffold.rehearsal.urls import PLUGIN_FAILED, Urls
@@ -113,8 +113,7 @@ class Sandbox:
         if plan.transfer_executable and plan.executable.is_dir():
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
-            executable = [str(plan.executable)]
-            sent.add(send(executable, plan.iwd, self._into, preserve=False, stop=self.stop))
+            sent.add(self._receive([str(plan.executable)], preserve=False))
             with contextlib.suppress(FileNotFoundError):  # it could not be read
                 (self.scratch / plan.executable.name).chmod(0o755)
         again = [self.scratch / name for name in sent.names[len(shared) :] if name in shared]
@@ -122,7 +121,8 @@ class Sandbox:
         if spool.is_dir():
             for path in sorted(spool.iterdir()):
                 self.kept.add(path.name)
-                self._overlay(path, self.scratch / path.name)
+                _put_away(self.scratch / path.name)
+            send(["./"], spool, self.scratch.joinpath, preserve=False, stop=self.stop)
         return sent
 
     def _receive(self, names: list[str], *, preserve: bool) -> Sent:
@@ -132,7 +132,7 @@ class Sandbox:
         above = results.parent
         lone = above.is_dir() and os.listdir(above) == [results.name]  # noqa: PTH208
         return send(
-            names, plan.iwd, self._into, preserve=preserve, stop=self.stop,
+            names, plan.iwd, self.scratch.joinpath, preserve=preserve, stop=self.stop,
             without=above if lone else results,
         )  # fmt: skip
 
@@ -180,21 +180,6 @@ class Sandbox:
                 arrives[name] = self.scratch / top / log.relative_to(source)
         return arrives
 
-    def _into(self, name: str) -> Path:
-        return self.scratch / name
-
-    def _overlay(self, source: Path, target: Path) -> None:
-        """Put a kept file or folder in place of what has its name."""
-        _put_away(target)
-        if source.is_dir():
-            shutil.copytree(source, target, copy_function=self._copy)
-        else:
-            self._copy(source, target)
-
-    def _copy(self, source: str | Path, target: str | Path) -> None:
-        self.stop()
-        copy(Path(source), Path(target), self.stop)
-
     def open_logs(self) -> None:
         """Make stdout and stderr as HTCondor does: emptied, or continued for a checkpointing job.
 
@@ -238,7 +223,7 @@ class Sandbox:
         """Return the files at the top that are new or changed since the job started."""
         skip, reach = {self.plan.executable.name, *ADS, STDOUT, STDERR}, self.reach
         changed = []
-        for entry in os.scandir(self.scratch):
+        for entry in os.scandir(self.scratch) if searchable(self.scratch) else ():
             path = Path(entry.path)
             if entry.name in skip or entry.is_dir() or (entry.is_symlink() and not exists(path)):
                 continue
@@ -250,6 +235,8 @@ class Sandbox:
         return [*sorted(changed), *logs]
 
     def _logs(self) -> list[str]:
+        if not searchable(self.scratch):  # the job took that away from itself
+            return []
         paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
         return [n for n, path in paths.items() if exists(path) and not self.reach.leads_out(path)]
 
@@ -260,7 +247,7 @@ class Sandbox:
         checkpoint stay. When something is missing, nothing of it is kept.
         """
         plan = self.plan
-        names = plan.checkpoint_files if checkpoint else None
+        names = plan.meant.checkpoint.files.value if checkpoint else None
         if names is None:
             names = plan.outputs
         wanted = self.changed() if names is None else [*names, *self._logs()]
@@ -287,6 +274,9 @@ class Sandbox:
             names.append(self.core.name)
         if failed:
             names = self._logs()
+        to_url = {f"{n}/" for n, target in plan.remaps.items() if is_url(target)}
+        plugged = is_url(plan.destination)
+        names = [n[:-1] if n in to_url or (plugged and n[-1:] == "/") else n for n in names]
         out = Results(plan, results)
         sent = self._send(names, out.place)
         for path, mode in out.plugged.items():

@@ -6,7 +6,6 @@ HTCondor 25.14 (tests/test_rehearsal_judge.py compares the names).
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job import job_ad, join_words
-from pixi_scaffold.rehearsal.plan import KIB, MIB, SCRATCH, JobRun, late
+from pixi_scaffold.rehearsal.plan import KIB, MIB, SCRATCH, JobRun, late, slot_memory
 from pixi_scaffold.rehearsal.results import STDERR, STDOUT
 
 THREADS = (
@@ -79,7 +78,7 @@ def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
     """
     submitted = job_ad(plan.meaning).attributes
     job = submitted | _in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
-    for name, ad in ((".job.ad", job), (".machine.ad", _in_text(_machine_ad(plan, slot)))):
+    for name, ad in ((".job.ad", job), (".machine.ad", machine_ad(plan, slot))):
         text = "".join(f"{name} = {ad[name]}\n" for name in sorted(ad))
         (scratch / name).write_bytes(os.fsencode(text))
 
@@ -124,15 +123,11 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, Ex
     return ad
 
 
-def slot_memory(plan: JobRun) -> int:
-    """Return the bytes that a slot has for what a job asks for: in steps of 128 MB."""
-    return (math.ceil((plan.memory or 0) / MIB / 128) or 1) * 128 * MIB
-
-
-def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
-    memory = slot_memory(plan) // MIB
+def machine_ad(plan: JobRun, slot: Slot) -> dict[str, str]:
+    """Return the ad of a slot that the job could have, each value an expression."""
+    memory = slot_memory(plan.memory or 0) // MIB
     system = platform.uname()
-    return _MACHINE | {
+    ad: dict[str, Expression] = _MACHINE | {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
         "AssignedGPUs": ",".join(slot.gpus) or NO_GPU,
         "Cpus": plan.cpus,
@@ -145,6 +140,7 @@ def _machine_ad(plan: JobRun, slot: Slot) -> dict[str, Expression]:
         "TotalSlotCpus": plan.cpus,
         "TotalSlotMemory": memory,
     }
+    return _in_text(ad)
 
 
 def _in_text(ad: Mapping[str, Expression]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def send(
             target = relative if kept else PurePosixPath()
             sending.contents(base / name, target)
         else:
-            sending.tree(base / name, parent / relative.name, top=True)
+            sending.below([(base / name, parent / relative.name, True)])
     return sending.sent
 
 
@@ -181,13 +181,10 @@ class _Sending:
             number = errno.ENOTDIR if folder.exists() and not out else errno.ENOENT
             self.sent.failures.append(Failure(folder, number))
             return
-        self._below(self._folder(folder, target))
+        self.below(self._folder(folder, target))
 
-    def tree(self, path: Path, target: PurePosixPath, *, top: bool) -> None:
+    def below(self, waiting: list[_Waiting]) -> None:
         """Copy what is there, with all that is in it."""
-        self._below([(path, target, top)])
-
-    def _below(self, waiting: list[_Waiting]) -> None:
         while waiting:  # not by recursion: a job may nest folders as deep as it likes
             waiting += reversed(self._one(*waiting.pop()))
 
@@ -198,6 +195,8 @@ class _Sending:
         try:
             if (top or path.is_symlink()) and self._elsewhere(path):
                 return []
+            if top and path.parent.is_dir() and not allowed(path.parent, os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             mode = path.stat().st_mode
         except OSError as error:
             if top or error.errno not in (errno.ENOENT, errno.ELOOP):
@@ -238,7 +237,7 @@ class _Sending:
                 where.unlink(missing_ok=True)
                 where.mkdir(parents=True)
                 where.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
-            listed = sorted(folder.iterdir()) if allowed(folder, os.R_OK) else []
+            listed = sorted(folder.iterdir()) if searchable(folder) else []
         except OSError as error:
             self.fail(folder, error)
             return []
@@ -270,8 +269,13 @@ class _Sending:
         self.sent.size += where.stat().st_size
 
 
+def searchable(folder: Path) -> bool:
+    """Whether its owner can find what is in a folder."""
+    return allowed(folder, os.R_OK) and allowed(folder, os.X_OK)
+
+
 def allowed(path: Path, wanted: int) -> bool:
-    """Whether the owner may read (os.R_OK) or write (os.W_OK) there, also when that is root.
+    """Whether the owner may read, write or search (os.R_OK, W_OK, X_OK) there, also as root.
 
     Jobs are not root's: root here is taken for a user.
     """

@@ -25,6 +25,7 @@ from pixi_scaffold.rules import (  # each fills the table of rules
 from pixi_scaffold.rules.files import not_yet_made
 from pixi_scaffold.rules.finding import RULES, Edit, Finding, Severity
 from pixi_scaffold.rules.locked import LockedWorkspace, Row
+from pixi_scaffold.rules.program import conda_package
 from pixi_scaffold.rules.run import check_subject, without_suppressed
 from pixi_scaffold.rules.site import Site, SiteError, bundled_sites, read_site
 from pixi_scaffold.rules.subject import ShellNote, Subject, is_url

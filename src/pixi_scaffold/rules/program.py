@@ -130,11 +130,11 @@ def environment_lacks_import(subject: Subject) -> Iterator[Found]:
             if _travels(module.name, subject, path):
                 continue
             message = f"no package that is locked for {row.name} provides {module.name}"
-            package = _package(module.name)
+            package = conda_package(module.name)
             yield Found(path, module.line, message, f"pixi add {package}", about=module.name)
 
 
-def _package(module: str) -> str:
+def conda_package(module: str) -> str:
     """Return the conda package that a module comes with."""
     return str(table("modules")["conda"].get(module, module.lower().replace("_", "-")))
 
@@ -157,7 +157,7 @@ def _lacking(source: bytes, names: frozenset[str]) -> tuple[Imported, ...]:
 
 def _locked(module: str, names: frozenset[str]) -> bool:
     """Whether a locked package is named as a module's is, or begins or ends so."""
-    conda = _package(module)
+    conda = conda_package(module)
     wanted = {conda, table("modules")["pypi"].get(conda, conda), module.lower().replace("_", "-")}
     return any(
         name == want
