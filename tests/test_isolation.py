@@ -180,7 +180,7 @@ def test_a_sandbox_that_was_kept_is_entered_by_the_command_that_is_told(tmp_path
     shell = scaffold(*told, cwd=tmp_path, stdin="cat made; pwd; exit\n", timeout=600)
     assert shell.code == 0, shell
     assert "written by the job" in shell.out
-    assert f"{told[-1]}/scratch" in shell.out
+    assert f"{told[-1]}/sandbox-1/scratch" in shell.out
     assert Path(told[-1]).is_dir(), "it is still there"
     nowhere = scaffold("rehearse", "job.sub", "--shell", "--sandbox", tmp_path, cwd=tmp_path)
     assert nowhere.code == 2

@@ -304,7 +304,7 @@ def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, st
 
 def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:
     again = f"{program()} rehearse {shlex.quote(str(request.description))}"
-    kept = {d.plan.proc: d.outcome.sandbox.parent for d in done if d.outcome.sandbox}
+    kept = {d.plan.proc: d.outcome.sandbox.parents[1] for d in done if d.outcome.sandbox}
     enter = (f"--proc {n} --shell --sandbox {shlex.quote(str(kept[n]))}" for n in list(kept)[:1])
     commands = [f"{again} {words.removeprefix('--proc 0 ')}" for words in enter]
     if report.failed:
