@@ -79,7 +79,7 @@ def _refuse_unlocked(workspace: Workspace, locked: Lock, chosen: Platform, path:
         there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]
         raise UsageError(
             f"{path} does not lock {ENVIRONMENT} for {chosen.name}",
-            f"it locks: --platform {' or '.join(there)}" if there else f"{program()} lock",
+            f"it has: --platform {' or '.join(there)}" if there else f"{program()} lock",
         )
 
 
