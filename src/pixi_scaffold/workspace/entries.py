@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +106,10 @@ def read_channel_entry(entry: Any, root: Path) -> ChannelEntry:
     return ChannelEntry(name, table.get("priority", 0), table.get("exclude-newer", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequirement:
-    """A requirement as read."""
-
-    requirement: Requirement
-    ambiguous: bool = False
-    unsupported: tuple[str, ...] = ()
-    """The keys that only Pixi can follow."""
-
-
 def read_requirement(
     name: str, spec: Any, key: Key, pool: Mapping[str, Any], *, builds: bool
-) -> ReadRequirement:
-    """Return one entry of a table of dependencies.
+) -> tuple[Requirement, bool, list[str]]:
+    """Return a dependency, whether its version is ambiguous, and its keys that only Pixi follows.
 
     pool: [workspace.dependencies]. builds: whether packages may be built from source here.
     Raises GrammarError.
@@ -129,7 +118,7 @@ def read_requirement(
         spec = _inherited(name, spec, key, pool)
     table = {"version": spec} if isinstance(spec, str) else spec
     _check_together(table, key, builds=builds)
-    fields, unsupported, ambiguous = [], [], False
+    fields, unsupported, ambiguous = [], list[str](), False
     for one, value in table.items():
         if one == "version":
             text, ambiguous = version_spec(value)
@@ -139,7 +128,7 @@ def read_requirement(
             fields.append((_SPEC_KEYS[one], text))
         elif one not in _IGNORED:
             unsupported.append(one)
-    return ReadRequirement(Requirement(name.lower(), tuple(fields)), ambiguous, tuple(unsupported))
+    return Requirement(name.lower(), tuple(fields)), ambiguous, unsupported
 
 
 def _inherited(name: str, spec: dict[str, Any], key: Key, pool: Mapping[str, Any]) -> Any:

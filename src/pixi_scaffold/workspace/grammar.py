@@ -174,9 +174,7 @@ def _words(kind: str) -> str:
         return "a table"
     if kind == "integer":
         return "a whole number"
-    if kind in ("true", "false", "boolean"):
-        return kind
-    if kind.startswith("'"):
+    if kind in ("true", "false", "boolean") or kind.startswith("'"):
         return kind
     return "a string" if kind in ("string", "name") else f"a string ({kind.replace('-', ' ')})"
 

@@ -11,6 +11,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,6 @@ def _load(text: str) -> dict[str, Any]:
 
         if text.startswith("\ufeff"):
             raise
-        try:
+        with suppress(TOMLKitError):
             return dict(tomlkit.parse(text).unwrap())
-        except TOMLKitError:
-            pass
         raise

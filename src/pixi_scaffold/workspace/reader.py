@@ -193,16 +193,18 @@ class _Reader:
     def requirements(self, table: Mapping[str, Any], key: Key) -> Iterator[Requirement]:
         for name, spec in table.items():
             here = (*key, name)
-            requirement = read_requirement(name, spec, here, self.pool, builds=self.builds)
-            if requirement.ambiguous:
-                version = dict(requirement.requirement.fields)["version"]
+            requirement, ambiguous, unsupported = read_requirement(
+                name, spec, here, self.pool, builds=self.builds
+            )
+            if ambiguous:
+                version = dict(requirement.fields)["version"]
                 self.warn(
                     "ambiguous version",
                     f"{'.'.join(here)}: a bare version means {version}; did you mean "
                     f"{version.lstrip('=')}.*?",
                 )
-            self.unsupported += [".".join((*here, k)) for k in requirement.unsupported]
-            yield requirement.requirement
+            self.unsupported += [".".join((*here, k)) for k in unsupported]
+            yield requirement
 
     def tasks(self, table: Mapping[str, Any], key: Key) -> Iterator[Task]:
         for name, value in table.items():
