@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from pixi_scaffold.errors import Interrupted, ScaffoldError
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
-from pixi_scaffold.pool.fetch import fetch_jobs
+from pixi_scaffold.pool.fetch import Fetched, fetch_jobs
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.report import Progress, Report, Run, Verdict
 from pixi_scaffold.system import program
@@ -35,7 +36,8 @@ def stop_jobs(
         jobs = _present(point, receipt, proc)
         if not jobs:
             step.passed(f"nothing of {name} is in the queue: it ended before")
-            return Report("stop", run.results, {"stopped": 0}, (f"{program()} fetch {name}",))
+            facts = {**asdict(Fetched()), "stopped": 0}
+            return Report("stop", run.results, facts, (f"{program()} fetch {name}",))
         _refuse_loss(receipt, jobs, name)
         # On hold a job is asked to leave and hands over what it saves; condor_rm would lose that.
         _act(point, htcondor2.JobAction.Hold, spec, name)
