@@ -310,3 +310,23 @@ def test_every_how_to_page_opens_with_a_recorded_picture() -> None:
         assert picture, f"{page.name} does not open with a picture"
         assert (DOCS / "pictures" / picture[1]).is_file(), picture[1]
         assert picture[1].endswith(".png") or picture[2] in recorded, f"record {picture[2]}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ("app._hear_signals = stop\napp.main(lambda: None)", 130),
+        ("app.main(lambda: setattr(sys.stdout, 'flush', stop))", 0),
+    ],
+    ids=["begins", "ends"],
+)
+def test_sigterm_while_a_command_begins_or_ends_is_no_traceback(lines: str, code: int) -> None:
+    program = (
+        "import importlib, os, signal, sys\n"
+        "app = importlib.import_module('pixi_scaffold.cli.app')\n"
+        f"stop = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n{lines}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=600
+    )
+    assert (done.returncode, done.stderr) == (code, b"")

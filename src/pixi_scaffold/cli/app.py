@@ -94,12 +94,12 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
     """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
     gc.set_threshold(50_000)  # a command's modules stay; looking through them again costs 4 % of it
     _safe_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
-        signal.signal(number, _on_term)
-    _hear_signals()
-    sys.unraisablehook = _not_lost
     code, lost = EXIT_FAILED, None
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
+            signal.signal(number, _on_term)
+        _hear_signals()
+        sys.unraisablehook = _not_lost
         run()
         code = 0
     except SystemExit as end:
@@ -110,6 +110,8 @@ def main(run: Callable[[], Any] = app) -> NoReturn:
         code = EXIT_INTERRUPTED
     except OSError as error:
         lost = error
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # too late: it has ended
+        signal.signal(number, signal.SIG_IGN)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read has enough
