@@ -48,9 +48,7 @@ class Surroundings:
         if not is_file(path):
             self.problems["rules against the lock"] = f"there is no {path.name}"
             return project
-        from pixi_scaffold.lock import (
-            read_lock,  # what a submit file without a project does without
-        )
+        from pixi_scaffold.lock import read_lock  # a submit file without a lock needs none of it
 
         try:
             lock = read_lock(path)
