@@ -55,7 +55,8 @@ def test_the_folder_names_the_project_and_defaults_do_the_rest(
         ("project_name", "x-", "ends with"),
         ("project_name", "nul", "reserved on Windows"),
         ("project_name", "a" * 65, "at most 64"),
-        ("cuda_version", "11.8", "11.8"),
+        ("cuda_version", "11.8", "cannot be '11.8': it is one of 12.9, 13.0, 12.9 and 13.0"),
+        ("delivery", "packed", "it is one of bootstrap, pack, container"),  # one is listed twice
         ("python_min", "3.9", "3.9"),
         ("description", "two\nlines", "one line"),
         ("channel", "conda forge", "a channel is a name"),

@@ -14,6 +14,7 @@ from pixi_scaffold.report import (
     Verdict,
     print_error,
     print_report,
+    wrapped,
 )
 
 PASSED = Result("lock", Status.PASSED, 0.12345, "three platforms")
@@ -100,6 +101,15 @@ def test_what_a_terminal_shows_is_broken_between_words(
     assert set(shown.split()) == known
     for line in shown.splitlines():
         assert len(line) <= columns or line.split()[-1] == url, line
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_a_number_is_not_broken_off_its_unit(width: int) -> None:
+    text = "356 MB of request_memory = 6 GB after 12.5 s of 1 min and 3 files, 4 GiB free"
+    lines = wrapped(text, width)
+    assert " ".join(lines) == text
+    for line in lines:
+        assert not line.startswith(("MB", "GB", "GiB", "s ", "min")), lines
 
 
 def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:

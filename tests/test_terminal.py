@@ -153,14 +153,39 @@ def test_what_is_given_is_not_counted_and_not_sure_is_the_site_s_advice(
     assert "delivery: container\n" in (tmp_path / "p" / ".copier-answers.yml").read_text()
 
 
-def test_a_misspelt_question_is_refused_before_anything_is_asked(
-    template: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("exmple=none", "no question 'exmple'"),
+        ("example=nne", "example cannot be 'nne': it is one of digits, none"),
+        ("layout=src", "it is one of flat, package"),
+        ("channel=conda forge", "a channel is a name"),
+    ],
+)
+def test_a_wrong_answer_is_refused_before_anything_is_asked(
+    template: Path, tmp_path: Path, answer: str, why: str
 ) -> None:
-    args = ("new", "p", "--template", template, "-d", "exmple=none")
+    args = ("new", "p", "--template", template, "-d", answer)
     with Terminal(*args, cwd=tmp_path) as terminal:
         assert terminal.end() == 2, terminal.plain
-    assert "no question 'exmple'" in terminal.plain
+    assert why in " ".join(terminal.plain.split())
     assert "1 of" not in terminal.plain
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_another_may_make_right_waits_for_that(tmp_path: Path) -> None:
+    """The rule of `second` reads `first`, which is free text and is asked before it."""
+    rule = "{% if second != first %}not the same as first{% endif %}"
+    questions = f'first: {{type: str}}\nsecond: {{type: str, validator: "{rule}"}}\n'
+    source = tmp_path / "t"
+    source.mkdir()
+    (source / "copier.yml").write_text(questions)
+    (source / "a.txt").write_text("a\n")
+    args = ("new", "p", "--template", source, "--no-check", "-d", "second=b")
+    with Terminal(*args, cwd=tmp_path) as terminal:
+        answer(terminal, ("first",), first="b\r")
+        answer(terminal, ("Make it?",))
+        assert terminal.end() == 0, terminal.plain
 
 
 def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:

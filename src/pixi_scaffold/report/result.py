@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -156,15 +157,18 @@ def _aligned(
     return lines
 
 
+_UNIT = re.compile(r"(?<=\d) (?=([kKMGT]i?B|ms|s|min|h)\b)")
+
+
 def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]:
     """Return a text as lines of at most `width` columns, broken between words only.
 
     head: what the first line begins with; indent: columns before each further one. A word that is
-    longer stays whole: a URL or a path that is broken cannot be followed.
+    longer stays whole: a URL or a path that is broken cannot be followed. So does 86 MB.
     """
     return [
-        line
-        for number, part in enumerate(text.splitlines() or [""])
+        line.replace("\xa0", " ")
+        for number, part in enumerate(_UNIT.sub("\xa0", text).splitlines() or [""])
         for line in textwrap.wrap(
             part,
             max(width, indent + 20),

@@ -98,10 +98,16 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
         )
     if "Unknown revision" in text or "Local template must be a directory" in text:
         return template_error(template, text, hint)
-    choice = re.search(r"for '(\w+)': .* is not in \['([^']+)'", text)
-    example = f"{choice[1]}={choice[2]}" if choice else "question=value"
+    if choice := re.search(r"for '(\w+)': '(.*)' is not in \['(.*)'\]", text):
+        asked, given, listed = choice.groups()
+        values = list(dict.fromkeys(listed.split("', '")))  # two choices can be one answer
+        near = difflib.get_close_matches(given, values, 1, 0)
+        return UsageError(
+            f"{asked} cannot be {given!r}: it is one of {', '.join(values)}",
+            f"choose another answer: -d {asked}={near[0]}",
+        )
     text = re.sub(r"Validation error for question '(\w+)':", r"the answer to \1 is refused:", text)
-    return UsageError(text, f"choose another answer: -d {example}")
+    return UsageError(text, "choose another answer: -d question=value")
 
 
 def _local_tags(template: Template) -> Collection[str]:
@@ -171,7 +177,7 @@ def no_git() -> Iterator[None]:
 
 
 def refuse_unknown(data: Collection[str], questions: Collection[str]) -> None:
-    """Raise UsageError for answers to no question of the template; Copier would lose them."""
+    """Raise UsageError for answers to no question; Copier would lose them."""
     if unknown := sorted(set(data) - set(questions)):
         near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
         meant = f"did you mean {near[0]}? " if near else ""

@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.errors import ScaffoldError
@@ -92,12 +91,8 @@ def migrate_answers(text: str, migrations: Iterable[Migration]) -> str:
         for question, values in migration.values.items():
             for old, new in values.items():
                 line = rf"(?m)^({re.escape(question)}: *)(['\"]?){re.escape(old)}\2 *$"
-                text = re.sub(line, partial(_with_value, new), text)
+                text = re.sub(line, "\\1'" + new.replace("\\", r"\\") + "'", text)
     return text
-
-
-def _with_value(value: str, answer: re.Match[str]) -> str:
-    return f"{answer[1]}'{value}'"
 
 
 def moves(

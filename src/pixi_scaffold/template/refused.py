@@ -1,4 +1,4 @@
-"""Recorded answers that a version of the template takes no more."""
+"""Answers that a version of the template does not take: recorded ones, and given ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pixi_scaffold.system import program
 
 if TYPE_CHECKING:
     from copier._main import Worker
+    from copier._user_data import Question
 
 
 class RefusedAnswerError(UsageError):
@@ -31,10 +32,27 @@ def refuse_changed(
         _refuse_invalid(worker, ref, name, old[name], new[name])
 
 
-def _refuse_invalid(worker: Worker, ref: str, name: str, was: Any, default: Any) -> None:
+def refuse_given(worker: Worker, data: Mapping[str, Any]) -> None:
+    """Raise what Copier would, which looks at a given answer after the questions before it.
+
+    One whose rule reads an answer that is still to come waits for that.
+    """
+    from copier._user_data import AnswersMap
+
+    questions = worker.template.questions_data
+    worker.answers = AnswersMap(init=dict(data), metadata=worker.template.metadata)
+    for name, value in data.items():
+        rule = repr([questions[name].get(part) for part in ("type", "choices", "validator")])
+        reads = re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", rule)))
+        if not set(questions).intersection(reads) - {name, *data}:
+            question = _question(worker, name)
+            question.validate_answer(question.parse_answer(value))
+
+
+def _question(worker: Worker, name: str) -> Question:
     from copier._user_data import Question
 
-    question = Question(
+    return Question(
         answers=worker.answers,
         context=worker._render_context(),
         jinja_env=worker.jinja_env,
@@ -42,6 +60,10 @@ def _refuse_invalid(worker: Worker, ref: str, name: str, was: Any, default: Any)
         var_name=name,
         **worker.template.questions_data[name],
     )
+
+
+def _refuse_invalid(worker: Worker, ref: str, name: str, was: Any, default: Any) -> None:
+    question = _question(worker, name)
     try:
         question.validate_answer(question.parse_answer(was))
     except Exception as error:

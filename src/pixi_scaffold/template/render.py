@@ -27,6 +27,7 @@ from pixi_scaffold.template.destination import (
     place,
     remove_empty,
 )
+from pixi_scaffold.template.refused import refuse_given
 from pixi_scaffold.template.repository import AS_IT_IS, start_repository
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import version_of
@@ -80,8 +81,8 @@ def render(
     try:
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(_staging(destination.parent)) / destination.name
-            copied = _copy(template, folder, data, ask, destination.resolve().name)
-            if confirm is not None and not confirm(public(copied.answers)):
+            answers, noted = _copy(template, folder, data, ask, destination.resolve().name)
+            if confirm is not None and not confirm(public(answers)):
                 raise Interrupted("nothing was made", "")
             if not folder.is_dir():
                 raise template_error(template, "it makes no file")
@@ -95,13 +96,13 @@ def render(
     except BaseException:
         remove_empty(made)
         raise
-    commit = str(copied.answers.get("_commit", ""))
+    commit = str(answers.get("_commit", ""))
     return Rendered(
         destination,
-        str(copied.answers.get("_src_path", template.source)),
+        str(answers.get("_src_path", template.source)),
         commit,
-        public(copied.answers),
-        (*template.notes, *copied.warnings, *_update_warning(commit), *kept_note),
+        public(answers),
+        (*template.notes, *noted, *_update_warning(commit), *kept_note),
         _INTO if has_repository else repository,
         committed,
         git and has_repository,
@@ -122,22 +123,14 @@ def _staging(parent: Path) -> Iterator[Path]:
         yield folder
 
 
-@dataclass(frozen=True, slots=True)
-class _Copied:
-    """What Copier did: the answers that it recorded, and its warnings."""
-
-    answers: Mapping[str, Any]
-    warnings: tuple[str, ...]
-
-
 def _copy(
     template: Template, folder: Path, data: Mapping[str, Any], ask: bool, name: str
-) -> _Copied:
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Let Copier render; return the answers that it recorded, and its warnings."""
     from copier._main import Worker
 
     suggestion = slug(name) if ask else name
-    if ask and suggestion == name:  # it was typed already
-        data = {"project_name": name, **data}
+    typed = {"project_name": name} if ask and suggestion == name else {}
     with in_our_words(template, folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # Copier remarks on tags in passing; _update_warning says it in our words.
@@ -145,7 +138,7 @@ def _copy(
             worker = Worker(
                 template.source,
                 folder,
-                data=dict(data),
+                data={**typed, **data},
                 user_defaults={"project_name": suggestion} if suggestion else {},
                 vcs_ref=template.ref,
                 defaults=not ask,
@@ -156,14 +149,12 @@ def _copy(
                 known = worker.template  # asked while there is git to ask
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
                 refuse_unknown(data, known.questions_data)
+                refuse_given(worker, data)
                 with no_git():
                     worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     path = folder / worker.answers_relpath  # a template need not write one
-    return _Copied(
-        recorded(path.read_bytes()) if path.is_file() else {},
-        tuple(notes),
-    )
+    return recorded(path.read_bytes()) if path.is_file() else {}, notes
 
 
 def _update_warning(commit: str) -> tuple[str, ...]:
