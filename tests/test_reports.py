@@ -230,3 +230,134 @@ def test_docker_credentials_are_looked_for_where_they_are_to_be_sent(
     config.parent.mkdir(parents=True)
     config.touch()
     assert "PS122" not in {rule for rule, _ in told(job, tmp_path / "job")}
+
+
+def script(lines: str, run: str, files: Mapping[str, str] | None = None) -> Job:
+    return Job(lines, sh(run).run, files or {})
+
+
+CORRECT = {
+    "cd in project": script("transfer_input_files = a.csv", "cd $_CONDOR_SCRATCH_DIR\ncat a.csv > b.csv", {"a.csv":""}),
+    "R makes dir": script("transfer_input_files = a.R", "Rscript a.R\ngzip -c a.R > results/x.gz", {"a.R":"dir.create('results')\n"}),
+    "tool makes dir": script("", "spades.py -o results\nsort /etc/hosts > results/summary.txt"),
+    "tool makes dir2": script("", "python3 -m pip --version\nfastp --outdir=results\ncat /etc/hosts > results/summary.txt"),
+    "tar earlier": script("transfer_input_files = d.tar.gz", "tar xzf d.tar.gz\ncat /etc/hosts > data/summary.txt", {"d.tar.gz":""}),
+    "perl mkdir": script("transfer_input_files = a.jl", "julia a.jl\ndate > out/log.txt", {"a.jl":"mkpath(\"out\")\n"}),
+    "variable mkdir": script("", "OUT=out\nmkdir $OUT\ndate > out/log.txt"),
+    "cp -r": script("", "cp -r /etc/ssl conf\ndate > conf/log.txt"),
+    "unzip earlier": script("", "unzip -q /opt/data.zip\ndate > data/log.txt"),
+    "wget tar": script("", "curl -sL https://x.org/a.tgz | tar xz\ndate > a/log.txt"),
+    "hf trainer": py("from transformers import Trainer, TrainingArguments\nargs = TrainingArguments(output_dir='results')\nt = Trainer(args)\nt.train()\nt.df.to_csv('results/x.csv')\n"),
+    "zarr": py("import xarray as xr\nds = xr.Dataset()\nds.to_zarr('out/x.zarr')\n"),
+    "sb3": py("from stable_baselines3 import PPO\nm = PPO('MlpPolicy', 'CartPole-v1')\nm.learn(10)\nm.save('models/ppo')\n"),
+    "tf save": py("import tensorflow as tf\nm = tf.keras.Model()\nm.save('models/x')\n"),
+    "summary writer": py("from torch.utils.tensorboard import SummaryWriter\nw = SummaryWriter('runs/x')\nimport json\nwith open('runs/x.json', 'w') as f:\n    json.dump({}, f)\n"),
+    "dask": py("import dask.dataframe as dd\ndd.read_csv('t.py').to_parquet('out/x')\n"),
+    "container bind": script("request_gpus = 1\ntransfer_input_files = x.sif", "apptainer exec --nv --bind $PWD:/results x.sif python3 t.py", {"x.sif":""}),
+    "bind py": Job("transfer_input_files = x.sif, t.py", "#!/bin/bash\nset -e\napptainer exec -B $PWD:/output x.sif python3 t.py\n", {"x.sif":"","t.py":"with open('/output/x.csv', 'w') as f:\n    f.write('1')\n"}),
+    "fast": script("", "mkdir -p /fast/jane/run1\ndate > /fast/jane/run1/x"),
+    "storage": script("", "mkdir -p /storage/jane/run1\ndate > /depot/jane/run1/x"),
+    "lscratch": script("", "mkdir -p /lscratch/$USER\ndate > /localscratch/x"),
+    "ceph": script("", "date > /cephfs/users/x\ndate > /hpc/group/x"),
+    "sed xml": script("", "sed -i 's/<name>/<output>/' run.sh\necho '<a></output>' | sed 's/>/x/'"),
+    "nv elsewhere": script("request_gpus = 1\ntransfer_input_files = x.sif", "apptainer exec x.sif cat /etc/os-release\napptainer exec --nv x.sif python3 t.py", {"x.sif":""}),
+    "nv in alias": script("request_gpus = 1\ntransfer_input_files = x.sif", "RUN=\"apptainer exec --nv x.sif\"\n$RUN python3 t.py", {"x.sif":""}),
+    "nv flag var": script("request_gpus = 1\ntransfer_input_files = x.sif", "GPU=--nv\napptainer exec $GPU x.sif python3 t.py", {"x.sif":""}),
+    "nv flag array": script("request_gpus = 1\ntransfer_input_files = x.sif", "args=(--nv --bind $PWD)\napptainer exec \"${args[@]}\" x.sif python3 t.py", {"x.sif":""}),
+    "master port var": script("request_gpus = 1\ntransfer_input_files = x.sif", "export MASTER_PORT=2${RANDOM:0:4}", {"x.sif":""}),
+    "master port arith": script("request_gpus = 1\ntransfer_input_files = x.sif", "export MASTER_PORT=$((20000 + RANDOM % 1000))\ntorchrun --master_port=$MASTER_PORT t.py", {"x.sif":""}),
+    "master port cluster": script("request_gpus = 1\ntransfer_input_files = x.sif", "torchrun --master-port 1${CLUSTER} t.py", {"x.sif":""}),
+    "wandb getenv": py("import wandb\nwandb.init(project='x')\n", "getenv = WANDB_API_KEY\n"),
+    "wandb getenv true": py("import wandb\nwandb.init(project='x')\n", "getenv = true\n"),
+    "wandb netrc": py("import wandb\nwandb.init(project='x')\n", "transfer_input_files = t.py, .netrc\n", **{".netrc":"machine api.wandb.ai\n"}),
+    "wandb mode var": py("import argparse, wandb\np=argparse.ArgumentParser()\np.add_argument('--mode')\na=p.parse_args()\nwandb.init(project='x', mode=a.mode)\n"),
+    "machine_count 1": sub("machine_count = 1"),
+    "env": sub("executable = /usr/bin/env\narguments = python3 -c pass\ntransfer_executable = false"),
+    "docker cuda tag": script("request_gpus = 1\ntransfer_input_files = x.sif", "apptainer exec --nv docker://nvidia/cuda:12.4.1-runtime-ubuntu22.04 nvidia-smi", {"x.sif":""}),
+    "docker cuda tag2": script("request_gpus = 1\ntransfer_input_files = x.sif", "IMAGE=nvidia/cuda:12\nsingularity exec --nv docker://$IMAGE nvidia-smi", {"x.sif":""}),
+    "map_location": py("import torch\nm = torch.load('t.py', map_location={'cuda:1': 'cuda:0'})\n", "request_gpus = 1\n"),
+    "choices": py("import argparse\np = argparse.ArgumentParser()\np.add_argument('--device', choices=['cpu', 'cuda:0', 'cuda:1'], default='cuda:0', help='e.g. cuda:3')\n", "request_gpus = 1\n"),
+    "help str": py("import argparse\np = argparse.ArgumentParser()\np.add_argument('--dev', default='cuda', help='such as cuda:1')\n", "request_gpus = 1\n"),
+    "docstring": py('"""Use with --dev cuda:1."""\nprint(1)\n', "request_gpus = 1\n"),
+    "multi line docstring": py('"""Runs.\n\nUsage: t.py --gpus 0,1 or cuda:1.\n"""\nprint(1)\n', "request_gpus = 1\n"),
+    "set home": py("import os\nos.environ['HOME'] = os.getcwd()\n"),
+    "setdefault home": py("import os\nos.environ.setdefault('HOME', os.getcwd())\nprint(os.path.expanduser('~'))\n"),
+    "home env": py("import os\nprint(os.path.expanduser('~/x'))\n", "environment = HOME=.\n"),
+    "expanduser default": py("import os\ncache = os.environ.get('CACHE', os.path.expanduser('~/.cache/x'))\n"),
+    "devices list": script("request_gpus = 1", "python3 t.py --devices 0, --gpus 1"),
+    "trainer devices 1": sub("request_gpus = 1\narguments = --devices 1 --accelerator gpu"),
+    "gpu id in args": sub("request_gpus = 1\narguments = --gpu 0"),
+    "n_workers": script("request_cpus = 8", "make -j 8\nmpirun -np 8 ./a.out"),
+    "make -j word": script("request_cpus = 1", "make -j $N all\nmake CFLAGS=-j9"),
+    "nvidia-smi or": script("", "nvidia-smi || echo none"),
+    "nvidia-smi if": script("", "if command -v nvidia-smi; then\n  nvidia-smi\nfi"),
+    "nvidia-smi amp": script("", "nvidia-smi &> gpu.txt || true"),
+    "cuda visible empty": script("", "export CUDA_VISIBLE_DEVICES=\nCUDA_VISIBLE_DEVICES=-1 python3 t.py"),
+    "docker capital tag": sub("container_image = docker://pytorch/pytorch:2.1-CUDA12"),
+    "docker host port": sub("container_image = docker://Registry.example.net:5000/a/b:V1"),
+    "docker digest": sub("docker_image = a/b@sha256:ABCDEF"),
+    "sif capital": script("container_image = Images.sif", "date", {"Images.sif":""}),
+    "quoted path": script("transfer_input_files = a.csv, b.csv\narguments = \"--in 'a b'\"", "date", {"a.csv":"","b.csv":""}),
+    "sum in quoted": sub("arguments = \"--expr '$(Process)+1'\""),
+    "sum with dash": sub("arguments = --range $(Process)-1"),
+    "awk redirect": script("", "awk '$3 > 5' /etc/hosts\nawk '$1>/usr/' /etc/hosts"),
+    "heredoc html": script("", "cat > x.html <<E\n<b>/usr/bin</b>\n<p>results/x\nE"),
+    "process subst": script("", "tee >(gzip > x.gz) < /etc/hosts"),
+    "pyfile dict": py("open('x', 'w')\n"),
+    "append env": script("environment = OUT=out", "date >> $OUT/x"),
+    "python creates": py("from pathlib import Path\np = Path('out')\nif not p.exists():\n    p.mkdir()\nopen('out/x', 'w')\n"),
+    "local exec": Job("universe = local", "#!/bin/sh\ndate > results/x\n"),
+    "initialdir": Job("initialdir = r", "#!/bin/sh\ndate > x\n", {"r/x":""}),
+    "preserve": script("preserve_relative_paths = true\ntransfer_input_files = data/a.csv", "date > data/b.csv", {"data/a.csv":""}),
+    "2>folder": script("", "python3 t.py 2> logs.txt 1> out.txt"),
+    "opts -w": script("", "hdfs dfs -mkdir -p /user/jane\nxrdfs host mkdir /store/x"),
+    "ssh mkdir": script("", "gfal-mkdir davs://x/y\nmkdir -p $PWD/results"),
+    "kaggle in container": Job("container_image = docker://a/b:1", "#!/bin/sh\nmkdir -p /app/x\n"),
+    "os.getlogin guarded": py("import os\ntry:\n    u = os.getlogin()\nexcept OSError:\n    u = 'x'\n"),
+    "python -c": script("", "python3 -c 'import os; os.makedirs(\"out\")'\ndate > out/x"),
+    "folder in loop": script("", "for d in a b; do mkdir $d; done\ndate > a/x"),
+    "cmake -B": script("", "cmake -B build\ncmake --build build > build/log.txt"),
+    "git worktree": script("", "git init repo\ndate > repo/x"),
+    "venv": script("", "python3 -m venv env\ndate > env/x"),
+    "rsync": script("", "rsync -a /etc/ssl conf\ndate > conf/x"),
+    "meson/cargo": script("", "cargo new x\ndate > x/y"),
+    "sratool": script("", "fasterq-dump SRR1\nfastqc SRR1.fastq > SRR1/log"),
+    "pushd": script("", "cd /tmp\ndate > foo/x"),
+}  # fmt: skip
+"""Jobs that run as they are: other programs make their folders, sites have disks of any name."""
+ABOUT = frozenset(
+    {
+        "PS128",
+        "PS130",
+        "PS134",
+        "PS138",
+        "PS143",
+        "PS144",
+        "PS145",
+        "PS206",
+        "PS225",
+        "PS226",
+        "PS304",
+        "PS311",
+    }
+    | {"PS313", "PS318", "PS319", "PS406"}
+)
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_nothing_is_claimed_of_a_correct_job(name: str, tmp_path: Path) -> None:
+    assert not ABOUT & {rule for rule, _ in told(CORRECT[name], tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "word", ["make ", "mpirun -n ", "mkdir -p ", "apptainer -x ", "nvidia-smi ", "a"]
+)
+def test_a_line_of_a_megabyte_is_looked_at_like_any_other(word: str, tmp_path: Path) -> None:
+    """Patterns that take the square of a line's length would need days for it."""
+    line = word * (1_000_000 // len(word))
+    job = Job(
+        "transfer_input_files = t.py",
+        sh(line, "sudo date").run,
+        {"t.py": f"f('{line}')\nbreakpoint()\n"},
+    )
+    assert {"PS312", "PS313"} <= {rule for rule, _ in told(job, tmp_path)}

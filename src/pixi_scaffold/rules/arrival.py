@@ -176,9 +176,13 @@ def folder_stays_on_the_worker(subject: Subject) -> Iterator[Found]:
 _WRITES = re.compile(r"(?<![0-9&>])>>?\s*[\"']?(?:\./)?([\w-][\w.-]*)/[\w.$-]")
 _SAVES = re.compile(
     r"^(?:open\('([\w-][\w.-]*)/[^']*', (?:mode=)?'[wax]"
-    r"|[\w.]*(?:to_\w+|savefig|savetxt|write_\w+|save)\((?:[^']*, )?'([\w-][\w.-]*)/)"
+    r"|(?:[\w.]*(?:to_(?:csv|json|pickle|excel|html)|savefig|savetxt|write_(?:text|bytes|html))"
+    r"|(?:np|numpy|torch)\.save)\((?:[^']*, )?'([\w-][\w.-]*)/[^'*]*')"
 )
-_MAKES_FOLDERS = re.compile(rb"\bmkdir|\bmakedirs|\binstall\s+-d|\bcopytree|\bgit\s+clone|\bunpack")
+"""What makes no folders; others do, such as to_zarr, or save of a model."""
+_MAKES_FOLDERS = re.compile(
+    rb"\bmkdir|\bmakedirs|\binstall\s+-d|\bcopytree|\bgit\s+clone|\bunpack|\b(?:cd|pushd|chdir)\b"
+)
 
 
 @rule("PS225", Severity.WARNING)
@@ -186,16 +190,23 @@ def folder_is_missing_there(subject: Subject) -> Iterator[Found]:
     """The job writes into a folder that does not arrive."""
     if not subject.surely_transfers or subject.brings_unseen or subject.worker is None:
         return
-    script, runs = subject.worker, [*(s.path for s in subject.scripts), *subject.programs]
-    if any(_MAKES_FOLDERS.search(read_bytes(path) or b"") for path in runs):
+    texts = {path: read_bytes(path) or b"" for path in subject.files}
+    if subject.universe in ("local", "scheduler") or any(
+        map(_MAKES_FOLDERS.search, texts.values())
+    ):
         return
+    script = subject.worker
     places = [(script.path, *place) for place in matches(_WRITES, script)]
     for path in subject.programs:
         places += [(path, *p) for p in matches(_SAVES, calls_of(read_bytes(path) or b""))]
+    arrive = {*subject.arrives, *(part for i in subject.inputs for part in i.split("/")), ".", ".."}
     for path, number, line, matched in places:
         folder = next(filter(None, matched.groups()))
-        if FILES_APPEAR.search(line) or folder in (".", "..") or folder in subject.arrives:
-            continue
+        named = re.compile(rb"(?<![\w-])" + re.escape(folder.encode()) + rb"(?![\w-])")
+        before = b"\n".join(texts.get(path, b"").splitlines()[: number - 1])
+        others = [before, *(text for other, text in texts.items() if other != path)]
+        if FILES_APPEAR.search(line) or folder in arrive or any(map(named.search, others)):
+            continue  # what names it before may make it, as --outdir does
         message = f"the job has no folder {folder} there, and nothing makes it"
         yield Found(path, number, message, f"mkdir -p {folder}, in the script", about=f"{folder}/")
         return

@@ -81,7 +81,7 @@ def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
         yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
 
 
-_CAPITAL = re.compile(r"(?:docker://)?(?>(?:[\w-]+[.:][\w.:-]*/)?)[^:@$<]*[A-Z][^:@$<]*(?:[:@]|$)")
+_CAPITAL = re.compile(r"(?>(?:[\w-]+[.:][\w.:-]*/)?)[^:@$<]*[A-Z][^:@$<]*(?:[:@]|$)")
 """A name that Docker refuses. Source: the grammar of distribution's reference package."""
 
 
@@ -95,7 +95,8 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
             return
     for setting in (image, docker):
         text = subject.meaning.of(setting.name).text if setting is not None else "x"
-        capital = (setting is docker or text[:9] == "docker://") and _CAPITAL.match(text)
+        named = text[9:] if text[:9] == "docker://" else text if setting is docker else ""
+        capital = _CAPITAL.match(named) is not None
         if setting is not None and (re.match(r"(?:https?:|docker:(?!//))", text) or capital):
             message = f"{setting.spelled} = {text} is no name of an image"
             message += ": those have small letters" if capital else ""

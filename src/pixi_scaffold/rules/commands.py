@@ -113,7 +113,8 @@ def near_request(name: str) -> str:
 def of_another_universe(subject: Subject) -> Iterator[Found]:
     """A command that only the parallel universe has."""
     command = subject.where("machine_count", "node_count", "nodecount")
-    if command is not None and subject.universe not in ("parallel", "vm", "grid"):
+    of_many = subject.universe in ("parallel", "vm", "grid")
+    if command and command.value.strip() != "1" and not of_many:
         message = f"{command.spelled} counts only in the parallel universe: the job gets one core"
         yield at(command, message, f"request_cpus = {command.value.strip()}")
 

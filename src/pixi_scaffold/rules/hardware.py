@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.luggage import size_in_words, size_of
-from pixi_scaffold.rules.programs import Code, calls_of, code_of, matches
-from pixi_scaffold.rules.subject import Script, Subject, is_url
+from pixi_scaffold.rules.programs import calls_of, codes_of, matches
+from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
 
 _WANTS_GPU = re.compile(r"(?:^|\s)--?[\w-]*(?:device|accelerator)[= ]+[\"']?(?:cuda|gpu)\b")
@@ -30,9 +29,10 @@ _VISIBLE = re.compile(
     r"|environ\[\s*[\"']CUDA_VISIBLE_DEVICES[\"']\s*\]\s*=\s*[\"']\d"
 )
 _DEVICES = re.compile(r"--(?:nproc[-_]per[-_]node|num[-_]gpus|gpus|devices)[= ]+(\d+)(?![\d,])")
-_GPU_NUMBER = re.compile(
-    r"\bcuda:(\d+)\b|--gpus?(?:[-_]ids?)?[= ]+(?:\d+,)+(\d+)"
-    r"|\.cuda\((\d+)\)|\bset_device\((\d+)\)|\bdevice_ids\s*=\s*\[(?:\d+,\s*)*(\d+)\]"
+_GPU_NUMBER = re.compile(r"(?<![\w/])cuda:(\d)(?![\d.])|--gpus?(?:[-_]ids?)?[= ]+(?:\d+,)+(\d+)")
+_CUDA_NUMBER = re.compile(  # not of a dictionary, which may stand in for others: map_location
+    r"[\"']cuda:(\d)[\"'](?!\s*:)|\.cuda\((\d+)\)|\bset_device\((\d+)\)"
+    r"|\bdevice_ids\s*=\s*\[(?:\d+,\s*){,15}(\d+)\]"
 )
 _PROCESSES = re.compile(
     r"--(?:num[-_]workers|workers|n[-_]?jobs|threads|num[-_]threads|cores)[= ]+(\d+)\b"
@@ -46,7 +46,7 @@ _WORKERS = re.compile(
 _ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
 _USES = (
     ("gpus", 0, Severity.WARNING, _DEVICES, re.compile("(?!)")),
-    ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _GPU_NUMBER),
+    ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _CUDA_NUMBER),
     ("cpus", 0, Severity.NOTE, _PROCESSES, _WORKERS),
 )  # fmt: skip
 """Of what, the number of the first, how bad more is than the job asks for, and how a shell and a
@@ -73,7 +73,7 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
         if pattern.search(text):
             yield at(command, f"{command.spelled} asks for a GPU, and the job has none", fix)
             return
-    for path, code in _codes(subject):
+    for path, code in codes_of(subject):
         wants = _NEEDS_GPU if path.suffix != ".py" else _MOVES_TO_GPU
         if not matches(_MAKES_DO, code):
             for number, line, _ in matches(wants, code)[:1]:
@@ -90,7 +90,7 @@ def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
     command, text = subject.job.command("environment"), subject.meaning.of("environment").text
     if command is not None and re.search(r"\bCUDA_VISIBLE_DEVICES=\d", text):
         yield at(command, "the job's environment takes a GPU that it may not have", "remove it")
-    for path, code in _codes(subject):
+    for path, code in codes_of(subject):
         for number, line, _ in matches(_VISIBLE, code):
             message = "this takes a GPU by its number, which may be another job's"
             yield Found(path, number, message, "remove it", about=line.strip())
@@ -103,7 +103,7 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
     for kind, first, severity, shell, program in _USES:
         given = getattr(subject.meaning.requests, kind).value
         said = [] if command is None else [(command.file, command.line, shell.search(text))]
-        for path, code in _codes(subject) if isinstance(given, int) and given >= 0 else ():
+        for path, code in codes_of(subject) if isinstance(given, int) and given >= 0 else ():
             python = path.suffix == ".py"
             lines = calls_of(read_bytes(path) or b"") if python and not first else code
             if not (python and first and matches(_COUNTS, code)):
@@ -115,7 +115,7 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
                 message = f"{matched[0].strip()} with request_{kind} = {given}"
                 fix = f"request_{kind} = {used}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0].strip())
-    for path, code in _codes(subject):
+    for path, code in codes_of(subject):
         for number, line, matched in matches(_ALL_CORES, code)[:1]:
             message = f"{matched[0]} counts the machine's cores, of which the job has request_cpus"
             fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
@@ -156,11 +156,3 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
     if gpu.command is not None and gpu.text.isdecimal() and 0 < int(gpu.text) < 200:
         message = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
         yield at(gpu.command, message, f"write {gpu.text}GB")
-
-
-def _codes(subject: Subject) -> Iterator[tuple[Path, Script | Code]]:
-    """Yield the lines of the worker scripts and of the Python programs that travel."""
-    for script in subject.scripts:
-        yield script.path, script
-    for path in subject.programs:
-        yield path, code_of(read_bytes(path) or b"")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import Code, calls_of
-from pixi_scaffold.rules.subject import Script, Subject
+from pixi_scaffold.rules.subject import LONGEST, Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
 
 
@@ -49,7 +49,7 @@ def lines_of(subject: Subject, name: str) -> Iterator[Found]:
     codes += [(path, calls_of(read_bytes(path) or b"")) for path in subject.programs]
     for path, code in codes:
         for entry, number, words in _troubles(name, code):
-            harmless = entry.unless and subject.meaning.of(entry.unless).said
+            harmless = any(subject.meaning.of(name).said for name in entry.unless.split())
             if not (harmless or (entry.gpus and not subject.gpus) or _settled(entry, subject)):
                 yield Found(path, number, entry.message.format(words), entry.fix, about=words)
 
@@ -58,7 +58,7 @@ def _settled(entry: Trouble, subject: Subject) -> bool:
     """Whether something else that travels makes a line harmless."""
     paths = [*(script.path for script in subject.scripts), *subject.programs]
     texts = ((read_bytes(path) or b"").decode("utf-8", "replace") for path in paths)
-    return any(re.search(entry.settled, text) for text in texts)
+    return any(re.search(entry.settled, text) for text in (*subject.inputs, *texts))
 
 
 @lru_cache(maxsize=512)
@@ -67,7 +67,7 @@ def _troubles(name: str, code: Script | Code) -> tuple[tuple[Trouble, int, str],
     language = "shell" if isinstance(code, Script) else "python"
     lines = code.code
     if isinstance(code, Script):
-        lines = tuple((n, re.split(r"(?:^|\s)#", line)[0]) for n, line in joined(code))
+        lines = tuple((n, re.split(r"(?:^|\s)#", line[:LONGEST])[0]) for n, line in joined(code))
     troubles: dict[Trouble, tuple[int, str]] = {}
     for number, line in lines:
         for entry in _entries(name) if _shows(line, language) else ():

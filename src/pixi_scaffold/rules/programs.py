@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-from pixi_scaffold.rules.subject import Script
+from pixi_scaffold.rules.subject import LONGEST, Script, Subject
+from pixi_scaffold.rules.texts import read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Code:
 def code_of(source: bytes) -> Code:
     """Return the lines of a Python program that are no comments."""
     lines = source.decode("utf-8", errors="replace").splitlines()
-    return Code(tuple((n, x) for n, x in enumerate(lines, 1) if not x.lstrip().startswith("#")))
+    numbered = ((n, x[:LONGEST]) for n, x in enumerate(lines, 1))
+    return Code(tuple((n, x) for n, x in numbered if not x.lstrip().startswith("#")))
 
 
 @lru_cache(maxsize=4096)
@@ -122,7 +125,7 @@ def calls(source: bytes) -> tuple[Called, ...]:
 @lru_cache(maxsize=256)
 def calls_of(source: bytes) -> Code:
     """Return the texts of these calls, with their lines."""
-    return Code(tuple((call.line, call.text) for call in calls(source)))
+    return Code(tuple((call.line, call.text[:LONGEST]) for call in calls(source)))
 
 
 _GUARDS = frozenset({ast.Try, ast.IfExp, ast.Match})
@@ -161,3 +164,11 @@ def _dotted(node: ast.expr) -> str:
         node = node.value
     parts.append(node.id if isinstance(node, ast.Name) else "")
     return ".".join(reversed(parts))
+
+
+def codes_of(subject: Subject) -> Iterator[tuple[Path, Script | Code]]:
+    """Yield the lines of the worker scripts and of the Python programs that travel."""
+    for script in subject.scripts:
+        yield script.path, script
+    for path in subject.programs:
+        yield path, code_of(read_bytes(path) or b"")

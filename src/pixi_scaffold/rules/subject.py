@@ -40,6 +40,10 @@ _OF_WINDOWS = (".bat", ".cmd", ".ps1", ".exe")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
+LONGEST = 4096
+"""Characters of a line that are looked at; patterns may take the square of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Script:
     """A shell script that runs on the worker: its lines without line ends, and the raw bytes.
@@ -55,7 +59,7 @@ class Script:
     def code(self) -> tuple[tuple[int, str], ...]:
         """The lines that are not blank, a comment, or the text of a here-document.
 
-        With their numbers from 1.
+        With their numbers from 1; of a line that is longer than LONGEST, its beginning.
         """
         lines: list[tuple[int, str]] = []
         ends: list[str] = []
@@ -65,8 +69,8 @@ class Script:
                     ends.pop(0)
                 continue
             if line.strip() and not line.lstrip().startswith("#"):
-                lines.append((number, line))
-                ends += _HERE.findall(line)
+                lines.append((number, line[:LONGEST]))
+                ends += _HERE.findall(line[:LONGEST])
         return tuple(lines)
 
 

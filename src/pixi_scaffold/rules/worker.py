@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import zip_longest
-from pathlib import Path
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.lines import lines_of
-from pixi_scaffold.rules.programs import Code, code_of, matches
-from pixi_scaffold.rules.subject import Script, Subject
-from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.programs import Code, codes_of, matches
+from pixi_scaffold.rules.subject import Subject
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
 _SHELL = (
@@ -33,8 +31,10 @@ _SETS_HOME = re.compile(
     r"^\s*(?:export\s+)?HOME=|\bexport\s+(?:\w+=\S*\s+)*HOME=|\$\{HOME:?=|-[nz]\s+[\"']?\$\{?HOME\b"
 )
 _PYTHON_HOME = re.compile(
-    r"\benviron\[[\"']HOME[\"']\]|\bexpanduser\([\"']~[^)]*\)?|\bPath\.home\(\)"
+    r"^(?!.*(?:\.get\(|\bgetenv\(|\bdefault=)).*?"
+    r"(\benviron\[[\"']HOME[\"']\]|\bexpanduser\([\"']~[^)]*\)?|\bPath\.home\(\))"
 )
+_PYTHON_SETS = re.compile(r"\benviron\[[\"']HOME[\"']\]\s*=[^=]|\bsetdefault\([\"']HOME[\"']")
 _ECHO = re.compile(r"\s*(?:echo|printf)\b[^|>;&]*$")
 _PIXI_SOLVES = re.compile(
     r"\s*(?:(?:if|then|do|exec|time|!)\s+)*[\"']?[\w./${}-]*pixi[\"'}]*\s+(?:install|run|shell-hook)\b"
@@ -110,11 +110,13 @@ def relies_on_home(subject: Subject) -> Iterator[Found]:
                 yield Found(script.path, number, message, fix)
 
     sets = any(_SETS_HOME.search(line) for script in subject.scripts for _, line in script.code)
-    for path in () if sets else subject.programs:
-        for number, _, matched in matches(_PYTHON_HOME, code_of(read_bytes(path) or b""))[:1]:
-            message = f"{matched[0]} is not your home on a worker, which has nothing of yours"
+    codes = [(path, code) for path, code in codes_of(subject) if isinstance(code, Code)]
+    sets = sets or any(matches(_PYTHON_SETS, code) for _, code in codes)
+    for path, code in () if sets else codes:
+        for number, _, matched in matches(_PYTHON_HOME, code)[:1]:
+            message = f"{matched[1]} is not your home on a worker, which has nothing of yours"
             fix = "transfer the file, and name it as it arrives"
-            yield Found(path, number, message, fix, about=matched[0])
+            yield Found(path, number, message, fix, about=matched[1])
 
 
 def _passes_home(subject: Subject) -> bool:
@@ -206,9 +208,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         for pattern, severity, why in _FOLDERS:
             if matched := pattern.search(text):
                 yield at(command, f"{matched[0]} {why}", fix, (), severity, matched[0])
-    codes: list[tuple[Path, Script | Code]] = [(s.path, s) for s in subject.scripts]
-    codes += [(path, code_of(read_bytes(path) or b"")) for path in subject.programs]
-    for path, code in codes:
+    for path, code in codes_of(subject):
         for pattern, severity, why in _FOLDERS:
             moves = pattern is _ABOVE and (path.suffix == ".py" or matches(_MOVES, code))
             for number, _, matched in () if moves else matches(pattern, code)[:1]:
