@@ -117,3 +117,7 @@ def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
     print_error("word " * 20 + "end", ("more " * 20 + "end",), "do " * 30 + "it", log)
     assert [line.split()[-1] for line in log.getvalue().splitlines()] == ["end", "end", "it"]
+
+
+def test_a_blank_line_in_a_wrapped_text_stays_blank() -> None:
+    assert wrapped("one\n\ntwo", 80, "next: ", 6) == ["next: one", "", "      two"]

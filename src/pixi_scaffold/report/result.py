@@ -177,7 +177,7 @@ def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]
             break_on_hyphens=False,
             break_long_words=False,
         )
-        or [head]
+        or ["" if number else head]
     ]
 
 
