@@ -252,6 +252,20 @@ undefined = "echo {{ nothing }}"
         assert said in capfd.readouterr().err
 
 
+def test_arguments_may_have_any_name(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also those that Python's functions have for their own parameters; `pixi` stays what it is."""
+    (workspace / "pixi.toml").write_text(
+        HEAD
+        + """
+[tasks.one]
+cmd = "echo {{ self }} {{ name }} {{ source }} {{ range }} {{ pixi.environment.name }}"
+args = ["self", "name", "source", "range", "pixi"]
+"""
+    )
+    assert run("one", "a", "b", "c", "d", "e") == 0
+    assert capfd.readouterr().out == "a b c d default\n"
+
+
 def test_templates_are_filled_in_as_by_the_engine_of_pixi(
     workspace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

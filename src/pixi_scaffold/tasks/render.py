@@ -31,8 +31,10 @@ class RenderContext:
         from minijinja import Environment, TemplateError
 
         environment = Environment(undefined_behavior="strict", pycompat=False)
+        for name, value in (*planned.named, ("pixi", self._pixi(planned))):
+            environment.add_global(name, value)  # as keywords, `self` could not be given
         try:
-            return environment.render_str(text, **dict(planned.named), pixi=self._pixi(planned))
+            return environment.render_str(text)
         except TemplateError as error:
             why = error.message.partition(" (in <string>")[0]
             raise ScaffoldError(
