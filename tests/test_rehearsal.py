@@ -366,3 +366,13 @@ def test_what_was_put_into_an_environment_by_hand_is_named(tmp_path: Path) -> No
         "a worker has no rich, tqdm, other-2-0",
         "a worker has edited.py, gone.py as packaged",
     )
+
+
+def test_a_job_is_read_by_an_account_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that is started with a number (`docker run --user 54321`)."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert plan(tmp_path, "").name

@@ -194,9 +194,11 @@ def refuse(meant: Meaning) -> None:
         line, message = meant.of("initialdir").command, f"{meant.folder.value} is no folder"
         raise _refused(meant.job, line, message, "make it, or correct the line")
     owner = meant.attributes.get("Owner", meant.attributes.get("User"))
-    user = getpass.getuser()
-    if owner is not None and owner.text.strip('"').partition("@")[0] != user:
-        raise _refused(meant.job, owner.command, f"you are {user}", "take the line away")
+    if owner is not None:
+        with contextlib.suppress(KeyError, OSError):  # an account without a name
+            user = getpass.getuser()
+            if owner.text.strip('"').partition("@")[0] != user:
+                raise _refused(meant.job, owner.command, f"you are {user}", "take the line away")
     sends, path = meant.of("docker_send_credentials"), Path("~/.docker/config.json").expanduser()
     if sends.value is True and not path.is_file():
         fix = "docker login, or take the line away"
