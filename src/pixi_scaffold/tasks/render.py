@@ -30,17 +30,15 @@ class RenderContext:
             return text.removesuffix("\n").removesuffix("\r")  # as every template
         from minijinja import Environment, TemplateError
 
-        environment = Environment(undefined_behavior="strict", pycompat=False)
-        for name, value in (*planned.named, ("pixi", self._pixi(planned))):
-            environment.add_global(name, value)  # as keywords, `self` could not be given
+        given = {**dict(planned.named), "pixi": self._pixi(planned)}  # of any name, also `self`
+        engine = Environment(globals=given, undefined_behavior="strict", pycompat=False)
         try:
-            return environment.render_str(text)
+            return engine.render_str(text)
         except TemplateError as error:
             why = error.message.partition(" (in <string>")[0]
-            raise ScaffoldError(
-                f"the task {planned.task.name!r}: cannot fill in {text!r}: {why}",
-                "in it stand only the task's args and pixi.platform, pixi.environment.name, ...",
-            ) from error
+            message = f"the task {planned.task.name!r}: cannot fill in {text!r}: {why}"
+            hint = "in it stand only the task's args and pixi.platform, pixi.environment.name, ..."
+            raise ScaffoldError(message, hint) from error
 
     def _pixi(self, planned: PlannedTask) -> dict[str, Any]:
         family = self.platform.subdir.partition("-")[0] if self.platform else ""
