@@ -8,6 +8,8 @@ import ast
 import hashlib
 import math
 import os
+import shutil
+import subprocess
 import sys
 import warnings
 import zlib
@@ -23,10 +25,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 FORMAT = "trainer.py checkpoint 2"  # change it when the content of a checkpoint changes
 HERE = Path(__file__).resolve().parent
+ROOT = next((p for p in (HERE, *HERE.parents[:2]) if (p / "pixi.toml").is_file()), HERE)
 # torchrun, or launch() in runs.py, tells each process which of how many it is; alone it is 0 of 1.
 RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
-OURS = ("runs.py", "trainer.py")  # a newer one of these is no other program
+OURS = ("runs.py", "trainer.py")  # from the template: a newer version of these is no other program
 SOFT = ("program", "options")  # of a training's identity: what may change and compute the same
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 # Train images and labels, test images and labels; a label is a whole number for each image.
@@ -58,12 +61,27 @@ def choose_device(wanted: str) -> torch.device:
 
 def choose_precision(wanted: str, device: torch.device, batch_size: int) -> str:
     """bf16 on GPUs that compute in it, from 512 images a step on: below that its conversions cost
-    more than it saves (measured on an H200). A CPU gains little, and its results would hang on its
-    kind; for Metal nobody has measured it."""
+    more than it saves (measured on an H200). A CPU gains little, and would give other results than
+    another kind of CPU; for Metal nobody has measured it."""
     able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     if wanted == "bf16" and not able:
         raise UserError("--precision bf16 needs an NVIDIA GPU of capability 8.0 or newer")
     return ("bf16" if able and batch_size >= 512 else "fp32") if wanted == "auto" else wanted
+
+
+def set_up(args: argparse.Namespace) -> None:
+    """Make one seed give one result, and let the processes find each other."""
+    if args.batch_size % WORLD_SIZE:
+        raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if WORLD_SIZE > 1:
+        backend = "nccl" if choose_device(args.device).type == "cuda" else "gloo"
+        meeting = os.environ.get("RUNS_MEETING", "env://")  # of launch() in runs.py, of torchrun
+        dist.init_process_group(backend, meeting, rank=RANK, world_size=WORLD_SIZE)
+    torch.manual_seed(args.seed)
 
 
 class Trainer:
@@ -86,7 +104,7 @@ class Trainer:
         self.identity["dtype"] = ", ".join(sorted({str(value.dtype) for value in weights.values()}))
         self.identity["program"] = program()
         self.train_x, self.train_y, self.test_x, self.test_y = (t.to(device) for t in data)
-        self.share = args.batch_size // WORLD_SIZE  # images of a step in this process
+        self.share = args.batch_size // WORLD_SIZE  # this process's images in a step
         self.precision = choose_precision(args.precision, device, self.share)
         bf16 = self.precision == "bf16"
         self.autocast = torch.autocast("cuda" if bf16 else "cpu", torch.bfloat16, enabled=bf16)
@@ -109,9 +127,9 @@ class Trainer:
         self.order_rng = torch.Generator().manual_seed(args.seed)  # CPU: one order for all devices
         self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
         self.rows: list[dict[str, float]] = []
+        self.images_per_epoch = -(-len(data[1]) // WORLD_SIZE)  # in this process, rounded up
+        self.steps_per_epoch = -(-self.images_per_epoch // self.share)
         # A graph reads these where they lie: they are written to, never replaced.
-        self.images = -(-len(data[1]) // WORLD_SIZE)  # of an epoch in this process
-        self.steps_per_epoch = -(-self.images // self.share)
         rows = (self.steps_per_epoch, 2, self.share)  # which images a step takes, and their labels
         self.batches = torch.zeros(rows, dtype=torch.long, device=device)
         self.batch = torch.zeros(1, dtype=torch.long, device=device)  # the next row
@@ -132,7 +150,7 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * min(self.epoch / epochs, 1)))
 
     def set_order(self, order: Tensor) -> None:
-        """Of the images in the epoch that runs, so many steps of which are done."""
+        """Take the images of this epoch in this order; self.step steps of it are done."""
         for group, first in zip(self.optimizer.param_groups, self.rates, strict=True):
             rate = first * self.decay(self.args.epochs)
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
@@ -141,14 +159,14 @@ class Trainer:
         order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])[RANK::WORLD_SIZE]
         order = order.to(self.device)
         rows = torch.stack([order, self.train_y[order].long()])
-        rows = F.pad(rows, (0, -self.images % self.share)).view(2, -1, self.share)
+        rows = F.pad(rows, (0, -self.images_per_epoch % self.share)).view(2, -1, self.share)
         self.batches.copy_(rows.transpose(0, 1))
         self.batch.fill_(self.step)
 
     def train_step(self) -> None:
         if self.step == 0:
             self.start_epoch()
-        size = min(self.share, self.images - self.step * self.share)
+        size = min(self.share, self.images_per_epoch - self.step * self.share)
         first = self.epoch == self.step == 0  # not recorded: here the optimizer makes its state
         if not (self.eager or first or size in self.graphs):
             self.record(size)
@@ -210,18 +228,14 @@ class Trainer:
                     value.copy_(old)
             torch.cuda.set_rng_state(rng, self.device)
 
-    def total_loss(self) -> Tensor:
-        total = self.loss_sum.clone()
-        if WORLD_SIZE > 1:
-            dist.all_reduce(total)
-        return total
-
     def add_row(self) -> None:
         """At the end of each epoch, and before the first step: where the curves begin."""
         rate = self.rates[0] * self.decay(self.args.epochs)
         if self.rows:
             self.epoch, self.step = self.epoch + 1, 0
-            train_loss = self.total_loss().item() / (self.images * WORLD_SIZE)
+            if WORLD_SIZE > 1:
+                dist.all_reduce(self.loss_sum)
+            train_loss = self.loss_sum.item() / (self.images_per_epoch * WORLD_SIZE)
         else:
             some = len(self.test_y)
             train_loss = self.evaluate(self.train_x[:some], self.train_y[:some])[0]
@@ -262,12 +276,17 @@ class Trainer:
         return head | position | weights
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.refuse_another(state["identity"])
+        self.refuse_another(state)
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
         self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
         self.order_rng.set_state(state["order_rng"])
+        planned, epochs = state["epochs"], self.args.epochs
+        if planned != epochs > self.epoch:
+            new, old = (self.rates[0] * self.decay(end) for end in (epochs, planned))
+            print(f"NOTE: begun for {planned} epochs, now for {epochs}: the learning rate goes on "
+                  f"at {new:.2g}, not {old:.2g}, and falls until the new end")  # fmt: skip
         if self.step:
             self.set_order(state["order"])
         processes = state["processes"]
@@ -279,11 +298,14 @@ class Trainer:
             self.loss_sum.copy_(sum(one["loss_sum"] for one in processes) * (RANK == 0))
             torch.manual_seed(self.args.seed + RANK + 1000 * (1 + self.epoch))
 
-    def refuse_another(self, old: dict[str, Any]) -> None:
+    def refuse_another(self, state: dict[str, Any]) -> None:
         """Raise UserError when a checkpoint is of another training than this one."""
-        mine, ways = self.identity, "Take back what was changed, or use another --name"
+        mine, old = self.identity, state.get("identity", {})
+        ways = "Take back what was changed, or use another --name"
         changed = [key for key in mine if old.get(key, mine[key]) != mine[key]]  # some are newer
-        if not (names := [key for key in changed if key not in SOFT]) and changed:
+        if state["format"] != FORMAT:
+            names = ["program or version of the template"]
+        elif not (names := [key for key in changed if key not in SOFT]) and changed:
             if self.args.accept_changes:
                 return
             pairs = [{*old[key].items()} ^ {*mine[key].items()} for key in changed]
@@ -315,3 +337,19 @@ def program() -> dict[str, str]:
             code = ast.dump(ast.parse(path.read_bytes()))
             sums["/".join(inside)] = hashlib.sha256(code.encode()).hexdigest()[:16]
     return dict(sorted(sums.items()))
+
+
+def origin() -> dict[str, str | None]:
+    """Where a result comes from: the commit, and sums of the packages and of pixi.lock."""
+    commit = os.environ.get("GIT_COMMIT")  # that `pixi run submit` sends
+    if not commit and (ROOT / ".git").exists() and shutil.which("git"):
+        git = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    packages = sorted(path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json"))
+    lock = (ROOT / "pixi.lock").read_text() if (ROOT / "pixi.lock").is_file() else ""
+    if not packages or not all(f"/{package}." in lock for package in packages):
+        lock = ""  # it travels with an archive or an image of another lock
+    record = {"git_commit": commit or None}
+    for name, text in (("packages", "\n".join(packages)), ("pixi_lock", lock)):
+        record[f"{name}_sha256"] = hashlib.sha256(text.encode()).hexdigest() if text else None
+    return record

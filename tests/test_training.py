@@ -619,6 +619,25 @@ def test_what_cannot_be_written_is_named_and_nothing_is_lost(
     assert run(*DIGITS, "--epochs", 2, program=program).returncode == 0
 
 
+@pytest.mark.parametrize(("largest", "name"), [(100, "config.json"), (700, "checkpoint.pt")])
+def test_what_the_bare_program_cannot_write_is_named_and_nothing_is_lost(
+    run, tmp_path: Path, changed, environment: dict[str, str], largest: int, name: str
+) -> None:
+    program = changed("import argparse\n", FULL)
+    text = (REPOSITORY / "includes" / "python" / "bare.py").read_text()
+    program.write_text(text.replace("import argparse\n", FULL))
+    assert run("--epochs", 1, program=program).returncode == 0
+    folder = tmp_path / "runs" / "first"
+    before = contents(folder)
+    done = run("--epochs", 2, program=program, env=environment | {"LARGEST": str(largest)})
+    message = rf"main.py: runs/first/{name} cannot be written: .*too large\n"
+    assert (done.returncode, bool(re.fullmatch(message, done.stderr))) == (1, True), done.stderr
+    after = contents(folder)
+    assert (after.keys(), after["checkpoint.pt"]) == (before.keys(), before["checkpoint.pt"])
+    assert run("--epochs", 2, program=program).returncode == 0
+    assert [row["epoch"] for row in rows(folder)] == [1, 2]
+
+
 def test_one_run_is_not_trained_by_two_programs_at_a_time(run, trained) -> None:
     folder = trained(1)
     before, other = contents(folder), os.open(folder, os.O_RDONLY)
@@ -759,6 +778,20 @@ def test_the_lock_is_named_only_when_the_packages_are_those(
     assert same["pixi_lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
     assert other["pixi_lock_sha256"] is None
     assert same["packages_sha256"] == other["packages_sha256"] is not None
+
+
+def test_the_lock_is_found_from_a_package_in_src_too(
+    torch_code, main_py: Path, tmp_path: Path, project_environment: Path
+) -> None:
+    lock, package = project_environment.parent / "starter.lock", tmp_path / "src" / "mine"
+    package.mkdir(parents=True)
+    shutil.copy(main_py.with_name("trainer.py"), package)
+    shutil.copy(lock, tmp_path / "pixi.lock")
+    (tmp_path / "pixi.toml").touch()
+    code = (
+        "sys.path.insert(0, args[0])\nimport trainer\nprint(trainer.origin()['pixi_lock_sha256'])"
+    )
+    assert torch_code(code, package) == hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 def test_a_run_ends_with_its_accuracy_and_the_picture(run, tmp_path: Path) -> None:

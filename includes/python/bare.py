@@ -12,6 +12,7 @@ if __name__ == "__main__":  # both wait until there is something to save
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -56,11 +57,21 @@ def stop_now(args: argparse.Namespace, begun: float) -> bool:
     return bool(SIGNALS or late)
 
 
-def save(training: Training, path: Path) -> None:
-    """Whole or not at all: a job can be killed at any moment."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Whole or not at all: a job can be killed at any moment, and a disk can be full."""
     temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(training.state(), temporary)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
+def save(training: Training, path: Path) -> None:
+    content = io.BytesIO()  # torch.save itself would not say that a disk is full
+    torch.save(training.state(), content)
+    write_file(path, content.getvalue())
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     record = {"arguments": vars(args), "device": device, "torch": torch.__version__}
     record |= {"git_commit": os.environ.get("GIT_COMMIT")}
-    (folder / "config.json").write_text(json.dumps(record, default=str) + "\n")
+    write_file(folder / "config.json", json.dumps(record, default=str) + "\n")
     lines = metrics.read_text().splitlines() if training.epoch else []
     lines = lines[: training.epoch]  # a line may be newer than the checkpoint
     print(f"{done}, on {device}", flush=True)
@@ -91,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         row = training.train_epoch()
         training.epoch += 1
         lines.append(json.dumps({"epoch": training.epoch} | row))
-        metrics.write_text("\n".join(lines) + "\n")
+        write_file(metrics, "\n".join(lines) + "\n")
         save(training, checkpoint)
         print(lines[-1], flush=True)
         if stop_now(args, begun) and training.epoch < args.epochs:
@@ -108,9 +119,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--name", default="first", help="of the folder below --runs-dir")
     add("--runs-dir", type=Path, default=Path("runs"))
-    seconds = float(os.environ.get("CHECKPOINT_SECONDS") or 0)
-    what = "save and exit with 85 after so long, for HTCondor to keep it; 0: never"
-    add("--checkpoint-seconds", type=float, default=seconds, metavar="SECONDS", help=what)
+    seconds = float(os.environ.get("CHECKPOINT_SECONDS") or 0)  # of htcondor/train.sub
+    add("--checkpoint-seconds", type=float, default=seconds, help="exit 85 after so long; 0: never")
     either = argparse.BooleanOptionalAction
     add("--resume", action=either, default=True, help="go on from the last checkpoint")
     return parser.parse_args(argv)
@@ -121,7 +131,11 @@ def main(argv: list[str] | None = None) -> int:
     for number in STOPPING:
         signal.signal(number, lambda number, _: SIGNALS.append(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    code = run(args)
+    try:
+        code = run(args)
+    except OSError as error:  # a full disk, say
+        print(f"main.py: {error}", file=sys.stderr)
+        code = 1
     for number in STOPPING:  # all is written: a late one must not turn this code into another
         signal.signal(number, signal.SIG_IGN)
     return code

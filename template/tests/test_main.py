@@ -5,6 +5,7 @@ They train on the data that main.py takes by itself: they hold for other data an
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -86,16 +87,20 @@ def test_a_restored_training_takes_the_same_next_step(trainer: Trainer, tmp_path
         assert torch.equal(mine, theirs)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"old")
 
     def fail(_: object) -> None:
         raise OSError("disk full")
 
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        runs.write_file(path, fail)
+        runs.write_file(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_run_leaves_its_results_and_can_be_trained_further(tmp_path: Path) -> None:
