@@ -1,15 +1,12 @@
 # What this job writes besides its results is in one hidden folder, which goes when it leaves the machine.
-scratch=${_CONDOR_SCRATCH_DIR:-$PWD}
-[ -d "$scratch" ] || scratch=$PWD # inside of some containers it names a folder of the host
-cd -- "$scratch"
-private=$scratch/.worker
+cd -- "${_CONDOR_SCRATCH_DIR:-.}" 2>/dev/null || true # in some containers it names a folder of the host
+scratch=$PWD private=$PWD/.worker
 # runs/ first of all: without the output that train.sub promises HTCondor holds a job, its error unseen.
 mkdir -p runs "$private/home" "$private/tmp"
 export HOME=$private/home TMPDIR=$private/tmp PYTHONUNBUFFERED=1 # a log that condor_tail can follow
 unset CONDA_OVERRIDE_CUDA # a machine without a GPU driver would look as if it had one
 say() { printf '[worker] %s\n' "$*"; }
-# An exit code (2: it would fail on every machine; 75: try another, see max_retries), a message.
-fail() { say "error: $2" >&2; exit "$1"; }
+fail() { say "error: $2" >&2; exit "$1"; } # 2: it would fail on every machine; 75: try another (max_retries)
 activate() { # an environment's folder: what `conda activate` would do, without conda
     [ -x "$1/bin/python" ] || fail 2 "$1 is no environment: it has no bin/python"
     export CONDA_PREFIX=$1 CONDA_SHLVL=1 PATH="$1/bin:$PATH"
