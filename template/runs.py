@@ -52,12 +52,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(args: argparse.Namespace) -> dict[str, str]:
-    """Those of main.py that say what is trained, not where (paths), how long, or by which means."""
+    """Of main.py: what is trained, not where (paths), how long, or by which means (functions)."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     other = {"epochs", *vars(parser.parse_args([]))}
-    kept = {k: v for k, v in vars(args).items() if k not in other and not isinstance(v, Path)}
-    return {f"--{name.replace('_', '-')}": str(value) for name, value in kept.items()}
+    kept = [(k, v) for k, v in vars(args).items() if k not in other and not isinstance(v, Path)]
+    return {f"--{k.replace('_', '-')}": str(v) for k, v in kept if not callable(v)}
 
 
 # ---------------------------------------------------------------------------------- checkpoints

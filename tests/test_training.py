@@ -731,6 +731,19 @@ def test_another_value_of_a_new_option_is_refused_and_can_be_accepted(
     )
 
 
+def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None:
+    """As `set_defaults(run=...)` of a subcommand: its text has an address, new in each process."""
+    option = '    add("--seed", type=int, default=0)\n'
+    text = (
+        "    Command = type('', (), {'__call__': id, '__repr__': lambda _: os.urandom(9).hex()})\n"
+    )
+    more = f"    import os\n{text}    parser.set_defaults(command=Command())\n"
+    program = changed(option, option + more)
+    for epochs in (1, 2):
+        done = run(*DIGITS, "--epochs", epochs, program=program)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("more", [(), ("--accept-changes",)])
 def test_another_dtype_is_refused(run, trained, changed, more: tuple[str, ...]) -> None:
     trained(1)
