@@ -450,6 +450,34 @@ def test_a_project_with_a_main_py_keeps_it_and_gets_none_of_the_template_s(proje
     assert "check.yml runs tasks that are not there yet: smoke, test" in todo
 
 
+def test_a_selector_is_a_comment_for_pixi_and_that_is_said(tmp_path: Path) -> None:
+    """`pixi init --import` (0.77) reads YAML, in which `# [win]` is a comment."""
+    text = "dependencies:\n- vc  # [win]\n- numpy # [not a selector]\n- gdb #[linux64]\n"
+    wanted = read_environment_file(text.replace("#[", "# ["), tmp_path / "environment.yml")
+    assert [r.name for r in wanted.conda] == ["vc", "numpy", "gdb"]
+    assert [one.place for one in wanted.left_out] == ["environment.yml:2", "environment.yml:4"]
+    assert "# [win]: a comment for Pixi: every platform gets it" in str(wanted.left_out[0])
+
+
+def test_a_package_in_src_and_a_manifest_of_one_s_own(project: Path) -> None:
+    (project / "src" / "lab").mkdir(parents=True)
+    (project / "src" / "lab" / "__init__.py").touch()
+    (project / "environment.yml").unlink()
+    (project / "pixi.toml").write_text(
+        '[workspace]\nname = "x"\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+    )
+    template = Path(__file__).parents[1] / "template" / ".gitignore"
+    (project / ".gitignore").write_text(template.read_text())
+    ran = scaffold("adopt", "--dry-run", "--json", cwd=project)
+    assert ran.code == 0
+    todo = "\n".join(ran.document["by_hand"])
+    assert "src/lab: where main.py imports it" in todo
+    assert "pixi.toml: yours is kept; the template's: " in todo
+    assert "new NAME --no-check, elsewhere" in todo
+    assert ".gitignore" not in todo
+    assert ran.document["results"][0]["detail"] == "no list of packages"
+
+
 @pytest.mark.slow
 def test_a_project_without_pytorch_gets_no_platform_for_a_gpu(project: Path) -> None:
     (project / "environment.yml").unlink()

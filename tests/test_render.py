@@ -89,7 +89,7 @@ def test_a_destination_with_something_in_it_is_left_alone(template: Path, tmp_pa
     (tmp_path / "p" / "mine").write_text("x")
     with pytest.raises(UsageError, match="not empty") as caught:
         make(template, tmp_path / "p")
-    assert "check --train" not in caught.value.hint
+    assert caught.value.hint.endswith(f"adopt {tmp_path / 'p'}")
     assert os.listdir(tmp_path / "p") == ["mine"]
     (tmp_path / "p" / "pixi.toml").touch()
     with pytest.raises(UsageError, match="not empty") as caught:

@@ -101,7 +101,8 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
         left_out = tuple(map(str, wanted.left_out))
         detail = f"{len(wanted.conda)} of conda and {len(wanted.pypi)} of PyPI"
         lines = [f"changed: {one}" for one in changed] + [f"left out: {one}" for one in left_out]
-        step.passed(f"{', '.join(sources) or 'no list of packages'}: {detail}", tuple(lines))
+        named = f"{', '.join(sources)}: {detail}" if sources else "no list of packages"
+        step.passed(named, tuple(lines))
     with run.step("scaffold") as step:
         brought, kept = _brought(root, request, wanted)
         lines = [f"kept as it is: {', '.join(kept)}"] if kept else []
@@ -163,10 +164,7 @@ def _brought(
 ) -> tuple[dict[str, File], dict[str, File]]:
     """Return the files to add, and those of the scaffold in whose place the project has its own."""
     name = slug(root.name) or "my-project"
-    with (
-        temporary_folder() as folder,
-        open_template(request.template, request.ref) as template,
-    ):
+    with temporary_folder() as folder, open_template(request.template, request.ref) as template:
         place = folder / name
         _render(template, place, request.data)
         rendered = read_tree(place)
@@ -225,6 +223,9 @@ def _by_hand(
             lines = ", ".join(dict.fromkeys(str(line) for line, _ in places))
             names = ", ".join(dict.fromkeys(name for _, name in places))
             todo.append(f"{path}:{lines} names {names}: put your own files there")
+    for package in sorted(p.parent.name for p in (root / "src").glob("*/__init__.py")):
+        begin = "where main.py imports it, import sys; sys.path.insert(0, 'src') comes before"
+        todo.append(f"src/{package}: {begin}, and src is in transfer_input_files")
     script = _program(root)
     if "main.py" in brought:
         training = f"the training of {script}" if script else "your training"
@@ -240,7 +241,7 @@ def _by_hand(
             todo.append(f"{script}: save and end with 85 on SIGTERM, and resume: {page}")
         if not asks_pytorch(wanted):
             todo.append("PyTorch is in none of the lists: pixi.toml has no CUDA platform")
-    todo += [_kept(root, path, file) for path, file in kept.items()]
+    todo += filter(None, (_kept(root, path, file) for path, file in kept.items()))
     tasks = set(re.findall(r"(?m)^(\w+) = ", texts.get(layout.MANIFEST, "")))
     for path, text in texts.items():
         named = dict.fromkeys(_RUNS_TASK.findall(text)) if path.startswith(".git") else ()
@@ -265,5 +266,5 @@ def _kept(root: Path, path: str, file: File) -> str:
         there = (root / path).read_text(encoding="utf-8", errors="replace").splitlines()
         lines = file.content.decode().splitlines()
         lacking = [line for line in lines if line and line[0] != "#" and line not in there]
-        return f".gitignore: add {' '.join(lacking)}" if lacking else ".gitignore: nothing"
-    return f"{path}: yours is kept; compare it with the template's"
+        return f".gitignore: add {' '.join(lacking)}" if lacking else ""
+    return f"{path}: yours is kept; the template's: {program()} new NAME --no-check, elsewhere"

@@ -5,6 +5,7 @@ crates/pixi_utils/src/conda_environment_file.rs. A line that cannot be taken ove
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from pixi_scaffold.workspace import PypiRequirement, Requirement
 _DEFAULTS = ("main", "r", "msys2")
 """What `defaults` stands for."""
 _KEYS = ("name", "channels", "dependencies", "variables")
+_COMMENT = "a comment for Pixi: every platform gets it; or [target.linux.dependencies]"
 _PLACES = ("build_number", "subdir", "md5", "sha256", "license")
 
 
@@ -47,6 +49,8 @@ class _Reader:
             if "- sel(" in line:
                 self.leave_out(number + 1, line.strip("- \t"), "a selector of micromamba")
                 lines[number] = ""
+            elif selector := re.search(r"# *\[(not )?(linux|osx|win|unix)\w*\] *$", line):
+                self.leave_out(number + 1, selector[0], _COMMENT)
         try:
             node = yaml.compose("\n".join(lines), Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
@@ -64,8 +68,7 @@ class _Reader:
         for key in (key for key in node.value if key[0].value not in _KEYS):
             why = "of one machine" if key[0].value == "prefix" else "pixi.toml has its own"
             self.leave_out(key[0].start_mark.line + 1, key[0].value, why)
-        name = keys.get("name")
-        variables = keys.get("variables")
+        name, variables = keys.get("name"), keys.get("variables")
         return Wanted(
             name.value if isinstance(name, yaml.ScalarNode) else "",
             self.channels([self.public(one) for one in _entries(keys.get("channels"))]),

@@ -39,7 +39,8 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
     dropped = [c for c in wanted.channels if _CHANNELS.fullmatch(c)]
     channels = tuple(c for c in wanted.channels if c not in dropped)
     if dropped:
-        notes.append(f"channels {', '.join(dropped)}: conda-forge has these packages")
+        named = ", ".join(dropped).replace("main, r, msys2", "defaults")
+        notes.append(f"channels {named}: conda-forge has these packages")
         channels = ("conda-forge", *(c for c in channels if c != "conda-forge"))
     pytorch = asks_pytorch(wanted)
     gone = [r.name for r in wanted.conda if r.name in _OF_CUDA or (pytorch and r.name == _PINNED)]

@@ -35,14 +35,10 @@ def read_requirements(text: str, path: Path) -> Wanted:
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines with their numbers; those that end with a backslash are one with the next."""
-    number, joined = 0, ""
-    for count, line in enumerate((*text.splitlines(), ""), 1):
-        number = number or count
-        if line.endswith("\\"):
-            joined += line[:-1] + " "
-            continue
-        yield number, joined + line
-        number, joined = 0, ""
+    number = 1
+    for line in re.split(r"(?<!\\)\n", "\n".join(text.splitlines())):
+        yield number, re.sub(r"\\(\n|$)", " ", line)
+        number += line.count("\n") + 1
 
 
 def read_pip_lines(

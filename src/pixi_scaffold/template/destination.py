@@ -22,12 +22,12 @@ def check_destination(destination: Path) -> None:
     if (destination.is_symlink() or destination.exists()) and not destination.is_dir():
         raise UsageError(f"{destination} exists and is not a folder", "choose another name")
     if destination.is_dir() and (inside := unexpected(destination)):
-        prove = f"{program()} check --train {shlex.quote(str(destination))}"
-        there = (destination / "pixi.toml").is_file()
+        verb, why = "adopt", "bring the scaffold to what is there"
+        if (destination / "pixi.toml").is_file():
+            verb, why = "check --train", "prove the project that is there"
         raise UsageError(
             f"{destination} exists and is not empty: {', '.join(inside[:3])}",
-            "choose another name"
-            + (f"; to prove the project that is there: {prove}" if there else ""),
+            f"choose another name; to {why}: {program()} {verb} {shlex.quote(str(destination))}",
         )
     if bad := set('"$`\\:\n') & set(str(destination.absolute())):
         raise UsageError(
