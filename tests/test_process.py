@@ -65,7 +65,8 @@ def test_ctrl_c_ends_what_the_program_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_ctrl_c_while_the_program_starts_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["run", "a task"])
+def test_ctrl_c_while_the_program_starts_ends_it(tmp_path: Path, by: str) -> None:
     """Popen would raise, and nobody would know what it had started."""
     code = (
         "import os, signal, subprocess\n"
@@ -74,9 +75,12 @@ def test_ctrl_c_while_the_program_starts_ends_it(tmp_path: Path) -> None:
         "        super().__init__(*args, **options)\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "subprocess.Popen = Popen\n"
-        "from pixi_scaffold.system import run\n"
-        f"run(['sh', '-c', 'sleep 9999; : {tmp_path}'])\n"
+        "from pathlib import Path\n"
+        "from pixi_scaffold.system import Children, run\n"
+        f"argv = ['sh', '-c', 'sleep 9999; : {tmp_path}']\n"
     )
+    here = "cwd=Path(), env=os.environ, streams=(0, 1, 2)"
+    code += "run(argv)" if by == "run" else f"Children(apart=True).run(argv, {here})"
     parent = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert b"KeyboardInterrupt" in parent.stderr
     _wait_for(lambda: not processes(str(tmp_path)))

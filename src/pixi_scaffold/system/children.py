@@ -13,7 +13,7 @@ from threading import Condition, Lock
 from types import FrameType
 from weakref import WeakSet
 
-from pixi_scaffold.system.process import end_group
+from pixi_scaffold.system.process import end_group, uninterrupted
 
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT})
 _FORWARDED = (
@@ -62,25 +62,27 @@ class Children:
 
         streams: its stdin, stdout and stderr. Raises OSError when it cannot be started.
         """
-        process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=dict(env),
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=streams[2],
-            start_new_session=self.apart,
-        )
-        with self._lock:
-            self._running.add(process)
+        process = None
         try:
+            with uninterrupted():  # Popen would forget what it has started
+                process = subprocess.Popen(
+                    argv,
+                    cwd=cwd,
+                    env=dict(env),
+                    stdin=streams[0],
+                    stdout=streams[1],
+                    stderr=streams[2],
+                    start_new_session=self.apart,
+                )
+            with self._lock:
+                self._running.add(process)
             if self.stopped is not None:  # it came between the question and the start
                 self._signal(process, self.stopped - 128)
             code = process.wait()
         except BaseException:  # Ctrl-C, where it is not the program's
-            if self.apart:
+            if process is not None and self.apart:
                 end_group(process)
-            else:
+            elif process is not None:
                 process.terminate()
             raise
         finally:
