@@ -66,14 +66,9 @@ class Children:
         try:
             with uninterrupted():  # Popen would forget what it has started
                 process = subprocess.Popen(
-                    argv,
-                    cwd=cwd,
-                    env=dict(env),
-                    stdin=streams[0],
-                    stdout=streams[1],
-                    stderr=streams[2],
-                    start_new_session=self.apart,
-                )
+                    argv, cwd=cwd, env=dict(env), start_new_session=self.apart,
+                    stdin=streams[0], stdout=streams[1], stderr=streams[2],
+                )  # fmt: skip
             with self._lock:
                 self._running.add(process)
             if self.stopped is not None:  # it came between the question and the start
