@@ -55,11 +55,30 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5570, "rules": 5270, "job": 4225, "lock": 4100, "tasks": 3300, "update": 2920,
-    "pool": 2930, "check": 2690, "workspace": 2700, "cli": 1840, "template": 1660, "system": 1330,
-    "starter": 1130, "adopt": 1120, "page": 870, "report": 760, "pypi": 770, "environment": 660,
-    "doctor": 250, "new": 200, "errors": 100, "__main__": 50, "__init__": 50,
-}  # fmt: skip
+    "rehearsal": 5570,
+    "rules": 5270,
+    "job": 4225,
+    "lock": 4100,
+    "tasks": 3300,
+    "update": 2920,
+    "pool": 2930,
+    "check": 2690,
+    "workspace": 2700,
+    "cli": 1840,
+    "template": 1660,
+    "system": 1330,
+    "starter": 1130,
+    "adopt": 1120,
+    "page": 870,
+    "report": 760,
+    "pypi": 770,
+    "environment": 660,
+    "doctor": 250,
+    "new": 200,
+    "errors": 100,
+    "__main__": 50,
+    "__init__": 50,
+}
 """What one room may have. It is lowered when a room got smaller, and raised with a reason."""
 
 FUNCTION_LINES = 40
