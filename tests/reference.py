@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 import typing
@@ -15,7 +14,7 @@ import yaml
 
 from pixi_scaffold import __version__
 from pixi_scaffold.cli.app import app
-from pixi_scaffold.cli.commands import COMMANDS
+from pixi_scaffold.cli.commands import COMMANDS, home_of
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from pixi_scaffold.rules import RULES
 from pixi_scaffold.rules.finding import Rule
@@ -102,11 +101,11 @@ def _commands() -> Iterator[str]:
 def _functions() -> Iterator[tuple[str, Any]]:
     """Yield the name and the function of every command."""
     for name in COMMANDS:
-        module = importlib.import_module(f"pixi_scaffold.cli.{name}")
-        if not hasattr(module, "app"):
-            yield f"pixi-scaffold {name}", getattr(module, name)
+        command = getattr(home_of(name), name)
+        if not isinstance(command, typer.Typer):
+            yield f"pixi-scaffold {name}", command
             continue
-        for inner in module.app.registered_commands:
+        for inner in command.registered_commands:
             yield f"pixi-scaffold {name} {inner.name}", inner.callback
 
 

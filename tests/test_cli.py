@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli.commands import COMMANDS, load
-from pixi_scaffold.cli.examples import DOCUMENTATION
+from pixi_scaffold.cli.commands import COMMANDS, DOCUMENTATION, load
 from tests.reference import EXIT_CODES
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.doctor import PROBES, disk, doctor
+from pixi_scaffold.errors import CheckFailed
 from pixi_scaffold.report import Result, Silent, Status
 from tests.support.server import closed
 
@@ -92,10 +93,10 @@ def test_a_channel_that_does_not_answer(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system without room")
 def test_a_disk_without_room_is_said_before_there_is_a_lock(tmp_path: Path) -> None:
-    answer = disk(Path("/proc"), None)
-    assert answer.status is Status.FAILED
-    assert answer.detail == "0.0 GiB free, about 1.1 GiB for the environment needed"
-    assert disk(tmp_path, None).detail.endswith("about 1.1 GiB for the environment needed")
+    with pytest.raises(CheckFailed) as failed:
+        disk(Path("/proc"), None)
+    assert failed.value.message == "0.0 GiB free, about 1.1 GiB for the environment needed"
+    assert disk(tmp_path, None).endswith("about 1.1 GiB for the environment needed")
 
 
 @pytest.mark.parametrize("name", ["pixi", "git"])

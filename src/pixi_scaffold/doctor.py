@@ -7,13 +7,13 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.environment import host_platform
-from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError, Skipped
+from pixi_scaffold.errors import CheckFailed, NoWorkspaceError, ScaffoldError, Skipped
 from pixi_scaffold.lock import channel_url, choose, read_lock, unreachable
-from pixi_scaffold.report import Progress, Report, Run, Silent, Status
+from pixi_scaffold.report import Progress, Report, Run, Silent
 from pixi_scaffold.system import OLDEST_GIT, TimedOut, program, run, try_git, which
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
@@ -27,28 +27,8 @@ _UNPACKED = 3
 """What an environment takes when it is installed, as a multiple of its download."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a probe found: skipped means not there, and the project works without it."""
-
-    status: Status
-    detail: str
-    hint: str = ""
-
-
-Probe = Callable[[Path, Workspace | None], Answer]
-
-
-def _good(detail: str) -> Answer:
-    return Answer(Status.PASSED, detail)
-
-
-def _missing(detail: str, hint: str) -> Answer:
-    return Answer(Status.SKIPPED, detail, hint)
-
-
-def _bad(detail: str, hint: str) -> Answer:
-    return Answer(Status.FAILED, detail, hint)
+Probe = Callable[[Path, Workspace | None], str]
+"""Returns what it found; raises Skipped for what a project works without, CheckFailed else."""
 
 
 def _ask(*argv: str) -> str | None:
@@ -62,63 +42,62 @@ def _ask(*argv: str) -> str | None:
     return done.output.strip() if done.code == 0 else None
 
 
-def python(_folder: Path, _workspace: Workspace | None) -> Answer:
+def python(_folder: Path, _workspace: Workspace | None) -> str:
     """Say which Python runs this."""
-    return _good(f"{platform.python_version()} on {platform.machine()} {platform.system()}")
+    return f"{platform.python_version()} on {platform.machine()} {platform.system()}"
 
 
-def git(folder: Path, _workspace: Workspace | None) -> Answer:
+def git(folder: Path, _workspace: Workspace | None) -> str:
     """Look for git, new enough for updates, and for who commits with it."""
     if which("git") is None:
-        return _bad("git is not on PATH", "install git: https://git-scm.com/downloads")
+        raise CheckFailed("git is not on PATH", "install git: https://git-scm.com/downloads")
     said = try_git(folder, "--version", timeout=PATIENCE).output.strip()
     numbers = re.search(r"(\d+)\.(\d+)", said)
     version = said.removeprefix("git version ")
     if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_GIT:
         oldest = ".".join(map(str, OLDEST_GIT))
-        return _bad(f"git {version}; updates need {oldest}", f"install git {oldest} or newer")
-    keys = ("name", "email")
+        raise CheckFailed(f"git {version}; updates need {oldest}", f"install git {oldest} or newer")
     who = {
         key: try_git(folder, "config", f"user.{key}", timeout=PATIENCE).output.strip()
-        for key in keys
+        for key in ("name", "email")
     }
     lacking = [key for key, value in who.items() if not value]
     if lacking:
         commands = "; ".join(f'git config --global user.{key} "..."' for key in lacking)
-        return _missing(f"git {version} does not know your {' and '.join(lacking)}", commands)
-    return _good(f"git {version}, commits as {who['name']} <{who['email']}>")
+        raise Skipped(f"git {version} does not know your {' and '.join(lacking)}", commands)
+    return f"git {version}, commits as {who['name']} <{who['email']}>"
 
 
-def pixi(_folder: Path, workspace: Workspace | None) -> Answer:
+def pixi(_folder: Path, workspace: Workspace | None) -> str:
     """Look for Pixi, and whether the manifest accepts it."""
     said = _ask("pixi", "--version")
     if said is None:
-        return _missing(
+        raise Skipped(
             "not on PATH; new, lock and check work without it",
             "to have `pixi run`: https://pixi.sh/latest/installation",
         )
     if workspace is not None:
         choice = choose(workspace)
         if choice.engine.name != "pixi":
-            return _bad(choice.why, "pixi self-update")
-    return _good(said)
+            raise CheckFailed(choice.why, "pixi self-update")
+    return said
 
 
-def channels(_folder: Path, workspace: Workspace | None) -> Answer:
+def channels(_folder: Path, workspace: Workspace | None) -> str:
     """Ask the channels that packages come from."""
     names = ("conda-forge",) if workspace is None else workspace.channels
     root = None if workspace is None else workspace.root
     problem = unreachable([channel_url(name) for name in names], root=root)
     if problem is None:
-        return _good(f"{', '.join(names)} answers")
+        return f"{', '.join(names)} answers"
     verb = "new myproject" if workspace is None else "check --train"
-    return _missing(
+    raise Skipped(
         f"does not answer: {problem}",
         f"check the network or the proxy; meanwhile, with packages from PyPI: {program()} {verb}",
     )
 
 
-def gpu(_folder: Path, workspace: Workspace | None) -> Answer:
+def gpu(_folder: Path, workspace: Workspace | None) -> str:
     """Look for a GPU's driver, and say which of the workspace's platforms this machine gets."""
     from rattler import VirtualPackage, VirtualPackageOverrides
 
@@ -126,50 +105,49 @@ def gpu(_folder: Path, workspace: Workspace | None) -> Answer:
     driver = next((str(v.version) for v in detected if v.name.normalized == "__cuda"), None)
     has = "no NVIDIA driver" if driver is None else f"driver for CUDA {driver}"
     if workspace is None:
-        return _good(has)
+        return has
     try:
         taken = host_platform(workspace, ENVIRONMENT, None)
     except Skipped as skip:
-        return _bad(f"{has}; {skip.reason}", "add this machine's platform to the manifest")
+        hint = "add this machine's platform to the manifest"
+        raise CheckFailed(f"{has}; {skip.reason}", hint) from skip
     wants = [v.version for p in workspace.platforms for v in p.declared if v.name == "__cuda"]
     uses = any(v.name == "__cuda" for v in taken.declared)
     if driver is not None and wants and not uses:
         oldest = min(wants, key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
-        return _missing(
+        raise Skipped(
             f"{has} is older than CUDA {oldest}: this machine gets {taken.name}",
             "install a newer driver: https://www.nvidia.com/drivers",
         )
-    return _good(f"{has}: this machine gets {taken.name}")
+    return f"{has}: this machine gets {taken.name}"
 
 
-def htcondor(_folder: Path, _workspace: Workspace | None) -> Answer:
+def htcondor(_folder: Path, _workspace: Workspace | None) -> str:
     """Ask HTCondor's queue and its pool."""
     said = _ask("condor_version")
     if said is None:
-        return _missing(
+        raise Skipped(
             "not on PATH: jobs are submitted on an access point of the pool",
             f"here, rehearse them: {program()} rehearse",
         )
     named = re.search(r"CondorVersion: (\S+)", said)
     version = named[1] if named else "of an unknown version"
     if _ask("condor_q", "-totals") is None:
-        return _missing(
-            f"HTCondor {version}, and no queue answers here", "log in to an access point"
-        )
+        raise Skipped(f"HTCondor {version}, and no queue answers here", "log in to an access point")
     slots = _ask("condor_status", "-af", "Name")
     if slots is None:
-        return _missing(
-            f"HTCondor {version}, its queue answers, its pool does not", "condor_status"
-        )
-    return _good(f"HTCondor {version}: queue and pool answer, {len(slots.splitlines())} slots")
+        raise Skipped(f"HTCondor {version}, its queue answers, its pool does not", "condor_status")
+    return f"HTCondor {version}: queue and pool answer, {len(slots.splitlines())} slots"
 
 
-def disk(folder: Path, workspace: Workspace | None) -> Answer:
+def disk(folder: Path, workspace: Workspace | None) -> str:
     """Look for room for the environment, as large as its lock says, or as the template's."""
     free = shutil.disk_usage(folder).free
     size = _UNPACKED * (_download(workspace) or _SMALLEST)
     text = f"{free / _GIB:.1f} GiB free, about {size / _GIB:.1f} GiB for the environment needed"
-    return _good(text) if free >= size else _bad(text, "free some space, or use another disk")
+    if free < size:
+        raise CheckFailed(text, "free some space, or use another disk")
+    return text
 
 
 def _download(workspace: Workspace | None) -> int | None:
@@ -184,12 +162,12 @@ def _download(workspace: Workspace | None) -> int | None:
     return sum(record.size or 0 for record in records)
 
 
-def container(_folder: Path, _workspace: Workspace | None) -> Answer:
+def container(_folder: Path, _workspace: Workspace | None) -> str:
     """Look for what builds and runs container images."""
     for name in ("apptainer", "singularity"):
         if said := _ask(name, "--version"):
-            return _good(said)
-    return _missing(
+            return said
+    raise Skipped(
         "apptainer is not on PATH; only the delivery `container` needs it",
         "https://apptainer.org/docs/admin/latest/installation.html",
     )
@@ -224,11 +202,5 @@ def doctor(folder: Path, progress: Progress) -> Report:
         asked = {name: pool.submit(probe, folder, workspace) for name, probe in PROBES.items()}
         for name, future in asked.items():
             with steps.step(name, catch=True) as step:
-                answer = future.result()
-                if answer.status is Status.PASSED:
-                    step.passed(answer.detail)
-                elif answer.status is Status.FAILED:
-                    step.failed(answer.detail, hint=answer.hint)
-                else:
-                    step.skipped(answer.detail, answer.hint)
+                step.passed(future.result())
     return Report("doctor", tuple(replace(one, seconds=0.0) for one in steps.results))

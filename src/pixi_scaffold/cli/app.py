@@ -18,8 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pixi_scaffold import __version__
-from pixi_scaffold.cli.commands import SETTINGS, Commands
-from pixi_scaffold.cli.examples import epilog
+from pixi_scaffold.cli.commands import SETTINGS, Commands, epilog
 from pixi_scaffold.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 _SOON = 0.05  # seconds

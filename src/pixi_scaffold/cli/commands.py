@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
-
-from pixi_scaffold.cli.examples import epilog
 
 SETTINGS: dict[str, Any] = {
     "no_args_is_help": True,
@@ -41,21 +40,93 @@ COMMANDS = {
     "template": "Where the template of projects lives.",
     "site": "What a pool has of its own, for check --site.",
 }
-"""The first line of each one's help. It is NAME in cli/NAME.py, or a group, `app`."""
+"""The first line of each one's help."""
+_MODULES = {
+    "check": ("check", "rule"),
+    "jobs": ("submit", "watch", "fetch", "stop", "collect", "site"),
+    "lock": ("lock", "pack", "channel"),
+    "new": ("new", "adopt"),
+    "rehearse": ("rehearse",),
+    "report": ("report", "doctor"),
+    "run": ("run",),
+    "update": ("update", "status", "template"),
+}
+"""Where each one is: a function, or a Typer with further commands."""
+DOCUMENTATION = "https://github.com/pixi-scaffold/pixi-scaffold/tree/main/docs"
+
+_EXAMPLES = {
+    "": (
+        ("new myproject", "make a project and prove it"),
+        ("new myproject --defaults", "the same, without a question"),
+        ("check", "what is wrong with it?"),
+        ("rehearse", "run its cluster job here"),
+        ("doctor", "what this machine lacks"),
+    ),
+    "new": (
+        ("new myproject", "asks first, then makes it"),
+        ("new .", "into a fresh clone"),
+        ("new mine -d example=none", "without the example network"),
+        ("new mine -d layout=package", "code in src/, as a package"),
+        ("new mine -d site=chtc --defaults", "for CHTC, no questions"),
+    ),
+    "lock": (
+        ("lock", "write pixi.lock for all platforms"),
+        ("lock --check", "does it still serve pixi.toml?"),
+    ),
+    "pack": (("pack", "write env.tar.gz from pixi.lock"),),
+    "rehearse": (
+        ("rehearse", "the job of htcondor/train.sub"),
+        ("rehearse --evict-after random", "throw it off once"),
+        ("rehearse --all --jobs 4", "a sweep, four jobs at a time"),
+        ("rehearse other.sub lr=0.1", "what condor_submit takes, too"),
+    ),
+    "check": (
+        ("check", "the workspace and its jobs"),
+        ("check job.sub", "one submit description"),
+        ("check --train", "also install here, and train for seconds"),
+        ("check --fix", "correct what can be corrected safely"),
+    ),
+    "update": (
+        ("update --dry-run", "what would change?"),
+        ("update", "shows it, asks, then does it"),
+        ("update -d site=chtc", "another answer to a question"),
+        ("update --abort", "undo the last update"),
+    ),
+    "run": (("run train --epochs 20", "as pixi run does, without Pixi"),),
+    "status": (
+        ("status", "this project"),
+        ("status ~/projects", "each project in a folder"),
+    ),
+}
+
+
+def home_of(name: str) -> ModuleType:
+    """Return the module that a command is in."""
+    home = next(module for module, names in _MODULES.items() if name in names)
+    return importlib.import_module(f"pixi_scaffold.cli.{home}")
 
 
 def load(name: str) -> Any:
-    """Return a command, with what its module says of it in SETTINGS."""
-    module = importlib.import_module(f"pixi_scaffold.cli.{name}")
-    one = getattr(module, "app", None)
-    if one is None:
-        one = typer.Typer(add_completion=False, **SETTINGS)
-        more = getattr(module, "SETTINGS", {})
-        one.command(name, epilog=epilog(name), **more)(getattr(module, name))
-        return typer.main.get_command(one)
-    group = typer.main.get_group(one)
-    group.name = name
-    return group
+    """Return a command, with what its module says of it in EXTRAS."""
+    home = home_of(name)
+    one = getattr(home, name)
+    if isinstance(one, typer.Typer):
+        group = typer.main.get_group(one)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False, **SETTINGS)
+    alone.command(name, epilog=epilog(name), **getattr(home, "EXTRAS", {}).get(name, {}))(one)
+    return typer.main.get_command(alone)
+
+
+def epilog(command: str = "") -> str:
+    """Return the end of the help of a command; of the program where none is named."""
+    rows = _EXAMPLES.get(command, ())
+    width = max((len(words) for words, _ in rows), default=0)
+    lines = [f"  pixi-scaffold {words:<{width}}  {why}" for words, why in rows]
+    examples = "\n".join(("\b", "Examples:", *lines)) if lines else ""
+    where = f"\b\nDocumentation: {DOCUMENTATION}"
+    return "\n\n".join(filter(None, (examples, where)))
 
 
 class Commands(TyperGroup):

@@ -1,4 +1,4 @@
-"""Lock a workspace."""
+"""What a workspace's environments are installed from: its lock, an archive, a channel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from pixi_scaffold.cli import complete
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
 from pixi_scaffold.cli.options import EngineOption, Json, Workspace
 from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
@@ -36,7 +38,7 @@ class LockCommand(TyperCommand):
         return super().parse_args(ctx, given)
 
 
-SETTINGS = {"cls": LockCommand}
+EXTRAS = {"lock": {"cls": LockCommand}}
 
 
 def lock(
@@ -116,3 +118,48 @@ def _show_diff(session: Session, folder: Path, revisions: str) -> None:
         say = sayer(session.out)
         for line in diff_lines(diff):
             say(line, "bold" if line[0] != " " else "")
+
+
+def pack(
+    folder: Workspace = Path(),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The archive (default: env.tar.gz there).")
+    ] = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            help="Platform to pack (default: the first one for Linux).",
+            autocompletion=complete.platforms,
+        ),
+    ] = None,
+    lock_file: Annotated[
+        Path | None,
+        typer.Option("--lock", help="Another lock file, such as .pixi/starter/pixi.lock."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Pack the locked environment for a job to take along.
+
+    One platform, one archive; the same lock gives the same bytes.
+    """
+    from pixi_scaffold.environment import pack as make
+
+    with session_of("pack", as_json) as session:
+        session.show(make(folder, output, platform, lock_file, session.progress))
+
+
+channel = typer.Typer(help=COMMANDS["channel"], **SETTINGS)
+
+
+@channel.command("build")
+def build(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Also put a copy there (default: only the cache).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build the starter channel from this Python and pinned PyPI wheels."""
+    from pixi_scaffold.starter import build_report
+
+    with session_of("channel build", as_json) as session:
+        session.show(build_report(folder, session.progress))

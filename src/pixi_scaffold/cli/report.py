@@ -1,4 +1,4 @@
-"""Write a page on a project."""
+"""What is known of a project, and of this machine."""
 
 from __future__ import annotations
 
@@ -46,3 +46,15 @@ def report(
         if path is not None and is_folder(path):
             raise UsageError(f"{path} is a folder", f"name the file: -o {path / 'report.html'}")
         session.show((lab_page if every else project_page)(where, path, session.progress))
+
+
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="The workspace, if there is one.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say what this machine has of what a project needs, and what to do about the rest."""
+    from pixi_scaffold.doctor import doctor as look
+    from pixi_scaffold.system import expanded
+
+    with session_of("doctor", as_json) as session:
+        session.show(look(expanded(folder), session.progress))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # what stands behind the task is the task's, options too
 CONTEXT = {**commands.SETTINGS["context_settings"], "allow_interspersed_args": False}
-SETTINGS = {"context_settings": CONTEXT}
+EXTRAS = {"run": {"context_settings": CONTEXT}}
 
 
 def run(

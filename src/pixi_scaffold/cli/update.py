@@ -1,4 +1,4 @@
-"""Bring projects to another version of their template."""
+"""Projects and the versions of their template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.options import EngineOption, Json, read_answers
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
+from pixi_scaffold.cli.options import EngineOption, Json, Projects, read_answers
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 
@@ -88,3 +89,44 @@ def update(
             else:
                 confirm = partial(session.confirm, dry_run=dry_run, yes=yes)
                 session.show(run(request, confirm, session.progress))
+
+
+def status(
+    folders: Projects = None,
+    heal: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take one file back to what the template makes."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how projects stand, or take one file back.
+
+    A line a project: its template's version, drifted files, lock, last proof.
+    """
+    from pixi_scaffold.system import expanded
+    from pixi_scaffold.update import status_or_heal
+
+    with session_of("status", as_json) as session:
+        where = [expanded(folder) for folder in folders or [Path()]]
+        session.show(status_or_heal(where, heal, session.progress))
+
+
+template = typer.Typer(help=COMMANDS["template"], **SETTINGS)
+
+
+@template.command("move")
+def move(
+    url: Annotated[str, typer.Argument(help="Where the template is now.")],
+    folders: Projects = None,
+    as_json: Json = False,
+) -> None:
+    """Record another URL as the template of projects.
+
+    The new place must have the version that each was made from.
+    """
+    from pixi_scaffold.system import expanded
+    from pixi_scaffold.update import move_template
+
+    with session_of("template move", as_json) as session:
+        where = [expanded(folder) for folder in folders or [Path()]]
+        session.show(move_template(url, where, session.progress))

@@ -1,0 +1,203 @@
+"""Jobs on an HTCondor pool, from sending them to the table of their results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
+from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.session import session_of
+
+
+def submit(
+    description: Annotated[
+        Path,
+        typer.Argument(
+            help="The submit description; NAME is htcondor/NAME.sub.", metavar="[FILE.sub]"
+        ),
+    ] = Path("htcondor") / "train.sub",
+    append: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--append", "-a", metavar="NAME=VALUE", help="A command, as condor_submit -append."
+        ),
+    ] = None,
+    queue: Annotated[
+        str,
+        typer.Option(help='In place of its queue statement: "lr from sweep.csv".', metavar="TEXT"),
+    ] = "",
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Send it whatever the rules find.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which jobs would be sent.")
+    ] = False,
+    schedd: Annotated[
+        str, typer.Option(help="Another access point; files are spooled there.", metavar="NAME")
+    ] = "",
+    pool: Annotated[
+        str, typer.Option(help="The collector that knows it.", metavar="COLLECTOR")
+    ] = "",
+    spool: Annotated[
+        bool, typer.Option("--spool", help="Let the access point keep all files, until `fetch`.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only the rows of a sweep that failed or are missing.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also the rows that are done and unchanged.")
+    ] = False,
+    go_on: Annotated[
+        str,
+        typer.Option(
+            "--continue", help="Train finished or stopped jobs further.", metavar="CLUSTER[.PROC]"
+        ),
+    ] = "",
+    more_arguments: Annotated[
+        str,
+        typer.Option(metavar="WORDS", help='Add to the job\'s arguments, such as "--epochs 40".'),
+    ] = "",
+    retry_memory: Annotated[
+        str,
+        typer.Option(
+            metavar="MOST", help="Out of memory: try again with twice as much, up to this."
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Check a job and send it to the HTCondor pool.
+
+    A receipt stays in runs/submitted; watch, fetch, stop and collect work from it.
+    """
+    from pixi_scaffold.pool import SubmitRequest, submit_jobs
+    from pixi_scaffold.system import expanded
+
+    with session_of("submit", as_json) as session:
+        request = SubmitRequest(
+            expanded(description),
+            tuple(append or ()),
+            queue,
+            check=not no_check,
+            dry_run=dry_run,
+            schedd=schedd,
+            pool=pool,
+            spool=spool,
+            again=again,
+            failed=failed,
+            go_on=go_on,
+            more_arguments=more_arguments,
+            retry_memory=retry_memory,
+        )
+        session.show(submit_jobs(request, session.progress))
+
+
+def watch(
+    job: Annotated[
+        str, typer.Argument(help="Of its receipt (default: the newest).", metavar="[CLUSTER]")
+    ] = "",
+    log: Annotated[
+        Path | None, typer.Option(help="Follow this event log, of a job sent otherwise.")
+    ] = None,
+    until: Annotated[
+        Literal["all", "done", "failed"],
+        typer.Option("--exit", help="End when all jobs ended, or the first is done, or failed."),
+    ] = "all",
+    once: Annotated[bool, typer.Option("--once", help="Say how it stands now, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Say what jobs on the pool are doing, and why one is not running.
+
+    Ctrl-C leaves the jobs alone.
+    """
+    from pixi_scaffold.pool import display_for, named_receipt, watch_cluster
+    from pixi_scaffold.report import out_and_err
+
+    with session_of("watch", as_json) as session:
+        receipt = named_receipt(Path(), job, log)
+        out, _ = out_and_err()
+        display = display_for(out, as_json=as_json)
+        report = watch_cluster(receipt, Path(), display, until=until, once=once)
+        if not as_json:
+            session.show(report)
+            return
+        session.say(json.dumps({"event": "END", **report.to_dict()}))
+        if report.exit_code:
+            raise typer.Exit(report.exit_code)
+
+
+def fetch(
+    job: Annotated[
+        str, typer.Argument(help="Default: the newest.", metavar="[CLUSTER[.PROC]]")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Bring back the results of jobs, or what was kept of those that have not ended.
+
+    Files here that are newer are left as they are.
+    """
+    from pixi_scaffold.pool import fetch_jobs, find_named
+
+    with session_of("fetch", as_json) as session:
+        receipt, proc = find_named(Path(), job)
+        session.show(fetch_jobs(receipt, proc, session.progress))
+
+
+def stop(
+    job: Annotated[str, typer.Argument(metavar="CLUSTER[.PROC]")],
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds to wait for the jobs to save.")
+    ] = 900,
+    as_json: Json = False,
+) -> None:
+    """Let jobs save, bring back what they have, and take them out of the queue.
+
+    condor_rm loses what was not handed over. `submit --continue` trains a stopped job further.
+    """
+    from pixi_scaffold.pool import find_named, stop_jobs
+
+    with session_of("stop", as_json) as session:
+        receipt, proc = find_named(Path(), job)
+        session.show(stop_jobs(receipt, proc, session.progress, timeout=timeout))
+
+
+def collect(
+    cluster: Annotated[
+        str,
+        typer.Argument(
+            help="Default: every submission of the newest one's file.", metavar="[CLUSTER]"
+        ),
+    ] = "",
+    output: Annotated[
+        Path, typer.Option(help="Name of the files, without an ending.", metavar="NAME")
+    ] = Path("runs") / "collected",
+    as_json: Json = False,
+) -> None:
+    """Write one table (CSV, and Parquet where pyarrow is) and one picture of a sweep's runs."""
+    from pixi_scaffold.pool import collect_runs
+
+    with session_of("collect", as_json) as session:
+        session.show(collect_runs(cluster, output, session.progress))
+
+
+site = typer.Typer(help=COMMANDS["site"], **SETTINGS)
+
+
+@site.command()
+def capture(
+    file: Annotated[Path, typer.Argument(help="The site file to write.")] = Path("site.toml"),
+) -> None:
+    """Ask the pool of this machine for its attributes, commands, GPUs and limits.
+
+    Run it on an access point. The file serves check --site on any machine.
+    """
+    from pixi_scaffold.check import capture_site
+    from pixi_scaffold.system import expanded
+
+    with session_of("site capture", as_json=False) as session:
+        said = capture_site(expanded(file), session.progress)
+        session.close()
+        session.say(said)
