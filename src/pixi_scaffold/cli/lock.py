@@ -14,8 +14,6 @@ from pixi_scaffold.cli.options import EngineOption, Json, Workspace
 from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
 
-EVERYTHING = "*"
-
 
 class LockCommand(TyperCommand):
     """Takes --diff and --upgrade without a value, too. Typer has no such options."""
@@ -32,7 +30,7 @@ class LockCommand(TyperCommand):
             if arg == "--diff" and alone:
                 given.append("--diff=HEAD")
             elif arg == "--upgrade" and (alone or Path(after).is_dir()):
-                given.append(f"--upgrade={EVERYTHING}")
+                given.append("--upgrade=*")
             else:
                 given.append(arg)
         return super().parse_args(ctx, given)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixi_scaffold.cli import commands, complete
+from pixi_scaffold.cli import complete
+from pixi_scaffold.cli.commands import SETTINGS
 from pixi_scaffold.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 # what stands behind the task is the task's, options too
-CONTEXT = {**commands.SETTINGS["context_settings"], "allow_interspersed_args": False}
-EXTRAS = {"run": {"context_settings": CONTEXT}}
+_CONTEXT = {**SETTINGS["context_settings"], "allow_interspersed_args": False}
+EXTRAS = {"run": {"context_settings": _CONTEXT}}
 
 
 def run(
