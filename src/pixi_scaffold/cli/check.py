@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.options import EngineOption, Json, Verbose
+from pixi_scaffold.cli.options import Append, EngineOption, Json, Verbose
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 
@@ -59,15 +59,7 @@ def check(
             help="Folder where condor_submit is run (default: where the executable is found).",
         ),
     ] = None,
-    append: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--append",
-            "-a",
-            help="A command as condor_submit -append takes it (repeat for more).",
-            metavar="NAME=VALUE",
-        ),
-    ] = None,
+    append: Append = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Whatever was skipped counts as a failure.")
     ] = False,

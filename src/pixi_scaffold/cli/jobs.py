@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
-from pixi_scaffold.cli.options import Json
+from pixi_scaffold.cli.options import Append, Json
 from pixi_scaffold.cli.session import session_of
 
 
@@ -20,12 +20,7 @@ def submit(
             help="The submit description; NAME is htcondor/NAME.sub.", metavar="[FILE.sub]"
         ),
     ] = Path("htcondor") / "train.sub",
-    append: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--append", "-a", metavar="NAME=VALUE", help="A command, as condor_submit -append."
-        ),
-    ] = None,
+    append: Append = None,
     queue: Annotated[
         str,
         typer.Option(help='In place of its queue statement: "lr from sweep.csv".', metavar="TEXT"),

@@ -38,6 +38,17 @@ Answers = Annotated[
     typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Answer a question."),
 ]
 
+Append = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--append",
+        "-append",
+        "-a",
+        metavar="LINE",
+        help="A command as condor_submit -append takes it (repeat for more).",
+    ),
+]
+
 
 def read_answers(pairs: list[str], file: Path | None) -> dict[str, Any]:
     """Return the answers of -d and --data-file; raises UsageError when they cannot be read."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixi_scaffold.cli.options import Json, read_pair
+from pixi_scaffold.cli.options import Append, Json, read_pair
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
 
@@ -24,16 +24,7 @@ def rehearse(
         list[str] | None,
         typer.Argument(metavar="NAME=VALUE", help="As given to condor_submit, too."),
     ] = None,
-    append: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--append",
-            "-append",
-            "-a",
-            metavar="LINE",
-            help="As for condor_submit: before `queue`.",
-        ),
-    ] = None,
+    append: Append = None,
     queue: Annotated[
         str,
         typer.Option(
