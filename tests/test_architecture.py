@@ -69,7 +69,7 @@ ROOM_LINES = {
     "system": 1330,
     "starter": 1130,
     "adopt": 1120,
-    "page": 870,
+    "page": 850,
     "report": 760,
     "pypi": 770,
     "environment": 660,

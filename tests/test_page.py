@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_scaffold.page.jobs import read_jobs, read_log, spent
-from pixi_scaffold.page.project import ProjectRecords, Receipt, read_records
+from pixi_scaffold.page.project import ProjectRecords, read_records
 from pixi_scaffold.page.render import LIMIT, embedded, rendered_small
 from pixi_scaffold.page.runs import TrainingRun, clock, measured, read_runs, thinned, varied
 from pixi_scaffold.page.view import lab_view, project_view, timelines
@@ -149,7 +149,7 @@ def test_a_start_after_nothing_was_kept_is_no_resumption() -> None:
     attempts = [{"sandbox": n, "ended": "evicted", "seconds": 1.0, "kept": kept}
                 for n, kept in ((1, []), (2, ["a"]), (3, []))]  # fmt: skip
     document = {"results": [], "jobs": [{"state": "held", "attempts": attempts}]}
-    [timeline] = timelines(Receipt(document, "now"))
+    [timeline] = timelines(document)
     began = [step.partition(", ran")[0] for step in timeline["steps"] if ", ran" in step]
     assert began == ["started", "started from the beginning", "resumed"]
 
@@ -159,7 +159,7 @@ def test_a_timeline_has_the_copying_beside_the_running_and_is_as_long_as_all_of_
 ) -> None:
     root = make_project(tmp_path / "p")
     document = json.loads((root / ".pixi/rehearsal/receipt.json").read_text())
-    [timeline] = timelines(Receipt(document, "now"))
+    [timeline] = timelines(document)
     drawn = [(bar["kind"], bar["label"]) for bar in timeline["bars"]]
     assert drawn == [
         ("moved", "copied in: 0.50 s"), ("lost", "evicted: 5.00 s"), ("moved", "copied out: 0.25 s"),
@@ -276,7 +276,7 @@ def test_whatever_records_hold_there_is_a_page(
     rows = tuple(line for line in lines if isinstance(line, dict))
     times = clock(rows, history)
     run = TrainingRun("x", {"arguments": document.get("jobs")}, 1, rows, measured(rows), times)
-    receipt = Receipt({"results": [], **document} | {"results": lines}, "now")
+    receipt = document | {"results": lines, "written": "now"}
     records = ProjectRecords("x", "now", (), {}, None, (receipt,), (run, run), (), None, ())
     page = rendered_small("project.html.jinja", lambda points: project_view(records, points), "x")
     assert page.rstrip().endswith("</html>")
@@ -340,7 +340,7 @@ def test_a_page_is_made_smaller_until_it_fits() -> None:
 
     def view(points: int) -> dict[str, object]:
         asked.append(points)
-        rows = [{"name": "x" * points * 20, "folder": "", "version": "", "newest": "", "behind": "",
+        rows = [{"name": "x" * points * 20, "project": "", "version": "", "newest": "", "behind": "",
                  "drift": 0, "lock": "", "proof": "", "proved": None, "error": "", "todo": []}]  # fmt: skip
         return {"rows": rows, "written": "now"}
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.page.project import read_records
+from pixi_scaffold.page.project import now_in_words, read_records
 from pixi_scaffold.page.render import render, rendered_small
 from pixi_scaffold.page.view import lab_view, project_view
 from pixi_scaffold.report import Progress, Report, Run
@@ -28,12 +27,6 @@ class PageFacts:
     size: int
     shows: Mapping[str, int]
 
-    @property
-    def words(self) -> str:
-        """The same in one line."""
-        counts = ", ".join(f"{number} {thing}" for thing, number in self.shows.items())
-        return f"{self.path}: {counts}; {self.size >> 10} kB"
-
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as the JSON document has them."""
         return {"page": str(self.path), "bytes": self.size, "shows": dict(self.shows)}
@@ -41,37 +34,44 @@ class PageFacts:
 
 def project_page(folder: Path, output: Path | None, progress: Progress) -> Report:
     """Write the page of a project; raises ScaffoldError and OSError."""
-    run = Run(progress)
-    with run.step("report") as step:
+
+    def make() -> tuple[str, dict[str, int], tuple[str, ...]]:
         records = read_records(folder, progress)
         page = rendered_small(
             "project.html.jinja", lambda points: project_view(records, points), records.name
         )
         names = ("platforms", "receipts", "runs", "jobs")
-        facts = _write(output or folder / NAME, page, {n: len(getattr(records, n)) for n in names})
-        step.passed(facts.words, records.problems[:20])
-    return Report("report", run.results, facts, (_open(facts.path),))
+        return page, {n: len(getattr(records, n)) for n in names}, records.problems[:20]
+
+    return _written(output or folder / NAME, make, progress)
 
 
 def lab_page(folder: Path, output: Path | None, progress: Progress) -> Report:
     """Write the page of a folder of projects; raises ScaffoldError and OSError."""
     standings = status_or_heal([folder], None, progress).to_dict()["projects"]
+
+    def make() -> tuple[str, dict[str, int], tuple[str, ...]]:
+        title = f"Projects in {folder.resolve().name}"
+        page = render("lab.html.jinja", lab_view(standings, now_in_words()), title)
+        return page, {"projects": len(standings)}, ()
+
+    return _written(output or folder / NAME, make, progress)
+
+
+def _written(
+    path: Path,
+    make: Callable[[], tuple[str, dict[str, int], tuple[str, ...]]],
+    progress: Progress,
+) -> Report:
+    """Write the page that is made, which shows so many of each thing, and tell its problems."""
     run = Run(progress)
     with run.step("report") as step:
-        written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        title = f"Projects in {folder.resolve().name}"
-        page = render("lab.html.jinja", lab_view(standings, written), title)
-        facts = _write(output or folder / NAME, page, {"projects": len(standings)})
-        step.passed(facts.words)
-    return Report("report", run.results, facts, (_open(facts.path),))
-
-
-def _write(path: Path, page: str, shows: Mapping[str, int]) -> PageFacts:
-    with replacing(path) as new:
-        new.write_text(page, encoding="utf-8")
-    return PageFacts(path, len(page.encode()), shows)
-
-
-def _open(path: Path) -> str:
+        page, shows, problems = make()
+        with replacing(path) as new:
+            new.write_text(page, encoding="utf-8")
+        size = len(page.encode())
+        counts = ", ".join(f"{number} {thing}" for thing, number in shows.items())
+        step.passed(f"{path}: {counts}; {size >> 10} kB", problems)
     opener = "open" if sys.platform == "darwin" else "xdg-open"
-    return f"{opener} {shlex.quote(str(path))}"
+    command = f"{opener} {shlex.quote(str(path))}"
+    return Report("report", run.results, PageFacts(path, size, shows), (command,))

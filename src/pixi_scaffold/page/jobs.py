@@ -29,12 +29,10 @@ class PoolJob:
 
     cluster: int
     proc: int
-    schedd: str
     submitted: str
     state: str
     seconds: Mapping[str, float]
     starts: int
-    commit: str
     values: str
     """What the queue statement set for it."""
 
@@ -49,14 +47,12 @@ def read_jobs(root: Path, now: datetime | None = None) -> Iterator[PoolJob]:
         log = read_log(receipt, root)
         for proc, job in enumerate(jobs):
             values = job.get("values") if isinstance(job, dict) else None
-            shown = (
-                " ".join(f"{k}={v}" for k, v in values.items()) if isinstance(values, dict) else ""
-            )
+            pairs = values.items() if isinstance(values, dict) else ()
             events = log.get((cluster, proc), [])
             state, seconds, starts = spent(events, now or datetime.now())
             yield PoolJob(
-                cluster, proc, str(receipt.get("schedd", "")), str(receipt.get("submitted", "")),
-                state, seconds, starts, str(receipt.get("commit", ""))[:10], shown,
+                cluster, proc, str(receipt.get("submitted", "")),
+                state, seconds, starts, " ".join(f"{k}={v}" for k, v in pairs),
             )  # fmt: skip
 
 

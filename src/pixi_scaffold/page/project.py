@@ -31,14 +31,6 @@ class LockedPlatform:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a command proved: its document, and when (UTC)."""
-
-    document: Mapping[str, Any]
-    written: str
-
-
-@dataclass(frozen=True, slots=True)
 class ProjectRecords:
     """All that a project's page shows."""
 
@@ -48,12 +40,18 @@ class ProjectRecords:
     locks: Mapping[str, str]
     """The sums of pixi.lock and of the starter channel's lock, those that are there, by name."""
     change: LockDiff | None
-    receipts: tuple[Receipt, ...]
+    receipts: tuple[Mapping[str, Any], ...]
+    """What commands proved, and when: `written`."""
     runs: tuple[TrainingRun, ...]
     jobs: tuple[PoolJob, ...]
     checked: Report | None
     problems: tuple[str, ...]
     """What could not be read, and why."""
+
+
+def now_in_words() -> str:
+    """Return the time, as a page says when it was written."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def read_records(folder: Path, progress: Progress) -> ProjectRecords:
@@ -71,7 +69,7 @@ def read_records(folder: Path, progress: Progress) -> ProjectRecords:
     places = (layout.RECEIPT, layout.REHEARSED)
     return ProjectRecords(
         root.resolve().name,
-        datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        now_in_words(),
         platforms,
         {name: sha256 for name in names if (sha256 := sha256_of(root / name))},
         change,
@@ -111,23 +109,21 @@ def _largest(packages: Sequence[Package]) -> tuple[tuple[str, str, int], ...]:
     return tuple((p.name, p.version, p.size) for p in sized if p.size)
 
 
-def _receipt(path: Path, problems: list[str]) -> Receipt | None:
+def _receipt(path: Path, problems: list[str]) -> Mapping[str, Any] | None:
     """Read a receipt; None where there is none, or none that can be read."""
     try:
         document = json.loads(read_regular(path, 64 << 20))
         if not isinstance(document, dict) or not isinstance(document.get("results"), list):
             raise ValueError("it is no receipt")
-        written = document.get("written")
-        if not isinstance(written, str):  # of a version that did not write it down
-            written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(
-                timespec="seconds"
-            )
+        if not isinstance(document.get("written"), str):  # of a version that did not write it down
+            time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            document["written"] = time.isoformat(timespec="seconds")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{path.name}: {error}")
         return None
-    return Receipt(document, written)
+    return document
 
 
 def _checked(root: Path, problems: list[str]) -> Report | None:

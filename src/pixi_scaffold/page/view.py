@@ -9,7 +9,7 @@ from typing import Any
 
 from pixi_scaffold.lock import shown_size
 from pixi_scaffold.page.jobs import PoolJob
-from pixi_scaffold.page.project import ProjectRecords, Receipt
+from pixi_scaffold.page.project import ProjectRecords
 from pixi_scaffold.page.runs import POINTS, TrainingRun, metrics_of, number, thinned, varied
 
 ROWS = 1000
@@ -19,6 +19,7 @@ LONG = 200
 """Characters of one text."""
 _KINDS = {"checkpoint": "kept", "exited": "done"}
 """How a run of a job is drawn, by how it ended."""
+_STANDING = ("name", "project", "version", "newest", "behind", "error")
 
 
 def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any]:
@@ -50,16 +51,14 @@ def project_view(records: ProjectRecords, points: int = POINTS) -> dict[str, Any
     }
 
 
-def _receipt(receipt: Receipt, locks: Mapping[str, str]) -> dict[str, Any]:
-    document = receipt.document
-    template = document.get("template")
+def _receipt(document: Mapping[str, Any], locks: Mapping[str, str]) -> dict[str, Any]:
     return {
         "command": _text(document.get("command")),
         "ok": document.get("ok") is True,
-        "written": receipt.written,
+        "written": document["written"],
         "host": _text(document.get("host")) or "a machine that it does not name",
         "lock": _lock(document.get("lock"), locks),
-        "template": _text(template.get("commit")) if isinstance(template, dict) else "",
+        "template": _text(_table(document.get("template")).get("commit")),
         "results": [
             [_text(r.get(key)) for key in ("name", "status", "detail")]
             + [f"{seconds:.1f} s" if (seconds := _seconds(r.get("seconds"))) else ""]
@@ -80,16 +79,14 @@ def _lock(lock: Any, locks: Mapping[str, str]) -> str:
     return f"{_text(sha256)[:12]} ({name or 'not one that is here now'})"
 
 
-def timelines(receipt: Receipt) -> list[dict[str, Any]]:
+def timelines(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a rehearsed job's steps in their order, and its attempts as bars over seconds."""
-    document = receipt.document
     jobs = [document["rehearsal"]] if "rehearsal" in document else document.get("jobs")
     return [_timeline(job) for job in _objects(jobs)[:20]]
 
 
 def _timeline(job: Mapping[str, Any]) -> dict[str, Any]:
-    usage = job.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
+    usage = _table(job.get("usage"))
     steps: list[str] = []
     parts: list[tuple[str, float, str]] = []  # how it is drawn, seconds, words
     saved, kept = False, 0
@@ -136,7 +133,6 @@ def _seconds(value: Any) -> float:
 
 def _run(run: TrainingRun) -> dict[str, Any]:
     config = run.config
-    last = run.last
     return {
         "name": _text(run.name),
         "started": _text(config.get("started"))[:19].replace("T", " "),
@@ -144,7 +140,7 @@ def _run(run: TrainingRun) -> dict[str, Any]:
         "device": _text(config.get("device")),
         "commit": _text(config.get("git_commit"))[:10],
         "rows": len(run.rows),
-        "last": {name: f"{value:.4g}" for name, value in last.items()},
+        "last": {name: f"{value:.4g}" for name, value in run.last.items()},
     }
 
 
@@ -166,7 +162,6 @@ def curves(runs: Sequence[TrainingRun], points: int) -> dict[str, Any]:
                 in_unit = [None if t is None else t / length for t in time] if unit else []
                 columns = (x, y, in_unit) if any(in_unit) else (x, y)
                 data[name][str(place)] = [[_short(n) for n in column] for column in columns]
-    longest = max((len(run.rows) for run in runs), default=0)
     return {
         "names": [_text(run.name) for run in runs],
         "axis": next((run.axis for run in runs if run.rows), "row"),
@@ -174,7 +169,7 @@ def curves(runs: Sequence[TrainingRun], points: int) -> dict[str, Any]:
         "unit": unit,
         "untimed": sum(not any(run.clock) for run in runs if run.rows),
         "most": most,
-        "full": longest,
+        "full": max((len(run.rows) for run in runs), default=0),
     }
 
 
@@ -233,6 +228,10 @@ def _size(value: Any) -> str:
     return "an unknown size" if (size := number(value)) is None else shown_size(int(size))
 
 
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -253,16 +252,11 @@ def lab_view(standings: Iterable[Mapping[str, Any]], written: str) -> dict[str, 
     """Return what the template of a lab's page takes: a row a project, as `status` says them."""
     rows = [
         {
-            "name": _text(one.get("name")),
-            "folder": _text(one.get("project")),
-            "version": _text(one.get("version")),
-            "newest": _text(one.get("newest")),
-            "behind": _text(one.get("behind")),
+            **{name: _text(one.get(name)) for name in _STANDING},
             "drift": len(_list(one.get("drift"))),
             "lock": _text((one.get("lock") or {}).get("state")),
             "proof": _text((one.get("receipt") or {}).get("day")),
             "proved": (one.get("receipt") or {}).get("ok"),
-            "error": _text(one.get("error")),
             "todo": [_text(command) for command in _list(one.get("todo"))],
         }
         for one in standings
