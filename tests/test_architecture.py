@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 5270,
     "job": 4225,
     "lock": 4100,
-    "tasks": 3300,
+    "tasks": 3090,
     "update": 2920,
     "pool": 2930,
     "check": 2690,

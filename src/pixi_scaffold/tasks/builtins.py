@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.tasks import folders
 from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams, reason
-from pixi_scaffold.tasks.values import Flag, arguments, evaluate, seconds, split_blanks
+from pixi_scaffold.tasks.values import evaluate, flagged, flags_and_names, seconds, split_blanks
 
 if TYPE_CHECKING:
     from pixi_scaffold.tasks.shell import Shell
@@ -46,9 +46,8 @@ def write(handle: int, data: str | bytes) -> None:
 
 
 def _cat(call: BuiltinCall) -> int:
-    paths = arguments(call.args) or ["-"]
     code = 0
-    for path in paths:
+    for path in _names(call) or ["-"]:
         try:
             for block in _blocks(call, path):
                 write(call.streams.stdout, block)
@@ -58,6 +57,10 @@ def _cat(call: BuiltinCall) -> int:
             write(call.streams.stderr, f"cat: {path}: {reason(error)}\n")
             code = 1
     return code
+
+
+def _names(call: BuiltinCall) -> list[str]:
+    return flags_and_names(call.args)[1]
 
 
 def _blocks(call: BuiltinCall, path: str) -> Iterator[bytes]:
@@ -72,25 +75,23 @@ def _blocks(call: BuiltinCall, path: str) -> Iterator[bytes]:
             os.close(handle)
 
 
-def _cd(call: BuiltinCall) -> int:
-    paths = arguments(call.args)
+def _cd(call: BuiltinCall) -> None:
+    paths = _names(call)
     if len(paths) != 1:
         raise CommandError("too many arguments" if paths else "expected at least 1 argument")
     folder = Path(os.path.normpath(call.scope.cwd / paths[0]))
     if not folder.is_dir():
         raise CommandError(f"{paths[0]}: Not a directory")
     call.changes.enter(folder)
-    return 0
 
 
-def _echo(call: BuiltinCall) -> int:
+def _echo(call: BuiltinCall) -> None:
     call.say(" ".join(call.args))
-    return 0
 
 
-def _exit(call: BuiltinCall) -> int:
+def _exit(call: BuiltinCall) -> None:
     try:
-        codes = arguments(call.args)
+        codes = _names(call)
         if len(codes) > 1:
             raise CommandError("too many arguments")
         code = int(codes[0]) if codes else 1
@@ -101,15 +102,14 @@ def _exit(call: BuiltinCall) -> int:
     raise Exit(code % 256)
 
 
-def _export(call: BuiltinCall) -> int:
+def _export(call: BuiltinCall) -> None:
     for arg in call.args:
         name, sign, value = arg.partition("=")
         if sign:
             call.changes.export(name, value)
-    return 0
 
 
-def _head(call: BuiltinCall) -> int:
+def _head(call: BuiltinCall) -> None:
     path, count = _head_arguments(call.args)
     try:
         data = _blocks(call, path)
@@ -124,28 +124,31 @@ def _head(call: BuiltinCall) -> int:
         raise
     except OSError as error:
         raise CommandError(f"{path}: {reason(error)}") from error
-    return 0
 
 
 def _head_arguments(args: Sequence[str]) -> tuple[str, int]:
-    path, count, flags = "", 10, iter(Flag.all(args))
-    for flag in flags:
-        if flag.kind == "argument":
+    path, count, words = "", 10, flagged(args)
+    for text, is_flag in words:
+        if not is_flag:
             if path:
                 raise CommandError("only one file is supported for now")
-            path = flag.text
-        elif flag == Flag("short", "n"):
-            value = next(flags, None)
-            if value is None or value.kind != "argument":
-                raise CommandError("expected a value following -n")
-            count = _count(value.text)
-        elif flag.kind == "long" and flag.text.startswith("lines="):
-            count = _count(flag.text.removeprefix("lines="))
-        elif flag == Flag("long", "lines"):
+            path = text
+        elif text == "-n":
+            count = _count(_value(words, "expected a value following -n"))
+        elif text.startswith("--lines="):
+            count = _count(text.removeprefix("--lines="))
+        elif text == "--lines":
             raise CommandError("expected a value for --lines")
         else:
-            raise flag.unsupported()
+            raise CommandError(f"unsupported flag: {text}")
     return path or "-", count
+
+
+def _value(words: Iterator[tuple[str, bool]], otherwise: str) -> str:
+    text, is_flag = next(words, ("", True))
+    if is_flag:
+        raise CommandError(otherwise)
+    return text
 
 
 def _count(text: str) -> int:
@@ -165,25 +168,21 @@ def _lines(data: Iterator[bytes], count: int) -> Iterator[bytes]:
             return
 
 
-def _pwd(call: BuiltinCall) -> int:
+def _pwd(call: BuiltinCall) -> None:
     path = call.scope.cwd
-    for flag in Flag.all(call.args):
-        if flag == Flag("short", "L"):  # the other way round than elsewhere, as there
-            path = path.resolve()
-        elif flag.kind != "argument" and flag != Flag("short", "P"):
-            raise flag.unsupported()
-    call.say(str(path))
-    return 0
+    flags, _ = flags_and_names(call.args, "-L -P")
+    # the other way round than elsewhere, as there
+    call.say(str(path.resolve() if "-L" in flags else path))
 
 
-def _set(call: BuiltinCall) -> int:
+def _set(call: BuiltinCall) -> None:
     args, options = list(call.args), call.changes.options
     if args in (["-o"], ["+o"]):
         for name in sorted(_OPTIONS):
             on = name in call.scope.options
             sign = "-o" if on else "+o"
             call.say(f"{name}\t{'on' if on else 'off'}" if args == ["-o"] else f"set {sign} {name}")
-        return 0
+        return
     wanted: list[tuple[str, bool]] = []
     while args:
         arg = args.pop(0)
@@ -198,7 +197,6 @@ def _set(call: BuiltinCall) -> int:
             raise CommandError(f"invalid option: {arg}")
     for name, on in wanted:
         options.add(name) if on else options.discard(name)
-    return 0
 
 
 def _shopt(call: BuiltinCall) -> int:
@@ -222,7 +220,7 @@ def _shopt(call: BuiltinCall) -> int:
 
 
 def _sleep(call: BuiltinCall) -> int:
-    times = arguments(call.args)
+    times = _names(call)
     if not times:
         raise CommandError("missing operand")
     return call.shell.children.sleep(sum(map(seconds, times)))
@@ -236,13 +234,12 @@ def _test(call: BuiltinCall) -> int:
         return 2
 
 
-def _unset(call: BuiltinCall) -> int:
+def _unset(call: BuiltinCall) -> None:
     names = call.args
     if names[:1] == ["-f"]:
         raise CommandError("unsupported flag: -f")
     for name in names[1:] if names[:1] == ["-v"] else names:
         call.changes.unset(name)
-    return 0
 
 
 def _xargs(call: BuiltinCall) -> int:
@@ -260,46 +257,37 @@ def _xargs(call: BuiltinCall) -> int:
 
 
 def _xargs_arguments(args: Sequence[str]) -> tuple[list[str], str | None]:
-    flags = list(Flag.all(args))
-    null, delimiter = False, None
-    while flags:
-        flag = flags[0]
-        if flag.kind == "argument" and flag.text != "-0":
-            break
-        flags.pop(0)
-        if flag in (Flag("argument", "-0"), Flag("long", "null")):
+    words = flagged(args)
+    null, delimiter, command = False, None, list[str]()
+    for text, is_flag in words:
+        if text == "-0" or (is_flag and text == "--null"):  # the one looks like a number
             null = True
-        elif flag == Flag("short", "d"):
-            value = flags.pop(0) if flags else None
-            if value is None or value.kind != "argument":
-                raise CommandError("expected delimiter argument following -d")
-            delimiter = _delimiter(value.text)
-        elif flag.kind == "long" and flag.text.startswith("delimiter="):
-            delimiter = _delimiter(flag.text.removeprefix("delimiter="))
+        elif not is_flag:
+            command = [text, *(word for word, _ in words)]
+        elif text == "-d":
+            delimiter = _delimiter(_value(words, "expected delimiter argument following -d"))
+        elif text.startswith("--delimiter="):
+            delimiter = _delimiter(text.removeprefix("--delimiter="))
         else:
-            raise flag.unsupported()
+            raise CommandError(f"unsupported flag: {text}")
     if null and delimiter is not None:
         raise CommandError("cannot specify both null and delimiter flag")
-    return [flag.shown for flag in flags], "\0" if null else delimiter
+    return command, "\0" if null else delimiter
 
 
 def _delimiter(text: str) -> str:
     escapes = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\\\": "\\", "\\0": "\0"}
     delimiter = escapes.get(text, text)
-    if len(delimiter) != 1:
+    if len(delimiter) != 1 or text == "\\":
         raise CommandError(f"expected a single byte char delimiter. Found: {text}")
     return delimiter
 
 
-def _on_files(work: Callable[[Path, Sequence[str]], None]) -> Callable[[BuiltinCall], int]:
-    def command(call: BuiltinCall) -> int:
-        work(call.scope.cwd, call.args)
-        return 0
-
-    return command
+def _on_files(work: Callable[[Path, Sequence[str]], None]) -> Callable[[BuiltinCall], None]:
+    return lambda call: work(call.scope.cwd, call.args)
 
 
-_COMMANDS: dict[str, Callable[[BuiltinCall], int]] = {
+_COMMANDS: dict[str, Callable[[BuiltinCall], int | None]] = {
     "cat": _cat, "cd": _cd, "cp": _on_files(folders.cp), "echo": _echo, "exit": _exit,
     "export": _export, "head": _head, "mkdir": _on_files(folders.mkdir),
     "mv": _on_files(folders.mv), "pwd": _pwd, "rm": _on_files(folders.rm), "set": _set,
@@ -314,7 +302,7 @@ BUILTINS = frozenset(_COMMANDS)
 def run_builtin(name: str, call: BuiltinCall) -> int:
     """Run a command of the shell; return its exit code. Raises Exit for `exit`."""
     try:
-        return _COMMANDS[name](call)
+        return _COMMANDS[name](call) or 0
     except (CommandError, IsADirectoryError) as error:
         why = reason(error) if isinstance(error, OSError) else error
         write(call.streams.stderr, f"{name}: {why}\n")

@@ -14,12 +14,10 @@ from pixi_scaffold.tasks.patterns import find
 from pixi_scaffold.tasks.scope import CommandError, Scope
 from pixi_scaffold.tasks.script import (
     Alternatives,
-    HomeFolder,
     Parameter,
-    Part,
-    Plain,
     QuotedParts,
-    Statements,
+    Script,
+    Substitution,
     Word,
 )
 
@@ -32,55 +30,47 @@ class Expander:
     output: runs a script and returns what it prints.
     """
 
-    def __init__(self, scope: Scope, output: Callable[[Statements], bytes]) -> None:
+    def __init__(self, scope: Scope, output: Callable[[Script], bytes]) -> None:
         self.scope, self.output = scope, output
 
-    def words(self, word: Word) -> list[str]:
-        """Return the arguments that a word becomes; raises CommandError."""
-        return [text for one in _without_braces(word) for text in self._expand(one, quoted=False)]
+    def arguments(self, words: Iterable[Word]) -> list[str]:
+        """Return the arguments that words become; raises CommandError."""
+        single = (one for word in words for one in _without_braces(word))
+        return [text for one in single for text in self._expand(one, quoted=False)]
 
     def text(self, word: Word) -> str:
         """Return the value that a word becomes; raises CommandError."""
-        return " ".join(self.words(word))
+        return " ".join(self.arguments([word]))
 
-    def _expand(self, word: Iterable[Part], *, quoted: bool) -> list[str]:
+    def _expand(self, word: Word, *, quoted: bool) -> list[str]:
         done: list[str] = []
         current: list[_Piece] = []
         for part in word:
-            if isinstance(part, Plain):
-                current.append((part.text, False))
-                continue
-            if isinstance(part, QuotedParts):
+            if isinstance(part, str):
+                current.append((part, False))
+            elif isinstance(part, QuotedParts):
                 current.append((" ".join(self._expand(part.parts, quoted=True)), True))
-                continue
-            pieces = [p for p in (self._value(part) or "").split(" ") if p]
-            if not pieces:
-                continue
-            current.append((pieces[0], False))
-            if len(pieces) > 1:
-                done += self._match(current, quoted=quoted)
-                for piece in pieces[1:-1]:
-                    done += self._match([(piece, False)], quoted=quoted)
-                current = [(pieces[-1], False)]
+            else:
+                assert not isinstance(part, Alternatives)  # noqa: S101  taken apart before
+                first, *others = [p for p in self._value(part).split(" ") if p] or [""]
+                current += [(first, False)] if first else []
+                for piece in others:
+                    done += self._match(current, quoted=quoted)
+                    current = [(piece, False)]
         return done + self._match(current, quoted=quoted) if current else done
 
-    def _value(self, part: Part) -> str | None:
-        if isinstance(part, Parameter):
-            return self.scope.get(part.name)
-        if isinstance(part, HomeFolder):
-            home = self.scope.variables.get("HOME")
-            try:
-                return home or str(Path.home())
-            except RuntimeError as error:
-                why = "failed resolving home directory for tilde expansion"
-                raise CommandError(why) from error
-        if isinstance(part, Alternatives):  # taken apart before
-            raise AssertionError(part)
-        assert not isinstance(part, (Plain, QuotedParts))  # noqa: S101  handled by the caller
-        data = self.output(part.script)
-        for sign in (b"\n", b"\r", b"\t"):
-            data = data.replace(sign, b" ")
-        return " ".join(p for p in data.decode(errors="surrogateescape").split(" ") if p)
+    def _value(self, part: Parameter | Substitution) -> str:
+        if isinstance(part, Substitution):
+            data = self.output(part.script)
+            for sign in (b"\n", b"\r", b"\t"):
+                data = data.replace(sign, b" ")
+            return data.decode(errors="surrogateescape")
+        if part.name != "~":
+            return self.scope.get(part.name) or ""
+        try:
+            return self.scope.variables.get("HOME") or str(Path.home())
+        except RuntimeError as error:
+            raise CommandError("failed resolving home directory for tilde expansion") from error
 
     def _match(self, pieces: list[_Piece], *, quoted: bool) -> list[str]:
         """Return the files that a pattern names, or the text itself where it is none."""

@@ -8,13 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pixi_scaffold.tasks.scope import CommandError, reason
-from pixi_scaffold.tasks.values import arguments, has
+from pixi_scaffold.tasks.values import flags_and_names
+
+_RECURSIVE = {"-r", "-R", "--recursive"}
 
 
 def mkdir(cwd: Path, args: Sequence[str]) -> None:
     """Make folders, with -p those above them, too; raises CommandError."""
-    parents = has(args, "p", "parents")
-    for name in _some(arguments(args, "p", ("parents",)), "missing operand"):
+    flags, names = flags_and_names(args, "-p --parents")
+    parents = bool(flags)
+    for name in _some(names, "missing operand"):
         path = cwd / name
         if path.is_file() or (not parents and path.is_dir()):
             raise CommandError(f"cannot create directory '{name}': File exists")
@@ -26,29 +29,27 @@ def mkdir(cwd: Path, args: Sequence[str]) -> None:
 
 def rm(cwd: Path, args: Sequence[str]) -> None:
     """Remove files, with -r folders and what is in them; raises CommandError."""
-    force = has(args, "f", "force")
-    recursive, empty = has(args, "rR", "recursive"), has(args, "d", "dir")
-    for name in _some(arguments(args, "rRdf", ("recursive", "dir", "force")), "missing operand"):
+    flags, names = flags_and_names(args, "-r -R --recursive -d --dir -f --force")
+    for name in _some(names, "missing operand"):
         path = cwd / name
         try:
-            if recursive and path.is_dir() and not path.is_symlink():
+            if flags & _RECURSIVE and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif empty and path.is_dir():
+            elif flags & {"-d", "--dir"} and path.is_dir():
                 path.rmdir()
             else:
                 path.unlink()
         except OSError as error:
-            if not (force and isinstance(error, FileNotFoundError)):
+            if not (flags & {"-f", "--force"} and isinstance(error, FileNotFoundError)):
                 raise CommandError(f"cannot remove '{name}': {reason(error)}") from error
 
 
 def cp(cwd: Path, args: Sequence[str]) -> None:
     """Copy files, with -r folders; raises CommandError."""
-    recursive = has(args, "rR", "recursive")
-    names = arguments(args, "rR", ("recursive",))
+    flags, names = flags_and_names(args, "-r -R --recursive")
     for source, name, target in _pairs(cwd, names, "copy", refused=("..",)):
         try:
-            _copy(source, target, recursive=recursive)
+            _copy(source, target, recursive=bool(flags))
         except (OSError, CommandError, shutil.Error) as error:
             why = reason(error) if isinstance(error, OSError) else str(error)
             raise CommandError(f"could not copy {name} to {names[-1]}: {why}") from error
@@ -77,7 +78,7 @@ def _copy(source: Path, target: Path, *, recursive: bool) -> None:
 
 def mv(cwd: Path, args: Sequence[str]) -> None:
     """Move files and folders; raises CommandError."""
-    names = arguments(args)
+    _, names = flags_and_names(args)
     for source, name, target in _pairs(cwd, names, "move", refused=(".", "..")):
         try:
             source.rename(target)

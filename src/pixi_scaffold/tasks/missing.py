@@ -18,14 +18,7 @@ from pixi_scaffold.tasks.builtins import BUILTINS
 from pixi_scaffold.tasks.grammar import parse
 from pixi_scaffold.tasks.graph import PlannedTask, TaskIndex, plan
 from pixi_scaffold.tasks.render import RenderContext
-from pixi_scaffold.tasks.script import (
-    Invocation,
-    Plain,
-    QuotedParts,
-    ScriptError,
-    Statements,
-    Word,
-)
+from pixi_scaffold.tasks.script import QuotedParts, Script, ScriptError, ShellCommand, Word
 from pixi_scaffold.workspace import Environment, Platform, Task, Workspace, line_of
 
 _RUN_FILES = frozenset({"python", "python3", "bash", "sh", "zsh", "Rscript", "julia", "torchrun"})
@@ -147,7 +140,7 @@ class _Place:
         elif script is not None:
             yield from self._in(script, folder)
 
-    def _in(self, script: Statements, folder: Path) -> Iterator[str]:
+    def _in(self, script: Script, folder: Path) -> Iterator[str]:
         calls = list(_calls(script))
         if any(_text(call.words[0]) == "cd" for call in calls):
             return  # where the rest runs is known only then
@@ -195,8 +188,8 @@ def _text(word: Word) -> str | None:
     """Return the text of a word; None where it depends on something."""
     pieces = []
     for part in word:
-        if isinstance(part, Plain):
-            pieces.append(part.text)
+        if isinstance(part, str):
+            pieces.append(part)
         elif isinstance(part, QuotedParts) and (inner := _text(part.parts)) is not None:
             pieces.append(inner)
         else:
@@ -204,13 +197,10 @@ def _text(word: Word) -> str | None:
     return "".join(pieces)
 
 
-def _calls(part: object) -> Iterator[Invocation]:
+def _calls(part: object) -> Iterator[ShellCommand]:
     """Yield the commands in a part of a script, those in its `$(...)` before itself."""
-    if is_dataclass(part):
-        for one in fields(part):
-            yield from _calls(getattr(part, one.name))
-    elif isinstance(part, tuple):
-        for inner in part:
-            yield from _calls(inner)
-    if isinstance(part, Invocation):
+    inner = [getattr(part, one.name) for one in fields(part)] if is_dataclass(part) else part
+    for one in inner if isinstance(inner, (tuple, list)) else ():
+        yield from _calls(one)
+    if isinstance(part, ShellCommand) and part.words:
         yield part

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,31 @@ def reason(error: OSError) -> str:
     return f"{error.strerror} (os error {error.errno})" if error.strerror else str(error)
 
 
+class ShellJob(Thread):
+    """A part of a script that runs beside the rest, from now on."""
+
+    def __init__(self, work: Callable[[], int], closes: Sequence[int]) -> None:
+        """work: returns an exit code; closes: descriptors that are closed at its end."""
+        super().__init__(daemon=True)
+        self.work, self.closes, self.code = work, closes, 0
+        self.start()
+
+    def run(self) -> None:
+        """Do the work, in the thread."""
+        try:
+            self.code = self.work()
+        except Exit as end:
+            self.code = end.code
+        finally:
+            for handle in self.closes:
+                os.close(handle)
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit code."""
+        self.join()
+        return self.code
+
+
 @dataclass(slots=True)
 class Scope:
     """The state of a script, which its commands change; parts that run beside it get a copy."""
@@ -59,6 +85,8 @@ class Scope:
     options: set[str] = field(default_factory=lambda: {"globstar"})
     status: int | None = None
     """The exit code of the last statement, which is `$?`."""
+    jobs: list[ShellJob] = field(default_factory=list)
+    """What was started in the background."""
 
     @classmethod
     def of(cls, variables: Mapping[str, str], cwd: Path) -> Scope:
@@ -67,10 +95,17 @@ class Scope:
         scope.enter(cwd)
         return scope
 
-    def copy(self) -> Scope:
-        """Return a state that can be changed without changing this one."""
-        return Scope(
-            self.cwd, dict(self.variables), dict(self.unexported), set(self.options), self.status
+    def copy(self, jobs: list[ShellJob] | None = None) -> Scope:
+        """Return a state that can be changed without changing this one.
+
+        jobs: where what is started in the background goes; None: to that of this one.
+        """
+        return replace(
+            self,
+            variables=dict(self.variables),
+            unexported=dict(self.unexported),
+            options=set(self.options),
+            jobs=self.jobs if jobs is None else jobs,
         )
 
     def get(self, name: str) -> str | None:

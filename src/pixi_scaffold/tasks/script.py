@@ -21,29 +21,17 @@ class ScriptError(ScaffoldError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """Characters as they are; unquoted, `*`, `?` and `[` make a pattern of them."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Parameter:
-    """`$NAME`, and `$?`."""
+    """`$NAME`, `$?`, and `~` at the start of a word."""
 
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class HomeFolder:
-    """`~` at the start of a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
     """`$(...)`: what a script prints."""
 
-    script: Statements
+    script: Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +48,8 @@ class Alternatives:
     words: tuple[Word, ...]
 
 
-Part: TypeAlias = Plain | Parameter | HomeFolder | Substitution | QuotedParts | Alternatives
+Part: TypeAlias = str | Parameter | Substitution | QuotedParts | Alternatives
+"""A text is itself; unquoted, `*`, `?` and `[` make a pattern of it."""
 Word: TypeAlias = tuple[Part, ...]
 
 
@@ -76,7 +65,8 @@ class Assignment:
 class Redirection:
     """Where one stream of a command comes from or goes to."""
 
-    operator: Literal["<", ">", ">>"]
+    operator: str
+    """`<`, `>` or `>>`."""
     target: Word | int
     """A file, or the number of a stream (`2>&1`)."""
     stream: int | Literal["both"] | None = None
@@ -84,19 +74,15 @@ class Redirection:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
-    """A command with its arguments."""
+class ShellCommand:
+    """A command with its arguments, an assignment alone, or a script in parentheses."""
 
-    words: tuple[Word, ...]
+    words: tuple[Word, ...] = ()
     assignments: tuple[Assignment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Redirected:
-    """A command, or statements in parentheses, and at most one redirection: it has no more."""
-
-    body: Invocation | Statements
+    inner: Script = ()
+    """What stands in the parentheses."""
     redirection: Redirection | None = None
+    """At most one: the shell has no more."""
     joins_stderr: bool = False
     """Whether `|&` follows, which sends stderr through the pipe, too."""
 
@@ -105,32 +91,17 @@ class Redirected:
 class Pipeline:
     """Commands, each of which reads what the one before prints."""
 
-    stages: tuple[Redirected, ...]
+    commands: tuple[ShellCommand, ...]
     negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Conditional:
-    """`first && rest`, `first || rest`; the rest may be another one."""
-
-    first: Assignment | Pipeline
-    operator: Literal["&&", "||"]
-    rest: Sequence
-
-
-Sequence: TypeAlias = Assignment | Pipeline | Conditional
-
-
-@dataclass(frozen=True, slots=True)
 class Statement:
-    """One entry of a script."""
+    """One entry of a script: pipelines, each but the first behind `&&` or `||`."""
 
-    sequence: Sequence
+    steps: tuple[tuple[str, Pipeline], ...]
     in_background: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Statements:
-    """Statements that run one after another."""
-
-    statements: tuple[Statement, ...]
+Script: TypeAlias = tuple[Statement, ...]
+"""Statements that run one after another."""

@@ -6,64 +6,40 @@ import operator
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pixi_scaffold.tasks.scope import CommandError
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One word behind a command; several short flags in one word are several."""
+def flagged(args: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each word behind a command, and whether it is a flag; `-ab` is two flags.
 
-    kind: Literal["short", "long", "argument"]
-    text: str
-
-    @classmethod
-    def all(cls, args: Sequence[str]) -> Iterator[Flag]:
-        """Yield the words; what looks like a number is an argument, and all behind `--`."""
-        rest = False
-        for arg in args:
-            if rest or arg == "-" or not arg.startswith("-"):
-                yield cls("argument", arg)
-            elif arg == "--":
-                rest = True
-            elif arg.startswith("--"):
-                yield cls("long", arg[2:])
-            elif _is_number(arg[1:]):
-                yield cls("argument", arg)
-            else:
-                yield from (cls("short", sign) for sign in arg[1:])
-
-    @property
-    def shown(self) -> str:
-        """Return it as it was written."""
-        return {"short": "-", "long": "--", "argument": ""}[self.kind] + self.text
-
-    def unsupported(self) -> CommandError:
-        """Return the error that says so."""
-        kind = "argument" if self.kind == "argument" else "flag"
-        return CommandError(f"unsupported {kind}: {self.shown}")
+    What looks like a number is none, nor is what stands behind `--`.
+    """
+    rest = False
+    for arg in args:
+        if rest or not arg.startswith("-") or arg == "-":
+            yield arg, False
+        elif arg.startswith("--"):
+            rest = arg == "--"
+            yield from () if rest else ((arg, True),)
+        elif _is_number(arg[1:]):
+            yield arg, False
+        else:
+            yield from ((f"-{sign}", True) for sign in arg[1:])
 
 
-def arguments(args: Sequence[str], allowed: str = "", long: Sequence[str] = ()) -> list[str]:
-    """Return the arguments behind flags; raises CommandError for a flag that is not allowed."""
-    given = []
-    for flag in Flag.all(args):
-        if flag.kind == "argument":
-            given.append(flag.text)
-        elif flag.text not in (allowed if flag.kind == "short" else long):
-            raise flag.unsupported()
-    return given
-
-
-def has(args: Sequence[str], short: str, long: str = "") -> bool:
-    """Whether one of the flags is there."""
-    return any(
-        (flag.kind == "short" and flag.text in short) or flag == Flag("long", long)
-        for flag in Flag.all(args)
-    )
+def flags_and_names(args: Sequence[str], allowed: str = "") -> tuple[set[str], list[str]]:
+    """Return the flags, and what is none; raises CommandError for one that is not `allowed`."""
+    flags, names = set(), []
+    for text, is_flag in flagged(args):
+        if not is_flag:
+            names.append(text)
+        elif text in allowed.split():
+            flags.add(text)
+        else:
+            raise CommandError(f"unsupported flag: {text}")
+    return flags, names
 
 
 def _is_number(text: str) -> bool:
