@@ -10,8 +10,12 @@ import yaml
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.template import open_template
-from pixi_scaffold.template.settings import preferred_template, settings_file
-from pixi_scaffold.template.source import CANONICAL_URL, open_source
+from pixi_scaffold.template.source import (
+    CANONICAL_URL,
+    open_source,
+    preferred_template,
+    settings_file,
+)
 from tests.conftest import git
 from tests.support.command import scaffold
 from tests.support.history import release

@@ -1,4 +1,7 @@
-"""Call Copier: with the git that a template needs, and with its errors in our words."""
+"""Call Copier: with the git that a template needs, and with its errors in our words.
+
+Also the answers that a version of the template does not take: recorded ones, and given ones.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ import difflib
 import errno
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import GIT_LOCAL, try_git
+from pixi_scaffold.system import GIT_LOCAL, program, try_git
 from pixi_scaffold.template.answers import ANSWERS_FILE
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import releases, tags_in
+
+if TYPE_CHECKING:
+    from copier._main import Worker
+    from copier._user_data import Question
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = "check --template and --vcs-ref, or leave them out for the built-in template"
@@ -185,3 +194,60 @@ def refuse_unknown(data: Collection[str], questions: Collection[str]) -> None:
             f"the template has no question {', '.join(map(repr, unknown))}",
             f"{meant}its questions are: {', '.join(sorted(questions)) or 'none'}",
         )
+
+
+class RefusedAnswerError(UsageError):
+    """A version of the template does not take an answer that the project recorded."""
+
+
+def refuse_changed(
+    worker: Worker,
+    ref: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> None:
+    """Raise RefusedAnswerError for a recorded answer that became another without being asked to."""
+    changed = {name for name, was in old.items() if name in new and str(was) != str(new[name])}
+    for name in sorted(changed - set(data)):
+        question = _question(worker, name)
+        try:
+            question.validate_answer(question.parse_answer(old[name]))
+        except Exception as error:
+            choices = re.search(r" is not in \[(.*)\]", str(error))
+            why = f"it can be {choices[1]}" if choices else str(error)
+            command = f"{program()} update -d {shlex.quote(f'{name}={new[name]}')}"
+            raise RefusedAnswerError(
+                f"{ref} does not take the answer {name} = {old[name]}: {why}",
+                f"choose another: {command}",
+            ) from error
+
+
+def refuse_given(worker: Worker, data: Mapping[str, Any]) -> None:
+    """Raise what Copier would, which looks at a given answer after the questions before it.
+
+    One whose rule reads an answer that is still to come waits for that.
+    """
+    from copier._user_data import AnswersMap
+
+    questions = worker.template.questions_data
+    worker.answers = AnswersMap(init=dict(data), metadata=worker.template.metadata)
+    for name, value in data.items():
+        rule = repr([questions[name].get(part) for part in ("type", "choices", "validator")])
+        reads = re.findall(r"\w+", " ".join(re.findall(r"{[{%].*?[%}]}", rule)))
+        if not set(questions).intersection(reads) - {name, *data}:
+            question = _question(worker, name)
+            question.validate_answer(question.parse_answer(value))
+
+
+def _question(worker: Worker, name: str) -> Question:
+    from copier._user_data import Question
+
+    return Question(
+        answers=worker.answers,
+        context=worker._render_context(),
+        jinja_env=worker.jinja_env,
+        settings=worker.settings,
+        var_name=name,
+        **worker.template.questions_data[name],
+    )

@@ -17,6 +17,7 @@ from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     in_our_words,
     no_git,
+    refuse_given,
     refuse_unknown,
     slug,
     template_error,
@@ -27,7 +28,6 @@ from pixi_scaffold.template.destination import (
     place,
     remove_empty,
 )
-from pixi_scaffold.template.refused import refuse_given
 from pixi_scaffold.template.repository import AS_IT_IS, start_repository
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import version_of

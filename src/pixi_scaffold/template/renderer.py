@@ -20,13 +20,14 @@ from pixi_scaffold.template.answers import Project, public, recorded
 from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     PROJECT,
+    RefusedAnswerError,
     git_env,
     in_our_words,
     no_git,
+    refuse_changed,
     refuse_unknown,
     template_error,
 )
-from pixi_scaffold.template.refused import RefusedAnswerError, refuse_changed
 from pixi_scaffold.template.source import Template, open_source
 from pixi_scaffold.template.versions import changes_between, tags_in
 

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
@@ -21,16 +21,18 @@ from packaging.version import Version
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.system import expanded, git, has_credentials, temporary_folder, try_git
-from pixi_scaffold.template.settings import preferred_template
 from pixi_scaffold.template.versions import releases, version_of
 
 CANONICAL_URL = "https://github.com/pixi-scaffold/pixi-scaffold.git"
 """Recorded in every project made from the default template."""
 
 _PACKAGE = Path(__file__).parents[1]
+_CHECKOUT = _PACKAGE.parents[1]
+"""What the tool runs from, unless it is installed."""
 _FROM_HERE = {"GIT_ALLOW_PROTOCOL": "file"}
 """What may be fetched elsewhere is the user's to restrict; these are folders of ours."""
 _BUNDLE = _PACKAGE / "template.bundle"
+_SHAPE = 'it has one line: template = "URL"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,36 @@ class Template:
         return here if self.carried is None and (here / ".git").exists() else self.carried
 
 
+def settings_file() -> Path:
+    """Return the path of the user's configuration file, which need not exist."""
+    return platformdirs.user_config_path("pixi-scaffold") / "config.toml"
+
+
+def preferred_template() -> str | None:
+    """Return the template that the environment or the configuration file names, or None.
+
+    A relative folder in the file is relative to the file. Raises UsageError when the file cannot
+    be read or says something else.
+    """
+    if named := os.environ.get("PIXI_SCAFFOLD_TEMPLATE"):
+        return named
+    path = settings_file()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}", _SHAPE) from error
+    unknown = sorted(set(document) - {"template"})
+    template = document.get("template")
+    if unknown or not (template is None or (isinstance(template, str) and template)):
+        keys = ", ".join(unknown) or "template"
+        raise UsageError(f"{path}: cannot use {keys}", _SHAPE)
+    if template is not None and template.startswith("."):
+        return str((path.parent / template).resolve())
+    return template
+
+
 @contextmanager
 def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
     """Yield the template to make a project from.
@@ -69,9 +101,9 @@ def open_template(source: str | None, ref: str | None) -> Iterator[Template]:
                 "this installation carries no template",
                 f"name one: --template {CANONICAL_URL}",
             )
-        if ref is None and carried.checkout is not None:
-            ref = _head(carried.checkout)  # the code that runs and the template belong together
-        yield carried.template(ref)
+        if ref is None and not _BUNDLE.is_file():
+            ref = _head(_CHECKOUT)  # the code that runs and the template belong together
+        yield replace(carried, ref=ref)
 
 
 @contextmanager
@@ -81,38 +113,23 @@ def open_source(source: str) -> Iterator[Template]:
     The default one is served from here, so no network is needed for it.
     """
     with _carried() if source == CANONICAL_URL else nullcontext() as carried:
-        yield Template(source) if carried is None else carried.template(None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Carried:
-    """The history of the built-in template that this installation has."""
-
-    checkout: Path | None
-    """What the tool runs from; None when it is installed."""
-    repository: Path
-    env: Mapping[str, str]
-    """Variables with which git reads CANONICAL_URL from the repository."""
-
-    def template(self, ref: str | None) -> Template:
-        return Template(CANONICAL_URL, ref, self.env, carried=self.repository)
+        yield carried or Template(source)
 
 
 @contextmanager
-def _carried() -> Iterator[_Carried | None]:
-    """Yield the template's history; None without a checkout and without one in the package."""
-    checkout: Path | None = _PACKAGE.parent.parent
+def _carried() -> Iterator[Template | None]:
+    """Yield the built-in template; None without its history in the package, and no checkout."""
     with temporary_folder() as cache:
         if _BUNDLE.is_file():
-            checkout, repository = None, _unbundled(_BUNDLE, cache)
-        elif checkout and (checkout / "copier.yml").is_file() and (checkout / ".git").exists():
-            repository = _with_releases(checkout, cache)
+            repository = _unbundled(_BUNDLE, cache)
+        elif (_CHECKOUT / "copier.yml").is_file() and (_CHECKOUT / ".git").exists():
+            repository = _with_releases(_CHECKOUT, cache)
         else:
             yield None
             return
         # Copier keeps a mirror of each URL; one that was filled from here must not stay there.
         env = {**_rewrite(repository), "COPIER_CACHE_DIR": str(cache)}
-        yield _Carried(checkout, repository, env)
+        yield Template(CANONICAL_URL, env=env, carried=repository)
 
 
 def _local(source: str, ref: str | None) -> Template:
@@ -173,52 +190,40 @@ def _unbundled(bundle: Path, spare: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder) as temporary:
-            _tagged(_clone(bundle, temporary / "repo.git")).rename(repository)
+            _clone(bundle, temporary / "repo.git").rename(repository)
     except OSError:  # not writable, or another process was first
         if not (repository / "HEAD").is_file():
-            return _tagged(_clone(bundle, spare / "template.git"))
+            return _clone(bundle, spare / "template.git")
     return repository
-
-
-def _tagged(copy: Path) -> Path:
-    tag_releases(copy, untagged_releases(copy))
-    return copy
 
 
 def _with_releases(checkout: Path, spare: Path) -> Path:
     """Return a repository that has a tag for each release: the checkout, or a copy in `spare`."""
-    repository = _readable(checkout, spare)
-    missing = untagged_releases(repository)
-    if missing and repository == checkout:
-        repository = spare / "releases.git"
-        git(None, "clone", "--quiet", "--bare", "--shared", checkout, repository, env=_FROM_HERE)
-    if missing:
-        tag_releases(repository, missing)
+    if (checkout / ".git").stat().st_uid != os.geteuid():
+        # git does not let one user clone another one's repository, and what would allow it does
+        # not reach the process that reads it.
+        bundle = spare / "checkout.bundle"
+        safe = ("-c", f"safe.directory={checkout}")
+        argv = (*safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags")
+        done = try_git(checkout, *argv, timeout=120)
+        if done.code != 0:
+            raise ScaffoldError(f"cannot read the template in {checkout}: {done.output.strip()}")
+        return _clone(bundle, spare / "checkout.git")
+    if not (missing := untagged_releases(checkout)):
+        return checkout
+    repository = spare / "releases.git"
+    git(None, "clone", "--quiet", "--bare", "--shared", checkout, repository, env=_FROM_HERE)
+    tag_releases(repository, missing)
     return repository
 
 
-def _readable(checkout: Path, spare: Path) -> Path:
-    """Return the checkout, or a copy of its history when it belongs to somebody else.
-
-    git does not let one user clone another one's repository, and what would allow it does not
-    reach the process that reads it.
-    """
-    if (checkout / ".git").stat().st_uid == os.geteuid():
-        return checkout
-    bundle = spare / "checkout.bundle"
-    safe = ("-c", f"safe.directory={checkout}")
-    argv = (*safe, "bundle", "create", "--quiet", bundle, "HEAD", "--branches", "--tags")
-    done = try_git(checkout, *argv, timeout=120)
-    if done.code != 0:
-        raise ScaffoldError(f"cannot read the template in {checkout}: {done.output.strip()}")
-    return _clone(bundle, spare / "checkout.git")
-
-
 def _clone(bundle: Path, repository: Path) -> Path:
+    """Make a bare repository of the bundle's history, with a tag for each release."""
     argv = ("clone", "--quiet", "--mirror", bundle, repository)
     done = try_git(None, *argv, env=_FROM_HERE, timeout=120)
     if done.code != 0:
         raise ScaffoldError(f"cannot unpack the template's history: {done.output.strip()}")
+    tag_releases(repository, untagged_releases(repository))
     return repository
 
 

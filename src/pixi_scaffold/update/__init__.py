@@ -5,6 +5,5 @@ from pixi_scaffold.update.many import abort_all, continue_all, update_all
 from pixi_scaffold.update.move import move_template
 from pixi_scaffold.update.plan import Plan, UpdateRequest
 from pixi_scaffold.update.resume import continue_update
-from pixi_scaffold.update.standing import StatusFacts
-from pixi_scaffold.update.status import status_or_heal
+from pixi_scaffold.update.status import StatusFacts, status_or_heal
 from pixi_scaffold.update.text import print_details, print_plan, print_status

@@ -14,11 +14,11 @@ from pixi_scaffold.report import Progress, Report, Run, go_to
 from pixi_scaffold.system import File, program, write_blobs, write_tree
 from pixi_scaffold.template import Project, Renderer, Renderers, read_project
 from pixi_scaffold.update.apply import commit_tree, interrupted, land
-from pixi_scaffold.update.facts import Applied, Planned
-from pixi_scaffold.update.merge import Action, Change
+from pixi_scaffold.update.merge import Change
 from pixi_scaffold.update.note import Landing, refuse_unfinished
 from pixi_scaffold.update.plan import (
     Plan,
+    UpdateFacts,
     UpdateRequest,
     choose_target,
     make_plan,
@@ -41,7 +41,6 @@ from pixi_scaffold.update.repository import (
     uncommitted,
 )
 from pixi_scaffold.update.undo import abort
-from pixi_scaffold.update.waiting import branch_folder
 
 Confirm = Callable[[Plan], bool]
 
@@ -79,10 +78,10 @@ def update(
         facts = {"project": str(project.folder), "template": at, "files": [], "applied": False}
         return Report("update", run.results, facts)
     branch_was = check_branch(repository, plan.branch)
-    refuse_covered(repository, _created(plan, repository))
-    refuse_hidden(repository.project, _files(plan))
+    refuse_covered(repository, [repository.prefix + path for path in plan.created])
+    refuse_hidden(repository.project, plan.files)
     if not confirm(plan):
-        return Report("update", run.results, Planned(plan))
+        return Report("update", run.results, UpdateFacts(plan))
     if plan.conflicts and not request.conflicts:
         names = ", ".join(change.path for change in plan.conflicts)
         raise ScaffoldError(
@@ -109,32 +108,13 @@ def _planned(
         plan = make_plan(request, project, renderer, target, repository)
         also = ", with these answers" if request.data else ""
         step.passed(plan.summary if plan else f"already at {project.commit}{also}")
-    if plan is None:
-        return None
-    return replace(plan, branch=branch_folder(repository.project, repository.top) + plan.to)
-
-
-def _created(plan: Plan, repository: Repository) -> list[str]:
-    new = (
-        c for c in plan.changes if c.file is not None and (c.action is Action.NEW or c.moved_from)
-    )
-    return [repository.prefix + change.path for change in new]
-
-
-def _files(plan: Plan) -> dict[str, File | None]:
-    written: dict[str, File | None] = {}
-    for change in plan.changes:
-        if change.moved_from:
-            written[change.moved_from] = None
-        if change.writes:
-            written[change.path] = change.file
-    return written
+    return plan
 
 
 def _apply(
     request: UpdateRequest, plan: Plan, repository: Repository, branch_was: str, run: Run
 ) -> Report:
-    files = _files(plan)
+    files = plan.files
     manifest = manifest_name(repository.project)
     if any(c.path == manifest for c in plan.conflicts):
         run.skip("lock", f"{manifest} has a conflict")
@@ -150,14 +130,17 @@ def _apply(
             waits = f"waits for you to edit {count}, on the branch {plan.branch}"
             step.failed(waits, lines, _how_to_resolve(plan))
         else:
-            step.passed(_landed(plan, repository, landing))
+            detail = f"{landing.commit[:7]} on the branch {plan.branch}"
+            if names := ", ".join(line[3:] for line in uncommitted(repository)):
+                detail += f"; changes of yours came along, not committed: {names}"
+            step.passed(detail)
     if not plan.conflicts:
         _jobs(plan, repository, run)
         if request.push:
             with run.step("push", catch=True) as step:
                 push(repository, landing, step)
-    applied = Applied(plan, None if plan.conflicts else landing.commit)
-    return Report("update", run.results, applied, _next(plan, repository, run))
+    facts = UpdateFacts(plan, applied=True, commit=None if plan.conflicts else landing.commit)
+    return Report("update", run.results, facts, _next(plan, repository, run))
 
 
 def _committed(
@@ -202,15 +185,6 @@ def _stages(conflicts: tuple[Change, ...], repository: Repository) -> str:
         blobs = write_blobs(repository.top, sides)
         rows += [f"{entry} {stage}\t{name}\0" for stage, entry in blobs.items()]
     return "".join(rows)
-
-
-def _landed(plan: Plan, repository: Repository, landing: Landing) -> str:
-    detail = f"{landing.commit[:7]} on the branch {plan.branch}"
-    if changed := uncommitted(repository):
-        detail += (
-            f"; changes of yours came along, not committed: {', '.join(x[3:] for x in changed)}"
-        )
-    return detail
 
 
 def _jobs(plan: Plan, repository: Repository, run: Run) -> None:

@@ -13,8 +13,7 @@ from pixi_scaffold.report import Progress, Report, Run, Silent, Step
 from pixi_scaffold.system import program
 from pixi_scaffold.template import Renderers, find_projects
 from pixi_scaffold.update.command import abort_update, update
-from pixi_scaffold.update.facts import Applied, Planned
-from pixi_scaffold.update.plan import UpdateRequest
+from pixi_scaffold.update.plan import UpdateFacts, UpdateRequest
 from pixi_scaffold.update.resume import continue_update
 
 Do = Callable[[Path, Renderers], Report]
@@ -94,7 +93,7 @@ def _say_one(step: Step, report: Report) -> None:
     if report.failed:
         first = report.failed[0]
         step.failed(first.detail, first.lines, first.hint)
-    elif isinstance(report.facts, Planned | Applied):
+    elif isinstance(report.facts, UpdateFacts):
         step.passed(report.facts.summary)
     else:
         step.passed(report.results[-1].detail)

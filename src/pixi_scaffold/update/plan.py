@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
-from pixi_scaffold.system import read_blobs
+from pixi_scaffold.system import File, read_blobs
 from pixi_scaffold.template import FOLDER as MIGRATIONS
 from pixi_scaffold.template import (
     Migration,
@@ -31,6 +31,7 @@ from pixi_scaffold.template import (
 from pixi_scaffold.update.merge import MANIFESTS, Action, Change, Sides, merge_trees
 from pixi_scaffold.update.policy import Listing, declared, follow, follows, set_apart
 from pixi_scaffold.update.repository import Repository
+from pixi_scaffold.update.waiting import branch_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,59 @@ class Plan:
         return tuple(c for c in self.changes if c.action is Action.CONFLICT)
 
     @property
+    def files(self) -> dict[str, File | None]:
+        """What it writes, by path in the project; None takes a file away."""
+        gone: dict[str, File | None] = {c.moved_from: None for c in self.changes if c.moved_from}
+        return gone | {c.path: c.file for c in self.changes if c.writes}
+
+    @property
+    def created(self) -> list[str]:
+        """The files that come where the project has none."""
+        new = (c for c in self.changes if c.action is Action.NEW or c.moved_from)
+        return [change.path for change in new if change.file is not None]
+
+    @property
     def summary(self) -> str:
-        """Return how many files there are of each kind, in one line."""
+        """How many files there are of each kind, in one line."""
         counts = Counter(change.action for change in self.changes)
         return ", ".join(f"{counts[action]} {action}" for action in Action if counts[action])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document has it."""
+        parts = ("path", "action", "note", "moved_from")
+        return {
+            "project": str(self.project.folder),
+            "template": {"source": self.project.source, "from": self.was, "to": self.to},
+            "branch": self.branch,
+            "files": [{part: getattr(change, part) for part in parts} for change in self.changes],
+            "answers": [asdict(answer) for answer in self.answers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFacts:
+    """A plan, and what was done of it."""
+
+    plan: Plan
+    applied: bool = False
+    commit: str | None = None
+    """What was made; None while there are conflicts."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        facts = {**self.plan.to_dict(), "applied": self.applied}
+        if self.applied:
+            facts["commit"] = self.commit
+            if self.commit is None:
+                facts["conflicts"] = [change.path for change in self.plan.conflicts]
+        return facts
+
+    @property
+    def summary(self) -> str:
+        """What happened, or would happen, in one line."""
+        plan = self.plan
+        how = f"on the branch {plan.branch}:" if self.applied else "would be"
+        return f"{plan.was} to {plan.to}, {how} {plan.summary}"
 
 
 def choose_target(renderer: Renderer, project: Project, request: UpdateRequest) -> str | None:
@@ -165,7 +215,7 @@ def make_plan(
         return None
     old = parse_answers(remembered, project.folder, project.answers_file).answers
     news = partial(renderer.news, project.commit, target)
-    branch = f"template/{new.commit}"
+    branch = branch_folder(repository.project, repository.top) + new.commit
     answers = new_answers(old, new.answers)
     return Plan(project, project.commit, new.commit, branch, changes, answers, news)
 
@@ -228,10 +278,7 @@ def new_answers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[NewAnsw
     """Return what an update does to the recorded answers, by name."""
     answers = []
     for name in sorted({*old, *new}):
-        if name not in new:
-            answers.append(NewAnswer(name, "dropped", old[name], None))
-        elif name not in old:
-            answers.append(NewAnswer(name, "added", None, new[name]))
-        elif old[name] != new[name]:
-            answers.append(NewAnswer(name, "changed", old[name], new[name]))
+        action = "dropped" if name not in new else "added" if name not in old else "changed"
+        if action != "changed" or old[name] != new[name]:
+            answers.append(NewAnswer(name, action, old.get(name), new.get(name)))
     return tuple(answers)

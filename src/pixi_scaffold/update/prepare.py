@@ -125,35 +125,30 @@ def check_project(root: Path, shown: Path, engine: str, run: Run) -> None:
     """Run what `check` runs; a lock that could not be made is said, anything else stops it."""
     if not manifest_name(root):
         return
-    with run.step("check") as step:
-        known = any(r.name == "lock" and r.status is Status.SKIPPED for r in run.results)
-        _check(root, shown, engine, known, step)
-
-
-def _check(root: Path, shown: Path, engine: str, known: bool, step: Step) -> None:
-    """Say in `step` whether the project passes; `known`: it was said that no lock is current."""
     from pixi_scaffold.check import CheckRequest, check
 
-    report = check(CheckRequest((root,), engine=engine, only=("manifest", "lock")), Silent())
-    failures: list[Result] = []
-    for result in report.failed:
-        lines = tuple(line.replace(str(root), str(shown)) for line in result.lines)
-        detail = result.detail.replace(str(root), str(shown))
-        if result.name == "manifest":
-            raise ScaffoldError(
-                "\n".join((f"the updated project would not pass `check`: {detail}", *lines)),
-                "the project is as it was; correct that first, commit, and try again",
-            )
-        if result.name == "lock" and known and not (root / LOCK).is_file():
-            continue  # there was none before, and that was said
-        hint = f"{program()} lock" if result.name == "lock" else f"{program()} check"
-        failures.append(replace(result, detail=detail, lines=lines, hint=hint))
-    if failures:
-        details = "; ".join(f.detail for f in failures)
-        step.failed(details, tuple(line for f in failures for line in f.lines), failures[0].hint)
-        return
-    passed = [r.detail for r in report.results if r.status is Status.PASSED]
-    step.passed("; ".join(passed))
+    with run.step("check") as step:
+        report = check(CheckRequest((root,), engine=engine, only=("manifest", "lock")), Silent())
+        said = any(r.name == "lock" and r.status is Status.SKIPPED for r in run.results)
+        failures: list[Result] = []
+        for result in report.failed:
+            lines = tuple(line.replace(str(root), str(shown)) for line in result.lines)
+            detail = result.detail.replace(str(root), str(shown))
+            if result.name == "manifest":
+                raise ScaffoldError(
+                    "\n".join((f"the updated project would not pass `check`: {detail}", *lines)),
+                    "the project is as it was; correct that first, commit, and try again",
+                )
+            if result.name == "lock" and said and not (root / LOCK).is_file():
+                continue  # there was none before, and that was said
+            hint = f"{program()} lock" if result.name == "lock" else f"{program()} check"
+            failures.append(replace(result, detail=detail, lines=lines, hint=hint))
+        if failures:
+            details = "; ".join(f.detail for f in failures)
+            all_lines = tuple(line for f in failures for line in f.lines)
+            step.failed(details, all_lines, failures[0].hint)
+        else:
+            step.passed("; ".join(r.detail for r in report.results if r.status is Status.PASSED))
 
 
 JobErrors = dict[tuple[str, str, str], "Finding"]

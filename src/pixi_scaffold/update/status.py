@@ -4,27 +4,86 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
-from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to
-from pixi_scaffold.system import layout
-from pixi_scaffold.template import Renderers, find_projects, read_project
-from pixi_scaffold.update.drift import drift, heal
-from pixi_scaffold.update.fresh import fresh
+from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to, in_folder
+from pixi_scaffold.system import layout, program
+from pixi_scaffold.template import (
+    Renderers,
+    find_projects,
+    newer,
+    no_versions,
+    read_project,
+    releases,
+)
+from pixi_scaffold.update.drift import Drift, Owner, drift, fresh, heal
 from pixi_scaffold.update.prepare import manifest_name
-from pixi_scaffold.update.standing import LastProof, Standing, StatusFacts
 from pixi_scaffold.update.waiting import waiting
+
+LockState = tuple[str, tuple[str, ...]]
+"""Whether pixi.lock serves the manifest, in words, and what is wrong with it."""
 
 
 @dataclass(slots=True)
-class _Cache:
-    renderers: Renderers
-    locks: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+class Standing:
+    """How one project stands: a word or two a column, and what is left to do, as commands."""
+
+    folder: Path
+    name: str
+    words: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("template", "files", "lock", "proof"), "")
+    )
+    error: str = ""
+    """Why the template's side could not be looked at."""
+    todo: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    drift: tuple[Drift, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Of the lock."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What else the JSON document has of it, by key and in its order."""
+
+    @property
+    def detail(self) -> str:
+        """All of it in one line."""
+        return "; ".join(filter(None, (self.error, *self.words.values(), *self.notes)))
+
+    def command(self, command: str) -> str:
+        """Return a command of ours for this project; the folder that we are in needs no name."""
+        here = self.folder.resolve() == Path.cwd()
+        return f"{program()} {command}" + ("" if here else f" {shlex.quote(str(self.folder))}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON document has it."""
+        first = {"project": str(self.folder), "name": self.name, "todo": self.todo}
+        return {**first, "words": self.words, **self.details}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """How each project stands."""
+
+    projects: tuple[Standing, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as the JSON document has them."""
+        return {"projects": [project.to_dict() for project in self.projects]}
+
+
+def status_or_heal(folders: Sequence[Path], name: Path | None, progress: Progress) -> Report:
+    """Look, or heal one file of the one project that is named."""
+    if name is None:
+        return status(folders, progress)
+    if len(folders) != 1:
+        raise UsageError("--heal works on one project", "name one folder")
+    return heal_file(folders[0], name, progress)
 
 
 def status(folders: Sequence[Path], progress: Progress) -> Report:
@@ -37,19 +96,16 @@ def status(folders: Sequence[Path], progress: Progress) -> Report:
     standings = []
     progress.start("status")
     run = Run(Silent())
+    locks: dict[str, LockState] = {}
     with Renderers() as renderers:
-        cache = _Cache(renderers)
         for number, folder in enumerate(projects):
             progress.update(folder.name, number / len(projects))
             with run.step(folder.resolve().name) as step:
-                standings.append(_one(folder, cache, step))
-    return Report("status", run.results, StatusFacts(tuple(standings)), _next(standings))
-
-
-def _next(standings: Sequence[Standing]) -> tuple[str, ...]:
-    """Return what to type: all of it for a few projects, the way to find out for many."""
-    commands = tuple(dict.fromkeys(command for one in standings for command in one.todo))
-    return commands if len(commands) <= 6 else (*commands[:5], f"and {len(commands) - 5} more")
+                standings.append(_one(folder, renderers, locks, step))
+    todo = tuple(dict.fromkeys(command for one in standings for command in one.todo))
+    if len(todo) > 6:  # the table says it of each
+        todo = (*todo[:5], f"and {len(todo) - 5} more")
+    return Report("status", run.results, StatusFacts(tuple(standings)), todo)
 
 
 def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
@@ -59,26 +115,22 @@ def heal_file(folder: Path, name: Path, progress: Progress) -> Report:
         project = read_project(folder)
         made = renderers.of(project.source).render_recorded(project)
         path = heal(project, made, name)
-        if path:
-            step.passed(f"{path} is as in {project.commit} again")
-        else:
-            step.passed(f"{name} is already as {project.commit} has it")
+        as_made = f"{path} is as in {project.commit} again"
+        step.passed(as_made if path else f"{name} is already as {project.commit} has it")
     go = (*go_to(project.folder), f"git diff -- {path}") if path else ()
     return Report("status", run.results, {"healed": path or None}, go)
 
 
-def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
+def _one(folder: Path, renderers: Renderers, locks: dict[str, LockState], step: Step) -> Standing:
     standing = Standing(folder, step.name)
     try:
-        standing.made_by(project := read_project(folder))
-        renderer = cache.renderers.of(project.source)
-        standing.has_versions(renderer.tags())
-        standing.differs(drift(project, fresh(project, renderer)))
+        _compare(standing, renderers)
     except ScaffoldError as error:
-        standing.has_error(error)
-    standing.has_waiting(waiting(folder))
-    standing.has_lock(*_lock_state(folder, cache))
-    standing.was_proved(_last_proof(folder))
+        standing.error = standing.details["error"] = error.message
+        standing.todo.append(error.hint or "correct it")
+    _add_waiting(standing)
+    _add_lock(standing, locks)
+    _add_proof(standing)
     if standing.todo:
         step.failed(standing.detail, hint=" && ".join(standing.todo))
     else:
@@ -86,15 +138,56 @@ def _one(folder: Path, cache: _Cache, step: Step) -> Standing:
     return standing
 
 
-def _lock_state(folder: Path, cache: _Cache) -> tuple[str, tuple[str, ...]]:
-    """Say whether the lock serves the manifest, and what is wrong; a pair is judged once."""
-    name = manifest_name(folder)
-    if not name:
-        return "no manifest", ()
-    key = _key(folder / name, folder / layout.LOCK_FILE)
-    if key not in cache.locks:
-        cache.locks[key] = _judged(folder)
-    return cache.locks[key]
+def _compare(standing: Standing, renderers: Renderers) -> None:
+    """Compare with the versions that the template has, and with what the recorded one makes."""
+    project = read_project(standing.folder)
+    standing.words["template"] = project.commit
+    standing.details |= {"template": project.source, "version": project.commit}
+    renderer = renderers.of(project.source)
+    tags = renderer.tags()
+    final, later, other = releases(tags), newer(tags, project.commit), no_versions(tags)
+    standing.details |= {"newest": final[-1] if final else None, "behind": len(later)}
+    if later:
+        standing.todo.append(standing.command("update"))
+    how = f", {len(later)} behind {later[-1]}" if later else ", the newest"
+    also = f" ({', '.join(other[-3:])}: not a version)" if other else ""
+    standing.words["template"] += how + also
+    standing.drift = drift(project, fresh(project, renderer))
+    standing.details["drift"] = [asdict(item) for item in standing.drift]
+    counts = {owner: sum(item.owner is owner for item in standing.drift) for owner in Owner}
+    files = ", ".join(f"{number} {owner}" for owner, number in counts.items() if number)
+    standing.words["files"] = files or "as made"
+
+
+def _add_waiting(standing: Standing) -> None:
+    """Add the updates that wait; each is finished before another one is begun."""
+    updates = waiting(standing.folder)
+    standing.details |= {"waiting": [asdict(u) for u in updates], "notes": standing.notes}
+    for update in updates:
+        here = bool(update.place) and standing.folder.resolve().is_relative_to(update.place)
+        if update.conflicts:
+            standing.notes.append(f"an update waits with conflicts on {update.branch}")
+            there = "" if here else f"cd {shlex.quote(update.place)} && "
+            standing.todo = [there + standing.command("update --continue")]
+        else:
+            standing.notes.append(f"an update is not merged yet: {update.branch}")
+            merge = f"git merge {update.branch}"
+            elsewhere = in_folder(standing.folder, merge)
+            standing.todo = [f"git switch -   # then: {merge}" if here else elsewhere]
+
+
+def _add_lock(standing: Standing, locks: dict[str, LockState]) -> None:
+    """Say whether pixi.lock serves the manifest; locks: each pair of files is judged once."""
+    folder, state = standing.folder, "no manifest"
+    if name := manifest_name(folder):
+        key = _key(folder / name, folder / layout.LOCK_FILE)
+        if key not in locks:
+            locks[key] = _judged(folder)
+        state, standing.problems = locks[key]
+    standing.words["lock"] = state
+    standing.details["lock"] = {"state": state, "problems": list(standing.problems)}
+    if state in ("missing", "not current"):
+        standing.todo.append(standing.command("lock"))
 
 
 def _key(manifest: Path, lock: Path) -> str:
@@ -114,7 +207,7 @@ def _key(manifest: Path, lock: Path) -> str:
     return digest.hexdigest()
 
 
-def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
+def _judged(folder: Path) -> LockState:
     if not (folder / layout.LOCK_FILE).is_file():
         return "missing", ()
     from pixi_scaffold.lock import check_lock
@@ -129,26 +222,21 @@ def _judged(folder: Path) -> tuple[str, tuple[str, ...]]:
     return ("not current" if report.failed else "current"), problems
 
 
-def _last_proof(folder: Path) -> LastProof | None:
-    path = folder / layout.RECEIPT
+def _add_proof(standing: Standing) -> None:
+    """Say what the project's receipt says was proved last, and on which day (2026-11-27)."""
+    path = standing.folder / layout.RECEIPT
+    standing.words["proof"], standing.details["receipt"] = "never", None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         day = time.strftime("%Y-%m-%d", time.localtime(path.stat().st_mtime))
         command, ok = str(document["command"]), bool(document["ok"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    trained = any(
-        r.get("name") == "train" and r.get("status") == "passed"
-        for r in document.get("results", ())
-        if isinstance(r, dict)
-    )
-    return LastProof(command, ok, trained, day)
-
-
-def status_or_heal(folders: Sequence[Path], name: Path | None, progress: Progress) -> Report:
-    """Look, or heal one file of the one project that is named."""
-    if name is None:
-        return status(folders, progress)
-    if len(folders) != 1:
-        raise UsageError("--heal works on one project", "name one folder")
-    return heal_file(folders[0], name, progress)
+        return
+    steps = [r for r in document.get("results", ()) if isinstance(r, dict)]
+    trained = any((r.get("name"), r.get("status")) == ("train", "passed") for r in steps)
+    proof = {"command": command, "ok": ok, "trained": trained, "day": day}
+    standing.details["receipt"] = proof
+    how = f"{command} failed" if not ok else "trained" if trained else command
+    standing.words["proof"] = f"{how} {day}"
+    if not ok:
+        standing.todo.append(standing.command("check --train"))

@@ -10,7 +10,7 @@ from pixi_scaffold.report import print_error, sayer
 from pixi_scaffold.update.drift import Owner
 from pixi_scaffold.update.merge import Action, Change
 from pixi_scaffold.update.plan import Plan
-from pixi_scaffold.update.standing import Standing
+from pixi_scaffold.update.status import Standing
 
 _ACTIONS = {
     Action.NEW: "green",
