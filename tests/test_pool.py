@@ -858,7 +858,7 @@ IDLE = {
 EXPLAIN = """
 import json, sys
 from pixi_scaffold.pool.access import connect
-from pixi_scaffold.pool.idle import idle
+from pixi_scaffold.pool.why import idle
 point = connect()
 print(json.dumps({cluster: "\\n".join((*idle(point, int(cluster), 0), "")) for cluster in sys.argv[1:]}))
 """

@@ -91,7 +91,7 @@ def makes_temporary(path: Path) -> int:
 HOMES: dict[Callable[[Path], int], tuple[set[str], dict[str, int]]] = {
     runs_git: ({"system/git.py"}, {}),
     replaces_files: ({"system/files.py"}, {}),
-    probes_the_network: ({"system/net.py", "system/download.py"}, {}),
+    probes_the_network: ({"system/net.py"}, {}),
     times: ({"report/run.py"}, {}),
     makes_results: (
         {"report/run.py", "rehearsal/findings.py", "rehearsal/command.py", "rehearsal/gpus.py"},

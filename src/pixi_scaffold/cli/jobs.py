@@ -109,12 +109,10 @@ def watch(
     Ctrl-C leaves the jobs alone.
     """
     from pixi_scaffold.pool import display_for, named_receipt, watch_cluster
-    from pixi_scaffold.report import out_and_err
 
     with session_of("watch", as_json) as session:
         receipt = named_receipt(Path(), job, log)
-        out, _ = out_and_err()
-        display = display_for(out, as_json=as_json)
+        display = display_for(session.out, as_json=as_json)
         report = watch_cluster(receipt, Path(), display, until=until, once=once)
         if not as_json:
             session.show(report)

@@ -25,11 +25,9 @@ class Session:
     def __init__(
         self, command: str, as_json: bool, output: str, *, verbose: bool, asks: bool
     ) -> None:
-        from pixi_scaffold.report import out_and_err
-
         self.command, self.as_json, self.output = command, as_json, output
         self.verbose, self.asks = verbose, asks
-        self.out, self.err = out_and_err()
+        self.out, self.err = sys.stdout, sys.stderr
 
     @cached_property
     def progress(self) -> LiveProgress | PlainProgress:

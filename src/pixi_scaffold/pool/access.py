@@ -69,21 +69,23 @@ def connect(name: str = "", pool: str = "") -> AccessPoint:
     pool: the collector to ask (host, or host:port). Raises ScaffoldError when there is none, or no
     bindings of HTCondor.
     """
-    here, why = (None, "") if pool else _located("")
-    if here is not None and name in ("", here.get("Name", "")):
-        return _connected(here, "", local=True)
-    if not name:
+    ad, why = (None, "") if pool else _located("")
+    local = ad is not None and name in ("", ad.get("Name", ""))
+    if not local and not name:
         raise ScaffoldError(
             f"there is no HTCondor access point on this machine ({why or 'none is named'})",
             "log in to an access point of your pool, or name one: --schedd NAME --pool COLLECTOR",
         )
-    ad, why = _located(pool, name)
+    if not local:
+        ad, why = _located(pool, name)
     if ad is None:
         raise ScaffoldError(
             f"the pool does not know the access point {name}: {why or 'it is not listed'}",
             "condor_status -schedd lists them; of another pool: --pool COLLECTOR",
         )
-    return _connected(ad, pool, local=False)
+    words = str(ad.get("CondorVersion", "")).split()
+    version = words[1] if len(words) > 1 else ""
+    return AccessPoint(str(ad.get("Name", "")), pool, version, local, condor().Schedd(ad))
 
 
 def _located(pool: str, *name: str) -> tuple[Any, str]:
@@ -100,12 +102,6 @@ def _located(pool: str, *name: str) -> tuple[Any, str]:
 def collector_of(pool: str) -> Any:
     """Return the collector of that name, or of this machine's pool where it has none."""
     return condor().Collector(*[pool] if pool else [])
-
-
-def _connected(ad: Any, pool: str, *, local: bool) -> AccessPoint:
-    words = str(ad.get("CondorVersion", "")).split()
-    version = words[1] if len(words) > 1 else ""
-    return AccessPoint(str(ad.get("Name", "")), pool, version, local, condor().Schedd(ad))
 
 
 def spool_of(receipt: SubmitReceipt) -> Path | None:

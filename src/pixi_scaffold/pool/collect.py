@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,12 +104,10 @@ def _runs(receipt: SubmitReceipt) -> Iterator[CollectedRun]:
         yield CollectedRun(receipt.named(number), job.values, state, rows)
 
 
-def _typed(text: str) -> Value:
+def _typed(text: str) -> str | int | float:
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text
 
 

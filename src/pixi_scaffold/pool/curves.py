@@ -51,21 +51,18 @@ def _colour(number: int) -> str:
 
 
 def _lines(runs: Mapping[str, Rows], name: str, axis: str) -> list[Line]:
-    lines: list[Line] = []
-    for rows in runs.values():
-        rows_of_numbers = [numbers(row) for row in rows]
-        lines.append(
-            [(r.get(axis, float(n)), r[name])
-             for n, r in enumerate(rows_of_numbers) if name in r and abs(r[name]) < 1e300]
-        )  # fmt: skip
-    return lines
+    return [
+        [(r.get(axis, float(n)), r[name])
+         for n, r in enumerate(map(numbers, rows)) if name in r and abs(r[name]) < 1e300]
+        for rows in runs.values()
+    ]  # fmt: skip
 
 
 def _panel(name: str, axis: str, lines: list[Line], number: int) -> str:
     points = [point for line in lines for point in line]
     if not points:
         return ""
-    (left, right), (low, high) = (_range(p[axis] for p in points) for axis in (0, 1))
+    (left, right), (low, high) = map(_range, zip(*points, strict=True))
     across, up = _WIDTH - _MARGIN - 16, _HEIGHT - 40
 
     def place(x: float, y: float) -> str:
@@ -91,7 +88,6 @@ def _panel(name: str, axis: str, lines: list[Line], number: int) -> str:
     return f'<g transform="translate({number * _WIDTH} 0)">{axes}{"".join(drawn)}</g>'
 
 
-def _range(values: object) -> tuple[float, float]:
-    every = list(values)  # type: ignore[call-overload]
-    low, high = min(every), max(every)
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -103,7 +103,8 @@ def fold(states: Mapping[int, ProcState], event: LogEvent) -> ProcState:
     """Return the state of the event's process after it."""
     before = states.get(event.proc) or ProcState(event.proc, since=event.time)
     handle = _HANDLERS.get(event.kind)
-    after = before if handle is None else handle(before, event)
+    changes = _CHANGES.get(event.kind, {})
+    after = handle(before, event) if handle else replace(before, **changes)
     since = event.time if after.state != before.state else before.since
     return replace(after, since=since, events=before.events + 1)
 
@@ -146,14 +147,11 @@ def _transfer(state: ProcState, event: LogEvent) -> ProcState:
 
 
 def _evicted(state: ProcState, event: LogEvent) -> ProcState:
-    used = _used(_stopped(state, event.time), event)
     if event.data.get("TerminatedAndRequeued"):
         code = int(number(event.data.get("ReturnValue")))
-        return replace(
-            _without_last(used, state), state="idle", retries=state.retries + 1, code=code
-        )
+        return replace(_at_end(state, event), state="idle", retries=state.retries + 1, code=code)
     outgrown = state.outgrown + (event.data.get("ReasonSubCode") == _OUT_OF_MEMORY)
-    return replace(_thrown(used, event), outgrown=outgrown)
+    return replace(_thrown(_used(state, event), event), outgrown=outgrown)
 
 
 def _thrown(state: ProcState, event: LogEvent) -> ProcState:
@@ -162,19 +160,19 @@ def _thrown(state: ProcState, event: LogEvent) -> ProcState:
     return replace(stopped, state="idle", evictions=state.evictions + 1, evicted=why)
 
 
-def _without_last(state: ProcState, before: ProcState) -> ProcState:
-    """Return the state without the last checkpoint: what came back at an end is none."""
-    last = before.began is not None and before.kept is not None
-    return replace(state, checkpoints=max(state.checkpoints - last, 0))
+def _at_end(state: ProcState, event: LogEvent) -> ProcState:
+    """Return the state after an activation's end: what came back then is no checkpoint."""
+    last = state.began is not None and state.kept is not None
+    used = _used(_stopped(state, event.time), event)
+    return replace(used, checkpoints=max(state.checkpoints - last, 0))
 
 
 def _terminated(state: ProcState, event: LogEvent) -> ProcState:
-    used = _used(_stopped(state, event.time), event)
     normal = bool(event.data.get("TerminatedNormally", True))
     code = int(number(event.data.get("ReturnValue"))) if normal else None
     signal = None if normal else int(number(event.data.get("TerminatedBySignal")))
-    ended = _without_last(used, state)
-    return replace(ended, state="done" if code == 0 else "failed", code=code, signal=signal)
+    name = "done" if code == 0 else "failed"
+    return replace(_at_end(state, event), state=name, code=code, signal=signal)
 
 
 def _off(state: ProcState, event: LogEvent, now: str, reason: str) -> ProcState:
@@ -192,19 +190,6 @@ def _held(state: ProcState, event: LogEvent) -> ProcState:
     codes = (int(number(event.data.get("HoldReasonCode"))),
              int(number(event.data.get("HoldReasonSubCode"))))  # fmt: skip
     return replace(_off(state, event, "held", "HoldReason"), hold=codes)
-
-
-def _released(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
-    return replace(state, state="idle", reason="", hold=None)
-
-
-def _reconnected(state: ProcState, event: LogEvent) -> ProcState:  # noqa: ARG001
-    """Run on; what was handed over meanwhile, by the end too, has left no event."""
-    return replace(state, state="running", kept=None)
-
-
-def _now(name: str) -> Callable[[ProcState, LogEvent], ProcState]:
-    return lambda state, _: replace(state, state=name)
 
 
 def _updated(state: ProcState, event: LogEvent) -> ProcState:
@@ -247,13 +232,17 @@ _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
     "JOB_EVICTED": _evicted,
     "JOB_TERMINATED": _terminated,
     "JOB_HELD": _held,
-    "JOB_RELEASED": _released,
     "JOB_ABORTED": lambda state, event: _off(state, event, "removed", "Reason"),
-    "JOB_SUSPENDED": _now("suspended"),
-    "JOB_UNSUSPENDED": _now("running"),
-    "JOB_DISCONNECTED": _now("lost"),
-    "JOB_RECONNECTED": _reconnected,
     "JOB_RECONNECT_FAILED": _thrown,
     "SHADOW_EXCEPTION": lambda state, event: _thrown(_used(state, event), event),
     "ATTRIBUTE_UPDATE": _updated,
 }
+_CHANGES: Mapping[str, Mapping[str, Any]] = {
+    "JOB_RELEASED": {"state": "idle", "reason": "", "hold": None},
+    "JOB_SUSPENDED": {"state": "suspended"},
+    "JOB_UNSUSPENDED": {"state": "running"},
+    "JOB_DISCONNECTED": {"state": "lost"},
+    # what was handed over meanwhile, by the end too, has left no event
+    "JOB_RECONNECTED": {"state": "running", "kept": None},
+}
+"""Events that mean the same whatever was before, and have nothing to read."""

@@ -1,9 +1,10 @@
-"""Follow a job event log: before it is there, through rotation and half-written events."""
+"""Follow a cluster's events: in its log, or, where that lies elsewhere, as the queue changes."""
 
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -12,10 +13,30 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import quiet
-from pixi_scaffold.pool.access import condor
+from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.system import NOT_REGULAR
+
+_EVERY = 5.0
+"""Seconds between two questions: each costs the access point something."""
+_NAMES = (
+    "ProcId", "JobStatus", "HoldReason", "HoldReasonCode", "HoldReasonSubCode", "ExitCode",
+    "ExitBySignal", "ExitSignal", "RemoteHost", "MemoryUsage", "RequestMemory", "DiskUsage",
+    "RequestDisk", "CheckpointNumber", "EnteredCurrentStatus", "CompletionDate", "QDate",
+    "RemoteWallClockTime", "LastRemoteHost",
+)  # fmt: skip
+_LIKE = {6: 2, 9: 1}
+"""One whose output is on its way back still runs; one whose common input is on its way waits."""
+_RUNNING = 2
+_SPOOLING = 16
+"""The code of a hold while input files are on their way to the access point."""
+_KINDS = {
+    1: "JOB_EVICTED", 2: "EXECUTE", 3: "JOB_ABORTED", 4: "JOB_TERMINATED", 5: "JOB_HELD",
+    7: "JOB_SUSPENDED",
+}  # fmt: skip
+"""What the new JobStatus of a job that was in another one means, and after a certain one."""
+_CHANGES = {(5, 1): "JOB_RELEASED", (7, 2): "JOB_UNSUSPENDED"}
 
 
 class Follower:
@@ -126,3 +147,84 @@ def read_states(receipt: SubmitReceipt) -> dict[int, ProcState]:
             if event.cluster == receipt.cluster and event.proc >= 0:
                 states[event.proc] = fold(states, event)
     return states
+
+
+class QueueFollower:
+    """The events of jobs whose log lies on another machine, made of how the queue changes."""
+
+    def __init__(self, receipt: SubmitReceipt) -> None:
+        self.receipt = receipt
+        self._point: AccessPoint | None = None
+        self._status: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
+        self._ran: dict[int, float] = {}
+        self._next = 0.0
+
+    def new(self) -> Iterator[LogEvent]:
+        """Yield events; none while the access point does not answer."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _EVERY
+        try:
+            if self._point is None:
+                self._point = connect(self.receipt.schedd, self.receipt.pool)
+            ads = [dict(ad) for ad in self._point.jobs(self.receipt.cluster, *_NAMES)]
+            gone = set(range(len(self.receipt.jobs))) - {int(ad["ProcId"]) for ad in ads}
+            ended = [event for proc in sorted(gone) for event in self._left(self._point, proc)]
+        except ScaffoldError:
+            self._point = None
+            return
+        for ad in ads:
+            yield from self._changes(ad)
+        yield from ended
+
+    def _changes(self, ad: dict[str, Any]) -> Iterator[LogEvent]:
+        """Yield what happened to a process since the last look, as events of a log."""
+        cluster, proc, status = self.receipt.cluster, int(ad["ProcId"]), int(ad.get("JobStatus", 1))
+        status, before = _LIKE.get(status, status), self._status.get(proc)
+        if status == 5 and ad.get("HoldReasonCode") == _SPOOLING:
+            status = 1
+        entered = _number(ad, "EnteredCurrentStatus", time.time())
+        when = _number(ad, "CompletionDate", 0) or entered
+        ran = _number(ad, "RemoteWallClockTime", 0)  # without the activation that goes on
+        new, self._ran[proc] = ran - self._ran.get(proc, 0), ran
+        if before is None:
+            yield LogEvent("SUBMIT", cluster, proc, _number(ad, "QDate", when), {})
+            before = 1
+        if before == 1 and (new or status == _RUNNING):  # it may have begun and ended meanwhile
+            yield LogEvent("EXECUTE", cluster, proc, when - new, _data(ad))
+            before = _RUNNING
+        kind = _CHANGES.get((before, status)) or _KINDS.get(status)
+        if before != status and kind is not None:
+            yield LogEvent(kind, cluster, proc, when, _data(ad))
+        self._status[proc] = status
+        kept = int(_number(ad, "CheckpointNumber", -1))
+        for _ in range(kept - self._kept.get(proc, -1)):
+            yield LogEvent("CHECKPOINTED", cluster, proc, time.time(), {})
+        self._kept[proc] = max(kept, self._kept.get(proc, -1))
+
+    def _left(self, point: AccessPoint, proc: int) -> Iterator[LogEvent]:
+        """Yield how a process ended that is no longer in the queue, as the history has it."""
+        if self._status.get(proc) in (3, 4):
+            return
+        where = f"ClusterId == {self.receipt.cluster} && ProcId == {proc}"
+        with answering(point.name):
+            ads = [dict(ad) for ad in point.schedd.history(where, list(_NAMES), 1)]
+        for ad in ads:
+            yield from self._changes(ad)
+
+
+def _number(ad: dict[str, Any], name: str, otherwise: float) -> float:
+    value = ad.get(name)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _data(ad: dict[str, Any]) -> dict[str, Any]:
+    host = str(ad.get("RemoteHost") or ad.get("LastRemoteHost") or "")
+    return {
+        **{k: v for k, v in ad.items() if isinstance(v, bool | int | float | str)},
+        "SlotName": host,
+        "ReturnValue": ad.get("ExitCode"),
+        "TerminatedNormally": not ad.get("ExitBySignal", False),
+        "TerminatedBySignal": ad.get("ExitSignal"),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,13 +43,9 @@ class Watched:
 
     def counts(self) -> str:
         """Return `3 running, 2 idle`."""
-        numbers: dict[str, int] = {}
-        for state in self.states.values():
-            numbers[state.state] = numbers.get(state.state, 0) + 1
-        missing = len(self.receipt.jobs) - len(self.states)
-        if missing > 0:
-            numbers["not in the log yet"] = missing
-        return ", ".join(f"{number} {name}" for name, number in numbers.items())
+        numbers = Counter(state.state for state in self.states.values())
+        numbers["not in the log yet"] = max(len(self.receipt.jobs) - len(self.states), 0)
+        return ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
 
 
 def watch_facts(watched: Watched, picture: str) -> dict[str, Any]:
@@ -71,20 +68,18 @@ def outcomes(watched: Watched) -> Iterator[str]:
     now, most = time.time(), 40
     states = sorted(watched.states.values(), key=lambda s: (s.succeeded, s.proc))
     for state in states[:most]:
-        parts = [
+        rows = watched.metrics.get(state.proc, ())
+        asked = asked_memory(state, watched.receipt.ad)
+        parts = (
             f"{watched.receipt.named(state.proc)}  {state.words}",
             duration(state.seconds(now)),
-        ]
-        if state.checkpoints:
-            parts.append(f"checkpoint {state.checkpoints}")
-        if state.evictions:
-            parts.append(f"evicted {_times(state.evictions)}")
-        if state.retries:
-            parts.append(f"tried again {_times(state.retries)}")
-        if state.memory and (asked := asked_memory(state, watched.receipt.ad)):
-            parts.append(f"{state.memory:.0f} of {asked:.0f} MB")
-        rows = watched.metrics.get(state.proc, ())
-        yield ", ".join([*parts, *filter(None, [last_line(rows)])])
+            f"checkpoint {state.checkpoints}" if state.checkpoints else "",
+            f"evicted {_times(state.evictions)}" if state.evictions else "",
+            f"tried again {_times(state.retries)}" if state.retries else "",
+            f"{state.memory:.0f} of {asked:.0f} MB" if state.memory and asked else "",
+            last_line(rows),
+        )
+        yield ", ".join(filter(None, parts))
         if sentence := gpu_sentence(state, rows):
             yield f"  {sentence}"
         if state.state == "removed" and state.reason:

@@ -16,9 +16,8 @@ from typing import Any
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, meaning, quiet, split_arguments
 from pixi_scaffold.pool.access import AccessPoint, answering, condor, connect
-from pixi_scaffold.pool.choose import Chosen, SubmitRequest
 from pixi_scaffold.pool.receipt import SubmitReceipt, SubmittedJob, common, hidden, safe, safe_lines
-from pixi_scaffold.pool.rows import SweepRow
+from pixi_scaffold.pool.rows import Chosen, SubmitRequest, SweepRow, sent_along
 from pixi_scaffold.system import layout, program, read_regular, sha256_of
 
 _LIMIT = 16 << 20
@@ -51,11 +50,8 @@ def _elsewhere(description: Description) -> str:
     """Return what to do on a machine that is no access point: push, clone, and bring the rest."""
     from pixi_scaffold.check import kept_by_git
 
-    meant = meaning(description.jobs[0])
-    folder = meant.folder.value
-    names = [*(meant.inputs.value or ()), *meant.items("transfer_common_input")]
-    names += [str(meant.executable.value)] if meant.executable.said else []
-    paths = [Path(os.path.normpath(folder / n)) for n in names if "://" not in n]
+    folder = meaning(description.jobs[0]).folder.value
+    paths = [Path(os.path.normpath(p)) for p in sent_along(description.jobs[0])]
     kept = kept_by_git(paths)
     left = [os.path.relpath(p, folder) for p in paths if kept.get(p) != "tracked"]
     more = f"; git leaves behind, so copy or make there: {', '.join(left)}" if left else ""

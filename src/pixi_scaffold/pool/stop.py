@@ -28,10 +28,7 @@ def stop_jobs(
     htcondor2 = condor()
     run = Run(progress)
     point = connect(receipt.schedd, receipt.pool)
-    spec = f"ClusterId == {receipt.cluster}"
-    if proc is not None:
-        spec += f" && ProcId == {proc}"
-    name = f"{receipt.cluster}" + ("" if proc is None else f".{proc}")
+    name = f"{receipt.cluster}" if proc is None else f"{receipt.cluster}.{proc}"
     with run.step("stop") as step:
         jobs = _present(point, receipt, proc)
         if not jobs:
@@ -40,7 +37,7 @@ def stop_jobs(
             return Report("stop", run.results, facts, (f"{program()} fetch {name}",))
         _refuse_loss(receipt, jobs, name)
         # On hold a job is asked to leave and hands over what it saves; condor_rm would lose that.
-        _act(point, htcondor2.JobAction.Hold, spec, name)
+        _act(point, htcondor2.JobAction.Hold, name)
         try:
             _wait(point, receipt, proc, progress, timeout)
         except KeyboardInterrupt as stopped:
@@ -49,7 +46,7 @@ def stop_jobs(
             ) from stopped
         step.passed(f"saved and off the machines: {len(jobs)} job{'s' * (len(jobs) > 1)}")
     fetched = fetch_jobs(receipt, proc, progress)
-    _act(point, htcondor2.JobAction.Remove, spec, name)
+    _act(point, htcondor2.JobAction.Remove, name)
     results = (*run.results, *fetched.results)
     text = f"{name} is stopped; what it had is here"
     then = (f"{receipt.command} --continue {name}",)
@@ -76,14 +73,16 @@ def _refuse_loss(receipt: SubmitReceipt, jobs: list[Any], name: str) -> None:
         )
 
 
-def _act(point: AccessPoint, action: Any, spec: str, name: str) -> None:
-    """Do something to jobs; raises ScaffoldError where they are somebody else's."""
+def _act(point: AccessPoint, action: Any, name: str) -> None:
+    """Do something to CLUSTER or CLUSTER.PROC; raises ScaffoldError where it is somebody else's."""
+    cluster, _, proc = name.partition(".")
+    which = f"ClusterId == {cluster}" + (f" && ProcId == {proc}" if proc else "")
     with answering(point.name):
-        done = point.schedd.act(action, spec, _REASON)
+        done = point.schedd.act(action, which, _REASON)
     if done.get("TotalPermissionDenied"):
         raise ScaffoldError(
             f"{name} at {point.name} is somebody else's job: HTCondor does not let you stop it",
-            f"condor_q -allusers {name.partition('.')[0]} says whose it is",
+            f"condor_q -allusers {cluster} says whose it is",
         )
 
 

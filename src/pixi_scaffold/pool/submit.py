@@ -11,9 +11,15 @@ from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, UsageError
 from pixi_scaffold.job import Description, Submission, job_ad, meaning, read_description
-from pixi_scaffold.pool.choose import Chosen, SubmitRequest, amendments, chosen_rows, stage_runs
 from pixi_scaffold.pool.receipt import SubmitReceipt, write
-from pixi_scaffold.pool.rows import rows_of
+from pixi_scaffold.pool.rows import (
+    Chosen,
+    SubmitRequest,
+    amendments,
+    chosen_rows,
+    rows_of,
+    stage_runs,
+)
 from pixi_scaffold.pool.send import access_point, send, take_back
 from pixi_scaffold.report import Progress, Report, Run, Silent, Verdict
 from pixi_scaffold.system import program, try_git, uninterrupted

@@ -4,7 +4,6 @@ Every command ends in one Report; printing it is somebody else's business (cli).
 """
 
 from pixi_scaffold.report.ci import DOCS, github, sarif
-from pixi_scaffold.report.receipt import versions, write_receipt
 from pixi_scaffold.report.result import (
     SCHEMA_VERSION,
     Progress,
@@ -17,11 +16,10 @@ from pixi_scaffold.report.result import (
     in_folder,
     wrapped,
 )
-from pixi_scaffold.report.run import Run, Step
+from pixi_scaffold.report.run import Run, Step, versions, write_receipt
 from pixi_scaffold.report.text import (
     LiveProgress,
     PlainProgress,
-    out_and_err,
     print_error,
     print_report,
     printable,

@@ -50,10 +50,7 @@ def github(report: Report) -> str:
         place += f",title={f['rule']}"
         text = _data(_words(f))
         lines.append(f"::{_LEVELS[f['severity']]} {place}::{text}")
-    for result in report.failed:
-        if not _of_findings(result.name):
-            text = "\n".join((result.detail, *result.lines))
-            lines.append(f"::error title={result.name}::{_data(text)}")
+    lines += [f"::error title={name}::{_data(text)}" for name, text in _failures(report)]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -78,10 +75,10 @@ def sarif(report: Report, rules: Iterable[tuple[str, str]]) -> str:
         }
         for f in _findings(report)
     ]
-    for result in report.failed:
-        if not _of_findings(result.name):
-            text = "\n".join((result.detail, *result.lines))
-            results.append({"ruleId": result.name, "level": "error", "message": {"text": text}})
+    results += [
+        {"ruleId": name, "level": "error", "message": {"text": text}}
+        for name, text in _failures(report)
+    ]
     driver = {
         "name": "pixi-scaffold",
         "version": __version__,
@@ -107,8 +104,10 @@ def _region(finding: dict[str, Any]) -> dict[str, int]:
     return region
 
 
-def _of_findings(stage: str) -> bool:
-    return stage in ("submit", "worker")
+def _failures(report: Report) -> Iterable[tuple[str, str]]:
+    """Return the name of each stage that failed for another reason than findings, and why."""
+    failed = (r for r in report.failed if r.name not in ("submit", "worker"))
+    return [(r.name, "\n".join((r.detail, *r.lines))) for r in failed]
 
 
 def _data(text: str) -> str:

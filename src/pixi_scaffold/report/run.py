@@ -1,14 +1,21 @@
-"""Run the steps of a command: each is timed, told to the progress, and kept as a Result."""
+"""Run the steps of a command: each is timed, told to the progress, and kept; the receipt of it."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
+from pixi_scaffold import __version__
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.report.result import Progress, Result, Status
+from pixi_scaffold.report.result import Progress, Report, Result, Status
+from pixi_scaffold.system import layout, replacing
 
 
 @dataclass(slots=True)
@@ -76,3 +83,24 @@ class Run:
         """Keep a result, and tell it."""
         self.results = (*self.results, result)
         self.progress.finish(result)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a receipt names: ours, and of what does the work."""
+    import importlib.metadata  # and with it the library's e-mail parser
+
+    names = {"copier": "copier", "py_rattler": "py-rattler"}
+    installed = {key: importlib.metadata.version(name) for key, name in names.items()}
+    return {"pixi_scaffold": __version__, "python": sys.version.split()[0], **installed}
+
+
+def write_receipt(root: Path, report: Report, place: Path = layout.RECEIPT) -> Path:
+    """Write the report beside the environments; return its path. Best effort on a full disk."""
+    path = root / place
+    with suppress(OSError), replacing(path) as new:
+        document = report.to_dict() | {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": os.uname().nodename,
+        }
+        new.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return path

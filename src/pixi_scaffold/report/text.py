@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from pixi_scaffold.report.result import Report, Result, Status, Verdict, wrapped
+from pixi_scaffold.report.result import Report, Result, Status, wrapped
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -34,11 +34,7 @@ def sayer(stream: TextIO) -> Say:
     What is printed can come from a stranger's files, so no control character goes through.
     """
     if not stream.isatty():
-
-        def plain(text: str, _style: str) -> None:
-            stream.write(f"{printable(text)}\n")
-
-        return plain
+        return lambda text, _: print(printable(text), file=stream)
 
     from rich.console import Console
     from rich.text import Text
@@ -59,40 +55,36 @@ def print_report(
     width = shutil.get_terminal_size().columns
     if report.verdict is None or verbose:
         rows = [r for r in report.results if verbose or r not in told]
-        lines = report.table(width, rows)
-        if lines:
-            say("", "")
-        for line, status in lines:
-            say(line, _STYLES[status] if status else "bold")
-    if report.verdict is not None:
-        _print_verdict(report.verdict, width, say)
+        _print_block(
+            ((line, _STYLES[status] if status else "bold")
+             for line, status in report.table(width, rows)), say,
+        )  # fmt: skip
+    if verdict := report.verdict:
+        style = "bold green" if verdict.good else "bold yellow"
+        notes = (line for note in verdict.notes for line in wrapped(note, width, "  ", 4))
+        lines = [(line, style) for line in wrapped(verdict.text, width)]
+        _print_block((*lines, *((line, "") for line in notes)), say)
     for result in report.results:
         if result.status is Status.FAILED:
             say("", "")
             print_error(f"{result.name} failed: {result.detail}", result.lines, result.hint, stream)
         elif result.lines:
-            say("", "")
-            say(f"{result.name}: {result.detail}", "bold")
+            _print_block([(f"{result.name}: {result.detail}", "bold")], say)
             _print_lines(result.lines, stream, say)
     if report.incomplete:
+        problem = "what was asked for and skipped counts as a failure (--train, --strict)"
         say("", "")
-        print_error(
-            "what was asked for and skipped counts as a failure (--train, --strict)", (), "", stream
-        )
+        print_error(problem, (), "", stream)
     if report.next_commands:
-        say("", "")
-        say("next", "bold")
-        for command in report.next_commands:
-            say(f"  {command}", "")
+        _print_block([("next", "bold"), *((f"  {c}", "") for c in report.next_commands)], say)
 
 
-def _print_verdict(verdict: Verdict, width: int, say: Say) -> None:
-    say("", "")
-    for line in wrapped(verdict.text, width):
-        say(line, "bold green" if verdict.good else "bold yellow")
-    for note in verdict.notes:
-        for line in wrapped(note, width, "  ", 4):
-            say(line, "")
+def _print_block(lines: Iterable[tuple[str, str]], say: Say) -> None:
+    """Print lines with their styles, below an empty one; nothing where there are none."""
+    for number, (line, style) in enumerate(lines):
+        if not number:
+            say("", "")
+        say(line, style)
 
 
 def print_error(message: str, lines: tuple[str, ...], hint: str, stream: TextIO) -> None:
@@ -139,9 +131,7 @@ class PlainProgress:
     """One line when a step starts, one when it ends, and at most one in ten seconds between."""
 
     def __init__(self, stream: TextIO, every: float = 10.0) -> None:
-        self.stream = stream
-        self.every = every
-        self.last = 0.0
+        self.stream, self.every, self.last = stream, every, 0.0
         self.name = ""
         self.told: list[Result] = []
 
@@ -180,7 +170,9 @@ class LiveProgress:
     def __init__(self, stream: TextIO, *, asks: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.text import Text
 
+        self.text = Text
         self.console = Console(file=stream)
         self.bars = Progress(
             SpinnerColumn(),
@@ -213,31 +205,25 @@ class LiveProgress:
         self.bars.update(self.task, description=text[:room], completed=fraction or 0.0, total=total)
 
     def note(self, text: str) -> None:
-        from rich.text import Text
-
         for line in wrapped(printable(text), self.console.width, "", 2):
-            self.console.print(Text(line, style="yellow"), soft_wrap=True)
+            self.console.print(self.text(line, style="yellow"), soft_wrap=True)
 
     def agree(self, question: str) -> bool:
-        from rich.text import Text
-
         if not self.asks:
             return True
         self.close()
         try:
-            answer = self.console.input(Text(f"{question} [Y/n]: ")).strip().lower()
+            answer = self.console.input(self.text(f"{question} [Y/n]: ")).strip().lower()
         except EOFError as error:  # Ctrl-D
             raise KeyboardInterrupt from error
         self.draw()
         return answer in ("", "y", "yes")
 
     def finish(self, result: Result) -> None:
-        from rich.text import Text
-
         self.told.append(result)
         head = f"{result.status:<8}{result.name:<10}{result.seconds:6.1f} s  "
         for line in wrapped(printable(result.detail), self.console.width, head, len(head)):
-            text = Text(line)
+            text = self.text(line)
             if line.startswith(head):
                 text.stylize(_STYLES[result.status], 0, 8)
                 text.stylize("bold", 8, 18)
@@ -253,8 +239,3 @@ class LiveProgress:
 def progress_for(stream: TextIO, *, asks: bool = True) -> LiveProgress | PlainProgress:
     """Return what suits the stream; asks: whether it may put questions to the user."""
     return LiveProgress(stream, asks=asks) if stream.isatty() else PlainProgress(stream)
-
-
-def out_and_err() -> tuple[TextIO, TextIO]:
-    """Return stdout and stderr as they are now."""
-    return sys.stdout, sys.stderr

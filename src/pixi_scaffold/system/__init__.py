@@ -8,7 +8,6 @@ from shutil import which
 from pixi_scaffold.system import layout
 from pixi_scaffold.system.children import Children
 from pixi_scaffold.system.command_line import expanded, program
-from pixi_scaffold.system.download import download
 from pixi_scaffold.system.files import (
     NOT_REGULAR,
     exists,
@@ -33,7 +32,7 @@ from pixi_scaffold.system.git import (
     write_blobs,
     write_tree,
 )
-from pixi_scaffold.system.net import opener, unanswered
+from pixi_scaffold.system.net import download, opener, unanswered
 from pixi_scaffold.system.process import (
     GIT_LOCAL,
     Child,

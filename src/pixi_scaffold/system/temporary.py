@@ -24,13 +24,10 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     It is locked as long as this process lives. First, what killed commands left in the same place
     is removed. Raises OSError when none can be made.
     """
-    place, prefix = (
-        (Path(tempfile.gettempdir()), _NAME) if parent is None else (parent, f".{_NAME}")
-    )
+    place, prefix = parent or Path(tempfile.gettempdir()), f".{_NAME}" if parent else _NAME
     _sweep(place, os.getpid())
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    handle = _lock(folder)
-    while handle is None:  # a sweep of somebody else took it between the two
+    handle = None
+    while handle is None:  # a sweep of somebody else can take it between the two
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         handle = _lock(folder)
     try:
