@@ -23,7 +23,7 @@ def test_they_run_at_the_same_time(tmp_path: Path) -> None:
     meeting = threading.Barrier(2)
 
     def meet(_: Context, *__: object) -> Done[int]:
-        meeting.wait(30)
+        meeting.wait(600)
         return Done("met", 1)
 
     first = stage("first", meet)
@@ -40,7 +40,7 @@ def test_what_failed_beside_is_tried_again_alone(tmp_path: Path) -> None:
     ended = threading.Event()
 
     def long(_: Context) -> Done[int]:
-        assert ended.wait(30)
+        assert ended.wait(600)
         return Done("long", 1)
 
     def fails_once(_: Context, value: int | None) -> Done[int]:
@@ -63,7 +63,7 @@ def test_it_ends_when_the_other_does_not_pass(tmp_path: Path, error: BaseExcepti
     begun, cleaned = threading.Event(), threading.Event()
 
     def breaks(_: Context) -> Done[int]:
-        assert begun.wait(30)
+        assert begun.wait(600)
         raise error
 
     def long(context: Context, _: int | None) -> Done[int]:

@@ -549,7 +549,7 @@ def on_a_terminal(project: Path, cluster: int, row: str) -> tuple[int, str]:
                 (project / "gate").unlink(missing_ok=True)
     timer.cancel()
     os.close(master)
-    return process.wait(60), _unstyled(drawn)
+    return process.wait(600), _unstyled(drawn)
 
 
 def _unstyled(drawn: bytes) -> str:

@@ -284,15 +284,15 @@ def test_jobs_that_run_together_have_gpus_of_their_own() -> None:
 
     def job() -> None:
         with gpus.lent(1, lambda: None) as own:
-            together.wait(10)
+            together.wait(600)
             seen.extend(own)
-            together.wait(10)
+            together.wait(600)
 
     threads = [threading.Thread(target=job) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(600)
     assert set(seen[:2]) == set(seen[2:]) == {"GPU-a", "GPU-b"}
 
 

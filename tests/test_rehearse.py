@@ -18,7 +18,7 @@ import pytest
 
 from pixi_scaffold.job import read_description
 from pixi_scaffold.lock import read_lock
-from pixi_scaffold.rehearsal import Setting, attempts, parallel, read_plan, rehearse_job
+from pixi_scaffold.rehearsal import Setting, attempts, findings, parallel, read_plan, rehearse_job
 from pixi_scaffold.rehearsal import command as rehearse
 from pixi_scaffold.rehearsal.cgroup import memory_limit
 from pixi_scaffold.rehearsal.drift import is_of
@@ -32,6 +32,10 @@ from tests.support.server import closed, serve
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are a thing of Linux")
 SLEEP = f"sleep 98765.{os.getpid():08}"
 """Of this process of a test run alone: others that run at the same time have sleeping jobs, too."""
+FIRST = "grep -q 'NumJobStarts = 0' .job.ad"
+"""Whether it is started for the first time, and not again after an eviction."""
+LOOKED_AT = "sleep 4"
+"""Long enough for a look at the memory of a job, ten times a second, on a busy machine, too."""
 
 
 class Job:
@@ -186,9 +190,10 @@ def test_only_what_was_transferred_can_be_read(
     (job.folder / "secret.txt").write_text("secret")
     (job.folder / "data").mkdir()
     (job.folder / "data" / "x").write_text("x")
+    mine = f"new-{os.getpid()}"
     job.write(
         f"cat {job.folder}/secret.txt; ls {job.folder}; ls -A {home}; cat {home}/.bashrc; cat x\n"
-        f"echo written > {job.folder}/new; echo > /usr/new; echo > /tmp/new && echo tmp; "
+        f"echo written > {job.folder}/new; echo > /usr/new; echo > /tmp/{mine} && echo tmp; "
         "exec 3<>/dev/tcp/127.0.0.1/1; exec 3<>/dev/tcp/203.0.113.1/80; true",
         "transfer_input_files = data/",
     )
@@ -204,7 +209,7 @@ def test_only_what_was_transferred_can_be_read(
     assert "/usr/new: " in errors
     assert "Connection refused" in errors, "127.0.0.1 is there"
     assert "Network is unreachable" in errors
-    assert not Path("/tmp/new").exists()
+    assert not Path("/tmp", mine).exists()
     assert not (job.folder / "new").exists()
 
 
@@ -320,23 +325,26 @@ def test_a_home_that_is_not_hidden_is_told(job: Job, monkeypatch: pytest.MonkeyP
 
 
 @linux
+@pytest.mark.slow
 def test_what_lies_in_tmp_is_disk_and_in_shared_memory_is_memory(job: Job) -> None:
+    mine = f"c-{os.getpid()}"
     job.write(
         "head -c 30M /dev/zero > /tmp/a; head -c 20M /dev/zero > /var/tmp/b\n"
-        "head -c 60M /dev/zero > /dev/shm/c; sleep 0.5"
+        f"head -c 60M /dev/zero > /dev/shm/{mine}; {LOOKED_AT}"
     )
     found = job.found()
     if "read-only" not in found["isolated"]:
         pytest.skip(f"no namespaces here: {found['notes']}")
     assert 50 << 20 <= found["usage"]["disk"] < 52 << 20
     assert 60 << 20 <= found["usage"]["memory"] < 75 << 20
-    assert not Path("/dev/shm/c").exists()
+    assert not Path("/dev/shm", mine).exists()
     assert "its own /tmp, /var/tmp and /dev/shm" in found["results_of"]["inputs"]["detail"]
 
 
 @linux
+@pytest.mark.slow
 def test_a_small_job_is_not_measured_as_its_launcher(job: Job) -> None:
-    job.write("sleep 0.5")
+    job.write(LOOKED_AT)
     assert 0 < job.found()["usage"]["memory"] < 6 << 20
 
 
@@ -505,11 +513,16 @@ def test_a_timeout_is_a_finding(job: Job, tmp_path: Path) -> None:
     assert not processes(SLEEP)
 
 
+@pytest.mark.slow
 def test_a_timeout_is_for_all_attempts_together(job: Job) -> None:
-    job.write("sleep 0.4; exit 85", "checkpoint_exit_code = 85")
-    found = job.found("--timeout", 3, code=3)
+    """The second never ends, and the time that the first one took is not its own."""
+    job.write("[ -e c ] && sleep 9999; touch c; sleep 6; exit 85",
+              "checkpoint_exit_code = 85\ntransfer_checkpoint_files = c")  # fmt: skip
+    found = job.found("--timeout", 12, code=3)
     assert (found["state"], found["attempts"][-1]["ended"]) == ("stopped", "timeout")
-    assert 1 < len(found["attempts"]) < 9
+    first, second = (one["seconds"] for one in found["attempts"])
+    assert first >= 6
+    assert second < 12
 
 
 def test_checkpoints_have_a_limit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -605,7 +618,7 @@ def test_every_missing_input_is_named(job: Job) -> None:
 
 
 def test_a_job_that_leaves_before_it_saves(job: Job) -> None:
-    job.write("sleep 1", "when_to_transfer_output = ON_EXIT_OR_EVICT")
+    job.write(f"{FIRST} && {SLEEP}; true", "when_to_transfer_output = ON_EXIT_OR_EVICT")
     out = " ".join(job.rehearse("--evict-after", 0.3, "--no-compare").out.split())
     assert "SIGTERM came before the training could save" in out
     assert "--evict-after" in job.rehearse("--evict-hard", code=2).err
@@ -617,7 +630,7 @@ def test_a_job_that_does_not_leave_is_killed_after_the_shorter_time(
     job: Job, asked: str, option: str
 ) -> None:
     job.write(
-        "trap '' TERM; grep -q 'NumJobStarts = 1' .job.ad || while :; do sleep 0.1; done",
+        f"trap '' TERM; {FIRST} && while :; do sleep 0.1; done; true",
         f"job_max_vacate_time = {asked}\nwhen_to_transfer_output = ON_EXIT_OR_EVICT",
     )
     after = ("--evict-after", 1, "--grace", option, "--no-compare")
@@ -628,7 +641,8 @@ def test_a_job_that_does_not_leave_is_killed_after_the_shorter_time(
 
 
 def test_an_eviction_that_kept_nothing_but_logs(job: Job) -> None:
-    job.write("echo begun; sleep 1", "when_to_transfer_output = ON_EXIT_OR_EVICT")
+    lines = "when_to_transfer_output = ON_EXIT_OR_EVICT"
+    job.write(f"echo begun; {FIRST} && {SLEEP}; true", lines)
     out = " ".join(job.rehearse("--evict-after", 0.3, "--no-compare").out.split())
     assert "nothing but the logs was kept: evict it later" in out
 
@@ -637,8 +651,8 @@ def test_success_is_what_the_description_says(job: Job) -> None:
     job.write("exit 3", "success_exit_code = 3")
     assert "exit code 3" in job.rehearse().out
     job.rehearse("--evict-after", 600, code=3)
-    job.write("sleep 1; exit 3", "success_exit_code = 3")
-    assert len(job.found("--evict-after", "random")["attempts"]) == 2
+    job.write(f"{second_run_waits(job)}; exit 3", "success_exit_code = 3")
+    assert len(job.found("--evict-after", "random", "--no-isolation")["attempts"]) == 2
     job.write("exit 0", "success_exit_code = 3")
     out = " ".join(job.rehearse(code=3).out.split())
     assert "ended with exit code 0 (success_exit_code = 3)" in out
@@ -702,9 +716,12 @@ def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
     assert "lock, and then " not in job.rehearse(code=3).out
 
 
-def test_the_memory_of_a_moment_is_not_told(job: Job) -> None:
+def test_the_memory_of_a_moment_is_not_told(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.write("true")
-    assert "too short to measure" in job.found()["results_of"]["memory"]["detail"]
+    monkeypatch.setattr(findings, "MEASURABLE", 600)  # however long it takes on a busy machine
+    report = rehearse.rehearse_here(rehearse.Request(job.folder, Path("job.sub")), Silent())
+    [memory] = [result for result in report.results if result.name == "memory"]
+    assert "too short to measure" in memory.detail
     job.write("sleep 0.4")
     assert " of request_memory" in job.found()["results_of"]["memory"]["detail"]
 
@@ -837,12 +854,16 @@ def test_the_jobs_of_a_sweep(job: Job) -> None:
     assert "all bring back same" in job.rehearse("--all", "--jobs", 4, code=3).out
 
 
-def test_jobs_run_at_the_same_time(job: Job) -> None:
-    script, output = "date +%s%N; sleep 2; date +%s%N", "output = $(Process).out"
-    job.write(script, output, "queue 3")
-    job.rehearse("--all", "--jobs", 3)
-    times = [[int(word) for word in job.text(f"{n}.out", n).split()] for n in range(3)]
-    assert max(begun for begun, _ in times) < min(ended for _, ended in times)
+def test_jobs_run_at_the_same_time(job: Job, tmp_path: Path) -> None:
+    """None of them ends before all have begun, which each says in a folder of the test."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    job.write(
+        f"touch {begun}/$1; while [ $(ls {begun} | wc -l) -lt 3 ]; do sleep 0.1; done",
+        "arguments = $(Process)",
+        "queue 3",
+    )
+    job.rehearse("--all", "--jobs", 3, "--no-isolation", "--timeout", 600)
 
 
 def test_several_queue_statements_are_one_cluster(job: Job) -> None:
@@ -864,24 +885,23 @@ def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:
 
 CHECKPOINTING = """
 n=0; [ -e state ] && n=$(cat state)
-trap 'echo $n > state; exit 85' TERM
-while [ $n -lt 20 ]; do n=$((n+1)); sleep 0.1; done
+trap 'mkdir -p runs; echo $n > state; exit 85' TERM
+while [ $n -lt 20 ]; do
+    n=$((n+1))
+    if [ $n = 7 ]; then WAIT; fi
+done
 echo $n > state; mkdir -p runs; echo "{\\"steps\\": $n, \\"seconds\\": $RANDOM}" > runs/metrics.json
 """
 LINES = """checkpoint_exit_code = 85
 transfer_checkpoint_files = state
-transfer_output_files = runs
+transfer_output_files = runs, state
 when_to_transfer_output = ON_EXIT_OR_EVICT"""
 
 
 def test_an_eviction_that_the_job_survives(job: Job) -> None:
-    job.write(
-        CHECKPOINTING.replace(
-            "echo $n > state; exit 85", "mkdir -p runs; echo $n > state; exit 85"
-        ),
-        LINES.replace("= runs", "= runs, state"),
-    )
-    found = job.found("--evict-after", 1.3)
+    wait = second_run_waits(job, "while :; do sleep 0.1; done")
+    job.write(CHECKPOINTING.replace("WAIT", wait), LINES)
+    found = job.found("--evict-after", 2, "--no-isolation")
     assert [a["ended"] for a in found["attempts"]] == ["evicted", "exited"]
     assert "state" in found["attempts"][0]["kept"]
     assert found["compared"]["files"] == ["runs/metrics.json"]
@@ -894,10 +914,10 @@ def test_an_eviction_that_loses_work(job: Job) -> None:
     """Without the state among what is kept, it ends with other metrics: here, how often it ran."""
     job.write(
         "grep -o 'NumJobStarts = .' .job.ad | sed 's/.*= /{\"starts_\": /; s/$/, \"n\": 1}/' > metrics.json\n"
-        "sed -i 's/starts_/loss/' metrics.json; sleep 1.5",
+        f"sed -i 's/starts_/loss/' metrics.json; {second_run_waits(job)}",
         "transfer_output_files = metrics.json",
     )
-    found = job.found("--evict-after", 0.5, code=3)
+    found = job.found("--evict-after", 0.5, "--no-isolation", code=3)
     assert "keeps nothing at an eviction" in found["attempts"][0]["note"]
     assert found["compared"]["different"] == ["metrics.json: loss: 1, uninterrupted 0"]
 
@@ -910,9 +930,18 @@ def test_an_eviction_that_comes_too_late_or_in_vain(job: Job) -> None:
     assert "neither seconds nor" in job.rehearse("--evict-after", "soon", code=2).err
 
 
+def second_run_waits(job: Job, wait: str = SLEEP) -> str:
+    """A line of a job that goes on the first time, and the second time, to be evicted, only then.
+
+    It leaves a file outside of its sandbox, so it is not isolated.
+    """
+    seen = job.folder.with_name(f"seen-{time.monotonic_ns()}")
+    return f"if [ ! -e {seen} ]; then touch {seen}; sleep 1; elif {FIRST}; then {wait}; fi"
+
+
 def test_random_is_within_the_run(job: Job) -> None:
-    job.write("sleep 1")
-    found = job.found("--evict-after", "random")
+    job.write(second_run_waits(job))
+    found = job.found("--evict-after", "random", "--no-isolation")
     assert [a["ended"] for a in found["attempts"]] == ["evicted", "exited"]
 
 
@@ -956,12 +985,14 @@ class Heard(Silent):
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.updates: list[str] = []
+        self.noted = threading.Event()
 
     def update(self, text: str, fraction: float | None = None) -> None:
         self.updates.append(text)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+        self.noted.set()
 
 
 def test_a_long_rehearsal_shows_its_progress_and_how_to_shorten_it(
@@ -969,9 +1000,8 @@ def test_a_long_rehearsal_shows_its_progress_and_how_to_shorten_it(
 ) -> None:
     monkeypatch.setattr(parallel, "LONG", 0.3)
     heard, cancel = Heard(), threading.Event()
-    in_parallel(
-        lambda _: time.sleep(0.8), [0], 1, cancel, heard, lambda: "epoch 7", "make it short"
-    )
+    one = lambda _: heard.noted.wait(600)  # noqa: E731
+    in_parallel(one, [0], 1, cancel, heard, lambda: "epoch 7", "make it short")
     assert heard.notes == ["it runs as long as on the pool; make it short"]
     assert heard.updates[-1].endswith("  epoch 7")
 

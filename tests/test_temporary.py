@@ -15,6 +15,7 @@ from pixi_scaffold.system import replacing, temporary_folder
 from pixi_scaffold.system.temporary import _sweep
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
+from tests.support.processes import working_in
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +89,8 @@ def test_a_new_that_was_killed_leaves_nothing_for_long(template: Path, tmp_path:
         time.sleep(wait)
         process.kill()
         process.wait()
+        while working_in(work):
+            time.sleep(0.05)  # a git that was started goes on to its end
         if (work / "p").exists():  # it was faster
             subprocess.run(["rm", "-rf", work / "p"], check=True)
     done = subprocess.run(

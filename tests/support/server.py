@@ -56,7 +56,11 @@ def swallow() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+_TAKEN: list[socket.socket] = []
+
+
 def closed() -> str:
-    """Return a URL where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """Return a URL where nobody listens, nor can while this process lives: its port is taken."""
+    _TAKEN.append(taken := socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"
