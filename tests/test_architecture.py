@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 5270,
     "job": 4225,
     "lock": 4100,
-    "tasks": 3090,
+    "tasks": 3200,
     "update": 2800,
     "pool": 2860,
     "check": 2690,

@@ -88,10 +88,10 @@ class Runner:
 
     def _run(self, planned: PlannedTask, context: RenderContext, text: str, *, clean: bool) -> int:
         name = planned.task.name
-        files = self._files(planned, context)
-        if files is not None and files.is_done():
-            self.tell(f"task {name}: done before; neither its inputs nor its outputs have changed")
-            return 0
+        with suppress(ScaffoldError):  # a wrong pattern stops after the task, as in Pixi
+            if (files := self._files(planned, context)) and files.is_done():
+                self.tell(f"task {name}: done before; neither inputs nor outputs have changed")
+                return 0
         try:
             script = parse(text)
         except ScriptError as error:
@@ -105,8 +105,9 @@ class Runner:
         children = self.shell.children
         with nullcontext() if children.apart else children.forwarding():
             code = self.shell.run(script, Scope.of(variables, folder), self.streams)
-        if code == 0 and files is not None and (unmatched := files.note_done()):
-            self.tell(f"task {name}: no file matches {', '.join(unmatched)}; it will run again")
+        files = self._files(planned, context) if code == 0 else None
+        for unmatched in files.note_done() if files else ():
+            self.tell(f"task {name}: no file matches {unmatched}; it will run again")
         return code
 
     def _context(self, environment: str) -> RenderContext:
