@@ -55,9 +55,9 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5570,
+    "rehearsal": 5545,
     "rules": 5270,
-    "job": 4225,
+    "job": 4125,
     "lock": 4100,
     "tasks": 3200,
     "update": 2800,

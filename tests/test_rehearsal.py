@@ -18,15 +18,15 @@ from pixi_scaffold.errors import CheckFailed, ScaffoldError
 from pixi_scaffold.job import Submission, read_description
 from pixi_scaffold.rehearsal import read_plan, transfer
 from pixi_scaffold.rehearsal.advice import GIB, advise, amount
+from pixi_scaffold.rehearsal.choosing import numbered
 from pixi_scaffold.rehearsal.command import _when
 from pixi_scaffold.rehearsal.comparison import compare
 from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, STAGED, deliver
 from pixi_scaffold.rehearsal.drift import by_hand
 from pixi_scaffold.rehearsal.gpus import Gpus, gpu_ids
 from pixi_scaffold.rehearsal.meter import size_of
-from pixi_scaffold.rehearsal.numbers import job_name, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome, Usage
-from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.plan import JobRun, job_name
 from pixi_scaffold.rehearsal.transfer import is_url, send
 
 MIB = 1 << 20
@@ -50,9 +50,9 @@ def test_a_plan_of_one_job_of_a_sweep(tmp_path: Path) -> None:
     assert found.arguments == ("b", "1")
     assert found.stdout == "o-b"
     assert found.memory == 300 * MIB
-    assert (found.meant.when, found.append) == ("on_exit", False)
+    assert (found.meant.when.value, found.append) == ("on_exit", False)
     assert found.disk is None
-    assert found.meant.eviction.signal.value == "SIGTERM"
+    assert found.meant.signal.value == "SIGTERM"
 
 
 def test_a_plan_takes_from_the_environment_what_it_names(

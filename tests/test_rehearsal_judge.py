@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.job import Submission, read_description
-from pixi_scaffold.rehearsal import Eviction, Setting, Walls, hidden, read_plan, rehearse_job
+from pixi_scaffold.rehearsal import Setting, Walls, hidden, read_plan, rehearse_job
 from pixi_scaffold.rehearsal.outcome import Outcome
-from pixi_scaffold.rehearsal.surroundings import Slot
 from tests.support.jobs import CASES, Case, Said, contents, pool_says
 
 pytestmark = pytest.mark.slow
@@ -27,13 +26,13 @@ def rehearsed(case: Case, folder: Path) -> Outcome:
     path = case.lay_out(folder / "job")
     os.environ["FOO"] = "from here"
     plan = read_plan(read_description(path, path.parent, Submission(os.environ, seed=0)).jobs[0], 0)
-    eviction = Eviction(0.5, hard="fast" in case.evict) if case.evict else None
     setting = Setting(
         folder / "results",
         scratch=folder,
         walls=Walls(hide=hidden([path.parent])),
-        slot=Slot(gpus=("GPU-1",) * plan.gpus),
-        eviction=eviction,
+        gpus=("GPU-1",) * plan.gpus,
+        evict_after=0.5 if case.evict else None,
+        evict_hard="fast" in case.evict,
     )
     return rehearse_job(plan, setting)
 

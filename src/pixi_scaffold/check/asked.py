@@ -78,6 +78,6 @@ def _made(description: Description) -> Iterator[Path]:
             yield ANYTHING  # whatever is new comes back
         names = [os.path.basename(name.rstrip("/")) for name in outputs]  # noqa: PTH119
         names += [meant.of(name).text for name in ("output", "error")]
-        names += meant.remaps.value.values()
+        names += meant.remaps.values()
         for name in filter(None, names):
             yield Path(os.path.normpath(meant.folder.value / name))

@@ -18,10 +18,9 @@ from pixi_scaffold.job.commands import (
 from pixi_scaffold.job.contradiction import Compared, alternatives, contradiction
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
-from pixi_scaffold.job.fields import Field
 from pixi_scaffold.job.htcondor import TYPICAL, bindings, match, quiet
 from pixi_scaffold.job.macros import references, unexpanded
-from pixi_scaffold.job.meaning import Meaning, field_of, meaning
+from pixi_scaffold.job.meaning import Field, Meaning, field_of, meaning
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.requirements import ad_clauses

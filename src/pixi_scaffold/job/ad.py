@@ -112,7 +112,7 @@ def _requests(job: Meaning) -> Iterator[tuple[str, str]]:
 
 def _program(job: Meaning) -> Iterator[tuple[str, str]]:
     named = job.executable.said and not job.shell.said
-    if not named or not job.transfers_executable.value:
+    if not named or not job.transfers_executable:
         yield "TransferExecutable", "false"
     text = job.arguments.text
     if job.shell.said:
@@ -155,7 +155,7 @@ def _transfer(job: Meaning) -> Iterator[tuple[str, str]]:
     yield "ShouldTransferFiles", literal(job.transfers.value.upper())
     if job.transfers.value == "no":
         return
-    yield "WhenToTransferOutput", literal(job.when.upper())
+    yield "WhenToTransferOutput", literal(job.when.value.upper())
     inputs = list(job.inputs.value)
     image = job.image.value
     if image is not None and image.travels:
@@ -171,7 +171,7 @@ def _transfer(job: Meaning) -> Iterator[tuple[str, str]]:
         yield "TransferOutputRemaps", literal(re.sub(r'^"(.*)"$', r"\1", remaps.text))
     if methods := job.transfer_methods():
         yield "WantTransferPluginMethods", literal(",".join(methods))
-    if job.checkpoint.code.said:
+    if job.checkpoint_code.said:
         yield "WantFTOnCheckpoint", "true"
 
 

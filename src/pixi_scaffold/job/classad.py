@@ -22,7 +22,6 @@ _BINARY = {
     "isnt": 6, "<": 7, ">": 7, "<=": 7, ">=": 7, "<<": 8, ">>": 8, ">>>": 8, "+": 9, "-": 9,
     "*": 10, "/": 10, "%": 10,
 }  # fmt: skip
-_WORDS: dict[str, bool | Undefined | Invalid] = {}
 _DEPTH = 100
 
 
@@ -30,18 +29,21 @@ class ExpressionError(ValueError):
     """An expression that is not well formed; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
 class Undefined:
-    """The value of an attribute that is not there."""
+    """The value of an attribute that is not there; there is one of it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Invalid:
     """The value of an expression that makes no sense, such as `1 + "a"` (`error` in a ClassAd)."""
 
 
 UNDEFINED, INVALID = Undefined(), Invalid()
-_WORDS |= {"true": True, "false": False, "undefined": UNDEFINED, "error": INVALID}
+_WORDS: dict[str, bool | Undefined | Invalid] = {
+    "true": True,
+    "false": False,
+    "undefined": UNDEFINED,
+    "error": INVALID,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class _Parser:
         return self.tokens[self.at - 1]
 
     def expect(self, text: str) -> None:
-        kind, token = self.next() if self.at < len(self.tokens) else ("", "the end")
+        kind, token = self.next() if self.peek() else ("", "the end")
         if token != text or kind == "string":
             raise ExpressionError(f"{token!r} where {text!r} was expected")
 
@@ -227,15 +229,13 @@ class _Parser:
         return Operation("?", (condition, chosen, self.expression(0)))
 
     def unary(self) -> Expression:
-        if self.peek() in ("-", "+", "!", "~"):
-            signs = []
-            while self.peek() in ("-", "+", "!", "~"):
-                signs.append(self.next()[1])
-            operand = self.postfix()
-            for sign in reversed(signs):
-                operand = Operation(sign, (operand,))
-            return operand
-        return self.postfix()
+        signs = []
+        while self.peek() in ("-", "+", "!", "~"):
+            signs.append(self.next()[1])
+        operand = self.postfix()
+        for sign in reversed(signs):
+            operand = Operation(sign, (operand,))
+        return operand
 
     def postfix(self) -> Expression:
         base = self.primary()

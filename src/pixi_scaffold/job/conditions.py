@@ -1,15 +1,24 @@
-"""The conditions of `if` in a submit description (config.cpp, ConfigIfStack)."""
+"""The conditions of `if` in a submit description.
+
+Source: ConfigIfStack and Evaluate_config_if_version of config.cpp.
+"""
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 READ_AS = (25, 14, 1)
 """`if version ...` is read as this release of HTCondor would."""
 _WORDS = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
 
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, ">": operator.gt, "=": operator.eq, "==": operator.eq, "<=": operator.le,
+    ">=": operator.ge,
+}  # fmt: skip
 _VERSION = re.compile(
     r"version\s*(!?)(<=|>=|==|=|<|>)\s*v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?", re.IGNORECASE
 )
@@ -42,23 +51,8 @@ def truth(text: str, macros: Mapping[str, str]) -> tuple[bool | None, str]:
     if matched := re.fullmatch(r"defined(?:\s+(.*))?", text, re.IGNORECASE | re.DOTALL):
         name = (matched[1] or "").strip()
         return bool(macros.get(name.lower())) or bool(re.fullmatch(r"-?\d+", name)), ""
-    held = _version_holds(text, READ_AS)
-    if held is None:
+    if (matched := _VERSION.fullmatch(text)) is None:
         return None, ""
-    release = ".".join(map(str, READ_AS))
-    return held, f"`if {text}` is read as HTCondor {release} would"
-
-
-def _version_holds(text: str, release: tuple[int, int, int]) -> bool | None:
-    """Return whether `version >= 25.14.0` holds for a release; None where it is no such condition.
-
-    Source: config.cpp, Evaluate_config_if_version.
-    """
-    matched = _VERSION.fullmatch(text)
-    if matched is None:
-        return None
-    wanted = (int(matched[3]), int(matched[4]), int(matched[5] or release[2]))
-    sign = (wanted < release) - (wanted > release)
-    held = {"<": sign < 0, ">": sign > 0, "=": sign == 0, "==": sign == 0}
-    held |= {"<=": sign <= 0, ">=": sign >= 0}
-    return held[matched[2]] != bool(matched[1])
+    negated, comparison, *numbers = matched.groups(READ_AS[2])
+    held = _COMPARISONS[str(comparison)](READ_AS, tuple(map(int, numbers))) != bool(negated)
+    return held, f"`if {text}` is read as HTCondor {'.'.join(map(str, READ_AS))} would"

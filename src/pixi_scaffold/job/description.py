@@ -194,11 +194,9 @@ class Job:
 
     def known_macros(self, proc: int) -> dict[str, str]:
         """Return all macros of one job by lower-case name; a description may define YEAR itself."""
-        return {**self._defaults(), **self.macros, **self.variables(proc)}
-
-    def _defaults(self) -> dict[str, str]:
         file = os.path.relpath(self.path, self.folder)  # as it is given to condor_submit there
-        return {**self.submission.macros(), "submit_file": file}
+        defaults = {**self.submission.macros(), "submit_file": file}
+        return {**defaults, **self.macros, **self.variables(proc)}
 
     def variables(self, proc: int) -> dict[str, str]:
         """Return what the queue statement sets for job number `proc` (from 0).

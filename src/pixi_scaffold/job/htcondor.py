@@ -16,6 +16,8 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job.ad import JobAd
+from pixi_scaffold.job.classad import INVALID, UNDEFINED
+from pixi_scaffold.job.evaluate import Value
 from pixi_scaffold.job.requirements import Clause, top_level_and
 from pixi_scaffold.system import program
 
@@ -29,6 +31,40 @@ _BUNDLED = Path(__file__).with_name("slots") / "typical.ad"
 def available() -> bool:
     """Whether HTCondor's bindings are installed."""
     return importlib.util.find_spec("htcondor2") is not None
+
+
+def evaluated(
+    text: str, my: Mapping[str, str], target: Mapping[str, str], now: int | None
+) -> Value:
+    """Return what the library makes of an expression; parameters as those of evaluate.evaluate."""
+    bindings()
+    import classad2
+
+    def ad(attributes: Mapping[str, str]) -> Any:
+        lines = (f"{name} = {value}".replace("\n", " ") for name, value in attributes.items())
+        clock = "time()" if now is None else str(now)
+        return classad2.parseOne(re.sub(r"(?i)\btime\(\s*\)", clock, "\n".join(lines)))
+
+    try:
+        return _plain(ad({**my, _ASKED: text}).lookup(_ASKED).eval(ad(my), ad(target)))
+    except (ValueError, AttributeError, SyntaxError, classad2.ClassAdException):
+        return INVALID
+
+
+_ASKED = "PixiScaffoldAsks"
+
+
+def _plain(value: Any) -> Value:
+    """Return a value of the library's as ours; one of records and times is no value of a job's."""
+    import classad2
+
+    if isinstance(value, classad2.ExprTree):
+        return _plain(value.eval())
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    if isinstance(value, classad2.Value):  # which is a number, too
+        return UNDEFINED if value is classad2.Value.Undefined else INVALID
+    return value if isinstance(value, bool | int | float | str) else INVALID
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from pixi_scaffold.job.classad import ExpressionError, Literal, Operation, attri
 from pixi_scaffold.job.commands import CommandSpec, specs
 from pixi_scaffold.job.description import Command
 from pixi_scaffold.job.evaluate import as_integer, as_switch
-from pixi_scaffold.job.fields import Field
-from pixi_scaffold.job.meaning import Meaning
+from pixi_scaffold.job.meaning import DEFERS, Field, Meaning
 from pixi_scaffold.job.values import expression_advice
 from pixi_scaffold.job.words import parse_size
 
@@ -41,7 +40,7 @@ class Refusal:
     """Something that condor_submit stops at."""
 
     kind: str
-    """The type of the value (data/commands.toml), what is missing (`executable`, `image`, another
+    """The type of the value (data/commands.json), what is missing (`executable`, `image`, another
     command), `transfer`, or `together` (they exclude each other)."""
     message: str
     fix: str
@@ -146,11 +145,11 @@ def _transfer(job: Meaning) -> Iterator[Refusal]:
     fix, said = "should_transfer_files = YES", f"should_transfer_files = {should.text.upper()}"
     if job.transfers.value == "no":
         yield from _files_without_transfer(job, said, fix)
-        if when.said and job.eviction.when.value != "never":
+        if when.said and job.when.value != "never":
             yield _together(when, f"{_line(when)} with {said}", fix)
-    elif when.said and job.eviction.when.value == "never":
+    elif when.said and job.when.value == "never":
         yield _together(when, f"{_line(when)}, and files are transferred", "remove the line")
-    elif should.said and (job.transfers.value, job.eviction.when.value) == _INCOMPATIBLE:
+    elif should.said and (job.transfers.value, job.when.value) == _INCOMPATIBLE:
         yield _together(when, f"{_line(when)} with {said}", fix)
     if job.of("output_destination").said and job.of("output_directory").said:
         message = "output_destination and output_directory are set"
@@ -179,7 +178,7 @@ def _files_without_transfer(job: Meaning, said: str, fix: str) -> Iterator[Refus
 
 
 def _buckets(job: Meaning) -> Iterator[Refusal]:
-    urls = (*job.inputs.value, job.of("output_destination").text, *job.remaps.value.values())
+    urls = (*job.inputs.value, job.of("output_destination").text, *job.remaps.values())
     bucket = next((url for url in urls if re.match("(?:s3|gs)://", url, re.IGNORECASE)), "")
     keys = {
         "secret" in name for name, field in job.fields.items() if field.said and _KEYS.match(name)
@@ -214,7 +213,7 @@ def _executable(job: Meaning) -> Iterator[Refusal]:
 
 
 def _deferral(job: Meaning) -> Iterator[Refusal]:
-    wanted = [name for name in ("deferral_time", *CRON) if job.of(name).said]
+    wanted = [name for name in DEFERS if job.of(name).said]
     if wanted and job.universe.value == "scheduler":
         why = f"{wanted[0]} does not work in the scheduler universe"
         yield _together(job.of(wanted[0]), why, "universe = local")
@@ -306,9 +305,6 @@ def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]
         yield _because("size", field, why, expression_advice(field.text), NEWER)
 
 
-CRON = ("cron_minute", "cron_hour", "cron_day_of_month", "cron_month", "cron_day_of_week")
-
-
 def looked_at(job: Meaning, name: str) -> bool:
     """Whether condor_submit looks at a command of this job."""
     if name.startswith("retry_request_") or name == "send_credential":
@@ -330,7 +326,7 @@ _LOOKS_AT: tuple[tuple[tuple[str, ...], Callable[[Meaning], bool]], ...] = (
     (("arguments",), lambda job: not job.shell.said),
     (("max_idle",), lambda job: not job.of("max_materialize").said),
     (("cron_window", "deferral_window", "cron_prep_time", "deferral_prep_time"),
-     lambda job: any(job.of(one).said for one in ("deferral_time", *CRON))),
+     lambda job: any(job.of(one).said for one in DEFERS)),
     (("submitallowdup", "submitfailemptym", "submitwarnd", "submitwarnemptym"), _matches),
     (("submitfailemptyf", "submitwarnemptyf"), lambda _: False),
 )  # fmt: skip

@@ -12,8 +12,7 @@ from typing import Any
 
 from pixi_scaffold.job.classad import ExpressionError, Selection, Undefined, attributes, parse
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
-from pixi_scaffold.job.fields import Field
-from pixi_scaffold.job.meaning import Meaning
+from pixi_scaffold.job.meaning import Field, Meaning
 
 _OPSYS = ("opsys", "opsysandver", "opsyslongname", "opsysshortname", "opsysname", "opsyslegacy")
 _MAY_TRANSFER = ("vanilla", "container", "docker", "parallel", "java", "vm")
@@ -183,7 +182,7 @@ def _transfer(job: Meaning, named: set[str]) -> Iterator[Clause]:
     if "hasperfileencryption" not in named and any(job.of(name).said for name in _ENCRYPTED):
         parts.append("TARGET.HasPerFileEncryption")
     relative = job.of("preserve_relative_paths").value is True
-    if job.checkpoint.files.said or relative or job.when == "on_success":
+    if job.of("transfer_checkpoint_files").said or relative or job.when.value == "on_success":
         parts.append('versioncmp(split(TARGET.CondorVersion)[1],"8.9.7") >= 0')
     if "hasfiletransferpluginmethods" not in named:
         parts += [
@@ -207,7 +206,7 @@ def _rest(job: Meaning, named: set[str]) -> Iterator[Clause]:
             "(time() < (DeferralTime + DeferralWindow))",
             "condor_submit",
         )
-    code = job.checkpoint.code
+    code = job.checkpoint_code
     if code.said and "hasselfcheckpointtransfers" not in named and job.transfers.value != "no":
         yield _clause("TARGET.HasSelfCheckpointTransfers", code)
     cuda = job.of("cuda_version")

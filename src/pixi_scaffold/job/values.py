@@ -62,31 +62,16 @@ def _text(spec: CommandSpec, text: str) -> ReadValue:
     return ReadValue(value, literal(value))
 
 
-def _switch(_: CommandSpec, text: str) -> ReadValue:
-    return _or_expression(as_switch(text), text, "neither true nor false", "true or false")
-
-
-def _integer(_: CommandSpec, text: str) -> ReadValue:
-    return _or_expression(as_integer(text), text, "no whole number", "a whole number")
-
-
 def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> ReadValue:
     if value is not None:
         return ReadValue(value, literal(value))
-    if _only_htcondor_knows(text):
-        return ReadValue(text, normal(text))
-    return ReadValue(refused=f"it is {lacks}", fix=f"write {wanted}")
-
-
-def _only_htcondor_knows(text: str) -> bool:
-    """Whether an expression, such as time(), is not evaluated here."""
     try:
         evaluate(text)
     except NotKnownError:
-        return True
+        return ReadValue(text, normal(text))
     except ExpressionError:
         pass
-    return False
+    return ReadValue(refused=f"it is {lacks}", fix=f"write {wanted}")
 
 
 def _expression(spec: CommandSpec, text: str) -> ReadValue:
@@ -208,14 +193,6 @@ def _files(spec: CommandSpec, text: str) -> ReadValue:
     return ReadValue(names, literal(",".join(names)))
 
 
-def _arguments(spec: CommandSpec, text: str) -> ReadValue:
-    return _taken_apart(spec, text, split_arguments, "\"one 'two words' three\"")
-
-
-def _environment(spec: CommandSpec, text: str) -> ReadValue:
-    return _taken_apart(spec, text, split_environment, "\"A=1 B='two words'\"")
-
-
 def _taken_apart(
     spec: CommandSpec, text: str, split: Callable[[str], Any], example: str
 ) -> ReadValue:
@@ -228,7 +205,14 @@ def _taken_apart(
 
 
 _READERS: Mapping[str, Callable[[CommandSpec, str], ReadValue]] = {
-    "text": _text, "switch": _switch, "integer": _integer, "expression": _expression,
-    "size": _size, "version": _version, "signal": _signal, "choice": _choice, "files": _files,
-    "arguments": _arguments, "environment": _environment,
+    "text": _text, "expression": _expression, "size": _size, "version": _version,
+    "signal": _signal, "choice": _choice, "files": _files,
+    "switch": lambda _, text: _or_expression(
+        as_switch(text), text, "neither true nor false", "true or false"),
+    "integer": lambda _, text: _or_expression(
+        as_integer(text), text, "no whole number", "a whole number"),
+    "arguments": lambda spec, text: _taken_apart(
+        spec, text, split_arguments, "\"one 'two words' three\""),
+    "environment": lambda spec, text: _taken_apart(
+        spec, text, split_environment, "\"A=1 B='two words'\""),
 }  # fmt: skip

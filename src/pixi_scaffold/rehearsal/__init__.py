@@ -6,4 +6,4 @@ from pixi_scaffold.rehearsal.choosing import DESCRIPTION
 from pixi_scaffold.rehearsal.command import Request, rehearse, rehearse_here
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
 from pixi_scaffold.rehearsal.plan import read_plan
-from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
+from pixi_scaffold.rehearsal.setting import Limits, Setting

@@ -68,20 +68,21 @@ def advise(
     unlike: a reason why it is no base for any request. default: whether nothing is said in the
     description.
     """
-    if unlike:
-        return Advice(command, measured, requested, None, unlike, default)
     step = STEP[command]
     needed = measured * HEADROOM[command]
     right = max(math.ceil(needed / step), 1) * step
-    if requested is None:
-        # an expression is left alone: its author knows more
-        return Advice(command, measured, None, right if default else None, "", default)
-    enough = needed <= requested
-    if enough and requested <= max(WASTE * right, right + GIB):
-        return Advice(command, measured, requested, None, "", default)
-    if enough and why_not:
-        return Advice(command, measured, requested, None, why_not, default)
-    return Advice(command, measured, requested, right, "", default)
+    suggested: int | None = right
+    if unlike:
+        suggested, why_not = None, unlike
+    elif requested is None:  # an expression is left alone: its author knows more
+        suggested, why_not = right if default else None, ""
+    elif needed <= requested <= max(WASTE * right, right + GIB):
+        suggested, why_not = None, ""
+    elif needed <= requested and why_not:
+        suggested = None
+    else:
+        why_not = ""
+    return Advice(command, measured, requested, suggested, why_not, default)
 
 
 def time_words(measured: float, job: Meaning, why_not: str) -> str:

@@ -156,7 +156,7 @@ class _Rehearsal:
     def _filled(self, sandbox: Sandbox) -> Hold | None:
         """Put into a sandbox what the job finds there; return why it is held instead, or None."""
         sandbox.make()
-        write_ads(self.plan, sandbox.scratch, self.setting.slot, self.history.starts)
+        write_ads(self.plan, sandbox.scratch, self.setting.gpus, self.history.starts)
         sent = sandbox.fill(self.place / SPOOL, self.setting.stand_ins)
         self.seconds_in = sent.seconds
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
@@ -244,7 +244,7 @@ class _Rehearsal:
 
     def _evicted(self, sandbox: Sandbox, ran: Ran) -> None:
         """Keep what HTCondor keeps of a job that is thrown off."""
-        when = self.plan.meant.when.upper()
+        when = self.plan.meant.when.value.upper()
         if ran.ended == "killed" or when != "ON_EXIT_OR_EVICT":
             why = "" if ran.ended == "killed" else f"{when} keeps nothing at an eviction"
             self._note(ran, note=why)
@@ -283,7 +283,7 @@ class _Rehearsal:
         self.meter = meter = Meter(sandbox.scratch, used.memory, used.disk, sandbox.writable[1:])
         start = Start(
             argv=[sandbox.program, *plan.arguments],
-            env=environment(plan, sandbox.scratch, setting.slot) | dict(setting.added),
+            env=environment(plan, sandbox.scratch, setting.gpus) | dict(setting.added),
             root=sandbox.root,
             stdin=sandbox.scratch / Path(plan.stdin).name if plan.stdin else None,
             stdout=sandbox.stdout,

@@ -1,10 +1,16 @@
-"""Read a submit description for a rehearsal, refuse what condor_submit refuses, choose the jobs."""
+"""The jobs of a description that are rehearsed: by number, and each by one process at a time.
+
+What condor_submit refuses is refused here.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from pixi_scaffold.errors import CheckFailed, Skipped, UsageError
+from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import (
     Description,
     Job,
@@ -13,10 +19,9 @@ from pixi_scaffold.job import (
     meaning,
     read_description,
 )
-from pixi_scaffold.rehearsal.numbers import numbered
-from pixi_scaffold.rehearsal.plan import check_command, refuse
+from pixi_scaffold.rehearsal.plan import check_command, job_name, refuse
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import program
+from pixi_scaffold.system import layout, program
 
 DESCRIPTION = Path("htcondor") / "train.sub"
 
@@ -58,6 +63,31 @@ def _judge(description: Description, problem: Problem) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _InCluster(Job):
+    """A job of a description with several queue statements; its number counts through them all."""
+
+    first: int = 0
+    """The number of the first job of its queue statement."""
+
+    def variables(self, proc: int) -> dict[str, str]:
+        number = max(proc, self.first)  # without a number, it is the first one
+        given = Job.variables(self, number - self.first)
+        taken = {name.lower() for name in self.queue.variables}  # `queue Process from`
+        return given | dict.fromkeys({"process", "procid"} - taken, str(number))
+
+
+def numbered(description: Description) -> dict[int, Job]:
+    """Return the jobs of a description by their number in the cluster."""
+    numbered: dict[int, Job] = {}
+    for job in description.jobs:
+        values = {f.name: getattr(job, f.name) for f in fields(job)}
+        first = len(numbered)
+        placed = _InCluster(**values, first=first)
+        numbered |= dict.fromkeys(range(first, first + job.queue.total), placed)
+    return numbered
+
+
 def choose(description: Description, proc: int | None, *, every: bool) -> dict[int, Job]:
     """Return the jobs to rehearse, by number; raises CheckFailed for one that is refused."""
     jobs = numbered(description)
@@ -80,3 +110,29 @@ def workspace_root(folder: Path) -> Path:
         if (path / "pixi.toml").is_file() or (path / ".git").exists():
             return path
     return folder
+
+
+@contextlib.contextmanager
+def alone(chosen: Mapping[int, Job]) -> Iterator[None]:
+    """Keep other rehearsals from these jobs, whose results lie in the same folders."""
+    import fcntl  # not on Windows, where all else of the program runs
+
+    names = {
+        j.folder / layout.REHEARSALS / f"{job_name(j, number)}.lock" for number, j in chosen.items()
+    }
+    with contextlib.ExitStack() as stack:
+        for path in sorted(names):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ScaffoldError(
+                    f"{path.stem} is being rehearsed already, by another process",
+                    "wait until it has ended, or end it",
+                ) from error
+            except OSError as error:
+                raise ScaffoldError(
+                    f"cannot write {path}: {error.strerror}", "results of a rehearsal lie there"
+                ) from error
+        yield

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shlex
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,13 +14,18 @@ from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job import Description, Job, Submission
 from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.attempts import rehearse_job
-from pixi_scaffold.rehearsal.choosing import DESCRIPTION, choose, read_here, workspace_root
-from pixi_scaffold.rehearsal.comparison import Comparison, compare
+from pixi_scaffold.rehearsal.choosing import (
+    DESCRIPTION,
+    alone,
+    choose,
+    numbered,
+    read_here,
+    workspace_root,
+)
 from pixi_scaffold.rehearsal.delivery import (
     ALLOW_CPU,
     LOCK,
     STAGED,
-    Delivery,
     Homes,
     deliver,
     missing_image,
@@ -29,13 +33,11 @@ from pixi_scaffold.rehearsal.delivery import (
 from pixi_scaffold.rehearsal.findings import advice_for, results_of, shell_results
 from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
-from pixi_scaffold.rehearsal.numbers import alone, numbered
 from pixi_scaffold.rehearsal.outcome import Outcome, RehearsalFacts, Rehearsed
 from pixi_scaffold.rehearsal.parallel import in_parallel
-from pixi_scaffold.rehearsal.plan import JobRun, read_plan
-from pixi_scaffold.rehearsal.setting import Eviction, Limits, Setting
-from pixi_scaffold.rehearsal.surroundings import Slot
-from pixi_scaffold.rehearsal.terminal import terminal
+from pixi_scaffold.rehearsal.plan import read_plan
+from pixi_scaffold.rehearsal.running import Tell
+from pixi_scaffold.rehearsal.setting import Limits, Setting
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.rehearsal.urls import Urls
 from pixi_scaffold.rehearsal.workplace import kept_sandbox
@@ -114,15 +116,18 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     chosen = choose(description, request.proc, every=request.every)
     progress.start("rehearse")
     wants_gpu = any(job.command("request_gpus") for job in chosen.values())
-    shared = _Shared(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
+    session = _Session(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
 
     def one(number: int) -> Rehearsed:
         mark = f"job {number}: " if len(chosen) > 1 else ""
-        return _one(shared, chosen[number], number, lambda text: progress.note(mark + text))
+        return session.one(chosen[number], number, lambda text: progress.note(mark + text))
 
+    shorter = 'a shorter one: --more-arguments "--epochs 1", or --timeout SECONDS'
+    if request.more_arguments or request.limits.timeout is not None:
+        shorter = ""
     with alone(chosen):
-        said, shorter = (lambda: shared.said), _shorter(request)
-        done = in_parallel(one, chosen, request.at_once, shared.cancel, progress, said, shorter)
+        said = (lambda: session.said), shorter
+        done = in_parallel(one, chosen, request.at_once, session.cancel, progress, *said)
     return _report(request, description, done)
 
 
@@ -143,15 +148,10 @@ def _report(request: Request, description: Description, done: list[Rehearsed]) -
     return replace(report, next_commands=_next(request, report, done))
 
 
-def _shorter(request: Request) -> str:
-    """Return how to make a long rehearsal shorter; empty where that was done."""
-    if request.more_arguments or request.limits.timeout is not None:
-        return ""
-    return 'a shorter one: --more-arguments "--epochs 1", or --timeout SECONDS'
-
-
 @dataclass(slots=True)
-class _Shared:
+class _Session:
+    """What the jobs of one rehearsal share."""
+
     request: Request
     gpus: Gpus
     cancel: threading.Event
@@ -165,71 +165,116 @@ class _Shared:
         if self.cancel.is_set():
             raise KeyboardInterrupt
 
+    def one(self, job: Job, number: int, tell: Tell) -> Rehearsed:
+        request, real = self.request, bool(self.gpus.all)
+        plan = read_plan(job, number)
+        try:
+            words = shlex.split(request.more_arguments)
+        except ValueError as error:
+            raise UsageError(f"--more-arguments {request.more_arguments!r}: {error}") from error
+        plan = replace(plan, arguments=(*plan.arguments, *words))
+        urls = Urls(request.network, request.stand_ins)
+        urls.require([n for n in plan.inputs if is_url(n)])
+        root = workspace_root(plan.job.folder)
+        delivery = deliver(
+            plan, root, environment=request.environment, network=request.network, gpu=real,
+            homes=request.homes,
+        )  # fmt: skip
+        image = missing_image(plan)
+        runs_in = plan.meaning.image.value
+        if runs_in is not None and delivery.kind == "none" and (not image or request.image_later):
+            raise Skipped(
+                f"job {number} runs in the image {runs_in.source}, which is not run here",
+                "run its command in the image by hand, or let a worker script stage an environment",
+            )
+        if image and request.image_later:
+            delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
+        elif image:
+            plan = replace(plan, inputs=(*plan.inputs, image))
+        done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
+        done = replace(done, shortened=bool(request.more_arguments), image=image)
+        inside: contextlib.AbstractContextManager[int] = contextlib.nullcontext(-1)
+        if request.shell:
+            from pixi_scaffold.rehearsal.terminal import terminal
 
-def _one(shared: _Shared, job: Job, number: int, tell: Callable[[str], None]) -> Rehearsed:
-    request = shared.request
-    plan = _adjusted(read_plan(job, number), request)
-    Urls(request.network, request.stand_ins).require([n for n in plan.inputs if is_url(n)])
-    root = workspace_root(plan.job.folder)
-    real = bool(shared.gpus.all)
-    network, homes = request.network, request.homes
-    delivery = deliver(
-        plan, root, environment=request.environment, network=network, gpu=real, homes=homes
-    )
-    image = missing_image(plan)
-    runs_in = plan.meaning.image.value
-    if runs_in is not None and delivery.kind == "none" and (not image or request.image_later):
-        raise Skipped(
-            f"job {number} runs in the image {runs_in.source}, which is not run here",
-            "run its command in the image by hand, or let a worker script stage an environment",
+            inside = terminal()
+        with self.gpus.lent(plan.gpus, self.go_on) as gpus, inside as far:
+            setting = replace(self.setting(done, root, urls), gpus=gpus, terminal=far)
+            if request.evict_after is None:
+                return replace(done, outcome=rehearse_job(plan, setting, tell))
+            return _evicted(request, done, setting, tell)
+
+    def setting(self, done: Rehearsed, root: Path, urls: Urls) -> Setting:
+        """Return where and how a job is rehearsed, with what is not as on a worker."""
+        request, plan, delivery = self.request, done.plan, done.delivery
+        notes = [*delivery.notes, *plan.notes]
+        if request.more_arguments:
+            notes.append(f"shortened by {request.more_arguments}, which was added to its arguments")
+        if request.show:
+            shown = ", ".join(map(str, request.show))
+            notes.append(f"{shown} can be read: every worker has it, too, as you said")
+        if not request.isolate:
+            notes.append(
+                "not isolated, as asked for: the job can reach the project, the network, all"
+            )
+        added = delivery.env | dict(request.variables)
+        told_already = {STAGED, ALLOW_CPU} & set(delivery.env)
+        if told := ", ".join(f"{k}={v}" for k, v in added.items() if k not in told_already):
+            notes.append(f"added to the environment: {told}")
+        return Setting(
+            results=plan.job.folder / layout.REHEARSALS / plan.name,
+            scratch=request.scratch,
+            kept=None if request.sandbox is None else kept_sandbox(request.sandbox),
+            walls=Walls(
+                wanted=request.isolate,
+                network=request.network,
+                hide=hidden([plan.job.folder, plan.iwd, root]),
+                show=(*delivery.show, *request.show),
+            ),
+            added=added,
+            stand_ins=delivery.stand_ins,
+            urls=urls,
+            limits=request.limits,
+            hold_to_memory=not request.fix,  # which wants to know how much it takes
+            keep=request.keep,
+            notes=tuple(notes),
+            cancel=self.cancel,
+            follow=self.follow,
         )
-    if image and request.image_later:
-        delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
-    elif image:
-        plan = replace(plan, inputs=(*plan.inputs, image))
-    done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
-    done = replace(done, shortened=bool(request.more_arguments), image=image)
-    inside = terminal() if request.shell else contextlib.nullcontext(-1)
-    with shared.gpus.lent(plan.gpus, shared.go_on) as gpus, inside as far:
-        setting = _setting(request, plan, delivery, root, gpus, shared.cancel)
-        setting = replace(setting, follow=shared.follow, terminal=far)
-        if request.evict_after is None:
-            return replace(done, outcome=rehearse_job(plan, setting, tell))
-        return _evicted(request, done, setting, tell)
 
 
-def _evicted(
-    request: Request, done: Rehearsed, setting: Setting, tell: Callable[[str], None]
-) -> Rehearsed:
+def _evicted(request: Request, done: Rehearsed, setting: Setting, tell: Tell) -> Rehearsed:
     """Rehearse the job once as a whole, to compare, and once with an eviction."""
     plan, whole = done.plan, None
     apart = setting.results.with_name(f"{setting.results.name}-uninterrupted")
-    if request.compare or request.evict_after == "random":
+    by_chance = request.evict_after == "random"
+    if request.compare or by_chance:
         tell("first without an eviction, to compare with")
         whole = rehearse_job(plan, replace(setting, results=apart), tell)
         if whole.state != "completed" or whole.code != plan.success:
             return replace(done, outcome=whole, fails_anyway=True)
     after = _when(request.evict_after or "", whole)
-    by_chance = request.evict_after == "random"
     for part in (1, 2, 4) if by_chance else (1,):  # it may be quicker the second time
         after /= part
-        eviction = Eviction(after, request.evict_hard)
-        outcome = rehearse_job(plan, replace(setting, eviction=eviction), tell)
+        evicting = replace(setting, evict_after=after, evict_hard=request.evict_hard)
+        outcome = rehearse_job(plan, evicting, tell)
         if outcome.evicted:
             break
-    compared: Comparison | None = None
+    done = replace(done, chosen_at_random=by_chance, evict_after=after, whole=whole)
     if request.compare and outcome.evicted and outcome.state == "completed":
-        compared = compare(setting.results, apart)
-    done = replace(done, chosen_at_random=by_chance, evict_after=after)
-    return replace(done, outcome=outcome, whole=whole, compared=compared)
+        from pixi_scaffold.rehearsal.comparison import compare
+
+        done = replace(done, compared=compare(setting.results, apart))
+    return replace(done, outcome=outcome)
 
 
 def _when(wanted: str, whole: Outcome | None) -> float:
     """Return when to evict; raises UsageError for neither seconds nor `random`."""
     if wanted == "random":
-        if whole is None:
-            return 0.0
-        return random.uniform(0.1, 0.9) * whole.usage.seconds  # noqa: S311  no secret
+        seconds = whole.usage.seconds if whole else 0.0
+        import random
+
+        return random.uniform(0.1, 0.9) * seconds  # noqa: S311  no secret
     try:
         seconds = float(wanted)
     except ValueError:
@@ -238,57 +283,6 @@ def _when(wanted: str, whole: Outcome | None) -> float:
         hint = "--evict-after 30, or --evict-after random"
         raise UsageError(f"--evict-after {wanted}: neither seconds nor `random`", hint)
     return seconds
-
-
-def _adjusted(plan: JobRun, request: Request) -> JobRun:
-    try:
-        words = shlex.split(request.more_arguments)
-    except ValueError as error:
-        raise UsageError(f"--more-arguments {request.more_arguments!r}: {error}") from error
-    return replace(plan, arguments=(*plan.arguments, *words))
-
-
-def _setting(
-    request: Request,
-    plan: JobRun,
-    delivery: Delivery,
-    root: Path,
-    gpus: tuple[str, ...],
-    cancel: threading.Event,
-) -> Setting:
-    notes = [*delivery.notes, *plan.notes]
-    if request.more_arguments:
-        notes.append(f"shortened by {request.more_arguments}, which was added to its arguments")
-    walls = Walls(
-        wanted=request.isolate,
-        network=request.network,
-        hide=hidden([plan.job.folder, plan.iwd, root]),
-        show=(*delivery.show, *request.show),
-    )
-    if request.show:
-        shown = ", ".join(map(str, request.show))
-        notes.append(f"{shown} can be read: every worker has it, too, as you said")
-    if not request.isolate:
-        notes.append("not isolated, as asked for: the job can reach the project, the network, all")
-    added = delivery.env | dict(request.variables)
-    told_already = {STAGED, ALLOW_CPU} & set(delivery.env)
-    if told := ", ".join(f"{k}={v}" for k, v in added.items() if k not in told_already):
-        notes.append(f"added to the environment: {told}")
-    return Setting(
-        results=plan.job.folder / layout.REHEARSALS / plan.name,
-        scratch=request.scratch,
-        kept=None if request.sandbox is None else kept_sandbox(request.sandbox),
-        walls=walls,
-        slot=Slot(gpus=gpus),
-        added=added,
-        stand_ins=delivery.stand_ins,
-        urls=Urls(request.network, request.stand_ins),
-        limits=request.limits,
-        hold_to_memory=not request.fix,  # which wants to know how much it takes
-        keep=request.keep,
-        notes=tuple(notes),
-        cancel=cancel,
-    )
 
 
 def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, str]]:

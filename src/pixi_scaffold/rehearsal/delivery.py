@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.rehearsal.drift import by_hand, is_of
 from pixi_scaffold.rehearsal.plan import JobRun, start_of
 from pixi_scaffold.rehearsal.transfer import is_url
 from pixi_scaffold.system import layout, opener, program, sha256_of, unanswered, which
@@ -198,6 +197,8 @@ def archive_record(path: Path) -> dict[str, Any]:
 
 
 def _stage(delivery: Delivery, prefix: Path, why: str, locks: Mapping[Path, Path]) -> None:
+    from pixi_scaffold.rehearsal.drift import by_hand, is_of
+
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  without `..`: that is not there for a job
     python = prefix / "bin" / "python"
     if not os.access(python, os.X_OK):

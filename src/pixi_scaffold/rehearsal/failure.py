@@ -9,9 +9,7 @@ import signal
 from pathlib import Path
 
 from pixi_scaffold.rehearsal import holds
-from pixi_scaffold.rehearsal.causes import remedy
 from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
-from pixi_scaffold.rehearsal.forgotten import forgotten
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome, Rehearsed
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
@@ -58,6 +56,9 @@ def failure(done: Rehearsed) -> tuple[str, str]:
     detail = f"the job ended with {ending(outcome.code, outcome.signal)}"
     if done.plan.success:
         detail += f" (success_exit_code = {done.plan.success})"
+    from pixi_scaffold.rehearsal.causes import remedy
+    from pixi_scaffold.rehearsal.forgotten import forgotten
+
     lines = [line for tail in outcome.last_lines.values() for line in tail]
     hint = forgotten(done.plan, lines) or remedy(done.plan, lines)
     return detail + _retries(done), hint or _from_the_end(done)

@@ -21,7 +21,7 @@ OOM_KILLED = 102
 """HoldReasonSubCode where the kernel killed it (condor_holdcodes.h)."""
 TAIL, WIDTH = 10, 300
 """Lines of a log that are shown, and characters of each."""
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\x20-\x7e\xa0-\U0010ffff]")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\0-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def transfer_hold(code: int, sent: Sent, side: str, place: Path) -> Hold:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pixi_scaffold.rehearsal.comparison import Comparison
 from pixi_scaffold.rehearsal.delivery import Delivery
 from pixi_scaffold.rehearsal.plan import JobRun
+
+if TYPE_CHECKING:
+    from pixi_scaffold.rehearsal.comparison import Comparison
 
 
 @dataclass(frozen=True, slots=True)

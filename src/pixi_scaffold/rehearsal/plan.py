@@ -27,7 +27,6 @@ from pixi_scaffold.job import (
     refusals,
     specs,
 )
-from pixi_scaffold.rehearsal.numbers import job_name
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
 
@@ -90,6 +89,14 @@ class JobRun:
     """What is taken here for something that only a pool knows."""
 
 
+def job_name(job: Job, proc: int) -> str:
+    """Return what a job is called here, a relative path: its description's, and its number."""
+    path = Path(os.path.relpath(job.path, job.folder))
+    folders = ("up" if part == ".." else part for part in path.parts[:-1])
+    last = path.stem if path.suffix == ".sub" else path.name
+    return str(Path(*folders, f"{last}-{proc}"))
+
+
 def read_plan(job: Job, proc: int) -> JobRun:
     """Return the plan of job number `proc`.
 
@@ -101,7 +108,7 @@ def read_plan(job: Job, proc: int) -> JobRun:
     matched = _as_matched(_as_its_ad_says(job), submitted)
     meant = submitted if matched == job else meaning(matched, proc)
     _run_here(meant)
-    code, shell = meant.checkpoint.code.value, meant.shell.said
+    code, shell = meant.checkpoint_code.value, meant.shell.said
     return JobRun(
         job=job,
         proc=submitted.proc,
@@ -111,13 +118,13 @@ def read_plan(job: Job, proc: int) -> JobRun:
         meant=meant,
         iwd=meant.folder.value,
         executable=_SHELL if shell else _executable(meant),
-        transfer_executable=not shell and meant.transfers_executable.value,
+        transfer_executable=not shell and meant.transfers_executable,
         arguments=("-c", meant.shell.value) if shell else tuple(map(late, meant.arguments.value)),
         environment=meant.imported() | dict(meant.environment.value),
         inputs=(*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value),
         common_inputs=meant.common_inputs.value,
         outputs=meant.outputs.value,
-        remaps=meant.remaps.value,
+        remaps=meant.remaps,
         destination=meant.of("output_destination").text,
         preserve_paths=meant.of("preserve_relative_paths").value is True,
         stdin=_file(meant, "input"),
@@ -291,7 +298,7 @@ def _file(meant: Meaning, name: str) -> str:
 def _executable(meant: Meaning) -> Path:
     """Return the executable; raises CheckFailed for one that condor_submit refuses."""
     name, job = meant.executable.value, meant.job
-    if not meant.transfers_executable.value:
+    if not meant.transfers_executable:
         return Path(name)
     path = job.folder / name  # initialdir does not count here
     if not name:

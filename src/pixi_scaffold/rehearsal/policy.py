@@ -22,7 +22,7 @@ from pixi_scaffold.job import (
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
-from pixi_scaffold.rehearsal.surroundings import Slot, machine_ad
+from pixi_scaffold.rehearsal.surroundings import machine_ad
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
@@ -208,7 +208,7 @@ def read_policy(plan: JobRun) -> Policy:
     if log := job.of("log").text:
         known["UserLog"] = str(plan.iwd / log)
     attributes = {**_INITIAL, **job_ad(job).attributes}
-    machine = machine_ad(plan, Slot())
+    machine = machine_ad(plan)
     listed = job.of("job_machine_attrs").text.replace(",", " ").split()
     attributes |= {f"MachineAttr{n}0": machine[n] for n in ("Cpus", *listed) if n in machine}
     attributes |= {name: literal(value) for name, value in known.items()}

@@ -56,10 +56,10 @@ def clock_for(plan: JobRun, setting: Setting) -> Clock:
     most = MACHINE_GRACE if setting.limits.grace is None else setting.limits.grace
     vacate = plan.meant.number("job_max_vacate_time")
     return Clock(
-        kill_signal=int(getattr(signal, plan.meant.eviction.signal.value)),
+        kill_signal=int(getattr(signal, plan.meant.signal.value)),
         grace=most if vacate is None else min(vacate, most),
         setting=setting,
-        evict_after=setting.eviction.after if setting.eviction else None,
+        evict_after=setting.evict_after,
     )
 
 
@@ -218,7 +218,7 @@ class _Watch:
 
     def _evict(self, now: float) -> None:
         self.clock.evict_after = None
-        if (eviction := self.clock.setting.eviction) is not None and eviction.hard:
+        if self.clock.setting.evict_hard:
             self._kill("killed")
         else:
             self._ask_to_leave("evicted", now)

@@ -247,7 +247,7 @@ class Sandbox:
         checkpoint stay. When something is missing, nothing of it is kept.
         """
         plan = self.plan
-        names = plan.meant.checkpoint.files.value if checkpoint else None
+        names = plan.meant.checkpoint_files if checkpoint else None
         if names is None:
             names = plan.outputs
         wanted = self.changed() if names is None else [*names, *self._logs()]

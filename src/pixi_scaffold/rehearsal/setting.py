@@ -8,17 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.isolation import Walls
-from pixi_scaffold.rehearsal.surroundings import Slot
 from pixi_scaffold.rehearsal.urls import Urls
-
-
-@dataclass(frozen=True, slots=True)
-class Eviction:
-    """When the job is thrown off: seconds after its first start."""
-
-    after: float
-    hard: bool = False
-    """Without a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +28,18 @@ class Setting:
     scratch: Path | None = None
     """Where sandboxes are made."""
     walls: Walls = field(default_factory=Walls)
-    slot: Slot = field(default_factory=Slot)
+    gpus: tuple[str, ...] = ()
+    """Ids of the GPUs that are assigned to the slot."""
     added: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that a worker would not have."""
     stand_ins: Mapping[str, Path | None] = field(default_factory=dict)
     """Files in place of inputs, None where one is left out."""
     urls: Urls = field(default_factory=Urls)
     limits: Limits = field(default_factory=Limits)
-    eviction: Eviction | None = None
+    evict_after: float | None = None
+    """Seconds after its first start when the job is thrown off; None for never."""
+    evict_hard: bool = False
+    """Without a signal."""
     hold_to_memory: bool = True
     """Whether the job may take no more than its slot has, where a cgroup can see to that."""
     keep: bool = False

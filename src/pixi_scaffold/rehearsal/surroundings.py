@@ -10,7 +10,6 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.job import job_ad, join_words
@@ -34,23 +33,17 @@ HOME = "/nonexistent"
 """The home of `nobody`: HTCondor 25 sets HOME to the home of the account that jobs run as."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """The slot that the job is in."""
-
-    name: str = "slot1_1"
-    gpus: tuple[str, ...] = ()
-    """Ids of the GPUs that are assigned to it."""
+SLOT = "slot1_1"
 
 
-def environment(plan: JobRun, scratch: Path, slot: Slot) -> dict[str, str]:
-    """Return the whole environment of the job."""
+def environment(plan: JobRun, scratch: Path, assigned: tuple[str, ...]) -> dict[str, str]:
+    """Return the whole environment of the job; assigned: ids of its GPUs."""
     here = str(scratch)
     variables = {k: SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
     # The starter stops at the first one that the job sets itself (seen with 25.14).
     first_set = next((n for n, name in enumerate(THREADS) if variables.get(name)), len(THREADS))
     threads = dict.fromkeys(THREADS[:first_set], str(plan.cpus))
-    gpus = ",".join(slot.gpus)
+    gpus = ",".join(assigned)
     pid = os.getpid()
     return variables | threads | dict.fromkeys(_FOLDERS, here) | {
         "BATCH_SYSTEM": "HTCondor",
@@ -67,18 +60,18 @@ def environment(plan: JobRun, scratch: Path, slot: Slot) -> dict[str, str]:
         "_CONDOR_JOB_AD": f"{here}/.job.ad",
         "_CONDOR_JOB_PIDS": "",
         "_CONDOR_MACHINE_AD": f"{here}/.machine.ad",
-        "_CONDOR_SLOT": slot.name,
+        "_CONDOR_SLOT": SLOT,
     }  # fmt: skip
 
 
-def write_ads(plan: JobRun, scratch: Path, slot: Slot, starts: int) -> None:
+def write_ads(plan: JobRun, scratch: Path, gpus: tuple[str, ...], starts: int) -> None:
     """Write .job.ad and .machine.ad, in the long form of condor_q -l, into the sandbox.
 
     starts: how often the job was started before, elsewhere.
     """
     submitted = job_ad(plan.meaning).attributes
     job = submitted | _in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
-    for name, ad in ((".job.ad", job), (".machine.ad", machine_ad(plan, slot))):
+    for name, ad in ((".job.ad", job), (".machine.ad", machine_ad(plan, gpus))):
         text = "".join(f"{name} = {ad[name]}\n" for name in sorted(ad))
         (scratch / name).write_bytes(os.fsencode(text))
 
@@ -123,19 +116,19 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, Ex
     return ad
 
 
-def machine_ad(plan: JobRun, slot: Slot) -> dict[str, str]:
+def machine_ad(plan: JobRun, gpus: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the ad of a slot that the job could have, each value an expression."""
     memory = slot_memory(plan.memory or 0) // MIB
     system = platform.uname()
     ad: dict[str, Expression] = _MACHINE | {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
-        "AssignedGPUs": ",".join(slot.gpus) or NO_GPU,
+        "AssignedGPUs": ",".join(gpus) or NO_GPU,
         "Cpus": plan.cpus,
         "Disk": (plan.disk or 0) // KIB,
-        "GPUs": len(slot.gpus),
+        "GPUs": len(gpus),
         "Machine": system.node,
         "Memory": memory,
-        "Name": f"{slot.name}@{system.node}",
+        "Name": f"{SLOT}@{system.node}",
         "OpSys": {"Darwin": "macOS"}.get(system.system, system.system.upper()),
         "TotalSlotCpus": plan.cpus,
         "TotalSlotMemory": memory,

@@ -31,7 +31,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         return
     path = subject.executable
     name = subject.meaning.executable.value
-    stays = not subject.meaning.transfers_executable.value and subject.surely_transfers
+    stays = not subject.meaning.transfers_executable and subject.surely_transfers
     if stays and "/" not in name.lstrip("./") and "$" not in name and name not in subject.arrives:
         message = f"{name} is not transferred, and a worker has no such file in the job's folder"
         fix = "remove transfer_executable = false, or name a path of the worker"

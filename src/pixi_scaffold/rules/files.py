@@ -128,7 +128,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         command = subject.job.command(name)
         if command is None:
             continue
-        own_only = name == "executable" and not subject.meaning.transfers_executable.value
+        own_only = name == "executable" and not subject.meaning.transfers_executable
         image = name == "executable" and subject.universe in ("container", "docker")
         start = subject.job.folder if name in ("executable", "initialdir") else subject.start
         out = [

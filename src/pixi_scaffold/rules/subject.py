@@ -159,7 +159,7 @@ class Subject:
         name = self.meaning.executable.value
         if not name or is_url(name) or "$" in name or self.universe == "vm":
             return None
-        return self.job.folder / name if self.meaning.transfers_executable.value else None
+        return self.job.folder / name if self.meaning.transfers_executable else None
 
     @property
     def surely_transfers(self) -> bool:
