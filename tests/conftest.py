@@ -37,10 +37,10 @@ for _signal, _handler in (
     if signal.getsignal(_signal) == signal.SIG_IGN:
         signal.signal(_signal, _handler)
 
-# In continuous integration a commit gets one answer; elsewhere every run looks at new examples.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# A commit gets one answer; to look at new examples: pytest --hypothesis-profile new
+settings.register_profile("new")
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
 

@@ -667,7 +667,7 @@ def test_an_eviction_loses_at_most_one_checkpoint_interval(
         lines = witness.read_text().splitlines() if witness.exists() else []
         return [int(line.split()[1]) for line in lines if line.startswith(word)]
 
-    _until(lambda: 60 in told("step"), 120)
+    _until(lambda: 60 in told("step"))
     assert len(told("start")) >= 2, "a checkpoint is with HTCondor"
     if how == "hold and release":
         pool.hold_and_release(cluster)

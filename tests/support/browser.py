@@ -8,6 +8,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -44,7 +45,7 @@ class Browser:
             message["sessionId"] = self.session
         os.write(self.to, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._next(60)
+            answer = self._next(600)
             if answer.get("id") == self.number:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -75,7 +76,7 @@ class Browser:
         began = time.perf_counter()
         self.call("Page.navigate", url=url)
         while "Page.loadEventFired" not in self.events:
-            self._next(60)
+            self._next(600)
         self.ask("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))")
         return time.perf_counter() - began
 
@@ -122,7 +123,8 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("there is no Chromium (Debian: apt install chromium)")
     down, up = os.pipe(), os.pipe()
-    with tempfile.TemporaryDirectory() as folder:
+    # its children write into the folder until they notice that it has ended
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         argv = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
             f"--user-data-dir={folder}", "--no-first-run", "--disable-background-networking",
@@ -137,7 +139,7 @@ def chromium() -> Iterator[Browser]:
 
         process = subprocess.Popen(
             argv, preexec_fn=pipes, close_fds=False,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(down[0])
         os.close(up[1])
@@ -150,11 +152,10 @@ def chromium() -> Iterator[Browser]:
                 browser.call(f"{domain}.enable")
             yield browser
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             os.close(down[1])
             os.close(up[0])
-            time.sleep(0.2)  # its children write into the folder until they notice
 
 
 def axe(factory: pytest.TempPathFactory) -> str:
@@ -163,7 +164,9 @@ def axe(factory: pytest.TempPathFactory) -> str:
     def install(folder: Path) -> None:
         folder.mkdir()
         argv = ["npm", "install", "--silent", "--no-save", "--prefix", str(folder), "axe-core@4"]
-        if subprocess.run(argv, check=False, capture_output=True, timeout=300).returncode:
+        try:
+            subprocess.run(argv, check=True, capture_output=True, timeout=300)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             pytest.skip("npm cannot install axe-core")
 
     if shutil.which("npm") is None:
