@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 5270,
     "job": 4125,
     "lock": 4100,
-    "tasks": 3200,
+    "tasks": 3140,
     "update": 2800,
     "pool": 2860,
     "check": 2690,

@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +49,17 @@ class Activation:
     def variables(self, base: Mapping[str, str], *, clean: bool = False) -> dict[str, str]:
         """Return all variables of the activated environment.
 
-        base: those around it; clean: keep only a few of them. Raises ScaffoldError.
+        base: those around it; clean: keep only a few of them. What is set is taken from the last
+        time where nothing has changed since. Raises ScaffoldError.
         """
-        changes = self._kept_changes(base, clean=clean)
-        kept = {k: v for k, v in base.items() if k in _CLEAN} if clean else base
-        return {**kept, **changes}
-
-    def _kept_changes(self, base: Mapping[str, str], *, clean: bool) -> dict[str, str]:
-        """Return what activation sets, from the last time where nothing has changed since."""
         name = f"activation-{self.environment}{'-clean' if clean else ''}.json"
         key = self._key(base)
         changes = read_kept(self.workspace.root, name, key)
         if not changes:
             changes = self._activate(base, clean=clean)
             keep(self.workspace.root, name, key, changes)
-        return changes
+        around = {k: v for k, v in base.items() if k in _CLEAN} if clean else base
+        return {**around, **changes}
 
     def _key(self, base: Mapping[str, str]) -> str:
         around = sorted((k, v) for k, v in base.items() if k not in _VOLATILE)
@@ -71,16 +67,14 @@ class Activation:
         for script in self._scripts():
             with suppress(OSError):
                 parts += [script, script.read_bytes()]
-        for path in self._installed_files():
+        meta, conda = self.prefix / "conda-meta", self.prefix / "etc" / "conda"
+        scripts = (
+            p for name in ("activate.d", "env_vars.d") for p in sorted(conda.glob(f"{name}/*"))
+        )
+        for path in (self.prefix, meta, meta / "state", *scripts):
             with suppress(OSError):
                 parts += [path, path.stat().st_mtime_ns, path.stat().st_size]
         return digest(*parts)
-
-    def _installed_files(self) -> Iterator[Path]:
-        prefix = self.prefix
-        yield from (prefix, prefix / "conda-meta", prefix / "conda-meta" / "state")
-        for folder in ("activate.d", "env_vars.d"):
-            yield from sorted((prefix / "etc" / "conda" / folder).glob("*"))
 
     def _activate(self, base: Mapping[str, str], *, clean: bool) -> dict[str, str]:
         bash = shutil.which("bash", path=base.get("PATH"))
@@ -128,8 +122,7 @@ class Activation:
 
     def _scripts(self) -> list[Path]:
         """Return the manifest's scripts that are there; Pixi passes over the others."""
-        _, scripts = self._of_manifest()
-        paths = [self.workspace.root / script for script in scripts]
+        paths = (self.workspace.root / script for script in self._of_manifest()[1])
         return [path for path in paths if path.is_file()]
 
     def _manifest_variables(self) -> dict[str, str]:
@@ -142,11 +135,8 @@ class Activation:
     def _static(self) -> dict[str, str]:
         workspace = self.workspace
         platforms = workspace.environment_platforms(workspace.environment(self.environment))
-        shown = (
-            workspace.name
-            if self.environment == DEFAULT
-            else f"{workspace.name}:{self.environment}"
-        )
+        suffix = "" if self.environment == DEFAULT else f":{self.environment}"
+        shown = f"{workspace.name}{suffix}"
         return {
             "PIXI_PROJECT_ROOT": str(workspace.root),
             "PIXI_PROJECT_NAME": workspace.name,
@@ -167,12 +157,9 @@ def write_activation(workspace: Workspace, installed: Installed, environment: st
     It is for machines without Pixi; with Pixi, `pixi shell` does the same.
     """
     path = installed.prefix.parent / "activate.sh"
-    text = Activation(workspace, environment, installed.prefix, installed.platform).script(
-        static=False
-    )
-    path.write_text(
-        f"# Activate the environment in this shell:  . {path.name}\n{text}\n", encoding="utf-8"
-    )
+    activation = Activation(workspace, environment, installed.prefix, installed.platform)
+    comment = f"# Activate the environment in this shell:  . {path.name}"
+    path.write_text(f"{comment}\n{activation.script(static=False)}\n", encoding="utf-8")
     return path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
@@ -43,33 +43,24 @@ class MissingPart:
 def missing_parts(workspace: Workspace) -> tuple[int, list[MissingPart]]:
     """Return how many tasks there are, and what they need that is not there."""
     text = workspace.manifest.read_text(encoding="utf-8")
+    indexes = {platform.name: _index(workspace, platform) for platform in workspace.platforms}
+    tasks = [
+        task for i in indexes.values() for table in i.tasks.values() for task in table.values()
+    ]
+    made = frozenset(os.path.normpath(one) for task in tasks for one in task.outputs or ())
     missing: dict[tuple[str, str], MissingPart] = {}
     seen: set[int] = set()
-    made = _made(workspace)
     for environment in workspace.environments:
         for platform in workspace.environment_platforms(environment):
-            index = _index(workspace, platform)
-            for task in workspace.tasks(environment, platform).values():
+            place = _Place(workspace, environment, platform, indexes[platform.name], made)
+            for task in place.index.tasks[environment.name].values():
                 if id(task) in seen and not task.depends_on:
                     continue
                 seen.add(id(task))
-                place = _Place(workspace, environment, platform, made)
-                for lack in (*_dependencies(task, environment, index), *place.needs(task)):
-                    line = _line(text, workspace, task.name)
-                    missing.setdefault((task.name, lack), MissingPart(task.name, lack, line))
-    return len({task.name for task in _all(workspace)}), list(missing.values())
-
-
-def _all(workspace: Workspace) -> Iterator[Task]:
-    for environment in workspace.environments:
-        for platform in workspace.environment_platforms(environment):
-            yield from workspace.tasks(environment, platform).values()
-
-
-def _made(workspace: Workspace) -> frozenset[str]:
-    return frozenset(
-        os.path.normpath(one) for task in _all(workspace) for one in task.outputs or ()
-    )
+                for lack in (*place.dependencies(task), *place.needs(task)):
+                    part = MissingPart(task.name, lack, _line(text, workspace, task.name))
+                    missing.setdefault((task.name, lack), part)
+    return len({task.name for task in tasks}), list(missing.values())
 
 
 def _index(workspace: Workspace, platform: Platform) -> TaskIndex:
@@ -85,30 +76,9 @@ def _index(workspace: Workspace, platform: Platform) -> TaskIndex:
 def _line(text: str, workspace: Workspace, task: str) -> int | None:
     inside = ("tool", "pixi") if workspace.manifest.name == layout.PYPROJECT else ()
     places = [("tasks", task), *(("feature", f, "tasks", task) for f in workspace.features)]
-    lines = [line_of(text, (*inside, *key)) for key in places]
-    named = [n for n in lines if n is not None and task in text.splitlines()[n - 1]]
-    return named[0] if named else next((n for n in lines if n is not None), None)
-
-
-def _dependencies(task: Task, environment: Environment, index: TaskIndex) -> Iterator[str]:
-    """Yield which tasks are not there that this one depends on, or what they lack."""
-    known = {name for tasks in index.tasks.values() for name in tasks}
-    for dependency in task.depends_on:
-        if dependency.environment and dependency.environment not in index.tasks:
-            where = dependency.environment
-            yield f"depends on {dependency.task} in {where}, which is no environment"
-        elif dependency.task not in known:
-            yield f"depends on {dependency.task}, which is no task"
-    planned = [one.task for one in task.depends_on if one.task in known]
-    if len(planned) == len(task.depends_on) and planned and task.arguments is None:
-        chosen = TaskIndex(index.tasks, index.runnable, index.elsewhere, environment.name)
-        for one in (index, chosen):
-            try:
-                plan(one, [task.name, "--"], lambda text, _: text)
-                return
-            except ScaffoldError as error:
-                why = error.message
-        yield why
+    lines = [n for key in places if (n := line_of(text, (*inside, *key))) is not None]
+    named = (n for n in lines if task in text.splitlines()[n - 1])
+    return next(named, lines[0] if lines else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +86,28 @@ class _Place:
     workspace: Workspace
     environment: Environment
     platform: Platform
+    index: TaskIndex
     made: frozenset[str]
+
+    def dependencies(self, task: Task) -> Iterator[str]:
+        """Yield which tasks are not there that this one depends on, or what they lack."""
+        known = {name for tasks in self.index.tasks.values() for name in tasks}
+        for one in task.depends_on:
+            if one.environment and one.environment not in self.index.tasks:
+                yield f"depends on {one.task} in {one.environment}, which is no environment"
+            elif one.task not in known:
+                yield f"depends on {one.task}, which is no task"
+        if not task.depends_on or task.arguments is not None:
+            return
+        if all(one.task in known for one in task.depends_on):
+            why = ""
+            for index in (self.index, replace(self.index, chosen=self.environment.name)):
+                try:
+                    plan(index, [task.name, "--"], lambda text, _: text)
+                    return
+                except ScaffoldError as error:
+                    why = error.message
+            yield why
 
     def needs(self, task: Task) -> Iterator[str]:
         """Yield what the command of a task needs that is not there."""

@@ -7,19 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(NamedTuple):
     """Descriptors of stdin, stdout and stderr."""
 
     stdin: int = 0
     stdout: int = 1
     stderr: int = 2
-
-    def all(self) -> tuple[int, int, int]:
-        """Return them in order."""
-        return self.stdin, self.stdout, self.stderr
 
     def of_program(self) -> tuple[int, int, int]:
         """Return what a program gets: of our own streams each as itself (into_stdio there)."""

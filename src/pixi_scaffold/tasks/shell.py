@@ -7,16 +7,17 @@ wherever no pipe or file stands between, so that a terminal stays one.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 from pixi_scaffold.system import Children
 from pixi_scaffold.tasks.builtins import BUILTINS, BuiltinCall, run_builtin
 from pixi_scaffold.tasks.expand import Expander
-from pixi_scaffold.tasks.programs import resolve
 from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, ShellJob, Streams, reason
 from pixi_scaffold.tasks.script import Pipeline, Redirection, Script, ShellCommand, Statement, Word
 
@@ -25,6 +26,9 @@ _FLAGS = {
     ">": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     ">>": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
 }
+
+
+_ENV = b"#!/usr/bin/env "
 
 
 @dataclass(slots=True)
@@ -66,9 +70,9 @@ class Shell:
     def _start(self, statement: Statement, scope: Scope, streams: Streams) -> None:
         script = (replace(statement, in_background=False),)
         # a pipe or a file is closed when its command ends: a job has its own copies
-        copies = Streams(*map(os.dup, streams.all()))
+        copies = Streams(*map(os.dup, streams))
         work = partial(self.run, script, scope.copy(jobs=[]), copies)
-        scope.jobs.append(ShellJob(work, closes=copies.all()))
+        scope.jobs.append(ShellJob(work, closes=copies))
 
     def _pipeline(self, pipeline: Pipeline, scope: Scope, streams: Streams) -> int:
         commands = pipeline.commands
@@ -123,19 +127,18 @@ class Shell:
         elif redirection.operator == "<":
             raise CommandError("input redirecting file descriptors is not implemented")
         elif target in (1, 2):
-            handle = streams.all()[target]
+            handle = streams[target]
         else:
             raise CommandError("only &1 and &2 can be redirected to")
         if redirection.operator == "<":
             if stream is not None:
                 raise CommandError("input redirects with file descriptors are not supported")
-            return replace(streams, stdin=handle)
+            return streams._replace(stdin=handle)
         if stream not in (None, 1, 2, "both"):
             raise CommandError("only redirecting to stdout (1) and stderr (2) is supported")
         stdout = streams.stdout if stream == 2 else handle
-        return replace(
-            streams, stdout=stdout, stderr=handle if stream in (2, "both") else streams.stderr
-        )
+        stderr = handle if stream in (2, "both") else streams.stderr
+        return Streams(streams.stdin, stdout, stderr)
 
     def _open(self, operator: str, target: Word, scope: Scope, streams: Streams) -> int:
         paths = self._expander(scope, streams).arguments([target])
@@ -176,7 +179,7 @@ class Shell:
         if name in BUILTINS:
             return run_builtin(name, BuiltinCall(self, args[1:], scope, streams, changes))
         try:
-            argv = resolve(args, scope)
+            argv = _resolve(args, scope)
             return self.children.run(
                 argv, cwd=scope.cwd, env=scope.variables, streams=streams.of_program()
             )
@@ -189,7 +192,7 @@ class Shell:
         def output(script: Script) -> bytes:
             inner = Shell(self.children.inner())
             with _captured() as (writer, read):
-                inner.run(script, scope.copy(jobs=[]), replace(streams, stdout=writer))
+                inner.run(script, scope.copy(jobs=[]), streams._replace(stdout=writer))
             return read()
 
         return Expander(scope, output)
@@ -218,3 +221,32 @@ def _complain(streams: Streams, text: str, code: int = 1) -> int:
     with suppress(OSError):
         os.write(streams.stderr, f"{text}\n".encode(errors="surrogateescape"))
     return code
+
+
+def _resolve(args: list[str], scope: Scope, base: Path | None = None) -> list[str]:
+    """Return what to start: the program's path and its arguments; raises CommandError.
+
+    A script that begins with `#!/usr/bin/env NAME` is given to NAME, executable or not; a path in
+    place of that name is seen from the script's folder. base: where a path is seen from.
+    """
+    name = args[0] if args else ""
+    if not name:
+        raise CommandError("command name was empty")
+    if "/" not in name:  # on the script's own PATH; a relative folder of it counts
+        folders = (scope.get("PATH") or "").split(":")
+        path = ":".join(str(scope.cwd / folder) for folder in folders if folder)
+        program = shutil.which(name, path=path)
+        if program is None:
+            raise CommandError(f"{name}: command not found", 127)
+        return [program, *args[1:]]
+    script = (base or scope.cwd) / name
+    try:
+        with script.open("rb") as file:
+            first = file.readline(4096)
+    except OSError:
+        first = b""  # starting it says what is wrong
+    if not first.startswith(_ENV):
+        return [str(script), *args[1:]]
+    wanted = first.removeprefix(_ENV).decode(errors="surrogateescape").strip()
+    words = wanted.removeprefix("-S ").split() if wanted.startswith("-S ") else [wanted]
+    return _resolve([*words, str(script), *args[1:]], scope, script.parent)
