@@ -91,7 +91,7 @@ def as_switch(text: str) -> bool | None:
 
 
 def constant(text: str) -> Value:
-    """Return what an expression over no attributes comes to; INVALID for what is none."""
+    """Return what an expression over no attributes comes to; INVALID for what is no expression."""
     try:
         return evaluate(text)
     except (ExpressionError, NotKnownError):

@@ -58,7 +58,7 @@ class Expanded:
     unknown: tuple[str, ...] = ()
     """What only the submit machine or the worker can tell, as $ENV(X) or $$(Attr); it stays."""
     unclosed: str = ""
-    """A macro without its closing parenthesis, which is none: HTCondor leaves it."""
+    """A macro without its closing parenthesis: HTCondor leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class _Expansion:
     def expand(self, value: str) -> str:
         """Replace the first macro until there is none: what it comes to may hold others.
 
-        One inside a name, as in $(a_$(b)), is replaced first, since the outer one is none yet.
+        One inside a name, as in $(a_$(b)), is replaced first, since the outer one is not whole yet.
         """
         text, at = value, 0
         self.depth += 1
@@ -174,7 +174,7 @@ class _Expansion:
         return self.expand(name) if value is None else value
 
     def _evaluated(self, body: str) -> str | None:
-        """Return $EVAL(expression); what is none is left out, but for what has macros in it."""
+        """Return $EVAL(expression); what is no expression is left out, unless it has macros."""
         raw = self.macros.get(body.lower(), body)
         text = self.expand(raw)
         try:

@@ -1,4 +1,4 @@
-"""What one job of a description means: each value with its line, or why there is none.
+"""What one job of a description means: each value with its line, or why it has none.
 
 One meaning for all readers: the rules, the job ad and the rehearsal look here and interpret no
 command themselves. Source: the Set...() functions of submit_utils.cpp, HTCondor 25.
@@ -167,7 +167,7 @@ class Meaning:
         return split_list(self.of(name).text)
 
     def number(self, name: str) -> int | None:
-        """Return what a command comes to as a whole number; None where it is none or not known."""
+        """Return the whole number that a command comes to; None where there is no such number."""
         field = self.of(name)
         if isinstance(field.value, bool) or field.unknown or not field.said:
             return None

@@ -146,7 +146,7 @@ class _Reader:
         return True
 
     def _holds(self, condition: str, line: Line, file: Path) -> bool:
-        """Return what an `if` condition is; raises RefusedError where it is none."""
+        """Return what an `if` condition is; raises RefusedError for what is no condition."""
         expanded = self._expand(condition)
         if expanded.unknown:
             message = f"the condition depends on {expanded.unknown[0]}"

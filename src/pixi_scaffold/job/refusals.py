@@ -235,7 +235,7 @@ def _not_negative(text: str) -> bool:
 
 
 def _names(job: Meaning) -> Iterator[Refusal]:
-    """Yield names that are none, and numbers out of what an integer holds."""
+    """Yield invalid names, and numbers that an integer cannot hold."""
     for name, field in job.fields.items():
         if name.startswith("my.") and not re.fullmatch(r"my\.[a-z_]\w*", name, re.ASCII):
             yield _because("text", field, "it is no name of an attribute", "write another name")
@@ -264,7 +264,7 @@ def _names(job: Meaning) -> Iterator[Refusal]:
 
 
 def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
-    """Yield numbers that are out of what an integer holds, and what is none."""
+    """Yield numbers that an integer cannot hold, and what is no number."""
     for name, least in _LEAST.items():
         field = job.of(name)
         if re.fullmatch(r"[-+]?\d+", field.text) and not least <= int(field.text) < 1 << 31:

@@ -11,7 +11,7 @@ from pixi_scaffold.workspace import Workspace
 def channel_url(channel: str) -> str:
     """Return the URL of a channel name, path or URL, with a slash at the end.
 
-    Raises LockError when it is none of them.
+    Raises LockError for anything else.
     """
     if re.fullmatch(r"[a-z0-9-]+", channel):
         return f"https://conda.anaconda.org/{channel}/"

@@ -165,7 +165,7 @@ class _Comparing:
     def row_problem(
         self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
     ) -> tuple[str, bool] | None:
-        """Return which platform of the lock is none of the environment's, or another machine."""
+        """Return which locked platform is not one of the environment's, or another machine."""
         subdirs = {p.subdir for p in platforms}
         named = {p.name: p for p in platforms}
         rows = [row for row in self.lock.layout.platforms if row.name in locked.rows]

@@ -49,7 +49,7 @@ def locked_now(manifest: Path) -> LockDiff:
 
 
 def state_now(manifest: Path) -> LockState:
-    """Return the lock as it lies there; raises LockError when there is none."""
+    """Return the lock that is there; raises LockError when there is none."""
     lock = read_lock(manifest.parent / layout.LOCK_FILE)
     try:
         workspace = read_manifest(manifest)

@@ -97,7 +97,7 @@ def read_log(
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """Return the object of a file; empty where it is none."""
+    """Return the JSON object in a file; empty where there is none."""
     try:
         document = json.loads(read_regular(path, LIMIT))
     except (OSError, ValueError, RecursionError):

@@ -216,7 +216,7 @@ def _used(state: ProcState, event: LogEvent) -> ProcState:
 
 
 def number(value: object) -> float:
-    """Return what HTCondor says as a number; 0 for what is none."""
+    """Return what HTCondor says as a number; 0 for what is not one."""
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

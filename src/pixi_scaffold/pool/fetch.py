@@ -100,7 +100,7 @@ def _copy_kept(
 
 
 def _bring(source: Path, target: Path, fetched: Fetched) -> None:
-    """Copy a file with its time; one that is newer here stays, one that is the same is no news."""
+    """Copy a file with its time; a newer one here stays, an equal one is not listed."""
     there, here = source.stat(), target.stat() if target.exists() else None
     name = os.path.relpath(target)
     if here is not None:

@@ -138,7 +138,7 @@ def write(receipt: SubmitReceipt, root: Path) -> Path:
 
 
 def read(path: Path) -> SubmitReceipt:
-    """Read a receipt; raises UsageError when it is none."""
+    """Read a receipt; raises UsageError for what is not one."""
     try:
         document = json.loads(read_regular(path, _LIMIT))
         if document.pop("schema") != _SCHEMA:

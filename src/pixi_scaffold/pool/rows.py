@@ -100,7 +100,7 @@ def _values(job: Job, proc: int) -> dict[str, str]:
 
 
 def sent_along(job: Job) -> Iterator[Path]:
-    """Return the executable and the inputs that HTCondor sends from here; URLs are none."""
+    """Return the executable and the inputs that HTCondor sends from here, without URLs."""
     meant = meaning(job)
     names = [*(meant.inputs.value or ()), *meant.items("transfer_common_input")]
     names += [str(meant.executable.value)] if meant.executable.said else []

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 @functools.lru_cache(maxsize=1 << 16)
 def parsed(text: str) -> Requirement | None:
-    """Return a requirement, its name normalised; None for a text that is none."""
+    """Return a requirement, its name normalised; None for a text that is not one."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement:

@@ -224,7 +224,7 @@ def _refused(job: Job, command: Command | None, message: str, fix: str) -> Check
 
 
 def start_of(path: Path) -> bytes:
-    """Return the first 64 KiB of a file; nothing of what cannot be read, or is none."""
+    """Return the first 64 KiB of a file; nothing for what is no file, or cannot be read."""
     with contextlib.suppress(OSError):
         return read_regular(path, 1 << 16)
     return b""

@@ -1,6 +1,6 @@
 """What a command found and how it is told: results, receipts, text, continuous integration.
 
-Every command ends in one Report; printing it is somebody else's business (cli).
+Every command ends in one Report, which cli prints.
 """
 
 from pixi_scaffold.report.ci import DOCS, github, sarif

@@ -245,7 +245,7 @@ def attribute_without_effect(subject: Subject) -> Iterator[Found]:
 
 
 def _better(name: str, text: str) -> str:
-    """Return what an attribute takes where a value is none of that; empty where it is."""
+    """Return what an attribute takes where a value is not one of them; empty where it is."""
     entry = _attributes()[name]
     if "words" in entry:
         word = text.strip('"').lower()

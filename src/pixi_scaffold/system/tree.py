@@ -33,7 +33,7 @@ Tree = Mapping[str, File]
 
 
 def read_file(root: Path, path: str) -> File | None:
-    """Return one file, or None when there is none (a folder is none either)."""
+    """Return one file, or None when there is none (a folder does not count)."""
     place = root / path
     if place.is_symlink():
         return File(os.fsencode(place.readlink()), link=True)
@@ -80,7 +80,7 @@ def remove_empty_folders(root: Path, path: str) -> None:
 
 
 def in_the_way(root: Path, path: str) -> Path | None:
-    """Return what keeps a file from being at `path`: a folder, or a parent that is none."""
+    """Return what keeps a file from being at `path`: a folder, or a parent that is no folder."""
     for parent in reversed(list(PurePosixPath(path).parents)[:-1]):
         place = root / parent
         if place.is_symlink() or (place.exists() and not place.is_dir()):

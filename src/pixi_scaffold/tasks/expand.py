@@ -83,7 +83,7 @@ class Expander:
             raise CommandError("failed resolving home directory for tilde expansion") from error
 
     def _match(self, pieces: list[_Piece], *, quoted: bool) -> list[str]:
-        """Return the files that a pattern names, or the text itself where it is none."""
+        """Return the files that a pattern names, or the text itself where it is not one."""
         text = "".join(piece for piece, _ in pieces)
         if quoted or not any(set(piece) & set("*?[") for piece, q in pieces if not q):
             return [text]

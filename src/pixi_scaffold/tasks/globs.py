@@ -41,7 +41,7 @@ class _Rule:
 def task_files(root: Path, patterns: Iterable[str]) -> list[str]:
     """Return the files that the patterns name, in order, as seen from the workspace.
 
-    Raises ScaffoldError for a pattern that is none.
+    Raises ScaffoldError for an invalid pattern.
     """
     whole = [_of_folder(root, pattern) for pattern in patterns]
     if not whole:

@@ -1,4 +1,4 @@
-"""A script of Pixi's task shell as data, and why a text is none.
+"""A script of Pixi's task shell as data, and why a text is not one.
 
 The shell is deno_task_shell (0.33, as Pixi 0.77 has it): much of a POSIX shell, nothing of bash.
 """

@@ -14,7 +14,7 @@ from pixi_scaffold.tasks.scope import CommandError
 def flagged(args: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Yield each word behind a command, and whether it is a flag; `-ab` is two flags.
 
-    What looks like a number is none, nor is what stands behind `--`.
+    What looks like a number is not one, nor is what stands behind `--`.
     """
     rest = False
     for arg in args:
@@ -30,7 +30,7 @@ def flagged(args: Sequence[str]) -> Iterator[tuple[str, bool]]:
 
 
 def flags_and_names(args: Sequence[str], allowed: str = "") -> tuple[set[str], list[str]]:
-    """Return the flags, and what is none; raises CommandError for one that is not `allowed`."""
+    """Return the flags, and the other words; raises CommandError for one that is not `allowed`."""
     flags, names = set(), []
     for text, is_flag in flagged(args):
         if not is_flag:

@@ -59,7 +59,7 @@ def find_answers(folder: Path) -> Path | None:
 
 
 def find_projects(folders: Iterable[Path]) -> list[Path]:
-    """Return the projects: each folder that is one, and those right inside a folder that is none.
+    """Return the projects: each folder that is one, and those right inside a folder that is not.
 
     Raises UsageError for a folder with no project.
     """

@@ -242,7 +242,7 @@ def untagged_releases(repository: Path) -> dict[str, str]:
     """Return the releases without a tag, as in a copy without tags: their tags, and the commits.
 
     A release is the first commit in the history of HEAD whose pyproject.toml has a higher version
-    than all before; development versions are none.
+    than all before; development versions do not count.
     """
     tags = {version_of(tag) for tag in try_git(repository, "tag", "--list").output.split()}
     log = ("log", "--reverse", "--format=%H", "-G", "^version *=", "HEAD", "--", "pyproject.toml")

@@ -53,7 +53,7 @@ def tags_in(listed: str) -> dict[str, str]:
 
 
 def no_versions(tags: Iterable[str]) -> list[str]:
-    """Return the tags that are meant as versions, by their digits, and are none (PEP 440)."""
+    """Return the tags that look like versions and are not valid ones (PEP 440)."""
     return [tag for tag in tags if version_of(tag) is None and re.search(r"\d+\.\d+", tag)]
 
 

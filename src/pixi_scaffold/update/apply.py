@@ -173,7 +173,7 @@ def _undo(repository: Repository, landing: Landing, saved: _Saved) -> Path | Non
 
 
 def undo_files(repository: Repository, landing: Landing) -> Path | None:
-    """Put the saved files back where git replaced them; what else lies there is kept beside."""
+    """Put the saved files back where git replaced them; anything else there is kept beside it."""
     folder, aside = repository.git_dir / SAVED, repository.git_dir / "pixi-scaffold-kept"
     now = {path: read_file(repository.top, path) for path in landing.paths}
     before = {path: read_file(folder, path) for path in landing.paths}

@@ -245,7 +245,7 @@ STRINGS: dict[str, Callable[[str], Any]] = {
     "md5": matching(r"[0-9a-fA-F]{32}", "an MD5 sum of 32 digits"),
     "sha256": matching(r"[0-9a-fA-F]{64}", "a SHA-256 sum of 64 digits"),
 }
-"""Kinds of strings: each raises BadValueError for a text that is none."""
+"""Kinds of strings: each raises BadValueError for a text that is not one."""
 
 
 def satisfies(version: str, wanted: str) -> bool:
