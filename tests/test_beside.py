@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pixi_scaffold.check.stages import CheckRequest, Context, Done, run_stages, stage
+from pixi_scaffold.check.stages import CheckRequest, Context, Done, Stage, run_stages
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.report import Run, Silent
 
@@ -26,8 +25,8 @@ def test_they_run_at_the_same_time(tmp_path: Path) -> None:
         meeting.wait(600)
         return Done("met", 1)
 
-    first = stage("first", meet)
-    second = replace(stage("second", meet, first), beside=first)
+    first = Stage("first", meet)
+    second = Stage("second", meet, (first,), beside=first)
     outcomes = run_stages(
         [first, second], Context(tmp_path, CheckRequest(()), Silent()), run := Run(Silent())
     )
@@ -50,8 +49,8 @@ def test_what_failed_beside_is_tried_again_alone(tmp_path: Path) -> None:
             raise ScaffoldError("too much at once")
         return Done("again", 2)
 
-    first = stage("first", long)
-    second = replace(stage("second", fails_once, first), beside=first)
+    first = Stage("first", long)
+    second = Stage("second", fails_once, (first,), beside=first)
     run = Run(Silent())
     run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), run)
     assert tried == [True, False]
@@ -75,8 +74,8 @@ def test_it_ends_when_the_other_does_not_pass(tmp_path: Path, error: BaseExcepti
         finally:
             cleaned.set()
 
-    first = stage("first", breaks)
-    second = replace(stage("second", long, first), beside=first)
+    first = Stage("first", breaks)
+    second = Stage("second", long, (first,), beside=first)
     run = Run(Silent())
     if isinstance(error, KeyboardInterrupt):
         with pytest.raises(KeyboardInterrupt):
@@ -107,8 +106,8 @@ def test_an_interrupt_while_it_is_waited_for_ends_it_too(tmp_path: Path) -> None
             time.sleep(0.2)  # removing what it made
             cleaned.set()
 
-    first = stage("first", lambda _: Done("first", 1))
-    second = replace(stage("second", long, first), beside=first)
+    first = Stage("first", lambda _: Done("first", 1))
+    second = Stage("second", long, (first,), beside=first)
     with pytest.raises(KeyboardInterrupt):
         run_stages([first, second], Context(tmp_path, CheckRequest(()), Silent()), Run(Silent()))
     assert cleaned.is_set()

@@ -11,7 +11,7 @@ from typing import Any
 
 from pixi_scaffold.check import jobs, workspace
 from pixi_scaffold.check.find import find_descriptions
-from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, run_stages, stage
+from pixi_scaffold.check.stages import CheckRequest, Context, Outcomes, Stage, run_stages
 from pixi_scaffold.check.verdict import verdict
 from pixi_scaffold.errors import ManifestError, UsageError
 from pixi_scaffold.job import TYPICAL
@@ -29,15 +29,15 @@ from pixi_scaffold.rules import SiteError, bundled_sites, read_site
 from pixi_scaffold.system import NOT_REGULAR, exists, is_folder, program, unreadable, which
 from pixi_scaffold.workspace import find_manifest
 
-MANIFEST = stage("manifest", workspace.manifest)
-LOCK = stage("lock", workspace.lock, MANIFEST)
-TASKS = stage("tasks", workspace.tasks, MANIFEST)
-SUBMIT = stage("submit", jobs.submit)
-WORKER = stage("worker", jobs.worker)
-SLOTS = stage("slots", jobs.slots)
-INSTALL = stage("install", workspace.install, MANIFEST, LOCK)
-TRAIN = stage("train", workspace.train, MANIFEST, INSTALL)
-REHEARSE = replace(stage("rehearse", workspace.rehearse, MANIFEST, INSTALL, TRAIN), beside=TRAIN)
+MANIFEST = Stage("manifest", workspace.manifest)
+LOCK = Stage("lock", workspace.lock, (MANIFEST,))
+TASKS = Stage("tasks", workspace.tasks, (MANIFEST,))
+SUBMIT = Stage("submit", jobs.submit)
+WORKER = Stage("worker", jobs.worker)
+SLOTS = Stage("slots", jobs.slots)
+INSTALL = Stage("install", workspace.install, (MANIFEST, LOCK))
+TRAIN = Stage("train", workspace.train, (MANIFEST, INSTALL))
+REHEARSE = Stage("rehearse", workspace.rehearse, (MANIFEST, INSTALL, TRAIN), beside=TRAIN)
 
 STAGES = (MANIFEST, LOCK, TASKS, SUBMIT, WORKER, SLOTS, INSTALL, TRAIN, REHEARSE)
 """All stages, in order."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.check.beside import Within
+from pixi_scaffold.check.stages import Within
 from pixi_scaffold.errors import CheckFailed, Skipped
 from pixi_scaffold.rehearsal import DESCRIPTION, Limits, Request, rehearse_here
 from pixi_scaffold.report import Progress

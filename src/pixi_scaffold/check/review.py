@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pixi_scaffold.check.asked import Asked, asked_for, made_earlier
+from pixi_scaffold.check.dag import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git, packages_in
 from pixi_scaffold.check.locked import Surroundings, rows_for

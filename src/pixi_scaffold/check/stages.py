@@ -1,20 +1,18 @@
-"""Stages: what each needs, what it gives to those that need it, and how all of them run."""
+"""Stages: what each needs and gives, and how all of them run, some beside another one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast, overload
+from threading import Event, Thread
+from typing import Any, Generic, TypeVar, cast
 
-from pixi_scaffold.check.beside import Beside
-from pixi_scaffold.report import Progress, Result, Run, Status, Step
+from pixi_scaffold.report import Progress, Result, Run, Silent, Status, Step
 from pixi_scaffold.system import cores, uninterrupted
 
 T = TypeVar("T")
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +87,6 @@ class Stage(Generic[T]):
     needs: tuple[Stage[Any], ...] = ()
     beside: Stage[Any] | None = None
     """One of its needs of which it only needs that it passes: both run at the same time."""
-
-
-@overload
-def stage(name: str, work: Callable[[Context], Done[T]], /) -> Stage[T]: ...
-@overload
-def stage(name: str, work: Callable[[Context, A], Done[T]], one: Stage[A], /) -> Stage[T]: ...
-@overload
-def stage(
-    name: str, work: Callable[[Context, A, B], Done[T]], one: Stage[A], two: Stage[B], /
-) -> Stage[T]: ...
-@overload
-def stage(
-    name: str,
-    work: Callable[[Context, A, B, C], Done[T]],
-    one: Stage[A],
-    two: Stage[B],
-    three: Stage[C],
-    /,
-) -> Stage[T]: ...
-def stage(name: str, work: Callable[..., Done[T]], /, *needs: Stage[Any]) -> Stage[T]:
-    """Return a stage; its work takes the values of what it needs, in that order."""
-    return Stage(name, work, needs)
 
 
 @dataclass(slots=True)
@@ -198,3 +174,65 @@ def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
         for r in results
         if r.status is Status.SKIPPED
     ]
+
+
+class Beside:
+    """A stage that has begun before its turn."""
+
+    def __init__(self, one: Stage[Any], context: Context, values: Sequence[Any]) -> None:
+        self._progress = _Unseen(context.progress)
+        self._done: Done[Any] | None = None
+        context = replace(context, progress=self._progress)
+
+        def work() -> None:
+            with suppress(Exception, KeyboardInterrupt):
+                self._done = one.work(context, *values)
+            self._ended.set()
+
+        self._ended = Event()  # Thread.join, once interrupted, takes the thread for ended
+        Thread(target=work).start()
+
+    def result(self) -> Done[Any] | None:
+        """Wait for what it gives; None when it did not end well, and is to be tried again alone."""
+        self._progress.shown = True
+        self._ended.wait()
+        return self._done
+
+    def stop(self) -> None:
+        """End it, and wait until it has removed what it made."""
+        self._progress.stopped = True
+        self._ended.wait()
+
+
+class Within(Silent):
+    """Passes on what is being done; the stage around it starts and ends by itself."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        """Pass it on."""
+        self.progress.update(text, fraction)
+
+    def note(self, text: str) -> None:
+        """Pass it on as what is being done."""
+        self.update(text)
+
+    def agree(self, question: str) -> bool:
+        """Ask it."""
+        return self.progress.agree(question)
+
+
+class _Unseen(Within):
+    """Says nothing before its turn; interrupts the work that tells it something when that ends."""
+
+    shown = stopped = False
+
+    def update(self, text: str, fraction: float | None = None) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        if self.shown:
+            super().update(text, fraction)
+
+    def agree(self, question: str) -> bool:  # noqa: ARG002  nobody is asked out of turn
+        return True

@@ -13,19 +13,31 @@ from pixi_scaffold.rules import (  # each fills the table of rules
     files,
     gpu_support,
     hardware,
-    lines,
     luggage,
     pools,
     program,
     reading,
     travel,
+    trouble,
     values,
     worker,
 )
+from pixi_scaffold.rules.around import (
+    LockedWorkspace,
+    Row,
+    Site,
+    SiteError,
+    bundled_sites,
+    read_site,
+)
 from pixi_scaffold.rules.files import not_yet_made
-from pixi_scaffold.rules.finding import RULES, Edit, Finding, Severity
-from pixi_scaffold.rules.locked import LockedWorkspace, Row
+from pixi_scaffold.rules.finding import (
+    RULES,
+    Edit,
+    Finding,
+    Severity,
+    check_subject,
+    without_suppressed,
+)
 from pixi_scaffold.rules.program import conda_package
-from pixi_scaffold.rules.run import check_subject, without_suppressed
-from pixi_scaffold.rules.site import Site, SiteError, bundled_sites, read_site
 from pixi_scaffold.rules.subject import ShellNote, Subject, is_url

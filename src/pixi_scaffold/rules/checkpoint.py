@@ -7,24 +7,9 @@ from collections.abc import Iterator
 
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.lines import PLACEHOLDER
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
-
-
-@rule("PS401", Severity.WARNING)
-def checkpoint_without_files(subject: Subject) -> Iterator[Found]:
-    """A checkpoint exit code without checkpoint files, or the reverse."""
-    code = subject.job.command("checkpoint_exit_code")
-    files = subject.job.command("transfer_checkpoint_files")
-    if code is not None and files is None:
-        output = subject.job.command("transfer_output_files")
-        message = "the output is saved in their place" if output else "nothing says what is kept"
-        message = f"{code.spelled} without transfer_checkpoint_files: {message}"
-        yield at(code, message, "add: transfer_checkpoint_files = FOLDER")
-    elif files is not None and code is None:
-        message = f"{files.spelled} without checkpoint_exit_code is never used"
-        yield at(files, message, "add: checkpoint_exit_code = 85")
+from pixi_scaffold.rules.trouble import PLACEHOLDER
 
 
 @rule("PS402", Severity.WARNING)

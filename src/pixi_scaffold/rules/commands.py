@@ -119,20 +119,6 @@ def of_another_universe(subject: Subject) -> Iterator[Found]:
         yield at(command, message, f"request_cpus = {command.value.strip()}")
 
 
-@rule("PS117", Severity.WARNING)
-def gpu_limits_alone(subject: Subject) -> Iterator[Found]:
-    """Limits for a GPU without a request for one."""
-    if subject.job.command("request_gpus") is not None:
-        return
-    command = subject.where(
-        "gpus_minimum_capability", "gpus_minimum_memory", "gpus_minimum_runtime",
-        "gpus_maximum_capability", "require_gpus",
-    )  # fmt: skip
-    if command is not None:
-        message = f"{command.spelled} without request_gpus is ignored"
-        yield at(command, message, "add: request_gpus = 1")
-
-
 @rule("PS119")
 def comment_in_value(subject: Subject) -> Iterator[Found]:
     """A comment behind a value."""

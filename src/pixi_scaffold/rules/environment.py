@@ -9,9 +9,9 @@ from pathlib import Path
 from packaging.version import Version
 
 from pixi_scaffold.job import parse_size
+from pixi_scaffold.rules.around import Row
 from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, added_inputs, at, rule
-from pixi_scaffold.rules.locked import Row
 from pixi_scaffold.rules.subject import Subject, version_of
 
 GIB = 1 << 30

@@ -26,8 +26,8 @@ from pixi_scaffold.rules.finding import (
     Found,
     Severity,
     at,
-    commented,
     line_of,
+    refused,
     replaced,
     rule,
 )
@@ -47,12 +47,10 @@ EXPRESSIONS = frozenset(_NAMES.split())
 @rule("PS105")
 def bad_expression(subject: Subject) -> Iterator[Found]:
     """An expression that does not parse."""
-    for refusal in subject.refusals:
-        command = refusal.command
-        if refusal.kind != "expression" or command is None or commented(command):
-            continue
-        if not (custom_resource(command.name) and near_request(command.name)):  # PS102 says it
-            yield at(command, refusal.message, refusal.fix)
+    for refusal, one in refused(subject, "expression"):
+        name = refusal.command.name if refusal.command is not None else ""
+        if not (custom_resource(name) and near_request(name)):  # PS102 says it
+            yield one
 
 
 @rule("PS106", Severity.WARNING)

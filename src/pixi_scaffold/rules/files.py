@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import QuotingError, field_of, split_arguments, split_list
-from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
+from pixi_scaffold.rules.finding import Edit, Found, Severity, at, refused, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.system import is_elsewhere
@@ -208,9 +208,7 @@ def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
 @rule("PS211")
 def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
     """Inputs are named, and the transfer of files is switched off."""
-    for refusal in subject.refusals:
-        if refusal.kind == "transfer" and refusal.command is not None:
-            yield at(refusal.command, refusal.message, refusal.fix)
+    yield from (one for _, one in refused(subject, "transfer"))
 
 
 @rule("PS212", Severity.WARNING)

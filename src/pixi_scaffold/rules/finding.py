@@ -1,4 +1,4 @@
-"""What a rule finds, and the table of rules."""
+"""What a rule finds, the table of rules, and how one job is given to all of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixi_scaffold.job import Command, Description
+from pixi_scaffold.job import Command, Description, Refusal
 from pixi_scaffold.rules.texts import DATA
 
 if TYPE_CHECKING:
     from pixi_scaffold.rules.subject import Subject
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pixi_scaffold.rules.texts import read_bytes
 
 
 class Severity(StrEnum):
@@ -174,6 +178,25 @@ def commented(command: Command) -> bool:
 _FREE_TEXT = frozenset({"arguments", "arguments2", "environment", "environment2", "description"})
 
 
+def refused(subject: Subject, *kinds: str) -> Iterator[tuple[Refusal, Found]]:
+    """Yield what condor_submit refuses of these kinds; a warning where only some releases do.
+
+    A comment behind a value is PS119's alone.
+    """
+    for refusal in subject.refusals:
+        command, message = refusal.command, refusal.message
+        if refusal.kind not in kinds or (command is not None and commented(command)):
+            continue
+        if refusal.versions and "HTCondor" not in message:
+            message += f" (HTCondor {refusal.versions} refuses it)"
+        severity = Severity.WARNING if refusal.versions else Severity.ERROR
+        if command is not None:
+            yield refusal, at(command, message, refusal.fix, severity=severity)
+        else:
+            path, line = subject.description.path, subject.job.queue.line
+            yield refusal, Found(path, line, message, refusal.fix, severity=severity)
+
+
 def short(text: str) -> str:
     """Return a text as it fits into a message."""
     return text if len(text) <= 50 else f"{text[:47]}..."
@@ -221,3 +244,77 @@ def added_inputs(subject: Subject, names: Sequence[str]) -> tuple[Edit, ...]:
     line = line_of(subject.description, command)
     head = line[: line.index("=") + 1]
     return replaced(command, f"{head} {', '.join([text, *names])}")
+
+
+_IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", re.IGNORECASE)
+
+
+_BEFORE_REFUSAL = frozenset(
+    {"PS101", "PS103", "PS105", "PS108", "PS109", "PS110", "PS114", "PS115", "PS119"}
+)
+"""Rules on single lines: where condor_submit stops early, what is missing cannot be told."""
+
+
+def check_subject(subject: Subject) -> list[Finding]:
+    """Return what all rules find in one job, by file and line."""
+    refused = any(subject.description.of_kind("refused"))
+    rules = [r for r in RULES.values() if not refused or r.id in _BEFORE_REFUSAL]
+    findings: list[Finding] = []
+    for rule in rules:
+        try:
+            findings += rule.run(subject)
+        except (OSError, RuntimeError) as error:  # the latter by Path.resolve(), Python 3.11
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            findings.append(_unseen(rule, subject, cause))
+    if subject.queue.items == () and not refused:  # no job, so none that fails
+        findings = [_lowered(finding) for finding in findings]
+    return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))
+
+
+def _lowered(finding: Finding) -> Finding:
+    """Return an error as a warning."""
+    error = finding.severity is Severity.ERROR
+    return replace(finding, severity=Severity.WARNING) if error else finding
+
+
+def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:
+    """Return that a rule could not look at a file."""
+    name = str(error.filename or "a file")
+    name = name if len(name) <= 100 else f"{name[:97]}..."
+    message = f"cannot look at {name}: {error.strerror or error}"
+    line = subject.job.queue.line
+    fix = "name a file that you may read"
+    return Finding(rule.id, rule.severity, subject.description.path, line, message, fix)
+
+
+def without_suppressed(findings: Iterable[Finding]) -> tuple[list[Finding], int]:
+    """Return the findings that no comment silences, and how many are silenced.
+
+    The comment `# pixi-scaffold: ignore PS101` counts for its own line and for the next one: a
+    submit description can have comments only on lines of their own.
+    """
+    lines: dict[Path, Sequence[str]] = {}
+    kept: list[Finding] = []
+    silenced = 0
+    for finding in findings:
+        if finding.file not in lines:
+            data = read_bytes(finding.file) or b""
+            lines[finding.file] = data.decode("utf-8", errors="replace").split("\n")
+        if any(finding.rule in _ignored(text) for text in _near(lines[finding.file], finding.line)):
+            silenced += 1
+        else:
+            kept.append(finding)
+    return kept, silenced
+
+
+def _near(lines: Sequence[str], number: int) -> Iterator[str]:
+    for index in (number - 1, number - 2):
+        if 0 <= index < len(lines):
+            yield lines[index]
+
+
+def _ignored(line: str) -> set[str]:
+    matched = _IGNORE.search(line) if "pixi-scaffold" in line else None
+    return set() if matched is None else set(re.findall(r"PS\d{3}", matched[1].upper()))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from pixi_scaffold.job import Command, parse_runtime
+from pixi_scaffold.rules.around import Row
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
-from pixi_scaffold.rules.locked import Row
 from pixi_scaffold.rules.subject import Subject, is_url, version_of
 from pixi_scaffold.rules.texts import read_bytes
 

@@ -10,6 +10,7 @@ from pixi_scaffold.rules.luggage import size_in_words, size_of
 from pixi_scaffold.rules.programs import calls_of, codes_of, matches
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.trouble import trouble
 
 _WANTS_GPU = re.compile(r"(?:^|\s)--?[\w-]*(?:device|accelerator)[= ]+[\"']?(?:cuda|gpu)\b")
 _MOVES_TO_GPU = re.compile(
@@ -53,11 +54,6 @@ _USES = (
 program say it."""
 _MOST = {"request_cpus": 512, "request_gpus": 16}
 """More than any slot has that pools show."""
-_SYSTEMS = re.compile(r'\b(OpSys|Arch)\s*(?:==|=\?=)\s*"([^"]+)"', re.IGNORECASE)
-_KNOWN_SYSTEMS = {
-    "opsys": {"linux", "windows", "osx", "macos", "freebsd"},
-    "arch": {"x86_64", "aarch64", "arm64", "intel", "ppc64le", "ppc64"},
-}
 _MOST_MEMORY = 4 << 40
 _HAS_GPU = re.compile(r"\b(?:Total)?GPUs\s*(?:>=?\s*\d|==\s*[1-9])|\bGPUs_\w+", re.IGNORECASE)
 
@@ -143,16 +139,8 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
         command, value = subject.job.command(name), subject.meaning.number(name)
         if command is not None and value is not None and value >= most:
             yield at(command, f"hardly any machine has {value} of them", "ask for fewer")
-    command = subject.job.command("requirements")
-    for matched in _SYSTEMS.finditer(subject.meaning.of("requirements").text):
-        if command is not None and matched[2].lower() not in _KNOWN_SYSTEMS[matched[1].lower()]:
-            fix = 'OpSys is "LINUX", Arch "X86_64"; the release is OpSysAndVer'
-            yield at(command, f"no slot has {matched[0]}", fix, about=matched[0])
     memory = subject.meaning.requests.memory
     if isinstance(memory.value, int) and memory.value > _MOST_MEMORY and memory.command:
         message = f"hardly any machine has {size_in_words(memory.value)} of memory"
         yield at(memory.command, message, "correct the unit")
-    gpu = subject.meaning.of("gpus_minimum_memory")
-    if gpu.command is not None and gpu.text.isdecimal() and 0 < int(gpu.text) < 200:
-        message = f"{gpu.command.spelled} = {gpu.text} asks for {gpu.text} MB, which every GPU has"
-        yield at(gpu.command, message, f"write {gpu.text}GB")
+    yield from trouble(subject, "PS132")

@@ -12,6 +12,7 @@ from pixi_scaffold.job import specs
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule, short
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import table
+from pixi_scaffold.rules.trouble import trouble
 
 _NEW_NAMES = {
     "capability": ("GPUs_Capability", "gpus_minimum_capability = 7.5"),
@@ -39,43 +40,6 @@ def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
             message = f"{command.spelled} names {matched[1]}, which no slot has since HTCondor 10"
             fix = f"write {new}" + (f", or better: {better}" if better else "")
             yield at(command, message, fix, about=matched[1])
-
-
-_RUN_TOGETHER = (
-    (r"[^\s;'\"]*;\s*[A-Za-z_]\w*=", "the semicolon does not part variables inside double quotes"),
-    (r"[^\s,'\"]*,\s*[A-Za-z_]\w*=", "the comma does not part variables inside double quotes"),
-)
-_OLD_FORM = re.compile(r"(?<!\S)[A-Za-z_]\w*=[^\s;'\"]*\s+[A-Za-z_]\w*=\S*")
-
-
-@rule("PS123", Severity.WARNING)
-def variables_run_together(subject: Subject) -> Iterator[Found]:
-    """Variables of an environment that are not parted."""
-    command, text = subject.job.command("environment"), subject.meaning.of("environment").text
-    if command is None:
-        return
-    if not text.startswith('"'):
-        if ";" not in text and (matched := _OLD_FORM.match(text)):
-            message = f"{command.spelled}: without double quotes a space does not part variables"
-            yield at(command, message, f'write "{text}"', about=matched[0])
-        return
-    for pattern, why in _RUN_TOGETHER:
-        if matched := re.search(pattern, re.sub(r"'[^']*'", "''", text)):
-            message = f"{command.spelled}: {why}"
-            yield at(command, message, "put a space in its place", about=matched[0])
-
-
-@rule("PS124", Severity.WARNING)
-def gpu_without_memory(subject: Subject) -> Iterator[Found]:
-    """No memory is asked for."""
-    gpus, program = subject.job.command("request_gpus"), subject.job.command("executable")
-    asked = any(name.startswith(("request_mem", "requestmem")) for name in subject.job.commands)
-    command = gpus if subject.gpus else program
-    if command is not None and not asked:
-        message = f"{command.spelled} without request_memory: HTCondor's default is 128 MB"
-        severity = None if subject.gpus else Severity.NOTE
-        fix = f"add: request_memory = {8 if subject.gpus else 1}GB"
-        yield at(command, message, fix, severity=severity)
 
 
 @rule("PS125", Severity.WARNING)
@@ -145,28 +109,15 @@ def _goes_on(text: str, stops: str) -> bool:
     )
 
 
-_WAITS = {
-    "hold": ("the job does not start until somebody says condor_release", Severity.NOTE),
-    "leave_in_queue": ("the job stays when it is done, until condor_rm", Severity.NOTE),
-    "periodic_hold": ("the job is held a minute after it came, whatever it does", None),
-    "periodic_remove": ("the job is removed a minute after it came, whatever it does", None),
-    "on_exit_hold": ("the job is held when it ends, also when it went well", None),
-}
-
-
 @rule("PS141", Severity.WARNING)
 def waits_for_somebody(subject: Subject) -> Iterator[Found]:
     """A job that waits for somebody, or is held or removed whatever it does."""
-    for command, text in subject.said(*_WAITS):
-        if text.lower() in ("true", "1"):
-            why, severity = _WAITS[command.name]
-            message = f"{command.spelled} = {text}: {why}"
-            yield at(command, message, "write what has to be so, or remove the line", (), severity)
-            continue
-        retries = subject.job.command("max_retries")
-        if command.name == "on_exit_hold" and retries is not None and not _COUNTS.search(text):
-            message = f"{command.spelled} holds the job before {retries.spelled} tries it again"
-            yield at(retries, message, "let on_exit_hold count: NumJobCompletions >= 3 && ...")
+    yield from trouble(subject, "PS141")
+    retries, text = subject.job.command("max_retries"), subject.meaning.of("on_exit_hold").text
+    always = text.lower() in ("", "true", "1") or _COUNTS.search(text)
+    if retries is not None and not always:
+        message = f"on_exit_hold holds the job before {retries.spelled} tries it again"
+        yield at(retries, message, "let on_exit_hold count: NumJobCompletions >= 3 && ...")
 
 
 @rule("PS142", Severity.NOTE)

@@ -24,8 +24,7 @@ from pixi_scaffold.job import (
     meaning,
     refusals,
 )
-from pixi_scaffold.rules.locked import LockedWorkspace
-from pixi_scaffold.rules.site import Site
+from pixi_scaffold.rules.around import LockedWorkspace, Site
 from pixi_scaffold.rules.texts import read_bytes
 from pixi_scaffold.system import exists
 

@@ -9,9 +9,9 @@ from itertools import zip_longest
 
 from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.lines import lines_of
 from pixi_scaffold.rules.programs import Code, codes_of, matches
 from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.trouble import trouble
 
 _DOWNLOAD = r"(?:curl|wget)\b[^|;&]*"
 _SHELL = (
@@ -214,4 +214,4 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             for number, _, matched in () if moves else matches(pattern, code)[:1]:
                 message = f"{matched[0]} {why}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0])
-    yield from lines_of(subject, "PS311")
+    yield from trouble(subject, "PS311")

@@ -1,12 +1,15 @@
-"""Rules on single lines of what runs on a worker, and on what was left there by accident."""
+"""Rules that a table has, on single settings and lines, and on what was left by accident."""
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
@@ -21,36 +24,70 @@ class Trouble:
 
     message: str
     fix: str
+    commands: str = ""
+    value: str = ""
     shell: str = "(?!)"
     python: str = "(?!)"
     but: str = "(?!)"
     settled: str = "(?!)"
     unless: str = ""
-    gpus: bool = False
+    needs: str = ""
+    gpus: bool | None = None
+    severity: Severity | None = None
+
+    def concerns(self, subject: Subject) -> bool:
+        """Whether it matters to a job, as far as its description says."""
+        given = [name for name in subject.job.commands if subject.job.command(name)]
+        harmless = any(fnmatch.filter(given, name) for name in self.unless.split())
+        applies = not self.needs or self.needs in given
+        return applies and not harmless and self.gpus in (None, subject.gpus)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _entries(name: str) -> tuple[Trouble, ...]:
-    return tuple(Trouble(**entry) for entry in table("lines")[name])
+    rows = _table()[name]["entries"]
+    kinds = (Severity(row["severity"]) if "severity" in row else None for row in rows)
+    return tuple(Trouble(**{**row, "severity": k}) for row, k in zip(rows, kinds, strict=True))
+
+
+def _table() -> dict[str, Any]:
+    return table("trouble")
 
 
 @lru_cache(maxsize=2)
 def _of_any(language: str) -> re.Pattern[str]:
     """Return the pattern of all entries, which hardly any line has."""
-    entries = (entry for name in table("lines") for entry in _entries(name))
+    entries = (entry for name in _table() for entry in _entries(name))
     return re.compile("|".join(f"(?:{getattr(entry, language)})" for entry in entries))
 
 
-def lines_of(subject: Subject, name: str) -> Iterator[Found]:
-    """Yield what one rule of the table finds, the first of each entry in each file."""
+def trouble(subject: Subject, name: str) -> Iterator[Found]:
+    """Yield what one rule of the table finds."""
+    every = chain(_in_description(subject, name), _in_code(subject, name))
+    yield from islice(every, 1 if _table()[name].get("once") else None)
+
+
+def _in_description(subject: Subject, name: str) -> Iterator[Found]:
+    for entry in _entries(name):
+        for command, text in subject.said(*entry.commands.split()) if entry.commands else ():
+            match = re.search(entry.value, text)
+            if match is None or re.search(entry.but, text) or not entry.concerns(subject):
+                continue
+            words = match[match.lastindex or 0]
+            given = {"name": command.spelled, "value": text}
+            message, fix = (one.format(words, **given) for one in (entry.message, entry.fix))
+            yield at(command, message, fix, severity=entry.severity, about=words)
+
+
+def _in_code(subject: Subject, name: str) -> Iterator[Found]:
+    """Yield the first line of each entry in each file that runs on a worker."""
     if subject.universe in ("local", "scheduler"):
         return  # it runs on the access point
     codes: list[tuple[Path, Script | Code]] = [(script.path, script) for script in subject.scripts]
     codes += [(path, calls_of(read_bytes(path) or b"")) for path in subject.programs]
     for path, code in codes:
-        for entry, number, words in _troubles(name, code):
-            harmless = any(subject.meaning.of(name).said for name in entry.unless.split())
-            if not (harmless or (entry.gpus and not subject.gpus) or _settled(entry, subject)):
+        for entry, number, words in _lines(name, code):
+            if entry.concerns(subject) and not _settled(entry, subject):
                 yield Found(path, number, entry.message.format(words), entry.fix, about=words)
 
 
@@ -62,20 +99,20 @@ def _settled(entry: Trouble, subject: Subject) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _troubles(name: str, code: Script | Code) -> tuple[tuple[Trouble, int, str], ...]:
+def _lines(name: str, code: Script | Code) -> tuple[tuple[Trouble, int, str], ...]:
     """Return the first line of each entry, and its words; jobs share scripts and programs."""
     language = "shell" if isinstance(code, Script) else "python"
     lines = code.code
     if isinstance(code, Script):
         lines = tuple((n, re.split(r"(?:^|\s)#", line[:LONGEST])[0]) for n, line in joined(code))
-    troubles: dict[Trouble, tuple[int, str]] = {}
+    first: dict[Trouble, tuple[int, str]] = {}
     for number, line in lines:
         for entry in _entries(name) if _shows(line, language) else ():
             match = re.search(getattr(entry, language), line)
-            if match is not None and entry not in troubles and not re.search(entry.but, line):
+            if match is not None and entry not in first and not re.search(entry.but, line):
                 words = match[0] if language == "shell" else line.partition("(")[0]
-                troubles[entry] = number, words.strip().rstrip("(")
-    return tuple((entry, *place) for entry, place in troubles.items())
+                first[entry] = number, words.strip().rstrip("(")
+    return tuple((entry, *place) for entry, place in first.items())
 
 
 @lru_cache(maxsize=8192)
@@ -84,13 +121,11 @@ def _shows(code: str, language: str) -> bool:
     return _of_any(language).search(code) is not None
 
 
-@rule("PS307", Severity.WARNING)
-def pretends_a_driver(subject: Subject) -> Iterator[Found]:
-    """The script pretends that the worker has a GPU driver."""
-    yield from lines_of(subject, "PS307")
-    for command, text in subject.said("environment", "environment2"):
-        if "CONDA_OVERRIDE_CUDA" in text:
-            yield at(command, "CONDA_OVERRIDE_CUDA on a worker", "remove it")
+for _id, _rule in _table().items():
+    if "title" in _rule:
+        _check = partial(trouble, name=_id)
+        _check.__doc__ = _rule["title"]
+        rule(_id, Severity(_rule.get("severity", "warning")))(_check)
 
 
 _BATCH = re.compile(r"^#(SBATCH|PBS|BSUB|\$)\s+-")
@@ -106,21 +141,7 @@ def of_another_system(subject: Subject) -> Iterator[Found]:
                 fix = "say it in the submit description: request_cpus, request_memory, ..."
                 yield Found(script.path, number, message, fix, about=line.strip())
                 break
-    yield from lines_of(subject, "PS310")
-
-
-_OF_THE_TABLE = {
-    "PS312": (Severity.WARNING, "The script needs to be root."),
-    "PS313": (Severity.WARNING, "Something that needs a person, a terminal or a screen."),
-    "PS314": (Severity.WARNING, "Packages are installed while the job runs."),
-    "PS315": (Severity.NOTE, "Data or a model is downloaded while the job runs."),
-    "PS318": (Severity.WARNING, "A container that does not see the GPU of the job."),
-    "PS319": (Severity.NOTE, "A port that another job on the machine may have."),
-}
-for _id, (_severity, _title) in _OF_THE_TABLE.items():
-    _check = partial(lines_of, name=_id)
-    _check.__doc__ = _title
-    rule(_id, _severity)(_check)
+    yield from trouble(subject, "PS310")
 
 
 PLACEHOLDER = re.compile(
