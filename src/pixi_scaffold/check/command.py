@@ -64,7 +64,7 @@ class CheckFacts:
         of = self.outcomes.of
         facts: dict[str, Any] = {"versions": versions()}
         if proof := of(LOCK):
-            facts |= proof.to_dict()
+            facts |= proof.facts
         for reviewed in self.outcomes.context.reviews:
             facts |= reviewed.to_dict()
         if (matches := of(SLOTS)) is not None:
@@ -103,7 +103,7 @@ def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:
     if installed is None or outcomes.of(TRAIN) is None:
         return (*there, f"{program()} check --train")
     train = f"{program()} run train"
-    if proof is not None and proof.starter:
+    if proof is not None and proof.stand_in:
         return (*there, train, f"{program()} lock   # once conda-forge can be reached")
     train = train if which("pixi") is None else "pixi run train"
     place = "" if which("condor_submit") else "   # on an access point of the pool"

@@ -43,19 +43,14 @@ def verdict(
 
 
 def _not_locked(workspace: Workspace | None, lock: LockProof | None) -> str:
-    if workspace is None or lock is None or lock.channel is None:
+    if workspace is None or lock is None or not lock.why:
         return ""
     missing = [p.name for p in workspace.platforms if p.name not in lock.platforms]
-    channel = lock.channel
-    if not missing and not channel.stand_in:
-        return ""
-    channels = _and(workspace.channels)
-    if channel.stand_in:
-        reason = f"{channels} is replaced by another channel"
-        if channel.why != "asked for":
-            reason = f"{channels} cannot be reached"
-        return f"not checked here: {_and(missing)}; {reason}"
-    return f"not locked: {_and(missing)}"
+    if missing and lock.stand_in:
+        asked = lock.why == "asked for"
+        reason = "is replaced by another channel" if asked else "cannot be reached"
+        return f"not checked here: {_and(missing)}; {_and(workspace.channels)} {reason}"
+    return f"not locked: {_and(missing)}" if missing else ""
 
 
 def _unlike(rehearsed: Proved | None) -> str:

@@ -13,7 +13,6 @@ from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.errors import LockError, ScaffoldError, Skipped, UnsupportedError
 from pixi_scaffold.lock import (
     TIMEOUT,
-    Choice,
     capped,
     channel_url,
     check_specs,
@@ -36,49 +35,21 @@ TASK = "smoke"
 
 
 @dataclass(frozen=True, slots=True)
-class UsedChannel:
-    """Where the packages of a lock come from, and why from there."""
-
-    urls: tuple[str, ...]
-    stand_in: bool
-    """Whether it is another channel than the manifest's."""
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class LockProof:
     """A lock that was made, or found to be current."""
 
     path: Path
-    shown: str
-    """The path as seen from the project."""
-    sha256: str
     platforms: tuple[str, ...]
-    engine: Choice | None = None
-    """What made it; None when it was there."""
-    channel: UsedChannel | None = None
+    facts: dict[str, Any]
+    """As the receipt has them."""
+    stand_in: bool = False
+    """Whether it is not the project's own lock but one of another channel than the manifest's."""
+    why: str = ""
+    """Why its channel was taken."""
 
-    @property
-    def starter(self) -> bool:
-        """Whether it is not the project's own lock but one of a stand-in channel."""
-        return self.channel is not None and self.channel.stand_in
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the receipt has it."""
-        lock = {"lock": {"path": self.shown, "sha256": self.sha256}}
-        if self.engine is None or self.channel is None:
-            return lock
-        channel = self.channel
-        return {
-            "engine": {"name": self.engine.engine.name, "why": self.engine.why},
-            "channel": {
-                "urls": list(channel.urls),
-                "stand_in": channel.stand_in,
-                "why": channel.why,
-            },
-            **lock,
-            "platforms": list(self.platforms),
-        }
+def _facts(path: Path, root: Path) -> dict[str, Any]:
+    return {"lock": {"path": str(path.relative_to(root)), "sha256": sha256_of(path)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +116,17 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
     detail = f"{', '.join(locked.platforms)}: {locked.packages} packages"
     if stand_in is not None:
         detail += f" from {source}"
-    urls = tuple(channels or (channel_url(c) for c in workspace.channels))
-    used = UsedChannel(urls, stand_in is not None, why)
-    shown = str(path.relative_to(context.root))
-    proof = LockProof(path, shown, sha256_of(path), locked.platforms, choice, used)
+    facts = {
+        "engine": {"name": choice.engine.name, "why": choice.why},
+        "channel": {
+            "urls": channels or [channel_url(c) for c in workspace.channels],
+            "stand_in": stand_in is not None,
+            "why": why,
+        },
+        **_facts(path, context.root),
+        "platforms": list(locked.platforms),
+    }
+    proof = LockProof(path, locked.platforms, facts, stand_in is not None, why)
     skipped = tuple((part, f"{source}: {_one_line(text)}") for part, text in locked.skipped)
     return Done(detail, proof, skipped)
 
@@ -189,7 +167,7 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
     path = locked.path
     names = tuple(p.name for p in workspace.platforms)
     detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
-    return Done(detail, LockProof(path, path.name, sha256_of(path), names), lines=notes)
+    return Done(detail, LockProof(path, names, _facts(path, path.parent)), lines=notes)
 
 
 def tasks(context: Context, workspace: Workspace) -> Done[None]:
@@ -216,7 +194,7 @@ def install(context: Context, workspace: Workspace, proof: LockProof) -> Done[In
     locked = read_lock(proof.path)
     host = environment.host_platform(workspace, ENVIRONMENT, locked)
     _, starter = environment_homes(workspace.root)
-    prefix = (starter if proof.starter else environments_folder(workspace.root)) / ENVIRONMENT
+    prefix = (starter if proof.stand_in else environments_folder(workspace.root)) / ENVIRONMENT
     installed = environment.install(locked, ENVIRONMENT, host, prefix, context.progress)
     write_activation(workspace, installed, ENVIRONMENT)
     return Done(f"{installed.packages} packages for {host.name}", installed)

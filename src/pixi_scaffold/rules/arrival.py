@@ -30,13 +30,13 @@ _PAGES = re.compile(
 @rule("PS220", Severity.WARNING)
 def url_that_gives_no_file(subject: Subject) -> Iterator[Found]:
     """A URL that gives no file."""
-    for name in ("transfer_input_files", "container_image", "transfer_output_files"):
-        command = subject.job.command(name)
-        for item in subject.meaning.items(name) if command is not None else ():
+    names = ("transfer_input_files", "container_image", "transfer_output_files")
+    for command in filter(None, map(subject.job.command, names)):
+        for item in subject.meaning.items(command.name):
             problem = _problem(item)
-            if is_url(item) and name == "transfer_output_files":
+            if is_url(item) and command.name == "transfer_output_files":
                 problem = "names no file of the job", 'write transfer_output_remaps = "NAME = URL"'
-            if command is not None and problem is not None:
+            if problem is not None:
                 yield at(command, f"{item} {problem[0]}", problem[1], about=item)
 
 
@@ -60,8 +60,10 @@ def helper_not_executable(subject: Subject) -> Iterator[Found]:
     """The worker script starts an input that may not be run."""
     modes = {path.name: path for path in subject.files if path != subject.executable}
     script = subject.worker
-    for number, line in joined(script) if script is not None and subject.transfers else ():
-        if script is None or re.search(r"\bchmod\b", line):
+    if script is None or not subject.transfers:
+        return
+    for number, line in joined(script):
+        if re.search(r"\bchmod\b", line):
             return
         for matched in _STARTS.finditer(line):
             path = modes.get(matched[1])
@@ -79,23 +81,22 @@ def environment_that_cannot_move(subject: Subject) -> Iterator[Found]:
     """An interpreter, or a virtual environment, that does not work where it arrives."""
     if not subject.surely_transfers:
         return
-    command, name = subject.job.command("executable"), subject.meaning.executable.value
-    last = PurePosixPath(name).name
-    if command is not None and subject.executable is not None and _BINARIES.match(last):
+    for command, name in subject.said("executable"):
         data = subject.executable_data
-        if "/" in name and (data is None or data[:4] == b"\x7fELF"):
+        alone = "/" in name and (data is None or data[:4] == b"\x7fELF")
+        if alone and subject.executable is not None and _BINARIES.match(PurePosixPath(name).name):
             message = f"{name} is copied to the worker alone, without its library"
             fix = "transfer_executable = false, or a script that runs it"
             severity = Severity.NOTE if name.startswith("/usr/bin/") else None
             yield at(command, message, fix, severity=severity)
-    command = subject.job.command("transfer_input_files")
-    for path in subject.input_files if command is not None else ():
-        venv = path / "pyvenv.cfg" if path.is_dir() else path.with_name("pyvenv.cfg")
-        if command is not None and venv.is_file():
-            message = f"{path.name} is a virtual environment, which works only where it was made"
-            yield at(
-                command, message, "pixi-scaffold pack, conda-pack, or an image", about=path.name
-            )
+    for command, _ in subject.said("transfer_input_files"):
+        for path in subject.input_files:
+            venv = path / "pyvenv.cfg" if path.is_dir() else path.with_name("pyvenv.cfg")
+            if venv.is_file():
+                name = path.name
+                message = f"{name} is a virtual environment, which works only where it was made"
+                fix = "pixi-scaffold pack, conda-pack, or an image"
+                yield at(command, message, fix, about=name)
 
 
 @rule("PS316", Severity.WARNING)

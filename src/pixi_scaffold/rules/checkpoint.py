@@ -15,13 +15,10 @@ from pixi_scaffold.rules.trouble import PLACEHOLDER
 @rule("PS402", Severity.WARNING)
 def interruptible_without_checkpoint(subject: Subject) -> Iterator[Found]:
     """A job that offers to be interrupted and saves no checkpoint."""
-    for name in ("my.is_resumable", "my.wantflocking", "my.wantglidein"):
-        command = subject.job.command(name)
-        text = subject.meaning.of(name).text.strip('"').lower()
-        if command is None or text not in ("true", "1"):
-            continue
-        evict = "EVICT" in subject.meaning.of("when_to_transfer_output").text.upper()
-        if subject.job.command("checkpoint_exit_code") is None and not evict:
+    evict = "EVICT" in subject.meaning.of("when_to_transfer_output").text.upper()
+    saves = evict or subject.job.command("checkpoint_exit_code") is not None
+    for command, text in subject.said("my.is_resumable", "my.wantflocking", "my.wantglidein"):
+        if text.strip('"').lower() in ("true", "1") and not saves:
             message = f"{command.spelled} without checkpoints: fine for a job of a few hours"
             fix = "for longer ones add checkpoint_exit_code and transfer_checkpoint_files"
             yield at(command, message, fix)
@@ -32,20 +29,16 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
     """Nothing exits with the checkpoint exit code."""
     command = subject.job.command("checkpoint_exit_code")
     code = subject.meaning.of("checkpoint_exit_code").text
-    if command is None or not code.isdecimal() or not subject.transfers:
-        return
-    if subject.brings_unseen:
+    unseen = subject.brings_unseen or not subject.transfers
+    if command is None or not code.isdecimal() or unseen:
         return
     paths = [p for p in (subject.executable, *subject.input_files) if p is not None]
     texts = [read_bytes(p) or b"" for p in paths if p.suffix != ".lock"]
-    arguments = subject.meaning.of("arguments").text
-    if any(b"\0" in text[:4096] for text in texts):
-        return
-    word = re.compile(rf"\b{code}\b")
-    if word.search(arguments) or any(word.search(t.decode(errors="replace")) for t in texts):
-        return
-    message = f"the number {code} is in none of the job's files: it can never report a checkpoint"
-    yield at(command, message, "let the training exit with it after saving")
+    texts.append(subject.meaning.of("arguments").text.encode())
+    word = re.compile(rb"\b%s\b" % code.encode())
+    if not any(b"\0" in text[:4096] or word.search(text) for text in texts):
+        message = f"the number {code} is in none of the job's files: it can never report a "
+        yield at(command, message + "checkpoint", "let the training exit with it after saving")
 
 
 @rule("PS404", Severity.WARNING)
@@ -78,23 +71,21 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
         if refusal.kind == "image" and refusal.command is not None:
             yield at(refusal.command, refusal.message, refusal.fix)
             return
-    for setting in (image, docker):
-        text = subject.meaning.of(setting.name).text if setting is not None else "x"
-        named = text[9:] if text[:9] == "docker://" else text if setting is docker else ""
+    for setting, text in subject.said("container_image", "docker_image"):
+        named = text[9:] if text[:9] == "docker://" else text if setting == docker else ""
         capital = _CAPITAL.match(named) is not None
-        if setting is not None and (re.match(r"(?:https?:|docker:(?!//))", text) or capital):
+        if re.match(r"(?:https?:|docker:(?!//))", text) or capital:
             message = f"{setting.spelled} = {text} is no name of an image"
             message += ": those have small letters" if capital else ""
             fix = "write NAME:TAG as docker pull takes it; in container_image docker://NAME:TAG"
             yield at(setting, message, fix, severity=Severity.WARNING)
             return
-        if setting is not None and not text.removeprefix("docker://").strip("/ "):
+        if not text.removeprefix("docker://").strip("/ "):
             yield at(setting, f"{setting.spelled} names no image", "write: docker://NAME:TAG")
             return
     name = subject.meaning.of("container_image").text
-    if image is None or not name or "$" in name or PLACEHOLDER.search(name):
-        return
-    if is_url(name) or name.startswith("/"):
+    vague = not name or "$" in name or PLACEHOLDER.search(name)
+    if image is None or vague or is_url(name) or name.startswith("/"):
         return
     if not (subject.start / name).exists() and not to_be_made(subject, name):
         message = f"the image {name} is not in {subject.start}"
@@ -104,12 +95,11 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
 @rule("PS407", Severity.WARNING)
 def image_without_tag(subject: Subject) -> Iterator[Found]:
     """An image whose content changes under its name."""
-    for name in ("container_image", "docker_image"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
+    for command, text in subject.said("container_image", "docker_image"):
         bare = text.removeprefix("docker://")
-        docker = name == "docker_image" or text.startswith("docker://")
-        if command is None or not docker or not bare or "$" in text or PLACEHOLDER.search(text):
-            continue
+        docker = command.name == "docker_image" or text.startswith("docker://")
+        vague = not bare or "$" in text or PLACEHOLDER.search(text)
         last = bare.rpartition("/")[2]
-        if "@" not in bare and (":" not in last or last.endswith(":latest")):
+        loose = "@" not in bare and (":" not in last or last.endswith(":latest"))
+        if docker and loose and not vague:
             yield at(command, f"{text} has no fixed version", "name a tag or a digest")

@@ -31,48 +31,42 @@ written so.
 @rule("PS501", Severity.WARNING)
 def bandwidth_bomb(subject: Subject) -> Iterator[Found]:
     """Many jobs that each download the whole environment."""
-    row = _row(subject)
-    jobs = subject.description.jobs
-    total = sum(job.queue.total for job in jobs)
-    too_much = row is not None and total * row.download >= BANDWIDTH_LIMIT
-    if subject.delivery != "bootstrap" or row is None or not too_much or subject.job != jobs[-1]:
+    row, jobs, queue = _row(subject), subject.description.jobs, subject.job.queue
+    if row is None or subject.delivery != "bootstrap" or subject.job != jobs[-1]:
         return
-    message = (
-        f"each job downloads {_gib(row.download)} GiB: {total} jobs "
-        f"{_gib(total * row.download)} GiB"
-    )
-    fix = "deliver the environment packed or in an image"
-    yield Found(subject.job.queue.file, subject.job.queue.line, message, fix)
+    total = sum(job.queue.total for job in jobs)
+    if (every := total * row.download) >= BANDWIDTH_LIMIT:
+        message = f"each job downloads {_gib(row.download)} GiB: {total} jobs {_gib(every)} GiB"
+        fix = "deliver the environment packed or in an image"
+        yield Found(queue.file, queue.line, message, fix)
 
 
 @rule("PS504", Severity.WARNING)
 def disk_too_small(subject: Subject) -> Iterator[Found]:
     """The disk that is asked for cannot hold the environment."""
     row, command = _row(subject), subject.job.command("request_disk")
-    if row is None or subject.delivery not in ("bootstrap", "pack"):
+    if row is None or subject.project is None or subject.delivery not in ("bootstrap", "pack"):
         return
     text = subject.meaning.of("request_disk").text.split(",")[0]
     size = parse_size(text, 1 << 10) if text else 1 << 30  # the pool's default, 1 GB on most
-    packed_for = next((r for r in _rows(subject) if r.builds in subject.packed.values()), None)
-    row = packed_for or row  # what is in the archive, where that can be told
-    archive = row.download if subject.delivery == "pack" else 0
-    need = row.download * UNPACKED + archive
+    packed = subject.packed.values()  # what is in the archive, where that can be told
+    row = next((r for r in subject.project.rows if r.builds in packed), row)
+    archive = subject.delivery == "pack"
+    need = row.download * (UNPACKED + archive)
     if size is None or size <= 0 or size >= need:
         return
-    wanted = (
-        f"{-(-need * 5 // 4 // GIB)}GB" if need > GIB else f"{-(-need * 5 // 4 // (1 << 20))}MB"
-    )
+    unit, name = (GIB, "GB") if need > GIB else (1 << 20, "MB")
+    wanted = f"request_disk = {-(-need * 5 // 4 // unit)}{name}"
     message = (
         f"{row.packages} packages of {_gib(row.download)} GiB unpack to at least "
-        f"{_gib(row.download * UNPACKED)} GiB" + (", beside the archive" if archive else "")
+        f"{_gib(row.download * UNPACKED)} GiB" + ", beside the archive" * archive
     )
     if command is None:
         queue = subject.job.queue
         said = f"request_disk is not set, so that the pool's default counts; {message}"
-        fix = f"add: request_disk = {wanted}"
-        yield Found(queue.file, queue.line, said, fix, severity=Severity.WARNING)
+        yield Found(queue.file, queue.line, said, f"add: {wanted}")
         return
-    yield at(command, f"{command.spelled} = {text}; {message}", f"request_disk = {wanted}")
+    yield at(command, f"{command.spelled} = {text}; {message}", wanted)
 
 
 @rule("PS505", Severity.WARNING)
@@ -176,11 +170,6 @@ def no_linux(subject: Subject) -> Iterator[Found]:
         yield at(command, f"pixi.lock has only {names}", "add linux-64 to the platforms, then lock")
 
 
-def _rows(subject: Subject) -> tuple[Row, ...]:
-    """Return the platforms of the locked environment; none without a project."""
-    return () if subject.project is None else subject.project.rows
-
-
 def _row(subject: Subject) -> Row | None:
     """Return the locked platform that the worker would install."""
     project = subject.project
@@ -198,10 +187,8 @@ _PINS = re.compile(
 def _pinned(subject: Subject) -> Iterator[tuple[Path, int, Version]]:
     """Yield the Pixi versions that the scripts, the image or the environment pin, and where."""
     lines = [(s.path, number, line) for s in subject.scripts for number, line in s.code]
-    for command, text in subject.said(
-        "container_image", "docker_image", "environment", "environment2"
-    ):
-        lines.append((command.file, command.line, text))
+    names = ("container_image", "docker_image", "environment", "environment2")
+    lines += [(command.file, command.line, text) for command, text in subject.said(*names)]
     for file, number, line in lines:
         for matched in _PINS.finditer(line):
             yield file, number, version_of(next(g for g in matched.groups() if g))

@@ -98,24 +98,21 @@ def bad_interpreter(subject: Subject) -> Iterator[Found]:
     path, data = subject.executable, subject.executable_data
     if path is None or data is None or subject.windows:
         return
+    bom = b"\xef\xbb\xbf"
+    first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         yield Found(path, 1, "the file is in UTF-16", "save it as UTF-8 without BOM")
-        return
-    if data.startswith(b"\xef\xbb\xbf#!"):
+    elif data.startswith(bom + b"#!"):
         message = "a byte order mark stands before #!"
         yield Found(path, 1, message, "save the file as UTF-8 without BOM")
-        return
-    if b"\0" in data[:4096]:
-        return  # a binary
-    first = data.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
-    if not first.startswith("#!"):
+    elif data.startswith(b"#!"):
+        yield from _interpreter(subject, path, first)
+    elif b"\0" not in data[:4096]:  # no binary
         # What starts a container is often a shell, which runs such a script itself.
         shell_may = subject.universe in ("container", "docker")
         message = "the first line does not name an interpreter"
         fix = "begin the file with: #!/usr/bin/env bash"
         yield Found(path, 1, message, fix, severity=Severity.WARNING if shell_may else None)
-        return
-    yield from _interpreter(subject, path, first)
 
 
 def _interpreter(subject: Subject, path: Path, first: str) -> Iterator[Found]:
@@ -154,12 +151,8 @@ def _nearly(name: str) -> str:
 @rule("PS204")
 def windows_line_ends(subject: Subject) -> Iterator[Found]:
     r"""A script with Windows line ends."""
-    if subject.windows:
-        return
-    paths = [s.path for s in subject.scripts]
-    if subject.executable is not None and subject.executable not in paths:
-        paths.append(subject.executable)
-    for path in paths:
+    paths = dict.fromkeys((*(s.path for s in subject.scripts), subject.executable))
+    for path in filter(None, paths) if not subject.windows else ():
         data = read_bytes(path) or b""
         if b"\r\n" in data and b"\0" not in data[:4096]:
             number = data[: data.index(b"\r\n")].count(b"\n") + 1

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pixi_scaffold.job import QuotingError, field_of, split_arguments, split_list
+from pixi_scaffold.job import Command, QuotingError, field_of, split_arguments, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, refused, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_url
@@ -23,20 +23,13 @@ def missing_input(subject: Subject) -> Iterator[Found]:
     if not subject.transfers or not subject.start.is_dir():  # PS208 says the latter
         return
     for name in ("transfer_input_files", "transfer_common_input", "input"):
-        command, total = subject.job.command(name), subject.job.queue.total
+        command = subject.job.command(name)
         if command is None:
             continue
-        missing = [
-            (item, proc)
-            for item, proc in _items_of_all_jobs(subject, name)
-            if not (is_url(item) or "$" in item or (subject.start / item).exists())
-            and item != "/dev/null"
-            and not (to_be_made(subject, item) or _from_earlier(subject, item))
-            and not is_elsewhere(subject.start / item)
-        ]
+        missing = list(_missing(subject, command))
         of_one_job = [item for item, proc in missing if proc]
         for item, proc in missing[: len(missing) - len(of_one_job[_SHOWN:])]:
-            which = f" (job {proc} of {total})" if proc else ""
+            which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
             maker = made_by(subject, item)
             doubt = bool(maker) or name == "transfer_common_input" or not subject.surely_transfers
             doubt = doubt or bool(subject.meaning.of(name).undefined)  # condor_submit NAME=...
@@ -67,27 +60,23 @@ _SHOWN = 3
 """Inputs of single jobs that are named; the others are counted."""
 
 
-def _from_earlier(subject: Subject, item: str) -> bool:
-    """Whether an earlier node of the DAG makes an input, or the folder that it lies in."""
-    path = Path(os.path.normpath(subject.start / item))
-    return not subject.earlier.isdisjoint((path, *path.parents))
-
-
 _MOST_JOBS = 1000
 
 
-def _items_of_all_jobs(subject: Subject, name: str) -> Iterator[tuple[str, int]]:
-    """Yield the files that a command names in any job, each once, with the first such job."""
-    command = subject.job.command(name)
-    if command is None:
-        return
+def _missing(subject: Subject, command: Command) -> Iterator[tuple[str, int]]:
+    """Yield the files of a command that are missing, each once, with the first such job."""
     total = subject.job.queue.total if "$" in command.value else 1
-    seen: set[str] = set()
+    seen = {"/dev/null"}
     for proc in range(min(max(total, 1), _MOST_JOBS)):
-        field = field_of(subject.job, name, proc)
+        field = field_of(subject.job, command.name, proc)
         for item in split_list(field.text) if not field.unknown else ():
-            if item not in seen:
-                seen.add(item)
+            if item in seen or is_url(item) or "$" in item:
+                continue
+            seen.add(item)
+            path = subject.start / item
+            given = path.exists() or to_be_made(subject, item) or is_elsewhere(path)
+            place = subject.place(item)  # an earlier node of the DAG may make it, or its folder
+            if not given and subject.earlier.isdisjoint((place, *place.parents)):
                 yield item, proc
 
 
@@ -113,32 +102,31 @@ def to_be_made(subject: Subject, item: str) -> str:
 
 def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:
     """Yield the inputs and images that are still to be made, with the command that makes each."""
-    names = [*subject.inputs, subject.meaning.of("container_image").text]
-    for name in names:
-        if name and not is_url(name) and not (subject.start / name).exists():
-            command = to_be_made(subject, name)
-            if command:
-                yield name, command
+    for name in (*subject.inputs, subject.meaning.of("container_image").text):
+        away = name and not is_url(name) and not (subject.start / name).exists()
+        if away and (command := to_be_made(subject, name)):
+            yield name, command
 
 
 @rule("PS207", Severity.WARNING)
 def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     """A path that leads out of the project."""
-    for name in ("executable", "transfer_input_files", "log", "output", "error", "initialdir"):
-        command = subject.job.command(name)
-        if command is None:
+    names = ("executable", "transfer_input_files", "log", "output", "error", "initialdir")
+    for command in filter(None, map(subject.job.command, names)):
+        program = command.name == "executable"
+        image = subject.universe in ("container", "docker")
+        if program and (image or not subject.meaning.transfers_executable.value):
             continue
-        own_only = name == "executable" and not subject.meaning.transfers_executable
-        image = name == "executable" and subject.universe in ("container", "docker")
-        start = subject.job.folder if name in ("executable", "initialdir") else subject.start
+        here = program or command.name == "initialdir"
+        start = subject.job.folder if here else subject.start
         out = [
             item
-            for item in subject.meaning.items(name)
+            for item in subject.meaning.items(command.name)
             if not Path(os.path.normpath(start / Path(item).expanduser())).is_relative_to(
                 subject.root
             )
-            and not (is_url(item) or own_only or image or item == "/dev/null")
-            and not (name == "executable" and item.startswith(("/bin/", "/usr/bin/")))
+            and not (is_url(item) or item == "/dev/null")
+            and not (program and item.startswith(("/bin/", "/usr/bin/")))
         ]
         if tilde := [item for item in out if item.startswith("~")]:
             message = f"{command.spelled} = {tilde[0]}: HTCondor does not expand ~, it is a "
@@ -147,10 +135,9 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         elif out:
             message = f"{command.spelled} leads out of the project: {', '.join(out)}"
             yield at(command, message, _INSIDE)
-    for name in ("transfer_output_files", "transfer_checkpoint_files"):
-        command = subject.job.command(name)
-        for item in subject.meaning.items(name):
-            if command is not None and not is_url(item) and leaves(item):
+    for command, _ in subject.said("transfer_output_files", "transfer_checkpoint_files"):
+        for item in subject.meaning.items(command.name):
+            if not is_url(item) and leaves(item):
                 message = f"{command.spelled} is relative to the job's scratch folder, not {item}"
                 yield at(command, message, _INSIDE)
 
@@ -166,26 +153,23 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
             fix = "correct initialdir, or make the folder"
             yield at(start, f"there is no folder {shown}", fix, severity=severity)
         return
-    for name in ("log", "output", "error"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        if command is None or not text or is_url(text) or "$" in text or leaves(text):
+    for command, text in subject.said("log", "output", "error"):
+        path, folder = subject.start / text, (subject.start / text).parent
+        if not text or is_url(text) or "$" in text or leaves(text):
             continue  # a folder of the access point cannot be looked at from here
-        if (subject.start / text).is_dir():
+        if path.is_dir():
             message = f"{text} is a folder: the output has nowhere to go, and the job is held"
-            sure = name != "log" and subject.surely_transfers
-            fix = f"{text.rstrip('/')}/$(Cluster).$(Process).{name[:3]}"
+            sure = command.name != "log" and subject.surely_transfers
+            fix = f"{text.rstrip('/')}/$(Cluster).$(Process).{command.name[:3]}"
             yield at(command, message, fix, (), None if sure else Severity.WARNING)
-            continue
-        folder = (subject.start / text).parent
-        if folder.is_dir():
-            continue
-        severity, result = _without_folder(subject, name)
-        if severity is Severity.ERROR and made_by(subject, os.path.relpath(folder, subject.start)):
-            severity = Severity.WARNING
-        shown = subject.shown(folder)
-        edits = (Edit(folder, whole="folder"),)
-        message = f"there is no folder {shown}{result}"
-        yield at(command, message, f"mkdir -p {shown}", edits, severity)
+        elif not folder.is_dir():
+            severity, result = _without_folder(subject, command.name)
+            relative = os.path.relpath(folder, subject.start)
+            if severity is Severity.ERROR and made_by(subject, relative):
+                severity = Severity.WARNING
+            shown, edits = subject.shown(folder), (Edit(folder, whole="folder"),)
+            message = f"there is no folder {shown}{result}"
+            yield at(command, message, f"mkdir -p {shown}", edits, severity)
 
 
 def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
@@ -214,18 +198,15 @@ def inputs_without_transfer(subject: Subject) -> Iterator[Found]:
 @rule("PS212", Severity.WARNING)
 def jobs_overwrite(subject: Subject) -> Iterator[Found]:
     """Several jobs write one file."""
-    if subject.job.queue.total < 2:
-        return
-    for name in ("output", "error"):
-        command = subject.job.command(name)
+    total = subject.job.queue.total
+    for command, _ in subject.said("output", "error") if total > 1 else ():
         first, second = (
-            tuple(field_of(subject.job, one, proc).text for one in ("initialdir", name))
+            tuple(field_of(subject.job, name, proc).text for name in ("initialdir", command.name))
             for proc in (0, 1)
         )
-        if command is None or subject.meaning.of(command.name).unknown:
-            continue
-        if first == second and first[1] != "/dev/null":
-            message = f"all {subject.job.queue.total} jobs write {first[1]}"
+        known = not subject.meaning.of(command.name).unknown
+        if known and first == second and first[1] != "/dev/null":
+            message = f"all {total} jobs write {first[1]}"
             yield at(command, message, f"{command.spelled} = ...$(Cluster)-$(Process)...")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from packaging.version import Version
 
-from pixi_scaffold.job import Command, parse_runtime
+from pixi_scaffold.job import parse_runtime
 from pixi_scaffold.rules.around import Row
-from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, value_edit
+from pixi_scaffold.rules.finding import Found, Severity, at, rule, value_edit
 from pixi_scaffold.rules.subject import Subject, is_url, version_of
 from pixi_scaffold.rules.texts import read_bytes
 
@@ -27,69 +28,90 @@ CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
 def driver_too_old(subject: Subject) -> Iterator[Found]:
     """The job may land on a driver that is too old for the locked CUDA."""
     row = _gpu_row(subject)
-    gpus = subject.job.command("request_gpus")
-    if row is None or row.driver is None or gpus is None or not subject.gpus:
-        return
-    need = f"{row.driver[0]}.{row.driver[1]}"
-    why = (
-        f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA {need}"
-    )
-    limit = driver_limit(subject)
-    if limit is None:
-        yield at(gpus, f"no limit for the driver; {why}", f"add: gpus_minimum_runtime = {need}")
-        return
-    command, version = limit
-    if version is None and command.name in ("require_gpus", "requirements"):
-        message = f"the limit for the driver is not understood here ('||' or '!'); {why}"
-        yield at(command, message, f"add: gpus_minimum_runtime = {need}", severity=Severity.WARNING)
-    if version is not None and version < row.driver:
-        text = f"{version[0]}.{version[1]}"
-        edits: tuple[Edit, ...] = ()
-        if command.name == "gpus_minimum_runtime" and command.line == command.last:
-            edits = (value_edit(subject.description, command, need),)
-        message = f"the driver limit is {text}; {why}"
-        yield at(command, message, f"gpus_minimum_runtime = {need}", edits)
+    if row is not None and row.driver is not None:
+        need = f"{row.driver[0]}.{row.driver[1]}"
+        why = f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA "
+        yield from _too_low(subject, _DRIVER, need, why + need)
 
 
 @rule("PS503", Severity.WARNING)
 def gpu_too_old(subject: Subject) -> Iterator[Found]:
     """The job may land on a GPU that the locked libraries do not support."""
     row = _gpu_row(subject)
-    gpus = subject.job.command("request_gpus")
-    if row is None or gpus is None or not subject.gpus:
-        return
-    need, why = _capability(row)
+    need, why = ("", "") if row is None else _capability(row)
     if not need:
         return
-    command = subject.job.command("gpus_minimum_capability")
-    if command is None:
-        limit = capability_limit(subject)
-        if limit is None:
-            fix = f"add: gpus_minimum_capability = {need}"
-            yield at(gpus, f"no limit for the GPU's generation; {why}", fix)
-            return
-        required, least = limit
-        if least is None:
-            message = f"the limit for the GPU's generation is not understood here; {why}"
-            fix = f"add: gpus_minimum_capability = {need}"
-            yield at(required, message, fix, severity=Severity.WARNING)
-        elif least < Version(need):
-            message = f"the limit for the GPU's generation is {least}; {why}"
-            yield at(required, message, f"Capability >= {need}")
+    yield from _too_low(subject, _CAPABILITY, need, why)
+    for command, most in subject.said("gpus_maximum_capability"):
+        if re.fullmatch(r"\d+(\.\d+)?", most) and Version(most) < Version(need):
+            message = f"only GPUs up to {most} are allowed; {why}"
+            yield at(command, message, "raise gpus_maximum_capability")
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """What of a GPU is limited, by which command, and how an expression says it."""
+
+    name: str
+    command: str
+    said: re.Pattern[str]
+    unclear: re.Pattern[str] = re.compile(r"\|\||!(?!=)")
+    """What makes such an expression mean something else."""
+
+
+_NAMES_DRIVER = "(?:Driver|Runtime|MaxSupported)Version"
+_DRIVER = _Limited("the driver", "gpus_minimum_runtime", re.compile(
+    rf"{_NAMES_DRIVER}\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
+    rf"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?(?:GPUs_|CUDA)?{_NAMES_DRIVER}", re.IGNORECASE,
+))  # fmt: skip
+_CAPABILITY = _Limited("the GPU's generation", "gpus_minimum_capability", re.compile(
+    r"Capability\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
+    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?\w*Capability"
+    r"|DeviceName\s*(?:==|=\?=)", re.IGNORECASE,
+), re.compile(r"\|\||!(?!=)|DeviceName\s*(?:==|=\?=)", re.IGNORECASE))  # fmt: skip
+
+
+def _too_low(subject: Subject, limited: _Limited, need: str, why: str) -> Iterator[Found]:
+    """Yield that a job does not limit its GPUs, not enough, or in a way that is not understood."""
+    gpus, fix = subject.job.command("request_gpus"), f"{limited.command} = {need}"
+    if gpus is None or not subject.gpus:
         return
-    most = subject.meaning.of("gpus_maximum_capability").text
-    if re.fullmatch(r"\d+(\.\d+)?", most) and float(most) < float(need):
-        message = f"only GPUs up to {most} are allowed; {why}"
-        yield at(command, message, "raise gpus_maximum_capability")
-    text = subject.meaning.of("gpus_minimum_capability").text
-    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) < float(need):
-        edits = (
-            (value_edit(subject.description, command, need),)
-            if command.line == command.last
-            else ()
-        )
-        message = f"the limit for the GPU's generation is {text}; {why}"
-        yield at(command, message, f"gpus_minimum_capability = {need}", edits)
+    command = subject.job.command(limited.command)
+    if command is not None:
+        version = parse_runtime(subject.meaning.of(limited.command).text)
+        if version is not None and Version(f"{version[0]}.{version[1]}") < Version(need):
+            edit = value_edit(subject.description, command, need)
+            edits = (edit,) if command.line == command.last else ()
+            message = f"the limit for {limited.name} is {version[0]}.{version[1]}; {why}"
+            yield at(command, message, fix, edits)
+        return
+    for command, text in subject.said("require_gpus", "requirements"):
+        matched = limited.said.search(text)
+        if matched is None:
+            continue
+        least = None if limited.unclear.search(text) else _least(matched)
+        if least is None:
+            message = f"the limit for {limited.name} is not understood here; {why}"
+            yield at(command, message, f"add: {fix}")
+        elif least < Version(need):
+            yield at(command, f"the limit for {limited.name} is {least}; {why}", fix)
+        return
+    yield at(gpus, f"no limit for {limited.name}; {why}", f"add: {fix}")
+
+
+def _least(matched: re.Match[str]) -> Version:
+    """Return the least version that a comparison allows."""
+    number = matched[1] or matched[2]
+    if "maxsupported" in matched[0].lower():
+        return Version(f"{int(number) // 1000}.{int(number) % 1000 // 10}")
+    more = re.search(r">\s*\d|\d\s*<\s*\w", matched[0])  # more than 11.8 is 12.0, or newer
+    is_driver = "capability" not in matched[0].lower()
+    last = next((n for n in _LAST_CUDA if more and is_driver and number.startswith(n)), "")
+    return Version(_LAST_CUDA.get(last, number))
+
+
+_LAST_CUDA = {"11.8": "12.0", "12.9": "13.0"}
+"""The last minor version of each CUDA, and what came after it."""
 
 
 @rule("PS511", Severity.WARNING)
@@ -149,57 +171,3 @@ def _capability(row: Row) -> tuple[str, str]:
     ):
         best, why = CUDNN[1], f"cuDNN {row.cudnn} can crash below {CUDNN[1]} ({CUDNN[2]})"
     return best, why
-
-
-def capability_limit(subject: Subject) -> tuple[Command, Version | None] | None:
-    """Return the command that limits the GPU's generation, and the least that it allows.
-
-    None for the least: it is limited in a way that is not understood, such as by the GPU's name.
-    """
-    for command, text in subject.said("require_gpus", "requirements"):
-        if re.search(r"DeviceName\s*(?:==|=\?=)", text, re.IGNORECASE):
-            return command, None
-        matched = _CAPABILITY.search(text)
-        if matched is not None:
-            alternatives = "||" in text or re.search(r"!(?![=])", text)
-            return command, None if alternatives else Version(matched[1] or matched[2])
-    return None
-
-
-_CAPABILITY = re.compile(
-    r"Capability\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
-    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?\w*Capability",
-    re.IGNORECASE,
-)
-
-
-def driver_limit(subject: Subject) -> tuple[Command, tuple[int, int] | None] | None:
-    """Return the command that limits the driver, and its CUDA version if that is a number."""
-    command = subject.job.command("gpus_minimum_runtime")
-    if command is not None:
-        return command, parse_runtime(subject.meaning.of("gpus_minimum_runtime").text)
-    for name in ("require_gpus", "requirements"):
-        command, text = subject.job.command(name), subject.meaning.of(name).text
-        matched = _DRIVER.search(text)
-        if command is None or matched is None:
-            continue
-        if "||" in text or re.search(r"!(?![=])", text):
-            return command, None
-        number = next(g for g in matched.groups() if g)
-        major, _, minor = number.partition(".")
-        if re.search(r">\s*\d|\d\s*<\s*\w", matched[0]):  # more than 11.8 is 12.0, or newer
-            minor = minor or "0"
-            following = {"11": (8, "12"), "12": (9, "13")}.get(major)
-            if following and int(minor[:2]) >= following[0]:
-                major, minor = following[1], "0"
-        if "maxsupported" in matched[0].lower():
-            return command, (int(major) // 1000, int(major) % 1000 // 10)
-        return command, (int(major), int(minor[:2] or 0))
-    return None
-
-
-_DRIVER = re.compile(
-    r"(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)\s*(?:>=?|==|=\?=)\s*(\d+(?:\.\d+)?)"
-    r"|(\d+(?:\.\d+)?)\s*<=?\s*(?:\w+\.)?(?:GPUs_|CUDA)?(?:DriverVersion|RuntimeVersion|MaxSupportedVersion)",
-    re.IGNORECASE,
-)

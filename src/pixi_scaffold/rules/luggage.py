@@ -28,30 +28,27 @@ def not_kept_by_git(subject: Subject) -> Iterator[Found]:
     """An input that a clone of the repository does not have."""
     command = subject.where("transfer_input_files", "transfer_common_input", "container_image")
     for item in (*subject.inputs, *subject.images):
-        path = Path(os.path.normpath(subject.start / item))
+        path = subject.place(item)
         state = subject.kept.get(path, "tracked")
         if command is None or is_url(item) or leaves(item) or state == "tracked":
             continue
         if not path.exists():
             continue  # PS205 says so, or it is listed as still to be made
-        maker = to_be_made(subject, item)
-        if maker and state == "ignored":
-            message = f"git ignores {item}, so a clone on the access point does not have it"
-            fix = f"copy it there, or make it there: {maker}"
-            yield at(command, message, fix, severity=Severity.NOTE, about=item)
-        elif state == "ignored":
-            message = f"git ignores {item}: a clone on the access point does not have it, and "
-            fix = f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL"
-            yield at(command, f"{message}the job is held", fix, about=item)
-        else:
-            message = f"{item} is not in git: a clone on the access point does not have it"
-            yield at(command, message, f"git add {item}, and commit", about=item)
-    first, name = subject.job.command("executable"), subject.meaning.of("executable").text
-    if first is not None and not leaves(name) and subject.executable is not None:
-        path = Path(os.path.normpath(subject.executable))
-        if path.exists() and subject.kept.get(path, "tracked") != "tracked":
+        message, severity = f"git ignores {item}: ", None
+        fix = f"copy it there (rsync -a {item} ACCESS_POINT:FOLDER/), or name a URL"
+        if state != "ignored":
+            message, fix = f"{item} is not in git: ", f"git add {item}, and commit"
+        elif maker := to_be_made(subject, item):
+            severity, fix = Severity.NOTE, f"copy it there, or make it there: {maker}"
+        message += "a clone on the access point does not have it"
+        message += ", and the job is held" * (state == "ignored" and severity is None)
+        yield at(command, message, fix, severity=severity, about=item)
+    for command, name in subject.said("executable"):
+        path = Path(os.path.normpath(subject.executable or ""))
+        lost = subject.executable and path.exists() and subject.kept.get(path) != "tracked"
+        if lost and not leaves(name) and path in subject.kept:
             message = f"{name} is not in git: a clone on the access point does not have it"
-            yield at(first, message, f"git add {name}, and commit")
+            yield at(command, message, f"git add {name}, and commit")
 
 
 @rule("PS226", Severity.WARNING)
@@ -109,35 +106,31 @@ def heavy_inputs(subject: Subject) -> Iterator[Found]:
         if not is_url(item) and "$" not in item
     }
     for item in sizes:
-        path = Path(os.path.normpath(subject.start / item))
+        path = subject.place(item)
         if path == subject.start or path in subject.start.parents:
             message = f"{item} is all of this folder, with .git, old logs and results"
             fix = "name what the job needs"
             yield at(command, message, fix, severity=Severity.NOTE, about=item)
     jobs, total = max(subject.queue.total, 1), sum(sizes.values())
     large = max(sizes, key=lambda item: sizes[item], default="")
+    pulled = f"{jobs} jobs pull {size_in_words(jobs * total)} through the access point"
     limit, who = _FILE_LIMIT, "many pools take"
     if subject.site is not None and subject.site.input_mb is not None:
         limit, who = subject.site.input_mb * 10**6, f"{subject.site.name} takes"
     if large and sizes[large] > limit:
-        size, most = size_in_words(sizes[large]), size_in_words(limit)
-        message = f"{large} has {size}: {who} files up to {most} this way"
-        if jobs > 1:
-            message += (
-                f", and {jobs} jobs pull {size_in_words(jobs * total)} through the access point"
-            )
+        message = f"{large} has {size_in_words(sizes[large])}: {who} files up to "
+        message += f"{size_in_words(limit)} this way" + f", and {pulled}" * (jobs > 1)
         yield at(command, message, "put it where workers read it, and name the URL", about=large)
     elif jobs > 1 and jobs * total > _TRAFFIC_LIMIT:
-        message = f"{jobs} jobs pull {size_in_words(jobs * total)} through the access point"
         fix = "transfer_common_input (25.14), or put large files where workers read them"
-        yield at(command, message, fix, about=large)
+        yield at(command, pulled, fix, about=large)
 
 
 @rule("PS217", Severity.WARNING)
 def large_and_committed(subject: Subject) -> Iterator[Found]:
     """A large file in the repository."""
     for item in subject.inputs:
-        path = Path(os.path.normpath(subject.start / item))
+        path = subject.place(item)
         if is_url(item) or subject.kept.get(path) != "tracked" or not path.is_file():
             continue
         size = path.stat().st_size

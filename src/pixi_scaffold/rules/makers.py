@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from pixi_scaffold.rules.texts import read_bytes
 
 _MOST_FILES = 200
 _MOST_BYTES = 256 << 10
-_TELLS = frozenset({".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst"})
-_TELLS_NAMES = frozenset({"makefile", "gnumakefile", "snakefile", "readme", "dockerfile"})
+_TELLS = (
+    ".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst",
+    "makefile", "gnumakefile", "snakefile", "readme", "dockerfile",
+)  # fmt: skip
 _ARCHIVES = frozenset({".tar.gz", ".tgz", ".sif", ".zip", ".tar"})
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".f", ".f90", ".go", ".rs", ".java", ".hs")
 _MADE_OF = {".py": (".ipynb",), **dict.fromkeys(("", ".o", ".so", ".out", ".exe"), _SOURCES)}
@@ -40,10 +42,11 @@ def made_by(subject: Subject, item: str) -> str:
 def _made_by_a_job(subject: Subject, name: str) -> str:
     """Return which other job of this folder may make a file."""
     description = subject.description.path
-    for dag, children in _dags(*_state(description.parent)):
-        if description.name in children:
-            return f"an earlier node of {dag} may make it"
-    for other, outputs in _brought_back(*_state(description.parent)):
+    for dag, text in _in(description.parent, (".dag",)):
+        if description.name in _children(text):
+            return f"an earlier node of {dag.name} may make it"
+    for other, text in _in(description.parent, (".sub", ".submit")):
+        outputs = _brought_back(other.name, text)
         ends = tuple(outputs & _ARCHIVES)
         if other != description and (name in outputs or (ends and name.endswith(ends))):
             return f"the job of {other.name} may bring it back"
@@ -63,7 +66,7 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
         return f"{item[3:]} is here, as if condor_submit were run in a folder below"
     mine = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
-        for teller, text in _tellers(*_state(folder)):
+        for teller, text in _in(folder, _TELLS):
             names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
             said = any(_says_how(one, text) for one in names) or path.name.endswith(_ends(text))
             if teller not in mine and said:
@@ -101,65 +104,45 @@ def _says_how(name: str, text: str) -> bool:
     return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
 
 
-def _state(folder: Path) -> tuple[Path, int]:
-    """Return a folder and when something was added to it last, as the key of a cache."""
+@lru_cache(maxsize=32)
+def _texts(folder: Path, _changed: int, *suffixes: str) -> tuple[tuple[Path, str], ...]:
+    """Return the files of these suffixes, or names, in a folder, and their texts."""
+    texts: list[tuple[Path, str]] = []
     try:
-        return folder, folder.stat().st_mtime_ns
-    except OSError:
-        return folder, 0
-
-
-@lru_cache(maxsize=16)
-def _tellers(folder: Path, _changed: int) -> tuple[tuple[Path, str], ...]:
-    """Return the texts beside a job that may say how a file is made."""
-    tellers: list[tuple[Path, str]] = []
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return ()
-    for path in paths[:_MOST_FILES]:
-        if path.suffix.lower() in _TELLS or path.name.lower() in _TELLS_NAMES:
-            data = read_bytes(path)
-            if data is not None and len(data) < _MOST_BYTES:
-                tellers.append((path, data.decode("utf-8", errors="replace")))
-    return tuple(tellers)
-
-
-@lru_cache(maxsize=16)
-def _brought_back(folder: Path, _changed: int) -> tuple[tuple[Path, frozenset[str]], ...]:
-    """Return what the submit files of a folder say that their jobs bring back."""
-    brought: list[tuple[Path, frozenset[str]]] = []
-    try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix in (".sub", ".submit"))
-    except OSError:
-        return ()
-    for path in paths[:_MOST_FILES]:
-        text = (read_bytes(path) or b"").decode("utf-8", errors="replace")
-        runs = re.search(r"^\s*executable\s*=", text, re.MULTILINE | re.IGNORECASE)
-        if runs is None or path.name.lower().startswith("build"):
-            brought.append((path, _ARCHIVES))  # condor_submit -i: somebody packs software by hand
-        lists = re.findall(r"^\s*transfer_output_files\s*=(.*)", text, re.MULTILINE | re.IGNORECASE)
-        names = (Path(item.strip()).name for one in lists for item in one.split(","))
-        brought.append((path, frozenset(names) - {""}))
-    return tuple(brought)
-
-
-@lru_cache(maxsize=16)
-def _dags(folder: Path, _changed: int) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Return each DAG in a folder, with the names of the submit files whose nodes have a parent."""
-    dags: list[tuple[str, frozenset[str]]] = []
-    try:
-        paths = sorted(folder.glob("*.dag"))
+        paths = sorted(folder.iterdir())[:_MOST_FILES]
     except OSError:
         return ()
     for path in paths:
-        text = (read_bytes(path) or b"").decode("utf-8", errors="replace")
-        files = dict(re.findall(r"^\s*JOB\s+(\S+)\s+(\S+)", text, re.MULTILINE | re.IGNORECASE))
-        children: set[str] = set()
-        for names in re.findall(r"\bCHILD\s+(.+)$", text, re.MULTILINE | re.IGNORECASE):
-            children |= {Path(files[n]).name for n in names.split() if n in files}
-        prepared = re.findall(r"^\s*SCRIPT\s.*?\bPRE\b.*$", text, re.MULTILINE | re.IGNORECASE)
-        nodes = {word for line in prepared for word in line.split()} & files.keys()
-        children |= {Path(files[n]).name for n in nodes}
-        dags.append((path.name, frozenset(children)))
-    return tuple(dags)
+        if path.suffix.lower() in suffixes or path.name.lower() in suffixes:
+            data = read_bytes(path)
+            if data is not None and len(data) < _MOST_BYTES:
+                texts.append((path, data.decode("utf-8", errors="replace")))
+    return tuple(texts)
+
+
+def _in(folder: Path, suffixes: Iterable[str]) -> tuple[tuple[Path, str], ...]:
+    """Return these files and texts; read again only where something was added to the folder."""
+    try:
+        changed = folder.stat().st_mtime_ns
+    except OSError:
+        return ()
+    return _texts(folder, changed, *suffixes)
+
+
+@lru_cache(maxsize=256)
+def _brought_back(name: str, text: str) -> frozenset[str]:
+    """Return what a submit file says that its jobs bring back."""
+    runs = re.search(r"^\s*executable\s*=", text, re.MULTILINE | re.IGNORECASE)
+    if runs is None or name.lower().startswith("build"):
+        return _ARCHIVES  # condor_submit -i: somebody packs software by hand
+    lists = re.findall(r"^\s*transfer_output_files\s*=(.*)", text, re.MULTILINE | re.IGNORECASE)
+    return frozenset(Path(item.strip()).name for one in lists for item in one.split(",")) - {""}
+
+
+@lru_cache(maxsize=256)
+def _children(text: str) -> frozenset[str]:
+    """Return the names of the submit files whose nodes in a DAG have a parent, or a PRE script."""
+    files = dict(re.findall(r"^\s*JOB\s+(\S+)\s+(\S+)", text, re.MULTILINE | re.IGNORECASE))
+    lines = re.findall(r"\bCHILD\s+(.+)$", text, re.MULTILINE | re.IGNORECASE)
+    lines += re.findall(r"^\s*SCRIPT\s.*?\bPRE\b.*$", text, re.MULTILINE | re.IGNORECASE)
+    return frozenset(Path(files[n]).name for one in lines for n in one.split() if n in files)

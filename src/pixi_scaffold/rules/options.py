@@ -59,18 +59,19 @@ def _parser(source: bytes, beside: Beside) -> _Parser:
     """Return a parser with the program's arguments; raises _UnknownError."""
     main = _read(source)
     made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
-    if len(made) != 1 or made[0].args or not _plain(made[0]):
+    if len(made) != 1 or made[0].args or any(k.arg not in _PLAIN for k in made[0].keywords):
         raise _UnknownError
     return _built(main, made[0], *_handed_to(main, made[0], beside))
+
+
+_PLAIN = ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")
 
 
 @lru_cache(maxsize=64)
 def _built(main: _Source, made: ast.Call, *others: _Source) -> _Parser:
     """Return the parser of a program and the modules that get it; jobs that share them ask once."""
-    abbreviates = not any(
-        k.arg == "allow_abbrev" and getattr(k.value, "value", True) is False for k in made.keywords
-    )
-    parser = _Parser(prog="program", allow_abbrev=abbreviates)
+    given = {k.arg: getattr(k.value, "value", True) for k in made.keywords}
+    parser = _Parser(prog="program", allow_abbrev=given.get("allow_abbrev") is not False)
     for one in (main, *others):
         for call in one.added:
             names, settings = _argument(call, one)
@@ -171,13 +172,6 @@ def _short_names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
 
 class _UnknownError(Exception):
     """An argument is declared in a way that is not understood here."""
-
-
-def _plain(made: ast.Call) -> bool:
-    return all(
-        k.arg in ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")
-        for k in made.keywords
-    )
 
 
 def _argument(call: ast.Call, source: _Source) -> tuple[list[str], dict[str, Any]]:

@@ -281,6 +281,10 @@ class Subject:
         """Whether the job asks for one."""
         return self.meaning.requests.gpus.value not in (None, 0)
 
+    def place(self, item: str) -> Path:
+        """Return where a file that the description names lies here."""
+        return Path(os.path.normpath(self.start / item))
+
     def said(self, *names: str) -> Iterator[tuple[Command, str]]:
         """Yield those of the commands that are set, with what each comes to."""
         for command in filter(None, map(self.job.command, names)):
