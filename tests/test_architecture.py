@@ -55,14 +55,14 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5545,
-    "rules": 5270,
-    "job": 4125,
+    "rehearsal": 5570,
+    "rules": 4920,
+    "job": 4225,
     "lock": 4100,
     "tasks": 3140,
     "update": 2800,
     "pool": 2860,
-    "check": 2690,
+    "check": 2600,
     "workspace": 2700,
     "cli": 1720,
     "template": 1620,

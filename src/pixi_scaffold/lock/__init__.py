@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.command import diff_report, merge_driver, relock
     from pixi_scaffold.lock.current import unsatisfied
     from pixi_scaffold.lock.diff import LockDiff, PlatformDiff
-    from pixi_scaffold.lock.engine import Choice, choose
+    from pixi_scaffold.lock.engine import choose
     from pixi_scaffold.lock.explain import why_fetching_failed
     from pixi_scaffold.lock.file import Lock, read_lock
     from pixi_scaffold.lock.history import last_change, locked_now
@@ -35,7 +35,7 @@ _HOMES = {
     "command": ("diff_report", "merge_driver", "relock"),
     "current": ("unsatisfied",),
     "diff": ("LockDiff", "PlatformDiff"),
-    "engine": ("Choice", "choose"),
+    "engine": ("choose",),
     "explain": ("why_fetching_failed",),
     "file": ("Lock", "read_lock"),
     "history": ("last_change", "locked_now"),

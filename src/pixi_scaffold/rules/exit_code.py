@@ -41,7 +41,7 @@ def joined(script: Script) -> tuple[tuple[int, str], ...]:
             parts.append(line[:-1])
             continue
         whole = "".join([*parts, line])
-        if _open(whole):
+        if _open(whole) or re.search(r"(?<!\|)\|\s*$", whole):
             parts = [f"{whole}\n"]
             continue
         lines.append((first, whole))

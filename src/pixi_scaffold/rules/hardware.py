@@ -25,10 +25,6 @@ _COUNTS = re.compile(r"device_count")
 _NEEDS_GPU = re.compile(
     rf"{_WANTS_GPU.pattern}|^\s*nvidia-smi\b|^\s*(?:export\s+)?CUDA_VISIBLE_DEVICES=[\"']?\d"
 )
-_VISIBLE = re.compile(
-    r"^\s*(?:export\s+)?CUDA_VISIBLE_DEVICES=[\"']?\d"
-    r"|environ\[\s*[\"']CUDA_VISIBLE_DEVICES[\"']\s*\]\s*=\s*[\"']\d"
-)
 _DEVICES = re.compile(r"--(?:nproc[-_]per[-_]node|num[-_]gpus|gpus|devices)[= ]+(\d+)(?![\d,])")
 _GPU_NUMBER = re.compile(r"(?<![\w/])cuda:(\d)(?![\d.])|--gpus?(?:[-_]ids?)?[= ]+(?:\d+,)+(\d+)")
 _CUDA_NUMBER = re.compile(  # not of a dictionary, which may stand in for others: map_location
@@ -44,7 +40,6 @@ _WORKERS = re.compile(
     r"\b(?:num_workers|n_jobs|max_workers|processes)=(\d+)"
     r"|\b(?:Pool|\w+PoolExecutor|set_num_threads)\((\d+)\b\)?"
 )
-_ALL_CORES = re.compile(r"\b(?:cpu_count\(\)|n_jobs\s*=\s*-1|nproc\b(?!_))")
 _USES = (
     ("gpus", 0, Severity.WARNING, _DEVICES, re.compile("(?!)")),
     ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _CUDA_NUMBER),
@@ -78,20 +73,6 @@ def gpu_not_asked_for(subject: Subject) -> Iterator[Found]:
                 return
 
 
-@rule("PS129", Severity.WARNING)
-def gpu_chosen_by_hand(subject: Subject) -> Iterator[Found]:
-    """The job chooses its GPU itself."""
-    if not subject.gpus:
-        return
-    command, text = subject.job.command("environment"), subject.meaning.of("environment").text
-    if command is not None and re.search(r"\bCUDA_VISIBLE_DEVICES=\d", text):
-        yield at(command, "the job's environment takes a GPU that it may not have", "remove it")
-    for path, code in codes_of(subject):
-        for number, line, _ in matches(_VISIBLE, code):
-            message = "this takes a GPU by its number, which may be another job's"
-            yield Found(path, number, message, "remove it", about=line.strip())
-
-
 @rule("PS130", Severity.WARNING)
 def more_than_asked_for(subject: Subject) -> Iterator[Found]:
     """The program uses more than the job asks for."""
@@ -111,11 +92,7 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
                 message = f"{matched[0].strip()} with request_{kind} = {given}"
                 fix = f"request_{kind} = {used}"
                 yield Found(path, number, message, fix, severity=severity, about=matched[0].strip())
-    for path, code in codes_of(subject):
-        for number, line, matched in matches(_ALL_CORES, code)[:1]:
-            message = f"{matched[0]} counts the machine's cores, of which the job has request_cpus"
-            fix = "take OMP_NUM_THREADS, which HTCondor sets to what the job has"
-            yield Found(path, number, message, fix, severity=Severity.NOTE, about=line.strip())
+    yield from trouble(subject, "PS130")
 
 
 @rule("PS131", Severity.WARNING)

@@ -56,28 +56,6 @@ def whole_environment(subject: Subject) -> Iterator[Found]:
         yield at(command, message, "name the variables: getenv = NAME, PREFIX_*", severity=severity)
 
 
-_SECRET_NAMES = re.compile(
-    r"([A-Za-z0-9_]*(?:API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_?KEY)[A-Za-z0-9_]*)"
-    r"\s*=\s*([^\s\"';,]{8,})",
-    re.IGNORECASE,
-)
-_SECRETS = re.compile(
-    r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|hf_[A-Za-z0-9]{25,}|sk-[\w-]{20,}"
-    r"|AKIA[0-9A-Z]{16}|glpat-[\w-]{18,}|xox[abp]-[\w-]{10,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,})"
-)
-
-
-@rule("PS126", Severity.WARNING)
-def secret_in_the_description(subject: Subject) -> Iterator[Found]:
-    """A secret in the description."""
-    for command, text in subject.said("environment", "environment2", "arguments", "arguments2"):
-        named = [m[1] for m in _SECRET_NAMES.finditer(text) if not re.search(r"[$<>/]", m[2])]
-        if named or _SECRETS.search(text):
-            message = f"{command.spelled} holds a secret" + (f": {named[0]}" if named else "")
-            fix = "transfer a file that only you may read, and make a new secret"
-            yield at(command, message, fix, about=named[0] if named else "")
-
-
 _COUNTS = re.compile(
     r"Num(?:JobStarts|ShadowStarts|Holds|HoldsByReason|SystemHolds|JobCompletions|JobMatches|Vacates\w*"
     r"|Restarts|JobReconnects|ShadowExceptions)|JobRunCount|QDate|JobCurrentStartDate|JobStartDate"

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain, islice
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
-from pixi_scaffold.rules.programs import Code, calls_of
+from pixi_scaffold.rules.programs import Code, calls_of, code_of
 from pixi_scaffold.rules.subject import LONGEST, Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
 
@@ -28,11 +28,14 @@ class Trouble:
     value: str = ""
     shell: str = "(?!)"
     python: str = "(?!)"
+    text: str = "(?!)"
     but: str = "(?!)"
+    above: str = "(?!)"
     settled: str = "(?!)"
     unless: str = ""
     needs: str = ""
     gpus: bool | None = None
+    travels: bool = False
     severity: Severity | None = None
 
     def concerns(self, subject: Subject) -> bool:
@@ -40,6 +43,7 @@ class Trouble:
         given = [name for name in subject.job.commands if subject.job.command(name)]
         harmless = any(fnmatch.filter(given, name) for name in self.unless.split())
         applies = not self.needs or self.needs in given
+        applies = applies and (subject.surely_transfers or not self.travels)
         return applies and not harmless and self.gpus in (None, subject.gpus)
 
 
@@ -54,7 +58,7 @@ def _table() -> dict[str, Any]:
     return table("trouble")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _of_any(language: str) -> re.Pattern[str]:
     """Return the pattern of all entries, which hardly any line has."""
     entries = (entry for name in _table() for entry in _entries(name))
@@ -83,12 +87,21 @@ def _in_code(subject: Subject, name: str) -> Iterator[Found]:
     """Yield the first line of each entry in each file that runs on a worker."""
     if subject.universe in ("local", "scheduler"):
         return  # it runs on the access point
-    codes: list[tuple[Path, Script | Code]] = [(script.path, script) for script in subject.scripts]
-    codes += [(path, calls_of(read_bytes(path) or b"")) for path in subject.programs]
-    for path, code in codes:
-        for entry, number, words in _lines(name, code):
+    for path, kinds, code in _codes(subject):
+        for entry, number, words in _lines(name, kinds, code):
             if entry.concerns(subject) and not _settled(entry, subject):
-                yield Found(path, number, entry.message.format(words), entry.fix, about=words)
+                message = entry.message.format(words)
+                yield Found(path, number, message, entry.fix, (), entry.severity, words)
+
+
+def _codes(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...], Script | Code]]:
+    """Yield what runs on a worker, and which patterns are for it."""
+    for script in subject.scripts:
+        yield script.path, ("shell", "text"), script
+    for path in subject.programs:
+        source = read_bytes(path) or b""
+        yield path, ("python",), calls_of(source)
+        yield path, ("text",), code_of(source)
 
 
 def _settled(entry: Trouble, subject: Subject) -> bool:
@@ -99,20 +112,29 @@ def _settled(entry: Trouble, subject: Subject) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _lines(name: str, code: Script | Code) -> tuple[tuple[Trouble, int, str], ...]:
+def _lines(
+    name: str, kinds: tuple[str, ...], code: Script | Code
+) -> tuple[tuple[Trouble, int, str], ...]:
     """Return the first line of each entry, and its words; jobs share scripts and programs."""
-    language = "shell" if isinstance(code, Script) else "python"
-    lines = code.code
-    if isinstance(code, Script):
-        lines = tuple((n, re.split(r"(?:^|\s)#", line[:LONGEST])[0]) for n, line in joined(code))
+    lines, shebang = (_commands(code), 1) if isinstance(code, Script) else (code.code, 0)
     first: dict[Trouble, tuple[int, str]] = {}
-    for number, line in lines:
-        for entry in _entries(name) if _shows(line, language) else ():
-            match = re.search(getattr(entry, language), line)
-            if match is not None and entry not in first and not re.search(entry.but, line):
-                words = match[0] if language == "shell" else line.partition("(")[0]
+    for index, (number, line) in enumerate(lines[shebang:], start=shebang):
+        shown = [kind for kind in kinds if _shows(line, kind)]
+        for kind, entry in product(shown, _entries(name) if shown else ()):
+            match = re.search(getattr(entry, kind), line)
+            if match is None or entry in first or re.search(entry.but, line):
+                continue
+            if not any(re.search(entry.above, text) for _, text in lines[: index + 1]):
+                words = line.partition("(")[0] if kind == "python" else match[0]
                 first[entry] = number, words.strip().rstrip("(")
     return tuple((entry, *place) for entry, place in first.items())
+
+
+@lru_cache(maxsize=64)
+def _commands(script: Script) -> tuple[tuple[int, str], ...]:
+    """Return a script's first line, and its commands without their comments."""
+    bare = ((n, re.split(r"(?:^|\s)#", line[:LONGEST])[0]) for n, line in joined(script))
+    return ((1, script.lines[0]), *bare)
 
 
 @lru_cache(maxsize=8192)
