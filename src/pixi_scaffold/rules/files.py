@@ -115,7 +115,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     for command in filter(None, map(subject.job.command, names)):
         program = command.name == "executable"
         image = subject.universe in ("container", "docker")
-        if program and (image or not subject.meaning.transfers_executable.value):
+        if program and (image or not subject.meaning.transfers_executable):
             continue
         here = program or command.name == "initialdir"
         start = subject.job.folder if here else subject.start
