@@ -63,7 +63,7 @@ ROOM_LINES = {
     "update": 2800,
     "pool": 2860,
     "check": 2600,
-    "workspace": 2700,
+    "workspace": 2720,
     "cli": 1720,
     "template": 1620,
     "system": 1315,

@@ -601,3 +601,37 @@ def test_features_of_an_environment_agree_on_what_has_one_value(
     assert len(parse(same).environments) == 2
     with pytest.raises(ManifestError, match=f"its features have several {key}"):
         parse(same.replace(one, other, 1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ('when = "python >=3.12"', ""),
+        ('when = { all = ["__unix", { any = ["__linux", "__osx"] }] }', ""),
+        ('when = { package = "python", build = "*cuda", track-features = ["a"] }', ""),
+        ('when = "python >=3.12 *cuda"', "only a package and its versions"),
+        ('when = "python[version=3]"', "only a package and its versions"),
+        ('when = "conda-forge::python"', "only a package and its versions"),
+        ('when = "py*"', "is not a package"),
+        ('when = ["python"]', "expected a string .* or a table, found"),
+        ('when = { any = [] }', "any: name at least one condition"),
+        ('when = { all = ["a"], any = ["b"] }', "say exactly one of all, any, package"),
+        ('when = { all = ["a"], version = "*" }', "say exactly one of all, any, package"),
+        ('when = { version = "*" }', "say exactly one of all, any, package"),
+        ('when = { package = "python", channel = "x" }', "unknown key"),
+        ('when = { package = "python", url = "https://a/b.conda" }', "unknown key"),
+        ('git = "https://a.example/b", subdirectory = "../b"', "a folder inside the repository"),
+        ('git = "https://a.example/b", subdirectory = "/b"', "a folder inside the repository"),
+        ('git = "https://a.example/b", subdirectory = "a/../../b"', "a folder inside the repository"),
+    ],
+)  # fmt: skip
+def test_a_condition_and_a_subdirectory_are_looked_into(spec: str, message: str) -> None:
+    """As Pixi 0.77 reads them (crates/pixi_spec: toml.rs and subdirectory.rs, with their tests)."""
+    text = f'{HEAD}[dependencies]\nx = {{ version = "1.*", {spec} }}\n'
+    if "git" in spec:
+        text = f"{HEAD}[pypi-dependencies]\nx = {{ {spec} }}\n"
+    if not message:
+        assert parse(text)
+        return
+    with pytest.raises(ManifestError, match=message):
+        parse(text)

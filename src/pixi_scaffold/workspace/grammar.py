@@ -73,6 +73,8 @@ def check_table(table: Any, section: str, key: Key, root: Path) -> None:
         raise GrammarError(key, f"expected a table, found {shown(table)}")
     if section == "task" and "cmd" not in table:
         section = "task-alias"
+    if section == "condition":
+        _check_condition(table, key)
     allowed = sections()[section]
     for name, value in table.items():
         kind = allowed.keys.get(name)
@@ -85,6 +87,14 @@ def check_table(table: Any, section: str, key: Key, root: Path) -> None:
         _check(value, kind, (*key, name), root)
     if missing := sorted(allowed.required - set(table)):
         raise GrammarError(key, f"{missing[0]} is missing")
+
+
+def _check_condition(table: Mapping[str, Any], key: Key) -> None:
+    ways = [one for one in ("all", "any", "package") if one in table]
+    if len(ways) != 1 or (ways != ["package"] and len(table) > 1):
+        raise GrammarError(key, "say exactly one of all, any, package")
+    if table[ways[0]] == []:
+        raise GrammarError((*key, ways[0]), "name at least one condition")
 
 
 def check_git(table: Mapping[str, Any], key: Key) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -200,6 +201,26 @@ def check_selector(text: str) -> None:
         ) from error
 
 
+def _check_condition(text: str) -> None:
+    """Raise BadValueError unless `when` takes the text (pixi_spec 0.77, toml.rs)."""
+    from rattler import MatchSpec
+
+    try:
+        spec = MatchSpec(text, strict=False)
+    except Exception as error:  # several kinds, no common base
+        why = str(error).partition("\n")[0]
+        raise BadValueError(
+            f"a package and its versions such as 'python >=3.12' ({why})"
+        ) from error
+    if spec.name is None or spec.build or spec.channel is not None or set("[]") & set(text):
+        raise BadValueError("only a package and its versions; for more: { package = NAME, ... }")
+
+
+def _check_subdirectory(text: str) -> None:
+    if text.startswith("/") or normpath(text).split("/")[0] == "..":
+        raise BadValueError("a folder inside the repository")
+
+
 def matching(pattern: str, wanted: str) -> Callable[[str], None]:
     """Return a check that the whole text matches `pattern`; `wanted` says it in words."""
     compiled = re.compile(pattern)
@@ -234,6 +255,8 @@ STRINGS: dict[str, Callable[[str], Any]] = {
     ),
     "platform-name": check_platform_name,
     "selector": check_selector,
+    "condition-text": _check_condition,
+    "subdirectory": _check_subdirectory,
     "name": lambda _: None,
     "package": matching(r"[A-Za-z0-9_.-]*", "a package name of letters, digits, -, _ and ."),
     "pypi-package": matching(
