@@ -29,11 +29,11 @@ def read_environment_file(text: str, path: Path) -> Wanted:
 
     path: where it lies, for messages and for the files that it names.
     """
-    return _Reader(path).read(text)
+    return _EnvironmentReader(path).read(text)
 
 
 @dataclass
-class _Reader:
+class _EnvironmentReader:
     path: Path
     conda: list[Requirement] = field(default_factory=list)
     pypi: list[PypiRequirement] = field(default_factory=list)

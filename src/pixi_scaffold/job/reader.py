@@ -51,7 +51,7 @@ class RefusedError(Exception):
 
 
 @dataclass(slots=True)
-class _Reader:
+class _DescriptionReader:
     path: Path
     folder: Path
     submission: Submission
@@ -314,7 +314,7 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
 
     What HTCondor refuses, and what only the pool knows, is in `problems`. Raises OSError.
     """
-    reader = _Reader(path, folder, submission or Submission())
+    reader = _DescriptionReader(path, folder, submission or Submission())
     try:
         text = reader._text(path)
     except ValueError as error:
@@ -333,7 +333,7 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
     return _finished(reader, text)
 
 
-def _finished(reader: _Reader, text: str) -> Description:
+def _finished(reader: _DescriptionReader, text: str) -> Description:
     refused = any(p.kind == "refused" for p in reader.problems)
     trailing = () if refused or not reader.queues else tuple(reader.commands[reader.queued :])
     jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)

@@ -40,7 +40,7 @@ _COMMON = {
 Until = Literal["all", "done", "failed"]
 
 
-class _Watch(Watched):
+class _ClusterWatch(Watched):
     """A cluster while it is watched."""
 
     def __init__(self, receipt: SubmitReceipt, root: Path, display: Display) -> None:
@@ -204,7 +204,7 @@ def watch_cluster(
             f"cluster {receipt.cluster} writes no event log, so nothing can be followed",
             "add to the description: log = logs/$(Cluster).log",
         )
-    watch = _Watch(receipt, root, display)
+    watch = _ClusterWatch(receipt, root, display)
     try:
         watch.look_once() if once else watch.follow(until)
     except KeyboardInterrupt as stop:
@@ -217,7 +217,7 @@ def watch_cluster(
     return _report(watch)
 
 
-def _report(watch: _Watch) -> Report:
+def _report(watch: _ClusterWatch) -> Report:
     receipt = watch.receipt
     for proc in watch.states:
         watch.look(proc)
@@ -245,7 +245,7 @@ def _report(watch: _Watch) -> Report:
     return Report("watch", run.results, watch_facts(watch, str(path or "")), (), verdict=verdict)
 
 
-def _next_command(watch: _Watch, bad: list[ProcState]) -> str:
+def _next_command(watch: _ClusterWatch, bad: list[ProcState]) -> str:
     """Return what to do about jobs that did not succeed."""
     receipt = watch.receipt
     if any(s.state == "held" for s in bad):

@@ -116,7 +116,7 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     chosen = choose(description, request.proc, every=request.every)
     progress.start("rehearse")
     wants_gpu = any(job.command("request_gpus") for job in chosen.values())
-    session = _Session(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
+    session = _SharedByJobs(request, Gpus(found_gpus() if wants_gpu else ()), threading.Event())
 
     def one(number: int) -> Rehearsed:
         mark = f"job {number}: " if len(chosen) > 1 else ""
@@ -149,7 +149,7 @@ def _report(request: Request, description: Description, done: list[Rehearsed]) -
 
 
 @dataclass(slots=True)
-class _Session:
+class _SharedByJobs:
     """What the jobs of one rehearsal share."""
 
     request: Request

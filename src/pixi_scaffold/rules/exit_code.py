@@ -69,7 +69,7 @@ def _trains(command: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Training:
+class _TrainingLine:
     """The line that trains, and the commands before and after it."""
 
     command: str
@@ -108,7 +108,7 @@ def hides_exit_code(script: Script, checkpoint: int | None = None) -> tuple[int,
         return None
     texts = [script.lines[0], *(c for _, c in commands)]
     before, after = tuple(texts[: at + 1]), tuple(texts[at + 2 :])
-    training = _Training(commands[at][1], before, after, checkpoint)
+    training = _TrainingLine(commands[at][1], before, after, checkpoint)
     for look in (_in_function, _ignored, _made_another, _piped, _in_background, _kept, _followed):
         answer = look(training)
         if answer is not None:
@@ -128,7 +128,7 @@ def _parts(line: str) -> tuple[str, ...]:
 # tell.
 
 
-def _in_function(training: _Training) -> str | None:
+def _in_function(training: _TrainingLine) -> str | None:
     """Leave a training inside of a function alone when the script ends with a call of it."""
     opened = [
         m[1] for c in training.before if (m := re.match(r"\s*(?:function\s+)?(\w+)\s*\(\)", c))
@@ -138,7 +138,7 @@ def _in_function(training: _Training) -> str | None:
     return "" if opened and closes and last and last[0] in opened else None
 
 
-def _ignored(training: _Training) -> str | None:
+def _ignored(training: _TrainingLine) -> str | None:
     if any(re.search(r"\btrap\s+[\"']?\s*exit\s+0\b", c) for c in training.before):
         return "the trap ends the script with 0 whatever the training did"
     after = re.search(r"\|\|\s*(.*)$", _unquoted(training.command))
@@ -166,7 +166,7 @@ def _gives_back(text: str, checkpoint: int | None) -> bool:
     return re.search(rf"(?:exit|return)\s+[\"']?(?:\$|{checkpoint}\b)", text) is not None
 
 
-def _made_another(training: _Training) -> str | None:
+def _made_another(training: _TrainingLine) -> str | None:
     """Judge a constant exit on the failure path: the checkpoint's code becomes another one."""
     if training.checkpoint is None:
         return None
@@ -181,7 +181,7 @@ def _made_another(training: _Training) -> str | None:
     return f"exit code {training.checkpoint} of the training becomes {constant[1]}"
 
 
-def _piped(training: _Training) -> str | None:
+def _piped(training: _TrainingLine) -> str | None:
     if "PIPESTATUS" in training.rest and re.search(r"exit\s+[\"']?\$", training.rest):
         return ""
     piped = re.search(r"(?<!\|)\|(?!\|)(?!&)", _unquoted(training.command)) is not None
@@ -191,7 +191,7 @@ def _piped(training: _Training) -> str | None:
     return None
 
 
-def _in_background(training: _Training) -> str | None:
+def _in_background(training: _TrainingLine) -> str | None:
     if not re.search(r"(?<!&)&\s*$", training.command):
         return None
     if not re.search(r"\bwait\b", training.rest):
@@ -200,7 +200,7 @@ def _in_background(training: _Training) -> str | None:
     return "" if given else "the script waits for the training and does not exit with its code"
 
 
-def _kept(training: _Training) -> str | None:
+def _kept(training: _TrainingLine) -> str | None:
     """Judge `code=$?` behind the training or on the next line."""
     if re.search(r"\|\|\s*(?:exit\s+[\"']?\$\?|exit\s+[1-9])", training.command):
         return ""
@@ -214,7 +214,7 @@ def _kept(training: _Training) -> str | None:
     return "" if given else 'the exit code is kept and not given back: no exit "$code"'
 
 
-def _followed(training: _Training) -> str | None:
+def _followed(training: _TrainingLine) -> str | None:
     strict = False
     for command in training.before:
         if re.search(r"^\s*set\s+-[a-z]*e|set\s+-o\s+errexit|^#!.*\s-\w*e", command):

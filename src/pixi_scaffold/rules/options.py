@@ -17,18 +17,18 @@ _ACTIONS = frozenset(
 _OTHER_WAYS = ("add_subparsers", "parse_known_args", "parse_known_intermixed_args", "set_defaults")
 
 
-class _RefusedError(Exception):
+class _RefusedOptionError(Exception):
     """argparse would end the program: its words."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _OptionParser(argparse.ArgumentParser):
     """A parser that raises in place of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise _RefusedError(message)
+        raise _RefusedOptionError(message)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        raise _RefusedError(message or "") if status else _DoneError
+        raise _RefusedOptionError(message or "") if status else _DoneError
 
 
 class _DoneError(Exception):
@@ -48,14 +48,14 @@ def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
     try:
         parser = _parser(source, beside)
         parser.parse_args(list(words))
-    except _RefusedError as error:
+    except _RefusedOptionError as error:
         return str(error)
     except (_UnknownError, _DoneError, TypeError, ValueError, argparse.ArgumentError):
         return ""
     return ""
 
 
-def _parser(source: bytes, beside: Beside) -> _Parser:
+def _parser(source: bytes, beside: Beside) -> _OptionParser:
     """Return a parser with the program's arguments; raises _UnknownError."""
     main = _read(source)
     made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
@@ -68,10 +68,10 @@ _PLAIN = ("description", "prog", "epilog", "usage", "formatter_class", "allow_ab
 
 
 @lru_cache(maxsize=64)
-def _built(main: _Source, made: ast.Call, *others: _Source) -> _Parser:
+def _built(main: _Source, made: ast.Call, *others: _Source) -> _OptionParser:
     """Return the parser of a program and the modules that get it; jobs that share them ask once."""
     given = {k.arg: getattr(k.value, "value", True) for k in made.keywords}
-    parser = _Parser(prog="program", allow_abbrev=given.get("allow_abbrev") is not False)
+    parser = _OptionParser(prog="program", allow_abbrev=given.get("allow_abbrev") is not False)
     for one in (main, *others):
         for call in one.added:
             names, settings = _argument(call, one)

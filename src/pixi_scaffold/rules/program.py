@@ -27,7 +27,7 @@ _RUN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _ProgramLine:
     """A line of a worker script that runs a program: where, which, and with what behind it."""
 
     script: Script
@@ -36,7 +36,7 @@ class _Start:
     rest: str
 
 
-def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_Start]:
+def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_ProgramLine]:
     """Yield what the executable runs, up to where files come into being that are not known here.
 
     beyond: what it runs after that, too.
@@ -46,7 +46,7 @@ def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_Start]:
         if script is None or (FILES_APPEAR.search(line) and not beyond):
             return
         if matched := _RUN.search(re.split(r"\s#", line)[0]):
-            yield _Start(script, number, matched[3].removeprefix("./"), matched[4])
+            yield _ProgramLine(script, number, matched[3].removeprefix("./"), matched[4])
 
 
 @rule("PS219")

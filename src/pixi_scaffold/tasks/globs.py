@@ -32,7 +32,7 @@ _MEANS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _IgnoreLine:
     takes: bool
     only_folders: bool
     names: re.Pattern[str]
@@ -114,7 +114,7 @@ def _with_hidden(patterns: Sequence[str]) -> list[str] | None:
     return lines
 
 
-def _rules(line: str) -> Iterator[_Rule]:
+def _rules(line: str) -> Iterator[_IgnoreLine]:
     """Yield what a line of a .gitignore says; nothing for a comment."""
     line = line if line.endswith("\\ ") else line.rstrip()
     if not line or line.startswith("#"):
@@ -125,7 +125,7 @@ def _rules(line: str) -> Iterator[_Rule]:
         glob = f"**/{glob}"
     if glob.endswith("/**"):
         glob += "/*"
-    yield _Rule(body == line, body.endswith("/"), _expression(glob))
+    yield _IgnoreLine(body == line, body.endswith("/"), _expression(glob))
 
 
 def _expression(glob: str) -> re.Pattern[str]:
@@ -152,7 +152,7 @@ def _expression(glob: str) -> re.Pattern[str]:
 
 
 def _walk(
-    folder: Path, prefix: str, rules: Sequence[_Rule], hidden: bool, above: frozenset[str]
+    folder: Path, prefix: str, rules: Sequence[_IgnoreLine], hidden: bool, above: frozenset[str]
 ) -> Iterator[str]:
     """Yield the files below a folder; links are followed, but not to a folder `above`."""
     above |= {os.path.realpath(folder)}
@@ -172,7 +172,7 @@ def _walk(
             yield from _walk(folder / entry.name, f"{name}/", rules, hidden, above)
 
 
-def _takes(rules: Sequence[_Rule], name: str, is_folder: bool) -> bool | None:
+def _takes(rules: Sequence[_IgnoreLine], name: str, is_folder: bool) -> bool | None:
     """Return what the last rule that matches says; None where none says anything."""
     for rule in reversed(rules):
         if (is_folder or not rule.only_folders) and rule.names.fullmatch(name):

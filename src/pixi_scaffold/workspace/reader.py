@@ -40,11 +40,11 @@ def read_workspace(document: dict[str, Any], path: Path, outside: FromProject) -
     outside: what the rest of a pyproject.toml adds; a feature of it that is not used is no mistake.
     Raises GrammarError.
     """
-    return _Reader(path, outside).workspace(document)
+    return _ManifestReader(path, outside).workspace(document)
 
 
 @dataclass
-class _Reader:
+class _ManifestReader:
     """One reading of one manifest: collects warnings, and what only Pixi can lock."""
 
     path: Path
