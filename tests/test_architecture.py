@@ -72,7 +72,7 @@ ROOM_LINES = {
     "page": 850,
     "report": 720,
     "pypi": 770,
-    "environment": 660,
+    "environment": 670,
     "doctor": 210,
     "new": 200,
     "errors": 100,

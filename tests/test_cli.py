@@ -95,6 +95,19 @@ def test_hints_are_those_of_pixi_where_pixi_started_it(tmp_path: Path) -> None:
     assert "pixi scaffold" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["new", "adopt", "check", "check a.sub", "lock", "pack --output", "update", "status",
+     "channel build", "site capture", "run --manifest-path"],
+)  # fmt: skip
+def test_an_empty_path_is_refused(tmp_path: Path, words: str) -> None:
+    """As git, mv and cd do with `"$UNSET"`; as a pathlib.Path it would be this folder."""
+    ran = scaffold(*words.split(), "", cwd=tmp_path)
+    assert ran.code == 2, ran
+    assert "it is empty" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_version_is_written_once() -> None:
     import tomllib
 

@@ -312,7 +312,7 @@ def test_ctrl_c_in_training_keeps_the_project(template: Path, tmp_path: Path, si
     code, output = interrupted(args, tmp_path, "train: started", sig)
     assert code == 130, output
     assert "is whole" in output
-    assert "check --train" in output
+    assert "check --train --channel starter\n" in output
     assert "Traceback" not in output
     assert git(tmp_path / "p", "status", "--porcelain") == ""
     assert not processes(str(tmp_path))

@@ -194,6 +194,21 @@ def test_what_cannot_be_packed(project: Path) -> None:
     assert not (project / "env.tar.gz").exists()
 
 
+def test_without_conda_forge_the_lock_that_stands_in_is_packed(project: Path) -> None:
+    """As `run` and `rehearse` take it: offline, `lock` could not make another."""
+    (project / ".pixi/starter").mkdir(parents=True, exist_ok=True)
+    shutil.copy(project / "starter.lock", project / ".pixi/starter/pixi.lock")
+    ran = scaffold("pack", cwd=project)
+    assert ran.code == 0, ran
+    assert "the starter channel's stands in for it" in ran.out
+    assert "packages for linux-64-cpu" in ran.out
+    assert archive_record(project / "env.tar.gz")["platform"] == "linux-64-cpu"
+    (project / "env.tar.gz").unlink()
+    (project / "pixi.lock").write_text("version: 7\n")  # from here on it is the one
+    assert scaffold("pack", cwd=project).code == 1
+    assert not (project / "env.tar.gz").exists()
+
+
 USES_PYPI = """\
 import json, os, pathlib, sys
 import einops, markupsafe._speedups

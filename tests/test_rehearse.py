@@ -714,6 +714,10 @@ def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
     assert "lock, and then " in job.rehearse(code=3).out
     (job.folder / "pixi.lock").touch()
     assert "lock, and then " not in job.rehearse(code=3).out
+    (job.folder / "pixi.lock").unlink()
+    (job.folder / ".pixi/starter").mkdir(parents=True)
+    (job.folder / ".pixi/starter/pixi.lock").touch()  # offline: `lock` could not do its work
+    assert "lock, and then " not in job.rehearse(code=3).out
 
 
 def test_the_memory_of_a_moment_is_not_told(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

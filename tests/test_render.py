@@ -15,6 +15,7 @@ import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
 from pixi_scaffold.template import Template, amend_first_commit, open_template, render
+from pixi_scaffold.template.copier import slug
 from pixi_scaffold.template.repository import start_repository
 from pixi_scaffold.template.source import CANONICAL_URL
 from tests.conftest import git
@@ -42,6 +43,15 @@ def test_the_folder_names_the_project_and_defaults_do_the_rest(
     recorded = answers(tmp_path / "deep" / "myproject")
     assert recorded["_commit"] == "v1.0.0"
     assert recorded["_src_path"] == str(template)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [("größe", "grosse"), ("Éclair 2", "Eclair-2"), ("łódź", "lodz"), ("Æsir", "Aesir"),
+     ("my project", "my-project"), ("2nd", "nd"), ("日本", ""), ("cifar10", "cifar10")],
+)  # fmt: skip
+def test_a_name_that_is_refused_becomes_the_nearest_one(name: str, suggested: str) -> None:
+    assert slug(name) == suggested
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,14 +99,20 @@ def new(request: NewRequest, progress: Progress) -> Report:
         folder = request.destination
         raise Interrupted(
             f"the project in {folder} is whole, only its checks are not done",
-            in_folder(folder, f"{program()} check --train"),
+            in_folder(folder, _prove_it(stand_in)),
         ) from stop
+
+
+def _prove_it(stand_in: str | None) -> str:
+    """Return the command that proves the project later, on the same channel."""
+    channel = "" if stand_in is None else f" --channel {shlex.quote(stand_in)}"
+    return f"{program()} check --train{channel}"
 
 
 def _made(request: NewRequest, stand_in: str | None, data: dict[str, Any], run: Run) -> Report:
     rendered = _render(request, data, run)
     if not request.check:
-        go = _after_commit(rendered, (*go_to(rendered.folder), f"{program()} check --train"))
+        go = _after_commit(rendered, (*go_to(rendered.folder), _prove_it(stand_in)))
         verdict = Verdict(True, f"{rendered.folder.name} is made; nothing of it was checked")
         return Report("new", run.results, NewFacts(rendered), go, verdict=verdict)
     report = _prove(rendered, stand_in, request.engine, run)

@@ -101,7 +101,9 @@ def next_commands(root: Path, outcomes: Outcomes) -> tuple[str, ...]:
     there = go_to(root)
     installed, proof = outcomes.of(INSTALL), outcomes.of(LOCK)
     if installed is None or outcomes.of(TRAIN) is None:
-        return (*there, f"{program()} check --train")
+        wanted = outcomes.context.request.channel
+        channel = "" if wanted is None else f" --channel {shlex.quote(wanted)}"
+        return (*there, f"{program()} check --train{channel}")
     train = f"{program()} run train"
     if proof is not None and proof.stand_in:
         return (*there, train, f"{program()} lock   # once conda-forge can be reached")

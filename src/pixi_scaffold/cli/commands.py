@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 SETTINGS: dict[str, Any] = {
     "no_args_is_help": True,
@@ -115,7 +115,8 @@ def load(name: str) -> Any:
         group.name = name
         return group
     alone = typer.Typer(add_completion=False, **SETTINGS)
-    alone.command(name, epilog=epilog(name), **getattr(home, "EXTRAS", {}).get(name, {}))(one)
+    settings = {"cls": CheckedCommand, **getattr(home, "EXTRAS", {}).get(name, {})}
+    alone.command(name, epilog=epilog(name), **settings)(one)
     return typer.main.get_command(alone)
 
 
@@ -127,6 +128,20 @@ def epilog(command: str = "") -> str:
     examples = "\n".join(("\b", "Examples:", *lines)) if lines else ""
     where = f"\b\nDocumentation: {DOCUMENTATION}"
     return "\n\n".join(filter(None, (examples, where)))
+
+
+class CheckedCommand(TyperCommand):
+    """A command that takes no empty path: as a Path it would be this folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty path, such as `"$UNSET"`, before it is one."""
+        given, _, parameters = self.make_parser(ctx).parse_args(args=list(args))
+        for one in parameters:
+            texts = given.get(one.name or "")
+            several = texts if isinstance(texts, list | tuple) else [texts]
+            if one.type.name == "path" and "" in several:
+                raise typer.BadParameter("it is empty", ctx, one)
+        return super().parse_args(ctx, args)
 
 
 class Commands(TyperGroup):

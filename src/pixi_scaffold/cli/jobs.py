@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
 from pixi_scaffold.cli.options import Append, Json
 from pixi_scaffold.cli.session import session_of
 
@@ -179,7 +179,7 @@ def collect(
 site = typer.Typer(help=COMMANDS["site"], **SETTINGS)
 
 
-@site.command()
+@site.command(cls=CheckedCommand)
 def capture(
     file: Annotated[Path, typer.Argument(help="The site file to write.")] = Path("site.toml"),
 ) -> None:

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
 from pixi_scaffold.cli.options import EngineOption, Json, Workspace
 from pixi_scaffold.cli.session import Session, session_of
 from pixi_scaffold.errors import UsageError
 
 
-class LockCommand(TyperCommand):
+class LockCommand(CheckedCommand):
     """Takes --diff and --upgrade without a value, too. Typer has no such options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -149,7 +148,7 @@ def pack(
 channel = typer.Typer(help=COMMANDS["channel"], **SETTINGS)
 
 
-@channel.command("build")
+@channel.command("build", cls=CheckedCommand)
 def build(
     folder: Annotated[
         Path | None, typer.Argument(help="Also put a copy there (default: only the cache).")

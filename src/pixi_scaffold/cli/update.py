@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pixi_scaffold.cli import complete
-from pixi_scaffold.cli.commands import COMMANDS, SETTINGS
+from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
 from pixi_scaffold.cli.options import EngineOption, Json, Projects, read_answers
 from pixi_scaffold.cli.session import session_of
 from pixi_scaffold.errors import UsageError
@@ -114,7 +114,7 @@ def status(
 template = typer.Typer(help=COMMANDS["template"], **SETTINGS)
 
 
-@template.command("move")
+@template.command("move", cls=CheckedCommand)
 def move(
     url: Annotated[str, typer.Argument(help="Where the template is now.")],
     folders: Projects = None,

@@ -21,7 +21,7 @@ from pixi_scaffold.environment.install import install
 from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
 from pixi_scaffold.lock import Lock, read_lock, unsatisfied
 from pixi_scaffold.report import Progress, Report, Run
-from pixi_scaffold.system import program, real, replacing, temporary_folder
+from pixi_scaffold.system import layout, program, real, replacing, temporary_folder
 from pixi_scaffold.workspace import Platform, Workspace, find_manifest, read_manifest
 
 ENVIRONMENT = "default"
@@ -46,16 +46,22 @@ def pack(
 
     output: default env.tar.gz in the workspace. platform: default the first one for Linux, which
     is the one with CUDA; it need not be this machine's. lock: default pixi.lock, which must be
-    current. Raises LockError, UsageError, or ScaffoldError when a package cannot be had.
+    current; where there is none yet, the starter channel's, for the first platform for Linux that
+    it has. Raises LockError, UsageError, or ScaffoldError when a package cannot be had.
     """
     run = Run(progress)
     workspace = read_manifest(find_manifest(folder))
-    chosen = _platform(workspace, platform)
-    target = output or workspace.root / "env.tar.gz"
-    path = lock or workspace.lock_file
+    chosen = _platform(workspace, platform, None)
+    target = output or workspace.root / layout.ARCHIVE
+    stand_in = workspace.root / layout.STARTER / layout.LOCK_FILE
+    stands_in = lock is None and not workspace.lock_file.is_file() and stand_in.is_file()
+    path = stand_in if stands_in else lock or workspace.lock_file
     with run.step("pack") as step:
         locked = read_lock(path)
-        if lock is None and (stale := unsatisfied(workspace, locked)):
+        if stands_in:
+            chosen = _platform(workspace, platform, locked)
+            progress.note("there is no pixi.lock yet: the starter channel's stands in for it")
+        elif lock is None and (stale := unsatisfied(workspace, locked)):
             raise LockError(f"{path} is not current: {stale[0]}", f"{program()} lock")
         _refuse_unlocked(workspace, locked, chosen, path)
         with _workshop() as workshop:
@@ -83,11 +89,14 @@ def _refuse_unlocked(workspace: Workspace, locked: Lock, chosen: Platform, path:
         )
 
 
-def _platform(workspace: Workspace, name: str | None) -> Platform:
+def _platform(workspace: Workspace, name: str | None, locked: Lock | None) -> Platform:
+    """Return the platform of that name, or the first for Linux, if it can be one in `locked`."""
     known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
-    for platform in known:
-        if platform.name == name or (name is None and platform.subdir.startswith("linux-")):
-            return platform
+    fit = [p for p in known if p.name == name or (not name and p.subdir.startswith("linux-"))]
+    if locked is not None:
+        fit.sort(key=lambda p: locked.records(ENVIRONMENT, p) is None)
+    if fit:
+        return fit[0]
     names = ", ".join(p.name for p in known)
     missing = f"no platform {name!r}" if name else "no platform for Linux"
     raise UsageError(f"{workspace.manifest} has {missing}", f"its platforms are: {names}")

@@ -13,7 +13,7 @@ from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, ARCHIVE, LOCK
 from pixi_scaffold.rehearsal.outcome import Attempt, Outcome, Rehearsed
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE, POLICY
-from pixi_scaffold.system import program
+from pixi_scaffold.system import layout, program
 
 _HINTS = {
     holds.EXECUTE: "correct the executable",
@@ -94,7 +94,8 @@ def input_hint(done: Rehearsed) -> str:
     reason = hold.reason if hold is not None else ""
     plan = done.plan
     if ARCHIVE in reason:
-        first = "" if (plan.iwd / LOCK).is_file() else f"{program()} lock, and then "
+        locks = (plan.iwd / LOCK, plan.iwd / layout.STARTER / LOCK)  # pack takes either
+        first = "" if any(map(Path.is_file, locks)) else f"{program()} lock, and then "
         return f"make it: {first}{program()} pack"
     if LOCK in reason:
         return f"make it: {program()} lock; where that cannot be: {program()} check --rehearse"

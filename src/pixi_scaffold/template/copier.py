@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,9 +134,16 @@ def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldEr
     return ScaffoldError(f"cannot use the template {where}: {(fatal or lines[-1:])[0]}", hint)
 
 
+_ASCII = ["ss", "ae", "oe", "o", "l", "d", "Ae", "Oe", "O", "L", "D"]
+_LETTERS = str.maketrans(dict(zip("ßæœøłđÆŒØŁĐ", _ASCII, strict=True)))
+"""Latin letters that Unicode does not take apart into one of ASCII and an accent."""
+
+
 def slug(name: str) -> str:
     """Return the nearest valid project name, to begin with at the prompt; may be empty."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).lstrip("-_0123456789").rstrip("-_")
+    plain = unicodedata.normalize("NFKD", name.translate(_LETTERS))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).lstrip("-_0123456789").rstrip("-_")
 
 
 @contextlib.contextmanager
