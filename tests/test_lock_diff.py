@@ -20,9 +20,8 @@ import pytest
 import yaml
 
 from pixi_scaffold.lock import read_lock
-from pixi_scaffold.lock.diff import Move, is_newer, lock_diff
+from pixi_scaffold.lock.diff import LockState, Move, is_newer, lock_diff
 from pixi_scaffold.lock.file import parse_lock
-from pixi_scaffold.lock.state import LockState
 from pixi_scaffold.lock.told import COMMENT, diff_lines, markdown, shown_size
 from pixi_scaffold.workspace import parse_manifest
 from tests.conftest import git
@@ -109,7 +108,7 @@ def test_the_changes_are_those_of_rattler_s_own_reading(one: str, two: str) -> N
             else:
                 wanted[Move.UP if Version(new[0]) > Version(old[0]) else Move.DOWN].add(name)
         for move in Move:
-            assert {c.name for c in platform.changes if c.move is move} == wanted[move], move
+            assert {c.name for c in platform.changes if c.change is move} == wanted[move], move
     assert any(p.changes for p in diff.platforms) or one.startswith(("v5", "v7"))
 
 
@@ -147,7 +146,7 @@ def test_each_kind_of_change_and_who_asked_for_it() -> None:
     )  # fmt: skip
     sides = [LockState(n, parse_lock(t, Path(n)), workspace) for n, t in (("a", old), ("b", new))]
     [platform] = lock_diff(*sides).platforms
-    told = {c.name: (str(c.move), c.asked_by, c.download) for c in platform.changes}
+    told = {c.name: (str(c.change), c.asked_by, c.download) for c in platform.changes}
     assert told == {
         "app": ("up", ("app",), 5),  # 1.10 is newer than 1.9, whatever the text says
         "lib": ("down", ("app",), 70),
@@ -167,7 +166,7 @@ def test_a_renamed_platform_is_the_same_platform() -> None:
     new = new.replace("- name: gpu\n", "- name: gpu\n  subdir: linux-64\n")
     [platform] = lock_diff(state(old), state(new)).platforms
     assert (platform.name, platform.state) == ("gpu", "")
-    assert [str(c.move) for c in platform.changes] == ["up"]
+    assert [str(c.change) for c in platform.changes] == ["up"]
 
 
 def test_platforms_and_environments_that_come_and_go() -> None:

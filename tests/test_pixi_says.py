@@ -20,14 +20,13 @@ from hypothesis import strategies as st
 
 from pixi_scaffold.errors import LockError, ManifestError
 from pixi_scaffold.lock.current import compare
-from pixi_scaffold.lock.diff import lock_diff
-from pixi_scaffold.lock.file import Lock, parse_lock
+from pixi_scaffold.lock.diff import LockState, lock_diff
+from pixi_scaffold.lock.file import Lock, no_lock, parse_lock
 from pixi_scaffold.lock.gateway import gateway
 from pixi_scaffold.lock.pypi import default_index
 from pixi_scaffold.lock.rattler import RattlerEngine, Solving
 from pixi_scaffold.lock.render import render_lock
 from pixi_scaffold.lock.solve import solve_one
-from pixi_scaffold.lock.state import LockState
 from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Environment, Workspace, find_manifest, parse_manifest
 from tests.support.paths import SHARED
@@ -127,7 +126,8 @@ def made_up_channels(user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 async def lock_text(workspace: Workspace, source: Any, old: str | None = None) -> str | None:
     """Lock as the engine does; None where there is no solution."""
-    before = parse_lock(old, workspace.lock_file) if old else None
+    path = workspace.lock_file
+    before = parse_lock(old, path) if old else no_lock(path)
     solving = Solving(workspace, before)
     answers = await asyncio.gather(
         *(solve_one(problem, source, solving.kept(problem)) for problem in solving.todo)

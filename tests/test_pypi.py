@@ -22,7 +22,7 @@ from pixi_scaffold.environment import install, pack
 from pixi_scaffold.environment.install import _wheels as locked_wheels
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, channel_url, read_lock, unsatisfied
-from pixi_scaffold.lock.file import parse_lock
+from pixi_scaffold.lock.file import no_lock, parse_lock
 from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
@@ -256,14 +256,14 @@ def test_conda_forge_is_taken_to_have_names_of_pypi(tmp_path: Path) -> None:
     """The rule that Pixi has for packages that its mapping does not know; torch is known here."""
     text = '[workspace]\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
     workspace = parse_manifest(text, tmp_path / "pixi.toml")
-    purls, forge = Purls(workspace, None), channel_url("conda-forge")
+    purls, forge = Purls(workspace, no_lock(Path("pixi.lock"))), channel_url("conda-forge")
     assert purls.of("python_abi", forge) == ("pkg:pypi/python-abi",)
     assert purls.of("pytorch", forge) == ("pkg:pypi/torch",)
     assert purls.of("numpy", "https://conda.example/lab/") == ()
     assert purls.of("_openmp_mutex", forge) == ()  # as in locks of Pixi's: no such name on PyPI
     assert purls.assumed == {"python_abi", "pytorch"}
     off = parse_manifest(text + "conda-pypi-map = false\n", tmp_path / "pixi.toml")
-    assert Purls(off, None).of("pytorch", forge) == ()
+    assert Purls(off, no_lock(Path("pixi.lock"))).of("pytorch", forge) == ()
     lab = channel_url("lab")
     for said, expected in (
         ("conda-forge = false", ((), ())),
@@ -272,7 +272,7 @@ def test_conda_forge_is_taken_to_have_names_of_pypi(tmp_path: Path) -> None:
         ("lab.mapping = { numpy = false }", (("pkg:pypi/numpy",), ())),
     ):
         mapped = parse_manifest(text + f"[workspace.conda-pypi-map]\n{said}\n", workspace.manifest)
-        given = Purls(mapped, None)
+        given = Purls(mapped, no_lock(Path("pixi.lock")))
         assert (given.of("numpy", forge), given.of("numpy", lab)) == expected, said
 
 
@@ -406,13 +406,13 @@ def test_a_mapping_may_be_at_a_url(tmp_path: Path, channel: str, packages: str) 
             'name = "w"', f'name = "w"\nconda-pypi-map = {{ "{channel}" = "{url}/map.json" }}'
         )
         workspace = parse_manifest(text, tmp_path / "pixi.toml")
-        purls = Purls(workspace, None)
+        purls = Purls(workspace, no_lock(Path("pixi.lock")))
         assert purls.of("alone", channel_url(channel)) == (
             "pkg:pypi/plain?source=project-defined-mapping",
         )
         broken = parse_manifest(text.replace("map.json", "none.json"), tmp_path / "pixi.toml")
         with pytest.raises(ScaffoldError, match=r"none\.json cannot be read"):
-            Purls(broken, None)
+            Purls(broken, no_lock(Path("pixi.lock")))
 
 
 @pytest.mark.parametrize(

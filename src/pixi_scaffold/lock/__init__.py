@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixi_scaffold.lock.channel import read_channel
     from pixi_scaffold.lock.channels import channel_url
     from pixi_scaffold.lock.check import capped, check_lock, current_lock
     from pixi_scaffold.lock.command import diff_report, merge_driver, relock
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.file import Lock, read_lock
     from pixi_scaffold.lock.history import last_change, locked_now
     from pixi_scaffold.lock.layout import Package
-    from pixi_scaffold.lock.reach import TIMEOUT, unreachable
+    from pixi_scaffold.lock.reach import TIMEOUT, read_channel, unreachable
     from pixi_scaffold.lock.settings import (
         cache_folder,
         environment_homes,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
 _HOMES = {
-    "channel": ("read_channel",),
     "channels": ("channel_url",),
     "check": ("capped", "check_lock", "current_lock"),
     "command": ("diff_report", "merge_driver", "relock"),
@@ -40,7 +38,7 @@ _HOMES = {
     "file": ("Lock", "read_lock"),
     "history": ("last_change", "locked_now"),
     "layout": ("Package",),
-    "reach": ("TIMEOUT", "unreachable"),
+    "reach": ("TIMEOUT", "read_channel", "unreachable"),
     "settings": ("cache_folder", "environment_homes", "environments_folder", "pixi_config"),
     "specs": ("check_specs",),
     "told": ("diff_lines", "markdown", "shown_size"),

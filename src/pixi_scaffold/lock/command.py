@@ -18,7 +18,6 @@ from pixi_scaffold.lock.merge import conflicting, drive
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
-from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest
 
 PATIENCE = 30.0
@@ -107,10 +106,8 @@ def _ask_channels(workspace: Workspace, *, keeps: bool) -> None:
     path = workspace.lock_file
     if keeps and path.exists() and serves(workspace, read_lock(path)):
         return
-    problem = unreachable(all_channels(workspace), PATIENCE, workspace.root)
-    if problem:
-        prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
-        raise unreachable_error(problem, prove)
+    if problem := unreachable(all_channels(workspace), PATIENCE, workspace.root):
+        raise unreachable_error(workspace, problem)
 
 
 def diff_report(folder: Path, revisions: str) -> tuple[Report, LockDiff]:

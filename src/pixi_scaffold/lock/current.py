@@ -5,9 +5,10 @@ crates/pixi_core/src/lock_file: outdated.rs and satisfiability/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 
 from pixi_scaffold.lock.channels import channel_url, slash
 from pixi_scaffold.lock.file import FORMAT, Lock
@@ -31,20 +32,6 @@ STRATEGY = {
 """A strategy's name in a manifest and in a lock."""
 
 
-@dataclass(slots=True)
-class LockComparison:
-    """How a lock and a manifest compare."""
-
-    problems: list[str] = field(default_factory=list)
-    """Why the lock is not current, one line each."""
-    notes: list[str] = field(default_factory=list)
-    """What is worth saying of a lock that is."""
-    outdated: set[tuple[str, str]] = field(default_factory=set)
-    """(environment, platform) pairs to be solved again."""
-    discarded: set[str] = field(default_factory=set)
-    """Environments of which no version is kept then."""
-
-
 def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
     """Return why `lock` no longer serves the manifest, one line each; empty when it does.
 
@@ -66,74 +53,77 @@ def compare(workspace: Workspace, lock: Lock, now: datetime | None = None) -> Lo
     """
     refuse_sources(workspace)
     check_specs(workspace)
-    return _Comparing(workspace, lock.aligned(workspace), now or datetime.now(UTC)).result()
+    return LockComparison(workspace, lock.aligned(workspace), now or datetime.now(UTC))
 
 
 @dataclass(slots=True)
-class _Comparing:
-    """One comparison: parsed specs and records are shared by all its rows."""
+class LockComparison:
+    """How a lock and a manifest compare; parsed specs and records are shared by all rows."""
 
     workspace: Workspace
     lock: Lock
     now: datetime
+    problems: list[str] = field(default_factory=list)
+    """Why the lock is not current, one line each."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth saying of a lock that is."""
+    outdated: set[tuple[str, str]] = field(default_factory=set)
+    """(environment, platform) pairs to be solved again."""
+    discarded: set[str] = field(default_factory=set)
+    """Environments of which no version is kept then."""
     matcher: Matcher = field(default_factory=Matcher)
-    comparison: LockComparison = field(default_factory=LockComparison)
     pypi: PypiComparison = field(init=False)
     elsewhere: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pypi = PypiComparison(self.workspace, self.lock)
-
-    def result(self) -> LockComparison:
-        comparison, wanted = self.comparison, {e.name for e in self.workspace.environments}
+        wanted = {e.name for e in self.workspace.environments}
         for name in self.lock.environments:
             if name not in wanted:
-                comparison.problems.append(f"environment {name} is locked, but not in the manifest")
+                self.problems.append(f"environment {name} is locked, but not in the manifest")
         for environment in self.workspace.environments:
             self.environment(environment)
         self.spread_over_groups()
         self.inconsistent_groups()
-        for name, platform, text in self.pypi.only_for_pypi(comparison.outdated):
-            comparison.problems.append(text)
-            comparison.outdated.add((name, platform))
+        for name, platform, text in self.pypi.only_for_pypi(self.outdated):
+            self.problems.append(text)
+            self.outdated.add((name, platform))
         self.spread_over_groups()
         if self.pypi.unjudged:
             names = ", ".join(self.pypi.unjudged)
-            comparison.notes.append(
-                f"not compared: {names}; only Pixi judges where those come from"
-            )
+            self.notes.append(f"not compared: {names}; only Pixi judges where those come from")
         if self.elsewhere:
             names = ", ".join(list(self.elsewhere)[:3])
             more = " ..." if len(self.elsewhere) > 3 else ""
-            comparison.notes.append(
+            self.notes.append(
                 f"from another host than the channels, which Pixi does not mind: {names}{more}"
             )
         if self.lock.format < FORMAT:
-            comparison.notes.append(
+            self.notes.append(
                 f"pixi.lock has format {self.lock.format}: Pixi rewrites it as {FORMAT} when it can"
             )
-        return comparison
 
     def environment(self, environment: Environment) -> None:
-        comparison, name = self.comparison, environment.name
+        """Compare one environment, row by row."""
+        name = environment.name
         platforms = self.workspace.environment_platforms(environment)
         locked = self.lock.environments.get(name)
         if locked is None:
-            comparison.problems.append(f"environment {name} is not locked")
-            comparison.outdated |= {(name, p.name) for p in platforms}
+            self.problems.append(f"environment {name} is not locked")
+            self.outdated |= {(name, p.name) for p in platforms}
             return
         if problem := self.environment_problem(environment, locked, platforms):
             text, discard = problem
-            comparison.problems.append(text)
-            comparison.outdated |= {(name, p.name) for p in platforms}
+            self.problems.append(text)
+            self.outdated |= {(name, p.name) for p in platforms}
             if discard:
-                comparison.discarded.add(name)
+                self.discarded.add(name)
                 return
         for platform in platforms:
             problems = list(self.platform_problems(environment, platform))
             if problems:
-                comparison.problems += [f"{name} on {platform.name}: {text}" for text in problems]
-                comparison.outdated.add((name, platform.name))
+                self.problems += [f"{name} on {platform.name}: {text}" for text in problems]
+                self.outdated.add((name, platform.name))
 
     def environment_problem(
         self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
@@ -202,6 +192,7 @@ class _Comparing:
         return None
 
     def platform_problems(self, environment: Environment, platform: Platform) -> Iterator[str]:
+        """Yield why the row of an environment on a platform is not what is asked for."""
         urls = self.lock.urls(environment.name, platform) or ()
         packages = self.lock.packages(environment.name, platform) or ()
         wanted = self.workspace.pypi(environment, platform)
@@ -216,45 +207,45 @@ class _Comparing:
             return
         channels = self.lock.environments[environment.name].channels
         self.elsewhere |= {p.name: None for p in packages if not p.url.startswith(channels)}
-        pypi = self.pypi.walk(environment, platform, packages, urls)
+        pair = environment.name, platform.name
+        of_pypi = self.pypi.walk(environment, platform, packages, urls)
+        provided = self.pypi.provided.get(pair, ())
         constraints = self.workspace.constraints(environment, platform)
-        conda = self.matcher.walk(platform, packages, specs, constraints, pypi.provided)
-        self.pypi.asked[environment.name, platform.name] = conda.asked
-        yield from (*conda.problems, *pypi.problems)
+        of_conda, self.pypi.asked[pair] = self.matcher.walk(
+            platform, packages, specs, constraints, provided
+        )
+        yield from (*of_conda, *of_pypi)
 
     def spread_over_groups(self) -> None:
         """Where one environment of a solve group is outdated, all of the group are."""
         for environment in self.workspace.environments:
             others = self.workspace.group(environment)
-            stale = {p for name, p in self.comparison.outdated if name in {e.name for e in others}}
+            stale = {p for name, p in self.outdated if name in {e.name for e in others}}
             platforms = {p.name for p in self.workspace.environment_platforms(environment)}
-            self.comparison.outdated |= {(environment.name, p) for p in stale & platforms}
+            self.outdated |= {(environment.name, p) for p in stale & platforms}
 
     def inconsistent_groups(self) -> None:
         """Find packages that two environments of a solve group have in different builds."""
-        for name in dict.fromkeys(e.solve_group for e in self.workspace.environments):
-            members = [e for e in self.workspace.environments if e.solve_group == name]
-            if name is None or len(members) < 2:
-                continue
-            for platform in self.workspace.platforms:
-                listed = [e for e in members if platform in self.workspace.environment_platforms(e)]
-                self.inconsistent(name, platform, listed)
+        workspace = self.workspace
+        groups = dict.fromkeys(workspace.group(e) for e in workspace.environments if e.solve_group)
+        for members, platform in product(groups, workspace.platforms):
+            here = [e for e in members if platform in workspace.environment_platforms(e)]
+            pairs = [(e.name, platform.name) for e in here]
+            if self.outdated.isdisjoint(pairs) and (name := self.differing(here, platform)):
+                group = members[0].solve_group
+                self.problems.append(
+                    f"{name} differs inside solve group {group} on {platform.name}"
+                )
+                self.outdated.update(pairs)
 
-    def inconsistent(self, group: str, platform: Platform, members: list[Environment]) -> None:
+    def differing(self, members: Sequence[Environment], platform: Platform) -> str:
+        """Return a conda package that environments have in different builds; empty for none."""
         have: dict[str, str] = {}
-        for environment in members:
-            if (environment.name, platform.name) in self.comparison.outdated:
-                return
-            for kind, url in self.lock.urls(environment.name, platform) or ():
-                if kind != "conda":
-                    continue
-                name = self.lock.layout.package(url).name
-                if have.setdefault(name, url) != url:
-                    self.comparison.problems.append(
-                        f"{name} differs inside solve group {group} on {platform.name}"
-                    )
-                    self.comparison.outdated |= {(e.name, platform.name) for e in members}
-                    return
+        packages = (self.lock.packages(e.name, platform) or () for e in members)
+        different = (
+            p.name for row in packages for p in row if have.setdefault(p.name, p.url) != p.url
+        )
+        return next(different, "")
 
 
 def cutoffs(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
+from pixi_scaffold.lock.file import Lock
 from pixi_scaffold.lock.layout import Package, PlatformRow
-from pixi_scaffold.lock.state import LockState, askers
-from pixi_scaffold.workspace import platform_identity
+from pixi_scaffold.workspace import Workspace, platform_identity
 
 WATCHED = {
     "Python": ("python",),
@@ -18,6 +19,67 @@ WATCHED = {
     "CUDA": ("cuda-version", "cudatoolkit"),
 }
 """What is said of every platform, moved or not: the packages whose version is its version."""
+Packages = Mapping[tuple[str, str], Package]
+"""By kind (conda, pypi) and name."""
+_NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """A lock at one moment, with the manifest that it was made from where that can be read."""
+
+    label: str
+    lock: Lock
+    workspace: Workspace | None = None
+
+    def rows(self) -> dict[str, PlatformRow]:
+        """Return the platforms by the name that the workspace has for them."""
+        return {self.lock.name(row): row for row in self.lock.layout.platforms}
+
+    def packages(self, row: PlatformRow | None) -> dict[str, dict[tuple[str, str], Package]]:
+        """Return environment -> (kind, name) -> package of one platform."""
+        packages: dict[str, dict[tuple[str, str], Package]] = {}
+        for name, environment in self.lock.environments.items():
+            for kind, url in environment.rows.get(row.name, ()) if row else ():
+                package = self.lock.layout.package(url)
+                packages.setdefault(name, {})[kind.partition("_")[0], package.name] = package
+        return packages
+
+    def asked(self, environment: str, platform: str, packages: Iterable[Package]) -> list[str]:
+        """Return the names that are asked for; without a manifest those that no package needs."""
+        if workspace := self.workspace:
+            for e, p in product(workspace.environments, workspace.platforms):
+                if (e.name, p.name) == (environment, platform):
+                    conda = [r.name for r in workspace.requirements(e, p)]
+                    return [*conda, *(r.name for r in workspace.pypi(e, p))]
+        packages = tuple(packages)
+        needed = {name for package in packages for name in _needs(package)}
+        return [package.name for package in packages if package.name not in needed]
+
+
+def _needs(package: Package) -> list[str]:
+    """Return the names that a package asks for; what only an extra brings is left out."""
+    matches = (_NAME.match(text) for text in package.depends if "extra ==" not in text)
+    names = [match[0].lower() for match in matches if match]
+    return [n.replace("_", "-") for n in names] if package.from_pypi else names
+
+
+def askers(
+    state: LockState, environment: str, platform: str, packages: Packages
+) -> dict[str, tuple[str, ...]]:
+    """Return package -> the names in the manifest that bring it, the nearest first."""
+    needs = {package.name: _needs(package) for package in packages.values()}
+    distances: dict[str, list[tuple[int, str]]] = {}
+    for root in dict.fromkeys(state.asked(environment, platform, packages.values())):
+        depth, level, seen = 0, [root], {root}
+        while level:
+            for name in level:
+                distances.setdefault(name, []).append((depth, root))
+            level = [n for name in level for n in needs.get(name, ()) if n not in seen]
+            level = list(dict.fromkeys(level))
+            seen.update(level)
+            depth += 1
+    return {name: tuple(root for _, root in sorted(roots)) for name, roots in distances.items()}
 
 
 class Move(StrEnum):
@@ -36,7 +98,7 @@ class PackageChange:
 
     name: str
     kind: str
-    move: Move
+    change: Move
     before: str
     """Versions, builds where the version stays; empty where it is not there."""
     after: str
@@ -51,14 +113,10 @@ class PackageChange:
 class WatchedVersion:
     """Python, PyTorch or CUDA before and after: versions, empty where it is not there."""
 
-    label: str
+    name: str
     before: str
     after: str
-
-    @property
-    def moved(self) -> bool:
-        """Whether it is not what it was."""
-        return self.before != self.after
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +153,7 @@ class PlatformDiff:
 
     def count(self, move: Move) -> int:
         """How many packages changed in this way."""
-        return sum(change.move is move for change in self.changes)
+        return sum(one.change is move for one in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +172,7 @@ class LockDiff:
     def to_dict(self) -> dict[str, Any]:
         """Return it as the JSON document has it."""
         platforms = [
-            asdict(p)
-            | {
-                "state": p.state or ("changed" if p.changed else "unchanged"),
-                "watched": [
-                    {"name": w.label, "before": w.before, "after": w.after, "moved": w.moved}
-                    for w in p.watched
-                ],
-                "changes": [
-                    {"change" if key == "move" else key: value for key, value in asdict(c).items()}
-                    for c in p.changes
-                ],
-            }
+            asdict(p) | {"state": p.state or ("changed" if p.changed else "unchanged")}
             for p in self.platforms
         ]
         return {"diff": {"before": self.before, "after": self.after, "platforms": platforms}}
@@ -157,9 +204,9 @@ def _platform(
     changes: dict[tuple[str, str, str, str], PackageChange] = {}
     archives = _archives(had)
     for environment in sorted(has.keys() & had.keys()) if not state else ():
-        reach_old = askers(before, environment, name, had[environment])
-        reach_new = askers(after, environment, name, has[environment])
-        for change in _changes(had[environment], has[environment], reach_old, reach_new, archives):
+        sides = ((before, had[environment]), (after, has[environment]))
+        reach = [askers(state, environment, name, packages) for state, packages in sides]
+        for change in _changes(had[environment], has[environment], reach, archives):
             key = (change.kind, change.name, change.before, change.after)
             seen = changes.get(key)
             asked = dict.fromkeys((*(seen.asked_by if seen else ()), *change.asked_by))
@@ -168,9 +215,9 @@ def _platform(
     fresh = {k: size for k, size in _archives(has).items() if k not in archives}
     requires = None
     if old is not None and new is not None:
-        sides = tuple(sorted(old.virtual_packages)), tuple(sorted(new.virtual_packages))
+        was, now = (tuple(sorted(row.virtual_packages)) for row in (old, new))
         # A format that does not write them is no change of what the platform asks for.
-        requires = sides if sides[0] != sides[1] and all(sides) else None
+        requires = (was, now) if was and now and was != now else None
     return PlatformDiff(
         name,
         state,
@@ -186,17 +233,16 @@ def _platform(
     )
 
 
-def _archives(rows: Mapping[str, Mapping[tuple[str, str], Package]]) -> dict[str, int | None]:
+def _archives(rows: Mapping[str, Packages]) -> dict[str, int | None]:
     """Return the bytes of each archive, by its digest (or where it is, if it has none)."""
     packages = (package for row in rows.values() for package in row.values())
     return {package.digest: package.size for package in packages}
 
 
 def _changes(
-    had: Mapping[tuple[str, str], Package],
-    has: Mapping[tuple[str, str], Package],
-    reach_old: Mapping[str, tuple[str, ...]],
-    reach_new: Mapping[str, tuple[str, ...]],
+    had: Packages,
+    has: Packages,
+    reach: Sequence[Mapping[str, tuple[str, ...]]],
     archives: Mapping[str, int | None],
 ) -> Iterator[PackageChange]:
     for key in {**had, **has}:
@@ -204,25 +250,20 @@ def _changes(
         if old and new and old.digest == new.digest:
             continue
         move, before, after = _move(key[0], old, new)
-        asked = (reach_new if new else reach_old).get(key[1], ())
+        asked = reach[new is not None].get(key[1], ())
         cost = 0 if new is None or new.digest in archives else new.size
         yield PackageChange(key[1], key[0], move, before, after, asked, cost, ())
 
 
 def _move(kind: str, old: Package | None, new: Package | None) -> tuple[Move, str, str]:
-    if old is None or new is None:
-        return (
-            (Move.REMOVED, old.version, "") if old else (Move.ADDED, "", new.version if new else "")
-        )
-    if old.version == new.version:
-        if kind == "conda" and old.build != new.build:
-            return Move.REBUILT, f"{old.version} {old.build}", f"{new.version} {new.build}"
-        return Move.REBUILT, old.url, new.url
-    return (
-        Move.UP if is_newer(kind, new.version, old.version) else Move.DOWN,
-        old.version,
-        new.version,
-    )
+    before, after = (package.version if package else "" for package in (old, new))
+    if not (old and new):
+        return Move.ADDED if new else Move.REMOVED, before, after
+    if before != after:
+        return Move.UP if is_newer(kind, after, before) else Move.DOWN, before, after
+    if kind == "conda" and old.build != new.build:
+        return Move.REBUILT, f"{before} {old.build}", f"{after} {new.build}"
+    return Move.REBUILT, old.url, new.url
 
 
 def is_newer(kind: str, one: str, other: str) -> bool:
@@ -240,17 +281,14 @@ def is_newer(kind: str, one: str, other: str) -> bool:
     return Version(one) > Version(other)
 
 
-def _watched(
-    had: Mapping[str, Mapping[tuple[str, str], Package]],
-    has: Mapping[str, Mapping[tuple[str, str], Package]],
-) -> Iterator[WatchedVersion]:
+def _watched(had: Mapping[str, Packages], has: Mapping[str, Packages]) -> Iterator[WatchedVersion]:
     for label, names in WATCHED.items():
         before, after = (_versions(rows, names) for rows in (had, has))
         if before or after:
-            yield WatchedVersion(label, before, after)
+            yield WatchedVersion(label, before, after, before != after)
 
 
-def _versions(rows: Mapping[str, Mapping[tuple[str, str], Package]], names: tuple[str, ...]) -> str:
+def _versions(rows: Mapping[str, Packages], names: tuple[str, ...]) -> str:
     """Return the versions that the environments have of a package, with what it was built for."""
     versions = {
         f"{package.version}{_built_for(package)}": None

@@ -12,6 +12,8 @@ from pixi_scaffold.errors import ChannelError, LockError
 from pixi_scaffold.lock.gateway import MOST
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.settings import cache_folder
+from pixi_scaffold.report import in_folder
+from pixi_scaffold.system import program
 from pixi_scaffold.workspace import Workspace, mentions
 
 _MISSING = re.compile(r"No candidates were found for ([\w.-]+) ?(.*?)\.?$", re.MULTILINE)
@@ -88,31 +90,31 @@ def unsolvable_pypi(
     failures: uv's words by who asks where. provided: conda packages by the names that they have on
     PyPI.
     """
-    from packaging.utils import canonicalize_name
-
     by_text: dict[str, list[str]] = {}
     for title, text in failures.items():
         by_text.setdefault(text, []).append(title)
     lines = ["no lock was written"]
     culprits: list[str] = []
     for text, titles in by_text.items():
-        asked = _REQUIRED.findall(" ".join(text.split()))
-        clash = asked[-1] if asked else ""
-        lines.append(
-            f"PyPI has no solution for {', '.join(titles)}" + (f": {clash}" if clash else "")
-        )
-        named = [str(canonicalize_name(n)) for n in _PACKAGE.findall(clash or text)]
-        every = dict.fromkeys(
-            canonicalize_name(n) for n in _PACKAGE.findall(" ".join(text.split()))
-        )
+        flat = " ".join(text.split())
+        clash = next(reversed(_REQUIRED.findall(flat)), "")
+        words = f": {clash}" if clash else ""
+        lines.append(f"PyPI has no solution for {', '.join(titles)}{words}")
         lines += [
             f"  {name} {provided[name].version} is there as the conda package {provided[name].name}"
-            for name in every
+            for name in _packages(flat)
             if name in provided
         ]
         lines += [f"  {line}" for line in _short(text)]
-        culprits += named
+        culprits += _packages(clash or text)
     return LockError("\n".join(lines), _line_to_change(workspace, culprits))
+
+
+def _packages(text: str) -> list[str]:
+    """Return the packages of PyPI that uv's words name, each once."""
+    from packaging.utils import canonicalize_name
+
+    return list(dict.fromkeys(canonicalize_name(name) for name in _PACKAGE.findall(text)))
 
 
 def _short(text: str) -> list[str]:
@@ -142,8 +144,9 @@ def _line_to_change(workspace: Workspace, culprits: Iterable[str]) -> str:
     return f"loosen a requirement in {workspace.manifest}"
 
 
-def unreachable_error(why: str, prove: str, output: str = "") -> ChannelError:
-    """Return the error for a channel that does not answer; `prove` trains without it."""
+def unreachable_error(workspace: Workspace, why: str, output: str = "") -> ChannelError:
+    """Return the error for a channel that does not answer; output: what Pixi said."""
+    prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
     said = "".join(f"\n  {line}" for line in _short(output))
     return ChannelError(
         f"the channel does not answer: {why}" + (f"\nwhat Pixi said:{said}" if said else ""),

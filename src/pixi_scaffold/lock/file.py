@@ -60,7 +60,10 @@ class Lock:
         names = {}
         for row in self.layout.platforms:
             kind = loose_identity(row.subdir, row.virtual_packages)
-            same = [p for p in workspace.platforms if _loosely(p) == kind]
+            same = [
+                p for p in workspace.platforms
+                if loose_identity(p.subdir, map(str, p.virtual_packages)) == kind
+            ]  # fmt: skip
             if len(same) == 1 and row.name not in known and same[0].name not in taken:
                 names[row.name] = same[0].name
         # Two rows under one name cannot be had: Pixi then leaves all names as they are.
@@ -119,7 +122,8 @@ class Lock:
         from rattler.lock import CondaLockedBinaryPackage
 
         wanted = list(urls)
-        text = subset(self.layout, wanted)
+        blocks = "".join(self.layout.block(url) for url in dict.fromkeys(wanted))
+        text = _lock_of([("conda", url) for url in wanted], blocks, self.layout.format)
         with temporary_folder() as folder:
             path = folder / "pixi.lock"
             path.write_text(text, encoding="utf-8")
@@ -164,17 +168,13 @@ class Lock:
         return len(self.layout.blocks)
 
 
-def _loosely(platform: Platform) -> tuple[str, tuple[str, ...]]:
-    return loose_identity(platform.subdir, [str(p) for p in platform.virtual_packages])
-
-
-def subset(layout: Layout, urls: list[str]) -> str:
-    """Return a lock with these conda packages only, in one environment on one platform (pure)."""
-    blocks = "".join(layout.block(url) for url in dict.fromkeys(urls))
-    return _lock_of([("conda", url) for url in urls], blocks, layout.format)
+def no_lock(path: Path) -> Lock:
+    """Return the lock of a workspace that has none: nothing is locked."""
+    return Lock(path, FORMAT, Layout("", FORMAT, (), {}, {}))
 
 
 def _lock_of(packages: Iterable[tuple[str, str]], blocks: str, number: int = FORMAT) -> str:
+    """Return a lock with these packages, as (kind, URL), in one environment on one platform."""
     rows = "".join(f"      - {kind}: {url}\n" for kind, url in packages)
     platforms = "platforms:\n- name: linux-64\n" if number == FORMAT else ""
     head = f"version: {number}\n{platforms}environments:"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from pixi_scaffold.errors import LockError, ManifestError, ScaffoldError, UsageError
-from pixi_scaffold.lock.diff import LockDiff, lock_diff
-from pixi_scaffold.lock.file import parse_lock, read_lock
-from pixi_scaffold.lock.state import LockState
+from pixi_scaffold.errors import LockError, ScaffoldError, UsageError
+from pixi_scaffold.lock.diff import LockDiff, LockState, lock_diff
+from pixi_scaffold.lock.file import Lock, no_lock, parse_lock, read_lock
 from pixi_scaffold.system import GitError, git, layout, try_git
-from pixi_scaffold.workspace import find_manifest, parse_manifest, read_manifest
+from pixi_scaffold.workspace import Workspace, find_manifest, parse_manifest, read_manifest
 
 
 def diff_since(folder: Path, revisions: str) -> LockDiff:
@@ -45,32 +45,33 @@ def last_change(manifest: Path) -> LockDiff | None:
 
 def locked_now(manifest: Path) -> LockDiff:
     """Return all that is locked, as a change from nothing; raises LockError without a lock."""
-    return lock_diff(LockState("nothing", None), state_now(manifest))
+    return lock_diff(LockState("nothing", no_lock(manifest)), state_now(manifest))
 
 
 def state_now(manifest: Path) -> LockState:
     """Return the lock that is there; raises LockError when there is none."""
     lock = read_lock(manifest.parent / layout.LOCK_FILE)
-    try:
-        workspace = read_manifest(manifest)
-    except ManifestError:  # the lock can be told without it
-        return LockState("now", lock)
-    return LockState("now", lock.aligned(workspace), workspace)
+    return _state("now", lock, lambda: read_manifest(manifest))
 
 
 def state_at(manifest: Path, revision: str) -> LockState:
-    """Return the lock at a revision, None where it had none."""
+    """Return the lock at a revision; one of nothing where it had none."""
     folder, path = manifest.parent, manifest.parent / layout.LOCK_FILE
     commit = _commit(folder, revision)
     text, said = (_shown(folder, commit, name) for name in (layout.LOCK_FILE, manifest.name))
     if text is None:
-        return LockState(revision, None)
+        return LockState(revision, no_lock(path))
     lock = parse_lock(text.replace("\r\n", "\n"), Path(f"{revision}:{path.name}"))
+    return _state(revision, lock, lambda: parse_manifest(said or "", manifest))
+
+
+def _state(label: str, lock: Lock, manifest: Callable[[], Workspace]) -> LockState:
+    """Return a lock with its manifest; it can be told without one, or one for a newer Pixi."""
     try:
-        workspace = parse_manifest(said, manifest) if said is not None else None
-    except ScaffoldError:  # written for a Pixi that this version does not know
-        workspace = None
-    return LockState(revision, lock.aligned(workspace) if workspace else lock, workspace)
+        workspace = manifest()
+    except ScaffoldError:
+        return LockState(label, lock)
+    return LockState(label, lock.aligned(workspace), workspace)
 
 
 def _commit(folder: Path, revision: str) -> str:

@@ -20,6 +20,8 @@ from pixi_scaffold.system import program
 _HEAD = re.compile(r"version:\s*(\d+)\s*\n")
 _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTILINE)
 _ROW = re.compile(r"      - (conda|pypi|conda_source|source): (\S.*)")
+_LISTS = ("channels", "indexes", "find-links")
+_PARTS = {*_LISTS, "options", "packages"}
 _QUOTED = re.compile(r"'[^']*'")
 _SCALAR = re.compile(r"[^\s'\"&*!|>%@`{\[#,?:-][^'\"#\\]*|__\S*")
 
@@ -179,81 +181,49 @@ def _platforms(lines: list[str]) -> Iterator[PlatformRow]:
 
 
 def _environments(lines: list[str]) -> Iterator[tuple[str, LockedEnvironment]]:
-    reading: _EnvironmentLines | None = None
+    """Yield each environment: its parts begin at column 4, their options and rows at column 6."""
+    environments: dict[str, dict[str, Any]] = {}
+    parts: dict[str, Any] = {}
+    part, row = "", None
     for line in lines:
-        if line.startswith("  ") and not line.startswith("   "):
-            if reading:
-                yield reading.done()
-            reading = _EnvironmentLines(_plain(line[2:].removesuffix(":")))
-        elif reading is None:
-            raise LayoutError(line)
-        else:
-            reading.take(line)
-    if reading:
-        yield reading.done()
-
-
-class _EnvironmentLines:
-    """Takes the lines of one environment."""
-
-    parts = ("channels", "options", "packages", "indexes", "find-links")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.part = ""
-        self.row: list[tuple[str, str]] | None = None
-        self.channels: list[str] = []
-        self.options: dict[str, str] = {}
-        self.rows: dict[str, list[tuple[str, str]]] = {}
-        self.indexes: list[str] = []
-        self.find_links: list[tuple[str, str]] = []
-
-    def done(self) -> tuple[str, LockedEnvironment]:
-        rows = {name: tuple(row) for name, row in self.rows.items()}
-        return self.name, LockedEnvironment(
-            tuple(self.channels), self.options, rows, tuple(self.indexes), tuple(self.find_links)
-        )
-
-    def take(self, line: str) -> None:
-        if line.startswith("      - "):
-            matched = _ROW.fullmatch(line)
-            if not matched or self.row is None:
-                raise LayoutError(line)
-            self.row.append((matched[1], matched[2]))
-        elif line.startswith("      "):
-            self.inner(line[6:])
-        elif line.startswith("    - "):
-            self.entry(line[6:])
-        elif line.startswith("    "):
-            self.part, _, value = line[4:].partition(":")
-            self.row = None
-            if self.part not in self.parts or value.strip() not in ("", "{}", "[]"):
-                raise LayoutError(line)
+        if row is not None and (matched := _ROW.fullmatch(line)):
+            row.append((matched[1], matched[2]))
+            continue
+        text = line.lstrip(" ")
+        depth = len(line) - len(text)
+        key, colon, value = text.partition(":")
+        if depth == 2:
+            parts = environments[_plain(text.removesuffix(":"))] = {}
+            part, row = "", None
+        elif depth == 4 and text.startswith("- ") and part in _LISTS:
+            parts[part].append(text[2:])
+        elif depth == 4 and environments and value.strip() in ("", "{}", "[]"):
+            part, row = key, None
+            parts[part] = [] if part in _LISTS else {}
+        elif depth == 6 and part == "options" and colon:
+            parts[part][key] = _plain(value.strip())
+        elif depth == 6 and part == "packages" and colon and value in ("", " []"):
+            row = parts[part].setdefault(_plain(key), [])
         else:
             raise LayoutError(line)
+    for name, said in environments.items():
+        yield name, _environment(said)
 
-    def inner(self, text: str) -> None:
-        key, separator, value = text.partition(":")
-        if self.part == "options" and separator:
-            self.options[key] = _plain(value.strip())
-        elif self.part == "packages" and separator and value in ("", " []"):
-            self.row = self.rows.setdefault(_plain(key), [])
-        else:
-            raise LayoutError(text)
 
-    def entry(self, text: str) -> None:
-        if self.part == "channels":
-            kind, _, value = text.partition(": ")
-            if kind != "url":
-                raise LayoutError(text)
-            self.channels.append(slash(_plain(value)))
-        elif self.part == "indexes":
-            self.indexes.append(_text(text))
-        elif self.part == "find-links":
-            kind, _, value = text.partition(": ")
-            self.find_links.append((kind, _text(value)))
-        else:
-            raise LayoutError(text)
+def _environment(parts: Mapping[str, Any]) -> LockedEnvironment:
+    channels, find_links = (
+        [entry.partition(": ")[::2] for entry in parts.get(part, ())]
+        for part in ("channels", "find-links")
+    )
+    if parts.keys() - _PARTS or any(kind != "url" for kind, _ in channels):
+        raise LayoutError("an environment that says something else")
+    return LockedEnvironment(
+        tuple(slash(_plain(url)) for _, url in channels),
+        parts.get("options", {}),
+        {name: tuple(row) for name, row in parts.get("packages", {}).items()},
+        tuple(map(_text, parts.get("indexes", ()))),
+        tuple((kind, _text(place)) for kind, place in find_links),
+    )
 
 
 def _blocks(text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -297,17 +267,19 @@ def read_package(url: str, block: str) -> Package:
             fields[key] = value.strip()
         elif line and not line.startswith("   "):
             raise LayoutError(line)
-    extra = fields.get("extra_depends") is not None
-    name, version, build = _from_name(url)
+    stem = url.rsplit("/", 1)[-1].removesuffix(".conda").removesuffix(".tar.bz2")
+    parts = stem.rsplit("-", 2)
+    name, version, build = parts if len(parts) == 3 else (stem, "", "")
+    digits = re.search(r"(?:^|_)(\d+)$", build)
     return Package(
         url,
         _field(fields, "name", name).lower(),
         _field(fields, "version", version),
         _field(fields, "build", build),
-        int(fields.get("build_number") or _build_number(build)),
+        int(fields.get("build_number") or (digits[1] if digits else "0")),
         tuple(map(_text, lists.get("depends") or lists.get("requires_dist") or ())),
         tuple(map(_text, lists.get("constrains", ()))),
-        _extra(block) if extra else {},
+        _extra(block) if "extra_depends" in fields else {},
         fields,
         tuple(map(_text, lists.get("purls", ()))),
     )
@@ -330,15 +302,3 @@ def _extra(block: str) -> dict[str, tuple[str, ...]]:
         raise LayoutError("a package that cannot be read") from error
     extras: dict[str, Any] = data.get("extra_depends") or {}
     return {str(name): tuple(map(str, entries)) for name, entries in extras.items()}
-
-
-def _from_name(url: str) -> tuple[str, str, str]:
-    """Return name, version and build as the name of an archive has them."""
-    stem = url.rsplit("/", 1)[-1].removesuffix(".conda").removesuffix(".tar.bz2")
-    parts = stem.rsplit("-", 2)
-    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else (stem, "", "")
-
-
-def _build_number(build: str) -> str:
-    digits = re.search(r"(?:^|_)(\d+)$", build)
-    return digits[1] if digits else "0"

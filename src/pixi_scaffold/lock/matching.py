@@ -7,20 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.lock.layout import Package, damaged
-from pixi_scaffold.lock.specs import platform_records
+from pixi_scaffold.lock.specs import new_record, platform_records
 from pixi_scaffold.workspace import Platform, Requirement
 
 if TYPE_CHECKING:
     from rattler import MatchSpec, PackageRecord
-
-
-@dataclass(frozen=True, slots=True)
-class CondaWalk:
-    """Where a walk through locked packages came."""
-
-    problems: tuple[str, ...]
-    asked: frozenset[str]
-    """The names that conda asks for."""
 
 
 @dataclass(slots=True)
@@ -60,8 +51,8 @@ class Matcher:
         requirements: Sequence[Requirement],
         constraints: Sequence[Requirement],
         provided: Iterable[str] = (),
-    ) -> CondaWalk:
-        """Say why these packages are not what `requirements` ask for.
+    ) -> tuple[list[str], frozenset[str]]:
+        """Return why these packages are not what `requirements` ask for, and whom conda asks for.
 
         Every record must be reached from them, or from `provided`, the packages that PyPI's
         requirements find, and meet what asks for it
@@ -83,7 +74,7 @@ class Matcher:
                 )
         for name in sorted(set(have) - reached):
             problems.append(f"{name} is locked, but nothing asks for it")
-        return CondaWalk(tuple(problems), asked)
+        return problems, asked
 
     def _follow(
         self,
@@ -152,16 +143,12 @@ def _split(condition: str, sign: str) -> list[str]:
 
 
 def _record(package: Package) -> PackageRecord:
-    from rattler import BuildString, PackageRecord
-
-    return PackageRecord(
-        name=package.name,
-        version=package.version,
-        build=BuildString(package.build),
+    return new_record(
+        package.name,
+        package.version,
+        package.build,
+        package.url.rsplit("/", 2)[-2] if package.url.count("/") > 1 else "noarch",
         build_number=package.build_number,
-        subdir=package.url.rsplit("/", 2)[-2] if package.url.count("/") > 1 else "noarch",
-        arch=None,
-        platform=None,
         md5=bytes.fromhex(package.field("md5")) or None,
         sha256=bytes.fromhex(package.field("sha256")) or None,
         license=package.fields.get("license") or None,

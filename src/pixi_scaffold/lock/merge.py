@@ -11,7 +11,7 @@ from pathlib import Path
 from pixi_scaffold.errors import LockError, ScaffoldError
 from pixi_scaffold.lock.engine import Engine, Locked
 from pixi_scaffold.lock.file import Lock, parse_lock
-from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.lock.render import Contents, Rows, render_lock
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import program, try_git, which
 from pixi_scaffold.workspace import Workspace, merge_manifest, parse_manifest
@@ -32,7 +32,7 @@ class LockSides:
         ours, theirs = ours.aligned(workspace), theirs.aligned(workspace)
         blocks = {url: theirs.layout.block(url) for url in theirs.layout.blocks}
         blocks |= {url: ours.layout.block(url) for url in ours.layout.blocks}
-        rows = {}
+        rows: Rows = {}
         for environment in workspace.environments:
             for platform in workspace.environment_platforms(environment):
                 mine = ours.urls(environment.name, platform)

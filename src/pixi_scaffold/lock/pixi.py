@@ -12,7 +12,7 @@ from pixi_scaffold.lock.engine import EVERYTHING, Locked
 from pixi_scaffold.lock.explain import FailedSolve, blames_network, unreachable_error, unsolvable
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.reach import unreachable
-from pixi_scaffold.report import Progress, in_folder
+from pixi_scaffold.report import Progress
 from pixi_scaffold.system import program, run
 from pixi_scaffold.workspace import Workspace
 
@@ -63,12 +63,8 @@ class PixiEngine:
 def explained(workspace: Workspace, verb: str, output: str) -> LockError:
     """Return the error for what Pixi said, in the words of the other engine, Pixi's underneath."""
     if blames_network(output):
-        why = (
-            unreachable(all_channels(workspace), root=workspace.root)
-            or "Pixi could not fetch from it"
-        )
-        prove = in_folder(workspace.root, f"{program()} check --train --channel starter")
-        return unreachable_error(why, prove, output)
+        why = unreachable(all_channels(workspace), root=workspace.root)
+        return unreachable_error(workspace, why or "Pixi could not fetch from it", output)
     if "Cannot solve the request" in output or "No candidates were found" in output:
         matched = re.search(r"environment '([^']+)'.*platform '([^']+)'", output)
         environment, platform = matched.groups() if matched else ("the workspace", "one platform")

@@ -34,7 +34,7 @@ OF_PROJECT = "?source=project-defined-mapping"
 class Purls:
     """Says the purls of new rows. assumed: names of conda packages that were given one by name."""
 
-    def __init__(self, workspace: Workspace, old: Lock | None) -> None:
+    def __init__(self, workspace: Workspace, old: Lock) -> None:
         self.mapping = dict(_project_mapping(workspace))
         self.same_name = {channel_url("conda-forge"): True} | {
             channel: entry["same-name-heuristic"]
@@ -44,8 +44,8 @@ class Purls:
         self.off = workspace.pypi_map is False
         self.of_names: dict[str, tuple[str, ...]] = {}
         self.assumed: set[str] = set()
-        for url in old.layout.blocks if old else ():
-            if old and url.endswith((".conda", ".tar.bz2")):
+        for url in old.layout.blocks:
+            if url.endswith((".conda", ".tar.bz2")):
                 package = old.layout.package(url)
                 if package.has_purls and not self.of_names.get(package.name):
                     self.of_names[package.name] = package.purls

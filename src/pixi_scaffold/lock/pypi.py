@@ -31,15 +31,6 @@ def index_urls(options: PypiOptions) -> tuple[str, ...]:
     return (options.index_url or default_index(), *options.extra_index_urls)
 
 
-@dataclass(frozen=True, slots=True)
-class PypiWalk:
-    """Where a walk came."""
-
-    problems: tuple[str, ...] = ()
-    provided: tuple[str, ...] = ()
-    """The conda packages that PyPI's requirements found."""
-
-
 @dataclass(slots=True)
 class PypiComparison:
     """The part of a comparison that is about PyPI."""
@@ -96,24 +87,27 @@ class PypiComparison:
         platform: Platform,
         packages: Sequence[Package],
         urls: Sequence[tuple[str, str]],
-    ) -> PypiWalk:
-        """Walk from the manifest's requirements through the PyPI packages of one row."""
+    ) -> list[str]:
+        """Return what is wrong with the PyPI packages of one row, walking from the manifest's.
+
+        The conda packages that it finds are put to `provided`.
+        """
         wheels = [self.lock.layout.package(url) for kind, url in urls if kind == "pypi"]
         wanted = self.workspace.pypi(environment, platform)
         if not wanted:
             if not wheels:
-                return PypiWalk()
-            return PypiWalk(("packages from PyPI are locked, but nothing asks for any",))
+                return []
+            return ["packages from PyPI are locked, but nothing asks for any"]
         if any(not package.has_purls for package in packages):
-            return PypiWalk(("its packages do not say what they provide of PyPI (purls)",))
+            return ["its packages do not say what they provide of PyPI (purls)"]
         python = next((p.version for p in packages if p.name == "python"), "")
         if wheels and not python:
-            return PypiWalk(("packages from PyPI need python, which is not locked",))
+            return ["packages from PyPI need python, which is not locked"]
         from pixi_scaffold.lock.walking import Walking
 
         options = self.workspace.environment_pypi_options(environment)
         self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
         walk = Walking(platform, python, packages, wheels, options)
-        problems = tuple(walk.problems(wanted))
+        problems = list(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)
-        return PypiWalk(problems, tuple(walk.used))
+        return problems

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.current import LockComparison, compare, serves
+from pixi_scaffold.lock.current import compare, serves
 from pixi_scaffold.lock.engine import EVERYTHING, Locked
 from pixi_scaffold.lock.explain import FailedSolve, unsolvable
-from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, read_lock
+from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, no_lock, read_lock
 from pixi_scaffold.lock.gateway import bounded_files, gateway
 from pixi_scaffold.lock.layout import Package, read_package
 from pixi_scaffold.lock.purls import Purls
-from pixi_scaffold.lock.render import Contents, render_lock
+from pixi_scaffold.lock.render import Contents, Rows, render_lock
 from pixi_scaffold.lock.solve import Solve, names, problems, solve_one
 from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
 from pixi_scaffold.lock.wheels import PypiSolve, Wheels, with_purls
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import replacing
-from pixi_scaffold.workspace import Workspace
+from pixi_scaffold.workspace import Environment, Platform, Workspace
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
@@ -47,7 +47,7 @@ class RattlerEngine:
         check_specs(workspace)
         path = path.resolve()  # through a symbolic link, which stays
         old = old_lock(path, upgrade)
-        if old and not upgrade and channels is None and serves(workspace, old):
+        if not upgrade and channels is None and serves(workspace, old):
             platforms = tuple(p.name for p in workspace.platforms)
             return Locked(path, changed=False, packages=old.package_count, platforms=platforms)
         solving = Solving(workspace, old, channels, upgrade)
@@ -73,61 +73,53 @@ class Solving:
     def __init__(
         self,
         workspace: Workspace,
-        old: Lock | None,
+        old: Lock,
         channels: Sequence[str] | None = None,
         upgrade: frozenset[str] = frozenset(),
     ) -> None:
         self.workspace = workspace
         self.channels = channels
         self.upgrade = upgrade
-        old = old and old.as_format_7().aligned(workspace)
+        none = no_lock(old.path)
+        old = old.as_format_7().aligned(workspace)
         self.purls = Purls(workspace, old)
-        self.old = None if EVERYTHING in upgrade else old
-        self.comparison: LockComparison | None = None
-        if self.old and channels is None:
-            self.comparison = compare(workspace, self.old)
+        self.old = none if EVERYTHING in upgrade else old
+        self.comparison = compare(workspace, self.old if channels is None else none)
         every = problems(workspace, channels)
         self.todo = tuple(problem for problem in every if self._is_outdated(problem))
         self.done = tuple(problem for problem in every if not self._is_outdated(problem))
-        self.hints = self._hints()
+        kept = dict.fromkeys(url for problem in self.todo for url in self._locked(problem))
+        self.hints = dict(zip(kept, self.old.as_records(kept), strict=True)) if kept else {}
         self.known: frozenset[str] = frozenset()  # the names that the channels have, once asked
 
     def _is_outdated(self, problem: Solve) -> bool:
-        if self.comparison is None:
-            return True
-        pairs = {(e.name, problem.platform.name) for e in problem.environments}
-        return bool(pairs & self.comparison.outdated) or self._has(problem, self.upgrade)
+        there = self._there(problem.environments, problem.platform)
+        return any(
+            (e.name, problem.platform.name) in self.comparison.outdated
+            for e in problem.environments
+        ) or any(package.name in self.upgrade for package in there)
 
-    def _has(self, problem: Solve, names: frozenset[str]) -> bool:
-        """Whether the old lock has one of these packages there."""
-        rows = [
-            self.old.urls(e.name, problem.platform) or () for e in problem.environments if self.old
+    def _there(self, environments: Iterable[Environment], platform: Platform) -> list[Package]:
+        """Return what the old lock has in these environments, each package once."""
+        rows = (self.old.urls(e.name, platform) or () for e in environments)
+        return [
+            self.old.layout.package(u) for u in dict.fromkeys(u for row in rows for _, u in row)
         ]
-        return bool(names) and any(
-            self.old.layout.package(url).name in names for row in rows for _, url in row if self.old
-        )
-
-    def _hints(self) -> dict[str, RepoDataRecord]:
-        """Return the old records that solves may keep, by URL."""
-        if self.old is None:
-            return {}
-        wanted = dict.fromkeys(url for problem in self.todo for url in self._locked(problem))
-        return dict(zip(wanted, self.old.as_records(wanted), strict=True)) if wanted else {}
 
     def _locked(self, problem: Solve) -> list[str]:
-        if self.old is None:
+        """Return where the old records are that a solve may keep."""
+        if {e.name for e in problem.environments} & self.comparison.discarded:
             return []
-        if self.comparison and {e.name for e in problem.environments} & self.comparison.discarded:
-            return []
-        group = self.workspace.group(problem.environments[0])
-        rows = [self.old.urls(e.name, problem.platform) or () for e in group]
-        urls = dict.fromkeys(url for row in rows for kind, url in row if kind == "conda")
-        if self.upgrade:
-            names = {url: self.old.layout.package(url).name for url in urls}
-            urls = dict.fromkeys(url for url in urls if names[url] not in self.upgrade)
+        there = self._there(self.workspace.group(problem.environments[0]), problem.platform)
         # Records of stand-in channels are no hint for the manifest's own, and the other way round.
         channels = tuple(location(channel) for channel in problem.channels)
-        return [url for url in urls if url.startswith(channels)]
+        return [
+            package.url
+            for package in there
+            if package.name not in self.upgrade
+            and not package.from_pypi
+            and package.url.startswith(channels)
+        ]
 
     def kept(self, problem: Solve) -> list[RepoDataRecord]:
         """Return the records that the solver prefers: the newest where a group has several."""
@@ -157,7 +149,7 @@ class Solving:
         }
         wheels = Wheels(self.workspace, self.old, self.upgrade)
         wheels.resolve(tuple(solves.values()), progress or Silent())
-        rows: dict[tuple[str, str], Sequence[tuple[str, str]]] = {}
+        rows, old_blocks = self._unchanged()
         for problem, records in solved.items():
             for environment in problem.environments:
                 of_pypi, provided = wheels.row(environment, solves[problem])
@@ -167,46 +159,32 @@ class Solving:
                     *(("conda", location(record.url)) for record in kept),
                     *(("pypi", wheel.url) for wheel in of_pypi),
                 ]
-        old_rows, old_blocks = self._unchanged()
-        rows, blocks = old_rows | rows, old_blocks | blocks | wheels.blocks
-        platforms = None
-        if self.channels is not None:
-            platforms = frozenset(name for (_, name), row in rows.items() if row)
-        return Contents(rows, blocks, self.channels, platforms), skipped
+        return Contents(rows, old_blocks | blocks | wheels.blocks, self.channels), skipped
 
     def _solved(
         self, answers: Sequence[tuple[RepoDataRecord, ...] | str]
     ) -> tuple[dict[Solve, tuple[RepoDataRecord, ...]], list[tuple[str, str]]]:
         """Return what has a solution, and what the stand-in channels could not serve."""
-        failed = [(p, a) for p, a in zip(self.todo, answers, strict=True) if isinstance(a, str)]
-        has_packages = any(answer for answer in answers if not isinstance(answer, str))
-        if failed and (self.channels is None or not has_packages):
+        pairs = list(zip(self.todo, answers, strict=True))
+        failed = [(problem, why) for problem, why in pairs if isinstance(why, str)]
+        solved = {problem: answer for problem, answer in pairs if not isinstance(answer, str)}
+        if failed and (self.channels is None or not any(solved.values())):
             failures = [
                 FailedSolve(", ".join(e.name for e in p.environments), p.platform.name, why)
                 for p, why in failed
             ]
             stand_in = "" if self.channels is None else "the stand-in channel"
             raise unsolvable(self.workspace, failures, self.known, stand_in=stand_in)
-        solved = {
-            problem: answer
-            for problem, answer in zip(self.todo, answers, strict=True)
-            if not isinstance(answer, str)
-        }
         return solved, [(problem.title, why) for problem, why in failed]
 
-    def _unchanged(
-        self,
-    ) -> tuple[dict[tuple[str, str], Sequence[tuple[str, str]]], dict[str, str]]:
+    def _unchanged(self) -> tuple[Rows, dict[str, str]]:
         """Return the rows of the old lock that stay as they are, and their blocks."""
-        rows: dict[tuple[str, str], Sequence[tuple[str, str]]] = {}
-        blocks: dict[str, str] = {}
-        for problem in self.done:
-            for environment in problem.environments:
-                if self.old:
-                    there = self.old.urls(environment.name, problem.platform) or ()
-                    rows[environment.name, problem.platform.name] = there
-                    blocks |= {url: self.old.layout.block(url) for _, url in there}
-        return rows, blocks
+        rows: Rows = {
+            (e.name, problem.platform.name): self.old.urls(e.name, problem.platform) or ()
+            for problem in self.done
+            for e in problem.environments
+        }
+        return rows, {url: self.old.layout.block(url) for row in rows.values() for _, url in row}
 
     def _asks_pypi(self, problem: Solve) -> bool:
         return any(self.workspace.may_ask_pypi(e) for e in problem.environments)
@@ -241,10 +219,10 @@ def _channel(problem: Solve, record: RepoDataRecord) -> str:
     return next((c for c in problem.channels if record.url.startswith(c)), "")
 
 
-def old_lock(path: Path, upgrade: frozenset[str]) -> Lock | None:
+def old_lock(path: Path, upgrade: frozenset[str]) -> Lock:
     """Return the lock whose versions or purls are kept; a newer format is never overwritten."""
     if not path.exists():
-        return None
+        return no_lock(path)
     try:
         lock = read_lock(path)
         for url in lock.layout.blocks if EVERYTHING in upgrade else ():
@@ -255,7 +233,7 @@ def old_lock(path: Path, upgrade: frozenset[str]) -> Lock | None:
     except LockError:  # damaged: that is what an upgrade is for
         if EVERYTHING not in upgrade:
             raise
-    return None
+    return no_lock(path)
 
 
 async def _solve_all(

@@ -11,7 +11,7 @@ from pixi_scaffold.lock.file import FORMAT
 from pixi_scaffold.lock.pypi import PRERELEASE, index_urls
 from pixi_scaffold.workspace import Environment, Platform, Workspace
 
-Rows = Mapping[tuple[str, str], Sequence[tuple[str, str]]]
+Rows = dict[tuple[str, str], Sequence[tuple[str, str]]]
 """(kind, URL) of each package by environment and platform."""
 
 
@@ -23,9 +23,7 @@ class Contents:
     blocks: Mapping[str, str]
     """The lines of each package, by URL."""
     channels: Sequence[str] | None = None
-    """In place of the manifest's."""
-    platforms: frozenset[str] | None = None
-    """The ones to name; None for those of all environments."""
+    """In place of the manifest's. Then only platforms that have packages are named."""
 
 
 def render_lock(workspace: Workspace, contents: Contents) -> str:
@@ -56,11 +54,9 @@ def alias_names(platforms: Iterable[Platform]) -> dict[str, str]:
 def _platforms(
     workspace: Workspace, contents: Contents, aliases: Mapping[str, str]
 ) -> Iterator[str]:
-    used = contents.platforms
-    if used is None:
-        used = frozenset(
-            p.name for e in workspace.environments for p in workspace.environment_platforms(e)
-        )
+    used = {p.name for e in workspace.environments for p in workspace.environment_platforms(e)}
+    if contents.channels is not None:
+        used = {name for (_, name), row in contents.rows.items() if row}
     listed = sorted(
         (p for p in workspace.platforms if p.name in used), key=lambda p: aliases[p.name]
     )

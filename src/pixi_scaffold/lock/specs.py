@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.errors import LockError, UnsupportedError
 from pixi_scaffold.system import which
-from pixi_scaffold.workspace import Platform, Requirement, VirtualPackage, Workspace
+from pixi_scaffold.workspace import Platform, Requirement, Workspace
 
 if TYPE_CHECKING:
-    from rattler import MatchSpec, PackageRecord
+    from rattler import PackageRecord
 
 
 def check_specs(workspace: Workspace) -> None:
@@ -23,8 +23,10 @@ def check_specs(workspace: Workspace) -> None:
             for spec in (*wanted, *workspace.constraints(environment, platform)):
                 if _is_plain(spec):
                     continue
+                from rattler import MatchSpec
+
                 try:
-                    match_spec(spec)
+                    MatchSpec(str(spec))
                 except Exception as error:  # several kinds, no common base
                     raise LockError(
                         f"{environment.name} on {platform.name}: {spec} is not a valid "
@@ -48,27 +50,23 @@ def _is_plain(requirement: Requirement) -> bool:
 _BUILD = re.compile(r"[A-Za-z0-9_.*]+")
 
 
-def match_spec(requirement: Requirement) -> MatchSpec:
-    """Return a requirement as the library's spec."""
-    from rattler import MatchSpec
-
-    return MatchSpec(str(requirement))
-
-
-def virtual_record(package: VirtualPackage, subdir: str) -> PackageRecord:
-    """Return a virtual package as a record that a match spec can be compared with."""
+def new_record(name: str, version: str, build: str, subdir: str, **more: Any) -> PackageRecord:
+    """Return a package as the library compares it with specs; more: other fields of its record."""
     from rattler import BuildString, PackageRecord
 
-    version, build = package.for_solver
     return PackageRecord(
-        name=package.name,
-        version=version,
-        build=BuildString(build),
-        build_number=0,
-        subdir=subdir,
-        arch=None,
-        platform=None,
-    )
+        name=name, version=version, build=BuildString(build), subdir=subdir,
+        arch=None, platform=None, **more,
+    )  # fmt: skip
+
+
+@cache
+def platform_records(platform: Platform) -> Mapping[str, PackageRecord]:
+    """Return the virtual packages of a platform as records, by name."""
+    return {
+        p.name: new_record(p.name, *p.for_solver, platform.subdir, build_number=0)
+        for p in platform.virtual_packages
+    }
 
 
 def refuse_sources(workspace: Workspace) -> None:
@@ -111,9 +109,3 @@ def _refuse(workspace: Workspace, names: Iterable[str], verb: str) -> None:
 def pixi_command(command: str) -> str:
     """Return a command of Pixi's as a hint, which says how to get Pixi where it is not."""
     return command if which("pixi") else f"install Pixi (https://pixi.sh), then: {command}"
-
-
-@cache
-def platform_records(platform: Platform) -> Mapping[str, PackageRecord]:
-    """Return the virtual packages of a platform as records, by name."""
-    return {p.name: virtual_record(p, platform.subdir) for p in platform.virtual_packages}

@@ -23,7 +23,7 @@ def diff_lines(diff: LockDiff) -> Iterator[str]:
             for change in changes:
                 cost = shown_size(change.download) if change.download else ""
                 name, versions = change.name, _versions(change)
-                yield f"    {change.move:<7}  {name:<26} {versions:<26} {cost}".rstrip()
+                yield f"    {change.change:<7}  {name:<26} {versions:<26} {cost}".rstrip()
 
 
 def markdown(diff: LockDiff) -> str:
@@ -62,7 +62,7 @@ def _platform_markdown(platform: PlatformDiff) -> Iterator[str]:
         for change in changes:
             size = change.download
             cost = "?" if size is None else shown_size(size) if size else ""
-            row = (asked, change.name, change.move, _versions(change, "→"))
+            row = (asked, change.name, change.change, _versions(change, "→"))
             yield f"| {' | '.join(map(_text, row))} | {cost} |\n"
     yield "\n</details>\n"
 
@@ -108,9 +108,9 @@ def _remarks(platform: PlatformDiff) -> Iterator[str]:
 
 def _moved(watched: WatchedVersion, arrow: str = "->") -> str:
     if not watched.moved:
-        return f"{watched.label} stays {watched.after}"
+        return f"{watched.name} stays {watched.after}"
     before, after = watched.before or "none", watched.after or "none"
-    return f"{watched.label} {before} {arrow} {after}"
+    return f"{watched.name} {before} {arrow} {after}"
 
 
 def _groups(platform: PlatformDiff) -> Iterator[tuple[str, list[PackageChange]]]:
@@ -121,7 +121,9 @@ def _groups(platform: PlatformDiff) -> Iterator[tuple[str, list[PackageChange]]]
 
 def _versions(change: PackageChange, arrow: str = "->") -> str:
     after = change.after
-    if change.move is Move.REBUILT and " " in after:  # a version and a build: only the build moved
+    if (
+        change.change is Move.REBUILT and " " in after
+    ):  # a version and a build: only the build moved
         after = after.partition(" ")[2]
     return f" {arrow} ".join(filter(None, (change.before, after))) or "built from source"
 

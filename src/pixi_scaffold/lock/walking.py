@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from packaging.requirements import Requirement
@@ -31,6 +32,20 @@ def provided_names(package: Package) -> Iterator[str]:
     for purl in package.purls:
         if purl.startswith(PURL):
             yield canonicalize_name(unquote(purl.removeprefix(PURL).partition("?")[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOfPypi:
+    """A requirement, who has it, and its entry in the manifest where that is who."""
+
+    requirement: Requirement
+    origin: str
+    entry: PypiRequirement | None = None
+
+    def __str__(self) -> str:
+        wanted = self.requirement
+        extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
+        return f"{self.origin} asks PyPI for {wanted.name}{extras}{wanted.specifier}"
 
 
 class Walking:
@@ -59,34 +74,34 @@ class Walking:
 
     def problems(self, wanted: Sequence[PypiRequirement]) -> Iterator[str]:
         """Walk from what a manifest asks for; yield what is wrong."""
-        todo: deque[tuple[Requirement, str, PypiRequirement | None]] = deque()
+        todo: deque[AskedOfPypi] = deque()
         for one in wanted:
             requirement = parsed(str(one))
             if requirement and counts(requirement, self.environment, one.extras):
-                todo.append((requirement, "the manifest", one))
+                todo.append(AskedOfPypi(requirement, "the manifest", one))
         seen: set[str] = set()
         while todo:
-            requirement, origin, of_manifest = todo.popleft()
-            if (package := self.provided.get(requirement.name)) is not None:
-                yield from self.conda_problems(requirement, origin, of_manifest, package)
+            asked = todo.popleft()
+            if (package := self.provided.get(asked.requirement.name)) is not None:
+                yield from self.conda_problems(asked, package)
                 self.used[package.name] = None
                 continue
-            wheel = self.wheels.get(requirement.name)
+            wheel = self.wheels.get(asked.requirement.name)
             if wheel is None:
-                yield f"{origin} asks PyPI for {_shown(requirement)}, which is not locked"
+                yield f"{asked}, which is not locked"
                 continue
-            yield from self.wheel_problems(requirement, origin, of_manifest, wheel)
+            yield from self.wheel_problems(asked, wheel)
             if wheel.name not in self.reached:
                 self.reached.add(wheel.name)
                 yield from self.python_problems(wheel)
-            extras = sorted(self.overridden(requirement).extras)
+            extras = sorted(self.overridden(asked.requirement).extras)
             for text in wheel.depends:
                 needed = parsed(text)
                 if needed is None or not counts(needed, self.environment, extras):
                     continue
                 if str(needed) not in seen:
                     seen.add(str(needed))
-                    todo.append((needed, wheel.name, None))
+                    todo.append(AskedOfPypi(needed, wheel.name))
         for name in sorted(self.wheels.keys() - self.reached):
             yield f"{name} is locked from PyPI, but nothing asks for it"
 
@@ -95,41 +110,24 @@ class Walking:
         other = self.overrides.get(requirement.name)
         return (parsed(str(other)) if other else None) or requirement
 
-    def conda_problems(
-        self,
-        requirement: Requirement,
-        origin: str,
-        of_manifest: PypiRequirement | None,
-        package: Package,
-    ) -> Iterator[str]:
+    def conda_problems(self, asked: AskedOfPypi, package: Package) -> Iterator[str]:
         """Yield why a conda package is not what PyPI is asked for."""
-        if of_manifest and of_manifest.source:
-            yield f"{requirement.name} is locked as the conda package {package.name}"
-        elif not meets(self.overridden(requirement).specifier, package.version):
-            yield (
-                f"{origin} asks PyPI for {_shown(requirement)}, "
-                f"but the conda package {package.name} {package.version} is locked"
-            )
+        if asked.entry and asked.entry.source:
+            yield f"{asked.requirement.name} is locked as the conda package {package.name}"
+        elif not meets(self.overridden(asked.requirement).specifier, package.version):
+            yield f"{asked}, but the conda package {package.name} {package.version} is locked"
 
-    def wheel_problems(
-        self,
-        requirement: Requirement,
-        origin: str,
-        of_manifest: PypiRequirement | None,
-        wheel: Package,
-    ) -> Iterator[str]:
+    def wheel_problems(self, asked: AskedOfPypi, wheel: Package) -> Iterator[str]:
         """Yield why a locked wheel is not what is asked for."""
-        if of_manifest and of_manifest.source:
+        entry = asked.entry
+        if entry and entry.source:
             return  # a place of its own: refused or left to Pixi before
-        if "://" not in wheel.url and of_manifest is None:
+        if "://" not in wheel.url and entry is None:
             return  # a folder in place of what others ask for is meant
-        if not meets(self.overridden(requirement).specifier, wheel.version):
-            yield (
-                f"{origin} asks PyPI for {_shown(requirement)}, "
-                f"but {wheel.name} {wheel.version} is locked"
-            )
-        if of_manifest and (there := wheel.field("index").rstrip("/")):
-            allowed = (of_manifest.index,) if of_manifest.index else self.indexes
+        if not meets(self.overridden(asked.requirement).specifier, wheel.version):
+            yield f"{asked}, but {wheel.name} {wheel.version} is locked"
+        if entry and (there := wheel.field("index").rstrip("/")):
+            allowed = (entry.index,) if entry.index else self.indexes
             if there not in {url.rstrip("/") for url in allowed}:
                 yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
 
@@ -140,8 +138,3 @@ class Walking:
             yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"
         if not is_wheel_for(wheel.file, self.platform, self.python):
             yield f"{wheel.file} is no wheel for this platform and Python {self.python}"
-
-
-def _shown(requirement: Requirement) -> str:
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{requirement.name}{extras}{requirement.specifier}"

@@ -46,7 +46,7 @@ class Wheels:
     """The PyPI packages of all solves. blocks: their lines in a lock, by URL."""
 
     def __init__(
-        self, workspace: Workspace, old: Lock | None, upgrade: frozenset[str] = frozenset()
+        self, workspace: Workspace, old: Lock, upgrade: frozenset[str] = frozenset()
     ) -> None:
         self.workspace = workspace
         self.old = old
@@ -61,7 +61,7 @@ class Wheels:
             return
         progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
         questions = [self._question(solve) for solve in asking]
-        kept = self.old.layout.blocks if self.old else {}
+        kept = self.old.layout.blocks
         with Describing() as describing, ThreadPoolExecutor(max(cores(), 2)) as pool:
 
             def one(question: Resolution) -> tuple[ChosenWheel, ...] | str:
@@ -76,7 +76,7 @@ class Wheels:
             described = {self._place(url): one for url, one in describing.results().items()}
         resolved = [[self._place(w.url) for w in a] for a in answers if not isinstance(a, str)]
         old = {place for places in resolved for place in places if place in kept}
-        self.blocks |= {place: self.old.layout.block(place) for place in old if self.old}
+        self.blocks |= {place: self.old.layout.block(place) for place in old}
         self.blocks |= wheel_blocks(described)
         for solve, places in zip(asking, resolved, strict=True):
             self.chosen[solve.problem] = tuple(read_package(p, self.blocks[p]) for p in places)
@@ -123,8 +123,6 @@ class Wheels:
 
     def _preferred(self, problem: Solve) -> dict[str, str]:
         """Return the versions of the old lock that may stay."""
-        if self.old is None:
-            return {}
         group = self.workspace.group(problem.environments[0])
         rows = [self.old.urls(e.name, problem.platform) or () for e in group]
         wheels = [self.old.layout.package(u) for row in rows for kind, u in row if kind == "pypi"]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pixi_scaffold.errors import LockError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """How many are fetched at the same time."""
 SECONDS = 60.0
-END = 1 << 16
-"""Bytes at the end of a wheel that hold its list of files, and mostly its metadata."""
+ENDS = (1 << 16, 1 << 22)
+"""Bytes at the end of a wheel that hold its list of files and, mostly beside it, its metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,11 @@ def _metadata(wheel: ChosenWheel) -> bytes:
 
 
 def _uncached(wheel: ChosenWheel) -> bytes:
-    """Read the end of a wheel; from a server without parts what lies beside it, or all of it."""
-    with contextlib.suppress(LockError, ValueError):
-        return _read_metadata(_Remote(wheel.url), wheel.url)
+    """Read the end of a wheel, or a longer one; else what lies beside it, or all of it."""
+    for size in ENDS:
+        with contextlib.suppress(LockError):
+            end = _answer(wheel.url, {"Range": f"bytes=-{size}"})
+            return _read_metadata(end, wheel.url)
     with contextlib.suppress(LockError):
         return _fetch(f"{wheel.url}.metadata")
     return _whole(wheel)[1]
@@ -108,57 +110,19 @@ def _whole(wheel: ChosenWheel) -> tuple[ChosenWheel, bytes]:
             f"{wheel.url} has the SHA-256 {digest}, its index says {wheel.sha256}",
             "do not use it; ask who runs the index",
         )
-    return replace(wheel, sha256=digest), _read_metadata(io.BytesIO(data), wheel.url)
+    return replace(wheel, sha256=digest), _read_metadata(data, wheel.url)
 
 
-def _read_metadata(file: IO[bytes] | io.RawIOBase, url: str) -> bytes:
+def _read_metadata(data: bytes, url: str) -> bytes:
+    """Return the metadata out of a wheel or its end; raises LockError where it is not in there."""
     import zipfile
 
     try:
-        with zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
             return archive.read(min(names, key=len))
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
         raise LockError(f"{url} is no wheel: {error}", "ask who runs the index") from error
-
-
-class _Remote(io.RawIOBase):
-    """A file on a server, of which only what is read is fetched: first its end."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-        self.data, self.size = _part(url, f"-{END}")
-        self.start = self.size - len(self.data)
-        self.place = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place}.get(whence, self.size)
-        return self.place
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = self.size - self.place
-        count = left if size is None or size < 0 else min(size, left)
-        first = self.place
-        self.place += count
-        if count <= 0:
-            return b""
-        if first < self.start or first + count > self.start + len(self.data):
-            self.data, _ = _part(self.url, f"{first}-{first + max(count, END) - 1}")
-            self.start = first
-        return self.data[first - self.start : first - self.start + count]
-
-
-def _part(url: str, wanted: str) -> tuple[bytes, int]:
-    """Return a range of a file, and the size of all of it."""
-    data, headers = _answer(url, {"Range": f"bytes={wanted}"})
-    return data, int(str(headers.get("Content-Range", "")).rpartition("/")[2])
 
 
 def _fetch(url: str) -> bytes:
@@ -168,13 +132,13 @@ def _fetch(url: str) -> bytes:
             return Path(unquote(parts.path)).read_bytes()
         except OSError as error:
             raise LockError(f"{url} cannot be read: {error}", "look at find-links") from error
-    return _answer(url, {})[0]
+    return _answer(url, {})
 
 
-def _answer(url: str, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+def _answer(url: str, headers: Mapping[str, str]) -> bytes:
     parts = urlsplit(url)
     try:
-        return download(url, headers, SECONDS)
+        return download(url, headers, SECONDS)[0]
     except OSError as error:
         place = f"{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise LockError(

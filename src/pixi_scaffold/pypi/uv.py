@@ -240,15 +240,9 @@ def _distribution(package: Mapping[str, Any], problem: Resolution) -> ChosenWhee
             "ask for a version that has wheels, or for its conda package",
         )
     wheel = min(ranked, key=lambda pair: pair[0])[1]
-    index = problem.indexes.get(name, "")
-    return ChosenWheel(
-        name, package["version"], _url(wheel), wheel.get("hashes", {}).get("sha256", ""), index
-    )
-
-
-def _url(wheel: Mapping[str, Any]) -> str:
-    """Return where a wheel of a pylock.toml is; one of a folder has a file URL."""
-    return str(wheel["url"]) if "url" in wheel else Path(wheel["path"]).absolute().as_uri()
+    url = wheel["url"] if "url" in wheel else Path(wheel["path"]).absolute().as_uri()
+    digest = wheel.get("hashes", {}).get("sha256", "")
+    return ChosenWheel(name, package["version"], url, digest, problem.indexes.get(name, ""))
 
 
 def _explanation(output: str) -> str:

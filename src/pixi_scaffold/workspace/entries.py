@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from pixi_scaffold.workspace.values import (
 )
 
 _VIRTUAL_KEYS = {
-    "archspec": "__archspec", "glibc": "__glibc", "linux": "__linux", "macos": "__osx",
-    "osx": "__osx", "windows": "__win",
+    "driver": "__cuda", "arch": "__cuda_arch", "archspec": "__archspec", "glibc": "__glibc",
+    "linux": "__linux", "macos": "__osx", "osx": "__osx", "windows": "__win",
 }  # fmt: skip  # in the order in which Pixi writes them (toml/platform.rs)
 _SPEC_KEYS = {
     "version": "version", "build": "build", "build-number": "build_number", "channel": "channel",
@@ -36,17 +36,14 @@ NO_BUILDS = 'a package that is built from source needs preview = ["pixi-build"]'
 
 def read_platform(entry: Any, key: Key) -> Platform:
     """Return a platform as the workspace lists it; raises GrammarError."""
-    if isinstance(entry, str):
-        if not SUBDIR.fullmatch(entry):
-            raise GrammarError(key, f"{entry!r} is not a conda platform such as linux-64")
-        return Platform(entry, entry)
-    subdir = entry.get("platform", entry.get("name"))
+    table = {"name": entry} if isinstance(entry, str) else entry
+    subdir = table.get("platform", table.get("name"))
     if subdir is None:
         raise GrammarError(key, "an entry needs platform, such as linux-64")
     if not SUBDIR.fullmatch(subdir):
         raise GrammarError(key, f"{subdir!r} is not a conda platform such as linux-64")
-    declared = tuple(_virtual_packages(entry, key))
-    name = entry.get("name", derived_name(subdir, declared))
+    declared = _virtual_packages(table, key)
+    name = table.get("name", derived_name(subdir, declared))
     try:
         check_platform_name(name)
     except BadValueError as error:
@@ -58,27 +55,18 @@ def read_platform(entry: Any, key: Key) -> Platform:
     return Platform(name, subdir, declared)
 
 
-def _virtual_packages(entry: Mapping[str, Any], key: Key) -> Iterator[VirtualPackage]:
-    cuda = entry.get("cuda")
-    names = []
-    if isinstance(cuda, dict):
-        yield VirtualPackage("__cuda", cuda["driver"])
-        names.append("__cuda")
-        if "arch" in cuda:
-            yield VirtualPackage("__cuda_arch", cuda["arch"])
-            names.append("__cuda_arch")
-    elif cuda is not None:
-        yield VirtualPackage("__cuda", cuda)
-        names.append("__cuda")
-    for friendly, name in _VIRTUAL_KEYS.items():
-        if friendly in entry:
-            if name in names:
-                raise GrammarError(key, "osx and macos are the same; set one of them")
-            names.append(name)
-            value = entry[friendly]
-            yield VirtualPackage(name, *(("0", value) if friendly == "archspec" else (value,)))
+def _virtual_packages(entry: dict[str, Any], key: Key) -> tuple[VirtualPackage, ...]:
+    if "osx" in entry and "macos" in entry:
+        raise GrammarError(key, "osx and macos are the same; set one of them")
+    cuda = entry.get("cuda", {})
+    said = entry | ({"driver": cuda} if isinstance(cuda, str) else cuda)
+    packages = {
+        name: VirtualPackage(name, *(("0", said[k]) if k == "archspec" else (said[k],)))
+        for k, name in _VIRTUAL_KEYS.items()
+        if k in said
+    }
     for raw in sorted(k for k in entry if k.startswith("__")):
-        if raw.lower() in names:
+        if raw.lower() in packages:
             raise GrammarError(key, f"{raw} is declared twice")
         version, _, build = entry[raw].partition("=")
         try:
@@ -87,10 +75,10 @@ def _virtual_packages(entry: Mapping[str, Any], key: Key) -> Iterator[VirtualPac
                 check_archspec(build)
         except BadValueError as error:
             raise GrammarError((*key, raw), f"{entry[raw]!r} is not {error}") from error
-        names.append(raw.lower())
-        yield VirtualPackage(raw.lower(), version, build)
-    if "__cuda_arch" in names and "__cuda" not in names:
+        packages[raw.lower()] = VirtualPackage(raw.lower(), version, build)
+    if "__cuda_arch" in packages and "__cuda" not in packages:
         raise GrammarError(key, "__cuda_arch needs __cuda beside it")
+    return tuple(packages.values())
 
 
 def read_channel_entry(entry: Any, root: Path) -> ChannelEntry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import tomllib
@@ -107,6 +106,8 @@ def check_git(table: Mapping[str, Any], key: Key) -> None:
 
 
 def _unknown(name: str, allowed: Mapping[str, str]) -> str:
+    import difflib  # seldom needed
+
     near = difflib.get_close_matches(name, allowed, 1, 0.7)
     meant = f"; did you mean {near[0]!r}?" if near else ""
     names = ", ".join(sorted(set(allowed) - {"depends_on"}))

@@ -198,12 +198,6 @@ class Workspace:
             and (p.name in exact or p.subdir not in narrowed)
         )
 
-    def speaks_for(self, feature: Feature, platform: Platform) -> bool:
-        """Whether a feature of an environment adds to what that needs on `platform`."""
-        if not self.composed:
-            return feature.allows(platform)
-        return platform.subdir in feature_subdirs(feature, self.platforms)
-
     def environment_channels(self, environment: Environment) -> tuple[str, ...]:
         """Return the channels of its whole solve group by priority, then in order of features.
 
@@ -259,12 +253,14 @@ class Workspace:
         self, environment: Environment, platform: Platform, attribute: str
     ) -> tuple[Any, ...]:
         collected: dict[Any, None] = {}
-        for name in environment.features:
-            feature = self.features[name]
-            if not self.speaks_for(feature, platform):
-                continue
+        for feature in (self.features[name] for name in environment.features):
+            speaks = (
+                platform.subdir in feature_subdirs(feature, self.platforms)
+                if self.composed
+                else feature.allows(platform)
+            )
             by_name: dict[str, list[Any]] = {}
-            for target in feature.targets:
+            for target in feature.targets if speaks else ():
                 if target.matches(platform):
                     said: dict[str, list[Any]] = {}  # several of one package: from pyproject.toml
                     for requirement in getattr(target, attribute):
@@ -319,14 +315,10 @@ def compositions(
         if not all(subdir in feature_subdirs(f, platforms) for f in features):
             continue
         names = dict.fromkeys(name for f in features for name in f.platforms or ())
-        pinned = tuple(p for name in names for p in platforms if p.name == name)
-        pinned = tuple(p for p in pinned if p.subdir == subdir)
-        if len(pinned) == 1:
-            yield pinned[0].name, subdir, pinned
-        elif not pinned:
-            yield subdir, subdir, ()
-        else:
-            yield derived_name(subdir, united(pinned)), subdir, pinned
+        here = [p for p in platforms if p.subdir == subdir]
+        pinned = tuple(p for name in names for p in here if p.name == name)
+        name = pinned[0].name if len(pinned) == 1 else derived_name(subdir, united(pinned))
+        yield name, subdir, pinned
 
 
 def by_priority(entries: Iterable[ChannelEntry]) -> tuple[str, ...]:

@@ -56,72 +56,63 @@ def settle(
     asking: the names of the features that have [system-requirements]. Raises PlatformError.
     """
     simple = all(platform.is_bare for platform in declared)
-    originals = list(declared)
+    originals = {platform.name: platform for platform in declared}
     if simple:
         _add_referenced(originals, features.values())
-    if not asking:
-        for feature in features.values():
-            _check_references(feature, originals)
-        platforms, changed = originals, dict(features)
-    else:
+    if asking:
         if not simple:
             raise PlatformError(
                 "[system-requirements] beside platforms with names of their own: declare what is "
                 'required on the platforms, such as { platform = "linux-64", cuda = "12.0" }'
             )
         platforms, changed = _migrated(originals, features, asking)
+    else:
+        for feature in features.values():
+            _check_references(feature, originals)
+        platforms, changed = originals, dict(features)
     if simple:
         _add_composed(platforms, changed, environments)
-    return tuple(platforms), changed
+    return tuple(platforms.values()), changed
 
 
-def _add_referenced(platforms: list[Platform], features: Iterable[Feature]) -> None:
+def _add_referenced(platforms: dict[str, Platform], features: Iterable[Feature]) -> None:
     """Add each subdir that a feature names and the workspace does not list."""
     for feature in features:
         for name in feature.platforms or ():
-            if not SUBDIR.fullmatch(name):
-                _check_references(feature, platforms)
-            elif all(p.name != name for p in platforms):
-                platforms.append(Platform(name, name))
+            if SUBDIR.fullmatch(name):
+                platforms.setdefault(name, Platform(name, name))
+        _check_references(feature, platforms)
 
 
-def _check_references(feature: Feature, platforms: Sequence[Platform]) -> None:
-    declared = [p.name for p in platforms]
+def _check_references(feature: Feature, platforms: Mapping[str, Platform]) -> None:
     for name in feature.platforms or ():
-        if name not in declared:
+        if name not in platforms:
             raise PlatformError(
                 f"feature {feature.name} names the platform {name}, which is not one of the "
-                f"workspace's platforms: {', '.join(declared) or 'none'}"
+                f"workspace's platforms: {', '.join(platforms) or 'none'}"
             )
 
 
 def _migrated(
-    originals: Sequence[Platform], features: Mapping[str, Feature], asking: frozenset[str]
-) -> tuple[list[Platform], dict[str, Feature]]:
-    platforms: list[Platform] = []
-    changed: dict[str, Feature] = {}
-
-    def add(platform: Platform) -> None:
-        if all(p.name != platform.name for p in platforms):
-            platforms.append(platform)
-
+    originals: Mapping[str, Platform], features: Mapping[str, Feature], asking: frozenset[str]
+) -> tuple[dict[str, Platform], dict[str, Feature]]:
+    platforms: dict[str, Platform] = {}
+    changed = dict(features)
     for name, feature in features.items():
-        changed[name] = feature
-        if name not in asking:
-            _check_references(feature, originals)
-            for wanted in feature.platforms or ():
-                add(next(p for p in originals if p.name == wanted))
-            continue
-        subdirs = [p.subdir for p in originals] if feature.platforms is None else feature.platforms
-        names = []
-        for subdir in subdirs:
-            platform = _required(subdir, feature)
-            add(platform)
-            names.append(platform.name)
-        changed[name] = replace(feature, platforms=tuple(dict.fromkeys(names)))
-    covered = {p.subdir for p in platforms}
-    platforms += [p for p in originals if p.subdir not in covered]
-    return platforms, changed
+        if name in asking:
+            subdirs = [p.subdir for p in originals.values()]
+            used = [
+                _required(subdir, feature)
+                for subdir in (subdirs if feature.platforms is None else feature.platforms)
+            ]
+            names = dict.fromkeys(platform.name for platform in used)
+            changed[name] = replace(feature, platforms=tuple(names))
+        else:
+            used = [originals[wanted] for wanted in feature.platforms or ()]
+        for platform in used:
+            platforms.setdefault(platform.name, platform)
+    covered = {p.subdir for p in platforms.values()}
+    return platforms | {n: p for n, p in originals.items() if p.subdir not in covered}, changed
 
 
 def _required(subdir: str, feature: Feature) -> Platform:
@@ -132,21 +123,21 @@ def _required(subdir: str, feature: Feature) -> Platform:
 
 
 def _add_composed(
-    platforms: list[Platform], features: Mapping[str, Feature], environments: Sequence[Environment]
+    platforms: dict[str, Platform],
+    features: Mapping[str, Feature],
+    environments: Sequence[Environment],
 ) -> None:
     """Add the platforms that environments and solve groups put together from several."""
     groups: dict[str, dict[str, None]] = {}
     for environment in environments:
         if environment.solve_group is not None:
-            groups.setdefault(environment.solve_group, {}).update(
-                dict.fromkeys(environment.features)
-            )
-    declared = tuple(platforms)
-    for names in [e.features for e in environments] + [tuple(g) for g in groups.values()]:
+            group = groups.setdefault(environment.solve_group, {})
+            group.update(dict.fromkeys(environment.features))
+    declared = tuple(platforms.values())
+    for names in (*(e.features for e in environments), *groups.values()):
         for name, subdir, pinned in compositions([features[n] for n in names], declared):
-            if all(p.name != name for p in platforms):
-                packages = united(pinned) if len(pinned) > 1 else ()
-                platforms.append(Platform(name, subdir, packages))
+            packages = united(pinned) if len(pinned) > 1 else ()
+            platforms.setdefault(name, Platform(name, subdir, packages))
 
 
 def conflict(tables: Iterable[Mapping[str, Any]]) -> str | None:

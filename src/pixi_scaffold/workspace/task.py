@@ -92,15 +92,12 @@ def _read_dependency(entry: str | dict[str, Any], key: Key) -> TaskDependency:
     return TaskDependency(entry["task"], args, entry.get("environment", ""))
 
 
-def _read_argument(entry: str | dict[str, Any]) -> TaskArgument:
-    if isinstance(entry, str):
-        return TaskArgument(entry)
-    choices = tuple(entry["choices"]) if "choices" in entry else None
-    return TaskArgument(entry["arg"], entry.get("default"), choices)
-
-
 def _read_arguments(entries: list[Any], key: Key) -> tuple[TaskArgument, ...]:
-    arguments = tuple(map(_read_argument, entries))
+    tables = [{"arg": entry} if isinstance(entry, str) else entry for entry in entries]
+    arguments = tuple(
+        TaskArgument(t["arg"], t.get("default"), tuple(t["choices"]) if "choices" in t else None)
+        for t in tables
+    )
     optional = False
     for one in arguments:
         optional = optional or one.default is not None

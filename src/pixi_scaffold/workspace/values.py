@@ -119,10 +119,6 @@ def cutoff(text: str, now: datetime) -> datetime:
     return moment
 
 
-def _check_cutoff(text: str) -> None:
-    cutoff(text, datetime(2026, 1, 1, tzinfo=UTC))
-
-
 def _check_url(text: str) -> None:
     try:
         parts = urlsplit(text)
@@ -242,7 +238,7 @@ STRINGS: dict[str, Callable[[str], Any]] = {
     "string": lambda _: None,
     "version": check_version,
     "version-spec": version_spec,
-    "cutoff": _check_cutoff,
+    "cutoff": lambda text: cutoff(text, datetime(2026, 1, 1, tzinfo=UTC)),
     "url": _check_url,
     "license": _check_license,
     "archspec": check_archspec,
