@@ -70,7 +70,7 @@ ROOM_LINES = {
     "starter": 1130,
     "adopt": 1120,
     "page": 850,
-    "report": 720,
+    "report": 725,
     "pypi": 690,
     "environment": 670,
     "doctor": 210,

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from pixi_scaffold.report import (
     LiveProgress,
@@ -110,6 +114,17 @@ def test_a_number_is_not_broken_off_its_unit(width: int) -> None:
     assert " ".join(lines) == text
     for line in lines:
         assert not line.startswith(("MB", "GB", "GiB", "s ", "min")), lines
+
+
+@given(st.lists(st.text("aé日本語🙂", min_size=1, max_size=9), min_size=1), st.integers(24, 60))
+def test_wide_letters_take_two_columns(words: list[str], width: int) -> None:
+    """rich, which draws the rest of the screen, is the judge of how wide a line is."""
+    lines = wrapped(" ".join(words), width, "> ", 2)
+    assert all(cell_len(line) <= width for line in lines), lines
+    assert " ".join(lines).split()[1:] == words
+    short = [a for a, b in itertools.pairwise(lines)
+             if cell_len(a) + 1 + cell_len(b.split()[0]) <= width]  # fmt: skip
+    assert not short, "a word more had room"
 
 
 def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:

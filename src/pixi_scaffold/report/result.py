@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
+from unicodedata import east_asian_width
 
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_OK
 
@@ -160,14 +161,19 @@ def _aligned(
 _UNIT = re.compile(r"(?<=\d) (?=([kKMGT]i?B|ms|s|min|h)\b)")
 
 
+_SECOND = "\ue000"  # for the second column of a wide letter; no text has it
+
+
 def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]:
     """Return a text as lines of at most `width` columns, broken between words only.
 
     head: what the first line begins with; indent: columns before each further one. A word that is
-    longer stays whole: a URL or a path that is broken cannot be followed. So does 86 MB.
+    longer stays whole: a URL or a path that is broken cannot be followed. So does 86 MB. Letters
+    of East Asia and pictures take two columns each (Unicode's annex 11).
     """
+    text = "".join(c + _SECOND * (east_asian_width(c) in "WF") for c in text)
     return [
-        line.replace("\xa0", " ")
+        line.replace("\xa0", " ").replace(_SECOND, "")
         for number, part in enumerate(_UNIT.sub("\xa0", text).splitlines() or [""])
         for line in textwrap.wrap(
             part,
