@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 4920,
     "job": 4225,
     "lock": 3930,
-    "tasks": 3140,
+    "tasks": 3145,
     "update": 2800,
     "pool": 2860,
     "check": 2600,

@@ -112,11 +112,12 @@ class Runner:
 
     def _context(self, environment: str) -> RenderContext:
         platform, _ = self.environments.platform(self.workspace.environment(environment))
-        return RenderContext(self.workspace.manifest, platform, self.started_in)
+        return RenderContext(platform, self.workspace.manifest, self.started_in)
 
     def render(self, text: str, planned: PlannedTask) -> str:
-        """Fill in a template of a task."""
-        return self._context(planned.environment).render(text, planned)
+        """Fill in a value that a task gives to one that it depends on."""
+        context = self._context(planned.environment)
+        return RenderContext(context.platform).render(text, planned)
 
     def _folder(self, planned: PlannedTask) -> Path:
         if planned.is_command:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
@@ -78,8 +79,8 @@ class Expander:
         if part.name != "~":
             return self.scope.get(part.name) or ""
         try:
-            return self.scope.variables.get("HOME") or str(Path.home())
-        except RuntimeError as error:
+            return self.scope.variables.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError as error:
             raise CommandError("failed resolving home directory for tilde expansion") from error
 
     def _match(self, pieces: list[_Piece], *, quoted: bool) -> list[str]:

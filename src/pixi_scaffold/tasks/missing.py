@@ -115,7 +115,7 @@ class _Place:
             (a.name, a.default or (a.choices or (_UNKNOWN,))[0]) for a in task.arguments or ()
         )
         planned = PlannedTask(task, self.environment.name, values)
-        context = RenderContext(self.workspace.manifest, self.platform, self.workspace.root)
+        context = RenderContext(self.platform, self.workspace.manifest, self.workspace.root)
         try:
             text = context.script(planned)
             script = None if text is None else parse(text)

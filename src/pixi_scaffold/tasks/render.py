@@ -20,9 +20,10 @@ _QUOTED = frozenset("\t\r\n []")
 class RenderContext:
     """What templates may name besides a task's own arguments."""
 
-    manifest: Path
     platform: Platform | None
-    started_in: Path
+    manifest: Path | None = None
+    started_in: Path | None = None
+    """Neither is known where a task gives values to one that it depends on, as in Pixi."""
 
     def render(self, text: str, planned: PlannedTask) -> str:
         """Fill in a template; raises ScaffoldError where it names what there is not."""
@@ -42,6 +43,7 @@ class RenderContext:
 
     def _pixi(self, planned: PlannedTask) -> dict[str, Any]:
         family = self.platform.subdir.partition("-")[0] if self.platform else ""
+        paths = {"manifest_path": self.manifest, "init_cwd": self.started_in}
         return {
             "platform": self.platform.name if self.platform else "",
             "is_win": family == "win",
@@ -49,9 +51,8 @@ class RenderContext:
             "is_linux": family == "linux",
             "is_osx": family == "osx",
             "environment": {"name": planned.environment},
-            "manifest_path": str(self.manifest),
             "version": PIXI_VERSION,
-            "init_cwd": str(self.started_in),
+            **{name: str(path) for name, path in paths.items() if path is not None},
         }
 
     def command(self, planned: PlannedTask) -> str | None:

@@ -53,9 +53,9 @@ def _is_number(text: str) -> bool:
 def seconds(text: str) -> float:
     """Return the seconds that a time such as 0.5, 2m or 1h means; raises CommandError."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in tuple("smhd") else (text, "s")
-    if not _is_number(number) or float(number) < 0:
+    if not _is_number(number):
         raise CommandError(f"error parsing argument '{text}' to number: invalid float literal")
-    return float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    return max(0.0, float(number)) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
 
 
 _COMPARE = {
