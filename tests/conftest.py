@@ -15,7 +15,8 @@ from hypothesis import settings
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter import build_channel
 from pixi_scaffold.starter.channel import Starter
-from tests.support.command import scaffold
+from tests.support.command import command_forks, scaffold, started_by
+from tests.support.forks import Forks
 from tests.support.paths import SLICE, copy_template
 from tests.support.server import closed, serve
 from tests.support.share import shared
@@ -53,6 +54,23 @@ def git_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         (folder / name).mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_TEMPLATE_DIR", str(folder))
+        yield
+
+
+@pytest.fixture(scope="session")
+def command_process(git_template: None) -> Iterator[Forks]:
+    """The process of which the commands of quick tests are forks; the first of them starts it."""
+    with command_forks() as forks:
+        yield forks
+
+
+@pytest.fixture(autouse=True)
+def commands(request: pytest.FixtureRequest, command_process: Forks) -> Iterator[None]:
+    """How `scaffold` starts commands: as a user does where a test is slow anyway."""
+    if request.node.get_closest_marker("slow"):
+        yield
+        return
+    with started_by(command_process):
         yield
 
 

@@ -24,7 +24,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "OMP_", "MKL_", "CUDA_", "MPL", "PYTORCH", "TORCH")
+_AT_START = (
+    "PYTHON", "LANG", "LC_", "LD_", "OMP_", "MKL_", "CUDA_", "MPL", "PYTORCH", "TORCH",
+    "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "_TYPER", "RUST",
+)  # fmt: skip
 """Variables that Python or an imported module reads once begin so."""
 
 
