@@ -58,7 +58,7 @@ ROOM_LINES = {
     "rehearsal": 5570,
     "rules": 4920,
     "job": 4225,
-    "lock": 3930,
+    "lock": 3950,
     "tasks": 3145,
     "update": 2800,
     "pool": 2860,

@@ -479,6 +479,93 @@ def test_a_lock_of_pixi_is_written_again_byte_for_byte(name: str, tmp_path: Path
     assert count > 10
 
 
+FORGE = "https://conda.anaconda.org/conda-forge"
+PYTHON = f"{FORGE}/linux-64/python-3.12.1-hab00c5b_1_cpython.conda"
+WHEEL = "https://files.example/plain-1.0-py3-none-any.whl"
+ROW_MANIFEST = """[workspace]
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+[dependencies]
+python = "3.12.*"
+[pypi-options]
+index-url = "https://index.example/simple"
+[pypi-dependencies]
+plain = "*"
+"""
+
+
+def row_problems(
+    folder: Path, row: list[str], blocks: list[str], manifest: str = ROW_MANIFEST
+) -> list[str]:
+    """What is wrong with a lock of one platform that holds these packages."""
+    (folder / "pixi.toml").write_text(manifest)
+    lines = ["version: 7", "platforms:", "- name: linux-64", "  virtual-packages:"]
+    lines += ["  - __unix=0=0", "  - __linux=4.18", "  - __glibc=2.28", "  - __archspec=0=x86_64"]
+    lines += ["environments:", "  default:", "    channels:", f"    - url: {FORGE}/"]
+    links = ["    find-links:", "    - url: https://links.example/"] if "links" in manifest else []
+    if any(one.startswith("pypi") for one in row):
+        lines += ["    indexes:", "    - https://index.example/simple", *links]
+    lines += ["    packages:", "      linux-64:", *(f"      - {one}" for one in row)]
+    text = "\n".join([*lines, "packages:", *blocks]) + "\n"
+    workspace = parse_manifest(manifest, folder / "pixi.toml")
+    return unsatisfied(workspace, parse_lock(text, workspace.lock_file))
+
+
+def wheel_block(url: str = WHEEL, index: str = "") -> str:
+    said = f"\n  index: {index}" if index else ""
+    return f"- pypi: {url}\n  name: plain\n  version: '1.0'{said}"
+
+
+def test_a_package_that_is_locked_twice_is_stale(tmp_path: Path) -> None:
+    """PlatformUnsat::DuplicateEntry of Pixi 0.77: what a merge of the lines can leave."""
+    other = f"{FORGE}/linux-64/python-3.12.2-hab00c5b_0_cpython.conda"
+    rows = [f"conda: {PYTHON}", f"conda: {other}", f"pypi: {WHEEL}"]
+    blocks = [*(f"- conda: {url}\n  purls: []" for url in (PYTHON, other)), wheel_block()]
+    assert row_problems(tmp_path, rows[1:], blocks) == []
+    assert row_problems(tmp_path, rows, blocks) == ["default on linux-64: python is locked twice"]
+    newer = WHEEL.replace("1.0", "1.1")
+    assert row_problems(tmp_path, [*rows[1:], f"pypi: {newer}"], [*blocks, wheel_block(newer)]) == [
+        "default on linux-64: plain is locked twice from PyPI"
+    ]
+
+
+def test_rows_without_purls_are_stale_where_the_environment_asks_pypi_at_all(
+    tmp_path: Path,
+) -> None:
+    """PlatformUnsat::MissingPurls: asked of the environment, and only where no wheel is locked."""
+    conda, wheel = f"conda: {PYTHON}", f"pypi: {WHEEL}"
+    elsewhere = ROW_MANIFEST.replace("[pypi-dependencies]", "[target.osx.pypi-dependencies]")
+    for manifest in (ROW_MANIFEST, elsewhere):
+        [why] = row_problems(tmp_path, [conda], [f"- conda: {PYTHON}"], manifest)
+        assert "purls" in why
+    assert row_problems(tmp_path, [conda], [f"- conda: {PYTHON}\n  purls: []"], elsewhere) == []
+    assert row_problems(tmp_path, [conda, wheel], [f"- conda: {PYTHON}", wheel_block()]) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "refused"), [("true", True), ('["Plain"]', True), ("false", False)]
+)
+def test_no_build_makes_sources_in_a_lock_stale(tmp_path: Path, says: str, refused: bool) -> None:
+    """EnvironmentUnsat::NoBuildWithNonBinaryPackages."""
+    url = "https://files.example/plain-1.0.tar.gz"
+    manifest = ROW_MANIFEST.replace("[pypi-dep", f"no-build = {says}\n[pypi-dep")
+    blocks = [f"- conda: {PYTHON}\n  purls: []", wheel_block(url)]
+    problems = row_problems(tmp_path, [f"conda: {PYTHON}", f"pypi: {url}"], blocks, manifest)
+    assert problems == (
+        ["default on linux-64: plain is no wheel, and no-build forbids to build it"] * refused
+    )
+
+
+def test_a_wheel_may_be_of_a_page_of_find_links(tmp_path: Path) -> None:
+    """collect_locked_indexes: the URLs of find-links are indexes, too (prefix-dev/pixi 6265)."""
+    link = 'find-links = [{ url = "https://links.example/" }]\n'
+    manifest = ROW_MANIFEST.replace("[pypi-dep", f"{link}[pypi-dep")
+    rows = [f"conda: {PYTHON}", f"pypi: {WHEEL}"]
+    for index_url, is_one in (("https://links.example", True), ("https://other.example", False)):
+        blocks = [f"- conda: {PYTHON}\n  purls: []", wheel_block(index=index_url)]
+        assert (row_problems(tmp_path, rows, blocks, manifest) == []) is is_one
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, starter: Starter) -> Workspace:
     """Python from the starter channel, a pure package and one with a compiled wheel, locked."""

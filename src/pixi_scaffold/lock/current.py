@@ -14,7 +14,7 @@ from pixi_scaffold.lock.channels import channel_url, slash
 from pixi_scaffold.lock.file import FORMAT, Lock
 from pixi_scaffold.lock.layout import LockedEnvironment
 from pixi_scaffold.lock.matching import Matcher
-from pixi_scaffold.lock.pypi import PypiComparison
+from pixi_scaffold.lock.pypi import PypiComparison, twice
 from pixi_scaffold.lock.specs import check_specs, refuse_sources
 from pixi_scaffold.workspace import (
     Environment,
@@ -204,6 +204,9 @@ class LockComparison:
             return
         if any(kind not in ("conda", "pypi") for kind, _ in urls):
             yield "a package that is built from source is locked"
+            return
+        if name := twice(packages):
+            yield f"{name} is locked twice"
             return
         channels = self.lock.environments[environment.name].channels
         self.elsewhere |= {p.name: None for p in packages if not p.url.startswith(channels)}

@@ -13,6 +13,13 @@ from pixi_scaffold.lock.file import Lock
 from pixi_scaffold.lock.layout import LockedEnvironment, Package
 from pixi_scaffold.workspace import Environment, Platform, PypiOptions, Workspace
 
+
+def twice(packages: Sequence[Package]) -> str:
+    """Return a name that several of these packages have; empty for none."""
+    names = [package.name for package in packages]
+    return next((n for n in names if names.count(n) > 1), "") if len({*names}) < len(names) else ""
+
+
 PURL = "pkg:pypi/"
 PRERELEASE = "if-necessary-or-explicit"
 """The mode of prereleases that a lock does not write."""
@@ -94,12 +101,13 @@ class PypiComparison:
         """
         wheels = [self.lock.layout.package(url) for kind, url in urls if kind == "pypi"]
         wanted = self.workspace.pypi(environment, platform)
-        if not wanted:
-            if not wheels:
-                return []
-            return ["packages from PyPI are locked, but nothing asks for any"]
-        if any(not package.has_purls for package in packages):
+        of_conda = any(package.has_purls for package in packages)
+        if packages and not wheels and not of_conda and self.workspace.may_ask_pypi(environment):
             return ["its packages do not say what they provide of PyPI (purls)"]
+        if not wanted:
+            return ["packages from PyPI are locked, but nothing asks for any"] if wheels else []
+        if name := twice(wheels):
+            return [f"{name} is locked twice from PyPI"]
         python = next((p.version for p in packages if p.name == "python"), "")
         if wheels and not python:
             return ["packages from PyPI need python, which is not locked"]

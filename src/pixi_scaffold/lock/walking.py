@@ -68,7 +68,9 @@ class Walking:
         self.provided = {name: p for p in packages for name in provided_names(p)}
         self.wheels = {wheel.name: wheel for wheel in wheels}
         self.overrides = {r.name: r for r in options.overrides}
-        self.indexes = index_urls(options)
+        links = (url for kind, url in options.find_links if kind == "url")
+        self.indexes = (*index_urls(options), *links)
+        self.never_built = options.no_build
         self.used: dict[str, None] = {}
         self.reached: set[str] = set()
 
@@ -132,7 +134,10 @@ class Walking:
                 yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
 
     def python_problems(self, wheel: Package) -> Iterator[str]:
-        """Yield why a wheel does not run with the locked Python."""
+        """Yield why a wheel does not run with the locked Python, or may not be built."""
+        built = "://" in wheel.url and not wheel.file.endswith(".whl")
+        if built and {"*", wheel.name}.intersection(self.never_built):
+            yield f"{wheel.name} is no wheel, and no-build forbids to build it"
         wanted = wheel.field("requires_python")
         if wanted and not python_is_new_enough(wanted, self.python):
             yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"

@@ -51,7 +51,9 @@ class PypiOptions:
     """(path or url, where)."""
     skip_wheel_filename_check: str = ""
     no_binary: tuple[str, ...] = ()
-    """Names of packages, `*` for all."""
+    """Names of packages that are only built, `*` for all."""
+    no_build: tuple[str, ...] = ()
+    """The same of those that are never built."""
     overrides: tuple[PypiRequirement, ...] = ()
     """What counts in place of every requirement on a package."""
     exclude_newer: tuple[tuple[str, str], ...] = ()
@@ -138,6 +140,7 @@ def read_pypi_options(
         tuple(_find_link(entry, key) for entry in table.get("find-links", ())),
         str(table.get("skip-wheel-filename-check", "")).lower(),
         _names(table.get("no-binary", False)),
+        _names(table.get("no-build", False)),
         read_pypi(table.get("dependency-overrides", {}), (*key, "dependency-overrides")),
         tuple(document.get("pypi-exclude-newer", {}).items()),
     )
