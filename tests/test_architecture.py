@@ -61,7 +61,7 @@ ROOM_LINES = {
     "lock": 3950,
     "tasks": 3145,
     "update": 2800,
-    "pool": 2860,
+    "pool": 2840,
     "check": 2600,
     "workspace": 2700,
     "cli": 1720,

@@ -22,6 +22,8 @@ from pixi_scaffold.system import is_file, program, real, replacing
 
 _LOGS = {"_condor_stdout": "Out", "_condor_stderr": "Err"}
 """What the starter calls output and error, and the attribute that says where they go."""
+_COMPLETED = 4
+"""The JobStatus of a job that has ended."""
 
 
 @dataclass(slots=True)
@@ -58,10 +60,8 @@ def fetch_jobs(receipt: SubmitReceipt, proc: int | None, progress: Progress) -> 
 def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
     """Copy the last checkpoints out of the spool of this machine's access point."""
     states = [s for n, s in read_states(receipt).items() if only in (None, n)]
-    ended = [s for s in states if s.ended]
-    done = [s for s in ended if s.state != "removed"]
-    if done:
-        fetched.notes.append(f"{len(done)} ended: HTCondor brought their files back itself")
+    if done := sum(s.ended and s.state != "removed" for s in states):
+        fetched.notes.append(f"{done} ended: HTCondor brought their files back itself")
     spool = spool_of(receipt)
     waiting = [s for s in states if not s.ended]
     if waiting and spool is None:
@@ -70,12 +70,11 @@ def _here(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
             f"give the command on {receipt.schedd}",
         )
     for state in waiting:
-        kept = kept_folder(spool, receipt.cluster, state.proc)
-        job = f"{receipt.cluster}.{state.proc}"
-        if kept is None:
+        if kept := kept_folder(spool, receipt.cluster, state.proc):
+            _copy_kept(kept, Path(receipt.folder), receipt.ad_of(state.proc), fetched)
+        else:
+            job = f"{receipt.cluster}.{state.proc}"
             fetched.notes.append(f"{job} ({state.words}) has handed nothing over yet")
-            continue
-        _copy_kept(kept, Path(receipt.folder), receipt.ad_of(state.proc), fetched)
 
 
 def _copy_kept(
@@ -116,19 +115,24 @@ def _bring(source: Path, target: Path, fetched: Fetched) -> None:
 
 def _spooled(receipt: SubmitReceipt, only: int | None, fetched: Fetched) -> None:
     """Let HTCondor bring the files of spooled jobs, each beside what is here, then put them in."""
-    point = connect(receipt.schedd, receipt.pool)
+    point, folder = connect(receipt.schedd, receipt.pool), Path(receipt.folder)
+    spool = spool_of(receipt) if point.local else None
     ads = [dict(ad) for ad in point.jobs(receipt.cluster)]
     ads = [ad for ad in ads if only in (None, ad.get("ProcId"))]
     if not ads:
         fetched.notes.append("the jobs left the queue: what they made was fetched before")
     for ad in ads:
-        proc, status = int(ad["ProcId"]), int(ad.get("JobStatus", 0))
-        if status != 4:
-            _spooled_so_far(receipt, point, proc, ad, fetched)
-            continue
-        job = f"{receipt.cluster}.{proc}"
-        _mend_listing(point, job, ad)
-        _retrieve(point, job, Path(receipt.folder), float(ad.get("CompletionDate", 0)), fetched)
+        job = f"{receipt.cluster}.{ad['ProcId']}"
+        if ad.get("JobStatus") == _COMPLETED:
+            _mend_listing(point, job, ad)
+            _retrieve(point, job, folder, float(ad.get("CompletionDate", 0)), fetched)
+        elif kept := kept_folder(spool, receipt.cluster, int(ad["ProcId"])):
+            wanted = {n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))}
+            _copy_kept(kept, folder, ad, fetched, wanted)
+        else:
+            fetched.notes.append(
+                f"{job} has not ended, and {point.name} keeps its files until then"
+            )
 
 
 def _retrieve(point: AccessPoint, job: str, folder: Path, ended: float, fetched: Fetched) -> None:
@@ -174,16 +178,3 @@ def _mend_listing(point: AccessPoint, job: str, ad: dict[str, Any]) -> None:
     if good != list(listed):
         with answering(point.name):
             point.schedd.edit([job], "SpooledOutputFiles", f'"{",".join(good)}"')
-
-
-def _spooled_so_far(
-    receipt: SubmitReceipt, point: AccessPoint, proc: int, ad: dict[str, Any], fetched: Fetched
-) -> None:
-    kept = kept_folder(spool_of(receipt), receipt.cluster, proc) if point.local else None
-    if kept is None:
-        fetched.notes.append(
-            f"{receipt.cluster}.{proc} has not ended, and {point.name} keeps its files until then"
-        )
-        return
-    wanted = {n.strip("/") for n in split_list(str(ad.get("TransferOutput", "")))}
-    _copy_kept(kept, Path(receipt.folder), ad, fetched, wanted)

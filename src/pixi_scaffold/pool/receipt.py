@@ -88,8 +88,7 @@ class SubmitReceipt:
 
 def hidden(ad: Mapping[str, Any]) -> dict[str, Any]:
     """Return an ad's plain values: of the environment the names only, and nothing like a secret."""
-    plain = {k: v if isinstance(v, bool | int | float) else str(v) for k, v in ad.items()}
-    return {k: safe(k, v) if isinstance(v, str) else v for k, v in plain.items()}
+    return {k: v if isinstance(v, bool | int | float) else safe(k, str(v)) for k, v in ad.items()}
 
 
 def safe(name: str, text: str) -> str:
@@ -116,12 +115,8 @@ def _reveals(text: str) -> bool:
 
 def common(ads: list[dict[str, Any]]) -> tuple[dict[str, Any], tuple[dict[str, Any], ...]]:
     """Return what all ads say, and for each what it says besides."""
-    if not ads:
-        return {}, ()
-    first, *others = ads
-    same = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
-    if not others:
-        return same, ({},)
+    first = ads[0] if ads else {}
+    same = {k: v for k, v in first.items() if all(k in ad and ad[k] == v for ad in ads)}
     return same, tuple({k: v for k, v in ad.items() if k not in same} for ad in ads)
 
 

@@ -29,7 +29,6 @@ class PlainShow:
         """Print a line when the state changed, or a checkpoint was handed over."""
         clock = time.strftime("%H:%M:%S", time.localtime(event.time))
         job = f"{event.cluster}.{event.proc}"
-        passing = ("returning",)
         if after.began is None:
             self._saved.pop(job, None)
         if before is not None and after.checkpoints > before.checkpoints and after.began:
@@ -37,8 +36,8 @@ class PlainShow:
             if job in self._saved:
                 self.say(self._saved[job][1])
             self._saved[job] = time.monotonic(), line
-        elif (before is None or before.words != after.words) and after.state not in passing:
-            if before is not None and before.state in passing and not after.ended:
+        elif (before is None or before.words != after.words) and after.state != "returning":
+            if before is not None and before.state == "returning" and not after.ended:
                 return
             where = f" on {after.host}" if after.state == "running" and after.host else ""
             gpu = f" ({after.gpu})" if where and after.gpu else ""
@@ -67,13 +66,10 @@ class JsonShow(PlainShow):
 
     def event(self, event: LogEvent, before: ProcState | None, after: ProcState) -> None:  # noqa: ARG002
         """Print the event and the state after it."""
-        self._write(
-            {
-                "event": event.kind, "time": event.time, "cluster": event.cluster,
-                "proc": event.proc, "state": after.state, "exit_code": after.code,
-                "checkpoints": after.checkpoints,
-            }
-        )  # fmt: skip
+        self._write({
+            "event": event.kind, "time": event.time, "cluster": event.cluster, "proc": event.proc,
+            "state": after.state, "exit_code": after.code, "checkpoints": after.checkpoints,
+        })  # fmt: skip
 
     def say(self, *lines: str) -> None:
         """Print lines as one object."""
@@ -116,13 +112,11 @@ class LiveShow:
         width, height = self._console.size
         wide = width - 3  # room for the ^C of a terminal, which would move the last line up
         lines = table(watched, max(height - 6, 5), wide)
-        text = Text("\n", no_wrap=True, overflow="ellipsis").join(
-            Text(
-                line if len(line) <= wide else f"{line[: wide - 1]}…", style=_STYLES.get(state, "")
-            )
-            for line, state in ((printable(line), state) for line, state in lines)
-        )
-        self._live.update(text, refresh=True)
+        drawn = []
+        for line, state in ((printable(line), state) for line, state in lines):
+            short = line if len(line) <= wide else f"{line[: wide - 1]}…"
+            drawn.append(Text(short, style=_STYLES.get(state, "")))
+        self._live.update(Text("\n", no_wrap=True, overflow="ellipsis").join(drawn), refresh=True)
 
     def close(self) -> None:
         """Take the table away."""
