@@ -30,8 +30,7 @@ from pixi_scaffold.template import (
 )
 from pixi_scaffold.update.merge import MANIFESTS, Action, Change, Sides, merge_trees
 from pixi_scaffold.update.policy import Listing, declared, follow, follows, set_apart
-from pixi_scaffold.update.repository import Repository
-from pixi_scaffold.update.waiting import branch_folder
+from pixi_scaffold.update.repository import Repository, branch_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,13 @@ def check_branch(repository: Repository, branch: str) -> str:
     return tip
 
 
+def branch_folder(project: Path, top: Path) -> str:
+    """Return what an update's branch begins with, for a project in a repository."""
+    below = project.relative_to(top).as_posix()
+    name = "" if below == "." else re.sub(r"[^\w.-]+", "-", below).strip(".-")
+    return f"template/{name}/" if name else "template/"
+
+
 def main_branch(repository: Repository) -> str:
     """Return the branch that updates are merged into: where the user was before, or the usual."""
     before = repository.ask("rev-parse", "--abbrev-ref", "@{-1}")

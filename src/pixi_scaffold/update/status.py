@@ -14,7 +14,7 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError, UsageError
 from pixi_scaffold.report import Progress, Report, Run, Silent, Step, go_to, in_folder
-from pixi_scaffold.system import layout, program
+from pixi_scaffold.system import layout, program, try_git
 from pixi_scaffold.template import (
     Renderers,
     find_projects,
@@ -25,7 +25,7 @@ from pixi_scaffold.template import (
 )
 from pixi_scaffold.update.drift import Drift, Owner, drift, fresh, heal
 from pixi_scaffold.update.prepare import manifest_name
-from pixi_scaffold.update.waiting import waiting
+from pixi_scaffold.update.repository import branch_folder
 
 LockState = tuple[str, tuple[str, ...]]
 """Whether pixi.lock serves the manifest, in words, and what is wrong with it."""
@@ -64,6 +64,17 @@ class Standing:
         """Return it as the JSON document has it."""
         first = {"project": str(self.folder), "name": self.name, "todo": self.todo}
         return {**first, "words": self.words, **self.details}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An update that is on a branch and not merged."""
+
+    branch: str
+    place: str
+    """The work tree that is on that branch; empty when none is."""
+    conflicts: bool
+    """Whether there are conflicts to be edited in that work tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +185,53 @@ def _add_waiting(standing: Standing) -> None:
             merge = f"git merge {update.branch}"
             elsewhere = in_folder(standing.folder, merge)
             standing.todo = [f"git switch -   # then: {merge}" if here else elsewhere]
+
+
+def waiting(project: Path) -> tuple[Waiting, ...]:
+    """Return the project's updates that are neither merged here nor anywhere else.
+
+    `status` asks this of a hundred projects: git is started only where there is such a branch.
+    """
+    project = project.resolve()
+    for top in (project, *project.parents):
+        if (top / ".git").exists():
+            return _waiting(top, branch_folder(project, top)) if _may_wait(top / ".git") else ()
+    return ()
+
+
+def _may_wait(git: Path) -> bool:
+    """Whether a repository can have a branch below template/, by a look at its files."""
+    try:
+        if git.is_file():  # a linked work tree or a submodule
+            git = git.parent / git.read_text().removeprefix("gitdir:").strip()
+        if (git / "commondir").is_file():
+            git = git / (git / "commondir").read_text().strip()
+        if (git / "reftable").is_dir() or (git / "refs" / "heads" / "template").is_dir():
+            return True
+        packed = git / "packed-refs"
+        return packed.is_file() and b"refs/heads/template/" in packed.read_bytes()
+    except OSError:
+        return False
+
+
+def _waiting(top: Path, folder: str) -> tuple[Waiting, ...]:
+    columns = "%(refname:short)%09%(objectname)%09%(worktreepath)"
+    pattern = f"refs/heads/{folder.rstrip('/')}"
+    rows = try_git(top, "for-each-ref", f"--format={columns}", pattern)
+    if rows.code:
+        return ()
+    updates = []
+    for row in rows.output.splitlines():
+        branch, commit, place = row.split("\t")
+        if "/" in branch.removeprefix(folder):
+            continue  # another project's
+        picked = ("rev-parse", "--verify", "--quiet", "CHERRY_PICK_HEAD")
+        conflicts = bool(place) and try_git(Path(place), *picked).code == 0
+        others = (f"--exclude={branch}", "--branches")
+        new = try_git(top, "rev-list", "--max-count=1", commit, "--not", *others)
+        if conflicts or (new.code == 0 and new.output.strip()):
+            updates.append(Waiting(branch, place, conflicts))
+    return tuple(updates)
 
 
 def _add_lock(standing: Standing, locks: dict[str, LockState]) -> None:
