@@ -3,7 +3,8 @@
     python .ci/pins.py            say what is newer: exit code 3 when something is
     python .ci/pins.py --raise    write it into copier.yml, Pixi's sum with its version
 
-The sum is the one that the release lists, and has to be the one of the file itself.
+The sum is the one that the release lists, and has to be the one of the file itself. An action is
+pinned by the commit of its version, because a tag can be moved.
 """
 
 import argparse
@@ -20,11 +21,11 @@ GITHUB = os.environ.get("PINS_GITHUB", "https://github.com")
 API = os.environ.get("PINS_API", "https://api.github.com")
 ASSET = "pixi-x86_64-unknown-linux-musl.tar.gz"
 PINS = {
-    "pixi_version": ("prefix-dev/pixi", r"\d+\.\d+\.\d+"),
-    "checkout_version": ("actions/checkout", r"\d+"),
-    "setup_pixi_version": ("prefix-dev/setup-pixi", r"\d+\.\d+\.\d+"),
+    "pixi": "prefix-dev/pixi",
+    "checkout": "actions/checkout",
+    "setup_pixi": "prefix-dev/setup-pixi",
 }
-"""Pin -> the repository whose newest release it follows, and which part of the tag's name it is."""
+"""Pin -> the repository whose newest release it follows."""
 
 
 def read(url: str) -> bytes:
@@ -32,12 +33,16 @@ def read(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def newest(repository: str, part: str) -> str:
-    tag = json.loads(read(f"{API}/repos/{repository}/releases/latest"))["tag_name"]
-    found = re.match(rf"v?({part})", tag)
-    if found is None:
+def newest(pin: str, repository: str) -> dict[str, str]:
+    """The newest release, and what it is: Pixi's file by its sum, an action by its commit."""
+    place = f"{API}/repos/{repository}"
+    tag = json.loads(read(f"{place}/releases/latest"))["tag_name"]
+    if not (version := re.fullmatch(r"v?(\d+\.\d+\.\d+)", tag)):
         sys.exit(f"pins: the newest release of {repository} is called {tag}")
-    return found[1]
+    if pin == "pixi":
+        return {"pixi_version": version[1], "pixi_sha256": sum_of_pixi(version[1])}
+    commit = json.loads(read(f"{place}/commits/{tag}"))["sha"]
+    return {f"{pin}_version": version[1], f"{pin}_commit": commit}
 
 
 def sum_of_pixi(version: str) -> str:
@@ -64,8 +69,7 @@ def main() -> int:
     parser.add_argument("--file", type=Path, default=COPIER)
     args = parser.parse_args()
     text = args.file.read_text()
-    wanted = {name: newest(*source) for name, source in PINS.items()}
-    wanted["pixi_sha256"] = sum_of_pixi(wanted["pixi_version"])
+    wanted = {name: new for source in PINS.items() for name, new in newest(*source).items()}
     old = 0
     for name, new in wanted.items():
         there = pin(text, name)

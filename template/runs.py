@@ -28,13 +28,21 @@ from tqdm import tqdm
 from trainer import RANK, WORLD_SIZE, Trainer, UserError, origin, set_up
 
 EVICTED, INTERRUPTED = 85, 130  # checkpoint_exit_code of htcondor/train.sub; after Ctrl-C
+GOOD = {0, EVICTED, INTERRUPTED}
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.prev.pt")  # the newest, and the one before it
 STOPPING = {signal.SIGTERM, signal.SIGINT}
 SIGNALS: list[int] = []  # that came, and were not obeyed yet
+PARSERS: list[argparse.ArgumentParser] = []  # of main.py; the last one counts
+OTHER = {"epochs"}  # options that say how, where and how long, not what is trained
+METRICS = ("epoch", "train_loss", "test_loss", "test_accuracy")  # numbers of each line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add, either = parser.add_argument, argparse.BooleanOptionalAction
+    def add(name: str, **settings: Any) -> None:
+        OTHER.add(parser.add_argument(name, **settings).dest)
+
+    PARSERS.append(parser)
+    either = argparse.BooleanOptionalAction
     add("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
     add("--processes", type=int, default=1, help="on this machine, each with its own GPU")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="see trainer.py")
@@ -52,12 +60,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(args: argparse.Namespace) -> dict[str, str]:
-    """Of main.py: what is trained, not where (paths), how long, or by which means (functions)."""
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    other = {"epochs", *vars(parser.parse_args([]))}
-    kept = [(k, v) for k, v in vars(args).items() if k not in other and not isinstance(v, Path)]
-    return {f"--{k.replace('_', '-')}": str(v) for k, v in kept if not callable(v)}
+    """What main.py's options ask for beyond their defaults: those are the program's, or the
+    machine's. Paths and functions say where and by which means, not what is trained."""
+    mine = [(k, v) for k, v in vars(args).items() if k not in OTHER and not callable(v)]
+    mine = [(k, v) for k, v in mine if v != PARSERS[-1].get_default(k) and not isinstance(v, Path)]
+    return {f"--{k.replace('_', '-')}": str(v) for k, v in mine}
 
 
 # ---------------------------------------------------------------------------------- checkpoints
@@ -96,7 +103,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
                 raise ValueError(damaged)
             # weights_only: code that somebody hid in the file is not run.
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            return state | {"path": str(path), "format": state["format"]}
+            return {**state, "path": str(path), "format": state["format"]}
         except Exception as error:  # what damage raises depends on where it is
             os.replace(path, f"{path}.refused")
             print(f"WARNING: {path} is damaged, or not of this program ({type(error).__name__}). "
@@ -114,12 +121,14 @@ def write_json(path: Path, *lines: object) -> None:
     write_file(path, lambda file: file.write(text.encode()))
 
 
-def read_json(path: Path) -> list[Any]:
-    lines = []
+def read_json(path: Path, numbers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The tables in a file that have these numbers; a damaged line is no reason not to train."""
+    lines: list[Any] = []
     for line in path.read_bytes().splitlines() if path.is_file() else ():
-        with contextlib.suppress(ValueError):  # a damaged line is no reason not to train
+        with contextlib.suppress(ValueError):
             lines.append(json.loads(line))
-    return lines
+    tables = [line for line in lines if isinstance(line, dict)]
+    return [t for t in tables if all(isinstance(t.get(key), int | float) for key in numbers)]
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
 
 def show_results(folder: Path) -> None:
     """Draw the curves, and say where they are and how good it is."""
-    if not (rows := read_json(folder / "metrics.jsonl")):
+    if not (rows := read_json(folder / "metrics.jsonl", METRICS)):
         raise UserError(f"no {folder}/metrics.jsonl to draw: train first, or give --name")
     from matplotlib.figure import Figure  # draws to files alone (Agg): needs no display
 
@@ -161,9 +170,10 @@ def compare(folder: Path) -> None:
     """One line for each run, the best first, with the arguments in which they differ."""
     runs = []
     for path in folder.glob("*/config.json"):
-        rows, configs = read_json(path.with_name("metrics.jsonl")), read_json(path)
-        if rows and configs:
-            runs.append((rows[-1], configs[0]["arguments"], path.parent.name))
+        rows = read_json(path.with_name("metrics.jsonl"), METRICS)
+        arguments = next(iter(read_json(path)), {}).get("arguments")
+        if rows and isinstance(arguments, dict):
+            runs.append((rows[-1], arguments, path.parent.name))
     if not runs:
         raise UserError(f"no runs in {folder}/ to compare: train first")
     runs.sort(key=lambda run: -run[0]["test_accuracy"])
@@ -208,12 +218,12 @@ def launch(count: int) -> int:
                 child.send_signal(number)
 
         on_signals(lambda *_: tell(signal.SIGTERM))  # a terminal's Ctrl-C reaches them by itself
-        while None in (codes := [child.poll() for child in children]):
-            if not {None, 0, EVICTED, INTERRUPTED}.issuperset(codes):
+        while None in (codes := {child.poll() for child in children}):
+            if codes - {None, *GOOD}:
                 tell(signal.SIGKILL)  # one has failed, and the others would wait for it
             time.sleep(0.05)
-    failed = [code for code in codes if code not in (0, EVICTED, INTERRUPTED)]
-    return max(1, *failed) if failed else max(codes)
+    ended = {child.returncode for child in children}
+    return max(1, *ended - GOOD) if ended - GOOD else max(ended)
 
 
 @contextlib.contextmanager
@@ -235,7 +245,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def resume(trainer: Trainer, folder: Path) -> None:
     """Go on from the last checkpoint, if there is one."""
-    args, box = trainer.args, [None]
+    args, box = trainer.args, list[Any]([None])
     if RANK == 0:  # only this process touches the disk; the others hear from it
         for name in () if args.resume else (*CHECKPOINTS, "model.pt", "loss.png"):
             (folder / name).unlink(missing_ok=True)
@@ -312,7 +322,7 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     on_signals(remember)
     set_up(args)
     trainer = build(args)
-    trainer.identity["options"] = options_of(args)
+    trainer.identity["asked"] = options_of(args)
     with alone(folder):
         resume(trainer, folder)
         done = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"

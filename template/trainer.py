@@ -30,7 +30,7 @@ ROOT = next((p for p in (HERE, *HERE.parents[:2]) if (p / "pixi.toml").is_file()
 RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
 OURS = ("runs.py", "trainer.py")  # from the template: a newer version of these is no other program
-SOFT = ("program", "options")  # of a training's identity: what may change and compute the same
+SOFT = ("program", "asked")  # of a training's identity: what may change and compute the same
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 # Train images and labels, test images and labels; a label is a whole number for each image.
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -135,11 +135,9 @@ class Trainer:
         self.batch = torch.zeros(1, dtype=torch.long, device=device)  # the next row
         self.loss_sum, self.one = torch.zeros((), device=device), torch.ones((), device=device)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}  # by the number of images
-        self.eager = ""  # why no step is replayed
-        if not args.graph or device.type != "cuda":
-            self.eager = "as asked for" if device.type == "cuda" else "no CUDA"
-        elif WORLD_SIZE > 1:
-            self.eager = "several processes"
+        self.eager = "" if args.graph else "as asked for"  # why no step is replayed
+        if device.type != "cuda" or WORLD_SIZE > 1:
+            self.eager = "no CUDA" if device.type != "cuda" else "several processes"
 
     def start_epoch(self) -> None:
         self.set_order(torch.randperm(len(self.train_y), generator=self.order_rng))
@@ -328,7 +326,8 @@ def checksum(data: Data) -> int:
 
 def program() -> dict[str, str]:
     """The project's own modules, with a sum of each that comments do not change."""
-    files = {Path(m.__file__) for m in [*sys.modules.values()] if getattr(m, "__file__", None)}
+    names = [getattr(module, "__file__", None) for module in [*sys.modules.values()]]
+    files = {Path(name) for name in names if name}
     sums = {}
     for path in files:
         inside = path.relative_to(HERE).parts if path.is_relative_to(HERE) else (".",)

@@ -28,6 +28,10 @@ def run(url: str, file: Path, *options: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def sha(repository: str) -> str:
+    return hashlib.sha1(repository.encode()).hexdigest()
+
+
 @pytest.fixture
 def github(tmp_path: Path) -> Path:
     """Releases of Pixi 9.8.7, checkout 77.1.0 and setup-pixi 6.5.4."""
@@ -41,6 +45,8 @@ def github(tmp_path: Path) -> Path:
         place = root / "repos" / repository / "releases"
         place.mkdir(parents=True)
         (place / "latest").write_text(json.dumps({"tag_name": tag}))
+        (place.parent / "commits").mkdir()
+        (place.parent / "commits" / tag).write_text(json.dumps({"sha": sha(repository)}))
     release = root / "prefix-dev/pixi/releases/download/v9.8.7"
     release.mkdir(parents=True)
     (release / ASSET).write_bytes(b"pixi")
@@ -65,9 +71,12 @@ def test_newer_pins_are_told_and_raised_with_the_sum(github: Path, pins: Path) -
         again = run(url, pins)
     assert (again.returncode, again.stdout) == (0, "all pins are the newest\n")
     changed = set(pins.read_text().splitlines()) - set(before.splitlines())
-    assert len(changed) == 4
-    assert f"  default: {hashlib.sha256(b'pixi').hexdigest()}" in changed
-    assert {'  default: "9.8.7"', '  default: "77"', '  default: "6.5.4"'} < changed
+    sums = (
+        hashlib.sha256(b"pixi").hexdigest(),
+        *map(sha, ("actions/checkout", "prefix-dev/setup-pixi")),
+    )
+    versions = ('"9.8.7"', '"77.1.0"', '"6.5.4"')
+    assert changed == {f"  default: {value}" for value in (*sums, *versions)}
 
 
 def test_a_file_with_another_sum_than_the_release_lists_is_refused(

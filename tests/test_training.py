@@ -651,17 +651,28 @@ def test_one_run_is_not_trained_by_two_programs_at_a_time(run, trained) -> None:
 
 def test_damaged_records_do_not_stop_a_training(run, trained) -> None:
     folder = trained(1)
+    broken = (
+        "[1, 2]",
+        "7",
+        "null",
+        "{}",
+        '{"epoch": 1, "test_accuracy": "high"}',
+        '{"epoch": 1, "tr',
+    )
     for name in ("history.jsonl", "metrics.jsonl", "config.json"):
         with (folder / name).open("a") as file:
-            file.write('{"epoch": 1, "train_')
+            file.write("\n".join(("", *broken)))
     for only in ("--plot", "--compare"):
-        assert run(only).returncode == 0
-    (folder / "config.json").write_text('{"started": "20')
+        done = run(only)
+        assert (done.returncode, "accuracy" in done.stdout) == (0, True), done.stderr
+    for text in ('{"started": "20', "[1]", '{"arguments": "none"}'):
+        (folder / "config.json").write_text(text)
+        assert run("--compare").returncode == 2, text
     nothing = run("--compare")
     assert (nothing.returncode, "no runs in runs/" in nothing.stderr) == (2, True)
     assert run(*DIGITS, "--epochs", 2).returncode == 0
     starts = (folder / "history.jsonl").read_text().splitlines()
-    assert [json.loads(start)["epochs_done"] for start in starts] == [0, 1]
+    assert [json.loads(start).get("epochs_done") for start in starts] == [0, None, None, 1]
     assert [row["epoch"] for row in rows(folder)] == [0, 1, 2]
 
 
@@ -728,6 +739,21 @@ def test_another_value_of_a_new_option_is_refused_and_can_be_accepted(
     assert (
         run(*other, "--data-dir", "elsewhere", "--accept-changes", program=program).returncode == 0
     )
+
+
+def test_a_default_that_the_machine_decides_is_no_other_option(
+    run, changed, environment: dict[str, str]
+) -> None:
+    """As `default=os.cpu_count()`; a value that was asked for is another option all the same."""
+    old = '    add("--seed", type=int, default=0)\n'
+    more = '    import os\n    add("--workers", type=int, default=int(os.environ["CPUS"]))\n'
+    program = changed(old, old + more)
+    for epochs, cpus in ((1, "8"), (2, "16")):
+        machine = environment | {"CPUS": cpus}
+        done = run(*DIGITS, "--epochs", epochs, program=program, env=machine)
+        assert done.returncode == 0, done.stderr
+    other = run(*DIGITS, "--epochs", 3, "--workers", 4, program=program, env=machine)
+    assert (other.returncode, "another --workers." in other.stderr) == (2, True)
 
 
 def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None:
