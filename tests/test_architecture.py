@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5570,
-    "rules": 4920,
+    "rules": 4960,
     "job": 4225,
     "lock": 3950,
     "tasks": 3145,
     "update": 2790,
     "pool": 2840,
-    "check": 2600,
+    "check": 2640,
     "workspace": 2700,
     "cli": 1720,
     "template": 1600,

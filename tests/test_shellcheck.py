@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.check import shellcheck
-from pixi_scaffold.check.shellcheck import SIZE_LIMIT, _skeleton, shell_notes
+from pixi_scaffold.check.shellcheck import SIZE_LIMIT, ShellNotes, _skeleton, shellchecking
 from tests.support.command import scaffold
 from tests.support.processes import processes
 from tests.test_rules import PLAIN
@@ -24,6 +24,11 @@ SLOW = (
     + 'if [ "${x:-}" = 1 ]; then echo "a" | sed s/a/b/; fi\n' * 4500
 )
 """Takes shellcheck several seconds."""
+
+
+def shell_notes(scripts: list[Path]) -> ShellNotes:
+    with shellchecking(scripts) as said:
+        return said()
 
 
 @pytest.fixture(autouse=True)

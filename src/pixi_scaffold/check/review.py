@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pixi_scaffold.check.dag import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git, packages_in
 from pixi_scaffold.check.locked import Surroundings, rows_for
-from pixi_scaffold.check.shellcheck import shell_notes
+from pixi_scaffold.check.shellcheck import ShellNotes, shellchecking
 from pixi_scaffold.check.tell import shown
 from pixi_scaffold.errors import Skipped
 from pixi_scaffold.job import Description, Job, Submission
@@ -25,6 +25,7 @@ from pixi_scaffold.rules import (
     Site,
     Subject,
     check_subject,
+    in_order,
     is_url,
     not_yet_made,
     without_suppressed,
@@ -90,17 +91,23 @@ def review(
     subjects = list(reading.subjects(attributes))
     findings, not_checked = reading.unread, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
-    progress.update("running shellcheck")
-    notes = _shell_notes(scripts, not_checked)
     packed: dict[Path, frozenset[str]] = {}
     to_make: dict[str, str] = {}
-    kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
-    for number, subject in enumerate(subjects):
-        progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-        full = subject.having(notes=notes, kept=kept, site=site, packed=_packed(subject, packed))
-        findings |= dict.fromkeys(check_subject(full))
-        to_make |= (missing := _to_make(full))
-        not_checked |= _not_looked_at(full, missing)
+    full: list[Subject] = []
+    early: list[list[Finding]] = []
+    with _shellchecking(scripts, not_checked) as said:
+        kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
+        for number, subject in enumerate(subjects):
+            progress.update(f"checking {subject.description.path.name}", number / len(subjects))
+            full.append(subject.having(kept=kept, site=site, packed=_packed(subject, packed)))
+            early.append(check_subject(full[-1], late=False))
+            to_make |= (missing := _to_make(full[-1]))
+            not_checked |= _not_looked_at(full[-1], missing)
+        progress.update("waiting for shellcheck")
+        notes = _notes(said, not_checked)
+    for subject, some in zip(full, early, strict=True):
+        late = check_subject(subject.having(notes=notes), late=True)
+        findings |= dict.fromkeys(in_order([*some, *late]))
     if any("no rule looked at it" in why for why in not_checked.values()):
         not_checked.pop("rules against the lock", None)  # the same, without what to do
     loud, silenced = without_suppressed(findings)
@@ -182,21 +189,32 @@ def _unread(path: Path, error: OSError) -> Finding:
     return Finding("PS109", severity, path.absolute(), 0, message, fix)
 
 
-def _shell_notes(
+_SHELLCHECK = "shellcheck's findings (PS305)"
+
+
+@contextlib.contextmanager
+def _shellchecking(
     scripts: Sequence[Path], not_checked: dict[str, str]
+) -> Iterator[Callable[[], ShellNotes]]:
+    """Run shellcheck beside the rules, where it is installed."""
+    with contextlib.ExitStack() as stack:
+        said: Callable[[], ShellNotes] = ShellNotes
+        if scripts:
+            try:
+                said = stack.enter_context(shellchecking(scripts))
+            except Skipped as skip:
+                not_checked[_SHELLCHECK] = skip.reason
+        yield said
+
+
+def _notes(
+    said: Callable[[], ShellNotes], not_checked: dict[str, str]
 ) -> Mapping[Path, tuple[ShellNote, ...]]:
     """Return shellcheck's remarks; what it did not look at goes into `not_checked`."""
-    message = "shellcheck's findings (PS305)"
-    if not scripts:
-        return {}
-    try:
-        said = shell_notes(scripts)
-    except Skipped as skip:
-        not_checked[message] = skip.reason
-        return {}
-    for path, why in said.not_checked.items():
-        not_checked[f"{message} on {path.name}"] = why
-    return said.notes
+    remarks = said()
+    for path, why in remarks.not_checked.items():
+        not_checked[f"{_SHELLCHECK} on {path.name}"] = why
+    return remarks.notes
 
 
 def _to_make(subject: Subject) -> dict[str, str]:

@@ -8,12 +8,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 
@@ -21,7 +21,11 @@ from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.rules import ShellNote
 from pixi_scaffold.system import TimedOut, cores, replacing, run, uninterrupted, which
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
 T = TypeVar("T")
+_Said = list[tuple[Path, ShellNote]]
 
 LEVEL = "warning"
 """The lowest level that is reported; below it are matters of style."""
@@ -41,27 +45,50 @@ class ShellNotes:
     not_checked: Mapping[Path, str] = field(default_factory=dict)
 
 
-def shell_notes(scripts: Iterable[Path]) -> ShellNotes:
-    """Return shellcheck's remarks, from LEVEL on; Ctrl-C ends its processes.
+@contextmanager
+def shellchecking(scripts: Iterable[Path]) -> Iterator[Callable[[], ShellNotes]]:
+    """Run shellcheck beside what the body does, which gets its remarks, from LEVEL on, by a call.
 
     Copies of one script, in the folders of many runs, are looked at once, also where they differ in
-    comments or in plain values, and also if that was on another day. Raises Skipped when shellcheck
-    is not installed, ScaffoldError when it fails.
+    comments or in plain values, and also if that was on another day. Its processes end with the
+    body. Raises Skipped when shellcheck is not installed, and the call ScaffoldError when it fails.
     """
     program = _program()
     alike: dict[str, list[Path]] = {}
     for path in sorted(set(scripts)):
         key = hashlib.sha256(path.suffix.encode() + b"\0" + _skeleton(path.read_bytes()))
         alike.setdefault(key.hexdigest(), []).append(path)  # the suffix can say the shell
-    remembered = Remembered(program)
+    remembered, stop = Remembered(program), Event()
     known = {key: notes for key in alike if (notes := remembered.notes(key)) is not None}
-    new = _remarks(program, [copies[0] for key, copies in alike.items() if key not in known])
-    said = {key: new.notes[copies[0]] for key, copies in alike.items() if copies[0] in new.notes}
-    remembered.add(said)
-    firsts = {alike[key][0]: _with_shell(alike[key][0], r) for key, r in (known | said).items()}
-    return ShellNotes(
-        _for_copies(alike.values(), firsts), _for_copies(alike.values(), new.not_checked)
-    )
+    sizes = {c[0]: c[0].stat().st_size for key, c in alike.items() if key not in known}
+    chunks = list(_chunks({path: size for path, size in sizes.items() if size <= SIZE_LIMIT}))
+    with _pool(stop) if chunks else nullcontext() as pool:
+        runs = [pool.submit(_notes, program, stop, chunk) for chunk in chunks] if pool else []
+
+        def said() -> ShellNotes:
+            results = {tuple(c): run.result for c, run in zip(chunks, runs, strict=True)}
+            new = _remarks(sizes, results)
+            fresh = {key: new.notes[c[0]] for key, c in alike.items() if c[0] in new.notes}
+            remembered.add(fresh)
+            firsts = {alike[k][0]: _with_shell(alike[k][0], r) for k, r in (known | fresh).items()}
+            copies = alike.values()
+            return ShellNotes(_for_copies(copies, firsts), _for_copies(copies, new.not_checked))
+
+        yield said
+
+
+@contextmanager
+def _pool(stop: Event) -> Iterator[ThreadPoolExecutor]:
+    """Give threads, each of which waits for a process; `stop` ends those that are left."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(cores())
+    try:
+        yield pool
+    finally:
+        stop.set()
+        with uninterrupted():
+            pool.shutdown(cancel_futures=True)
 
 
 _COMMENT = re.compile(rb"^[ \t]*#(?!!|.*shellcheck)[^$`\n]*$", re.MULTILINE)
@@ -92,34 +119,22 @@ def _for_copies(alike: Iterable[Sequence[Path]], of_one: Mapping[Path, T]) -> di
     return {path: of_one[copies[0]] for copies in alike for path in copies if copies[0] in of_one}
 
 
-def _remarks(program: str, scripts: Sequence[Path]) -> ShellNotes:
-    sizes = {path: path.stat().st_size for path in scripts}
+def _remarks(
+    sizes: Mapping[Path, int], runs: Mapping[tuple[Path, ...], Callable[[], _Said | None]]
+) -> ShellNotes:
+    """Return what the runs on some scripts say, once they end; and of what none says anything."""
     not_checked = {
         path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
         for path, size in sizes.items()
         if size > SIZE_LIMIT
     }
-    notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes if path not in not_checked}
-    chunks = list(_chunks({path: sizes[path] for path in notes}))
-    if not chunks:
-        return ShellNotes({}, not_checked)
-    from concurrent.futures import ThreadPoolExecutor
-
-    stop = Event()
-    pool = ThreadPoolExecutor(cores())
-    try:
-        for chunk, remarks in zip(
-            chunks, pool.map(partial(_notes, program, stop), chunks), strict=True
-        ):
-            if remarks is None:
-                not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
-                continue
-            for path, note in remarks:
-                notes[path].append(note)
-    finally:
-        stop.set()
-        with uninterrupted():
-            pool.shutdown(cancel_futures=True)
+    notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes}
+    for chunk, result in runs.items():
+        remarks = result()
+        if remarks is None:
+            not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
+        for path, note in remarks or ():
+            notes[path].append(note)
     looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
     return ShellNotes(looked_at, not_checked)
 
@@ -141,7 +156,7 @@ def _limit(paths: Sequence[Path]) -> int:
     return 20 + len(paths)
 
 
-def _notes(program: str, stop: Event, paths: Sequence[Path]) -> list[tuple[Path, ShellNote]] | None:
+def _notes(program: str, stop: Event, paths: Sequence[Path]) -> _Said | None:
     """Return what one run of shellcheck says; None when it takes too long."""
     # The analysis of data flow doubles the time, and serves remarks below LEVEL.
     options = ("--norc", "--extended-analysis=false", "--format=json1", f"--severity={LEVEL}", "--")

@@ -37,6 +37,7 @@ from pixi_scaffold.rules.finding import (
     Finding,
     Severity,
     check_subject,
+    in_order,
     without_suppressed,
 )
 from pixi_scaffold.rules.program import conda_package

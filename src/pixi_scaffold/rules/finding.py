@@ -97,6 +97,8 @@ class Rule:
     id: str
     severity: Severity
     check: Check
+    late: bool = False
+    """It needs what another program says of the scripts, which takes a while."""
 
     @property
     def title(self) -> str:
@@ -141,12 +143,17 @@ RULES: dict[str, Rule] = {}
 """Every rule by its id; the modules of this package fill it when they are imported."""
 
 
-def rule(id: str, severity: Severity = Severity.ERROR) -> Callable[[Check], Check]:  # noqa: A002
+def rule(
+    id: str,  # noqa: A002
+    severity: Severity = Severity.ERROR,
+    *,
+    late: bool = False,
+) -> Callable[[Check], Check]:
     """Enter a function into the table of rules."""
 
     def enter(check: Check) -> Check:
         assert id not in RULES  # noqa: S101  two rules with one id
-        RULES[id] = Rule(id, severity, check)
+        RULES[id] = Rule(id, severity, check, late)
         return check
 
     return enter
@@ -255,10 +262,11 @@ _BEFORE_REFUSAL = frozenset(
 """Rules on single lines: where condor_submit stops early, what is missing cannot be told."""
 
 
-def check_subject(subject: Subject) -> list[Finding]:
-    """Return what all rules find in one job, by file and line."""
+def check_subject(subject: Subject, late: bool | None = None) -> list[Finding]:
+    """Return what all rules find in one job, by file and line; with `late` some of the rules."""
     refused = any(subject.description.of_kind("refused"))
-    rules = [r for r in RULES.values() if not refused or r.id in _BEFORE_REFUSAL]
+    rules = [r for r in RULES.values() if late in (None, r.late)]
+    rules = [r for r in rules if not refused or r.id in _BEFORE_REFUSAL]
     findings: list[Finding] = []
     for rule in rules:
         try:
@@ -270,6 +278,11 @@ def check_subject(subject: Subject) -> list[Finding]:
             findings.append(_unseen(rule, subject, cause))
     if subject.queue.items == () and not refused:  # no job, so none that fails
         findings = [_lowered(finding) for finding in findings]
+    return in_order(findings)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by file, line and rule, each once."""
     return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))
 
 

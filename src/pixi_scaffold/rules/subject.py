@@ -134,7 +134,7 @@ class Subject:
         """What condor_submit refuses in it, files apart."""
         return tuple(refusals(self.meaning))
 
-    @property
+    @cached_property
     def start(self) -> Path:
         """Where the job's file names start: initialdir, or where it is submitted."""
         return self.meaning.folder.value
@@ -160,12 +160,12 @@ class Subject:
             return None
         return self.job.folder / name if self.meaning.transfers_executable else None
 
-    @property
+    @cached_property
     def surely_transfers(self) -> bool:
         """Whether files travel on every pool; IF_NEEDED, the default, does so on some."""
         return self.meaning.transfers.value == "yes"
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """What travels to the job, URLs too; transfer_common_input once a machine (25.14)."""
         return (*self.meaning.inputs.value, *self.meaning.common_inputs.value)

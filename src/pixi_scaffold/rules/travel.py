@@ -158,6 +158,7 @@ def _words(line: str) -> frozenset[str]:
     return frozenset(words)
 
 
+@lru_cache(maxsize=8192)
 def _top(word: str) -> str:
     """Return the first part of a path; empty for the folder itself."""
     return next(iter(PurePosixPath(word).parts), "")
@@ -204,9 +205,11 @@ class _Mention:
 def _mentioned(subject: Subject) -> Iterator[_Mention]:
     """Yield each file that the job uses and nobody transfers."""
     seen: set[tuple[Path, str]] = set()
+    named = (*subject.inputs, *subject.meaning.items("transfer_output_files"))
+    known = frozenset(PurePosixPath(item).name for item in named)
     for file, line, words in _code_words(subject):
         for word in sorted(words - _installed_from(subject)):
-            if (file, word) in seen or not _stays_here(subject, word):
+            if (file, word) in seen or not _stays_here(subject, word, known):
                 continue
             seen.add((file, word))
             certain = not subject.brings_unseen and _is_run(subject, file, line, word)
@@ -247,20 +250,17 @@ def _installed_from(subject: Subject) -> set[str]:
     return {project.manifest.name, project.lock.name}
 
 
-def _stays_here(subject: Subject, word: str) -> bool:
-    """Whether a word of a script is a file of the project that does not travel with the job."""
-    comes_back = {PurePosixPath(i).name for i in subject.meaning.items("transfer_output_files")}
-    if PurePosixPath(word).name in comes_back:
+def _stays_here(subject: Subject, word: str, known: frozenset[str]) -> bool:
+    """Whether a word of a script is a file of the project that does not travel with the job.
+
+    known: the last names of what comes back, and of the inputs.
+    """
+    if not ("." in word or "/" in word) or word.rpartition("/")[2] in known:
         return False
-    if not re.search(r"[./]", word) or _top(word) in subject.arrives or word in subject.arrives:
+    if word in subject.arrives or _top(word) in subject.arrives or leaves(word):
         return False
     path = subject.start / word
-    inside = path.is_file() and not leaves(word)
-    return (
-        inside
-        and path.resolve() != (subject.description.path).resolve()
-        and not any(PurePosixPath(item).name == PurePosixPath(word).name for item in subject.inputs)
-    )
+    return path.is_file() and path.resolve() != subject.description.path.resolve()
 
 
 _OPENS = re.compile(

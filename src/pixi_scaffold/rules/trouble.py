@@ -17,6 +17,9 @@ from pixi_scaffold.rules.programs import Code, calls_of, code_of
 from pixi_scaffold.rules.subject import LONGEST, Script, Subject
 from pixi_scaffold.rules.texts import read_bytes, table
 
+NEVER = "(?!)"
+"""A pattern that nothing matches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -26,12 +29,12 @@ class Trouble:
     fix: str
     commands: str = ""
     value: str = ""
-    shell: str = "(?!)"
-    python: str = "(?!)"
-    text: str = "(?!)"
-    but: str = "(?!)"
-    above: str = "(?!)"
-    settled: str = "(?!)"
+    shell: str = NEVER
+    python: str = NEVER
+    text: str = NEVER
+    but: str = NEVER
+    here: str = NEVER
+    settled: str = NEVER
     unless: str = ""
     needs: str = ""
     gpus: bool | None = None
@@ -116,18 +119,34 @@ def _lines(
     name: str, kinds: tuple[str, ...], code: Script | Code
 ) -> tuple[tuple[Trouble, int, str], ...]:
     """Return the first line of each entry, and its words; jobs share scripts and programs."""
-    lines, shebang = (_commands(code), 1) if isinstance(code, Script) else (code.code, 0)
     first: dict[Trouble, tuple[int, str]] = {}
-    for index, (number, line) in enumerate(lines[shebang:], start=shebang):
-        shown = [kind for kind in kinds if _shows(line, kind)]
-        for kind, entry in product(shown, _entries(name) if shown else ()):
-            match = re.search(getattr(entry, kind), line)
-            if match is None or entry in first or re.search(entry.but, line):
-                continue
-            if not any(re.search(entry.above, text) for _, text in lines[: index + 1]):
+    for entry, kind in product(_entries(name), kinds):
+        search, harmless = (re.compile(one).search for one in (getattr(entry, kind), entry.but))
+        lines = _shown(kinds, code) if getattr(entry, kind) != NEVER else ()
+        for spoken_of, number, line in lines:
+            match = search(line) if spoken_of == kind else None
+            if match is not None and not harmless(line) and not _here(entry, code):
                 words = line.partition("(")[0] if kind == "python" else match[0]
-                first[entry] = number, words.strip().rstrip("(")
+                first.setdefault(entry, (number, words.strip().rstrip("(")))
+                break
     return tuple((entry, *place) for entry, place in first.items())
+
+
+def _here(entry: Trouble, code: Script | Code) -> bool:
+    """Whether another line of a file makes an entry's harmless."""
+    search = re.compile(entry.here).search
+    return entry.here != NEVER and any(search(line) for _, line in _all(code))
+
+
+@lru_cache(maxsize=64)
+def _shown(kinds: tuple[str, ...], code: Script | Code) -> tuple[tuple[str, int, str], ...]:
+    """Return the lines of which any entry speaks, with the kind of its pattern."""
+    lines = _all(code)[isinstance(code, Script) :]
+    return tuple((kind, *line) for line in lines for kind in kinds if _shows(line[1], kind))
+
+
+def _all(code: Script | Code) -> tuple[tuple[int, str], ...]:
+    return _commands(code) if isinstance(code, Script) else code.code
 
 
 @lru_cache(maxsize=64)

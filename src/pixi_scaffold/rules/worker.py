@@ -99,7 +99,7 @@ def _passes_home(subject: Subject) -> bool:
     return words[0] in ("true", "1", "yes", "t") or any(fnmatch("home", w) for w in words if w)
 
 
-@rule("PS305", Severity.WARNING)
+@rule("PS305", Severity.WARNING, late=True)
 def shellcheck_says(subject: Subject) -> Iterator[Found]:
     """What shellcheck finds, from its level `warning` on."""
     for script in subject.scripts:
