@@ -179,7 +179,7 @@ def collect(
 site = typer.Typer(help=COMMANDS["site"], **SETTINGS)
 
 
-@site.command(cls=CheckedCommand)
+@site.command("capture", cls=CheckedCommand)
 def capture(
     file: Annotated[Path, typer.Argument(help="The site file to write.")] = Path("site.toml"),
 ) -> None:
