@@ -63,7 +63,7 @@ ROOM_LINES = {
     "update": 2790,
     "pool": 2840,
     "check": 2640,
-    "workspace": 2700,
+    "workspace": 2720,
     "cli": 1720,
     "template": 1600,
     "system": 1315,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -386,6 +387,22 @@ def test_system_requirements_are_turned_into_platforms() -> None:
         p.identity for p in parse(SYSTEM).platforms
     }
     assert with_platforms(turned, Path("/w/pixi.toml")) is None
+
+
+def test_what_is_said_of_system_requirements_comes_along() -> None:
+    """Else it would be said of the next table; and tables that were apart are not put together."""
+    said = SYSTEM.replace("[system-", "# what our GPUs have\n[system-")
+    turned = with_platforms(said, Path("/w/pixi.toml"))
+    assert turned is not None
+    assert "# what our GPUs have\nplatforms = [{ platform" in turned
+    more = (
+        '\n[feature.gpu.system-requirements]\ncuda = "12"\n\n[feature.gpu.dependencies]\na = "*"\n'
+    )
+    apart = with_platforms(
+        SYSTEM + more + '\n[environments]\ngpu = ["gpu"]\n', Path("/w/pixi.toml")
+    )
+    assert apart is not None
+    assert re.findall(r"(?m)^\S.*\n\[.*", apart) == ["# a project\n[workspace]"]
 
 
 FEATURES = """# a project

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,8 +76,10 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
     for name in names:
         same = {name, name.lower(), canonicalize_name(name)} & known
         if not same:
+            near = difflib.get_close_matches(name.lower(), known, 3, 0.8)
+            meant = f": {' or '.join(near)}?" if near else ""
             raise UsageError(
-                f"{workspace.lock_file} has no package {name}",
+                f"{workspace.lock_file} has no package {name}{meant}",
                 "name one that it has, or add it to the manifest",
             )
         locked_names |= same

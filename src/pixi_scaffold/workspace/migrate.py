@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pixi_scaffold.workspace.model import Workspace
 from pixi_scaffold.workspace.platform import FRIENDLY, Platform
 from pixi_scaffold.workspace.pyproject import TOOL
 
+_TIGHT = re.compile(r"(?m)^([^\s#].*)\n(?=\[)")
+"""A line with a table's head right below it."""
 _BASE = "base"
 """What the feature is called that keeps environments on the platforms without more requirements."""
 
@@ -28,7 +31,7 @@ def with_platforms(text: str, path: Path) -> str | None:
 
     try:
         before = parse_manifest(text, path)
-        document = tomlkit.parse(text)
+        document = tomlkit.parse(_with_comment_moved(text))
     except (ManifestError, TOMLKitError):
         return None
     table: Any = document
@@ -46,11 +49,23 @@ def with_platforms(text: str, path: Path) -> str | None:
     if asking and not _write_features(table, features, before, asking):
         return None
     after_text = tomlkit.dumps(document)
+    if not _TIGHT.search(text):  # tables that were apart stay so
+        after_text = _TIGHT.sub(r"\1\n\n", after_text)
     try:
         after = parse_manifest(after_text, path)
     except ManifestError:
         return None
     return after_text if _meaning(before) == _meaning(after) else None
+
+
+def _with_comment_moved(text: str) -> str:
+    """Return the text with what is said above the top [system-requirements] above the platforms."""
+    comment = re.search(r"(?m)^((?:#.*\n)+)(?=\[(?:tool\.pixi\.)?system-requirements\])", text)
+    if comment is None:
+        return text
+    rest = text[: comment.start()] + text[comment.end() :]
+    moved = re.sub(r"(?m)^(?=platforms\s*=)", lambda _: comment[1], rest, count=1)
+    return text if moved == rest else moved
 
 
 def _write_features(table: Any, features: Any, workspace: Workspace, asking: Sequence[str]) -> bool:
