@@ -55,9 +55,9 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5570,
+    "rehearsal": 5568,
     "rules": 4960,
-    "job": 4225,
+    "job": 4141,
     "lock": 3950,
     "tasks": 3145,
     "update": 2790,

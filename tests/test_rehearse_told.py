@@ -27,6 +27,16 @@ def rehearsed(folder: Path, script: str, lines: str = "", code: int = 3) -> str:
     [
         ("FileNotFoundError: data/mine.csv not found.", "data/mine.csv is here and was not"),
         ("OSError: data/mine.csv not found.", "add its folder, data, to transfer_input_files"),
+        ("ValueError: The provided filename data/mine.csv does not exist", "add its folder, data"),
+        (
+            "RuntimeError: open file failed because of errno 2 on fopen: No such file or directory, file path: "
+            "data/mine.csv",
+            "add its folder, data",
+        ),
+        (
+            "RuntimeError: Dataset not found. You can use download=True to download it",
+            "transfer the data set",
+        ),
         ("tar (child): env.tar.gz: Cannot open: No such file or directory", "env.tar.gz is here"),
         ("ModuleNotFoundError: No module named 'sklearn.svm'", "scikit-learn"),
         ("main.py: error: unrecognized arguments: --epoch 3", "takes no --epoch 3: correct the"),
@@ -90,6 +100,20 @@ def test_many_jobs_that_passed_are_one_line(tmp_path: Path) -> None:
     assert "29 of 30 jobs: exit code 0" in out
     assert out.count("exit code 0") == 1
     assert "exit code 5; HTCondor would put the job on hold (3, 0)" in out
+
+
+def test_what_fails_alike_in_many_jobs_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text("#!/bin/sh\ntar -xf env.tar.gz; . $PIXI_SCAFFOLD_ENV/x\n")
+    (tmp_path / "job.sh").chmod(0o755)
+    (tmp_path / "pixi.lock").touch()
+    text = f"{SETTINGS}transfer_input_files = env.tar.gz\nqueue 8\n"
+    (tmp_path / "job.sub").write_text(text)
+    ran = scaffold("rehearse", "job.sub", "--all", "--jobs", 2, cwd=tmp_path)
+    assert ran.code == 3
+    out = " ".join((ran.out + ran.err).split())
+    assert "8 jobs failed: jobs 0, 1, 2, 3, 4, 5 and 2 more: HTCondor would put the job on" in out
+    assert out.count("next: ") == out.count("next: make it: ") == 1
+    assert out.endswith("pack"), "the advice that one job gets"
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,8 @@ class Job:
     proc: int = 0
     """Which of the statement's jobs is meant where a method is given none."""
     submission: Submission = field(default_factory=Submission)
+    first: int = 0
+    """The number of the statement's first job, where numbers count through all statements."""
 
     def variants(self, most: int) -> tuple[tuple[Job, ...], int]:
         """Return a job for each row of the queue statement that differs, and how many are left out.
@@ -199,18 +201,18 @@ class Job:
         return {**defaults, **self.macros, **self.variables(proc)}
 
     def variables(self, proc: int) -> dict[str, str]:
-        """Return what the queue statement sets for job number `proc` (from 0).
+        """Return what the queue statement sets for job number `proc`, which is `first` or more.
 
         Raises IndexError when there is no such job.
         """
-        queue = self.queue
-        if not 0 <= proc < max(queue.total, 1):
+        queue, number = self.queue, max(proc, self.first)  # without a number, it is the first one
+        if not 0 <= number - self.first < max(queue.total, 1):
             raise IndexError(proc)
-        row, step = divmod(proc, max(queue.count, 1))
+        row, step = divmod(number - self.first, max(queue.count, 1))
         place = queue.places[row] if queue.places else row
         given = {
-            "cluster": "1", "clusterid": "1", "process": str(proc), "procid": str(proc),
-            "step": str(step), "row": str(place), "itemindex": str(place), "jobid": f"1.{proc}",
+            "cluster": "1", "clusterid": "1", "process": str(number), "procid": str(number),
+            "step": str(step), "row": str(place), "itemindex": str(place), "jobid": f"1.{number}",
         }  # fmt: skip
         if queue.items:
             given |= {k.lower(): v for k, v in queue.values(queue.item(row)).items()}

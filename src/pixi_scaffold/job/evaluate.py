@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pixi_scaffold.job.classad import (
@@ -37,7 +38,7 @@ _LONGEST = 10_000
 """Characters of an expression that the library is given."""
 
 
-class NotKnownError(ValueError):
+class NotKnownError(Exception):
     """A function or a form that only HTCondor's library evaluates; the text names it."""
 
 
@@ -115,9 +116,8 @@ class _Evaluation:
                 return tuple(self.value(item) for item in items)
             case Call(function=name, arguments=arguments):
                 return self.call(name, arguments)
-            case Selection(record=Record(attributes=pairs), name=name):
-                inner = {key.lower(): part for key, part in pairs}
-                return self.value(inner[name.lower()]) if name.lower() in inner else UNDEFINED
+            case Selection(record=Record()):
+                raise NotKnownError("a part of a record")
             case Selection(record=record):
                 return INVALID if self.value(record) is INVALID else UNDEFINED
             case Record():
@@ -285,6 +285,12 @@ def _extreme(choose: Callable[[list[int | float]], int | float], values: Sequenc
     return choose(numbers) * (1.0 if any(isinstance(n, float) for n in numbers) else 1)
 
 
+def _converted(kind: type[int] | type[float], value: Value) -> Value:
+    if not isinstance(value, int | float):
+        raise NotKnownError(f"a number of {value!r}")
+    return kind(value)
+
+
 def _text(value: Value) -> str:
     if isinstance(value, tuple):
         raise NotKnownError("a list as a text")
@@ -293,8 +299,8 @@ def _text(value: Value) -> str:
 
 _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "isinteger": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "int": lambda v: int(float(v)) if isinstance(v, str) else int(v),
-    "real": float,
+    "int": partial(_converted, int),
+    "real": partial(_converted, float),
     "string": _text,
     "floor": math.floor,
     "ceiling": math.ceil,
@@ -305,7 +311,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "strcat": lambda *parts: "".join(map(_text, parts)),
     "toupper": str.upper,
     "tolower": str.lower,
-    "member": lambda item, items: item in items,
+    "member": lambda item, items: any(_binary("==", item, one) is True for one in items),
     "regexp": lambda pattern, text, options="": (
         re.search(pattern, text, re.IGNORECASE if "i" in options.lower() else 0) is not None
     ),

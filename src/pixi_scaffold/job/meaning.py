@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -221,11 +220,12 @@ class Meaning:
     def imported(self) -> dict[str, str]:
         """Return the variables that come from the submit machine.
 
-        Case does not count; a value with a line end is left out. The old syntax takes fewer.
+        Case does not count, and of patterns only `*` does something; a value with a line end is
+        left out. The old syntax takes fewer.
         """
         text = self.getenv.text
         switch = as_switch(text) if text else False
-        words = ["*"] if switch else [] if switch is False else re.split(r"[,;\s]+", text.lower())
+        words = ["*"] if switch else [] if switch is False else re.split(r"[,;\s]+", text)
         leaves = [word[1:] for word in words if word.startswith("!")]
         takes = [word for word in words if word and word[0] != "!"] or ["*"] * bool(leaves)
         old = self.environment.said and not self.environment.text.startswith('"')
@@ -233,8 +233,7 @@ class Meaning:
         def wanted(name: str, value: str) -> bool:
             if re.search("[\n|;]" if old else "\n", value):
                 return False
-            listed = [any(fnmatchcase(name.lower(), p) for p in ps) for ps in (takes, leaves)]
-            return listed == [True, False]
+            return _listed(name, takes) and not _listed(name, leaves)
 
         environ = self.job.submission.environ or {}
         return {name: value for name, value in environ.items() if wanted(name, value)}
@@ -334,6 +333,11 @@ def _split_remaps(text: str) -> Iterator[tuple[str, str]]:
         name, *target = re.split(r"(?<!\\)=", pair, maxsplit=1)
         if name.strip() and target:
             yield name.strip().replace("\\=", "="), target[0].strip().replace("\\=", "=")
+
+
+def _listed(name: str, patterns: list[str]) -> bool:
+    regexes = (re.escape(pattern).replace(r"\*", ".*") for pattern in patterns)
+    return any(re.fullmatch(regex, name, re.IGNORECASE) for regex in regexes)
 
 
 def _with(field: Field[Any], value: T) -> Field[T]:

@@ -283,14 +283,17 @@ class _DescriptionReader:
             message = f"`use {rest}` names a template of the pool's configuration"
             self.problem("unknown", file, line.first, message)
             return
-        expanded = self._expand(rest)
-        if "command" in options or "into" in options or rest.endswith("|") or expanded.unknown:
+        expanded, runs = self._expand(rest), "command" in options or rest.endswith("|")
+        kept = re.search(r"\binto\s+(\S+)", matched[2], re.IGNORECASE)
+        if kept and not runs:
+            raise self.refuse(file, line.first, f"`into {kept[1]}` without `command`")
+        path = self.folder / (kept[1] if kept else expanded.text)
+        if (runs or expanded.unknown) and not (kept and path.is_file()):  # of an earlier run
             message = f"`include` of {rest!r} depends on the submit machine; it was not read"
             self.problem("unknown", file, line.first, message)
             return
         if depth + 1 >= _INCLUDE_DEPTH:
             raise self.refuse(file, line.first, "includes are nested too deep")
-        path = self.folder / expanded.text
         try:
             text = self._text(path)
         except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.job import Job, Meaning, parse_size
-from pixi_scaffold.rehearsal.plan import KIB, MIB
+from pixi_scaffold.rehearsal.slot import KIB, MIB
 from pixi_scaffold.system import replacing
 
 GIB = 1 << 30

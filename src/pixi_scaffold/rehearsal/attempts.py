@@ -17,7 +17,7 @@ from pixi_scaffold.rehearsal import holds
 from pixi_scaffold.rehearsal.isolation import Start
 from pixi_scaffold.rehearsal.meter import Meter
 from pixi_scaffold.rehearsal.outcome import Attempt, Hold, Outcome, Usage
-from pixi_scaffold.rehearsal.plan import JobRun, slot_memory
+from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.policy import (
     INPUT_SIZE,
     LATER,
@@ -32,6 +32,7 @@ from pixi_scaffold.rehearsal.results import KEPT, STDERR, STDOUT
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
 from pixi_scaffold.rehearsal.sandbox import Sandbox
 from pixi_scaffold.rehearsal.setting import Setting
+from pixi_scaffold.rehearsal.slot import slot_memory
 from pixi_scaffold.rehearsal.surroundings import environment, write_ads
 from pixi_scaffold.rehearsal.transfer import FULL, Sent
 from pixi_scaffold.rehearsal.workplace import remove, workplace

@@ -39,10 +39,6 @@ def _option(plan: JobRun, matched: re.Match[str]) -> str:
     return f"the program takes no {matched[1].strip()}: correct the arguments in {_line(plan)}"
 
 
-def _missing_option(plan: JobRun, matched: re.Match[str]) -> str:
-    return f"the program needs {matched[1].strip()}: add it to the arguments in {_line(plan)}"
-
-
 def _line(plan: JobRun) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     return f"line {command.line} of {plan.job.path.name}" if command else "the executable"
@@ -59,7 +55,10 @@ _CAUSES: tuple[tuple[str, str | Callable[[JobRun, re.Match[str]], str]], ...] = 
     (r"No module named '?([\w.]+)", _module),
     (r"unrecognized arguments?: (.+)", _option),
     (r"[Nn]o such option:? (\S+)", _option),
-    (r"the following arguments are required: (.+)", _missing_option),
+    (r"arguments are required: (.+)", lambda plan, matched:
+     f"the program needs {matched[1].strip()}: add it to the arguments in {_line(plan)}"),
+    (r"Dataset not found(?: or corrupted)?\.",  # torchvision
+     "transfer the data set as well, and let the program look for it where it arrives"),
     (r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError",
      "the GPU's memory is full: a smaller batch, or ask for more with gpus_minimum_memory"),
     (r"insufficient shared memory|DataLoader worker .* killed by signal: Bus error",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
@@ -63,27 +63,12 @@ def _judge(description: Description, problem: Problem) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _InCluster(Job):
-    """A job of a description with several queue statements; its number counts through them all."""
-
-    first: int = 0
-    """The number of the first job of its queue statement."""
-
-    def variables(self, proc: int) -> dict[str, str]:
-        number = max(proc, self.first)  # without a number, it is the first one
-        given = Job.variables(self, number - self.first)
-        taken = {name.lower() for name in self.queue.variables}  # `queue Process from`
-        return given | dict.fromkeys({"process", "procid"} - taken, str(number))
-
-
 def numbered(description: Description) -> dict[int, Job]:
     """Return the jobs of a description by their number in the cluster."""
     numbered: dict[int, Job] = {}
     for job in description.jobs:
-        values = {f.name: getattr(job, f.name) for f in fields(job)}
         first = len(numbered)
-        placed = _InCluster(**values, first=first)
+        placed = replace(job, first=first)
         numbered |= dict.fromkeys(range(first, first + job.queue.total), placed)
     return numbered
 

@@ -70,22 +70,21 @@ def deliver(
     """
     script = _script(plan)
     delivery = Delivery(_kind(script))
-    _remark(delivery, plan, script, gpu)
+    if plan.gpus and not gpu:
+        note = "no GPU on this machine: the one that the job is assigned is not there"
+        if ALLOW_CPU in script:
+            delivery.env[ALLOW_CPU] = "1"
+            note += f" ({ALLOW_CPU} is set)"
+        delivery.notes.append(note)
     if delivery.kind == "none":
         if environment is not None:
-            delivery.notes.append(
-                f"the executable does not read {STAGED}: no environment is staged"
-            )
+            told = f"the executable does not read {STAGED}: no environment is staged"
+            delivery.notes.append(told)
         return delivery
     installed, starter = homes(root)
     locks = {installed.resolve(): root / LOCK, starter.resolve(): root / layout.STARTER / LOCK}
-    if environment is not None:
-        _stage(delivery, environment, "it was chosen", locks)
-        if delivery.kind == "pack" and not _archive(plan).is_file():
-            delivery.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
-            delivery.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
-        return _completed(delivery, plan, root, script)
-    why = _not_delivered(delivery, plan, script, network)
+    chosen = "it was chosen" if environment is not None else None
+    why = chosen or _not_delivered(delivery, plan, script, network)
     if why is None:
         if delivery.kind == "pack":
             _lock_stand_in(delivery, plan, root)
@@ -93,18 +92,11 @@ def deliver(
         elif delivery.kind == "bootstrap":  # Pixi installs from it
             delivery.lock_sha256 = sha256_of(plan.iwd / LOCK)
         return delivery
-    _stage(delivery, _installed(root, homes, why), why, locks)
+    _stage(delivery, environment or _installed(root, homes, why), why, locks)
+    if delivery.kind == "pack" and not _archive(plan).is_file():
+        delivery.stand_ins = {n: None for n in plan.inputs if Path(n).name == ARCHIVE}
+        delivery.notes.append(f"{ARCHIVE} is not there; left out (made by: {program()} pack)")
     return _completed(delivery, plan, root, script)
-
-
-def _remark(delivery: Delivery, plan: JobRun, script: str, gpu: bool) -> None:
-    """Note what is missing here whatever the delivery is: a GPU."""
-    if plan.gpus and not gpu:
-        note = "no GPU on this machine: the one that the job is assigned is not there"
-        if ALLOW_CPU in script:
-            delivery.env[ALLOW_CPU] = "1"
-            note += f" ({ALLOW_CPU} is set)"
-        delivery.notes.append(note)
 
 
 def missing_image(plan: JobRun) -> str:

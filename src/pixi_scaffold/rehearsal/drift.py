@@ -45,9 +45,8 @@ def is_of(prefix: Path, lock: Path) -> bool:
     An environment that is older than its lock is not of it, whatever the files' times are.
     """
     installed = {path.stem for path in prefix.glob("conda-meta/*.json")}
-    for path in prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER"):
-        if path.read_text(encoding="utf-8", errors="replace").strip() == "uv-pixi":
-            installed.add(path.parent.stem.lower())
+    by_pixi = (name for name, installer in _wheels(prefix) if installer == "uv-pixi")
+    installed |= {name.removesuffix(".dist-info").lower() for name in by_pixi}
     text = lock.read_text(encoding="utf-8", errors="replace") if lock.is_file() else ""
     platforms = (set(_FILE.findall(rows[0])) for rows in _PLATFORM.finditer(text))
     return any(installed == {_stem(file) for file in files} for files in platforms)
@@ -61,16 +60,19 @@ def _stem(file: str) -> str:
 
 def added_by_pip(prefix: Path) -> list[str]:
     """Return the packages in an environment that pip or uv put there; conda's say so themselves."""
-    added_by_pip = []
-    for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER")):
-        with contextlib.suppress(OSError):
-            if path.read_text(encoding="utf-8").strip() in ("pip", "uv"):
-                added_by_pip.append(path.parent.name)
+    added_by_pip = [name for name, by in _wheels(prefix) if by in ("pip", "uv")]
     if added_by_pip:  # a package of conda's may have kept that file as its build left it
         metas = prefix.glob("conda-meta/*.json")
         owned = "".join(m.read_text(encoding="utf-8", errors="replace") for m in metas)
         added_by_pip = [name.partition("-")[0] for name in added_by_pip if f"/{name}/" not in owned]
     return added_by_pip
+
+
+def _wheels(prefix: Path) -> Iterator[tuple[str, str]]:
+    """Yield the dist-info folder of each package from PyPI, and what installed it."""
+    for path in sorted(prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER")):
+        with contextlib.suppress(OSError):
+            yield path.parent.name, path.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _records(prefix: Path) -> Iterator[tuple[dict[str, Any], float]]:

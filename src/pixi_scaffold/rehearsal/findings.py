@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
@@ -22,6 +23,7 @@ from pixi_scaffold.rehearsal.outcome import Attempt, Outcome, Rehearsed
 from pixi_scaffold.report import Result, Status
 from pixi_scaffold.system import program, sha256_of
 
+_MISSING_OUTPUT = "let the job write it also when it fails, or correct transfer_output_files"
 MEASURABLE = 0.2
 """Seconds that a job must run for its memory to be more than that of a process that starts."""
 
@@ -216,9 +218,8 @@ def _last_lines(outcome: Outcome) -> tuple[str, ...]:
 def _outputs(done: Rehearsed) -> list[Result]:
     outcome = done.outcome
     if outcome.hold is not None and outcome.hold.code == OUTPUT:
-        hint = "let the job write it also when it fails, or correct transfer_output_files"
         lines = _last_lines(outcome) if done.succeeded else ()
-        return [Result("outputs", Status.FAILED, 0, hold_words(outcome), hint, lines)]
+        return [Result("outputs", Status.FAILED, 0, hold_words(outcome), _MISSING_OUTPUT, lines)]
     if outcome.state != "completed":
         return []
     size = amount(outcome.usage.bytes_out)
@@ -252,7 +253,7 @@ ROWS = 20
 
 def _rows(done: list[Rehearsed]) -> list[Result]:
     """Return a row a job; many that passed are one."""
-    rows = [_row(d) for d in done]
+    rows = _each_once([_row(d) for d in done])
     passed = [r for r in rows if r.status is Status.PASSED]
     if len(done) <= ROWS or not passed:
         return rows
@@ -282,8 +283,30 @@ def _row(done: Rehearsed) -> Result:
     if outcome.hold is not None:
         ran = f"{ending(outcome.code, outcome.signal)}; " if outcome.attempts else ""
         detail = ran + hold_words(outcome)
+        hint = {INPUT: input_hint(done), OUTPUT: _MISSING_OUTPUT}.get(outcome.hold.code, hint)
     lines = _last_lines(outcome)
     return Result(f"job {outcome.proc}", Status.FAILED, seconds, detail, hint, lines)
+
+
+def _each_once(rows: list[Result]) -> list[Result]:
+    """Return the rows, what failed in the same way in several jobs in one."""
+    alike: dict[tuple[object, ...], list[Result]] = {}
+    for number, row in enumerate(rows):
+        failed = (row.detail, row.lines) if row.status is Status.FAILED else (number,)
+        alike.setdefault(failed, []).append(row)
+    return [several[0] if len(several) == 1 else _in_one(several) for several in alike.values()]
+
+
+def _in_one(rows: list[Result]) -> Result:
+    names = [row.name.removeprefix("job ") for row in rows]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    detail = f"jobs {', '.join(names[:_NAMED])}{more}: {rows[0].detail}"
+    seconds = sum(row.seconds for row in rows)
+    return replace(rows[0], name=f"{len(rows)} jobs", seconds=seconds, detail=detail)
+
+
+_NAMED = 6
+"""So many jobs are named in a row that is about several."""
 
 
 def _clashes(done: list[Rehearsed]) -> list[Result]:
@@ -294,7 +317,7 @@ def _clashes(done: list[Rehearsed]) -> list[Result]:
             owners.setdefault(name, []).append(one)
     for name, several in sorted(owners.items()):
         if len({sha256_of(d.outcome.results / name) for d in several}) > 1:
-            jobs = ", ".join(str(d.outcome.proc) for d in several[:6])
+            jobs = ", ".join(str(d.outcome.proc) for d in several[:_NAMED])
             detail = f"jobs {jobs} all bring back {name}: on the access point the last one wins"
             hint = "put $(Process) into its name"
             return [Result("outputs", Status.FAILED, 0, detail, hint)]

@@ -14,7 +14,7 @@ from pixi_scaffold.rehearsal.plan import JobRun
 _MISSING = re.compile(r"No such file|not found|does not exist|annot open|No module named")
 _MODULE = re.compile(r"No module named '?([\w.]+)")
 _QUOTED = re.compile(r"(?<!\w)'([^']+)'|\"([^\"]+)\"")  # not the apostrophe of "can't"
-_BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$| not found\.?\s*$)")
+_BARE = re.compile(r"(?:^|[\s=])([^\s'\":;,()=]+)(?=:|\s*$| (?:not found|does not exist)\.?\s*$)")
 _SCRATCH = re.compile(r"^/.*/sandbox-\d+/scratch/")
 _LIST = "transfer_input_files"
 

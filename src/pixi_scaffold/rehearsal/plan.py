@@ -27,10 +27,10 @@ from pixi_scaffold.job import (
     refusals,
     specs,
 )
+from pixi_scaffold.rehearsal.slot import OF_ONE_MACHINE, machine_ad
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
 
-KIB, MIB = 1 << 10, 1 << 20
 UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
@@ -164,31 +164,27 @@ def _as_matched(job: Job, meant: Meaning) -> Job:
     """Return a job with `$$(NAME)` as its slot here fills it in; what only a pool knows stays."""
     requests = meant.requests
     memory, disk = _amount(requests.memory), _amount(requests.disk)
-    slot = {
-        "cpus": str(_amount(requests.cpus) or 1), "gpus": str(_amount(requests.gpus) or 0),
-        "opsys": literal(os.uname().sysname.upper()),
-    }  # fmt: skip
-    slot |= {} if memory is None else {"memory": str(slot_memory(memory) // MIB)}
-    slot |= {} if disk is None else {"disk": str(disk // KIB)}
+    gpus = ("GPU",) * (_amount(requests.gpus) or 0)
+    ad = machine_ad(_amount(requests.cpus) or 1, memory, disk, gpus)
+    hidden = {*OF_ONE_MACHINE, *(() if memory else ("Memory",)), *(() if disk else ("Disk",))}
+    slot = {name.lower(): value for name, value in ad.items() if name not in hidden}
 
     def fill(match: re.Match[str]) -> str:
         name, default, expression = match.groups()
         if name and name.lower() not in slot:
             return match[0] if default is None else default
+        value = None
         with contextlib.suppress(ExpressionError, NotKnownError):
-            return str(evaluate(name or expression, slot, slot))
-        return match[0]
+            value = evaluate(name or expression, slot, slot)
+        if isinstance(value, str):
+            return value
+        return literal(value) if isinstance(value, bool | int | float) else match[0]
 
     def filled(value: str) -> str:
         return _AT_MATCH.sub(fill, value)
 
     commands = {n: replace(c, value=filled(c.value)) for n, c in job.commands.items()}
     return replace(job, commands=commands, macros={n: filled(v) for n, v in job.macros.items()})
-
-
-def slot_memory(wanted: int) -> int:
-    """Return the bytes that a slot has for what a job asks for: in steps of 128 MB."""
-    return -(-wanted // (128 * MIB)) * 128 * MIB or 128 * MIB
 
 
 def refuse(meant: Meaning) -> None:

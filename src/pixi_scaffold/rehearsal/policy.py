@@ -22,7 +22,7 @@ from pixi_scaffold.job import (
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
-from pixi_scaffold.rehearsal.surroundings import machine_ad
+from pixi_scaffold.rehearsal.slot import machine_ad
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
@@ -48,7 +48,6 @@ _INITIAL = {
         "RemoteUserCpu"), "0.0"),
 }  # fmt: skip
 """Attributes that each job has when it is submitted, and that nothing here changes."""
-_HOLDS = {"periodichold": "PeriodicHold", "onexithold": "OnExitHold"}
 _COMMANDS = (
     *(f"{kind}{part}" for kind in ("periodic_hold", "on_exit_hold")
       for part in ("", "_reason", "_subcode")),
@@ -93,8 +92,8 @@ class Policy:
 
     def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
         """Return the same for a job that waits or runs; now: attributes that change."""
-        if self.says("periodichold", now):
-            return self._hold("periodichold", now)
+        if self.says("PeriodicHold", now):
+            return self._hold("PeriodicHold", now)
         return "removed" if self.says("periodicremove", now) else None
 
     def at_exit(self, now: Mapping[str, str]) -> Hold | str | None:
@@ -104,8 +103,8 @@ class Policy:
         """
         if decided := self.periodic(now):
             return decided
-        if self.says("onexithold", now):
-            return self._hold("onexithold", now)
+        if self.says("OnExitHold", now):
+            return self._hold("OnExitHold", now)
         return "again" if self.says("onexitremove", now) is False else None
 
     def says(self, name: str, now: Mapping[str, str], after: int = 0) -> bool | None:
@@ -122,14 +121,14 @@ class Policy:
         clock = int(time.time()) + after
         ad = {**self.ad, **now, "currenttime": str(clock)}
         try:
-            return evaluate(self.ad.get(name, "undefined"), ad, now=clock)
+            return evaluate(self.ad.get(name.lower(), "undefined"), ad, now=clock)
         except (ExpressionError, NotKnownError):
             return None
 
     def _hold(self, name: str, now: Mapping[str, str]) -> Hold:
-        default = f"The job attribute {_HOLDS[name]} expression '{self.ad[name]}' evaluated to TRUE"
-        reason = self._value(f"{name}reason", now)
-        code = self._value(f"{name}subcode", now)
+        expression = self.ad[name.lower()]
+        default = f"The job attribute {name} expression '{expression}' evaluated to TRUE"
+        reason, code = (self._value(f"{name}{part}", now) for part in ("Reason", "SubCode"))
         number = int(code) if isinstance(code, int | float) else 0
         return Hold(POLICY, number, reason if isinstance(reason, str) and reason else default)
 
@@ -208,7 +207,7 @@ def read_policy(plan: JobRun) -> Policy:
     if log := job.of("log").text:
         known["UserLog"] = str(plan.iwd / log)
     attributes = {**_INITIAL, **job_ad(job).attributes}
-    machine = machine_ad(plan)
+    machine = machine_ad(plan.cpus, plan.memory, plan.disk)
     listed = job.of("job_machine_attrs").text.replace(",", " ").split()
     attributes |= {f"MachineAttr{n}0": machine[n] for n in ("Cpus", *listed) if n in machine}
     attributes |= {name: literal(value) for name, value in known.items()}

@@ -105,8 +105,8 @@ class Sandbox:
         # a file of the same name takes the place of one that was fetched
         absent = {n for n in log if not (plan.iwd / n).exists()}
         sent.add(self._receive([n for n in names if n not in absent], preserve=plan.preserve_paths))
-        sent.fetched = sum(size for size, _ in fetched)
-        sent.failures += [failed for _, failed in fetched if failed]
+        for one in fetched:
+            sent.add(one)
         for path in log.values():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()

@@ -7,13 +7,12 @@ HTCondor 25.14 (tests/test_rehearsal_judge.py compares the names).
 from __future__ import annotations
 
 import os
-import platform
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from pixi_scaffold.job import job_ad, join_words
-from pixi_scaffold.rehearsal.plan import KIB, MIB, SCRATCH, JobRun, late, slot_memory
+from pixi_scaffold.rehearsal import slot
+from pixi_scaffold.rehearsal.plan import SCRATCH, JobRun, late
 from pixi_scaffold.rehearsal.results import STDERR, STDOUT
 
 THREADS = (
@@ -22,8 +21,6 @@ THREADS = (
     "ROOT_MAX_THREADS", "TF_LOOP_PARALLEL_ITERATIONS", "TF_NUM_THREADS",
 )  # fmt: skip
 """STARTER_NUM_THREADS_ENV_VARS of HTCondor 25; what the job itself sets stays."""
-NO_GPU = "10000"
-"""What HTCondor puts into CUDA_VISIBLE_DEVICES of a job that has no GPU on a machine with some."""
 _FOLDERS = (
     "APPTAINER_CACHEDIR", "SINGULARITY_CACHEDIR", "TEMP", "TMP", "TMPDIR", "_CONDOR_JOB_IWD",
     "_CONDOR_SCRATCH_DIR",
@@ -31,9 +28,6 @@ _FOLDERS = (
 """Variables that hold the job's working folder."""
 HOME = "/nonexistent"
 """The home of `nobody`: HTCondor 25 sets HOME to the home of the account that jobs run as."""
-
-
-SLOT = "slot1_1"
 
 
 def environment(plan: JobRun, scratch: Path, assigned: tuple[str, ...]) -> dict[str, str]:
@@ -48,19 +42,19 @@ def environment(plan: JobRun, scratch: Path, assigned: tuple[str, ...]) -> dict[
     return variables | threads | dict.fromkeys(_FOLDERS, here) | {
         "BATCH_SYSTEM": "HTCondor",
         "CONDOR_STARTER_PID": str(pid),
-        "CUDA_VISIBLE_DEVICES": gpus or NO_GPU,
-        "GPU_DEVICE_ORDINAL": gpus or NO_GPU,
+        "CUDA_VISIBLE_DEVICES": gpus or slot.NO_GPU,
+        "GPU_DEVICE_ORDINAL": gpus or slot.NO_GPU,
         "HOME": HOME,
         "NVIDIA_VISIBLE_DEVICES": gpus or "none",
         "_CHIRP_DELAYED_UPDATE_PREFIX": "Chirp*",
         f"_CONDOR_ANCESTOR_{pid}": f"{pid}:{int(time.time())}:0",
-        "_CONDOR_AssignedGPUs": gpus or NO_GPU,
+        "_CONDOR_AssignedGPUs": gpus or slot.NO_GPU,
         "_CONDOR_BIN": "/usr/bin",
         "_CONDOR_CHIRP_CONFIG": f"{here}/.chirp.config",
         "_CONDOR_JOB_AD": f"{here}/.job.ad",
         "_CONDOR_JOB_PIDS": "",
         "_CONDOR_MACHINE_AD": f"{here}/.machine.ad",
-        "_CONDOR_SLOT": SLOT,
+        "_CONDOR_SLOT": slot.NAME,
     }  # fmt: skip
 
 
@@ -70,27 +64,21 @@ def write_ads(plan: JobRun, scratch: Path, gpus: tuple[str, ...], starts: int) -
     starts: how often the job was started before, elsewhere.
     """
     submitted = job_ad(plan.meaning).attributes
-    job = submitted | _in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
-    for name, ad in ((".job.ad", job), (".machine.ad", machine_ad(plan, gpus))):
+    job = submitted | slot.in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
+    machine = slot.machine_ad(plan.cpus, plan.memory, plan.disk, gpus)
+    for name, ad in ((".job.ad", job), (".machine.ad", machine)):
         text = "".join(f"{name} = {ad[name]}\n" for name in sorted(ad))
         (scratch / name).write_bytes(os.fsencode(text))
 
 
-Expression = str | int | float | bool
-_VERSION = "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $"
-_JOB: dict[str, Expression] = {
-    "CondorVersion": _VERSION, "CurrentHosts": 1, "JobStatus": 2, "NumRestarts": 0,
+_JOB: dict[str, slot.Expression] = {
+    "CondorVersion": slot.VERSION, "CurrentHosts": 1, "JobStatus": 2, "NumRestarts": 0,
     "Owner": "nobody", "TargetType": "Machine", "User": "nobody@rehearsal",
 }  # fmt: skip
 """What the ads of all jobs say."""
-_MACHINE: dict[str, Expression] = {
-    "Activity": "Busy", "CondorVersion": _VERSION, "DynamicSlot": True, "HasFileTransfer": True,
-    "FileSystemDomain": "rehearsal", "MyType": "Machine", "SlotID": 1, "SlotType": "Dynamic",
-    "State": "Claimed", "TargetType": "Job", "UidDomain": "rehearsal",
-}  # fmt: skip
 
 
-def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, Expression]:
+def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, slot.Expression]:
     now = int(time.time())
     ad = _JOB | {
         "Cmd": str(plan.executable),
@@ -110,38 +98,10 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, Ex
         "TransferInput": ",".join(plan.inputs),
     }
     ad |= {"Args": " ".join(plan.arguments)} if old else {"Arguments": join_words(plan.arguments)}
-    for name, size, unit in (("RequestMemory", plan.memory, MIB), ("RequestDisk", plan.disk, KIB)):
+    for name, size, unit in (
+        ("RequestMemory", plan.memory, slot.MIB),
+        ("RequestDisk", plan.disk, slot.KIB),
+    ):
         if size is not None:
             ad[name] = size // unit
     return ad
-
-
-def machine_ad(plan: JobRun, gpus: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the ad of a slot that the job could have, each value an expression."""
-    memory = slot_memory(plan.memory or 0) // MIB
-    system = platform.uname()
-    ad: dict[str, Expression] = _MACHINE | {
-        "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
-        "AssignedGPUs": ",".join(gpus) or NO_GPU,
-        "Cpus": plan.cpus,
-        "Disk": (plan.disk or 0) // KIB,
-        "GPUs": len(gpus),
-        "Machine": system.node,
-        "Memory": memory,
-        "Name": f"{SLOT}@{system.node}",
-        "OpSys": {"Darwin": "macOS"}.get(system.system, system.system.upper()),
-        "TotalSlotCpus": plan.cpus,
-        "TotalSlotMemory": memory,
-    }
-    return _in_text(ad)
-
-
-def _in_text(ad: Mapping[str, Expression]) -> dict[str, str]:
-    return {name: _expression(value) for name, value in ad.items()}
-
-
-def _expression(value: Expression) -> str:
-    if isinstance(value, str):
-        escaped = value.replace('"', '\\"').replace("\n", " ")  # a backslash is one, in this form
-        return f'"{escaped}"'
-    return str(value).lower()

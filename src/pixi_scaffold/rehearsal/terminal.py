@@ -16,12 +16,16 @@ def terminal() -> Iterator[int]:
 
     Keys such as Ctrl-C go to the shell. The user's terminal is as it was afterwards.
     """
+    import fcntl
+    import termios
+
     near, far = os.openpty()
     done = threading.Event()
     relay = threading.Thread(target=_relay, args=(near, done), daemon=True)
     with _raw(), contextlib.suppress(OSError):
         with contextlib.suppress(OSError):
-            _same_size(near)
+            size = fcntl.ioctl(sys.stdin.fileno(), termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(near, termios.TIOCSWINSZ, size)
         relay.start()
         try:
             yield far
@@ -30,14 +34,6 @@ def terminal() -> Iterator[int]:
             done.set()
             relay.join(2)
             os.close(near)
-
-
-def _same_size(near: int) -> None:
-    import fcntl
-    import termios
-
-    size = fcntl.ioctl(sys.stdin.fileno(), termios.TIOCGWINSZ, bytes(8))
-    fcntl.ioctl(near, termios.TIOCSWINSZ, size)
 
 
 @contextlib.contextmanager

@@ -81,6 +81,8 @@ DEEPEST = 129
 """Names in a path; a deeper one is taken for a cycle of remaps (12/1 or 13/1, seen with 25.14)."""
 CHUNK = 64 << 20
 """Bytes that are copied between two looks at whether to stop."""
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+"""What every job has in /dev, and may link to."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """This machine's lack of room is no failure of the job's: it ends the rehearsal."""
 
@@ -141,8 +143,9 @@ class Reach:
     """Those in them that it could not."""
 
     def leads_out(self, path: Path) -> bool:
-        """Whether a path leads out of what the job could write to."""
-        return not _below_one(Path(os.path.realpath(path)), self.writable)
+        """Whether a path leads out of what the job could write to, and to none of its devices."""
+        real = os.path.realpath(path)
+        return real not in DEVICES and not _below_one(Path(real), self.writable)
 
     def of_the_system(self, path: Path) -> bool:
         """Whether a path leads to what everybody may read in the system's folders."""
@@ -208,7 +211,7 @@ class _Sending:
             self.sent.failures.append(Failure(path, errno.EISDIR))
         elif stat.S_ISDIR(mode):
             return self._folder(path, target)
-        elif stat.S_ISREG(mode):
+        elif stat.S_ISREG(mode) or stat.S_ISCHR(mode):
             self.file(path, target)
         return []
 
@@ -261,7 +264,12 @@ class _Sending:
             where.parent.mkdir(parents=True, exist_ok=True)
             if where.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            copy(path, where, self.stop)
+            if path.is_char_device():  # such as /dev/null: HTCondor sends an empty file
+                where.unlink(missing_ok=True)
+                where.touch()
+                shutil.copymode(path, where)
+            else:
+                copy(path, where, self.stop)
         except OSError as error:
             self.fail(path if reading else where, error, reading=reading)
             return

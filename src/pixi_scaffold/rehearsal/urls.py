@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from pixi_scaffold.errors import ScaffoldError, Skipped
-from pixi_scaffold.rehearsal.transfer import CHUNK, Failure, copy
+from pixi_scaffold.rehearsal.transfer import CHUNK, Failure, Sent, copy
 
 PLUGIN_FAILED = 256
 """HoldReasonSubCode of a file that a transfer plugin could not get or put (seen with 25.14)."""
@@ -44,8 +44,8 @@ class Urls:
                 how = f"--network, or {how}"
             raise Skipped(f"{url} is not fetched here", f"rehearse it with {how}")
 
-    def fetch(self, url: str, folder: Path, stop: Callable[[], None]) -> tuple[int, Failure | None]:
-        """Put what a URL holds into a folder; return its bytes, and what failed.
+    def fetch(self, url: str, folder: Path, stop: Callable[[], None]) -> Sent:
+        """Put what a URL holds into a folder.
 
         Raises ScaffoldError when a server does not answer: that is no failure of the job's.
         """
@@ -60,16 +60,20 @@ class Urls:
                 target.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
             elif source.is_dir():
                 shutil.copytree(source, target, dirs_exist_ok=True)
-                return 0, None
+                return Sent()
             else:
                 copy(source, target, stop)
                 target.chmod(0o644)
         except OSError:
-            return 0, Failure(Path(url), PLUGIN_FAILED, url=url)
-        return target.stat().st_size, None
+            return _no_such(url)
+        return Sent(fetched=target.stat().st_size)
 
 
-def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> tuple[int, Failure | None]:
+def _no_such(url: str) -> Sent:
+    return Sent(failures=[Failure(Path(url), PLUGIN_FAILED, url=url)])
+
+
+def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> Sent:
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen  # only a few rehearsals need it
 
@@ -79,11 +83,11 @@ def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> tuple[int, 
                 stop()
                 file.write(chunk)
     except HTTPError:  # there is no such thing
-        return 0, Failure(Path(url), PLUGIN_FAILED, url=url)
+        return _no_such(url)
     except (URLError, OSError) as error:
         why = getattr(error, "reason", None) or error
         raise ScaffoldError(
             f"{url} cannot be fetched here: {why}",
             f"try again, or let a file stand in for it: --input {url}=FILE",
         ) from error
-    return target.stat().st_size, None
+    return Sent(fetched=target.stat().st_size)
