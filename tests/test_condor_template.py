@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import http.server
 import json
 import os
 import random
@@ -19,7 +18,6 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +28,7 @@ import pytest
 from tests.support.paths import REPOSITORY as ROOT
 from tests.support.paths import SHARED, copy_template
 from tests.support.pool import H100, P100, T4, V100_OLD_DRIVER, FakeGpu, Pool, condor_prefix
+from tests.support.server import serve
 
 pytestmark = pytest.mark.slow
 SUPPORT = Path(__file__).with_name("support")
@@ -272,17 +271,9 @@ def pixi_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
     folder = tmp_path_factory.mktemp("release")
     with tarfile.open(folder / "pixi.tar.gz", "w:gz") as archive:
         archive.add(SUPPORT / "pixi_stand_in", "pixi")
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        digest = hashlib.sha256((folder / "pixi.tar.gz").read_bytes()).hexdigest()
-        yield f"http://127.0.0.1:{server.server_port}/pixi.tar.gz", digest
-        server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+    digest = hashlib.sha256((folder / "pixi.tar.gz").read_bytes()).hexdigest()
+    with serve(folder) as url:
+        yield f"{url}/pixi.tar.gz", digest
 
 
 PYTHON = str(Path(sys.executable).resolve())

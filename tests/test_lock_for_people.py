@@ -34,7 +34,7 @@ from pixi_scaffold.report import Silent
 from pixi_scaffold.workspace import Workspace, read_manifest
 from tests.support.command import scaffold
 from tests.support.paths import SHARED
-from tests.support.server import closed, serve
+from tests.support.server import closed, listening, serve
 
 MANIFEST = """[workspace]
 channels = ["conda-forge"]
@@ -124,13 +124,8 @@ def serving(get: Callable[[_Answer], None]) -> Iterator[str]:
         def do_GET(self) -> None:
             get(self)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as url:
+        yield url
 
 
 def test_a_server_that_answers_and_never_sends(tmp_path: Path) -> None:

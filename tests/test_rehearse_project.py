@@ -6,16 +6,13 @@ needed; the training with PyTorch is the template's.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import json
 import os
 import re
 import shutil
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import pytest
 
 from tests.support.command import Ran, scaffold
 from tests.support.paths import REPOSITORY
+from tests.support.server import serve
 
 pytestmark = [
     pytest.mark.slow,
@@ -64,17 +62,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     folder = tmp_path_factory.mktemp("release")
     with tarfile.open(folder / "pixi.tar.gz", "w:gz") as archive:
         archive.add(SUPPORT / "pixi_stand_in", "pixi")
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        digest = hashlib.sha256((folder / "pixi.tar.gz").read_bytes()).hexdigest()
-        yield f"http://127.0.0.1:{server.server_port}/pixi.tar.gz", digest
-        server.shutdown()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+    digest = hashlib.sha256((folder / "pixi.tar.gz").read_bytes()).hexdigest()
+    with serve(folder) as url:
+        yield f"{url}/pixi.tar.gz", digest
 
 
 def test_bootstrap_fetches_pixi_where_it_may(

@@ -6,8 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,6 +15,7 @@ import yaml
 
 from pixi_scaffold.template import Template, render
 from tests.support.history import History
+from tests.support.server import listening
 
 COPIER = Path(sys.executable).with_name("copier")
 
@@ -109,16 +109,9 @@ def test_gitlab_fails_or_opens_one_issue(history: History, tmp_path: Path) -> No
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = {
-        "TEMPLATE_TOKEN": "secret",
-        "CI_API_V4_URL": f"http://127.0.0.1:{server.server_port}",
-        "CI_PROJECT_ID": "7",
-    }
-    for _ in range(2):
-        done = run(script, folder, tmp_path / "bin", **env)
-        assert done.returncode == 0, done.stderr
-    server.shutdown()
-    server.server_close()
+    with listening(Api) as url:
+        env = {"TEMPLATE_TOKEN": "secret", "CI_API_V4_URL": url, "CI_PROJECT_ID": "7"}
+        for _ in range(2):
+            done = run(script, folder, tmp_path / "bin", **env)
+            assert done.returncode == 0, done.stderr
     assert opened == ["The template has a newer version than v0.2.0"]

@@ -10,7 +10,6 @@ import io
 import json
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
+
+from tests.support.server import listening
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _ASK_PIP = """
@@ -104,7 +105,7 @@ class Index:
 
 @contextmanager
 def index(
-    wheels: Iterable[Path], upstream: str = "", hidden: Iterable[str] = (), port: int = 0
+    wheels: Iterable[Path], upstream: str = "", hidden: Iterable[str] = ()
 ) -> Iterator[Index]:
     """Serve wheels; other names are those of `upstream` (an index's URL), but for hidden ones."""
     own: dict[str, list[Path]] = {}
@@ -142,14 +143,8 @@ def index(
 
         do_HEAD = do_GET  # noqa: N815
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    running.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with listening(Handler) as running.url:
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
