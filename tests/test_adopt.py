@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 
 from pixi_scaffold.adopt.branch import commit_on_branch
+from pixi_scaffold.adopt.command import _wanted
 from pixi_scaffold.adopt.environment_file import read_environment_file
 from pixi_scaffold.adopt.manifest import (
     ProjectShape,
     adopted_manifest,
     dependency,
     portable,
-    pypi_dependency,
 )
 from pixi_scaffold.adopt.pyproject import read_pyproject
-from pixi_scaffold.adopt.pytorch import with_conda_forge
+from pixi_scaffold.adopt.pytorch import target_of, with_conda_forge
 from pixi_scaffold.adopt.requirements import read_requirements
-from pixi_scaffold.adopt.target import target_of
 from pixi_scaffold.adopt.wanted import Wanted, read_text
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File
@@ -43,7 +42,7 @@ def manifest(wanted: Wanted, folder: str) -> dict[str, Any]:
     text += "".join(f"{r.name} = {dependency(r)}\n" for r in wanted.conda)
     if wanted.pypi:
         text += "[pypi-dependencies]\n"
-        text += "".join(f"{r.name} = {pypi_dependency(r)}\n" for r in wanted.pypi)
+        text += "".join(f"{r.name} = {dependency(r)}\n" for r in wanted.pypi)
     if wanted.variables:
         text += f"[activation]\nenv = {{ {', '.join(f'{k} = {json.dumps(v)}' for k, v in wanted.variables)} }}\n"
     return tomllib.loads(text)
@@ -115,7 +114,7 @@ git+https://example.org/x.git
 not a requirement
 """
     wanted = read_requirements(text, tmp_path / "requirements.txt")
-    assert {r.name: pypi_dependency(r) for r in wanted.pypi} == {
+    assert {r.name: dependency(r) for r in wanted.pypi} == {
         "torch-geometric": '">=2.5,<3"',
         "httpx": '{ version = ">=0.27", extras = ["http2"], env-markers = "python_version < \\"3.13\\"" }',
         "einops": '"*"',
@@ -518,3 +517,182 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(project: Path) -> None:
     assert git(project, "status", "--porcelain") == ""
     assert (project / "train.py").read_text() == "print('mine')\n"
     assert not (project / "a").exists()
+
+
+#: Shapes of files that real repositories have: what is asked of conda, of PyPI, and words of what is left out.
+SHAPES: dict[str, tuple[dict[str, str], str, str, list[str]]] = {
+    # pip.pypa.io, Constraints Files: they bind what is asked for, and ask for nothing
+    "constraints": (
+        {
+            "requirements.txt": "-c constraints.txt\n--constraint=more.txt\nnumpy>=1.20\nscipy\ntorch\neinops",
+            "constraints.txt": "numpy<2  # why\ntorch==2.1.0\npandas<3\n",
+            "more.txt": 'scipy==1.11 ; python_version < "3.12"\neinops\n',
+        },
+        "pytorch>=2.1.0", "numpy>=1.20,<2 scipy einops",
+        ["pandas<3: a constraint on what no line asks for", "a constraint on scipy with a marker"],
+    ),
+    # what `conda list --export` writes is often kept as requirements.txt
+    "conda list": (
+        {"requirements.txt": "# platform: linux-64\nnumpy=1.26.4=py311h64a7726_0\neinops=0.7.0=pypi_0\n"},
+        "numpy==1.26.4", "einops==0.7.0", [],
+    ),
+    "included": (
+        {
+            "requirements.txt": "-rmore.txt\n-r nope.txt\n-r https://a.example/r.txt\npython>=3.9\n",
+            "more.txt": "-r requirements.txt\npandas\n",
+        },
+        "python>=3.9", "pandas", ["there is no nope.txt here", "there is no https://a.example/r.txt here"],
+    ),
+    # packaging.python.org, Dependency specifiers: one holds everywhere, one for some
+    "twice": (
+        {"pyproject.toml": """[project]
+dependencies = ["numpy>=1.26", "numpy<2 ; python_version < '3.10'"]"""},
+        "", "numpy>=1.26", ["numpy<2"],
+    ),
+    # setuptools.pypa.io, Dynamic Metadata
+    "setuptools": (
+        {
+            "pyproject.toml": """[project]
+dynamic = ["dependencies", "optional-dependencies"]
+requires-python = ">=3.10"
+[tool.setuptools.dynamic]
+dependencies = { file = ["requirements/core.txt"] }
+optional-dependencies.dev = { file = ["requirements/dev.txt"] }""",
+            "requirements/core.txt": "numpy>=1\n-e .\n",
+        },
+        "python>=3.10", "numpy>=1", ["optional-dependencies: dev", "core.txt:2: -e ."],
+    ),
+    # github.com/repo-helper/hatch-requirements-txt, hatch.pypa.io: Environments
+    "hatch": (
+        {
+            "pyproject.toml": """[project]
+dynamic = ["version", "dependencies"]
+[tool.hatch.metadata.hooks.requirements_txt]
+files = ["base.txt"]
+[tool.hatch.envs.default]
+dependencies = ["pytest"]
+extra-dependencies = ["ipdb"]""",
+            "base.txt": "numpy\n",
+        },
+        "", "numpy", ["default (pytest, ipdb)"],
+    ),
+    "computed": (
+        {"pyproject.toml": '[project]\ndynamic = ["dependencies"]'},
+        "", "", ["dynamic dependencies: computed while the package is built"],
+    ),
+    # flit.pypa.io, the older metadata section
+    "flit": (
+        {"pyproject.toml": """[tool.flit.metadata]
+module = "x"
+requires = ["requests >=2.6"]
+requires-python = ">=3.8"
+requires-extra.test = ["pytest"]"""},
+        "python>=3.8", "requests>=2.6", ["test (pytest)"],
+    ),
+    "rye": (
+        {"pyproject.toml": """[project]
+dependencies = ["a"]
+[tool.rye]
+dev-dependencies = ["pytest"]
+[[tool.rye.sources]]
+name = "mine"
+url = "https://a.example" """},
+        "", "a", ["pytest: a group", "mine: an index"],
+    ),
+    # docs.astral.sh/uv, Settings and Dependencies
+    "uv": (
+        {"pyproject.toml": """[project]
+dependencies = ["torch>=2.4", "My_Lib", "numpy"]
+[dependency-groups]
+dev = ["pytest", { include-group = "lint" }]
+lint = ["ruff"]
+[tool.uv]
+constraint-dependencies = ["numpy<2", "scipy<1", "x @ git+https://a.example/x"]
+override-dependencies = ["protobuf<4"]
+no-build-isolation-package = ["flash-attn"]
+extra-index-url = "https://a.example"
+[tool.uv.sources]
+my-lib = { workspace = true }
+torch = [{ index = "pytorch-cu121", marker = "sys_platform == 'linux'" }]"""},
+        "pytorch>=2.4", "numpy<2",
+        ["dev (pytest), lint (ruff)", "My_Lib: by its workspace", "scipy<1: a constraint", "protobuf<4",
+         "flash-attn", "https://a.example: an index", "x @ git+https://a.example/x: from git+"],
+    ),
+    # python-poetry.org, Dependency specification; pyproject.toml: beside [project] they only enrich
+    "poetry": (
+        {"pyproject.toml": """[tool.poetry.dependencies]
+python = ">=3.8,<3.12"
+a = ">=1.0 <2.0"
+b = { version = "^1", platform = "linux" }
+c = { version = "^1.0", allow-prereleases = true }
+d = { version = ">= 1.2, < 2", extras = ["all"], optional = true }
+e = "~= 1.4" """},
+        "python>=3.8,<3.12", "a>=1.0,<2.0 b>=1,<2;sys_platform==\"linux\" c>=1.0,<2 e~=1.4",
+        ["c: allow-prereleases", "d: optional"],
+    ),
+    "poetry 2": (
+        {"pyproject.toml": """[project]
+requires-python = ">=3.10"
+dependencies = ["numpy (>=1.26,<2)", "lib"]
+[tool.poetry.dependencies]
+python = ">=3.10,<4"
+numpy = { source = "mine" }
+lib = { path = "../lib" }
+[[tool.poetry.source]]
+name = "mine"
+url = "https://a.example" """},
+        "python>=3.10", "numpy>=1.26,<2 lib", ["lib: by its path", "mine: an index"],
+    ),
+    "pdm": (
+        {"pyproject.toml": """[project]
+dependencies = ["a>=1", "b @ file:///${PROJECT_ROOT}/libs/b"]
+[tool.pdm.dev-dependencies]
+test = ["pytest", "-e file:///x"]
+[tool.pdm.resolution.overrides]
+numpy = ">=1" """},
+        "", "a>=1", ["b @ file:", "test (pytest", "numpy: [pypi-options.dependency-overrides]"],
+    ),
+    "environment": (
+        {
+            "environment.yml": """name: null
+dependencies:
+  - python=3.10
+  - nvidia/label/cuda-11.8.0::cuda-toolkit
+  - pip:
+    - -c constraints.txt
+    - albumentations==0.4.3
+    - -e .""",
+            "constraints.txt": "albumentations<2\n",
+        },
+        "python=3.10.* cuda-toolkit", "albumentations==0.4.3,<2", ["-e .: an editable install"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_files_of_real_projects_are_read(name: str, tmp_path: Path) -> None:
+    """As the named documentation of each tool has it; nothing is dropped without a word."""
+    files, conda, pypi, words = SHAPES[name]
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    wanted, _, _ = _wanted(tmp_path, ())
+    versions = {r.name: dict(r.fields).get("version", "") for r in wanted.conda}
+    assert " ".join(n + (v if v[:1] in "<>=!" else f"={v}") for n, v in versions.items()) == conda
+    assert " ".join(str(r).replace(" ", "") for r in wanted.pypi) == pypi
+    left = [str(one) for one in wanted.left_out]
+    for word in words:
+        assert [one for one in left if word in one], (word, left)
+    assert len(left) == len(words), left
+    manifest(wanted, "x")  # no package stands there twice
+
+
+@pytest.mark.slow
+def test_a_workspace_in_pyproject_is_kept(project: Path) -> None:
+    """A pixi.toml beside it would hide its [tool.pixi] (crates/pixi_core, discovery)."""
+    own = '[project]\nname = "x"\n[tool.pixi.workspace]\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+    (project / "pyproject.toml").write_text(own)
+    done = scaffold("adopt", cwd=project)
+    assert done.code == 0
+    assert not (project / "pixi.toml").exists()
+    assert "[tool.pixi] of pyproject.toml: yours is kept" in " ".join(done.out.split())

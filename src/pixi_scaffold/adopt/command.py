@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pixi_scaffold.adopt.manifest import (
 from pixi_scaffold.adopt.pyproject import read_pyproject
 from pixi_scaffold.adopt.pytorch import asks_pytorch, with_conda_forge
 from pixi_scaffold.adopt.requirements import read_requirements
-from pixi_scaffold.adopt.wanted import Wanted, read_text
+from pixi_scaffold.adopt.wanted import Wanted, known, read_text
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.report import DOCS, Progress, Report, Run, Verdict, in_folder
 from pixi_scaffold.system import (
@@ -33,17 +33,10 @@ from pixi_scaffold.system import (
     temporary_folder,
 )
 from pixi_scaffold.template import ANSWERS_FILE, Template, open_template, render, slug
-from pixi_scaffold.workspace import parse_manifest
+from pixi_scaffold.workspace import manifest_among, parse_manifest
 
 BRANCH = "pixi-scaffold-adopt"
-_SOURCES = (
-    "environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "requirements.txt",
-    layout.PYPROJECT,
-)  # fmt: skip
-_UNREAD = (
-    "setup.py", "setup.cfg", "Pipfile", "requirements*.txt", "requirements*.in",
-    "environment*.y*ml", "conda*.y*ml",
-)  # fmt: skip
+_READERS = dict.fromkeys((".yml", ".yaml"), read_environment_file) | {".toml": read_pyproject}
 _PROGRAMS = ("main.py", "train.py", "src/main.py", "src/train.py", "scripts/train.py")
 _EXAMPLE = ("main.py", "trainer.py", "runs.py")
 _PAGES = re.compile(r"docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml")
@@ -67,28 +60,6 @@ class AdoptRequest:
     ref: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptFacts:
-    """What was brought and what was not."""
-
-    branch: str
-    """Empty where nothing was made."""
-    files: tuple[str, ...]
-    kept: tuple[str, ...]
-    changed: tuple[str, ...]
-    left_out: tuple[str, ...]
-    by_hand: tuple[str, ...]
-
-    @property
-    def skipped(self) -> list[dict[str, str]]:
-        """What was left out is listed on its own."""
-        return []
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        return asdict(self)
 
 
 def adopt(request: AdoptRequest, progress: Progress) -> Report:
@@ -118,7 +89,10 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
         else:
             before = commit_on_branch(root, name, brought, "Bring the pixi scaffold")
             step.passed(f"{name}, with one commit; before: {before}")
-    facts = AdoptFacts(name, tuple(brought), tuple(kept), changed, left_out, by_hand)
+    facts = {
+        "branch": name, "files": tuple(brought), "kept": tuple(kept), "changed": changed,
+        "left_out": left_out, "by_hand": by_hand,
+    }  # fmt: skip
     text = f"the scaffold is on the branch {name}" if name else "nothing was changed"
     verdict = Verdict(bool(name), text, tuple(f"by hand: {one}" for one in by_hand))
     then = [in_folder(root, f"{program()} {verb}") for verb in ("lock", "check")] if name else []
@@ -141,22 +115,18 @@ def _check(root: Path, request: AdoptRequest) -> None:
 
 def _wanted(root: Path, given: tuple[Path, ...]) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]]:
     """Return what the project asks for, what was changed of it, and the files that say so."""
-    paths = given or tuple(root / name for name in _SOURCES if is_file(root / name))
-    wanted, names = Wanted(), []
+    paths = given or tuple(
+        root / name for name in known("files")["read"].split() if is_file(root / name)
+    )
+    wanted, read = Wanted(), []
     for path in paths:
-        text = read_text(path)
-        if path.suffix in (".yml", ".yaml"):
-            more = read_environment_file(text, path)
-        elif path.suffix == ".toml":
-            more = read_pyproject(text, path)
-        else:
-            more = read_requirements(text, path)
+        more = _READERS.get(path.suffix, read_requirements)(read_text(path), path)
         if more != Wanted(more.name):
-            names.append(path.name)
+            read.append(path.name)
         wanted = wanted.with_more(more, path.name)
     wanted, builds = portable(wanted)
     wanted, notes = with_conda_forge(wanted)
-    return wanted, (*builds, *notes), tuple(names)
+    return wanted, (*builds, *notes), tuple(read)
 
 
 def _brought(
@@ -178,8 +148,11 @@ def _brought(
         manifest = adopted_manifest(text, wanted, shape)
         rendered[layout.MANIFEST] = File(manifest.encode())
     kept = [p for p in rendered if _is_taken(root, p)]
+    pyproject = root / layout.PYPROJECT
+    if is_file(pyproject) and manifest_among({layout.PYPROJECT: read_text(pyproject)}):
+        kept.append(layout.MANIFEST)  # which would hide [tool.pixi]
     brought = {p: f for p, f in rendered.items() if p not in kept}
-    return brought, {p: rendered[p] for p in kept}
+    return brought, {p: rendered[p] for p in kept if p in rendered}
 
 
 def _render(template: Template, place: Path, data: Mapping[str, Any]) -> None:
@@ -205,7 +178,9 @@ def _is_taken(root: Path, path: str) -> bool:
 def _unread(root: Path, sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return what to do about other files that say what the project needs."""
     read = "\n".join((*sources, *(read_text(root / n) for n in sources if is_file(root / n))))
-    names = sorted({p.name for pattern in _UNREAD for p in root.glob(pattern)})
+    names = sorted(
+        {p.name for pattern in known("files")["unread"].split() for p in root.glob(pattern)}
+    )
     said = f"{', '.join(n for n in names if n not in read)}: not read; put it into pixi.toml"
     return () if said[0] == ":" else (said,)
 
@@ -267,4 +242,6 @@ def _kept(root: Path, path: str, file: File) -> str:
         lines = file.content.decode().splitlines()
         lacking = [line for line in lines if line and line[0] != "#" and line not in there]
         return f".gitignore: add {' '.join(lacking)}" if lacking else ""
+    if path == layout.MANIFEST and not is_file(root / path):
+        path = f"[tool.pixi] of {layout.PYPROJECT}"
     return f"{path}: yours is kept; the template's: {program()} new NAME --no-check, elsewhere"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixi_scaffold.adopt.target import target_of
+from pixi_scaffold.adopt.pytorch import target_of
 from pixi_scaffold.adopt.wanted import Wanted, fields_without
 from pixi_scaffold.errors import ManifestError, ScaffoldError
 from pixi_scaffold.workspace import PypiRequirement, Requirement, parse_manifest
@@ -17,7 +17,6 @@ _HOST = "https://conda.anaconda.org/"
 _HASH = re.compile(r".*h[0-9a-f]{7}_.*")
 _MANY = 8
 """Builds of one platform, from which on a file is taken for a list of all that is installed."""
-_MANIFEST_KEYS = {"build_number": "build-number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +31,19 @@ class ProjectShape:
     pytorch: bool = False
 
 
-def dependency(requirement: Requirement) -> str:
-    """Return a conda package as a manifest has it, as Pixi writes it."""
-    fields = {_MANIFEST_KEYS.get(k, k): v for k, v in requirement.fields}
-    version = fields.get("version")
+def dependency(requirement: Requirement | PypiRequirement) -> str:
+    """Return a package as a manifest has it, as Pixi writes it."""
+    fields: dict[str, object]
+    if isinstance(requirement, Requirement):
+        fields = {k.replace("_", "-"): v for k, v in requirement.fields}
+        if "build" in fields and "version" not in fields:
+            fields = {"version": "*", **fields}
+    else:
+        fields = {"version": requirement.version, "extras": requirement.extras}
+        fields = {k: v for k, v in {**fields, "env-markers": requirement.markers}.items() if v}
     if set(fields) <= {"version"}:
-        return _quote(version or "*")
-    if "build" in fields and version is None:
-        fields = {"version": "*", **fields}
+        return _quote(fields.get("version", "*"))
     return "{ " + ", ".join(f"{k} = {_quote(v)}" for k, v in fields.items()) + " }"
-
-
-def pypi_dependency(requirement: PypiRequirement) -> str:
-    """Return a package of PyPI as a manifest has it."""
-    if not requirement.extras and not requirement.markers:
-        return _quote(requirement.version)
-    parts = [f"version = {_quote(requirement.version)}"]
-    if requirement.extras:
-        parts.append(f"extras = [{', '.join(map(_quote, requirement.extras))}]")
-    if requirement.markers:
-        parts.append(f"env-markers = {_quote(requirement.markers)}")
-    return "{ " + ", ".join(parts) + " }"
 
 
 def portable(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
@@ -106,28 +97,20 @@ def _changed(block: str, wanted: Wanted, shape: ProjectShape) -> str:
         task = f'train = {{ cmd = {_quote(f"python {shape.program}")}, description = "Train" }}'
         return f"[tasks]\n{task}" if shape.program else ""
     if name.startswith("target."):
-        return _on_cuda(block, name, wanted) if shape.pytorch else ""
+        table = name.removesuffix("dependencies") + "pypi-dependencies"
+        pypi = _table(table, _asked(wanted.pypi, "cuda"))
+        lines = [block, *_asked(wanted.conda, "cuda"), *pypi]
+        return "\n".join(lines) if shape.pytorch else ""
     if name.startswith("feature.data"):
         return ""
     if name == "environments" or (name == "feature.dev.tasks" and not shape.has_tests):
-        return _without(block, "data = " if name == "environments" else "test = ")
-    return block if shape.pytorch or name != "workspace" else _without_cuda(block)
+        return _without(block, "^data = " if name == "environments" else "^test = ")
+    no_gpu = name == "workspace" and not shape.pytorch
+    return _without(block, "cuda|^# oldest driver") if no_gpu else block
 
 
-def _without(block: str, start: str) -> str:
-    return "\n".join(line for line in block.splitlines() if not line.startswith(start))
-
-
-def _without_cuda(block: str) -> str:
-    """Return the workspace's table for packages that have no builds for a GPU."""
-    lines = [line for line in block.splitlines() if "cuda" not in line]
-    return "\n".join(line for line in lines if not line.startswith("# oldest driver"))
-
-
-def _on_cuda(block: str, name: str, wanted: Wanted) -> str:
-    header = name.removesuffix("dependencies") + "pypi-dependencies"
-    lines = [*_asked(wanted.conda, "cuda"), *_table(header, _asked(wanted.pypi, "cuda"))]
-    return "\n".join([block, *lines])
+def _without(block: str, pattern: str) -> str:
+    return "\n".join(line for line in block.splitlines() if not re.search(pattern, line))
 
 
 def _tables(block: str, wanted: Wanted, pytorch: bool) -> str:
@@ -147,7 +130,7 @@ def _asked(
     requirements: Iterable[Requirement | PypiRequirement], target: str, pytorch: bool = True
 ) -> list[str]:
     return [
-        f"{_key(r.name)} = {dependency(r) if isinstance(r, Requirement) else pypi_dependency(r)}"
+        f"{_key(r.name)} = {dependency(r)}"
         for r in requirements
         if target_of(r.name, pytorch=pytorch) == target
     ]
@@ -172,5 +155,5 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quote(name)
 
 
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quote(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

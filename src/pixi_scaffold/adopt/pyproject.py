@@ -1,35 +1,28 @@
-"""Read what a pyproject.toml asks for: [project], or Poetry's own table."""
+"""Read what a pyproject.toml asks for: [project], or the older tables of Poetry and Flit."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.adopt.requirements import read_requirement_line
-from pixi_scaffold.adopt.wanted import LeftOut, Wanted
+from pixi_scaffold.adopt.requirements import PipReader
+from pixi_scaffold.adopt.wanted import LeftOut, Wanted, known
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.workspace import PypiRequirement, Requirement
 
-_GROUP = "a group: pixi add --pypi --feature NAME ..."
-_INDEX = "an index: [pypi-options] extra-index-urls"
-_FURTHER = {
-    "project.optional-dependencies": "optional: pixi add --pypi --feature NAME ...",
-    "dependency-groups": _GROUP,
-    "tool.poetry.group": _GROUP,
-    "tool.poetry.dev-dependencies": _GROUP,
-    "tool.pdm.dev-dependencies": _GROUP,
-    "tool.uv.dev-dependencies": _GROUP,
-    "tool.hatch.envs": _GROUP,
-    "tool.poetry.source": _INDEX,
-    "tool.pdm.source": _INDEX,
-    "tool.uv.index": _INDEX,
-}
-"""What else asks for packages, and what it becomes with Pixi."""
+_FILES = (
+    "tool.setuptools.dynamic.dependencies.file",
+    "tool.hatch.metadata.hooks.requirements_txt.files",
+)
+"""Files that [project] takes its dependencies from."""
+_POETRY = "tool.poetry.dependencies"
 _ELSEWHERE = ("path", "git", "url", "file", "workspace")
 _RANGE = re.compile(r"([\^~])\s*(\d[\d.]*)(.*)")
+_BETWEEN = re.compile(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])")
+"""What separates Poetry's bounds: a comma, or only a blank."""
 
 
 def read_pyproject(text: str, path: Path) -> Wanted:
@@ -38,36 +31,60 @@ def read_pyproject(text: str, path: Path) -> Wanted:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScaffoldError(f"{path} is not valid TOML: {error}", f"correct {path.name}") from error
-    project, poetry = document.get("project", {}), _at(document, "tool.poetry")
-    lines = [(f"{path.name}: [project]", line) for line in project.get("dependencies", ())]
-    python = re.sub(r"\s", "", str(project.get("requires-python", "")))
-    pypi: list[PypiRequirement] = []
-    left_out: list[LeftOut] = []
-    for name, spec in poetry.get("dependencies", {}).items():
-        place = f"{path.name}: tool.poetry"
+    project, flit = document.get("project", {}), _at(document, "tool.flit.metadata")
+    reader = PipReader(path)
+    reader.left_out += _further(document, path)
+    lines = [
+        *((f"{path.name}: [project]", line) for line in project.get("dependencies", ())),
+        *((f"{path.name}: tool.flit", line) for line in flit.get("requires", ())),
+        *_poetry_lines(document, path, reader),
+    ]
+    if python := project.get("requires-python") or flit.get("requires-python"):
+        lines.append((path.name, f"python{python}"))
+    elsewhere = {_plain(name): value for name, value in _at(document, "tool.uv.sources").items()}
+    for place, line in lines:
+        source = elsewhere.get(_plain(line), {})
+        if isinstance(source, dict) and (kind := [k for k in _ELSEWHERE if k in source]):
+            why = f"by its {kind[0]} in tool.uv.sources: pixi add --pypi, with Pixi"
+            reader.leave_out(place, line, why)
+        else:
+            reader.line(line, place)
+    for line in _at(document, "tool.uv.constraint-dependencies"):
+        reader.line(line, f"{path.name}: tool.uv", constrains=True)
+    if "dependencies" in project.get("dynamic", ()) and not _at(document, _POETRY):
+        files = next((files for table in _FILES if (files := _at(document, table))), ())
+        reader.read((0, f"-r {one}") for one in ([files] if isinstance(files, str) else files))
+        if not files:
+            why = "computed while the package is built"
+            reader.leave_out(f"{path.name}: [project]", "dynamic dependencies", why)
+    name = project.get("name") or _at(document, "tool.poetry.name") or ""
+    return replace(reader.wanted(), name=str(name))
+
+
+def _plain(line: str) -> str:
+    """Return the normalised name that a requirement begins with."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line, maxsplit=1)[0]).lower()
+
+
+def _poetry_lines(
+    document: Mapping[str, Any], path: Path, reader: PipReader
+) -> Iterator[tuple[str, str]]:
+    """Yield Poetry's own dependencies as PEP 508 has them, each with its place.
+
+    Beside those of [project] they ask for nothing more, but may say where something is from.
+    """
+    place, project = f"{path.name}: tool.poetry", document.get("project", {})
+    for name, spec in _at(document, _POETRY).items():
+        table = spec if isinstance(spec, dict) else {}
         try:
             line = _poetry_line(name, spec)
         except ValueError as error:
-            left_out.append(LeftOut(place, name, str(error)))
+            reader.leave_out(place, name, str(error))
             continue
-        if name == "python":
-            python = python or line.removeprefix(name)
-        else:
-            lines.append((place, line))
-    elsewhere = _at(document, "tool.uv.sources")
-    for place, line in lines:
-        try:
-            requirement = read_requirement_line(line)
-            source = elsewhere.get(requirement.name, {})
-            if isinstance(source, dict) and (kind := [k for k in _ELSEWHERE if k in source]):
-                raise ValueError(f"by its {kind[0]} in tool.uv.sources: pixi add --pypi, with Pixi")
-            pypi.append(requirement)
-        except ValueError as error:
-            left_out.append(LeftOut(place, line, str(error)))
-    left_out += _further(document, path)
-    conda = (Requirement("python", (("version", _conda(python)),)),) if python else ()
-    name = str(project.get("name", poetry.get("name", "")))
-    return Wanted(name, (), conda, tuple(pypi), (), tuple(left_out))
+        if table.get("allow-prereleases"):
+            reader.leave_out(place, f"{name}: allow-prereleases", "a bound such as >=1.0a1")
+        if "requires-python" not in project if name == "python" else "dependencies" not in project:
+            yield place, line
 
 
 def _poetry_line(name: str, spec: Any) -> str:
@@ -81,23 +98,29 @@ def _poetry_line(name: str, spec: Any) -> str:
     if kind := [one for one in _ELSEWHERE if one in table]:
         raise ValueError(f"by its {kind[0]}: pixi add --pypi, with Pixi")
     if table.get("optional"):
-        raise ValueError("optional: pixi add --pypi --feature NAME ...")
+        raise ValueError(known("tables")["project.optional-dependencies"])
     version = str(table.get("version", "*"))
     if "|" in version:
         raise ValueError(f"{version}: one range of versions under [pypi-dependencies]")
-    parts = [_pep440(part.strip()) for part in version.split(",")]
     markers = [str(table["markers"])] if "markers" in table else []
+    if "platform" in table:
+        markers.append(f"sys_platform == '{table['platform']}'")
     if "python" in table:
         bounds = _pep440(str(table["python"])).split(",")
         markers += [re.sub(r"([<>=!~]+)(.*)", r"python_version \1 '\2'", one) for one in bounds]
     extras = f"[{','.join(table['extras'])}]" if "extras" in table else ""
     marker = f" ; {' and '.join(markers)}" if markers else ""
-    return f"{name}{extras}{','.join(filter(None, parts))}{marker}"
+    return f"{name}{extras}{_pep440(version)}{marker}"
 
 
-def _pep440(part: str) -> str:
-    """Return a part of Poetry's version: `^1.2` is `>=1.2,<2`, `~1.2` is `>=1.2,<1.3`."""
-    if part == "*":
+def _pep440(version: str) -> str:
+    """Return Poetry's range as PEP 440 has it: `^1.2` is `>=1.2,<2`, `~1.2` is `>=1.2,<1.3`."""
+    bounds = [_bound(re.sub(r"\s", "", one)) for one in _BETWEEN.split(version.strip())]
+    return ",".join(filter(None, bounds))
+
+
+def _bound(part: str) -> str:
+    if part in ("", "*"):
         return ""
     if written := _RANGE.fullmatch(part):
         sign, version, rest = written.groups()
@@ -111,32 +134,24 @@ def _pep440(part: str) -> str:
     return part if part[:1] in "<>=!~" else f"=={part}"
 
 
-def _conda(version: str) -> str:
-    """Return a range as conda writes it: `~=3.11` is `>=3.11,<4`, `==3.11.*` is `3.11.*`."""
-    compatible = re.fullmatch(r"~=(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if not compatible:
-        return re.sub(r"={2,3}([\d.]+\.\*)", r"\1", version).replace("===", "==")
-    major, minor, patch = compatible.groups()
-    top = f"{int(major) + 1}" if patch is None else f"{major}.{int(minor) + 1}"
-    return f">={version.removeprefix('~=')},<{top}"
-
-
 def _further(document: Mapping[str, Any], path: Path) -> Iterator[LeftOut]:
     """Yield what else asks for packages: groups, and indexes of their own."""
-    for table, why in _FURTHER.items():
+    for table, why in known("tables").items():
         entries = _at(document, table)
         if isinstance(entries, dict):
             entries = [_group(name, value) for name, value in entries.items()]
-        if entries:
-            words = (one.get("name", "") if isinstance(one, dict) else one for one in entries)
-            yield LeftOut(f"{path.name}: {table}", ", ".join(words), why)
-    if "dependencies" in _at(document, "project").get("dynamic", ()):
-        why = "computed while the package is built"
-        yield LeftOut(f"{path.name}: [project]", "dynamic dependencies", why)
+        words = [entries] if isinstance(entries, str) else entries
+        named = (one.get("name", "") if isinstance(one, dict) else one for one in words)
+        if words:
+            yield LeftOut(f"{path.name}: {table}", ", ".join(named), why)
 
 
 def _group(name: str, value: Any) -> str:
-    lines = value.get("dependencies", ()) if isinstance(value, dict) else value
+    lines = (
+        [*value.get("dependencies", ()), *value.get("extra-dependencies", ())]
+        if isinstance(value, dict)
+        else value
+    )
     words = [one for one in lines if isinstance(one, str)]
     return f"{name} ({', '.join(words)})" if words and not isinstance(lines, str) else name
 

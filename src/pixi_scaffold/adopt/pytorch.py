@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pixi_scaffold.adopt.target import target_of
-from pixi_scaffold.adopt.wanted import Wanted, fields_without
+from pixi_scaffold.adopt.wanted import Wanted, fields_without, known
 from pixi_scaffold.workspace import Requirement
 
 _ON_PYPI = {"torch": "pytorch", "torchvision": "torchvision", "torchaudio": "torchaudio"}
@@ -26,11 +25,17 @@ _CHANNELS = re.compile(
 _EXACT = re.compile(r"={1,3}(\d[^,|+*]*?)(?:\.\*)?(?:\+[\w.]+)?|(\d[^,|+*]*?)\.\*")
 
 
+def target_of(name: str, *, pytorch: bool) -> str:
+    """Return `cuda` (with PyTorch alone) or `linux` where a package is built for nothing else."""
+    families = known("families")
+    if re.fullmatch(families["cuda"], name):
+        return "cuda" if pytorch else "linux"
+    return "linux" if re.fullmatch(families["linux"], name) else ""
+
+
 def asks_pytorch(wanted: Wanted) -> bool:
     """Whether PyTorch is among the packages."""
-    return any(r.name in _TORCH for r in wanted.conda) or any(
-        r.name == "torch" for r in wanted.pypi
-    )
+    return any(r.name in (*_TORCH, "torch") for r in wanted.asked)
 
 
 def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,17 +41,18 @@ class Wanted:
     variables: tuple[tuple[str, str], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
-    def named(self) -> list[tuple[str, str]]:
-        """Return each package's name, and what is asked for."""
-        return [(r.name, str(r)) for r in self.pypi] + [(r.name, str(r)) for r in self.conda]
+    @property
+    def asked(self) -> list[Requirement | PypiRequirement]:
+        """Return the packages of both."""
+        return [*self.pypi, *self.conda]
 
     def with_more(self, other: Wanted, place: str) -> Wanted:
         """Return both; what this one says stays. place: the file that says the other."""
-        mine = dict(self.named())
+        mine = {r.name: str(r) for r in self.asked}
         again = [
-            LeftOut(place, text, f"{mine[name]} is asked for already")
-            for name, text in other.named()
-            if name in mine and text not in (name, mine[name])
+            LeftOut(place, str(r), f"{mine[r.name]} is asked for already")
+            for r in other.asked
+            if r.name in mine and str(r) not in (r.name, mine[r.name])
         ]
         return Wanted(
             self.name or other.name,
@@ -64,12 +67,48 @@ class Wanted:
 def last_of_each(
     requirements: Iterable[AnyRequirement], place: str
 ) -> tuple[tuple[AnyRequirement, ...], list[LeftOut]]:
-    """Return one requirement a package, the last in the place of the first, and the others."""
+    """Return one requirement a package, the last in the place of the first, and the others.
+
+    One that holds everywhere is not given up for one with a marker.
+    """
     listed = tuple(requirements)
-    last = {one.name: one for one in listed}
+    last: dict[str, AnyRequirement] = {}
+    for one in listed:
+        kept = last.get(one.name)
+        if kept is None or not getattr(one, "markers", None) or getattr(kept, "markers", None):
+            last[one.name] = one
     others = [one for one in listed if str(one) not in (one.name, str(last[one.name]))]
     said = [LeftOut(place, str(one), f"{last[one.name]} stands there, too") for one in others]
     return tuple(last.values()), said
+
+
+def constrained(
+    requirements: Iterable[PypiRequirement], constraints: Iterable[tuple[str, PypiRequirement]]
+) -> tuple[tuple[PypiRequirement, ...], list[LeftOut]]:
+    """Return the requirements with what constraints say of them, and those that say of none.
+
+    constraints: with the place of each. Pixi has none for PyPI, so they go into the version.
+    """
+    by_name = {one.name: one for one in requirements}
+    unused = []
+    for place, one in constraints:
+        asked = by_name.get(one.name)
+        if asked is None:
+            why = "a constraint on what no line asks for: [pypi-options.dependency-overrides]"
+            unused.append(LeftOut(place, str(one), why))
+        elif one.markers not in ("", asked.markers):
+            unused.append(LeftOut(place, str(one), f"a constraint on {asked} with a marker"))
+        elif one.version not in ("*", asked.version):
+            both = one.version if asked.version == "*" else f"{asked.version},{one.version}"
+            by_name[one.name] = replace(asked, version=both)
+    return tuple(by_name.values()), unused
+
+
+@functools.cache
+def known(section: str) -> dict[str, str]:
+    """Return what is known of other tools' words, a section of data/known.toml."""
+    text = (Path(__file__).parent / "data" / "known.toml").read_text(encoding="utf-8")
+    return dict(tomllib.loads(text)[section])
 
 
 def fields_without(requirement: Requirement, *names: str) -> Requirement:
