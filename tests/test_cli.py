@@ -65,6 +65,14 @@ def test_every_help_is_plain_and_fits_80_columns(
         assert text.isascii(), "drawn by rich, which costs more to load than the rest"
 
 
+def test_help_is_a_word_too(tmp_path: Path) -> None:
+    """As it is of git and of Pixi."""
+    for words in ([], ["new"]):
+        asked, given = scaffold("help", *words, cwd=tmp_path), scaffold(*words, "-h", cwd=tmp_path)
+        assert (asked.code, asked.out) == (0, given.out)
+    assert scaffold("help", "nwe", cwd=tmp_path).code == 2
+
+
 def test_the_list_of_commands_says_what_their_help_says(tmp_path: Path) -> None:
     """It is written down once more, because loading them all takes longer than --help may."""
     assert {name: (load(name).help or "").splitlines()[0] for name in COMMANDS} == COMMANDS

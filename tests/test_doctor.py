@@ -13,6 +13,7 @@ import pytest
 from pixi_scaffold.doctor import PROBES, disk, doctor
 from pixi_scaffold.errors import CheckFailed
 from pixi_scaffold.report import Result, Silent, Status
+from tests.support.command import scaffold
 from tests.support.server import closed
 
 MANIFEST = """\
@@ -57,6 +58,12 @@ def test_a_name_for_commits(tmp_path: Path, user: Path) -> None:
     for key in ("name", "email"):
         subprocess.run(["git", "config", "--global", f"user.{key}", "Ada"], check=True)
     assert "commits as Ada <Ada>" in look(tmp_path)["git"].detail
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    ran = scaffold("doctor", "nowhere", cwd=tmp_path)
+    assert ran.code == 2
+    assert "there is no folder nowhere" in ran.err
 
 
 def test_without_git_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

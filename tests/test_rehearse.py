@@ -720,6 +720,15 @@ def test_an_error_says_where_and_what_to_type(job: Job, tmp_path: Path) -> None:
     assert "lock, and then " not in job.rehearse(code=3).out
 
 
+def test_a_job_of_the_project_has_a_short_name(job: Job) -> None:
+    """`rehearse evaluate` is htcondor/evaluate.sub, as `submit evaluate` sends it."""
+    job.write("true")
+    (job.folder / "htcondor").mkdir()
+    (job.folder / "job.sub").rename(job.folder / "htcondor" / "evaluate.sub")
+    assert scaffold("rehearse", "evaluate", cwd=job.folder).code == 0
+    assert scaffold("rehearse", "other", cwd=job.folder).code == 2
+
+
 def test_the_memory_of_a_moment_is_not_told(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.write("true")
     monkeypatch.setattr(findings, "MEASURABLE", 600)  # however long it takes on a busy machine

@@ -84,6 +84,18 @@ def test_a_wrong_answer_is_refused_with_a_reason_and_nothing_is_made(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "near"),
+    [("site", "CHTC", "chtc"), ("site", "OSpol", "ospool"), ("delivery", "pakc", "pack")],
+)
+def test_the_answer_that_was_meant_is_the_one_to_type(
+    template: Path, tmp_path: Path, key: str, value: str, near: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        make(template, tmp_path / "p", **{key: value})
+    assert refused.value.hint == f"choose another answer: -d {key}={near}"
+
+
 def test_text_answers_survive_every_character(template: Path, tmp_path: Path) -> None:
     import tomllib
 

@@ -709,6 +709,23 @@ def test_ctrl_c_while_check_trains_ends_what_the_task_started(workspace: Path) -
     assert not working_in(workspace)
 
 
+def test_a_package_that_the_stand_in_lacks_is_named(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pixi refuses a lock that lacks it; a program would say only that a module is not there."""
+    tables = '[dependencies]\nzlib = "*"\n[pypi-dependencies]\neinops = "*"\n'
+    (workspace / "pixi.toml").write_text(HEAD + tables)
+    (workspace / ".pixi" / "starter").mkdir(parents=True)
+    lock = (
+        "version: 6\nenvironments:\n  default:\n    channels: []\n    packages:\n"
+        "      linux-64: []\npackages: []\n"
+    )
+    (workspace / ".pixi" / "starter" / "pixi.lock").write_text(lock)
+    assert run("python") == 1
+    said = capfd.readouterr().err
+    assert "pixi.toml asks for zlib, einops, which the lock that stands in" in said
+
+
 def test_an_environment_that_the_stand_in_lacks_is_named(
     workspace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

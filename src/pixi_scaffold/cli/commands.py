@@ -152,6 +152,10 @@ class Commands(TyperGroup):
         # what a misspelt name is compared with
         self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `help new` for `new --help`, as git and Pixi do."""
+        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return the command of that name, or None."""
         return load(cmd_name) if cmd_name in COMMANDS else None

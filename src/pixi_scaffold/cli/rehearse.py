@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def rehearse(
     description: Annotated[
-        Path, typer.Argument(help="The submit description, as given to condor_submit here.")
+        Path,
+        typer.Argument(
+            help="The submit description, as given to condor_submit; NAME is htcondor/NAME.sub."
+        ),
     ] = Path("htcondor") / "train.sub",
     assignments: Annotated[
         list[str] | None,
@@ -118,7 +121,7 @@ def rehearse(
             shell=shell,
             sandbox=None if sandbox is None else expanded(sandbox),
             folder=Path(),
-            description=expanded(description),
+            description=_named(expanded(description)),
             submission=_submission(assignments or [], append or [], queue),
             proc=proc,
             every=every,
@@ -140,6 +143,12 @@ def rehearse(
             fix=fix,
         )
         session.show(rehearsal.rehearse(request, Silent() if shell else session.progress))
+
+
+def _named(description: Path) -> Path:
+    """Return the file that is meant, as `submit` finds it."""
+    short = Path("htcondor") / f"{description}.sub"
+    return short if not description.exists() and short.is_file() else description
 
 
 def _submission(assignments: list[str], append: list[str], queue: str) -> Submission:

@@ -54,7 +54,9 @@ def doctor(
 ) -> None:
     """Say what this machine has of what a project needs, and what to do about the rest."""
     from pixi_scaffold.doctor import doctor as look
-    from pixi_scaffold.system import expanded
+    from pixi_scaffold.system import expanded, is_folder
 
     with session_of("doctor", as_json) as session:
+        if not is_folder(expanded(folder)):
+            raise UsageError(f"there is no folder {folder}", "name a project, or none")
         session.show(look(expanded(folder), session.progress))

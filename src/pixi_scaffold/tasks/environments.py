@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.report import Progress
@@ -19,6 +20,9 @@ from pixi_scaffold.tasks.activation import Activation
 from pixi_scaffold.tasks.graph import TaskIndex
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
 from pixi_scaffold.workspace import Environment, Platform, Task, Workspace
+
+if TYPE_CHECKING:
+    from pixi_scaffold.lock import Lock
 
 _LOCAL = (
     "CONDA_OVERRIDE_CUDA",
@@ -149,10 +153,27 @@ class Environments:
                 reason = "it is not in the lock that stands in for pixi.lock"
                 hint = f"once its channels can be reached: {program()} lock"
             raise ScaffoldError(f"the environment {name}: {reason}", hint) from error
+        if not is_own and (lacking := self._lacking(name, locked, host)):
+            raise ScaffoldError(
+                f"{workspace.manifest.name} asks for {', '.join(lacking)}, which the lock that "
+                "stands in for pixi.lock does not have",
+                f"once its channels can be reached: {program()} lock",
+            )
         with self.installing() as progress:
             progress.update(f"installing {name}")
             install(locked, name, host, prefix, progress)
         return host
+
+    def _lacking(self, name: str, locked: Lock, host: Platform) -> list[str]:
+        """Return what the manifest asks for by name and a lock does not have, on one platform."""
+        environment = self.workspace.environment(name)
+        asked = self.workspace.requirements(environment, host)
+        has = {record.name.normalized for record in locked.records(name, host) or ()}
+        lacking = [one.name for one in asked if one.name not in has]
+        if all(kind == "conda" for kind, _ in locked.urls(name, host) or ()):
+            lacking += [one.name for one in self.workspace.pypi(environment, host)
+                        if one.name not in has]  # fmt: skip
+        return lacking
 
 
 def _installed_key(manifest: Path, lock: Path, prefix: Path) -> str:

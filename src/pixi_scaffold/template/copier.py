@@ -111,7 +111,7 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
     if choice := re.search(r"for '(\w+)': '(.*)' is not in \['(.*)'\]", text):
         asked, given, listed = choice.groups()
         values = list(dict.fromkeys(listed.split("', '")))  # two choices can be one answer
-        near = difflib.get_close_matches(given, values, 1, 0)
+        near = difflib.get_close_matches(given.lower(), values, 1, 0)
         return UsageError(
             f"{asked} cannot be {given!r}: it is one of {', '.join(values)}",
             f"choose another answer: -d {asked}={near[0]}",
