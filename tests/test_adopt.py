@@ -277,6 +277,8 @@ def test_pytorch_becomes_conda_forge_s_and_that_is_said(
     assert not {"pytorch", "nvidia", "main"} & set(wanted.channels)
     assert wanted.pypi == ()
     assert "channels pytorch, nvidia" in notes[0]
+    from_pip = [one for one in before.pypi if one.name.startswith("torch")]
+    assert all(any(f"{one} from pip: " in note for note in notes) for one in from_pip)
 
 
 ENVIRONMENT = """name: lab

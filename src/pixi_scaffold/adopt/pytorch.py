@@ -56,7 +56,10 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
     conda = [_from_conda_forge(r, notes) for r in wanted.conda if r.name not in gone]
     names = {r.name for r in conda}
     for one in wanted.pypi:
-        if (name := _ON_PYPI.get(one.name)) and name not in names:
+        name = _ON_PYPI.get(one.name)
+        if name in names:
+            notes.append(f"{one} from pip: left out, {name} is asked for already")
+        elif name is not None:
             version, _ = _at_least(one.version)
             conda.append(Requirement(name, (("version", version),)))
             notes.append(f"{one} from pip: {name} {version} of conda-forge")
