@@ -111,6 +111,8 @@ def shell(text: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> tuple[i
         ("cd sub && echo .* ../sub/.h* .?", "..  .hidden.txt ../sub/.hidden.txt ..\n", 0),
         ("sh -c 'echo out; echo err >&2' 2>&1", "out\n", 0),  # only through a pipe or into a file
         ("cat sub sub/s.txt", "", 1),
+        # it reads 512 bytes at once, and the next one what is left, as in Deno
+        ("yes abcdefg | head -n 300 > big; (head -n 1; cat) < big | wc -c | xargs echo", "1896\n", 0),
         ("head -n -1 sub/two.txt; head --lines=1 sub/two.txt", "1\n1\n", 0),
     ],
 )  # fmt: skip

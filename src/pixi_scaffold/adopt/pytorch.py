@@ -8,7 +8,6 @@ oldest one; which build a machine gets, CUDA or not, is said by named platforms.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 
 from pixi_scaffold.adopt.wanted import Wanted, fields_without, known
@@ -69,7 +68,10 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
         alone = [r for r in asked if target_of(r, pytorch=pytorch) == target]
         if alone:
             notes.append(f"{', '.join(alone)}: asked for {words} alone")
-    return replace(wanted, channels=channels, conda=tuple(_once(conda)), pypi=pypi), tuple(notes)
+    once: dict[str, Requirement] = {}
+    for requirement in conda:
+        once.setdefault(requirement.name, requirement)
+    return replace(wanted, channels=channels, conda=tuple(once.values()), pypi=pypi), tuple(notes)
 
 
 def _from_conda_forge(requirement: Requirement, notes: list[str]) -> Requirement:
@@ -92,12 +94,3 @@ def _at_least(version: str) -> tuple[str, bool]:
     if not exact:
         return version, False
     return f">={exact[1] or exact[2]}", True
-
-
-def _once(requirements: Iterable[Requirement]) -> Iterable[Requirement]:
-    """Yield each package once, as first asked for."""
-    seen = set()
-    for one in requirements:
-        if one.name not in seen:
-            seen.add(one.name)
-            yield one

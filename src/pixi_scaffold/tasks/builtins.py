@@ -5,9 +5,11 @@ As deno_task_shell has them (src/shell/commands); what one does not take it refu
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ from pixi_scaffold.tasks.values import evaluate, flagged, flags_and_names, secon
 if TYPE_CHECKING:
     from pixi_scaffold.tasks.shell import Shell
 
+_BLOCK = 512
+"""Bytes that are read at once."""
 _OPTIONS = {"errexit", "pipefail"}
 _GLOBS = ("failglob", "globstar", "nullglob")
 
@@ -49,8 +53,9 @@ def _cat(call: BuiltinCall) -> int:
     code = 0
     for path in _names(call) or ["-"]:
         try:
-            for block in _blocks(call, path):
-                write(call.streams.stdout, block)
+            with _open(call, path) as file:
+                while block := file.read1(1 << 16):
+                    write(call.streams.stdout, block)
         except (BrokenPipeError, IsADirectoryError):  # a folder opens, and cannot be read
             raise
         except OSError as error:
@@ -63,16 +68,10 @@ def _names(call: BuiltinCall) -> list[str]:
     return flags_and_names(call.args)[1]
 
 
-def _blocks(call: BuiltinCall, path: str) -> Iterator[bytes]:
-    handle = call.streams.stdin
-    if path != "-":
-        handle = os.open(call.scope.cwd / path, os.O_RDONLY)
-    try:
-        while block := os.read(handle, 1 << 16):
-            yield block
-    finally:
-        if path != "-":
-            os.close(handle)
+def _open(call: BuiltinCall, path: str) -> io.BufferedReader:
+    """Open a file, or what is read where none is named; `head` leaves the rest to the next."""
+    source = os.dup(call.streams.stdin) if path == "-" else call.scope.cwd / path
+    return io.BufferedReader(io.FileIO(source), _BLOCK)
 
 
 def _cd(call: BuiltinCall) -> None:
@@ -112,14 +111,13 @@ def _export(call: BuiltinCall) -> None:
 def _head(call: BuiltinCall) -> None:
     path, count = _head_arguments(call.args)
     try:
-        data = _blocks(call, path)
-        if count >= 0:
-            for line in _lines(data, count):
+        with _open(call, path) as file:
+            if count >= 0:
+                lines: Iterable[bytes] = islice(file, count)
+            else:
+                lines = [line for line in file if line.endswith(b"\n")][:count]
+            for line in lines:
                 write(call.streams.stdout, line)
-        else:
-            lines = b"".join(data).splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith(b"\n")]
-            write(call.streams.stdout, b"".join(whole[:count]))
     except (BrokenPipeError, IsADirectoryError):
         raise
     except OSError as error:
@@ -155,17 +153,6 @@ def _count(text: str) -> int:
     if not text.removeprefix("-").isdecimal():
         raise CommandError("expected a numeric value following -n")
     return int(text)
-
-
-def _lines(data: Iterator[bytes], count: int) -> Iterator[bytes]:
-    for block in data:
-        for line in block.splitlines(keepends=True):
-            if count <= 0:
-                return
-            yield line
-            count -= line.endswith(b"\n")
-        if count <= 0:
-            return
 
 
 def _pwd(call: BuiltinCall) -> None:
@@ -245,7 +232,8 @@ def _unset(call: BuiltinCall) -> None:
 def _xargs(call: BuiltinCall) -> int:
     args, delimiter = _xargs_arguments(call.args)
     try:
-        text = b"".join(_blocks(call, "-")).decode()
+        with _open(call, "-") as file:
+            text = file.read().decode()
     except UnicodeDecodeError as error:
         raise CommandError(str(error)) from error
     if delimiter is None:

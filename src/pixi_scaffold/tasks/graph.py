@@ -113,8 +113,6 @@ def plan(
             )
         return [_command(words, index.chosen or DEFAULT, given_as_words=len(args) > 1)]
     environment, task = place
-    if index.chosen is not None and environment == DEFAULT:
-        environment = index.chosen
     root, values = _root(task, environment, words[1:])
     return [root] if alone else _ordered(root, values, index, render)
 
