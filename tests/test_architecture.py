@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 4960,
     "job": 4141,
     "lock": 3950,
-    "tasks": 3130,
+    "tasks": 3150,
     "update": 2790,
     "pool": 2840,
     "check": 2640,
