@@ -55,9 +55,9 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5568,
+    "rehearsal": 5546,
     "rules": 4960,
-    "job": 4141,
+    "job": 4144,
     "lock": 3950,
     "tasks": 3150,
     "update": 2790,

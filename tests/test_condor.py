@@ -185,6 +185,19 @@ def test_functions_give_what_they_do_for_htcondor(text: str) -> None:
     compare_values(text)
 
 
+def test_the_rarer_functions_are_those_of_htcondors_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert evaluate("pow(x, 2) + TARGET.y", {"x": "3"}, {"y": "1"}) == 10
+    assert evaluate("ifThenElse(time() == 20, quantize(3, {4, 8}), 0)", now=20) == 4
+    assert evaluate('split("a b")[1]') == "b"
+    assert evaluate("pow(missing, 2)") is evaluate("nope(1)") is INVALID
+    assert evaluate("debug(missing)") is UNDEFINED
+    monkeypatch.setattr(condor, "available", lambda: False)  # as on macOS
+    with pytest.raises(NotKnownError, match="pow"):
+        evaluate("pow(2, 3)")
+
+
 def compare_values(text: str) -> None:
     """Compare what an expression comes to with HTCondor's library, where both take it."""
     import classad2

@@ -35,7 +35,6 @@ ENVIRONMENT = {
 NOT_SEEN = {
     "include command : ./prog.sh": "no program is run, so what it prints is not known",
     "include : ./prog.sh |": "no program is run, so what it prints is not known",
-    "use feature:GPUs": "templates are a matter of the pool's configuration",
     "use_oauth_services": "the machine that answered keeps no tokens; an access point may",
     "from missing.sh |": "no program is run, so that it is missing is not known",
 }

@@ -228,6 +228,14 @@ def test_lines_and_names_are_kept(tmp_path: Path) -> None:
     assert meaning(found.jobs[0]).inputs.value == ("f",)
 
 
+def test_what_an_included_command_left_earlier_is_read(tmp_path: Path) -> None:
+    text = "include command into Kept.inc : exit 1\nexecutable = a\nqueue\n"
+    assert [p.kind for p in read(text, tmp_path).problems] == ["unknown"]
+    (tmp_path / "Kept.inc").write_text("arguments = kept\n")  # condor_submit 25.14.1 reads it, too
+    found = read(text, tmp_path)
+    assert (found.problems, meaning(found.jobs[0]).arguments.value) == ((), ("kept",))
+
+
 def test_two_queue_statements_are_two_jobs(tmp_path: Path) -> None:
     found = read("executable = a\nqueue\nexecutable = b\nqueue 2\npriority = 1\n", tmp_path)
     assert [meaning(job).executable.value for job in found.jobs] == ["a", "b"]

@@ -279,6 +279,9 @@ class _DescriptionReader:
         if word == "error":
             text = self._expand(rest).text
             raise self.refuse(file, line.first, f"the description stops itself: {text}")
+        if word == "use" and options != "template":
+            message = f"`use {options}`: a submit description takes templates only"
+            raise self.refuse(file, line.first, message)
         if word == "use":
             message = f"`use {rest}` names a template of the pool's configuration"
             self.problem("unknown", file, line.first, message)

@@ -26,7 +26,6 @@ from pixi_scaffold.rehearsal.policy import (
     History,
     Policy,
     read_policy,
-    too_much,
 )
 from pixi_scaffold.rehearsal.results import KEPT, STDERR, STDOUT
 from pixi_scaffold.rehearsal.running import Clock, Ran, Tell, clock_for, run_once
@@ -89,7 +88,7 @@ class _Rehearsal:
 
     def __post_init__(self) -> None:
         self.policy = read_policy(self.plan)
-        self.history.starts = self.policy.starts
+        self.history.starts, self.history.matched = self.policy.starts, self.policy.matched
         self.notes.update(dict.fromkeys((*self.setting.notes, *self.policy.notes)))
 
     def run(self) -> Outcome:
@@ -163,9 +162,7 @@ class _Rehearsal:
         self.usage = replace(self.usage, bytes_in=self.usage.bytes_in + sent.size + sent.fetched)
         if sent.failures:
             return holds.transfer_hold(holds.INPUT, sent, "input", self.place)
-        if self.policy.max_input is not None and sent.size > self.policy.max_input:
-            return too_much(INPUT_SIZE, sent.size, self.policy.max_input)
-        return holds.no_stream(self.plan)
+        return self.policy.too_much(INPUT_SIZE, sent.size) or holds.no_stream(self.plan)
 
     def _ended(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
         """Return the outcome after a run; None after a checkpoint, and where it is tried again."""
@@ -205,9 +202,8 @@ class _Rehearsal:
         if sent.failures:
             hold = holds.transfer_hold(holds.OUTPUT, sent, "output", self.place)
             return self._outcome(sandbox, ran, "held", hold)
-        if self.policy.max_output is not None and sent.size > self.policy.max_output:
-            hold = too_much(OUTPUT_SIZE, sent.size, self.policy.max_output)
-            return self._outcome(sandbox, ran, "held", hold)
+        if over := self.policy.too_much(OUTPUT_SIZE, sent.size):
+            return self._outcome(sandbox, ran, "held", over)
         self.history.end(ran.code, ran.signal)
         now = self.history.attributes(self._used()) | self.history.last
         verdict = self.policy.at_exit(now)
@@ -291,6 +287,7 @@ class _Rehearsal:
             stderr=sandbox.stderr,
             memory=slot_memory(plan.memory) if setting.hold_to_memory and plan.memory else None,
             core=plan.meant.number("coresize") or 0,
+            stack=plan.meant.number("stack_size") or 0,
         )
         if setting.terminal >= 0:
             start = replace(start, argv=SHELL, terminal=setting.terminal, memory=None)

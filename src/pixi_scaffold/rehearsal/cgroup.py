@@ -42,9 +42,8 @@ _VERSIONS = (
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimit:
-    """A cgroup with a limit of so many bytes."""
+    """A cgroup with a limit."""
 
-    size: int
     processes: Path
     """A process that writes 0 there, and what it starts, are held to it."""
     events: Path
@@ -61,12 +60,18 @@ class MemoryLimit:
 @contextlib.contextmanager
 def memory_limit(size: int | None) -> Iterator[MemoryLimit | None]:
     """Give a limit, which goes with the block; None where none is wanted or can be set."""
-    limit = None if size is None else _made(size)
+    folder = None
+    for version in _VERSIONS:
+        with contextlib.suppress(OSError):
+            folder = None if size is None else _make(version, size)
+            break
+    if folder is None:
+        yield None
+        return
     try:
-        yield limit
+        yield MemoryLimit(folder / "cgroup.procs", folder / version.events)
     finally:
-        if limit is not None:
-            _remove(limit.events.parent)
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:
@@ -75,14 +80,6 @@ def _remove(folder: Path) -> None:
             folder.rmdir()
             return
         time.sleep(0.05)
-
-
-def _made(size: int) -> MemoryLimit | None:
-    for version in _VERSIONS:
-        with contextlib.suppress(OSError):
-            folder = _make(version, size)
-            return MemoryLimit(size, folder / "cgroup.procs", folder / version.events)
-    return None
 
 
 def _make(version: _Version, size: int) -> Path:

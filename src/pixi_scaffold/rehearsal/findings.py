@@ -108,12 +108,12 @@ def _time(done: list[Rehearsed]) -> Result:
 
 def _resource(done: list[Rehearsed], advice: Advice) -> Result:
     name = advice.command.removeprefix("request_")
-    if name == "memory" and _too_short(done) and not advice.over:
-        seconds = max(d.outcome.usage.seconds for d in done)
-        detail = f"too short to measure: it ran for {seconds:.2f} s"
-        return Result(name, Status.PASSED, detail=detail)
     if not advice.over:
-        return Result(name, Status.PASSED, detail=advice.words())
+        detail = advice.words()
+        if name == "memory" and _too_short(done):
+            seconds = max(d.outcome.usage.seconds for d in done)
+            detail = f"too short to measure: it ran for {seconds:.2f} s"
+        return Result(name, Status.PASSED, detail=detail)
     if name == "memory":
         message = f"HTCondor would put the job on hold (HoldReasonCode {MEMORY}): "
     else:

@@ -61,6 +61,8 @@ class Start:
     """Bytes that the job may take, None for any."""
     core: int = 0
     """Bytes of a core file, -1 for any number."""
+    stack: int = 0
+    """Bytes of the stack; 0 or less for as many as may be."""
 
 
 def home() -> Path:
@@ -133,23 +135,19 @@ def _ways_to(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(steps))
 
 
-def _system() -> list[str]:
-    """Return what a job sees of this machine, without what lies in something else of it."""
-    paths = _ways_to((*SYSTEM, *_PIECES))
-    return [p for p in paths if not any(p.startswith(f"{other}/") for other in paths)]
-
-
 @contextmanager
 def launched(start: Start, walls: Walls, limit: MemoryLimit | None) -> Iterator[Child]:
     """Start the launcher; its lines tell the rest. Nothing that it started outlives the block."""
     root = start.root
     scratch = root / "scratch"
+    system = _ways_to((*SYSTEM, *_PIECES))
     spec = {
         "argv": list(start.argv),
         "env": dict(start.env),
         "cwd": str(scratch),
         "terminal": start.terminal,
         "core": start.core,
+        "stack": start.stack,
         "cgroup": str(limit.processes if limit else ""),
         **{n: str(getattr(start, n) or "") for n in ("stdin", "stdout", "stderr")},
         "isolate": walls.wanted,
@@ -158,7 +156,7 @@ def launched(start: Start, walls: Walls, limit: MemoryLimit | None) -> Iterator[
         "root": str(root / "root"),
         "account": account_for(walls),
         "devices": gpu_devices(),
-        "system": _system(),
+        "system": [p for p in system if not any(p.startswith(f"{one}/") for one in system)],
         "keep": _ways_to(str(path.absolute()) for path in walls.show),
         "writable": [str(root / name) for name in ("scratch", "tmp", "var-tmp")],
         "private": {"/tmp": str(root / "tmp"), "/var/tmp": str(root / "var-tmp")},  # noqa: S108

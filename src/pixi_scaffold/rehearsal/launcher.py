@@ -136,12 +136,12 @@ def children() -> set[int]:
     return family - {os.getpid()}
 
 
-def as_the_starter_does(core: int) -> None:
+def as_the_starter_does(core: int, stack: int) -> None:
     """Set limits and signals as HTCondor 25.14 does before it starts a job."""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (core, core))
         most = resource.getrlimit(resource.RLIMIT_STACK)[1]
-        resource.setrlimit(resource.RLIMIT_STACK, (most, most))
+        resource.setrlimit(resource.RLIMIT_STACK, (stack if stack > 0 else most, most))
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
@@ -170,7 +170,7 @@ def start_job(spec: dict[str, Any], by: str, tells: int) -> NoReturn:
             os.dup2(source if spec["terminal"] < 0 else spec["terminal"], target)
         os.chdir(spec["cwd"])
         os.umask(0o022)
-        as_the_starter_does(spec["core"])
+        as_the_starter_does(spec["core"], spec["stack"])
         if by != "none" and spec["account"] is not None:
             os.setgroups([])
             os.setresgid(*[spec["account"]] * 3)

@@ -121,7 +121,12 @@ def read_plan(job: Job, proc: int) -> JobRun:
         transfer_executable=not shell and meant.transfers_executable,
         arguments=("-c", meant.shell.value) if shell else tuple(map(late, meant.arguments.value)),
         environment=meant.imported() | dict(meant.environment.value),
-        inputs=(*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value),
+        inputs=(
+            *meant.public_inputs.value,
+            *meant.common_inputs.value,
+            *meant.inputs.value,
+            *_plugins(meant.of("transfer_plugins").text),
+        ),
         common_inputs=meant.common_inputs.value,
         outputs=meant.outputs.value,
         remaps=meant.remaps,
@@ -273,6 +278,12 @@ def _notes(submitted: Meaning, meant: Meaning) -> Iterator[str]:
             yield f"{spelled} is {field.text} here: each machine fills in $$(...) by itself"
         if name in _NOT_DONE:
             yield f"{spelled} = {field.text}: {_NOT_DONE[name]}"
+
+
+def _plugins(text: str) -> list[str]:
+    """Return the programs of `transfer_plugins = scheme,scheme=PROGRAM; ...`, which are inputs."""
+    pairs = (part.partition("=") for part in text.split(";"))
+    return [program.strip() for _, _, program in pairs if program.strip()]
 
 
 def late(value: str) -> str:

@@ -6,7 +6,6 @@ submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pixi_scaffold.job import (
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
-from pixi_scaffold.rehearsal.slot import machine_ad
+from pixi_scaffold.rehearsal.slot import KNOWN, Expression, in_text, machine_ad
 
 POLICY, BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE = 3, 15, 32, 33
 """HoldReasonCodes: condor_holdcodes.h."""
@@ -32,22 +31,8 @@ LATER = 10 * 24 * 3600
 """Seconds after which a job that is held by then would still be: people look after it."""
 
 
-_STARTS = ("numjobstarts", "numshadowstarts", "numjobmatches", "jobruncount")
-_SINCE = (
-    "enteredcurrentstatus", "firstjobmatchdate", "jobcurrentstartdate",
-    "jobcurrentstartexecutingdate", "jobstartdate", "lastmatchtime", "qdate",
-)  # fmt: skip
-_INITIAL = {
-    **dict.fromkeys(("JobStatus", "MaxHosts", "MinHosts"), "1"),
-    **dict.fromkeys((
-        "CommittedSlotTime", "CommittedSuspensionTime", "CommittedTime", "CumulativeSlotTime",
-        "CumulativeSuspensionTime", "ExitStatus", "JobPrio", "LastSuspensionTime",
-        "NumSystemHolds", "TotalSuspensions"), "0"),
-    **dict.fromkeys((
-        "CumulativeRemoteSysCpu", "CumulativeRemoteUserCpu", "Rank", "RemoteSysCpu",
-        "RemoteUserCpu"), "0.0"),
-}  # fmt: skip
-"""Attributes that each job has when it is submitted, and that nothing here changes."""
+_QUEUED = 2
+"""Seconds that a pool takes at least to start a job."""
 _COMMANDS = (
     *(f"{kind}{part}" for kind in ("periodic_hold", "on_exit_hold")
       for part in ("", "_reason", "_subcode")),
@@ -61,13 +46,11 @@ class Policy:
 
     ad: Mapping[str, str]
     """Each with its text; names in lower case."""
-    submitted_on_hold: bool = False
     starts: int = 0
     """How often it was started before, by its own word."""
-    max_input: int | None = None
-    """Bytes that may be transferred to the job; None for any number."""
-    max_output: int | None = None
     notes: tuple[str, ...] = ()
+    matched: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that it has from its slot while it runs, names in lower case."""
     unexpanded: str = ""
     """A `$$(...)` that is never filled in beside common input (25.14.1, on a pool)."""
 
@@ -83,7 +66,7 @@ class Policy:
 
     def before(self) -> Hold | str | None:
         """Return the hold of a job that was just submitted, `removed`, or None."""
-        if self.submitted_on_hold:
+        if self.ad["jobstatus"] == "5":
             code = as_integer(self.ad.get("holdreasoncode", "")) or 0
             return Hold(code, 0, "submitted on hold at user's request")
         if self.unexpanded:
@@ -125,6 +108,15 @@ class Policy:
         except (ExpressionError, NotKnownError):
             return None
 
+    def too_much(self, code: int, size: int) -> Hold | None:
+        """Return the hold of a job that transfers more than max_transfer_input_mb or _output_mb."""
+        side = "input" if code == INPUT_SIZE else "output"
+        name = f"MaxTransfer{side.capitalize()}MB"
+        limit = self._value(name, {})
+        if not isinstance(limit, int) or limit < 0 or size <= limit << 20:
+            return None
+        return Hold(code, 0, f"{name} = {limit} is exceeded: {size / (1 << 20):.1f} MB of {side}")
+
     def _hold(self, name: str, now: Mapping[str, str]) -> Hold:
         expression = self.ad[name.lower()]
         default = f"The job attribute {name} expression '{expression}' evaluated to TRUE"
@@ -145,13 +137,15 @@ class History:
     """How often periodic_vacate threw it off."""
     started: int = 0
     """When the last run began, in seconds."""
+    matched: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of its slot."""
     last: dict[str, str] = field(default_factory=dict)
     """How it ended, and why it was held, as attributes with names in lower case."""
 
     def end(self, code: int | None, number: int | None) -> None:
         """Note how a run ended by itself: by its exit code, or by a signal."""
         self.completions += 1
-        self.last = {"exitbysignal": str(number is not None).lower()}
+        self.last = {**lowered(KNOWN["ended"]), "exitbysignal": str(number is not None).lower()}
         ends = {"exitcode": code, "exitsignal": number}
         self.last |= {name: str(value) for name, value in ends.items() if value is not None}
 
@@ -170,18 +164,18 @@ class History:
         memory, disk = usage.memory >> 10, usage.disk >> 10
         given = {
             "jobstatus": str(status),
-            **dict.fromkeys(_STARTS, str(self.starts)),
-            **dict.fromkeys(("numrestarts", "numckpts"), "0"),
-            **dict.fromkeys(_SINCE, str(self.started)),
+            **lowered(dict.fromkeys(KNOWN["numbers of starts"], self.starts)),
+            **lowered(dict.fromkeys(KNOWN["times of a start"], self.started)),
+            **self.matched,
+            "qdate": str(self.started - _QUEUED),
             "numjobcompletions": str(self.completions),
             "remotewallclocktime": str(time.time() - self.started),
             "bytesrecvd": f"{usage.bytes_in}.0",
             "bytessent": f"{usage.bytes_out}.0",
-            "lastjobstatus": "1",
-            "imagesize": str(max(memory, 1)),
+            **dict.fromkeys(("imagesize", "imagesize_raw"), str(max(memory, 1))),
             "residentsetsize": str(memory),
             "memoryusage": str(-(-memory // 1024)),
-            "diskusage": str(disk),
+            **dict.fromkeys(("diskusage", "diskusage_raw"), str(disk)),
         }
         if status == 2:
             given["remotehost"] = literal("slot1_1@rehearsal")
@@ -190,44 +184,37 @@ class History:
         return given if status == 2 else given | self.last
 
 
-def too_much(code: int, size: int, limit: int) -> Hold:
-    """Return the hold of a job that transfers more than max_transfer_input_mb or _output_mb."""
-    message = "input" if code == INPUT_SIZE else "output"
-    kind = f"MaxTransfer{message.capitalize()}MB"
-    return Hold(
-        code, 0, f"{kind} = {limit >> 20} is exceeded: {size / (1 << 20):.1f} MB of {message}"
-    )
-
-
 def read_policy(plan: JobRun) -> Policy:
     """Return what the queue would do with a job; what is not evaluated here is in its notes."""
     job = plan.meaning
-    known = {"Owner": "nobody", "Iwd": str(plan.iwd), "Cmd": str(plan.executable)}
+    known = {"Owner": "nobody", "Iwd": str(plan.iwd)}
+    known |= {"Cmd": str(plan.executable), "JobSubmitFile": str(plan.job.path)}
     known |= {"GlobalJobId": f"rehearsal#1.{job.proc}"}
     if log := job.of("log").text:
         known["UserLog"] = str(plan.iwd / log)
-    attributes = {**_INITIAL, **job_ad(job).attributes}
-    machine = machine_ad(plan.cpus, plan.memory, plan.disk)
+    attributes = in_text(KNOWN["job"] | KNOWN["submitted"]) | job_ad(job).attributes
+    size = plan.executable.stat().st_size if plan.executable.is_file() else 0
+    attributes["ExecutableSize"] = str(-(-size // 1024))
+    del attributes["FileSystemDomain"]
+    machine = machine_ad(plan.cpus, plan.memory, plan.disk, ("GPU",) * plan.gpus)
     listed = job.of("job_machine_attrs").text.replace(",", " ").split()
     attributes |= {f"MachineAttr{n}0": machine[n] for n in ("Cpus", *listed) if n in machine}
     attributes |= {name: literal(value) for name, value in known.items()}
+    matched = {f"{n.lower()}provisioned": machine[n] for n in ("Cpus", "Disk", "GPUs", "Memory")}
+    matched |= lowered(KNOWN["running"])
     ad = {name.lower(): value for name, value in attributes.items()}
     return Policy(
         ad=ad,
-        submitted_on_hold=ad["jobstatus"] == "5",
         starts=as_integer(ad.get("numjobstarts", "")) or 0,
-        max_input=_megabytes(ad, "maxtransferinputmb"),
-        max_output=_megabytes(ad, "maxtransferoutputmb"),
+        matched=matched,
         unexpanded=unexpanded(ad.values()) if plan.common_inputs else "",
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
 
 
-def _megabytes(ad: Mapping[str, str], name: str) -> int | None:
-    with contextlib.suppress(ExpressionError, NotKnownError):
-        number = evaluate(ad.get(name, "undefined"), ad)
-        return number << 20 if isinstance(number, int) and number >= 0 else None
-    return None
+def lowered(ad: Mapping[str, Expression]) -> dict[str, str]:
+    """Return attributes as the evaluation wants them: names in lower case, values as texts."""
+    return {name.lower(): value for name, value in in_text(ad).items()}
 
 
 def _not_evaluated(expressions: Mapping[str, str]) -> list[str]:

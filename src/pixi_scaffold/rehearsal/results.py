@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.transfer import Failure, allowed, is_url
@@ -57,7 +57,9 @@ class Results:
             kept = self.results / KEPT / name
             return self._plugged(name, self.by_plugin / name, url) if self.by_plugin else kept
         named = name if name in self.plan.remaps else logs.get(name, name)
-        target = logs[name] if name in self._streamed else self._remapped(named)
+        streams = {STDOUT: "stream_output", STDERR: "stream_error"}  # to the access point itself
+        streamed = name in logs and self.plan.meaning.of(streams[name]).value
+        target = logs[name] if streamed else self._remapped(named)
         if target == os.devnull:
             return None
         if is_url(target) and name not in logs:
@@ -96,12 +98,6 @@ class Results:
             return path.is_file() and allowed(path, os.W_OK)
         return path.parent.is_dir()
 
-    @property
-    def _streamed(self) -> list[str]:
-        """The logs that are written on the access point while the job runs."""
-        said = {STDOUT: "stream_output", STDERR: "stream_error"}
-        return [name for name, command in said.items() if self.plan.meaning.of(command).value]
-
     def _why_not(self, name: str, target: str, path: Path) -> int:
         """Return the errno of writing a file, or a folder, there; 0 when that goes."""
         if number := _why_not(path.parent):
@@ -121,21 +117,25 @@ class Results:
         return file_of(self.plan.destination)
 
     def _remapped(self, name: str) -> str:
-        """Return the new name: by its own, or its folder, again and again; /dev/null in a cycle."""
-        for _ in range(_CYCLE):
-            pure, prefix = PurePosixPath(name), "./" if name.startswith("./") else ""
-            for parent in (pure, *pure.parents):
-                target = self.plan.remaps.get(f"{prefix}{parent}")
-                if target is not None and str(parent) != ".":
-                    rest = pure.relative_to(parent)
-                    name = target if parent == pure else f"{target}/{rest}"
-                    break
-            else:
-                return name
-            if is_url(name):
-                return name
-        self.failures.append(Failure(Path(name), errno.EPERM, reading=False))
-        return os.devnull
+        """Return the new name of an output, or of its folder; /dev/null in a cycle.
+
+        What a remap gives is looked up again; a name of which only the folder is new is not
+        (25.14.1, on a pool).
+        """
+        folder, last, changes = name.rstrip("/"), "", 0
+        while folder not in ("", "."):
+            target = self.plan.remaps.get(folder)
+            if target is not None:
+                changes, folder = changes + 1, target
+            if changes > _CYCLE:
+                self.failures.append(Failure(Path(name), errno.EPERM, reading=False))
+                return os.devnull
+            if target is None:
+                folder, slash, part = folder.rpartition("/")
+                last = f"{slash}{part}{last}"
+            elif is_url(target):
+                break
+        return f"{folder}{last}"
 
 
 def inside(results: Path, folder: Path, path: Path) -> Path:

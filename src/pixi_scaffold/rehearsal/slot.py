@@ -1,9 +1,12 @@
-"""The slot that a job has here, as its machine ad says it."""
+"""The slot that a job has here, as its machine ad says it, and what all jobs have in common."""
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from pixi_scaffold.job import literal
 
@@ -11,13 +14,15 @@ KIB, MIB = 1 << 10, 1 << 20
 NAME = "slot1_1"
 NO_GPU = "10000"
 """What HTCondor puts into CUDA_VISIBLE_DEVICES of a job that has no GPU on a machine with some."""
-VERSION = "$CondorVersion: 25.14.1 2026-10-16 pixi-scaffold-rehearsal $"
 Expression = str | int | float | bool
-_SAME: dict[str, Expression] = {
-    "Activity": "Busy", "CondorVersion": VERSION, "DynamicSlot": True, "HasFileTransfer": True,
-    "FileSystemDomain": "rehearsal", "MyType": "Machine", "SlotID": 1, "SlotType": "Dynamic",
-    "State": "Claimed", "TargetType": "Job", "UidDomain": "rehearsal",
-}  # fmt: skip
+KNOWN: dict[str, Any] = json.loads(
+    Path(__file__).with_name("data").joinpath("attributes.json").read_text(encoding="utf-8")
+)
+"""Attributes and variables that are the same in every rehearsal, by where and when they are there.
+
+Of a job that ended, only that they are there is known: their values are stand-ins. Seen in a pool
+of 25.14.1; the threads are STARTER_NUM_THREADS_ENV_VARS, the folders hold the scratch folder.
+"""
 OF_ONE_MACHINE = frozenset({"AssignedGPUs", "FileSystemDomain", "Machine", "Name", "UidDomain"})
 """Attributes that are another on each machine."""
 
@@ -31,7 +36,7 @@ def machine_ad(
     """
     system = platform.uname()
     megabytes = slot_memory(memory or 0) // MIB
-    ad = _SAME | {
+    ad: dict[str, Expression] = KNOWN["machine"] | {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
         "AssignedGPUs": ",".join(gpus) or NO_GPU,
         "Cpus": cpus,

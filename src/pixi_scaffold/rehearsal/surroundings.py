@@ -6,6 +6,7 @@ HTCondor 25.14 (tests/test_rehearsal_judge.py compares the names).
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -15,17 +16,6 @@ from pixi_scaffold.rehearsal import slot
 from pixi_scaffold.rehearsal.plan import SCRATCH, JobRun, late
 from pixi_scaffold.rehearsal.results import STDERR, STDOUT
 
-THREADS = (
-    "CUBACORES", "GOMAXPROCS", "JULIA_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "PYTHON_CPU_COUNT",
-    "ROOT_MAX_THREADS", "TF_LOOP_PARALLEL_ITERATIONS", "TF_NUM_THREADS",
-)  # fmt: skip
-"""STARTER_NUM_THREADS_ENV_VARS of HTCondor 25; what the job itself sets stays."""
-_FOLDERS = (
-    "APPTAINER_CACHEDIR", "SINGULARITY_CACHEDIR", "TEMP", "TMP", "TMPDIR", "_CONDOR_JOB_IWD",
-    "_CONDOR_SCRATCH_DIR",
-)  # fmt: skip
-"""Variables that hold the job's working folder."""
 HOME = "/nonexistent"
 """The home of `nobody`: HTCondor 25 sets HOME to the home of the account that jobs run as."""
 
@@ -35,11 +25,11 @@ def environment(plan: JobRun, scratch: Path, assigned: tuple[str, ...]) -> dict[
     here = str(scratch)
     variables = {k: SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
     # The starter stops at the first one that the job sets itself (seen with 25.14).
-    first_set = next((n for n, name in enumerate(THREADS) if variables.get(name)), len(THREADS))
-    threads = dict.fromkeys(THREADS[:first_set], str(plan.cpus))
+    unset = itertools.takewhile(lambda name: not variables.get(name), slot.KNOWN["threads"])
+    threads = dict.fromkeys(unset, str(plan.cpus))
     gpus = ",".join(assigned)
     pid = os.getpid()
-    return variables | threads | dict.fromkeys(_FOLDERS, here) | {
+    return variables | threads | dict.fromkeys(slot.KNOWN["folders"], here) | {
         "BATCH_SYSTEM": "HTCondor",
         "CONDOR_STARTER_PID": str(pid),
         "CUDA_VISIBLE_DEVICES": gpus or slot.NO_GPU,
@@ -71,16 +61,9 @@ def write_ads(plan: JobRun, scratch: Path, gpus: tuple[str, ...], starts: int) -
         (scratch / name).write_bytes(os.fsencode(text))
 
 
-_JOB: dict[str, slot.Expression] = {
-    "CondorVersion": slot.VERSION, "CurrentHosts": 1, "JobStatus": 2, "NumRestarts": 0,
-    "Owner": "nobody", "TargetType": "Machine", "User": "nobody@rehearsal",
-}  # fmt: skip
-"""What the ads of all jobs say."""
-
-
 def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, slot.Expression]:
     now = int(time.time())
-    ad = _JOB | {
+    ad: dict[str, slot.Expression] = slot.KNOWN["job"] | {
         "Cmd": str(plan.executable),
         "Environment": join_words([f"{k}={late(v)}" for k, v in sorted(plan.environment.items())]),
         "Err": STDERR if plan.stderr else "/dev/null",
