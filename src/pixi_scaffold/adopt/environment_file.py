@@ -17,8 +17,7 @@ from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import without_credentials
 from pixi_scaffold.workspace import Requirement
 
-_DEFAULTS = ("main", "r", "msys2")
-"""What `defaults` stands for."""
+_DEFAULTS = ("main", "r", "msys2")  # what `defaults` stands for
 _KEYS = ("name", "channels", "dependencies", "variables")
 _COMMENT = "a comment for Pixi: every platform gets it; or [target.linux.dependencies]"
 _PLACES = ("build_number", "subdir", "md5", "sha256", "license")

@@ -63,8 +63,8 @@ def portable(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
 
 
 def _of_one_platform(fields: dict[str, str]) -> bool:
-    build = fields.get("build", "*")
-    return "*" not in build and (fields.get("version", "*") != "*" or bool(_HASH.fullmatch(build)))
+    build, exact = fields.get("build", "*"), fields.get("version", "*") != "*"
+    return "*" not in build and (exact or bool(_HASH.fullmatch(build)))
 
 
 def adopted_manifest(template: str, wanted: Wanted, shape: ProjectShape) -> str:

@@ -27,6 +27,8 @@ _BETWEEN = re.compile(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])")
 
 def read_pyproject(text: str, path: Path) -> Wanted:
     """Return what a pyproject.toml asks for; raises ScaffoldError."""
+    from packaging.utils import canonicalize_name
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -41,9 +43,9 @@ def read_pyproject(text: str, path: Path) -> Wanted:
     ]
     if python := project.get("requires-python") or flit.get("requires-python"):
         lines.append((path.name, f"python{python}"))
-    elsewhere = {_plain(name): value for name, value in _at(document, "tool.uv.sources").items()}
+    elsewhere = {canonicalize_name(k): v for k, v in _at(document, "tool.uv.sources").items()}
     for place, line in lines:
-        source = elsewhere.get(_plain(line), {})
+        source = elsewhere.get(canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]), {})
         if isinstance(source, dict) and (kind := [k for k in _ELSEWHERE if k in source]):
             why = f"by its {kind[0]} in tool.uv.sources: pixi add --pypi, with Pixi"
             reader.leave_out(place, line, why)
@@ -59,11 +61,6 @@ def read_pyproject(text: str, path: Path) -> Wanted:
             reader.leave_out(f"{path.name}: [project]", "dynamic dependencies", why)
     name = project.get("name") or _at(document, "tool.poetry.name") or ""
     return replace(reader.wanted(), name=str(name))
-
-
-def _plain(line: str) -> str:
-    """Return the normalised name that a requirement begins with."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", line, maxsplit=1)[0]).lower()
 
 
 def _poetry_lines(

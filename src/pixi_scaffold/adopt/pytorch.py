@@ -59,7 +59,7 @@ def with_conda_forge(wanted: Wanted) -> tuple[Wanted, tuple[str, ...]]:
         if name in names:
             notes.append(f"{one} from pip: left out, {name} is asked for already")
         elif name is not None:
-            version, _ = _at_least(one.version)
+            version = _at_least(one.version)
             conda.append(Requirement(name, (("version", version),)))
             notes.append(f"{one} from pip: {name} {version} of conda-forge")
     pypi = tuple(r for r in wanted.pypi if r.name not in _ON_PYPI and r.name not in gone)
@@ -82,15 +82,14 @@ def _from_conda_forge(requirement: Requirement, notes: list[str]) -> Requirement
     if requirement.name not in _TORCH:
         return requirement
     name = "pytorch" if requirement.name in ("pytorch-gpu", "pytorch-cpu") else requirement.name
-    version, changed = _at_least(fields.get("version", "*"))
-    if changed or "build" in fields or name != requirement.name:
-        notes.append(f"{requirement.name} {fields.get('version', '*')}: {name} {version}")
+    given = fields.get("version", "*")
+    version = _at_least(given)
+    if version != given or "build" in fields or name != requirement.name:
+        notes.append(f"{requirement.name} {given}: {name} {version}")
     return Requirement(name, (("version", version),))
 
 
-def _at_least(version: str) -> tuple[str, bool]:
-    """Return a version that is exact as the oldest one, and whether it was exact."""
+def _at_least(version: str) -> str:
+    """Return a version that is exact as the oldest one."""
     exact = _EXACT.fullmatch(version)
-    if not exact:
-        return version, False
-    return f">={exact[1] or exact[2]}", True
+    return f">={exact[1] or exact[2]}" if exact else version
