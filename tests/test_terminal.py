@@ -188,6 +188,20 @@ def test_an_answer_that_another_may_make_right_waits_for_that(tmp_path: Path) ->
         assert terminal.end() == 0, terminal.plain
 
 
+@pytest.mark.parametrize("stop", ["\x04", signal.SIGINT])
+def test_leaving_at_the_name_is_no_error(tmp_path: Path, stop: str | int) -> None:
+    with Terminal("new", cwd=tmp_path) as terminal:
+        terminal.wait_for("Name of the project")
+        if isinstance(stop, str):
+            terminal.type(stop)
+        else:
+            terminal.process.send_signal(stop)
+        assert terminal.end() == 130, terminal.plain
+        assert "\ninterrupted: nothing was made" in terminal.plain.replace("\r", "")
+        assert "error" not in terminal.plain
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_at_a_prompt_leaves_nothing(template: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):

@@ -18,7 +18,7 @@ from pixi_scaffold.cli.options import (
     read_answers,
 )
 from pixi_scaffold.cli.session import session_of
-from pixi_scaffold.errors import UsageError
+from pixi_scaffold.errors import Interrupted, UsageError
 
 
 def new(
@@ -91,7 +91,8 @@ def _asked_name(asks: bool) -> Path:
     try:
         return Path(typer.prompt("Name of the project", default="my-project"))
     except typer.Abort as error:
-        raise KeyboardInterrupt from error
+        print()  # behind the ^C
+        raise Interrupted("nothing was made", "") from error
 
 
 def adopt(

@@ -124,7 +124,7 @@ class Session:
             document = {"schema": SCHEMA_VERSION, "command": self.command, "ok": False}
             sys.stdout.write(json.dumps({**document, "exit_code": code, "error": error}) + "\n")
         else:
-            print_error(f"{kind}: {first}", tuple(rest), hint, self.err)
+            print_error(": ".join(filter(None, (kind, first))), tuple(rest), hint, self.err)
         raise typer.Exit(code)
 
 
@@ -149,7 +149,7 @@ def session_of(
     except Interrupted as stop:
         session.fail(EXIT_INTERRUPTED, stop.message, stop.hint, "interrupted")
     except KeyboardInterrupt:
-        session.fail(EXIT_INTERRUPTED, "interrupted", "")
+        session.fail(EXIT_INTERRUPTED, "interrupted", "", "")
     except BrokenPipeError:  # `... | head`: whoever read has enough
         raise typer.Exit(EXIT_FAILED) from None
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
