@@ -487,6 +487,20 @@ def test_a_wrong_pyproject_is_refused(text: str) -> None:
         parse_manifest(head + '[dependency-groups]\nf = ["x"]\n', Path("/w/pyproject.toml"))
 
 
+def test_python_and_the_default_group_of_a_pyproject() -> None:
+    """pyproject.rs of Pixi 0.77: a name counts in any case, and a group `default` is no feature."""
+    text = (
+        '[project]\nname = "x"\nrequires-python = ">=3.9"\ndependencies = ["numpy"]\n'
+        '[dependency-groups]\ndefault = ["tqdm"]\n[tool.pixi.workspace]\nchannels = []\n'
+        'platforms = ["linux-64"]\n[tool.pixi.dependencies]\nPython = "3.12.*"\n'
+    )
+    workspace = parse_manifest(text, Path("/w/pyproject.toml"))
+    [environment], [platform] = workspace.environments, workspace.platforms
+    conda = [str(one) for one in workspace.requirements(environment, platform)]
+    assert conda == ['python[version="3.12.*"]']
+    assert {one.name for one in workspace.pypi(environment, platform)} == {"numpy", "tqdm"}
+
+
 def test_requirements_of_a_pyproject_keep_their_versions_extras_and_markers(tmp_path: Path) -> None:
     """Several of one package hold together, also with those of [tool.pixi]."""
     text = (

@@ -160,6 +160,38 @@ def test_versions_are_kept_and_one_package_can_be_upgraded(
     assert "/alone-2.0-0.conda" in workspace.lock_file.read_text()
 
 
+def test_another_index_keeps_no_version(tmp_path: Path, channel: str, packages: str) -> None:
+    """Pixi 0.77, outdated.rs: IndexesMismatch and a mode of prereleases disregard what is locked."""
+    lock(workspace_of(tmp_path, channel, packages, '[pypi-dependencies]\nplain = "<2"\n'))
+    loose = '[pypi-dependencies]\nplain = "*"\n'
+    kept = workspace_of(tmp_path, channel, packages, loose)
+    assert wheels(lock(kept), kept)["linux-64"] == ["plain 1.0"]
+    more = [make_wheel(tmp_path / "more", "plain", version) for version in ("1.0", "3.0")]
+    with index(more) as second:
+        workspace = workspace_of(tmp_path, channel, second.url, loose)
+        assert wheels(lock(workspace), workspace)["linux-64"] == ["plain 3.0"]
+
+
+def test_a_solve_group_has_one_wheel_of_a_package(
+    tmp_path: Path, channel: str, packages: str
+) -> None:
+    """Pixi 0.77, outdated.rs, find_inconsistent_solve_groups: of PyPI's packages, too."""
+    group = '{ features = ["f"], solve-group = "g" }'
+    rest = f'[feature.f.pypi-dependencies]\nplain = "*"\n[environments]\na = {group}\nb = {group}\n'
+    workspace = workspace_of(tmp_path, channel, packages, rest)
+    found = lock(workspace)
+    assert unsatisfied(workspace, found) == []
+    text = workspace.lock_file.read_text()
+    url = next(u for u in found.layout.blocks if "plain-2.0" in u)
+    older = url.replace("2.0", "1.0")
+    block = found.layout.block(url)
+    start = text.index("\n  b:\n")
+    changed = text[:start] + text[start:].replace(f"- pypi: {url}\n", f"- pypi: {older}\n", 1)
+    changed += block.replace(url, older).replace("version: '2.0'", "version: '1.0'")
+    [problem] = unsatisfied(workspace, parse_lock(changed, workspace.lock_file))
+    assert problem.startswith("plain differs inside solve group g on ")
+
+
 def test_an_unknown_name_is_no_upgrade(tmp_path: Path, channel: str, packages: str) -> None:
     lock(workspace_of(tmp_path, channel, packages, '[pypi-dependencies]\nplain = "*"\n'))
     ran = scaffold("lock", "--upgrade", "plein", cwd=tmp_path)

@@ -71,6 +71,8 @@ class LockComparison:
     """(environment, platform) pairs to be solved again."""
     discarded: set[str] = field(default_factory=set)
     """Environments of which no version is kept then."""
+    discarded_wheels: set[str] = field(default_factory=set)
+    """Those of which none from PyPI is kept."""
     matcher: Matcher = field(default_factory=Matcher)
     pypi: PypiComparison = field(init=False)
     elsewhere: dict[str, None] = field(default_factory=dict)
@@ -118,6 +120,7 @@ class LockComparison:
             self.outdated |= {(name, p.name) for p in platforms}
             if discard:
                 self.discarded.add(name)
+                self.discarded_wheels.add(name)
                 return
         for platform in platforms:
             problems = list(self.platform_problems(environment, platform))
@@ -140,6 +143,7 @@ class LockComparison:
         if problem := self.row_problem(environment, locked, platforms):
             return problem
         if text := self.pypi.environment_problem(environment, locked):
+            self.discarded_wheels.add(name)
             return text, False
         features = [workspace.features[f] for f in environment.features]
         strategy = STRATEGY[workspace.solve_strategy(features)]
@@ -242,13 +246,14 @@ class LockComparison:
                 self.outdated.update(pairs)
 
     def differing(self, members: Sequence[Environment], platform: Platform) -> str:
-        """Return a conda package that environments have in different builds; empty for none."""
-        have: dict[str, str] = {}
-        packages = (self.lock.packages(e.name, platform) or () for e in members)
-        different = (
-            p.name for row in packages for p in row if have.setdefault(p.name, p.url) != p.url
-        )
-        return next(different, "")
+        """Return a package that environments have from different places; empty for none."""
+        have: dict[tuple[str, str], str] = {}
+        rows = (self.lock.urls(e.name, platform) or () for e in members)
+        for kind, url in (package for row in rows for package in row):
+            name = self.lock.layout.package(url).name
+            if have.setdefault((kind, name), url) != url:
+                return name
+        return ""
 
 
 def cutoffs(

@@ -147,7 +147,8 @@ class Solving:
             problem: PypiSolve(problem, self._packages(problem, records, blocks))
             for problem, records in solved.items()
         }
-        wheels = Wheels(self.workspace, self.old, self.upgrade)
+        forgotten = frozenset(self.comparison.discarded_wheels)
+        wheels = Wheels(self.workspace, self.old, self.upgrade, forgotten)
         wheels.resolve(tuple(solves.values()), progress or Silent())
         rows, old_blocks = self._unchanged()
         for problem, records in solved.items():

@@ -43,14 +43,22 @@ class PypiSolve:
 
 
 class Wheels:
-    """The PyPI packages of all solves. blocks: their lines in a lock, by URL."""
+    """The PyPI packages of all solves. blocks: their lines in a lock, by URL.
+
+    forgotten: environments of which no old version is kept.
+    """
 
     def __init__(
-        self, workspace: Workspace, old: Lock, upgrade: frozenset[str] = frozenset()
+        self,
+        workspace: Workspace,
+        old: Lock,
+        upgrade: frozenset[str] = frozenset(),
+        forgotten: frozenset[str] = frozenset(),
     ) -> None:
         self.workspace = workspace
         self.old = old
         self.upgrade = upgrade
+        self.forgotten = forgotten
         self.blocks: dict[str, str] = {}
         self.chosen: dict[Solve, tuple[Package, ...]] = {}
 
@@ -124,6 +132,8 @@ class Wheels:
     def _preferred(self, problem: Solve) -> dict[str, str]:
         """Return the versions of the old lock that may stay."""
         group = self.workspace.group(problem.environments[0])
+        if self.forgotten.intersection(e.name for e in group):
+            return {}
         rows = [self.old.urls(e.name, problem.platform) or () for e in group]
         wheels = [self.old.layout.package(u) for row in rows for kind, u in row if kind == "pypi"]
         return {w.name: w.version for w in wheels if w.name not in self.upgrade}

@@ -59,7 +59,7 @@ def pixi_document(document: Mapping[str, Any], root: Path) -> tuple[dict[str, An
     if "name" in project:
         head.setdefault("name", project["name"])
     dependencies = pixi.setdefault("dependencies", {})
-    if isinstance(dependencies, dict) and "python" not in dependencies:
+    if isinstance(dependencies, dict) and "python" not in map(str.lower, dependencies):
         dependencies["python"] = _python(project.get("requires-python", ""))
     groups = _groups(document)
     features = pixi.setdefault("feature", {}) if groups else {}
@@ -67,7 +67,8 @@ def pixi_document(document: Mapping[str, Any], root: Path) -> tuple[dict[str, An
         return pixi, FromProject()
     implied = frozenset(groups) - set(features)
     for name in groups:
-        features.setdefault(name, {})
+        if name != DEFAULT:  # that one is the top of the file
+            features.setdefault(name, {})
     groups[DEFAULT] = [*groups.get(DEFAULT, ()), *project.get("dependencies", ())]
     asked = {name: tuple(map(_asked, requirements)) for name, requirements in groups.items()}
     return pixi, FromProject(implied, asked)
