@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.file import Lock, read_lock
     from pixi_scaffold.lock.history import last_change, locked_now
     from pixi_scaffold.lock.layout import Package
+    from pixi_scaffold.lock.matching import check_specs
     from pixi_scaffold.lock.reach import TIMEOUT, read_channel, unreachable
     from pixi_scaffold.lock.settings import (
         cache_folder,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         environments_folder,
         pixi_config,
     )
-    from pixi_scaffold.lock.specs import check_specs
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
 _HOMES = {
@@ -38,9 +38,9 @@ _HOMES = {
     "file": ("Lock", "read_lock"),
     "history": ("last_change", "locked_now"),
     "layout": ("Package",),
+    "matching": ("check_specs",),
     "reach": ("TIMEOUT", "read_channel", "unreachable"),
     "settings": ("cache_folder", "environment_homes", "environments_folder", "pixi_config"),
-    "specs": ("check_specs",),
     "told": ("diff_lines", "markdown", "shown_size"),
 }
 

@@ -13,9 +13,9 @@ from itertools import product
 from pixi_scaffold.lock.channels import channel_url, slash
 from pixi_scaffold.lock.file import FORMAT, Lock
 from pixi_scaffold.lock.layout import LockedEnvironment
-from pixi_scaffold.lock.matching import Matcher
+from pixi_scaffold.lock.matching import Matcher, check_specs
 from pixi_scaffold.lock.pypi import PypiComparison, twice
-from pixi_scaffold.lock.specs import check_specs, refuse_sources
+from pixi_scaffold.lock.specs import refuse_sources
 from pixi_scaffold.workspace import (
     Environment,
     Platform,

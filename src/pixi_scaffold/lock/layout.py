@@ -255,7 +255,7 @@ def _yaml(text: str) -> Any:
 
 @lru_cache(maxsize=4096)  # platforms and environments share most of their packages
 def read_package(url: str, block: str) -> Package:
-    """Return what a block says; raises LayoutError."""
+    """Return what a block says; raises ValueError."""
     fields: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     key = ""
@@ -271,6 +271,8 @@ def read_package(url: str, block: str) -> Package:
     parts = stem.rsplit("-", 2)
     name, version, build = parts if len(parts) == 3 else (stem, "", "")
     digits = re.search(r"(?:^|_)(\d+)$", build)
+    for key in ("md5", "sha256"):
+        bytes.fromhex(_field(fields, key, ""))
     return Package(
         url,
         _field(fields, "name", name).lower(),

@@ -15,10 +15,11 @@ from pixi_scaffold.lock.explain import FailedSolve, unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, no_lock, read_lock
 from pixi_scaffold.lock.gateway import bounded_files, gateway
 from pixi_scaffold.lock.layout import Package, read_package
+from pixi_scaffold.lock.matching import check_specs
 from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.render import Contents, Rows, render_lock
 from pixi_scaffold.lock.solve import Solve, names, problems, solve_one
-from pixi_scaffold.lock.specs import check_specs, refuse_unsupported
+from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.lock.wheels import PypiSolve, Wheels, with_purls
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import replacing

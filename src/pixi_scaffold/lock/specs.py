@@ -1,72 +1,12 @@
-"""What a manifest requires, as the library takes it; what only Pixi can lock."""
+"""What in a manifest only Pixi itself can lock or judge."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
 
-from pixi_scaffold.errors import LockError, UnsupportedError
+from pixi_scaffold.errors import UnsupportedError
 from pixi_scaffold.system import which
-from pixi_scaffold.workspace import Platform, Requirement, Workspace
-
-if TYPE_CHECKING:
-    from rattler import PackageRecord
-
-
-def check_specs(workspace: Workspace) -> None:
-    """Raise LockError naming the first requirement that the library cannot read."""
-    for environment in workspace.environments:
-        for platform in workspace.environment_platforms(environment):
-            wanted = workspace.requirements(environment, platform)
-            for spec in (*wanted, *workspace.constraints(environment, platform)):
-                if _is_plain(spec):
-                    continue
-                from rattler import MatchSpec
-
-                try:
-                    MatchSpec(str(spec))
-                except Exception as error:  # several kinds, no common base
-                    raise LockError(
-                        f"{environment.name} on {platform.name}: {spec} is not a valid "
-                        f"requirement: {error}",
-                        f"correct it in {workspace.manifest}",
-                    ) from error
-
-
-def _is_plain(requirement: Requirement) -> bool:
-    """Whether the library need not be asked: it takes 0.1 s to load.
-
-    The version was checked when the manifest was read; a build of these characters is a pattern
-    that cannot be wrong.
-    """
-    return all(
-        key == "version" or (key == "build" and _BUILD.fullmatch(str(value)) is not None)
-        for key, value in requirement.fields
-    )
-
-
-_BUILD = re.compile(r"[A-Za-z0-9_.*]+")
-
-
-def new_record(name: str, version: str, build: str, subdir: str, **more: Any) -> PackageRecord:
-    """Return a package as the library compares it with specs; more: other fields of its record."""
-    from rattler import BuildString, PackageRecord
-
-    return PackageRecord(
-        name=name, version=version, build=BuildString(build), subdir=subdir,
-        arch=None, platform=None, **more,
-    )  # fmt: skip
-
-
-@cache
-def platform_records(platform: Platform) -> Mapping[str, PackageRecord]:
-    """Return the virtual packages of a platform as records, by name."""
-    return {
-        p.name: new_record(p.name, *p.for_solver, platform.subdir, build_number=0)
-        for p in platform.virtual_packages
-    }
+from pixi_scaffold.workspace import Workspace
 
 
 def refuse_sources(workspace: Workspace) -> None:

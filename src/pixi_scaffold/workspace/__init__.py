@@ -24,6 +24,7 @@ from pixi_scaffold.workspace.platform import (
 from pixi_scaffold.workspace.pypi import PypiOptions, PypiRequirement
 from pixi_scaffold.workspace.task import Task, TaskArgument, TaskDependency
 from pixi_scaffold.workspace.values import PIXI_VERSION, cutoff, satisfies
+from pixi_scaffold.workspace.versions import lies_in
 
 if TYPE_CHECKING:
     from pixi_scaffold.workspace.merge import merge_manifest, merged_data

@@ -20,6 +20,8 @@ from pixi_scaffold.workspace.values import BadValueError, version_spec
 
 Inside = tuple[Key, ...]
 """What includes what is read, outermost first."""
+_EXTRAS: Key = ("project", "optional-dependencies")
+_GROUPS: Key = ("dependency-groups",)
 TOOL: Key = ("tool", "pixi")
 """Where pyproject.toml keeps the manifest."""
 
@@ -88,43 +90,35 @@ def _groups(document: Mapping[str, Any]) -> dict[str, list[str]]:
 
     A group takes the place of an extra of the same name, as for Pixi.
     """
-    including = _Including(document)
-    extras = {name: list(including.of_extra(name, ())) for name in including.extras}
-    return extras | {name: list(including.of_group(name, ())) for name in including.groups}
+    extras = _table(document, *_EXTRAS)
+    groups = _table(document, *_GROUPS)
+    return {n: list(_entries(document, (*_EXTRAS, normalised(n)), ())) for n in extras} | {
+        n: list(_entries(document, (*_GROUPS, n), ())) for n in groups
+    }
 
 
-class _Including:
-    """Follows what extras and groups include (pyproject-toml-rs, resolution.rs)."""
+def _entries(document: Mapping[str, Any], place: Key, inside: Inside) -> Iterator[str]:
+    """Yield what an extra or a group has and includes (pyproject-toml-rs, resolution.rs)."""
+    from packaging.requirements import Requirement
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.name = document.get("project", {}).get("name")
-        self.extras = document.get("project", {}).get("optional-dependencies", {})
-        self.groups = document.get("dependency-groups", {})
-
-    def of_extra(self, name: str, inside: Inside) -> Iterator[str]:
-        named = {normalised(one): entries for one, entries in self.extras.items()}
-        place = ("project", "optional-dependencies", normalised(name))
-        yield from self.entries(named.get(normalised(name)), place, inside)
-
-    def of_group(self, name: str, inside: Inside) -> Iterator[str]:
-        yield from self.entries(self.groups.get(name), ("dependency-groups", name), inside)
-
-    def entries(self, entries: list[Any] | None, place: Key, inside: Inside) -> Iterator[str]:
-        from packaging.requirements import Requirement
-
-        if entries is None:
-            raise GrammarError(inside[-1], f"it includes {place[-1]!r}, which is not there")
-        if place in inside:
-            names = " -> ".join(one[-1] for one in (*inside, place))
-            raise GrammarError(place, f"it includes itself: {names}")
-        for entry in entries:
-            if isinstance(entry, dict):
-                yield from self.of_group(entry["include-group"], (*inside, place))
-            elif self.name and normalised((asked := Requirement(entry)).name) == self.name:
-                for extra in sorted(asked.extras):
-                    yield from self.of_extra(extra, (*inside, place))
-            else:
-                yield entry
+    tables = _table(document, *place[:-1])
+    if place[:-1] == _EXTRAS:
+        tables = {normalised(name): entries for name, entries in tables.items()}
+    if place[-1] not in tables:
+        raise GrammarError(inside[-1], f"it includes {place[-1]!r}, which is not there")
+    if place in inside:
+        names = " -> ".join(one[-1] for one in (*inside, place))
+        raise GrammarError(place, f"it includes itself: {names}")
+    for entry in tables[place[-1]]:
+        if isinstance(entry, dict):
+            yield from _entries(document, (*_GROUPS, entry["include-group"]), (*inside, place))
+            continue
+        asked = Requirement(entry)
+        if normalised(asked.name) != _table(document, "project").get("name"):
+            yield entry
+            continue
+        for extra in sorted(asked.extras):
+            yield from _entries(document, (*_EXTRAS, normalised(extra)), (*inside, place))
 
 
 def _asked(text: str) -> PypiRequirement:

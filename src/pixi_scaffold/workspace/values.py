@@ -5,7 +5,6 @@ Versions are Pixi's own (rattler); the usual ones are told without loading that 
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,8 @@ from os.path import normpath
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from pixi_scaffold.workspace.versions import lies_in
 
 SUBDIR = re.compile(
     r"linux-(32|64|aarch64|armv6l|armv7l|ppc64le|ppc64|s390x|riscv32|riscv64|loongarch64)"
@@ -31,8 +32,6 @@ PIXIS = (PIXI_VERSION, *(f"0.{minor}.{patch}" for minor in range(77, 100) for pa
 
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _PLAIN_SPEC = re.compile(r"\*|(\d+(\.\d+)*\.\*)|=?=?\d+(\.\d+)*|(>=|<=|>|<|!=)\d+(\.\d+)*")
-_RANGE = re.compile(r"(>=|<=|>|<)(\d+(?:\.\d+)*)")
-_COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _UNITS = {
     "nanos nsec ns": 1e-9, "micros usec us": 1e-6, "millis msec ms": 1e-3,
     "seconds second secs sec s": 1, "minutes minute mins min m": 60,
@@ -87,9 +86,7 @@ def version_spec(text: str, *, strict: bool = True) -> tuple[str, bool]:
 
 def newer(version: str, other: str) -> bool:
     """Whether one conda version is newer than another; both have been checked."""
-    from rattler import Version
-
-    return bool(Version(version) > Version(other))
+    return satisfies(version, f">{other}")
 
 
 def cutoff(text: str, now: datetime) -> datetime:
@@ -269,21 +266,12 @@ STRINGS: dict[str, Callable[[str], Any]] = {
 
 def satisfies(version: str, wanted: str) -> bool:
     """Whether a conda version lies in a range; what cannot be read does not."""
-    parts = [_RANGE.fullmatch(part) for part in wanted.split(",")]
-    if _VERSION.fullmatch(version) and all(parts):  # without the library, which takes 0.1 s to load
-        have = _numbers(version)
-        return all(_COMPARE[part[1]](have, _numbers(part[2])) for part in parts if part)
+    answer = lies_in(version, wanted)
+    if answer is not None:
+        return answer
     from rattler import Version, VersionSpec
 
     try:
         return bool(VersionSpec(wanted).matches(Version(version)))
     except Exception:  # several kinds, no common base
         return False
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return a version of numbers, without zeros at its end, for comparing."""
-    numbers = [int(part) for part in version.split(".")]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
