@@ -48,6 +48,7 @@ def test_versions_of_any_usual_form_are_compared_as_by_the_library() -> None:
     assert answered > 4000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SLICE.is_dir(), reason="needs the extract of conda-forge in ../shared")
 def test_what_conda_forge_asks_for_is_told_as_by_the_library() -> None:
     document = json.loads((SLICE / "linux-64" / "repodata.json").read_text())

@@ -6,19 +6,13 @@ crates/pixi_core, satisfiability/environment.rs.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pixi_scaffold.lock.file import Lock
 from pixi_scaffold.lock.layout import LockedEnvironment, Package
 from pixi_scaffold.workspace import Environment, Platform, PypiOptions, Workspace
-
-
-def twice(packages: Sequence[Package]) -> str:
-    """Return a name that several of these packages have; empty for none."""
-    names = [package.name for package in packages]
-    return next((n for n in names if names.count(n) > 1), "") if len({*names}) < len(names) else ""
-
 
 PURL = "pkg:pypi/"
 PRERELEASE = "if-necessary-or-explicit"
@@ -36,6 +30,12 @@ def default_index() -> str:
 def index_urls(options: PypiOptions) -> tuple[str, ...]:
     """Return the indexes as a lock lists them."""
     return (options.index_url or default_index(), *options.extra_index_urls)
+
+
+def twice(packages: Sequence[Package]) -> str:
+    """Return a name that several of these packages have; empty for none."""
+    counted = Counter(package.name for package in packages)
+    return next((name for name, number in counted.items() if number > 1), "")
 
 
 @dataclass(slots=True)
@@ -101,8 +101,8 @@ class PypiComparison:
         """
         wheels = [self.lock.layout.package(url) for kind, url in urls if kind == "pypi"]
         wanted = self.workspace.pypi(environment, platform)
-        of_conda = any(package.has_purls for package in packages)
-        if packages and not wheels and not of_conda and self.workspace.may_ask_pypi(environment):
+        asks = self.workspace.may_ask_pypi(environment)
+        if asks and packages and not wheels and not any(p.has_purls for p in packages):
             return ["its packages do not say what they provide of PyPI (purls)"]
         if not wanted:
             return ["packages from PyPI are locked, but nothing asks for any"] if wheels else []

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.workspace.manifest import (
     find_manifest,
+    line_of,
     manifest_among,
+    mentions,
     parse_manifest,
     read_manifest,
 )
 from pixi_scaffold.workspace.model import DEFAULT, Environment, Requirement, Workspace
-from pixi_scaffold.workspace.place import line_of, mentions
 from pixi_scaffold.workspace.platform import (
     Platform,
     VirtualPackage,

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,15 @@ from pixi_scaffold.errors import ManifestError, NoWorkspaceError
 from pixi_scaffold.system import layout, program
 from pixi_scaffold.workspace.grammar import GrammarError
 from pixi_scaffold.workspace.model import Workspace
-from pixi_scaffold.workspace.place import line_of
+from pixi_scaffold.workspace.pypi import normalised
 from pixi_scaffold.workspace.pyproject import TOOL, FromProject, has_workspace, pixi_document
 from pixi_scaffold.workspace.reader import read_workspace
 from pixi_scaffold.workspace.values import PIXIS, satisfies
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+_HEADER = re.compile(rf"\s*\[\s*({_KEYS})\s*\]\s*(#.*)?")
+_ENTRY = re.compile(rf"\s*({_KEYS})\s*=")
 
 
 def find_manifest(start: Path) -> Path:
@@ -141,3 +146,54 @@ def _load(text: str) -> dict[str, Any]:
         with suppress(TOMLKitError):
             return dict(tomlkit.parse(text).unwrap())
         raise
+
+
+def line_of(text: str, key: tuple[str, ...]) -> int | None:
+    """Return the line (from 1) that defines `key`, or the innermost table around it.
+
+    None when no part of it is in the text.
+    """
+    best, place = 0, None
+    for number, _, here, _ in _keys(text):
+        if best < len(here) and key[: len(here)] == here:
+            best, place = len(here), number
+    return place
+
+
+def mentions(manifest: Path, package: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, its text) wherever a manifest requires or constrains `package`.
+
+    Nothing when it cannot be read any more.
+    """
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except OSError:
+        return
+    for number, line, key, is_entry in _keys(text):
+        of_packages = any(p.endswith("dependencies") or p == "constraints" for p in key[:-1])
+        if is_entry and of_packages and package in (key[-1].lower(), normalised(key[-1])):
+            yield number, line.strip()
+
+
+def _keys(text: str) -> Iterator[tuple[int, str, tuple[str, ...], bool]]:
+    """Yield (line, its text, the whole key, whether it has a value) of tables and entries."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            table = _split(header[1])
+            yield number, line, table, False
+        elif entry := _ENTRY.match(line):
+            yield number, line, (*table, *_split(entry[1])), True
+
+
+def _split(keys: str) -> tuple[str, ...]:
+    """Return the parts of a dotted key."""
+    try:
+        table: Any = tomllib.loads(f"{keys} = 0")
+    except tomllib.TOMLDecodeError:
+        return ()
+    parts = []
+    while isinstance(table, dict):
+        [(name, table)] = table.items()
+        parts.append(name)
+    return tuple(parts)
