@@ -57,8 +57,9 @@ def commands(page: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def project(template: Path, tmp_path: Path) -> Path:
-    ran = scaffold("new", "myproject", "--template", template, "--no-check", cwd=tmp_path)
+def project(template: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    answers = getattr(request, "param", ())
+    ran = scaffold("new", "myproject", "--template", template, "--no-check", *answers, cwd=tmp_path)
     assert ran.code == 0, ran
     (tmp_path / "myproject" / "pixi.lock").touch()
     return tmp_path / "myproject"
@@ -101,11 +102,21 @@ def screen(shown: str, out: str, command: str) -> None:
             assert normal(line) in printed, (command, line, out)
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md", "docs/onboarding.md"])
-def test_a_page_is_done_word_for_word(project: Path, shell, page: str) -> None:
-    place = REPOSITORY if page == "docs/tutorial.md" else project
+@pytest.mark.parametrize(
+    ("project", "pages"),
+    [
+        ((), ["docs/tutorial.md"]),
+        ((), ["README.md"]),
+        ((), ["docs/onboarding.md"]),
+        (("-d", "example=none"), ["README.md", "docs/onboarding.md"]),
+    ],
+    indirect=["project"],
+    ids=["tutorial", "README", "onboarding", "without the example"],
+)
+def test_a_page_is_done_word_for_word(project: Path, shell, pages: list[str]) -> None:
+    places = ((REPOSITORY if page == "docs/tutorial.md" else project) / page for page in pages)
     done = []
-    for command, shown in commands((place / page).read_text()):
+    for command, shown in [pair for place in places for pair in commands(place.read_text())]:
         command = re.sub(r"^(git clone \S+ && )?cd myproject( && )?", "", command)
         if command == "pixi run data" and not (SHARED / "mnist-10k").is_dir():
             pytest.skip("the 10,000 digits of MNIST (../shared/mnist-10k) are not here")
