@@ -126,7 +126,7 @@ def test_a_training_that_crashes_shows_its_last_lines(template: Path, tmp_path: 
     # corrected, it is proved again by the command that was printed
     (tmp_path / "p" / "main.py").write_text((template / "template" / "main.py").read_text())
     command = receipt["next"][1]
-    assert command.endswith("check --train")
+    assert command.endswith(" check --train --channel starter")
     again = scaffold("check", "--train", "--channel", "starter", "--json", cwd=tmp_path / "p")
     assert again.code == 0, again
     assert "rehearse" not in statuses(again.document)
