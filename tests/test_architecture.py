@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5546,
-    "rules": 4960,
+    "rules": 5053,
     "job": 4144,
     "lock": 3970,
     "tasks": 3150,
     "update": 2790,
     "pool": 2840,
-    "check": 2640,
+    "check": 2636,
     "workspace": 2770,
     "cli": 1740,
     "template": 1600,

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import calls_of, imported, matches, unreadable_at
-from pixi_scaffold.rules.subject import Subject, is_url
+from pixi_scaffold.rules.subject import LONGEST, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
@@ -181,9 +181,21 @@ _SAVES = re.compile(
     r"|(?:np|numpy|torch)\.save)\((?:[^']*, )?'([\w-][\w.-]*)/[^'*]*')"
 )
 """What makes no folders; others do, such as to_zarr, or save of a model."""
-_MAKES_FOLDERS = re.compile(
-    rb"\bmkdir|\bmakedirs|\binstall\s+-d|\bcopytree|\bgit\s+clone|\bunpack|\b(?:cd|pushd|chdir)\b"
+_MAKES_ANY = re.compile(r"\binstall\s+-d|\bcopytree|\bgit\s+clone|\bunpack|\b(?:cd|pushd|chdir)\b")
+"""What makes folders whose names are not seen."""
+_MAKES_ONE = re.compile(
+    r"\bmkdir(?:\s+-\S+)*(?:\s+[\"']?[\w./-]+[\"']?)+\s*(?:$|[;&|#])"
+    r"|\b(?:mkdir|makedirs)\(\s*[\"'][\w./-]+[\"']\s*[,)]|Path\([\"'][\w./-]+[\"']\)\.mkdir\("
 )
+
+
+def _may_make_any(line: str) -> bool:
+    """Whether a line may make a folder of any name: what it makes stands in a variable."""
+    line = line[:LONGEST].lstrip()
+    if _MAKES_ANY.search(line):
+        return True
+    makes = re.search(r"\b(?:mkdir|makedirs)\b", line) and not line.startswith(("import ", "from "))
+    return bool(makes) and _MAKES_ONE.search(line) is None
 
 
 @rule("PS225", Severity.WARNING)
@@ -192,9 +204,9 @@ def folder_is_missing_there(subject: Subject) -> Iterator[Found]:
     if not subject.surely_transfers or subject.brings_unseen or subject.worker is None:
         return
     texts = {path: read_bytes(path) or b"" for path in subject.files}
-    if subject.universe in ("local", "scheduler") or any(
-        map(_MAKES_FOLDERS.search, texts.values())
-    ):
+    lines = (line for text in texts.values() for line in text.decode(errors="replace").splitlines())
+    known = (line for line in lines if not line.lstrip().startswith("#"))
+    if subject.universe in ("local", "scheduler") or any(map(_may_make_any, known)):
         return
     script = subject.worker
     places = [(script.path, *place) for place in matches(_WRITES, script)]
@@ -239,4 +251,38 @@ def file_is_missing_there(subject: Subject) -> Iterator[Found]:
         if FILES_APPEAR.search(line) or re.search(
             r"\b(?:git|wget|curl|cp|rsync|module|python\S*)\s", line
         ):
+            return
+
+
+_GOES = re.compile(
+    r"\s*(?:cd|pushd)\s+(?:--\s+)?[\"']?([\w.-][\w./-]*)[\"']?\s*(?:$|;|&&|\|\|\s*(?:exit|fail|die|\{))"
+)
+_MAKES_NOTHING = re.compile(
+    r"\s*(?:set|export|echo|printf|date|hostname|ls|pwd|env|module|ulimit|unset|nvidia-smi|sleep|touch"
+    r"|trap|umask|shopt|chmod|free|df|whoami|uname|which|mkdir|local|declare|(?:conda|source|\.)\s+\S*activate"
+    r"|cd\s+[\"']?\$\{?(?:_CONDOR_SCRATCH_DIR|PWD)\}?[\"']?\s*$|[A-Za-z_]\w*=[^`(]*$|#)"
+)
+
+
+@rule("PS227", Severity.WARNING)
+def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
+    """The worker script goes into a folder that does not arrive."""
+    script, keeps = subject.worker, subject.meaning.of("preserve_relative_paths").value is True
+    here = subject.universe in ("local", "scheduler")
+    if script is None or not subject.surely_transfers or keeps or here:
+        return
+    arrive = {*subject.arrives, *made_by_script(script), ".", ".."}
+    for number, line in joined(script):
+        if matched := _GOES.match(line):
+            folder = matched[1]
+            name = folder.removeprefix("./").partition("/")[0]
+            if name not in arrive and not any("$" in item for item in subject.inputs):
+                slash = next((i for i in subject.inputs if i.rstrip("/").endswith(name)), "")
+                message = f"the job has no folder {name} there, and nothing makes it"
+                if slash.endswith("/"):
+                    message = f"{slash} brings what is in it, and no folder {name}"
+                fix = f"write {slash.rstrip('/') or name} in transfer_input_files"
+                yield Found(script.path, number, message, fix, about=f"cd {folder}")
+            return
+        if not _MAKES_NOTHING.match(line):
             return

@@ -14,6 +14,7 @@ _TYPES = {"int": int, "float": float, "str": str, "Path": str}
 _ACTIONS = frozenset(
     {"store", "store_true", "store_false", "store_const", "append", "append_const", "count"}
 )
+_ADD = "add_argument"
 _OTHER_WAYS = ("add_subparsers", "parse_known_args", "parse_known_intermixed_args", "set_defaults")
 
 
@@ -122,22 +123,24 @@ class _Source:
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-        self.short = dict(_short_names(self.nodes))
+        self.forwards = dict(_forwarding(self.nodes))
+        self.short = {**dict(_short_names(self.nodes)), **dict.fromkeys(self.forwards, _ADD)}
 
     def name(self, node: ast.expr) -> str:
         """Return the last name of `a.b.c`, or what a short name stands for."""
         name = _name(node)
-        return self.short.get(name, name)
+        return self.short.get(name, name) if isinstance(node, ast.Name) else name
 
     @cached_property
     def added(self) -> list[ast.Call]:
         """Return the add_argument calls; raises _UnknownError when it is used in other ways."""
-        calls = [call for call in self.calls if self.name(call.func) == "add_argument"]
-        used = sum(isinstance(n, ast.Attribute) and n.attr == "add_argument" for n in self.nodes)
-        direct = sum(_name(call.func) == "add_argument" for call in calls)
-        if used != direct + sum(name == "add_argument" for name in self.short.values()):
+        calls = [call for call in self.calls if self.name(call.func) == _ADD]
+        used = sum(isinstance(n, ast.Attribute) and n.attr == _ADD for n in self.nodes)
+        direct = sum(_name(call.func) == _ADD for call in calls)
+        short = sum(name == _ADD for name in self.short.values()) - len(self.forwards)
+        if used != direct + short:
             raise _UnknownError
-        return calls
+        return [call for call in calls if call not in self.forwards.values()]
 
 
 @lru_cache(maxsize=64)
@@ -154,6 +157,17 @@ def _read(source: bytes) -> _Source:
     if source_once is None:
         raise _UnknownError
     return source_once
+
+
+def _forwarding(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
+    """Yield functions that hand what they get on to add_argument, and the call in them."""
+    for function in nodes:
+        if isinstance(function, ast.FunctionDef) and function.args.kwarg is not None:
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and _name(node.func) == _ADD:
+                    last = node.keywords[-1] if node.keywords else None
+                    if last and last.arg is None and _name(last.value) == function.args.kwarg.arg:
+                        yield function.name, node
 
 
 def _short_names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:

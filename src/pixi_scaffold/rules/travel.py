@@ -75,15 +75,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     """A file arrives under another name than the job uses."""
     if not subject.transfers or (subject.meaning.of("preserve_relative_paths").value is True):
         return
-    command = subject.job.command("transfer_input_files")
-    seen: dict[str, str] = {}
-    for item in subject.inputs:
-        last = PurePosixPath(item).name if not item.endswith("/") else ""
-        if last in seen and seen[last] != item and command is not None:
-            message = f"{seen[last]} and {item} arrive under the same name"
-            yield at(command, message, "rename one of them")
-        if last:
-            seen[last] = item
+    yield from _of_one_name(subject)
     nested = {
         i: PurePosixPath(i).name for i in subject.inputs if "/" in i.strip("./") and not is_url(i)
     }
@@ -100,6 +92,47 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
                 if named and PurePosixPath(item).parts[0] not in subject.arrives:
                     message = f"{item} arrives as {last}"
                     yield Found(path, number, message, f"write {last} here", about=item)
+
+    for file, line, name, message, fix in _of_folders(subject):
+        yield Found(file, line, message, fix, about=name)
+
+
+def _of_one_name(subject: Subject) -> Iterator[Found]:
+    """Yield inputs that arrive under one name."""
+    command = subject.job.command("transfer_input_files")
+    seen: dict[str, str] = {}
+    for item in subject.inputs:
+        last = PurePosixPath(item).name if not item.endswith("/") else ""
+        if last in seen and seen[last] != item and command is not None:
+            message = f"{seen[last]} and {item} arrive under the same name"
+            yield at(command, message, "rename one of them")
+        if last:
+            seen[last] = item
+
+
+def _of_folders(subject: Subject) -> Iterator[tuple[Path, int, str, str, str]]:
+    """Yield where a job uses a name that a folder would give it only with, or without, its slash.
+
+    That is the file, the line, the name, what is wrong, and what to write.
+    """
+    folders = [i for i in subject.inputs if not is_url(i) and (subject.start / i).is_dir()]
+    words = [(file, n, word) for file, n, some in _code_words(subject) for word in sorted(some)]
+    for path in subject.programs if folders else ():
+        words += [(path, *opened) for opened in _opened(read_bytes(path) or b"")]
+    for file, number, word in words if folders else ():
+        for item in folders:
+            top = PurePosixPath(item).name
+            rest = word.removeprefix(f"{top}/")
+            if _top(word) in subject.arrives:
+                continue
+            if item.endswith("/") and rest != word and (subject.start / item / rest).exists():
+                message = f"{word} arrives as {rest}: the slash of {item} brings no folder"
+                fix = f"write {rest} here, or {item.rstrip('/')} in transfer_input_files"
+                yield file, number, word, message, fix
+            inside = "." in word and (subject.start / item / word).is_file()
+            if not item.endswith("/") and inside and not (subject.start / word).exists():
+                fix = f"write {top}/{word} here, or {item}/ in transfer_input_files"
+                yield file, number, word, f"{word} arrives as {top}/{word}", fix
 
 
 def _texts(subject: Subject) -> list[str]:
@@ -259,6 +292,8 @@ def _stays_here(subject: Subject, word: str, known: frozenset[str]) -> bool:
         return False
     if word in subject.arrives or _top(word) in subject.arrives or leaves(word):
         return False
+    if f"{_top(word)}/" in subject.inputs:
+        return False  # PS210 speaks of it
     path = subject.start / word
     return path.is_file() and path.resolve() != subject.description.path.resolve()
 
@@ -274,6 +309,7 @@ def _read_by_programs(subject: Subject) -> Iterator[_Mention]:
         for line, name in _opened(read_bytes(path) or b""):
             parts = PurePosixPath(name).parts
             stays = subject.arrives.isdisjoint((parts[0], parts[-1]))
+            stays = stays and f"{parts[0]}/" not in subject.inputs  # PS210 speaks of it
             if stays and (subject.start / name).is_file():
                 yield _Mention(path, line, name, certain=False)
 

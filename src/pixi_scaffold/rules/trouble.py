@@ -34,6 +34,7 @@ class Trouble:
     text: str = NEVER
     but: str = NEVER
     here: str = NEVER
+    beside: str = ""
     settled: str = NEVER
     unless: str = ""
     needs: str = ""
@@ -77,7 +78,7 @@ def trouble(subject: Subject, name: str) -> Iterator[Found]:
 def _in_description(subject: Subject, name: str) -> Iterator[Found]:
     for entry in _entries(name):
         for command, text in subject.said(*entry.commands.split()) if entry.commands else ():
-            match = re.search(entry.value, text)
+            match = re.search(entry.value, text[:LONGEST])
             if match is None or re.search(entry.but, text) or not entry.concerns(subject):
                 continue
             words = match[match.lastindex or 0]
@@ -133,9 +134,11 @@ def _lines(
 
 
 def _here(entry: Trouble, code: Script | Code) -> bool:
-    """Whether another line of a file makes an entry's harmless."""
-    search = re.compile(entry.here).search
-    return entry.here != NEVER and any(search(line) for _, line in _all(code))
+    """Whether what stands in other lines of a file makes an entry's harmless."""
+    here, beside = (re.compile(one).search for one in (entry.here, entry.beside))
+    if entry.here != NEVER and any(here(line) for _, line in _all(code)):
+        return True
+    return bool(entry.beside) and not any(beside(line) for _, line in _all(code))
 
 
 @lru_cache(maxsize=64)
