@@ -37,7 +37,6 @@ from pixi_scaffold.workspace import manifest_among, parse_manifest
 
 BRANCH = "pixi-scaffold-adopt"
 _READERS = dict.fromkeys((".yml", ".yaml"), read_environment_file) | {".toml": read_pyproject}
-_PROGRAMS = ("main.py", "train.py", "src/main.py", "src/train.py", "scripts/train.py")
 _EXAMPLE = ("main.py", "trainer.py", "runs.py")
 _PAGES = re.compile(r"docs/.*|README\.md|LICENSE|AGENTS\.md|ruff\.toml")
 """What describes another project than this one, or its style."""
@@ -166,7 +165,7 @@ def _render(template: Template, place: Path, data: Mapping[str, Any]) -> None:
 
 
 def _program(root: Path) -> str:
-    return next((one for one in _PROGRAMS if is_file(root / one)), "")
+    return next((one for one in known("files")["programs"].split() if is_file(root / one)), "")
 
 
 def _is_taken(root: Path, path: str) -> bool:

@@ -13,11 +13,6 @@ from pixi_scaffold.adopt.requirements import PipReader
 from pixi_scaffold.adopt.wanted import LeftOut, Wanted, known
 from pixi_scaffold.errors import ScaffoldError
 
-_FILES = (
-    "tool.setuptools.dynamic.dependencies.file",
-    "tool.hatch.metadata.hooks.requirements_txt.files",
-)
-"""Files that [project] takes its dependencies from."""
 _POETRY = "tool.poetry.dependencies"
 _ELSEWHERE = ("path", "git", "url", "file", "workspace")
 _RANGE = re.compile(r"([\^~])\s*(\d[\d.]*)(.*)")
@@ -54,8 +49,9 @@ def read_pyproject(text: str, path: Path) -> Wanted:
     for line in _at(document, "tool.uv.constraint-dependencies"):
         reader.line(line, f"{path.name}: tool.uv", constrains=True)
     if "dependencies" in project.get("dynamic", ()) and not _at(document, _POETRY):
-        files = next((files for table in _FILES if (files := _at(document, table))), ())
-        reader.read((0, f"-r {one}") for one in ([files] if isinstance(files, str) else files))
+        named = [_at(document, table) for table in known("files")["dynamic"].split()]
+        files = [file for some in named for file in ([some] if isinstance(some, str) else some)]
+        reader.read((0, f"-r {one}") for one in files)
         if not files:
             why = "computed while the package is built"
             reader.leave_out(f"{path.name}: [project]", "dynamic dependencies", why)
@@ -144,13 +140,10 @@ def _further(document: Mapping[str, Any], path: Path) -> Iterator[LeftOut]:
 
 
 def _group(name: str, value: Any) -> str:
-    lines = (
-        [*value.get("dependencies", ()), *value.get("extra-dependencies", ())]
-        if isinstance(value, dict)
-        else value
-    )
-    words = [one for one in lines if isinstance(one, str)]
-    return f"{name} ({', '.join(words)})" if words and not isinstance(lines, str) else name
+    if isinstance(value, dict):
+        value = [*value.get("dependencies", ()), *value.get("extra-dependencies", ())]
+    words = [one for one in value if isinstance(one, str) and not isinstance(value, str)]
+    return f"{name} ({', '.join(words)})" if words else name
 
 
 def _at(document: Mapping[str, Any], dotted: str) -> Any:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from pixi_scaffold.adopt.wanted import LeftOut, Wanted, constrained, known, last_of_each, read_text
 from pixi_scaffold.workspace import PypiRequirement, Requirement
 
+Lines: TypeAlias = Iterable[tuple[int, str]]
 _FILE = re.compile(r"(?:-r|--requirement|(-c|--constraint))[\s=]*(\S+)")
 _EXPORTED = re.compile(r"([\w.-]+)=([^=\s]+)=([^=\s]+)")
 """A line of `conda list --export`: name, version, build."""
@@ -65,13 +67,7 @@ class PipReader:
         where = place if isinstance(place, str) else f"{self.path.name}:{place}"
         self.left_out.append(LeftOut(where, text, why))
 
-    def read(
-        self,
-        lines: Iterable[tuple[int, str]],
-        path: Path | None = None,
-        *,
-        constrains: bool = False,
-    ) -> None:
+    def read(self, lines: Lines, path: Path | None = None, *, constrains: bool = False) -> None:
         """Read numbered lines of a file; constrains: they bind what other lines ask for."""
         path = path or self.path
         self.seen.add((path.resolve(), constrains))
@@ -142,11 +138,9 @@ def read_requirement_line(text: str) -> PypiRequirement:
 
 def _python(requirement: PypiRequirement) -> Requirement:
     """Return python as conda has it: `~=3.11` is `>=3.11,<4`, `==3.11.*` is `3.11.*`."""
-    version = requirement.version
+    version = re.sub(r"={2,3}([\d.]+\.\*)", r"\1", requirement.version).replace("===", "==")
     if compatible := re.fullmatch(r"~=(\d+)\.(\d+)(?:\.(\d+))?", version):
         major, minor, patch = compatible.groups()
         top = f"{int(major) + 1}" if patch is None else f"{major}.{int(minor) + 1}"
         version = f">={version.removeprefix('~=')},<{top}"
-    else:
-        version = re.sub(r"={2,3}([\d.]+\.\*)", r"\1", version).replace("===", "==")
     return Requirement("python", (("version", version),))
