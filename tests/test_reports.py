@@ -366,6 +366,28 @@ def test_nothing_is_claimed_of_a_correct_job(name: str, tmp_path: Path) -> None:
     assert not ABOUT & {rule for rule, _ in told(CORRECT[name], tmp_path)}
 
 
+WORKS = {
+    "logs on a shared disk": sub("log = /scratch/me/j.log\noutput = /scratch/me/j.out\nerror = /scratch/me/j.err"),
+    "an environment named env": sh("ENVNAME=env", 'echo "$ENVNAME"'),
+    "a variable that nothing reads": sh("exe_name=$0", "date"),
+}  # fmt: skip
+"""As guides of IceCube, CHTC and MATLAB's compiler write it; a dry run takes it, and the job ends with 0."""
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_what_guides_write_is_at_most_noted(name: str, tmp_path: Path) -> None:
+    assert {severity for _, severity in told(WORKS[name], tmp_path)} <= {Severity.NOTE}
+
+
+def test_names_below_an_initialdir_elsewhere_are_said_once(tmp_path: Path) -> None:
+    job = sub("initialdir = /afs/cern.ch/user/j/jane/work\noutput = logs/$(Process).out")
+    path = job.lay_out(tmp_path)
+    outside = [f for f in review([path], Silent()).findings if f.rule == "PS207"]
+    assert [f.line for f in outside] == [
+        path.read_text().splitlines().index("initialdir = /afs/cern.ch/user/j/jane/work") + 1
+    ]
+
+
 @pytest.mark.parametrize(
     "word", ["make ", "mpirun -n ", "mkdir -p ", "apptainer -x ", "nvidia-smi ", "a"]
 )

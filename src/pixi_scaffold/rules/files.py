@@ -126,6 +126,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
                 subject.root
             )
             and not (is_url(item) or item == "/dev/null")
+            and (start.is_relative_to(subject.root) or leaves(item))  # initialdir is said once
             and not (program and item.startswith(("/bin/", "/usr/bin/")))
         ]
         if tilde := [item for item in out if item.startswith("~")]:
@@ -134,7 +135,8 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             yield at(command, message + "folder of that name here", fix)
         elif out:
             message = f"{command.spelled} leads out of the project: {', '.join(out)}"
-            yield at(command, message, _INSIDE)
+            severity = Severity.NOTE if command.name in ("log", "output", "error") else None
+            yield at(command, message, _INSIDE, severity=severity)
     for command, _ in subject.said("transfer_output_files", "transfer_checkpoint_files"):
         for item in subject.meaning.items(command.name):
             if not is_url(item) and leaves(item):

@@ -99,6 +99,10 @@ def _passes_home(subject: Subject) -> bool:
     return words[0] in ("true", "1", "yes", "t") or any(fnmatch("home", w) for w in words if w)
 
 
+_STYLE = frozenset({2034, 2209})
+"""What works all the same: a variable that nothing reads, and `name=env`, as guides have it."""
+
+
 @rule("PS305", Severity.WARNING, late=True)
 def shellcheck_says(subject: Subject) -> Iterator[Found]:
     """What shellcheck finds, from its level `warning` on."""
@@ -107,7 +111,8 @@ def shellcheck_says(subject: Subject) -> Iterator[Found]:
         for note in subject.notes.get(script.path, ()):
             if {note.line - 1, note.line} & broken:
                 continue  # PS301 says it
-            severity = Severity.ERROR if note.refused else None
+            severity = Severity.NOTE if note.code in _STYLE else None
+            severity = Severity.ERROR if note.refused else severity
             page = f"https://www.shellcheck.net/wiki/SC{note.code}"
             message = f"SC{note.code}: {note.message}"
             yield Found(script.path, note.line, message, page, severity=severity)
