@@ -76,7 +76,7 @@ def test_nothing_of_the_users_is_removed(starter: Starter, tmp_path: Path) -> No
     assert (folder / "notes").read_text() == "precious"
 
 
-def test_what_is_not_whole_is_made_anew(starter: Starter, tmp_path: Path) -> None:
+def test_what_is_not_whole_is_made_again(starter: Starter, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     build_channel(Silent(), folder)
     package = max((folder / starter.subdir).glob("tqdm-*.conda"))

@@ -96,7 +96,7 @@ def test_each_try_is_told_and_none_is_a_checkpoint() -> None:
     assert (states[-1].words, states[-1].retries) == ("failed (exit 75)", 3)
 
 
-def test_a_cluster_that_is_submitted_again_begins_anew() -> None:
+def test_a_cluster_that_is_submitted_again_starts_over() -> None:
     """Two access points number their clusters alike, and log into one folder."""
     twice = recorded("checkpoints") * 2
     end = history(twice)[-1]
