@@ -400,6 +400,7 @@ DEFECTS = [
     Defect("PS226", "a machine's value beside common input", in_plain("log = j.log\n", "log = j.log\ntransfer_common_input = in.txt\n+Mine = \"$$(Name)\"\n"), delivery="plain"),
     Defect("PS146", "commas between arguments", in_plain("log = j.log\n", "log = j.log\narguments = 1, 2\n"), delivery="plain"),
     Defect("PS147", "half a GPU", in_plain("log = j.log\n", "log = j.log\nrequest_gpus = 0.5\n"), delivery="plain"),
+    Defect("PS148", "a remap to itself", both(in_plain("log = j.log\n", 'log = j.log\ntransfer_output_files = o.txt\ntransfer_output_remaps = "o.txt = o.txt"\n'), file("run.sh", "#!/bin/sh\ncat in.txt > o.txt\n")), delivery="plain"),
     Defect("PS227", "a folder to go into", file("run.sh", "#!/bin/sh\ncd src || exit 1\ncat in.txt\n"), delivery="plain"),
     Defect("PS318", "a container without its GPU", both(in_plain("log = j.log\n", "log = j.log\nrequest_gpus = 1\n"), file("run.sh", "#!/bin/sh\napptainer exec in.txt date\n")), delivery="plain"),
     Defect("PS319", "one port for all", file("run.sh", "#!/bin/sh\nexport MASTER_PORT=29500\ncat in.txt\n"), delivery="plain"),

@@ -60,6 +60,7 @@ JUDGED = [
     Judged("PS225", WARNING, Case("a folder that is not there", "", "date > results/x || exit 3", {"results/y": ""}), code=3),
     Judged("PS226", WARNING, Case("a machine's value beside common input", 'transfer_common_input = x\n+Mine = "$$(Name)"', "true", {"x": ""}), held=(0, 0)),
     Judged("PS146", WARNING, Case("commas between arguments", "arguments = 1, 2", 'test "$1" = "1,"'), code=0),
+    Judged("PS148", WARNING, Case("a remap to itself", 'transfer_output_files = a\ntransfer_output_remaps = "a = a"', "touch a"), held=(12, 1)),
     Judged("PS210", WARNING, Case("a folder as its content", "transfer_input_files = data", "cat x.csv", {"data/x.csv": ""}), code=1),
     Judged("PS210", WARNING, Case("a content as its folder", "transfer_input_files = data/", "cat data/x.csv", {"data/x.csv": ""}), code=1),
     Judged("PS227", WARNING, Case("a folder to go into", "", "cd src || exit 1", {"src/x": ""}), code=1),

@@ -81,7 +81,7 @@ def _in_description(subject: Subject, name: str) -> Iterator[Found]:
             match = re.search(entry.value, text[:LONGEST])
             if match is None or re.search(entry.but, text) or not entry.concerns(subject):
                 continue
-            words = match[match.lastindex or 0]
+            words = next(filter(None, match.groups()), match[0])
             given = {"name": command.spelled, "value": text}
             message, fix = (one.format(words, **given) for one in (entry.message, entry.fix))
             yield at(command, message, fix, severity=entry.severity, about=words)
