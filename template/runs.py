@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import datetime
 import fcntl
+import gc
 import io
 import json
 import os
@@ -323,6 +324,8 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     set_up(args)
     trainer = build(args)
     trainer.identity["asked"] = options_of(args)
+    gc.freeze()  # what is imported stays; main.py has put the collector off
+    gc.enable()
     with alone(folder):
         resume(trainer, folder)
         done = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
