@@ -122,10 +122,12 @@ def _lines(
     """Return the first line of each entry, and its words; jobs share scripts and programs."""
     first: dict[Trouble, tuple[int, str]] = {}
     for entry, kind in product(_entries(name), kinds):
+        lines = [(n, line) for spoken_of, n, line in _shown(kinds, code) if spoken_of == kind]
+        if not lines or getattr(entry, kind) == NEVER:
+            continue  # nothing to compile a pattern for
         search, harmless = (re.compile(one).search for one in (getattr(entry, kind), entry.but))
-        lines = _shown(kinds, code) if getattr(entry, kind) != NEVER else ()
-        for spoken_of, number, line in lines:
-            match = search(line) if spoken_of == kind else None
+        for number, line in lines:
+            match = search(line)
             if match is not None and not harmless(line) and not _here(entry, code):
                 words = line.partition("(")[0] if kind == "python" else match[0]
                 first.setdefault(entry, (number, words.strip().rstrip("(")))
