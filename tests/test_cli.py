@@ -350,3 +350,22 @@ def test_sigterm_while_a_command_begins_or_ends_is_no_traceback(lines: str, code
         [sys.executable, "-c", program], capture_output=True, check=False, timeout=600
     )
     assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize("command", ["lock", "check", "doctor", "status"])
+def test_a_removed_folder_is_named_as_that(tmp_path: Path, command: str) -> None:
+    script = 'cd "$1" && rmdir "$1" && exec "$2" -m pixi_scaffold "$3"'
+    argv = ["sh", "-c", script, "sh", str(tmp_path / "gone"), sys.executable, command]
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the folder that you are in was removed\nnext: cd to one that is there\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["lock"], ["lock", "--check"], ["pack"]])
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, command: list[str]) -> None:
+    ran = scaffold(*command, "nope", cwd=tmp_path)
+    assert ran.code == 2
+    assert f"there is no folder {tmp_path / 'nope'}" in ran.err

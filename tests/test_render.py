@@ -245,6 +245,14 @@ def test_a_template_with_tasks_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize("address", ["{}", "git+file://{}"])
+def test_a_version_that_is_not_there_says_how_to_list_them(tmp_path: Path, address: str) -> None:
+    source = address.format(foreign(tmp_path / "foreign", FOREIGN))
+    with pytest.raises(ScaffoldError) as caught:
+        render(Template(source, "v99"), tmp_path / "p", {}, ask=False)
+    assert caught.value.hint == f"its versions: git ls-remote --tags {source.removeprefix('git+')}"
+
+
 def test_a_template_that_makes_nothing_or_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "hollow").mkdir()
     with pytest.raises(ScaffoldError, match="makes no file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -154,7 +155,10 @@ def session_of(
         raise typer.Exit(EXIT_FAILED) from None
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        session.fail(EXIT_FAILED, message, "check the free space and who may write there")
+        hint = "check the free space and who may write there"
+        if error.errno == errno.ENOENT and not error.filename:  # os.getcwd
+            message, hint = "the folder that you are in was removed", "cd to one that is there"
+        session.fail(EXIT_FAILED, message, hint)
     finally:
         session.close()
 

@@ -131,7 +131,11 @@ def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldEr
     where = template.source + (f" at {template.ref}" if template.ref else "")
     lines = why.splitlines() or ["no reason given"]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return ScaffoldError(f"cannot use the template {where}: {(fatal or lines[-1:])[0]}", hint)
+    why = (fatal or lines[-1:])[0]
+    if template.ref and re.search("invalid reference|Unknown revision|did not match any", why):
+        url = shlex.quote(template.source.removeprefix("git+"))
+        hint = f"its versions: git ls-remote --tags {url}"
+    return ScaffoldError(f"cannot use the template {where}: {why}", hint)
 
 
 _ASCII = ["ss", "ae", "oe", "o", "l", "d", "Ae", "Oe", "O", "L", "D"]

@@ -44,6 +44,8 @@ def find_manifest(start: Path) -> Path:
     if _is_pyproject_workspace(pyproject):
         return pyproject
     hint = f"go to a workspace, or make one: {program()} new myproject"
+    if not start.exists():
+        raise NoWorkspaceError(f"there is no folder {start}", hint)
     if above := next((f for f in start.parents if (f / "pixi.toml").is_file()), None):
         hint = f"one is above: cd {shlex.quote(os.path.relpath(above))}"
     raise NoWorkspaceError(f"no pixi.toml in {start}", hint)
