@@ -147,6 +147,7 @@ REPORTS = {
     "PS210: a folder in the arguments": (Job("transfer_input_files = in/data/\narguments = --train data/x.csv", files={"in/data/x.csv": ""}), Job("transfer_input_files = in/data\narguments = --train data/x.csv", files={"in/data/x.csv": ""})),
     "PS227: a folder that stays here": (Job("", sh("cd src", "date").run, {"src/x": ""}), Job("transfer_input_files = src", sh("cd src", "date").run, {"src/x": ""})),
     "PS227: a folder that nobody has": (sh("cd work && date"), sh("mkdir -p work", "cd work && date")),
+    "PS227: a folder behind other commands": (sh("set -e; date && cd work"), sh("set -e; mkdir work && cd work")),
     "PS227: a folder without itself": (Job("transfer_input_files = src/", sh("export A=1", "cd src || exit 1", "date").run, {"src/x": ""}), Job("transfer_input_files = src/", sh("export A=1", "cd src || true", "date").run, {"src/x": ""})),
     "PS225: another folder is made": (sh("mkdir -p tmp", "date > results/x"), sh("mkdir -p tmp $1", "date > results/x")),
     "PS225: a program makes another folder": (py("import os\nos.makedirs('tmp')\nwith open('results/x.csv', 'w') as f:\n    f.write('1')\n"), py("import os, sys\nos.makedirs(sys.argv[1])\nwith open('results/x.csv', 'w') as f:\n    f.write('1')\n")),
@@ -251,6 +252,18 @@ def script(lines: str, run: str, files: Mapping[str, str] | None = None) -> Job:
 
 
 CORRECT = {
+    "unpack behind a semicolon": script("transfer_input_files = d.tar.gz", "set -e; tar xzf d.tar.gz\ncd data", {"d.tar.gz": ""}),
+    "unpack behind a word": script("transfer_input_files = d.tar.gz", "echo unpack && tar xzf d.tar.gz\ncd data", {"d.tar.gz": ""}),
+    "unpack with a variable": script("transfer_input_files = d.tar.gz", "LC_ALL=C tar xzf d.tar.gz\ncd data", {"d.tar.gz": ""}),
+    "unpack by env": script("transfer_input_files = d.tar.gz", "env LC_ALL=C tar xzf d.tar.gz\ncd data", {"d.tar.gz": ""}),
+    "mkdir on the same line": script("", "mkdir d; echo 1 > d/x"),
+    "mkdir on the same line, with a parent": script("", "mkdir -p d/e && echo 1 > d/e/x"),
+    "cd to where it is": script("", "cd ./\ndate"),
+    "cd back": script("", "cd \"$_CONDOR_SCRATCH_DIR\"\ncd -\ndate"),
+    "cd twice": script("", "mkdir -p build/sub && cd build\ncd sub"),
+    "cd into the second": script("", "mkdir -p logs work\ncd work"),
+    "cd into one of several": script("", "mkdir -p {logs,work}\ncd work"),
+    "cd after a function": script("", "setup_data\ncd work"),
     "cd in project": script("transfer_input_files = a.csv", "cd $_CONDOR_SCRATCH_DIR\ncat a.csv > b.csv", {"a.csv":""}),
     "R makes dir": script("transfer_input_files = a.R", "Rscript a.R\ngzip -c a.R > results/x.gz", {"a.R":"dir.create('results')\n"}),
     "tool makes dir": script("", "spades.py -o results\nsort /etc/hosts > results/summary.txt"),

@@ -308,6 +308,7 @@ DEFECTS = [
     Defect("PS406", "an empty image", sub("container_image = example.sif", "container_image = docker://"), delivery="container"),
     Defect("PS501", "a bandwidth bomb in pieces", sub("\nqueue\n", "\nqueue 9\nseed = 1\n# pixi-scaffold: ignore PS112\nqueue 9\n")),
     Defect("PS502", "a driver or something else", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = DriverVersion >= 12.0 || true\n")),
+    Defect("PS502", "a driver's number as a version", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = MaxSupportedVersion >= 11.8\n")),
     Defect("PS502", "a driver the other way round", sub("gpus_minimum_runtime = 12.0\n", "require_gpus = 11.2 <= DriverVersion\n")),
     Defect("PS503", "old GPUs only", sub("gpus_minimum_capability = 7.5\n", "gpus_minimum_capability = 7.5\ngpus_maximum_capability = 6.1\n")),
     Defect("PS504", "no disk at all", sub("request_disk = 20GB\n", "")),
@@ -577,6 +578,7 @@ MADE_LATER = {
     "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
     "before a node of a DAG": (file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
     "from a folder below": (file("more.txt", ""), "../more.txt"),
+    "before a node of a DAG, among many files": (both(file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), *(file(f"a{n}.err", "") for n in range(250))), "part.csv"),
 }  # fmt: skip
 """What was seen in public repositories, and the input that is not there yet."""
 

@@ -216,8 +216,9 @@ def folder_is_missing_there(subject: Subject) -> Iterator[Found]:
     for path, number, line, matched in places:
         folder = next(filter(None, matched.groups()))
         named = re.compile(rb"(?<![\w-])" + re.escape(folder.encode()) + rb"(?![\w-])")
-        before = b"\n".join(texts.get(path, b"").splitlines()[: number - 1])
-        others = [before, *(text for other, text in texts.items() if other != path)]
+        before = texts.get(path, b"").splitlines()[: number - 1]
+        before.append(line[: matched.start(matched.lastindex or 0)].encode())
+        others = [*before, *(text for other, text in texts.items() if other != path)]
         if FILES_APPEAR.search(line) or folder in arrive or any(map(named.search, others)):
             continue  # what names it before may make it, as --outdir does
         message = f"the job has no folder {folder} there, and nothing makes it"
@@ -255,13 +256,21 @@ def file_is_missing_there(subject: Subject) -> Iterator[Found]:
 
 
 _GOES = re.compile(
-    r"\s*(?:cd|pushd)\s+(?:--\s+)?[\"']?([\w.-][\w./-]*)[\"']?\s*(?:$|;|&&|\|\|\s*(?:exit|fail|die|\{))"
+    r"\s*(?:cd|pushd)\s+(?:--\s+)?[\"']?([\w.][\w./-]*)[\"']?\s*(?:$|;|&&|\|\|\s*(?:exit|fail|die|\{))"
 )
 _MAKES_NOTHING = re.compile(
-    r"\s*(?:set|export|echo|printf|date|hostname|ls|pwd|env|module|ulimit|unset|nvidia-smi|sleep|touch"
-    r"|trap|umask|shopt|chmod|free|df|whoami|uname|which|mkdir|local|declare|(?:conda|source|\.)\s+\S*activate"
-    r"|cd\s+[\"']?\$\{?(?:_CONDOR_SCRATCH_DIR|PWD)\}?[\"']?\s*$|[A-Za-z_]\w*=[^`(]*$|#)"
+    r"\s*(?:(?:set|export|echo|printf|date|hostname|ls|pwd|module|ulimit|unset|nvidia-smi|sleep|touch"
+    r"|trap|umask|shopt|chmod|free|df|whoami|uname|which|local|declare)(?![\w.-])"
+    r"|env\s*(?:$|[;|>])|mkdir\s(?![^;&|]*[${*`])|(?:conda|source|\.)\s+\S*activate"
+    r"|cd\s+[\"']?\$\{?(?:_CONDOR_SCRATCH_DIR|PWD)\}?[\"']?\s*$"
+    r"|[A-Za-z_]\w*=(?:\"[^\"`(]*\"|'[^']*'|[^\s`(\"';&|]*)\s*(?:$|;|&&|#)|#|$)"
 )
+
+
+def _from_each_command(line: str) -> Iterator[str]:
+    """Yield what is left of a line from each of its commands on."""
+    plain = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", lambda m: "x" * len(m[0]), line)
+    yield from (line[matched.end() :] for matched in re.finditer(r"^|;|&&|\|\|?", plain))
 
 
 @rule("PS227", Severity.WARNING)
@@ -271,11 +280,12 @@ def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
     here = subject.universe in ("local", "scheduler")
     if script is None or not subject.surely_transfers or keeps or here:
         return
-    arrive = {*subject.arrives, *made_by_script(script), ".", ".."}
-    for number, line in joined(script):
-        if matched := _GOES.match(line):
+    arrive = {*subject.arrives, *made_by_script(script), "", ".."}
+    commands = ((n, rest) for n, line in joined(script) for rest in _from_each_command(line))
+    for number, command in commands:
+        if matched := _GOES.match(command):
             folder = matched[1]
-            name = folder.removeprefix("./").partition("/")[0]
+            name = next(iter(PurePosixPath(folder).parts), "")
             if name not in arrive and not any("$" in item for item in subject.inputs):
                 slash = next((i for i in subject.inputs if i.rstrip("/").endswith(name)), "")
                 message = f"the job has no folder {name} there, and nothing makes it"
@@ -284,5 +294,5 @@ def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
                 fix = f"write {slash.rstrip('/') or name} in transfer_input_files"
                 yield Found(script.path, number, message, fix, about=f"cd {folder}")
             return
-        if not _MAKES_NOTHING.match(line):
+        if not _MAKES_NOTHING.match(command):
             return

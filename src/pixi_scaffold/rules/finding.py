@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixi_scaffold.job import Command, Description, Refusal
-from pixi_scaffold.rules.texts import DATA
+from pixi_scaffold.rules.texts import DATA, read_bytes
 
 if TYPE_CHECKING:
     from pixi_scaffold.rules.subject import Subject
-from collections.abc import Iterable
-from dataclasses import replace
-
-from pixi_scaffold.rules.texts import read_bytes
 
 
 class Severity(StrEnum):

@@ -103,7 +103,8 @@ def _least(matched: re.Match[str]) -> Version:
     """Return the least version that a comparison allows."""
     number = matched[1] or matched[2]
     if "maxsupported" in matched[0].lower():
-        return Version(f"{int(number) // 1000}.{int(number) % 1000 // 10}")
+        whole = int(float(number))
+        return Version(f"{whole // 1000}.{whole % 1000 // 10}")
     more = re.search(r">\s*\d|\d\s*<\s*\w", matched[0])  # more than 11.8 is 12.0, or newer
     is_driver = "capability" not in matched[0].lower()
     last = next((n for n in _LAST_CUDA if more and is_driver and number.startswith(n)), "")

@@ -109,14 +109,14 @@ def _texts(folder: Path, _changed: int, *suffixes: str) -> tuple[tuple[Path, str
     """Return the files of these suffixes, or names, in a folder, and their texts."""
     texts: list[tuple[Path, str]] = []
     try:
-        paths = sorted(folder.iterdir())[:_MOST_FILES]
+        paths = sorted(folder.iterdir())
     except OSError:
         return ()
-    for path in paths:
-        if path.suffix.lower() in suffixes or path.name.lower() in suffixes:
-            data = read_bytes(path)
-            if data is not None and len(data) < _MOST_BYTES:
-                texts.append((path, data.decode("utf-8", errors="replace")))
+    asked = [p for p in paths if p.suffix.lower() in suffixes or p.name.lower() in suffixes]
+    for path in asked[:_MOST_FILES]:
+        data = read_bytes(path)
+        if data is not None and len(data) < _MOST_BYTES:
+            texts.append((path, data.decode("utf-8", errors="replace")))
     return tuple(texts)
 
 

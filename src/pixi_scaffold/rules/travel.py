@@ -198,9 +198,10 @@ def _top(word: str) -> str:
 
 
 _MAKES = re.compile(
-    r"(?:mkdir(?:\s+-\S+)*|git\s+clone|touch|tee(?:\s+-a)?|-o|-O|--output(?:-document)?=?|>>?)"
+    r"(?:git\s+clone|touch|tee(?:\s+-a)?|-o|-O|--output(?:-document)?=?|>>?)"
     r"\s*[\"']?([\w./-]+)"
 )
+_MAKES_FOLDERS = re.compile(r"\bmkdir\s([^;&|#]*)")
 _FETCHES = re.compile(
     r"(?:^|[\s;&|(])(?:wget|curl|cp|mv|ln|scp|rsync|xrdcp|stashcp|gfal-copy)\s(.*)"
 )
@@ -216,6 +217,9 @@ def made_by_script(script: Script) -> frozenset[str]:
     made: set[str] = set()
     for _, line in script.code:
         made |= {_top(path.removeprefix("./")) for path in _MAKES.findall(line)}
+        for words in _MAKES_FOLDERS.findall(line):
+            folders = (word.strip("\"'") for word in words.split() if word[0] != "-")
+            made |= {_top(folder.removeprefix("./")) for folder in folders}
         for words in _FETCHES.findall(line):
             operands = [w.strip("\"'") for w in re.split(r"[;&|]", words)[0].split() if w[0] != "-"]
             made |= {PurePosixPath(w).name for w in operands if "/" in w}
