@@ -668,6 +668,23 @@ dependencies:
         },
         "python=3.10.* cuda-toolkit", "albumentations==0.4.3,<2", ["-e .: an editable install"],
     ),
+    # packaging.python.org, pyproject.toml specification: a version specifier, no version alone
+    "version": (
+        {"pyproject.toml": '[project]\ndependencies = ["a"]\nrequires-python = "3.11"'},
+        "", "a", ["python 3.11: no requirement"],
+    ),
+    "variables": (
+        {"environment.yml": """name: 2024
+dependencies: [python]
+variables:
+  SEED: 1
+  LIST: [1, 2]"""},
+        "python", "", ["LIST: not a single value"],
+    ),
+    "no variables": (
+        {"environment.yml": "dependencies: [python]\nvariables: [SEED]"},
+        "python", "", ["variables: not names with a value each"],
+    ),
 }  # fmt: skip
 
 
@@ -687,6 +704,19 @@ def test_files_of_real_projects_are_read(name: str, tmp_path: Path) -> None:
         assert [one for one in left if word in one], (word, left)
     assert len(left) == len(words), left
     manifest(wanted, "x")  # no package stands there twice
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("2024", "2024"), ("'2024'", "2024"), ("lab", "lab"), ("null", ""), ("", "")],
+)
+def test_the_name_of_an_environment_is_taken_as_it_is_written(
+    tmp_path: Path, name: str, expected: str
+) -> None:
+    """A number names an environment of conda, too; null is none (YAML 1.1)."""
+    (tmp_path / "environment.yml").write_text(f"name: {name}\ndependencies: [python]\n")
+    wanted, _, _ = _wanted(tmp_path, ())
+    assert wanted.name == expected
 
 
 @pytest.mark.slow

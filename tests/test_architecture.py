@@ -68,7 +68,7 @@ ROOM_LINES = {
     "template": 1600,
     "system": 1315,
     "starter": 1130,
-    "adopt": 1120,
+    "adopt": 1130,
     "page": 850,
     "report": 725,
     "pypi": 690,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rattler.lock import LockFile
 
 from pixi_scaffold.errors import LockError, ManifestError, UnsupportedError, UsageError
 from pixi_scaffold.lock import Lock, choose, read_lock, unsatisfied
@@ -379,6 +380,33 @@ def test_damaged_locks(tmp_path: Path) -> None:
     path.write_bytes(b"\x00\xff garbage")
     with pytest.raises(LockError, match="not a Pixi lock file"):
         lock_format(path.read_text(errors="replace"), path)
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [
+        ("    packages:\n      win-64: []\n", "duplicate entry"),
+        ("    channels: []\n", "duplicate entry"),
+        ("      linux-64: []\n", "duplicate entry"),
+        ("  default:\n    channels: []\n    packages: {}\n", "duplicate entry"),
+        ("    options:\n      - conda: URL\n", "invalid type: sequence"),
+    ],
+)
+def test_no_package_is_lost_where_a_lock_says_something_twice(
+    tmp_path: Path, more: str, refused: str
+) -> None:
+    """As a merge by lines can leave it; rattler, which Pixi reads locks with, refuses it."""
+    url = f"{CONDA_FORGE}noarch/tqdm-4.67.1-pyhd8ed1ab_1.conda"
+    path = tmp_path / "pixi.lock"
+    path.write_text(
+        "version: 7\nplatforms:\n- name: linux-64\n- name: win-64\nenvironments:\n  default:\n"
+        f"    channels:\n    - url: {CONDA_FORGE}\n    packages:\n      linux-64:\n"
+        f"      - conda: {url}\n{more.replace('URL', url)}packages:\n- conda: {url}\n"
+    )
+    with pytest.raises(Exception, match=refused):
+        LockFile.from_path(path)
+    with pytest.raises(LockError, match=refused):
+        read_lock(path)
 
 
 @pytest.mark.parametrize(

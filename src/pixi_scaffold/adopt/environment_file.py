@@ -42,16 +42,26 @@ class _EnvironmentReader(PipReader):
             self.dependency(entry)
         listed = [self.public(one) for one in _entries(keys.get("channels"))]
         plain = (one for c in listed for one in (_DEFAULTS if c == "defaults" else (c,)))
-        name, variables = keys.get("name"), keys.get("variables")
+        name, variables = keys.get("name"), tuple(self.variables(keys.get("variables")))
         return replace(
             self.wanted(),
-            name=name.value if name is not None and name.tag.endswith("str") else "",
+            name=name.value if name is not None and isinstance(name.value, str) else "",
             channels=tuple(dict.fromkeys((*plain, *self.named))) or ("conda-forge",),
-            variables=tuple((k.value, v.value) for k, v in variables.value) if variables else (),
+            variables=variables,
         )
 
+    def variables(self, node: Any) -> Iterator[tuple[str, str]]:
+        """Yield each variable and its value; what has no single value is left out."""
+        for key, value in node.value if node is not None and node.tag.endswith(":map") else ():
+            if isinstance(value.value, str):
+                yield key.value, value.value
+            else:
+                self.leave_out(key.start_mark.line + 1, key.value, "not a single value")
+        if node is not None and not node.tag.endswith(":map"):
+            self.leave_out(node.start_mark.line + 1, "variables", "not names with a value each")
+
     def keys(self, text: str) -> dict[str, Any]:
-        """Return what stands at each key that counts."""
+        """Return what stands at each key that counts and is not null."""
         import yaml
 
         lines = text.splitlines()
@@ -71,7 +81,7 @@ class _EnvironmentReader(PipReader):
         for key in (key for key, _ in node.value if key.value not in _KEYS):
             why = "of one machine" if key.value == "prefix" else "pixi.toml has its own"
             self.leave_out(key.start_mark.line + 1, key.value, why)
-        return {key.value: value for key, value in node.value}
+        return {key.value: value for key, value in node.value if not value.tag.endswith(":null")}
 
     def public(self, node: Any) -> str:
         """Return what stands there without the credentials in its URLs, which are left out."""

@@ -37,7 +37,7 @@ def read_pyproject(text: str, path: Path) -> Wanted:
         *_poetry_lines(document, path, reader),
     ]
     if python := project.get("requires-python") or flit.get("requires-python"):
-        lines.append((path.name, f"python{python}"))
+        lines.append((path.name, f"python {python}"))  # python3.11 would be a name
     elsewhere = {canonicalize_name(k): v for k, v in _at(document, "tool.uv.sources").items()}
     for place, line in lines:
         source = elsewhere.get(canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]), {})

@@ -22,6 +22,7 @@ _PACKAGE = re.compile(r"^- (conda|pypi|conda_source|source): (\S.*)$", re.MULTIL
 _ROW = re.compile(r"      - (conda|pypi|conda_source|source): (\S.*)")
 _LISTS = ("channels", "indexes", "find-links")
 _PARTS = {*_LISTS, "options", "packages"}
+_EMPTY = ("", "{}", "[]")
 _QUOTED = re.compile(r"'[^']*'")
 _SCALAR = re.compile(r"[^\s'\"&*!|>%@`{\[#,?:-][^'\"#\\]*|__\S*")
 
@@ -192,18 +193,20 @@ def _environments(lines: list[str]) -> Iterator[tuple[str, LockedEnvironment]]:
         text = line.lstrip(" ")
         depth = len(line) - len(text)
         key, colon, value = text.partition(":")
-        if depth == 2:
-            parts = environments[_plain(text.removesuffix(":"))] = {}
+        if depth == 2 and (name := _plain(text.removesuffix(":"))) not in environments:
+            parts = environments[name] = {}
             part, row = "", None
         elif depth == 4 and text.startswith("- ") and part in _LISTS:
             parts[part].append(text[2:])
-        elif depth == 4 and environments and value.strip() in ("", "{}", "[]"):
+        elif depth == 4 and environments and key not in parts and value.strip() in _EMPTY:
             part, row = key, None
             parts[part] = [] if part in _LISTS else {}
+        elif depth == 6 and (text.startswith("- ") or key in parts.get(part, ())):
+            raise LayoutError(line)  # said twice, like other such keys: the library refuses it
         elif depth == 6 and part == "options" and colon:
             parts[part][key] = _plain(value.strip())
         elif depth == 6 and part == "packages" and colon and value in ("", " []"):
-            row = parts[part].setdefault(_plain(key), [])
+            parts[part][_plain(key)] = row = list[tuple[str, str]]()
         else:
             raise LayoutError(line)
     for name, said in environments.items():

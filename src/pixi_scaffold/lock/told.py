@@ -121,9 +121,8 @@ def _groups(platform: PlatformDiff) -> Iterator[tuple[str, list[PackageChange]]]
 
 def _versions(change: PackageChange, arrow: str = "->") -> str:
     after = change.after
-    if (
-        change.change is Move.REBUILT and " " in after
-    ):  # a version and a build: only the build moved
+    # A version and a build: only the build moved.
+    if change.change is Move.REBUILT and " " in after:
         after = after.partition(" ")[2]
     return f" {arrow} ".join(filter(None, (change.before, after))) or "built from source"
 
