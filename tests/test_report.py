@@ -107,6 +107,19 @@ def test_what_a_terminal_shows_is_broken_between_words(
         assert len(line) <= columns or line.split()[-1] == url, line
 
 
+def test_the_clock_of_a_step_goes_on_after_its_last_fraction() -> None:
+    """rich's own clock of a task stops when the task is finished in its sense."""
+    progress = LiveProgress(Screen(), asks=False)
+    progress.start("channel")
+    progress.update("packed the last one", 1.0)
+    (task,) = progress.bars.tasks
+    assert not task.finished
+    progress.update("indexing")
+    assert not task.finished
+    assert task.total is None, "a bar that is full says that nothing is left to do"
+    progress.close()
+
+
 @pytest.mark.parametrize("width", range(20, 60))
 def test_a_number_is_not_broken_off_its_unit(width: int) -> None:
     text = "356 MB of request_memory = 6 GB after 12.5 s of 1 min and 3 files, 4 GiB free"

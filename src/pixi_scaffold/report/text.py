@@ -201,8 +201,9 @@ class LiveProgress:
 
     def update(self, text: str, fraction: float | None = None) -> None:
         room = max(self.console.width - 52, 10)
-        total = None if fraction is None else 1.0
-        self.bars.update(self.task, description=text[:room], completed=fraction or 0.0, total=total)
+        self.bars.tasks[0].total = None if fraction is None else 1.0
+        # rich stops the clock of what is complete, and this step goes on until finish()
+        self.bars.update(self.task, description=text[:room], completed=min(fraction or 0.0, 0.999))
 
     def note(self, text: str) -> None:
         for line in wrapped(printable(text), self.console.width, "", 2):
