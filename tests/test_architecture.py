@@ -56,7 +56,7 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5546,
-    "rules": 5110,
+    "rules": 5125,
     "job": 4144,
     "lock": 3970,
     "tasks": 3150,

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pixi_scaffold.check.verdict import verdict
+from pixi_scaffold.check.workspace import LockProof
 from pixi_scaffold.rules.program import _locked
+from pixi_scaffold.workspace import read_manifest
 from tests.golden import make, template_repository
 from tests.support.command import Ran, scaffold
 from tests.test_rules import LOCK, PLAIN
@@ -566,3 +569,12 @@ def test_an_import_may_come_from_pypi_where_the_job_runs(project: Path) -> None:
 def test_names_of_pypi_are_known(module: str, package: str) -> None:
     assert _locked(module, frozenset({package}))
     assert not _locked(module, frozenset({"other"}))
+
+
+def test_a_verdict_names_a_stand_in_channel_that_has_all_platforms(tmp_path: Path) -> None:
+    path = tmp_path / "pixi.toml"
+    text = '[workspace]\nname = "p"\nchannels = ["conda-forge"]\nplatforms = ["linux-64"]\n'
+    path.write_text(text, encoding="utf-8")
+    proof = LockProof(path, ("linux-64",), {}, stand_in=True, why="asked for")
+    said = verdict("p", [], read_manifest(path), proof, None, None)
+    assert said.notes == ("conda-forge is replaced by another channel",)

@@ -46,10 +46,11 @@ def _not_locked(workspace: Workspace | None, lock: LockProof | None) -> str:
     if workspace is None or lock is None or not lock.why:
         return ""
     missing = [p.name for p in workspace.platforms if p.name not in lock.platforms]
-    if missing and lock.stand_in:
+    if lock.stand_in:
+        not_checked = f"not checked here: {_and(missing)}; " if missing else ""
         asked = lock.why == "asked for"
         reason = "is replaced by another channel" if asked else "cannot be reached"
-        return f"not checked here: {_and(missing)}; {_and(workspace.channels)} {reason}"
+        return f"{not_checked}{_and(workspace.channels)} {reason}"
     return f"not locked: {_and(missing)}" if missing else ""
 
 

@@ -273,9 +273,14 @@ def _from_each_command(line: str) -> Iterator[str]:
     yield from (line[matched.end() :] for matched in re.finditer(r"^|;|&&|\|\|?", plain))
 
 
+_PACKS = re.compile(
+    r"\s*tar\s+-?(?:[zjJv]*c[zjJv]*f)\s+[\w./-]+\s+[\"']?([\w][\w./-]*)[\"']?\s*(?:$|;|&&|\|\|)"
+)
+
+
 @rule("PS227", Severity.WARNING)
 def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
-    """The worker script goes into a folder that does not arrive."""
+    """The worker script goes into, or packs, a folder that does not arrive."""
     script, keeps = subject.worker, subject.meaning.of("preserve_relative_paths").value is True
     here = subject.universe in ("local", "scheduler")
     if script is None or not subject.surely_transfers or keeps or here:
@@ -283,16 +288,20 @@ def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
     arrive = {*subject.arrives, *made_by_script(script), "", ".."}
     commands = ((n, rest) for n, line in joined(script) for rest in _from_each_command(line))
     for number, command in commands:
-        if matched := _GOES.match(command):
+        goes, packs = _GOES.match(command), _PACKS.match(command)
+        if matched := goes or packs:
             folder = matched[1]
             name = next(iter(PurePosixPath(folder).parts), "")
             if name not in arrive and not any("$" in item for item in subject.inputs):
-                slash = next((i for i in subject.inputs if i.rstrip("/").endswith(name)), "")
-                message = f"the job has no folder {name} there, and nothing makes it"
-                if slash.endswith("/"):
+                slash = next((i for i in subject.inputs if PurePosixPath(i).name == name), "")
+                message = (
+                    f"the job has no {'' if packs else 'folder '}{name} there, and nothing makes it"
+                )
+                if slash:
                     message = f"{slash} brings what is in it, and no folder {name}"
                 fix = f"write {slash.rstrip('/') or name} in transfer_input_files"
-                yield Found(script.path, number, message, fix, about=f"cd {folder}")
+                about = matched[0].strip() if packs else f"cd {folder}"
+                yield Found(script.path, number, message, fix, about=about)
             return
         if not _MAKES_NOTHING.match(command):
             return

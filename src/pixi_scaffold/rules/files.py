@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from pixi_scaffold.job import Command, QuotingError, field_of, split_arguments, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, refused, rule
@@ -155,6 +156,7 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
             fix = "correct initialdir, or make the folder"
             yield at(start, f"there is no folder {shown}", fix, severity=severity)
         return
+    yield from _urls_into_no_folder(subject)
     for command, text in subject.said("log", "output", "error"):
         path, folder = subject.start / text, (subject.start / text).parent
         if not text or is_url(text) or "$" in text or leaves(text):
@@ -172,6 +174,25 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
             shown, edits = subject.shown(folder), (Edit(folder, whole="folder"),)
             message = f"there is no folder {shown}{result}"
             yield at(command, message, f"mkdir -p {shown}", edits, severity)
+
+
+def _urls_into_no_folder(subject: Subject) -> Iterator[Found]:
+    """Yield file:// URLs of outputs that lead into a folder which is not here.
+
+    The worker writes there, which may have a folder that this machine lacks.
+    """
+    scripts = "\n".join(line for script in subject.scripts for line in script.lines)
+    for command, text in subject.said("transfer_output_remaps", "output_destination"):
+        whole = command.name == "output_destination"
+        for url in [f"{text.rstrip('/')}/_"] if whole else subject.meaning.remaps.values():
+            matched = re.match(r"file://[^/]*(/[^?#]*)/", url, re.IGNORECASE)
+            folder = Path(unquote(matched[1])) if matched and "$" not in url else Path("/")
+            if folder.is_dir() or is_elsewhere(folder / "_") or str(folder) in scripts:
+                continue
+            message = f"there is no folder {folder} here: a worker that has none either cannot "
+            message += "write the output, and the job is held"
+            fix = f"mkdir -p {folder}, or name a folder that workers have"
+            yield at(command, message, fix, severity=Severity.WARNING, about=url)
 
 
 def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:

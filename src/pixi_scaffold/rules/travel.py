@@ -15,6 +15,7 @@ from pixi_scaffold.rules.finding import Found, Severity, added_inputs, at, rule
 from pixi_scaffold.rules.programs import calls, imported
 from pixi_scaffold.rules.subject import Script, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.worker import removed_in_the_end
 
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
 # What is packed or renamed at the end is what the job made, although a copy of it may lie here.
@@ -32,7 +33,8 @@ _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 @rule("PS206", Severity.WARNING)
 def output_from_nowhere(subject: Subject) -> Iterator[Found]:
-    """An output that nothing makes."""
+    """An output that nothing makes, or that is removed in the end."""
+    yield from removed_in_the_end(subject)
     if subject.brings_unseen or (subject.meaning.of("preserve_relative_paths").value is True):
         return  # who writes it cannot be seen
     texts = _texts(subject)

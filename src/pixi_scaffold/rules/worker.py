@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
-from pixi_scaffold.rules.exit_code import continues, hides_exit_code
+from pixi_scaffold.rules.exit_code import continues, hides_exit_code, joined
 from pixi_scaffold.rules.finding import Edit, Found, Severity, rule
 from pixi_scaffold.rules.programs import Code, codes_of, matches
-from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.subject import Subject, is_url
 
 _HOME = re.compile(
     r"(?<![\w\\])\$\{?HOME\b|(?:^|(?<=[\s=:]))(?<!=)~(?:[A-Za-z_]\w*)?(?=/|\s|$)(?!\s*\])"
@@ -116,3 +116,24 @@ def shellcheck_says(subject: Subject) -> Iterator[Found]:
             page = f"https://www.shellcheck.net/wiki/SC{note.code}"
             message = f"SC{note.code}: {note.message}"
             yield Found(script.path, note.line, message, page, severity=severity)
+
+
+_REMOVES_ALL = re.compile(r"rm\s+(?=-\w*[rR]|-f\s+-[rR])(?:-[rRf]+\s+)+(?:\./)?\*\s*;?\s*$")
+_ENDS = re.compile(r"(?:exit(?:\s+\S+)?|date|true|:|echo\b[^>|`&;]*)\s*$")
+_ELSEWHERE = re.compile(r"\b(?:cd|pushd|exit|exec|trap|return)\b|\{\s*$|^\s*[({]")
+"""What may let the script be in another folder, or not come to its end."""
+
+
+def removed_in_the_end(subject: Subject) -> Iterator[Found]:
+    """Yield that the last that the worker script does is to remove its outputs."""
+    script, outputs = subject.worker, subject.meaning.items("transfer_output_files")
+    lost = next((o for o in outputs if o[:1] not in ("", ".", "/") and not is_url(o)), "")
+    lines = list(joined(script)) if script and lost and subject.transfers else []
+    while lines and _ENDS.match(lines[-1][1]):
+        lines.pop()
+    number, last = lines.pop() if lines else (0, "")
+    sure = _REMOVES_ALL.match(last) and not any(_ELSEWHERE.search(line) for _, line in lines)
+    if script and sure:
+        message = f"this removes {lost}, which is to come back: the job is held"
+        fix = "leave it out: HTCondor removes the job's folder itself"
+        yield Found(script.path, number, message, fix, about=last.strip())
