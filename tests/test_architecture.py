@@ -57,7 +57,7 @@ LINES = 350
 ROOM_LINES = {
     "rehearsal": 5546,
     "rules": 5125,
-    "job": 4144,
+    "job": 4155,
     "lock": 3970,
     "tasks": 3150,
     "update": 2790,

@@ -190,6 +190,7 @@ def test_the_rarer_functions_are_those_of_htcondors_library(
 ) -> None:
     assert evaluate("pow(x, 2) + TARGET.y", {"x": "3"}, {"y": "1"}) == 10
     assert evaluate("ifThenElse(time() == 20, quantize(3, {4, 8}), 0)", now=20) == 4
+    assert evaluate("quantize(A, 4)", {"a": "3", "damaged": "(1"}) == 4
     assert evaluate('split("a b")[1]') == "b"
     assert evaluate("pow(missing, 2)") is evaluate("nope(1)") is INVALID
     assert evaluate("debug(missing)") is UNDEFINED

@@ -171,6 +171,15 @@ def _unparsed_operation(operator: str, operands: list[str]) -> str:
     return f"{operands[0]} {shown} {operands[1]}"
 
 
+def well_formed(text: str) -> bool:
+    """Whether a text is an expression; one that is not damages the ad that it stands in."""
+    try:
+        parse(text)
+    except ExpressionError:
+        return False
+    return True
+
+
 def literal(value: bool | int | float | str | Undefined | Invalid) -> str:
     """Return a value as it stands in an ad."""
     if isinstance(value, bool):

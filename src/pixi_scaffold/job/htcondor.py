@@ -16,7 +16,7 @@ from typing import Any
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job.ad import JobAd
-from pixi_scaffold.job.classad import INVALID, UNDEFINED
+from pixi_scaffold.job.classad import INVALID, UNDEFINED, well_formed
 from pixi_scaffold.job.evaluate import Value
 from pixi_scaffold.job.requirements import Clause, top_level_and
 from pixi_scaffold.system import program
@@ -41,7 +41,8 @@ def evaluated(
     import classad2
 
     def ad(attributes: Mapping[str, str]) -> Any:
-        lines = (f"{name} = {value}".replace("\n", " ") for name, value in attributes.items())
+        whole = ((name, value) for name, value in attributes.items() if well_formed(value))
+        lines = (f"{name} = {value}".replace("\n", " ") for name, value in whole)
         clock = "time()" if now is None else str(now)
         return classad2.parseOne(re.sub(r"(?i)\btime\(\s*\)", clock, "\n".join(lines)))
 
