@@ -364,6 +364,17 @@ def test_a_removed_folder_is_named_as_that(tmp_path: Path, command: str) -> None
     )
 
 
+def test_a_disk_that_takes_no_byte_is_not_called_a_removed_folder(tmp_path: Path) -> None:
+    """Python's tempfile, too, raises FileNotFoundError without a name: it found no usable folder."""
+    script = 'ulimit -f 0; exec "$1" -m pixi_scaffold new p --no-check'
+    argv = ["sh", "-c", script, "sh", sys.executable]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No usable temporary directory" in done.stderr, done.stderr
+    assert "next: check the free space and who may write there\n" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [["lock"], ["lock", "--check"], ["pack"]])
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, command: list[str]) -> None:
     ran = scaffold(*command, "nope", cwd=tmp_path)

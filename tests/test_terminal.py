@@ -100,9 +100,11 @@ def test_prompts_with_a_wrong_answer_first(template: Path, tmp_path: Path) -> No
     with Terminal("new", "1st", "--template", template, "--no-check", cwd=tmp_path) as terminal:
         terminal.wait_for("Ctrl-C is safe")
         terminal.wait_for("Name of the project")
-        terminal.wait_for("st")
+        terminal.wait_for(
+            "not the folder's name: start with a letter, then letters, digits, - or _"
+        )
         terminal.type("\x7f" * 2 + "2nd\r")
-        terminal.wait_for("start with a letter")
+        terminal.wait_for("Validation error for question 'project_name': start with a letter")
         terminal.type("\x7f" * 3 + "better\r")
         answer(terminal, FIRST[:3])
         terminal.wait_for(FIRST[3])

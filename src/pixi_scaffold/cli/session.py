@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -156,7 +157,7 @@ def session_of(
     except OSError as error:  # a full disk, a folder that vanished: the user's, not a bug
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         hint = "check the free space and who may write there"
-        if error.errno == errno.ENOENT and not error.filename:  # os.getcwd
+        if not error.filename and error.strerror == os.strerror(errno.ENOENT):  # os.getcwd
             message, hint = "the folder that you are in was removed", "cd to one that is there"
         session.fail(EXIT_FAILED, message, hint)
     finally:

@@ -252,6 +252,16 @@ def refuse_given(worker: Worker, data: Mapping[str, Any]) -> None:
             question.validate_answer(question.parse_answer(value))
 
 
+def say_why_refused(worker: Worker, name: str) -> None:
+    """Let the prompt for the project's name say why the folder's, which was given, is not it."""
+    asked = worker.template.questions_data.get("project_name", {})
+    try:
+        _question(worker, "project_name").validate_answer(name)
+    except ValueError as error:
+        why = str(error).rpartition("'project_name': ")[2]
+        asked["help"] = f"{asked.get('help') or 'project_name'}\n   not the folder's name: {why}"
+
+
 def _question(worker: Worker, name: str) -> Question:
     from copier._user_data import Question
 

@@ -19,6 +19,7 @@ from pixi_scaffold.template.copier import (
     no_git,
     refuse_given,
     refuse_unknown,
+    say_why_refused,
     slug,
     template_error,
 )
@@ -150,6 +151,8 @@ def _copy(
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
                 refuse_unknown(data, known.questions_data)
                 refuse_given(worker, data)
+                if ask and suggestion != name and "project_name" in known.questions_data:
+                    say_why_refused(worker, name)
                 with no_git():
                     worker.run_copy()
     notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
