@@ -253,6 +253,13 @@ def test_a_version_that_is_not_there_says_how_to_list_them(tmp_path: Path, addre
     assert caught.value.hint == f"its versions: git ls-remote --tags {source.removeprefix('git+')}"
 
 
+def test_a_version_that_the_tool_does_not_carry(tmp_path: Path) -> None:
+    with open_template(None, "v99") as template, pytest.raises(ScaffoldError) as caught:
+        render(template, tmp_path / "p", {}, ask=False)
+    assert caught.value.hint.startswith("carried here: ")
+    assert "upgrade pixi-scaffold" in caught.value.hint
+
+
 def test_a_template_that_makes_nothing_or_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "hollow").mkdir()
     with pytest.raises(ScaffoldError, match="makes no file"):

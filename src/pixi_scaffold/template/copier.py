@@ -135,6 +135,11 @@ def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldEr
     if template.ref and re.search("invalid reference|Unknown revision|did not match any", why):
         url = shlex.quote(template.source.removeprefix("git+"))
         hint = f"its versions: git ls-remote --tags {url}"
+        if template.carried:  # which is what there is, whatever is at its address
+            tags = releases(try_git(template.carried, "tag").output.split(), prereleases=True)
+            hint = (
+                f"carried here: {', '.join(tags) or 'no release'}; for others upgrade pixi-scaffold"
+            )
     return ScaffoldError(f"cannot use the template {where}: {why}", hint)
 
 
