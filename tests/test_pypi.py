@@ -584,7 +584,7 @@ def test_no_build_makes_sources_in_a_lock_stale(tmp_path: Path, says: str, refus
     blocks = [f"- conda: {PYTHON}\n  purls: []", wheel_block(url)]
     problems = row_problems(tmp_path, [f"conda: {PYTHON}", f"pypi: {url}"], blocks, manifest)
     assert problems == (
-        ["default on linux-64: plain is no wheel, and no-build forbids to build it"] * refused
+        ["default on linux-64: plain is no wheel, and no-build forbids building it"] * refused
     )
 
 

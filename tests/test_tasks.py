@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pixi_scaffold.tasks.grammar import parse
 from pixi_scaffold.tasks.scope import Scope, Streams
 from pixi_scaffold.tasks.script import ScriptError
 from pixi_scaffold.tasks.shell import Shell
-from pixi_scaffold.tasks.values import shell_words
+from pixi_scaffold.tasks.values import seconds, shell_words
 from tests.support.processes import working_in
 
 HEAD = (
@@ -742,3 +743,9 @@ def test_an_environment_that_the_stand_in_lacks_is_named(
     said = capfd.readouterr().err
     assert "the environment d: it is not in the lock that stands in for pixi.lock" in said
     assert "next: once its channels can be reached: " in said
+
+
+def test_a_sleep_without_end_is_one_that_threads_can_wait_for() -> None:
+    """Deno's milliseconds end at the largest number that they can have."""
+    assert seconds("1e308d") == seconds("inf") > 1e9
+    assert threading.Lock().acquire(timeout=seconds("inf"))  # a longer one is an OverflowError

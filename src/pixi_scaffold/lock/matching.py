@@ -111,7 +111,7 @@ class Matcher:
         constraints: Sequence[Requirement],
         provided: Iterable[str] = (),
     ) -> tuple[list[str], frozenset[str]]:
-        """Return why these packages are not what `requirements` ask for, and whom conda asks for.
+        """Return why these packages are not what `requirements` ask for, and the names asked for.
 
         Every record must be reached from them, or from `provided`, the packages that PyPI's
         requirements find, and meet what asks for it

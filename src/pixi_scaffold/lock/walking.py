@@ -137,7 +137,7 @@ class Walking:
         """Yield why a wheel does not run with the locked Python, or may not be built."""
         built = "://" in wheel.url and not wheel.file.endswith(".whl")
         if built and {"*", wheel.name}.intersection(self.never_built):
-            yield f"{wheel.name} is no wheel, and no-build forbids to build it"
+            yield f"{wheel.name} is no wheel, and no-build forbids building it"
         wanted = wheel.field("requires_python")
         if wanted and not python_is_new_enough(wanted, self.python):
             yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"

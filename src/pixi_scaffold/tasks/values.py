@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import TIMEOUT_MAX
 
 from pixi_scaffold.tasks.scope import CommandError
 
@@ -55,7 +56,8 @@ def seconds(text: str) -> float:
     number, unit = (text[:-1], text[-1]) if text[-1:] in tuple("smhd") else (text, "s")
     if not _is_number(number):
         raise CommandError(f"error parsing argument '{text}' to number: invalid float literal")
-    return max(0.0, float(number)) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    given = max(0.0, float(number)) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    return min(given, TIMEOUT_MAX)  # `sleep inf` waits for centuries
 
 
 _COMPARE = {
