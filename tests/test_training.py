@@ -756,6 +756,18 @@ def test_a_default_that_the_machine_decides_is_no_other_option(
     assert (other.returncode, "another --workers." in other.stderr) == (2, True)
 
 
+def test_the_collector_is_off_while_a_training_starts_and_on_in_its_steps(run, changed) -> None:
+    """A network or data of one's own may leave cycles behind in each step."""
+    off = "\n    data = load_data(args)\n"
+    program = changed(off, f"\n    import gc\n    assert not gc.isenabled(){off}")
+    on = "\n    scores = network(images)\n"
+    text = program.read_text()
+    assert on in text
+    program.write_text(text.replace(on, f"\n    import gc\n    assert gc.isenabled(){on}"))
+    done = run(*DIGITS, "--epochs", 1, program=program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None:
     """As `set_defaults(run=...)` of a subcommand: its text has an address, new in each process."""
     option = '    add("--seed", type=int, default=0)\n'
