@@ -184,13 +184,18 @@ def _questions() -> str:
 
 
 def main() -> None:
-    """Write the pages."""
-    for old in (FOLDER / "rules").glob("*.md"):
+    """Write the pages that differ, and remove those of rules that are gone.
+
+    A page that is right is left alone: something else may read it meanwhile, as `make lint` does in CI.
+    """
+    texts = pages()
+    for old in set((FOLDER / "rules").glob("*.md")) - set(texts):
         old.unlink()
-    for path, text in pages().items():
+    for path, text in texts.items():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{path.relative_to(REPOSITORY)}\n")
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(REPOSITORY)}\n")
 
 
 if __name__ == "__main__":
