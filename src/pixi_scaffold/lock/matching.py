@@ -135,6 +135,16 @@ class Matcher:
             problems.append(f"{name} is locked, but nothing asks for it")
         return problems, asked
 
+    def needed(
+        self, platform: Platform, packages: Sequence[Package], specs: Iterable[str]
+    ) -> frozenset[str]:
+        """Return the names of the packages that specs need: Pixi calls any other one stale."""
+        have = {package.name: package for package in packages}
+        reached: set[str] = set()
+        todo = [(spec, "") for spec in specs]
+        list(self._follow(todo, have, _virtual_packages(platform), reached))
+        return frozenset(reached)
+
     def _follow(
         self,
         todo: list[tuple[str, str]],

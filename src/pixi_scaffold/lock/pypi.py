@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pixi_scaffold.lock.file import Lock
@@ -30,6 +30,11 @@ def default_index() -> str:
 def index_urls(options: PypiOptions) -> tuple[str, ...]:
     """Return the indexes as a lock lists them."""
     return (options.index_url or default_index(), *options.extra_index_urls)
+
+
+def version_of(name: str, packages: Iterable[Package]) -> str:
+    """Return the version of a package; empty without one."""
+    return next((p.version for p in packages if p.name == name), "")
 
 
 def twice(packages: Sequence[Package]) -> str:
@@ -108,14 +113,13 @@ class PypiComparison:
             return ["packages from PyPI are locked, but nothing asks for any"] if wheels else []
         if name := twice(wheels):
             return [f"{name} is locked twice from PyPI"]
-        python = next((p.version for p in packages if p.name == "python"), "")
-        if wheels and not python:
+        if wheels and not version_of("python", packages):
             return ["packages from PyPI need python, which is not locked"]
         from pixi_scaffold.lock.walking import Walking
 
         options = self.workspace.environment_pypi_options(environment)
         self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
-        walk = Walking(platform, python, packages, wheels, options)
+        walk = Walking(platform, packages, wheels, options)
         problems = list(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)
         return problems

@@ -20,7 +20,7 @@ from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.render import Contents, Rows, render_lock
 from pixi_scaffold.lock.solve import Solve, names, problems, solve_one
 from pixi_scaffold.lock.specs import refuse_unsupported
-from pixi_scaffold.lock.wheels import PypiSolve, Wheels, with_purls
+from pixi_scaffold.lock.wheels import Wheels, with_purls
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import replacing
 from pixi_scaffold.workspace import Environment, Platform, Workspace
@@ -144,21 +144,23 @@ class Solving:
         solved, skipped = self._solved(answers)
         blocks = from_records({r.url: r for answer in solved.values() for r in answer})
         blocks |= self._with_purls(solved, blocks)
-        solves = {
-            problem: PypiSolve(problem, self._packages(problem, records, blocks))
+        packages = {
+            problem: tuple(read_package(p, blocks[p]) for p in (location(r.url) for r in records))
             for problem, records in solved.items()
         }
         forgotten = frozenset(self.comparison.discarded_wheels)
         wheels = Wheels(self.workspace, self.old, self.upgrade, forgotten)
-        wheels.resolve(tuple(solves.values()), progress or Silent())
+        wheels.resolve(packages, progress or Silent())
         rows, old_blocks = self._unchanged()
-        for problem, records in solved.items():
+        for problem, there in packages.items():
             for environment in problem.environments:
-                of_pypi, provided = wheels.row(environment, solves[problem])
-                asked = [str(r) for r in self.workspace.requirements(environment, problem.platform)]
-                kept = _closure((*asked, *provided), records)
+                of_pypi, provided = wheels.row(environment, problem, there)
+                asked = map(str, self.workspace.requirements(environment, problem.platform))
+                needed = self.comparison.matcher.needed(
+                    problem.platform, there, (*asked, *provided)
+                )
                 rows[environment.name, problem.platform.name] = [
-                    *(("conda", location(record.url)) for record in kept),
+                    *(("conda", package.url) for package in there if package.name in needed),
                     *(("pypi", wheel.url) for wheel in of_pypi),
                 ]
         return Contents(rows, old_blocks | blocks | wheels.blocks, self.channels), skipped
@@ -188,16 +190,13 @@ class Solving:
         }
         return rows, {url: self.old.layout.block(url) for row in rows.values() for _, url in row}
 
-    def _asks_pypi(self, problem: Solve) -> bool:
-        return any(self.workspace.may_ask_pypi(e) for e in problem.environments)
-
     def _with_purls(
         self, solved: Mapping[Solve, tuple[RepoDataRecord, ...]], blocks: Mapping[str, str]
     ) -> dict[str, str]:
         """Return the blocks that must say what they provide of PyPI, and do not yet."""
         wanted = {}
         for problem, records in solved.items():
-            if self._asks_pypi(problem):
+            if any(map(self.workspace.may_ask_pypi, problem.environments)):
                 stand_in = channel_url("conda-forge") if self.channels is not None else ""
                 for record in records:
                     place = location(record.url)
@@ -205,15 +204,6 @@ class Solving:
                         channel = stand_in or _channel(problem, record)
                         wanted[place] = self.purls.of(record.name.normalized, channel)
         return with_purls({place: blocks[place] for place in wanted}, wanted)
-
-    def _packages(
-        self, problem: Solve, records: Sequence[RepoDataRecord], blocks: Mapping[str, str]
-    ) -> tuple[Package, ...]:
-        """Return solved packages as a lock has them, where PyPI's are resolved beside them."""
-        if not self._asks_pypi(problem):
-            return ()
-        places = [location(record.url) for record in records]
-        return tuple(read_package(place, blocks[place]) for place in places)
 
 
 def _channel(problem: Solve, record: RepoDataRecord) -> str:
@@ -264,30 +254,6 @@ async def _solve_all(
     if any(isinstance(answer, str) and "No candidates were found" in answer for answer in answers):
         solving.known = await names(solving.todo, source)
     return answers
-
-
-def _closure(
-    requirements: Iterable[str], records: Sequence[RepoDataRecord]
-) -> tuple[RepoDataRecord, ...]:
-    """Return the records that are needed, directly or not: Pixi calls any other one stale."""
-    from rattler import MatchSpec
-
-    by_name = {r.name.normalized: r for r in records}
-    reached: set[str] = set()
-    followed: set[tuple[str, str]] = set()
-    todo = list(requirements)
-    while todo:
-        spec = MatchSpec(todo.pop())
-        name = spec.name.normalized
-        if name not in by_name:  # a virtual package has no record
-            continue
-        if name not in reached:
-            reached.add(name)
-            todo += by_name[name].depends
-        for extra in {(name, one) for one in spec.extras or ()} - followed:
-            followed.add(extra)
-            todo += by_name[name].extra_depends.get(extra[1], [])
-    return tuple(r for r in records if r.name.normalized in reached)
 
 
 def _write(path: Path, text: str) -> bool:

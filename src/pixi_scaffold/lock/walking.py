@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pixi_scaffold.lock.layout import Package
-from pixi_scaffold.lock.pypi import PURL, index_urls
+from pixi_scaffold.lock.pypi import PURL, index_urls, version_of
 from pixi_scaffold.pypi import (
     counts,
     is_wheel_for,
@@ -57,14 +57,13 @@ class Walking:
     def __init__(
         self,
         platform: Platform,
-        python: str,
         packages: Sequence[Package],
         wheels: Sequence[Package],
         options: PypiOptions,
     ) -> None:
         self.platform = platform
-        self.python = python
-        self.environment = marker_environment(platform, python) if python else None
+        self.python = version_of("python", packages)
+        self.environment = marker_environment(platform, self.python) if self.python else None
         self.provided = {name: p for p in packages for name in provided_names(p)}
         self.wheels = {wheel.name: wheel for wheel in wheels}
         self.overrides = {r.name: r for r in options.overrides}

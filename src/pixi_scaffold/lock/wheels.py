@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.explain import unsolvable_pypi
 from pixi_scaffold.lock.file import Lock, location, rewritten
 from pixi_scaffold.lock.layout import Package, read_package
+from pixi_scaffold.lock.pypi import version_of
 from pixi_scaffold.lock.solve import Solve
 from pixi_scaffold.lock.walking import Walking, provided_names
 from pixi_scaffold.pypi import ChosenWheel, Described, Describing, Resolution, parsed, resolve
@@ -22,24 +22,6 @@ from pixi_scaffold.workspace import Environment, PypiRequirement, Workspace
 
 _PLATFORM_SYSTEM = re.compile(r"platform_system\s*(==|!=)\s*[\"'](Windows|Linux|Darwin)[\"']")
 _SYS_PLATFORM = {"Windows": "win32", "Linux": "linux", "Darwin": "darwin"}
-
-
-@dataclass(frozen=True, slots=True)
-class PypiSolve:
-    """One solve's PyPI part: who asks for it, and which conda packages are there."""
-
-    problem: Solve
-    packages: tuple[Package, ...]
-
-    @property
-    def python(self) -> str:
-        """Return the version of the python that is there; empty without one."""
-        return next((p.version for p in self.packages if p.name == "python"), "")
-
-    def wanted(self, workspace: Workspace) -> tuple[PypiRequirement, ...]:
-        """Return what all of its environments ask PyPI for."""
-        every = (workspace.pypi(e, self.problem.platform) for e in self.problem.environments)
-        return tuple(dict.fromkeys(one for asked in every for one in asked))
 
 
 class Wheels:
@@ -62,13 +44,16 @@ class Wheels:
         self.blocks: dict[str, str] = {}
         self.chosen: dict[Solve, tuple[Package, ...]] = {}
 
-    def resolve(self, solves: Sequence[PypiSolve], progress: Progress) -> None:
-        """Resolve all, at the same time; raises ScaffoldError where that cannot be done."""
-        asking = [solve for solve in solves if solve.wanted(self.workspace)]
+    def resolve(self, solved: Mapping[Solve, Sequence[Package]], progress: Progress) -> None:
+        """Resolve all, at the same time; raises ScaffoldError where that cannot be done.
+
+        solved: the conda packages of each solve.
+        """
+        asking = [problem for problem in solved if self._wanted(problem)]
         if not asking:
             return
         progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
-        questions = [self._question(solve) for solve in asking]
+        questions = [self._question(problem, solved[problem]) for problem in asking]
         kept = self.old.layout.blocks
         with Describing() as describing, ThreadPoolExecutor(max(cores(), 2)) as pool:
 
@@ -80,14 +65,19 @@ class Wheels:
 
             # The first fills uv's cache with what the others look at, too.
             answers = [one(questions[0]), *pool.map(one, questions[1:])]
-            self._refuse_failed(asking, answers)
+            self._refuse_failed(dict(zip(asking, answers, strict=True)), solved)
             described = {self._place(url): one for url, one in describing.results().items()}
         resolved = [[self._place(w.url) for w in a] for a in answers if not isinstance(a, str)]
         old = {place for places in resolved for place in places if place in kept}
         self.blocks |= {place: self.old.layout.block(place) for place in old}
         self.blocks |= wheel_blocks(described)
-        for solve, places in zip(asking, resolved, strict=True):
-            self.chosen[solve.problem] = tuple(read_package(p, self.blocks[p]) for p in places)
+        for problem, places in zip(asking, resolved, strict=True):
+            self.chosen[problem] = tuple(read_package(p, self.blocks[p]) for p in places)
+
+    def _wanted(self, problem: Solve) -> tuple[PypiRequirement, ...]:
+        """Return what all environments of a solve ask PyPI for."""
+        every = (self.workspace.pypi(e, problem.platform) for e in problem.environments)
+        return tuple(dict.fromkeys(one for asked in every for one in asked))
 
     def _place(self, url: str) -> str:
         """Return where a wheel is as a lock has it: in a folder of find-links a path.
@@ -100,18 +90,20 @@ class Wheels:
         return f"./{path.relative_to(root)}" if path.is_relative_to(root) else str(path)
 
     def _refuse_failed(
-        self, asking: Sequence[PypiSolve], answers: Sequence[tuple[ChosenWheel, ...] | str]
+        self,
+        answers: Mapping[Solve, tuple[ChosenWheel, ...] | str],
+        solved: Mapping[Solve, Sequence[Package]],
     ) -> None:
         """Raise LockError where uv found nothing."""
-        failed = [(s, a) for s, a in zip(asking, answers, strict=True) if isinstance(a, str)]
+        failed = {problem: a for problem, a in answers.items() if isinstance(a, str)}
         if failed:
-            texts = {solve.problem.title: text for solve, text in failed}
-            provided = {n: p for s, _ in failed for p in s.packages for n in provided_names(p)}
+            texts = {problem.title: text for problem, text in failed.items()}
+            provided = {n: p for one in failed for p in solved[one] for n in provided_names(p)}
             raise unsolvable_pypi(self.workspace, texts, provided)
 
-    def _question(self, solve: PypiSolve) -> Resolution:
-        problem = solve.problem
-        if not solve.python:
+    def _question(self, problem: Solve, packages: Sequence[Package]) -> Resolution:
+        python = version_of("python", packages)
+        if not python:
             raise LockError(
                 f"{problem.title}: packages from PyPI need python, which is not among its conda "
                 "packages",
@@ -119,11 +111,11 @@ class Wheels:
             )
         moment = problem.exclude_newer
         return Resolution(
-            solve.wanted(self.workspace),
+            self._wanted(problem),
             problem.platform,
-            solve.python,
+            python,
             self.workspace.environment_pypi_options(problem.environments[0]),
-            {name: p.version for p in solve.packages for name in provided_names(p)},
+            {name: p.version for p in packages for name in provided_names(p)},
             self._preferred(problem),
             moment.isoformat() if moment else "",
             problem.strategy,
@@ -139,20 +131,20 @@ class Wheels:
         return {w.name: w.version for w in wheels if w.name not in self.upgrade}
 
     def row(
-        self, environment: Environment, solve: PypiSolve
+        self, environment: Environment, problem: Solve, packages: Sequence[Package]
     ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
         """Return the wheels of one environment, and the conda packages that stand for others.
 
         Raises LockError where uv's answer does not fit.
         """
-        wheels = self.chosen.get(solve.problem, ())
-        wanted = self.workspace.pypi(environment, solve.problem.platform)
+        wheels = self.chosen.get(problem, ())
+        wanted = self.workspace.pypi(environment, problem.platform)
         options = self.workspace.environment_pypi_options(environment)
-        walking = Walking(solve.problem.platform, solve.python, solve.packages, wheels, options)
+        walking = Walking(problem.platform, packages, wheels, options)
         wrong = [text for text in walking.problems(wanted) if "nothing asks for it" not in text]
         if wrong:
             raise LockError(
-                f"{environment.name} on {solve.problem.platform.name}: {wrong[0]}",
+                f"{environment.name} on {problem.platform.name}: {wrong[0]}",
                 f"loosen a requirement in {self.workspace.manifest}",
             )
         return tuple(w for w in wheels if w.name in walking.reached), tuple(walking.used)

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import File, Tree, layout, temporary_folder, try_git
-from pixi_scaffold.workspace import manifest_among, merge_manifest, merged_data
+from pixi_scaffold.workspace import manifest_among, merge_manifest
 
 MANIFESTS = (layout.MANIFEST, layout.PYPROJECT)
 # A string, which may have a # in it, or else a comment (https://toml.io/en/v1.0.0).
@@ -165,7 +165,7 @@ def _merged_data(text: bytes, base: bytes, ours: bytes, theirs: bytes) -> tuple[
         both = merge_lines(*variants)
         kept = has_markers(both) and not missing_comments(was, mine, now, both.decode())
         return (both if kept else lines), ", ".join(merged.conflicts)
-    if not has_markers(text) and _data(text) == merged_data(was, mine, now):
+    if not has_markers(text) and _data(text) == _data(merged.ours.encode()):
         return None  # the lines are as plain `copier update` has them, with the template's comments
     if missing_comments(was, mine, now, merged.ours):
         return lines, "merged by lines, to keep your comments"

@@ -28,10 +28,10 @@ from pixi_scaffold.workspace.values import PIXI_VERSION, cutoff, satisfies
 from pixi_scaffold.workspace.versions import lies_in
 
 if TYPE_CHECKING:
-    from pixi_scaffold.workspace.merge import merge_manifest, merged_data
+    from pixi_scaffold.workspace.merge import merge_manifest
     from pixi_scaffold.workspace.migrate import with_platforms
 
-_HOMES = {"merge_manifest": "merge", "merged_data": "merge", "with_platforms": "migrate"}
+_HOMES = {"merge_manifest": "merge", "with_platforms": "migrate"}
 
 
 def __getattr__(name: str) -> Any:

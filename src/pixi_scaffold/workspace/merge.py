@@ -84,18 +84,6 @@ def merge_manifest(base: str, ours: str, theirs: str) -> Merged | None:
     return Merged(**sides, ours=merged, conflicts=tuple(n for c in conflicts for n in c.names))
 
 
-def merged_data(base: str, ours: str, theirs: str) -> dict[str, Any] | None:
-    """Return the merged manifest as plain data; None when there is a conflict or no TOML."""
-    try:
-        documents = [tomllib.loads(text) for text in (base, ours, theirs)]
-    except tomllib.TOMLDecodeError:
-        return None
-    differences = list(_differences((), *documents))
-    if any(isinstance(item, Conflict) for item in differences):
-        return None
-    return _applied(documents[1], [item for item in differences if isinstance(item, KeyEdit)])
-
-
 def _differences(path: Path, base: Any, ours: Any, theirs: Any) -> Iterator[KeyEdit | Conflict]:
     """Yield what the template changed between base and theirs, as it applies to ours."""
     for key in dict.fromkeys((*base, *theirs)):  # what is only in ours stays
