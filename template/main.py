@@ -22,6 +22,7 @@ import argparse
 import gzip
 import tarfile
 import zlib
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def build(args: argparse.Namespace) -> Trainer:
     """Put the parts together. The random numbers have their seed by now."""
     data = load_data(args)
     network = Net(side=data[0].shape[-1], classes=int(data[1].max()) + 1)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr)
+    optimizer = partial(torch.optim.AdamW, lr=args.lr)  # or one that is made already
     return Trainer(args, data, network, optimizer, step)
 
 

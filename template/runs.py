@@ -279,6 +279,8 @@ def train(trainer: Trainer, folder: Path) -> bool:
     args, total = trainer.args, trainer.steps_per_epoch
     if not trainer.rows:
         trainer.add_row()
+    gc.freeze()  # what is imported stays; main.py has put the collector off
+    gc.enable()
     if RANK == 0:
         history = [*read_json(folder / "history.jsonl"), describe(trainer)]
         write_json(folder / "config.json", history[-1])
@@ -324,8 +326,6 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     set_up(args)
     trainer = build(args)
     trainer.identity["asked"] = options_of(args)
-    gc.freeze()  # what is imported stays; main.py has put the collector off
-    gc.enable()
     with alone(folder):
         resume(trainer, folder)
         done = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ SOFT = ("program", "asked")  # of a training's identity: what may change and com
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 # Train images and labels, test images and labels; a label is a whole number for each image.
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
+MakeOptimizer = Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]  # of the parameters
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]  # -> mean loss, scores
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # in one kernel, on any device
 
@@ -74,7 +75,7 @@ def set_up(args: argparse.Namespace) -> None:
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself with it
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     # Filling all new memory is a help to find bugs; it costs a tenth of the speed.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if WORLD_SIZE > 1:
@@ -92,10 +93,10 @@ class Trainer:
         args: argparse.Namespace,
         data: Data,
         network: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer | MakeOptimizer,
         step: Step,
     ) -> None:
-        self.args, self.loss_of = args, step
+        self.args, self.loss_of, self.asked_optimizer = args, step, optimizer
         self.device = device = choose_device(args.device)
         self.identity: dict[str, Any] = {"batch size": args.batch_size, "seed": args.seed}
         weights = network.state_dict()
@@ -111,20 +112,8 @@ class Trainer:
 
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel = DistributedDataParallel(self.network) if WORLD_SIZE > 1 else self.network
-        self.optimizer = optimizer
-        optimizer.load_state_dict(optimizer.state_dict())  # what it keeps goes to the device, too
-        settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-        self.rates = [group.pop("lr") for group in settings]
-        self.identity |= {"lr": self.rates, "optimizer": f"{type(optimizer).__name__} {settings}"}
-        for group in optimizer.param_groups:
-            if isinstance(optimizer, FUSED) and group["fused"] is group["foreach"] is None:
-                group["fused"] = device.type != "mps"  # not decided in main.py
-            if device.type == "cuda":  # what a CUDA graph reads must lie on the GPU
-                group["lr"] = torch.tensor(group["lr"], device=device)
-                group |= {"capturable": True} if "capturable" in group else {}
-
-        torch.manual_seed(args.seed + RANK)  # from here on: dropout differs between processes
         self.order_rng = torch.Generator().manual_seed(args.seed)  # CPU: one order for all devices
+        self.rates: list[float] = []  # of the optimizer at the start; empty until it is there
         self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
         self.rows: list[dict[str, float]] = []
         self.images_per_epoch = -(-len(data[1]) // WORLD_SIZE)  # in this process, rounded up
@@ -139,7 +128,30 @@ class Trainer:
         if device.type != "cuda" or WORLD_SIZE > 1:
             self.eager = "no CUDA" if device.type != "cuda" else "several processes"
 
+    def take_optimizer(self) -> None:
+        """Once the first loss is on the screen, or a checkpoint is read: PyTorch imports its
+        compiler to make an optimizer, which takes nearly as long as all other imports."""
+        if self.rates:
+            return
+        optimizer = self.asked_optimizer
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            optimizer = optimizer(self.network.parameters())
+        torch.use_deterministic_algorithms(True, warn_only=True)  # for torch.compile, too
+        self.optimizer = optimizer
+        optimizer.load_state_dict(optimizer.state_dict())  # what it keeps goes to the device, too
+        settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+        self.rates = [group.pop("lr") for group in settings]
+        self.identity |= {"lr": self.rates, "optimizer": f"{type(optimizer).__name__} {settings}"}
+        for group in optimizer.param_groups:
+            if isinstance(optimizer, FUSED) and group["fused"] is group["foreach"] is None:
+                group["fused"] = self.device.type != "mps"  # not decided in main.py
+            if self.device.type == "cuda":  # what a CUDA graph reads must lie on the GPU
+                group["lr"] = torch.tensor(group["lr"], device=self.device)
+                group |= {"capturable": True} if "capturable" in group else {}
+        torch.manual_seed(self.args.seed + RANK)  # from here on: dropout differs between processes
+
     def start_epoch(self) -> None:
+        self.take_optimizer()
         self.set_order(torch.randperm(len(self.train_y), generator=self.order_rng))
         self.loss_sum.zero_()
 
@@ -228,7 +240,6 @@ class Trainer:
 
     def add_row(self) -> None:
         """At the end of each epoch, and before the first step: where the curves begin."""
-        rate = self.rates[0] * self.decay(self.args.epochs)
         if self.rows:
             self.epoch, self.step = self.epoch + 1, 0
             if WORLD_SIZE > 1:
@@ -238,11 +249,12 @@ class Trainer:
             some = len(self.test_y)
             train_loss = self.evaluate(self.train_x[:some], self.train_y[:some])[0]
         test_loss, accuracy = self.evaluate(self.test_x, self.test_y)
-        row = {"epoch": self.epoch, "step": self.epoch * self.steps_per_epoch}
-        losses = {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
-        self.rows.append(row | losses | {"lr": rate})
         words = f"train loss {train_loss:.4f}  test loss {test_loss:.4f}  accuracy {accuracy:.2%}"
         print(f"epoch {self.epoch}  {words}", flush=True)
+        self.take_optimizer()
+        row = {"epoch": self.epoch, "step": self.epoch * self.steps_per_epoch}
+        losses = {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
+        self.rows.append(row | losses | {"lr": self.rates[0] * self.decay(self.args.epochs)})
 
     @torch.no_grad()
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -274,6 +286,7 @@ class Trainer:
         return head | position | weights
 
     def restore(self, state: dict[str, Any]) -> None:
+        self.take_optimizer()
         self.refuse_another(state)
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]

@@ -693,7 +693,7 @@ def test_a_run_that_trains_nothing_changes_nothing(run, trained, epochs: int) ->
 # ---------------------------------------------------------------------------- true records
 
 
-ADAMW = "torch.optim.AdamW(network.parameters(), lr=args.lr)"
+ADAMW = "partial(torch.optim.AdamW, lr=args.lr)"
 
 
 @pytest.mark.parametrize(
@@ -763,9 +763,34 @@ def test_the_collector_is_off_while_a_training_starts_and_on_in_its_steps(run, c
     on = "\n    scores = network(images)\n"
     text = program.read_text()
     assert on in text
-    program.write_text(text.replace(on, f"\n    import gc\n    assert gc.isenabled(){on}"))
+    program.write_text(
+        text.replace(on, f"\n    import gc\n    assert gc.isenabled() or not network.training{on}")
+    )
     done = run(*DIGITS, "--epochs", 1, program=program)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_loss_is_there_before_the_optimizer(
+    python: str, tmp_path: Path, environment: dict[str, str], changed
+) -> None:
+    """PyTorch imports its compiler for an optimizer: nearly half of what a first loss waits for."""
+    late = "def late(weights):\n        assert 'torch._dynamo' not in sys.modules\n"
+    late += f"        print('optimizer  ')\n        return {ADAMW}(weights)"
+    program = changed(f"optimizer = {ADAMW}", f"import sys\n    {late}\n    optimizer = late")
+    argv = [python, str(program), *DIGITS, "--epochs", "1"]  # no fork, which has all imported
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    begun = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    assert begun[1:4] == ["epoch 0", "optimizer", "epoch 1"]
+
+
+def test_an_optimizer_that_is_made_already_trains_the_same(run, trained, changed) -> None:
+    """As main.py of older projects hands it over."""
+    metrics = (trained(1) / "metrics.jsonl").read_bytes()
+    program = changed(ADAMW, "torch.optim.AdamW(network.parameters(), lr=args.lr)")
+    assert run(*DIGITS, "--epochs", 1, "--name", "made", program=program).returncode == 0
+    made = trained(1).with_name("made") / "metrics.jsonl"
+    assert made.read_bytes() == metrics
 
 
 def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None:
@@ -784,7 +809,7 @@ def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None
 @pytest.mark.parametrize("more", [(), ("--accept-changes",)])
 def test_another_dtype_is_refused(run, trained, changed, more: tuple[str, ...]) -> None:
     trained(1)
-    program = changed("    optimizer = torch", "    network.double()\n    optimizer = torch")
+    program = changed("    optimizer = ", "    network.double()\n    optimizer = ")
     text = program.read_text().replace(".float(), test_x.unsq", ".double(), test_x.unsq")
     program.write_text(text.replace("(1).float()\n", "(1).double()\n"))
     done = run(*DIGITS, "--epochs", 2, *more, program=program)
