@@ -136,7 +136,7 @@ def test_markers_and_extras_count_for_each_platform(
     }
     assert unsatisfied(workspace, found) == []
     text = workspace.lock_file.read_text()
-    assert f"    indexes:\n    - {packages}\n" in text
+    assert f"    indexes:\n    - {packages}/\n" in text
     assert "  version: '2.0'\n" in text
     assert "  version: 0.1.0\n" in text
     assert "  - more ; extra == 'all-of'\n" in text  # the name of the extra is normalised, too
@@ -375,7 +375,8 @@ def test_a_package_may_have_an_index_of_its_own(
         workspace = workspace_of(tmp_path, channel, packages, rest)
         found = lock(workspace)
     assert wheels(found, workspace)["linux-64"] == ["own 5.0", "plain 2.0"]
-    assert workspace.lock_file.read_text().count(f"  index: {second.url}\n") == 1
+    written = workspace.lock_file.read_text()
+    assert [written.count(f"  index: {url}/\n") for url in (second.url, packages)] == [1, 1]
     assert unsatisfied(workspace, found) == []
     other = workspace.manifest.read_text().replace(second.url, "https://index.example/other")
     [problem, *_] = unsatisfied(parse_manifest(other, workspace.manifest), found)
@@ -546,6 +547,39 @@ def row_problems(
 def wheel_block(url: str = WHEEL, index: str = "") -> str:
     said = f"\n  index: {index}" if index else ""
     return f"- pypi: {url}\n  name: plain\n  version: '1.0'{said}"
+
+
+@pytest.mark.parametrize(
+    ("locked", "asked", "is_current"),
+    [
+        ("", "", True),
+        ("", "https://index.example/simple", True),
+        ("", "https://other.example/simple", False),
+        ("https://other.example/simple", "https://other.example/simple", True),
+        ("https://other.example/simple", "https://OTHER.example:443/simple", True),
+        ("https://other.example/simple", "https://other.example/simple/", False),
+        ("https://other.example/simple", "", False),
+        ("https://index.example/simple/", "", True),
+    ],
+)
+def test_a_wheel_without_an_index_is_from_the_first(
+    tmp_path: Path, locked: str, asked: str, is_current: bool
+) -> None:
+    """pypi_satisfies_requirement of Pixi 0.77; its test data pypi-index-added is the third row."""
+    own = f'plain = {{ version = "*", index = "{asked}" }}'
+    manifest = ROW_MANIFEST.replace('plain = "*"', own) if asked else ROW_MANIFEST
+    blocks = [f"- conda: {PYTHON}\n  purls: []", wheel_block(index=locked)]
+    problems = row_problems(tmp_path, [f"conda: {PYTHON}", f"pypi: {WHEEL}"], blocks, manifest)
+    assert ("from another index" not in "".join(problems)) is is_current, problems
+
+
+def test_an_index_without_a_path_is_written_as_rust_does(tmp_path: Path) -> None:
+    """Pixi's Url::parse: a public lock has `https://pypi.nvidia.com/` for the same without `/`."""
+    options = 'extra-index-urls = ["https://Other.example"]\n'
+    manifest = ROW_MANIFEST.replace("[pypi-dep", f"{options}[pypi-dep")
+    workspace = parse_manifest(manifest, tmp_path / "pixi.toml")
+    asked = workspace.environment_pypi_options(workspace.environments[0])
+    assert asked.extra_index_urls == ("https://other.example/",)
 
 
 def test_a_package_that_is_locked_twice_is_stale(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pixi_scaffold.lock.file import Lock
+from pixi_scaffold.lock.file import FORMAT, Lock
 from pixi_scaffold.lock.layout import LockedEnvironment, Package
 from pixi_scaffold.workspace import Environment, Platform, PypiOptions, Workspace
 
@@ -119,7 +119,8 @@ class PypiComparison:
 
         options = self.workspace.environment_pypi_options(environment)
         self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
-        walk = Walking(platform, packages, wheels, options)
+        knows_indexes = self.lock.format >= FORMAT
+        walk = Walking(platform, packages, wheels, options, knows_indexes=knows_indexes)
         problems = list(walk.problems(wanted))
         self.provided[environment.name, platform.name] = tuple(walk.used)
         return problems

@@ -60,6 +60,8 @@ class Walking:
         packages: Sequence[Package],
         wheels: Sequence[Package],
         options: PypiOptions,
+        *,
+        knows_indexes: bool = True,
     ) -> None:
         self.platform = platform
         self.python = version_of("python", packages)
@@ -69,6 +71,8 @@ class Walking:
         self.overrides = {r.name: r for r in options.overrides}
         links = (url for kind, url in options.find_links if kind == "url")
         self.indexes = (*index_urls(options), *links)
+        # Since format 7 a wheel without an index is from the first (rattler_lock, deserialize.rs).
+        self.unnamed = self.indexes[0] if knows_indexes else ""
         self.never_built = options.no_build
         self.used: dict[str, None] = {}
         self.reached: set[str] = set()
@@ -127,9 +131,10 @@ class Walking:
             return  # a folder in place of what others ask for is meant
         if not meets(self.overridden(asked.requirement).specifier, wheel.version):
             yield f"{asked}, but {wheel.name} {wheel.version} is locked"
-        if entry and (there := wheel.field("index").rstrip("/")):
+        if entry and (there := wheel.field("index") or self.unnamed):
             allowed = (entry.index,) if entry.index else self.indexes
-            if there not in {url.rstrip("/") for url in allowed}:
+            is_known = there.rstrip("/") in {url.rstrip("/") for url in self.indexes}
+            if there != entry.index if entry.index else not is_known:
                 yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
 
     def python_problems(self, wheel: Package) -> Iterator[str]:

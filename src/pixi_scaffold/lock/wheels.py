@@ -12,7 +12,7 @@ from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.explain import unsolvable_pypi
 from pixi_scaffold.lock.file import Lock, location, rewritten
 from pixi_scaffold.lock.layout import Package, read_package
-from pixi_scaffold.lock.pypi import version_of
+from pixi_scaffold.lock.pypi import default_index, version_of
 from pixi_scaffold.lock.solve import Solve
 from pixi_scaffold.lock.walking import Walking, provided_names
 from pixi_scaffold.pypi import ChosenWheel, Described, Describing, Resolution, parsed, resolve
@@ -54,13 +54,12 @@ class Wheels:
             return
         progress.update(f"resolving packages from PyPI for {len(asking)} platforms")
         questions = [self._question(problem, solved[problem]) for problem in asking]
-        kept = self.old.layout.blocks
         with Describing() as describing, ThreadPoolExecutor(max(cores(), 2)) as pool:
 
             def one(question: Resolution) -> tuple[ChosenWheel, ...] | str:
                 answer = resolve(question, self.workspace.root)
                 if not isinstance(answer, str):
-                    describing.start(w for w in answer if self._place(w.url) not in kept)
+                    describing.start(w for w in answer if not self._stays(w))
                 return answer
 
             # The first fills uv's cache with what the others look at, too.
@@ -68,7 +67,8 @@ class Wheels:
             self._refuse_failed(dict(zip(asking, answers, strict=True)), solved)
             described = {self._place(url): one for url, one in describing.results().items()}
         resolved = [[self._place(w.url) for w in a] for a in answers if not isinstance(a, str)]
-        old = {place for places in resolved for place in places if place in kept}
+        blocks = self.old.layout.blocks
+        old = {place for places in resolved for place in places if place in blocks}
         self.blocks |= {place: self.old.layout.block(place) for place in old}
         self.blocks |= wheel_blocks(described)
         for problem, places in zip(asking, resolved, strict=True):
@@ -78,6 +78,13 @@ class Wheels:
         """Return what all environments of a solve ask PyPI for."""
         every = (self.workspace.pypi(e, problem.platform) for e in problem.environments)
         return tuple(dict.fromkeys(one for asked in every for one in asked))
+
+    def _stays(self, wheel: ChosenWheel) -> bool:
+        """Whether the old lock has a wheel, from the index that it is taken from now."""
+        layout, place = self.old.layout, self._place(wheel.url)
+        if place not in layout.blocks:
+            return False
+        return not wheel.index or layout.package(place).field("index") == _written_index(wheel)
 
     def _place(self, url: str) -> str:
         """Return where a wheel is as a lock has it: in a folder of find-links a path.
@@ -154,11 +161,16 @@ def wheel_blocks(described: Mapping[str, Described]) -> dict[str, str]:
     """Return the lines of each wheel, by URL, as the library under Pixi writes them."""
     blocks = rewritten({("pypi", url): _raw(url, one) for url, one in described.items()})
     for url, one in described.items():
-        if index := one.wheel.index:  # Pixi writes it only where the manifest names it
+        if index := _written_index(one.wheel):
             lines = blocks[url].splitlines(keepends=True)
             lines.insert(4 if one.wheel.sha256 else 3, f"  index: {index}\n")
             blocks[url] = "".join(lines)
     return blocks
+
+
+def _written_index(wheel: ChosenWheel) -> str:
+    """Return the index that a lock has of a wheel: none for PyPI's own (pypi_package_data.rs)."""
+    return "" if wheel.index == default_index() else wheel.index
 
 
 def _raw(url: str, described: Described) -> str:

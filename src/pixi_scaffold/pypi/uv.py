@@ -43,6 +43,7 @@ class ChosenWheel:
     sha256: str = ""
     """Empty where the index does not say it."""
     index: str = ""
+    """Where it is from, as far as that is known: uv does not say it where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,9 @@ def _distribution(package: Mapping[str, Any], problem: Resolution) -> ChosenWhee
     wheel = min(ranked, key=lambda pair: pair[0])[1]
     url = wheel["url"] if "url" in wheel else Path(wheel["path"]).absolute().as_uri()
     digest = wheel.get("hashes", {}).get("sha256", "")
-    return ChosenWheel(name, package["version"], url, digest, problem.indexes.get(name, ""))
+    options = problem.options
+    only = "" if options.extra_index_urls or options.find_links else options.index_url
+    return ChosenWheel(name, package["version"], url, digest, problem.indexes.get(name, only))
 
 
 def _explanation(output: str) -> str:

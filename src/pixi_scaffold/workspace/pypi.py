@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key, check_git
 
@@ -119,7 +120,7 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
         spec.get("version", "*"),
         tuple(normalised(extra) for extra in spec.get("extras", ())),
         spec.get("env-markers", ""),
-        spec.get("index", ""),
+        _spelled(spec.get("index", "")),
         "editable" if source == "path" and spec.get("editable") else source,
     )
 
@@ -133,10 +134,10 @@ def read_pypi_options(
     """
     table = holder.get("pypi-options", {})
     return PypiOptions(
-        table.get("index-url", ""),
+        _spelled(table.get("index-url", "")),
         table.get("index-strategy", ""),
         table.get("prerelease-mode", ""),
-        tuple(table.get("extra-index-urls", ())),
+        tuple(map(_spelled, table.get("extra-index-urls", ()))),
         tuple(_find_link(entry, key) for entry in table.get("find-links", ())),
         str(table.get("skip-wheel-filename-check", "")).lower(),
         _names(table.get("no-binary", False)),
@@ -150,7 +151,18 @@ def _find_link(entry: Mapping[str, str], key: Key) -> tuple[str, str]:
     places = [(kind, entry[kind]) for kind in ("path", "url") if kind in entry]
     if len(places) != 1:
         raise GrammarError((*key, "find-links"), "each has either path or url")
-    return places[0]
+    [(kind, place)] = places
+    return kind, _spelled(place) if kind == "url" else place
+
+
+def _spelled(url: str) -> str:
+    """Return a URL as Rust's url library spells it: a lock has `https://example.org/`."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return url
+    user, at, host = parts.netloc.rpartition("@")
+    host = host.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+    return parts._replace(netloc=f"{user}{at}{host}", path=parts.path or "/").geturl()
 
 
 def _names(value: Any) -> tuple[str, ...]:
