@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -494,8 +498,10 @@ def test_a_project_without_pytorch_gets_no_platform_for_a_gpu(project: Path) -> 
 
 def test_adopt_says_what_it_needs(project: Path, tmp_path: Path) -> None:
     git(project, "branch", "pixi-scaffold-adopt")
-    (tmp_path / "plain").mkdir()
-    (tmp_path / "fresh").mkdir()
+    for name in ("plain", "fresh", "empty"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.py").write_text("")
+    (tmp_path / "empty" / "train.py").unlink()
     git(tmp_path / "fresh", "init", "--quiet")
     for args, cwd, words in (
         ((), project, "there is a branch pixi-scaffold-adopt already"),
@@ -504,10 +510,34 @@ def test_adopt_says_what_it_needs(project: Path, tmp_path: Path) -> None:
         (("nowhere",), project, "there is no folder nowhere"),
         ((), tmp_path / "plain", "is in no git repository"),
         ((), tmp_path / "fresh", "has no commit yet"),
+        ((), tmp_path / "empty", "is empty"),
     ):
         ran = scaffold("adopt", *args, cwd=cwd)
         assert (ran.code, words in ran.err) == (2, True), ran
         assert "next: " in ran.err
+
+
+@pytest.mark.parametrize(("name", "begun"), [("plain", False), ("fresh", True), ("empty", False)])
+def test_what_adopt_says_to_type_first_works_from_elsewhere(
+    name: str, begun: bool, tmp_path: Path
+) -> None:
+    """A shell says: git refuses a commit of nothing, and `git init` here would take the wrong folder."""
+    (tmp_path / name).mkdir()
+    if name != "empty":
+        (tmp_path / name / "train.py").write_text("")
+    if begun:
+        git(tmp_path / name, "init", "--quiet")
+    refused = scaffold("adopt", name, cwd=tmp_path)
+    command = refused.err.partition("next: ")[2].strip().replace("new .", "new . --no-check")
+    me = "git config user.name A && git config user.email a@example.org"
+    command = command.replace("git add", f"{me} && git add")
+    tool = Path(sys.executable).parent
+    env = {**os.environ, "PATH": f"{tool}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, check=True, timeout=120)
+    assert git(tmp_path / name, "log", "--format=%s").strip()
+    assert not (tmp_path / ".git").exists()
+    if name != "empty":
+        assert scaffold("adopt", name, cwd=tmp_path).code == 0
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(project: Path) -> None:
@@ -728,3 +758,128 @@ def test_a_workspace_in_pyproject_is_kept(project: Path) -> None:
     assert done.code == 0
     assert not (project / "pixi.toml").exists()
     assert "[tool.pixi] of pyproject.toml: yours is kept" in " ".join(done.out.split())
+
+
+DAMAGED = {
+    "a list as a key": ("environment.yml", "name: e\n? [a]\n: b\n", ":2: a list or a table"),
+    "a table as a variable": ("environment.yml", "variables:\n  ? {a: b}\n  : c\n", ":2: a list"),
+    "a key beside pip": ("environment.yml", "dependencies:\n- ? [a]\n  : [b]\n", ":2: a list"),
+    "a tower of lists": ("environment.yml", "[" * 2000, "cannot be read"),
+    "a tower of arrays": ("pyproject.toml", "a = " + "[" * 2000, "cannot be read"),
+    "a number as name": ("pyproject.toml", "[project]\ndependencies = [1]\n", "a list of texts"),
+    "text for a table": ("pyproject.toml", "project = 'x'\n", "no table stands above"),
+    "a date as list": ("pyproject.toml", "[project]\ndynamic = 2024-01-01\n", "project.dynamic"),
+    "a list of sources": ("pyproject.toml", "[tool.uv]\nsources = [1]\n", "tool.uv.sources"),
+    "a NUL": ("requirements.txt", "numpy\n-r a\0b\n", "NUL"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    """Pixi, pip and uv refuse these, too; a key of YAML may be a list, one of a file's may not."""
+    file, text, words = DAMAGED[name]
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ScaffoldError) as refused:
+        _wanted(tmp_path, ())
+    assert file in refused.value.message
+    assert words in refused.value.message
+    assert refused.value.hint
+
+
+def test_one_name_may_stand_for_a_list_and_a_table_of_none_is_left_out(tmp_path: Path) -> None:
+    text = "channels: bioconda\ndependencies:\n- pip: einops\n- pip: [{a: b}]\n- pip:\n- [x]\n"
+    wanted = read_environment_file(text, tmp_path / "environment.yml")
+    assert (wanted.channels, [r.name for r in wanted.pypi]) == (("bioconda",), ["einops"])
+    assert [str(one) for one in wanted.left_out] == [
+        "environment.yml:4: a list or a table: a name is wanted there",
+        "environment.yml:6: a list: neither a package nor pip",
+    ]
+
+
+PIECES = (
+    *(
+        "? [a]",
+        "- [a, b]",
+        "{a: b}",
+        "~",
+        "&a [*a]",
+        "*a",
+        "<<: *a",
+        "!x y",
+        "\0",
+        "\ufeff",
+        "|",
+        "'",
+    ),
+    *(
+        '"',
+        "#",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        "\t",
+        "==",
+        "=",
+        "[[1]]",
+        "3",
+        "2024-01-01",
+        "-r .",
+        "-r ..",
+    ),
+    *("-r /dev/null", "-c requirements.txt", "@", "===", "~=", "^", "^1.2.x || 3", "numpy[", "a;b"),
+    *(
+        "a ; python_version",
+        "::",
+        "a::b::c",
+        "dependencies",
+        "- pip:",
+        "\n",
+        "\n  - ",
+        "\\\n",
+        "''",
+    ),
+)
+WHOLE = {
+    "environment.yml": (
+        "name: lab\nchannels: [conda-forge, defaults]\ndependencies:\n  - python=3.10\n"
+        "  - pytorch::pytorch==2.3.0\n  - pip:\n    - requests[socks]>=2 ; python_version < '3.12'\n"
+        "    - -r requirements.txt\nvariables: {A: b, C: 1}\nprefix: /home/x\n"
+    ),
+    "requirements.txt": (
+        "numpy==1.2\n-r base.txt\n-c base.txt\ntorch==2.0+cu118 --hash=sha256:00\n-e .\n"
+        "git+https://x/y@z\nfoo[bar,baz]~=1.0 ; sys_platform=='linux'\n_libgcc_mutex=0.1=main\n"
+    ),
+    "pyproject.toml": (
+        "[project]\nname = 'lab'\nrequires-python = '>=3.9'\ndependencies = ['numpy>=1', 'torch']\n"
+        "dynamic = ['version']\n[dependency-groups]\ntest = ['pytest', {include-group = 'x'}]\n"
+        "[tool.uv.sources]\nlib = [{git = 'x'}, {path = 'z'}]\n[tool.poetry.dependencies]\n"
+        "python = '^3.9'\ntorch = {version = '2.0', extras = ['a'], markers = 'os_name==1'}\n"
+        "[[tool.poetry.source]]\nname = 'p'\n[tool.setuptools.dynamic]\ndependencies = {file = 'x'}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_damage_to_a_list_of_packages_gives_a_traceback(seed: int, tmp_path: Path) -> None:
+    """Words put in, taken out and said twice at random places: read, or refused by name."""
+    rng, refused = random.Random(seed), []
+    for number in range(25):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in (rng.choice(list(WHOLE)), "requirements.txt"):
+            text = WHOLE[name]
+            for _ in range(rng.randint(1, 4)):
+                at, end = sorted(rng.choices(range(len(text) + 1), k=2))
+                more = rng.choice([*PIECES, text[at:end]])
+                text = text[:at] + more + text[at + rng.choice((0, 0, 1, 5)) :]
+            (folder / name).write_text(text)
+        try:
+            wanted, _, _ = _wanted(folder, ())
+            [str(one) for one in wanted.left_out]
+            adopted_manifest(TEMPLATE, wanted, ProjectShape(pytorch=True))
+        except ScaffoldError as error:
+            refused.append(error.hint)
+    assert all(refused)
+    assert len(refused) < 25

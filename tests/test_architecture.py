@@ -68,7 +68,7 @@ ROOM_LINES = {
     "template": 1620,
     "system": 1315,
     "starter": 1130,
-    "adopt": 1130,
+    "adopt": 1175,
     "page": 850,
     "report": 725,
     "pypi": 690,

@@ -7,22 +7,26 @@ from contextlib import suppress
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import File, git, program, try_git, uninterrupted, write_file
 from pixi_scaffold.template import AS_IT_IS, identity
 
 
 def check_repository(root: Path, branch: str) -> None:
-    """Raise UsageError where a folder is in no repository with a commit, or the branch is there."""
+    """Raise UsageError where nothing can be brought to a folder on a new branch."""
+    if not {path.name for path in root.iterdir()} - {".git"}:
+        raise UsageError(
+            f"{root} is empty: there is nothing to bring the scaffold to",
+            in_folder(root, f"{program()} new ."),
+        )
+    commit = "git add --all && git commit -m 'Before the scaffold'"
     if try_git(root, "rev-parse", "--is-inside-work-tree").code != 0:
         raise UsageError(
             f"{root} is in no git repository: what is brought to it goes on a branch",
-            "git init && git add --all && git commit -m 'Before the scaffold'",
+            in_folder(root, f"git init && {commit}"),
         )
     if try_git(root, "rev-parse", "--verify", "--quiet", "HEAD").code != 0:
-        raise UsageError(
-            "the git repository has no commit yet",
-            "git add --all && git commit -m 'Before the scaffold'",
-        )
+        raise UsageError("the git repository has no commit yet", in_folder(root, commit))
     if try_git(root, "check-ref-format", "--branch", branch).code != 0:
         raise UsageError(f"{branch!r} is no name for a branch", f"{program()} adopt --branch NAME")
     if try_git(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").code == 0:

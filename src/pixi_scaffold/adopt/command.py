@@ -177,11 +177,10 @@ def _is_taken(root: Path, path: str) -> bool:
 def _unread(root: Path, sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return what to do about other files that say what the project needs."""
     read = "\n".join((*sources, *(read_text(root / n) for n in sources if is_file(root / n))))
-    names = sorted(
-        {p.name for pattern in known("files")["unread"].split() for p in root.glob(pattern)}
-    )
-    said = f"{', '.join(n for n in names if n not in read)}: not read; put it into pixi.toml"
-    return () if said[0] == ":" else (said,)
+    patterns = known("files")["unread"].split()
+    names = sorted({path.name for pattern in patterns for path in root.glob(pattern)})
+    unread = ", ".join(name for name in names if name not in read)
+    return (f"{unread}: not read; put what they ask for into pixi.toml",) if unread else ()
 
 
 def _by_hand(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pixi_scaffold.adopt.requirements import PipReader
 from pixi_scaffold.adopt.wanted import Wanted
 from pixi_scaffold.errors import ScaffoldError
@@ -38,32 +40,30 @@ class _EnvironmentReader(PipReader):
 
     def environment(self, text: str) -> Wanted:
         keys = self.keys(text)
-        for entry in _entries(keys.get("dependencies")):
+        for entry in self.entries(keys.get("dependencies"), yaml.Node):
             self.dependency(entry)
-        listed = [self.public(one) for one in _entries(keys.get("channels"))]
+        listed = [self.public(one) for one in self.entries(keys.get("channels"), yaml.ScalarNode)]
         plain = (one for c in listed for one in (_DEFAULTS if c == "defaults" else (c,)))
         name, variables = keys.get("name"), tuple(self.variables(keys.get("variables")))
         return replace(
             self.wanted(),
-            name=name.value if name is not None and isinstance(name.value, str) else "",
+            name=name.value if isinstance(name, yaml.ScalarNode) else "",
             channels=tuple(dict.fromkeys((*plain, *self.named))) or ("conda-forge",),
             variables=variables,
         )
 
-    def variables(self, node: Any) -> Iterator[tuple[str, str]]:
+    def variables(self, node: yaml.Node | None) -> Iterator[tuple[str, str]]:
         """Yield each variable and its value; what has no single value is left out."""
-        for key, value in node.value if node is not None and node.tag.endswith(":map") else ():
-            if isinstance(value.value, str):
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            self.leave_out(_line(node), "variables", "not names with a value each")
+        for key, value in self.pairs(node):
+            if isinstance(value, yaml.ScalarNode):
                 yield key.value, value.value
             else:
-                self.leave_out(key.start_mark.line + 1, key.value, "not a single value")
-        if node is not None and not node.tag.endswith(":map"):
-            self.leave_out(node.start_mark.line + 1, "variables", "not names with a value each")
+                self.leave_out(_line(key), key.value, "not a single value")
 
-    def keys(self, text: str) -> dict[str, Any]:
+    def keys(self, text: str) -> dict[str, yaml.Node]:
         """Return what stands at each key that counts and is not null."""
-        import yaml
-
         lines = text.splitlines()
         for number, line in enumerate(lines):
             if "- sel(" in line:
@@ -73,35 +73,52 @@ class _EnvironmentReader(PipReader):
                 self.leave_out(number + 1, selector[0], _COMMENT)
         try:
             node = yaml.compose("\n".join(lines), Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             why = f"{self.path} cannot be read: {error}"
             raise ScaffoldError(why, f"correct {self.path.name}") from error
         if not isinstance(node, yaml.MappingNode):
             raise ScaffoldError(f"{self.path} is no environment file", "name another: --from FILE")
-        for key in (key for key, _ in node.value if key.value not in _KEYS):
+        pairs = self.pairs(node)
+        for key in (key for key, _ in pairs if key.value not in _KEYS):
             why = "of one machine" if key.value == "prefix" else "pixi.toml has its own"
-            self.leave_out(key.start_mark.line + 1, key.value, why)
-        return {key.value: value for key, value in node.value if not value.tag.endswith(":null")}
+            self.leave_out(_line(key), key.value, why)
+        return {key.value: value for key, value in pairs if not value.tag.endswith(":null")}
 
-    def public(self, node: Any) -> str:
+    def pairs(self, node: yaml.Node | None) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+        """Return the keys and values of a table; raises ScaffoldError where a key is no text."""
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        for key, _ in pairs:
+            if not isinstance(key, yaml.ScalarNode):
+                why = f"{self.path}:{_line(key)}: a list or a table stands in the place of a key"
+                raise ScaffoldError(why, f"correct {self.path.name}")
+        return pairs
+
+    def entries(self, node: yaml.Node | None, kind: type[yaml.Node]) -> Iterator[Any]:
+        """Yield what stands in a list, or alone; what is of another kind is left out."""
+        alone = [] if node is None or node.tag.endswith(":null") else [node]
+        for one in node.value if isinstance(node, yaml.SequenceNode) else alone:
+            if isinstance(one, kind):
+                yield one
+            else:
+                self.leave_out(_line(one), "a list or a table", "a name is wanted there")
+
+    def public(self, node: yaml.ScalarNode) -> str:
         """Return what stands there without the credentials in its URLs, which are left out."""
-        text = str(node.value)
+        text = node.value
         if (public := without_credentials(text)) != text:
             why = "without its user, password or token, which Pixi keeps: pixi auth login"
-            self.leave_out(node.start_mark.line + 1, public, why)
+            self.leave_out(_line(node), public, why)
         return public
 
-    def dependency(self, node: Any) -> None:
-        import yaml
-
-        line = node.start_mark.line + 1
+    def dependency(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.ScalarNode):
-            self.package(self.public(node), line)
+            self.package(self.public(node), _line(node))
             return
-        pip = {k.value: v for k, v in node.value} if isinstance(node, yaml.MappingNode) else {}
+        pip = {key.value: value for key, value in self.pairs(node)}
         if set(pip) != {"pip"}:
-            self.leave_out(line, ", ".join(pip) or "a list", "neither a package nor pip")
-        self.read((n.start_mark.line + 1, str(n.value)) for n in _entries(pip.get("pip")))
+            self.leave_out(_line(node), ", ".join(pip) or "a list", "neither a package nor pip")
+        lines = self.entries(pip.get("pip"), yaml.ScalarNode)
+        self.read((_line(one), one.value) for one in lines)
 
     def package(self, text: str, line: int) -> None:
         from rattler import MatchSpec
@@ -125,7 +142,5 @@ class _EnvironmentReader(PipReader):
         self.conda.append(Requirement(name, tuple(fields.items())))
 
 
-def _entries(node: Any) -> Iterator[Any]:
-    """Yield what stands in a list; nothing where there is none."""
-    if node is not None and isinstance(node.value, list):
-        yield from node.value
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1

@@ -14,6 +14,7 @@ from pixi_scaffold.adopt.wanted import LeftOut, Wanted, known
 from pixi_scaffold.errors import ScaffoldError
 
 _POETRY = "tool.poetry.dependencies"
+_FLIT = "tool.flit.metadata"
 _ELSEWHERE = ("path", "git", "url", "file", "workspace")
 _RANGE = re.compile(r"([\^~])\s*(\d[\d.]*)(.*)")
 _BETWEEN = re.compile(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])")
@@ -22,23 +23,26 @@ _BETWEEN = re.compile(r"\s*,\s*|(?<=[\w*])\s+(?=[<>=!~^])")
 
 def read_pyproject(text: str, path: Path) -> Wanted:
     """Return what a pyproject.toml asks for; raises ScaffoldError."""
+    try:
+        return _wanted(tomllib.loads(text), path)
+    except (ValueError, RecursionError) as error:  # of TOML, and of what stands where
+        raise ScaffoldError(f"{path} cannot be read: {error}", f"correct {path.name}") from error
+
+
+def _wanted(document: Mapping[str, Any], path: Path) -> Wanted:
     from packaging.utils import canonicalize_name
 
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScaffoldError(f"{path} is not valid TOML: {error}", f"correct {path.name}") from error
-    project, flit = document.get("project", {}), _at(document, "tool.flit.metadata")
     reader = PipReader(path)
     reader.left_out += _further(document, path)
     lines = [
-        *((f"{path.name}: [project]", line) for line in project.get("dependencies", ())),
-        *((f"{path.name}: tool.flit", line) for line in flit.get("requires", ())),
+        *((f"{path.name}: [project]", one) for one in _texts(document, "project.dependencies")),
+        *((f"{path.name}: tool.flit", one) for one in _texts(document, f"{_FLIT}.requires")),
         *_poetry_lines(document, path, reader),
     ]
-    if python := project.get("requires-python") or flit.get("requires-python"):
-        lines.append((path.name, f"python {python}"))  # python3.11 would be a name
-    elsewhere = {canonicalize_name(k): v for k, v in _at(document, "tool.uv.sources").items()}
+    python = (_texts(document, f"{table}.requires-python") for table in ("project", _FLIT))
+    lines += [(path.name, f"python {one}") for some in python for one in some][:1]
+    sources = _at(document, "tool.uv.sources", dict).items()
+    elsewhere = {canonicalize_name(name): source for name, source in sources}
     for place, line in lines:
         source = elsewhere.get(canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]), {})
         if isinstance(source, dict) and (kind := [k for k in _ELSEWHERE if k in source]):
@@ -46,17 +50,17 @@ def read_pyproject(text: str, path: Path) -> Wanted:
             reader.leave_out(place, line, why)
         else:
             reader.line(line, place)
-    for line in _at(document, "tool.uv.constraint-dependencies"):
+    for line in _texts(document, "tool.uv.constraint-dependencies"):
         reader.line(line, f"{path.name}: tool.uv", constrains=True)
-    if "dependencies" in project.get("dynamic", ()) and not _at(document, _POETRY):
-        named = [_at(document, table) for table in known("files")["dynamic"].split()]
-        files = [file for some in named for file in ([some] if isinstance(some, str) else some)]
+    if "dependencies" in _texts(document, "project.dynamic") and not _at(document, _POETRY, dict):
+        tables = known("files")["dynamic"].split()
+        files = [file for table in tables for file in _texts(document, table)]
         reader.read((0, f"-r {one}") for one in files)
         if not files:
             why = "computed while the package is built"
             reader.leave_out(f"{path.name}: [project]", "dynamic dependencies", why)
-    name = project.get("name") or _at(document, "tool.poetry.name") or ""
-    return replace(reader.wanted(), name=str(name))
+    names = [*_texts(document, "project.name"), *_texts(document, "tool.poetry.name"), ""]
+    return replace(reader.wanted(), name=names[0])
 
 
 def _poetry_lines(
@@ -66,8 +70,8 @@ def _poetry_lines(
 
     Beside those of [project] they ask for nothing more, but may say where something is from.
     """
-    place, project = f"{path.name}: tool.poetry", document.get("project", {})
-    for name, spec in _at(document, _POETRY).items():
+    place, project = f"{path.name}: tool.poetry", _at(document, "project", dict)
+    for name, spec in _at(document, _POETRY, dict).items():
         table = spec if isinstance(spec, dict) else {}
         try:
             line = _poetry_line(name, spec)
@@ -101,9 +105,9 @@ def _poetry_line(name: str, spec: Any) -> str:
     if "python" in table:
         bounds = _pep440(str(table["python"])).split(",")
         markers += [re.sub(r"([<>=!~]+)(.*)", r"python_version \1 '\2'", one) for one in bounds]
-    extras = f"[{','.join(table['extras'])}]" if "extras" in table else ""
+    extras = f"[{','.join(_texts(table, 'extras'))}]"
     marker = f" ; {' and '.join(markers)}" if markers else ""
-    return f"{name}{extras}{_pep440(version)}{marker}"
+    return f"{name}{extras.replace('[]', '')}{_pep440(version)}{marker}"
 
 
 def _pep440(version: str) -> str:
@@ -133,22 +137,39 @@ def _further(document: Mapping[str, Any], path: Path) -> Iterator[LeftOut]:
         entries = _at(document, table)
         if isinstance(entries, dict):
             entries = [_group(name, value) for name, value in entries.items()]
-        words = [entries] if isinstance(entries, str) else entries
+        words = entries if isinstance(entries, list) else [entries]
         named = (one.get("name", "") if isinstance(one, dict) else one for one in words)
         if words:
-            yield LeftOut(f"{path.name}: {table}", ", ".join(named), why)
+            yield LeftOut(f"{path.name}: {table}", ", ".join(map(str, named)), why)
 
 
 def _group(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        value = [*value.get("dependencies", ()), *value.get("extra-dependencies", ())]
-    words = [one for one in value if isinstance(one, str) and not isinstance(value, str)]
+    tables = ("dependencies", "extra-dependencies")
+    parts = [_at(value, one) for one in tables] if isinstance(value, dict) else [value]
+    listed = [one for part in parts if isinstance(part, (dict, list)) for one in part]
+    words = [one for one in listed if isinstance(one, str)]
     return f"{name} ({', '.join(words)})" if words else name
 
 
-def _at(document: Mapping[str, Any], dotted: str) -> Any:
-    """Return what stands at a dotted key; an empty table where nothing does."""
+def _at(document: Mapping[str, Any], dotted: str, kind: type = object) -> Any:
+    """Return what stands at a dotted key; an empty table where nothing does.
+
+    Raises ValueError where it is of another kind, or no table stands above it.
+    """
     node: Any = document
     for key in dotted.split("."):
-        node = node.get(key, {}) if isinstance(node, dict) else {}
+        if not isinstance(node, dict):
+            raise ValueError(f"no table stands above {key} of {dotted}")
+        node = node.get(key, {})
+    if not isinstance(node, kind):
+        raise ValueError(f"{dotted} is no table")
     return node
+
+
+def _texts(document: Mapping[str, Any], dotted: str) -> list[str]:
+    """Return the text or the texts at a dotted key; raises ValueError where something else is."""
+    node = _at(document, dotted) or []
+    texts = [node] if isinstance(node, str) else node
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError(f"{dotted} is neither text nor a list of texts")
+    return texts

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pixi_scaffold.adopt.wanted import LeftOut, Wanted, constrained, known, last_of_each, read_text
+from pixi_scaffold.system import is_file
 from pixi_scaffold.workspace import PypiRequirement, Requirement
 
 Lines: TypeAlias = Iterable[tuple[int, str]]
@@ -77,7 +78,7 @@ class PipReader:
             place = f"{path.name}:{number}" if number else path.name
             if included := _FILE.match(text):
                 other, bound = (path.parent / included[2]).resolve(), constrains or included[1]
-                if not other.is_file():
+                if not is_file(other):
                     self.leave_out(place, text, f"there is no {included[2]} here")
                 elif (other, bool(bound)) not in self.seen:
                     self.read(_joined(read_text(other)), other, constrains=bool(bound))
@@ -93,7 +94,7 @@ class PipReader:
                 fields = (("version", f"=={version}"), ("build", build))
                 self.conda.append(Requirement(name.lower(), fields))
                 return
-        if text[0] != "-" and (options := _AFTER.search(text)):
+        if not text.startswith("-") and (options := _AFTER.search(text)):
             text = text[: options.start()]
             self.leave_out(place, options[1], f"an option of pip for {text}")
         try:

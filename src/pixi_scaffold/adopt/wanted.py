@@ -121,6 +121,9 @@ def read_text(path: Path) -> str:
     """Return a file's text, also what PowerShell writes; raises ScaffoldError."""
     try:
         data = path.read_bytes()
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        if "\0" in text:
+            raise ValueError("a character of it is NUL")
+    except (OSError, ValueError) as error:
         raise ScaffoldError(f"cannot read {path}: {error}", "is it a text file?") from error
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,7 @@ def new(
             ref=vcs_ref,
             data=read_answers(data or [], data_file),
             ask=asks,
-            confirm=session.confirm_answers if asks else None,
+            confirm=partial(session.confirm_answers, folder) if asks else None,
             channel=channel,
             engine=engine,
             check=not no_check,

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -75,10 +76,11 @@ class Session:
             self.out.write(f"{line}\n")
         self.out.flush()
 
-    def confirm_answers(self, answers: Mapping[str, Any]) -> bool:
+    def confirm_answers(self, folder: Path, answers: Mapping[str, Any]) -> bool:
         """Show what a new project will be, and ask."""
         from pixi_scaffold.report import wrapped
 
+        answers = {"folder": folder, **answers}
         answers = {name: value for name, value in answers.items() if value not in ("", None)}
         width = max((len(name) for name in answers), default=0)
         columns = shutil.get_terminal_size().columns

@@ -261,7 +261,7 @@ def run_task(
     if name not in index.tasks[environment]:
         raise ScaffoldError(
             f"{workspace.manifest} has no task {name!r} for {installed.platform.name}",
-            f"it has: {', '.join(index.tasks[environment]) or 'none'}",
+            f"add it to the tasks of {workspace.manifest.name}",
         )
     base = {**(variables or {}), **clean_env({"PYTHONUNBUFFERED": "1"}, drop=_LEAKS)}
     reader, writer = os.pipe()
