@@ -156,10 +156,10 @@ def _download(workspace: Workspace | None) -> int | None:
         if workspace is None or not workspace.lock_file.is_file():
             return None
         lock = read_lock(workspace.lock_file)
-        records = lock.records(ENVIRONMENT, host_platform(workspace, ENVIRONMENT, lock)) or ()
+        packages = lock.packages(ENVIRONMENT, host_platform(workspace, ENVIRONMENT, lock))
     except (ScaffoldError, Skipped):
         return None
-    return sum(record.size or 0 for record in records)
+    return sum(package.size or 0 for package in packages)
 
 
 def container(_folder: Path, _workspace: Workspace | None) -> str:

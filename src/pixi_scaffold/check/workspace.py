@@ -166,7 +166,7 @@ def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
         raise Skipped(" ".join(error.message.split()), error.hint) from error
     path = locked.path
     names = tuple(p.name for p in workspace.platforms)
-    detail = f"{path.name} is current: {locked.package_count} packages, {', '.join(names)}"
+    detail = f"{path.name} is current: {len(locked.layout.blocks)} packages, {', '.join(names)}"
     return Done(detail, LockProof(path, names, _facts(path, path.parent)), lines=notes)
 
 

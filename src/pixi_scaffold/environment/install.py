@@ -46,7 +46,7 @@ def host_platform(workspace: Workspace, environment: str, locked: Lock | None) -
     for platform in workspace.environment_platforms(wanted):
         if platform.subdir != subdir:
             continue
-        if locked is not None and locked.records(environment, platform) is None:
+        if locked is not None and locked.urls(environment, platform) is None:
             continue
         needs = [v for v in platform.declared if v.name != "__archspec"]
         if all(v.name in have and have[v.name] >= Version(v.version) for v in needs):
@@ -71,7 +71,7 @@ def install(
     from rattler import Subdir
     from rattler import install as rattler_install
 
-    records = lock.records(environment, platform) or ()
+    records = lock.records(environment, platform)
     wheels = _wheels(lock, environment, platform)
     root = lock.path.parent
     try:

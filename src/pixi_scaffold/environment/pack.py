@@ -80,9 +80,9 @@ def pack(
 
 
 def _refuse_unlocked(workspace: Workspace, locked: Lock, chosen: Platform, path: Path) -> None:
-    if locked.records(ENVIRONMENT, chosen) is None:
+    if locked.urls(ENVIRONMENT, chosen) is None:
         known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
-        there = [p.name for p in known if locked.records(ENVIRONMENT, p) is not None]
+        there = [p.name for p in known if locked.urls(ENVIRONMENT, p) is not None]
         raise UsageError(
             f"{path} does not lock {ENVIRONMENT} for {chosen.name}",
             f"it has: --platform {' or '.join(there)}" if there else f"{program()} lock",
@@ -94,7 +94,7 @@ def _platform(workspace: Workspace, name: str | None, locked: Lock | None) -> Pl
     known = workspace.environment_platforms(workspace.environment(ENVIRONMENT))
     fit = [p for p in known if p.name == name or (not name and p.subdir.startswith("linux-"))]
     if locked is not None:
-        fit.sort(key=lambda p: locked.records(ENVIRONMENT, p) is None)
+        fit.sort(key=lambda p: locked.urls(ENVIRONMENT, p) is None)
     if fit:
         return fit[0]
     names = ", ".join(p.name for p in known)

@@ -198,7 +198,7 @@ class LockComparison:
     def platform_problems(self, environment: Environment, platform: Platform) -> Iterator[str]:
         """Yield why the row of an environment on a platform is not what is asked for."""
         urls = self.lock.urls(environment.name, platform) or ()
-        packages = self.lock.packages(environment.name, platform) or ()
+        packages = self.lock.packages(environment.name, platform)
         wanted = self.workspace.pypi(environment, platform)
         specs = self.workspace.requirements(environment, platform)
         if not urls and not specs and not wanted:

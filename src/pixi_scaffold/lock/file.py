@@ -99,22 +99,17 @@ class Lock:
 
     def urls(self, environment: str, platform: Platform) -> tuple[tuple[str, str], ...] | None:
         """Return (kind, URL) of the packages of one environment; None when it has no row."""
-        environment_rows, row = self.environments.get(environment), self.row(platform)
-        return (
-            None if environment_rows is None or row is None else environment_rows.rows.get(row.name)
-        )
+        locked, row = self.environments.get(environment), self.row(platform)
+        return locked.rows.get(row.name) if locked and row else None
 
-    def packages(self, environment: str, platform: Platform) -> tuple[Package, ...] | None:
-        """Return the conda packages of one environment; None when it has no row."""
-        urls = self.urls(environment, platform)
-        if urls is None:
-            return None
+    def packages(self, environment: str, platform: Platform) -> tuple[Package, ...]:
+        """Return the conda packages of one environment; none when it has no row."""
+        urls = self.urls(environment, platform) or ()
         return tuple(self.layout.package(url) for kind, url in urls if kind == "conda")
 
-    def records(self, environment: str, platform: Platform) -> tuple[RepoDataRecord, ...] | None:
-        """Return the conda packages as the library installs them; None when there is no row."""
-        urls = self.urls(environment, platform)
-        return None if urls is None else self.as_records(u for kind, u in urls if kind == "conda")
+    def records(self, environment: str, platform: Platform) -> tuple[RepoDataRecord, ...]:
+        """Return the same as the library installs them."""
+        return self.as_records(package.url for package in self.packages(environment, platform))
 
     def as_records(self, urls: Iterable[str]) -> tuple[RepoDataRecord, ...]:
         """Return the conda packages at `urls` as the library has them, in their order."""
@@ -161,11 +156,6 @@ class Lock:
         rows = [there.get(r.name, ()) for r in self.layout.platforms if self.name(r) == platform]
         packages = [self.layout.package(u) for row in rows for kind, u in row if kind != "conda"]
         return {package.name: package.version for package in packages}
-
-    @property
-    def package_count(self) -> int:
-        """How many different packages the lock names."""
-        return len(self.layout.blocks)
 
 
 def no_lock(path: Path) -> Lock:

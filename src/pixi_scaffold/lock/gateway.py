@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import resource
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,21 +41,13 @@ def gateway(root: Path | None = None) -> Gateway:
     bounded = Config.from_toml("".join(["[repodata-config]\ndisable-sharded = true\n", *lines]))
     config = bounded.merge(config)
     folder = cache_folder("repodata", root)
-    return Gateway.from_config(
-        config, cache_dir=folder.with_name(folder.name + _mark(config.mirrors))
-    )
-
-
-def _mark(mirrors: Mapping[str, Sequence[str]]) -> str:
-    """Return what is added to the name of the folder for repodata; nothing without mirrors.
-
-    The library keeps repodata by the channel's own URL. A mirror would be asked whether it has
-    something newer than another mirror once had, and would say no.
-    """
-    if not mirrors:
-        return ""
-    said = repr(sorted((one, list(others)) for one, others in mirrors.items()))
-    return f"-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    if config.mirrors:
+        # The library keeps repodata by the channel's own URL: a mirror would be asked whether it
+        # has something newer than another mirror once had, and would say no.
+        said = repr(sorted((one, list(others)) for one, others in config.mirrors.items()))
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        folder = folder.with_name(f"{folder.name}-{digest[:12]}")
+    return Gateway.from_config(config, cache_dir=folder)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class PixiEngine:
         return Locked(
             path,
             changed=path.read_bytes() != before,
-            packages=lock.package_count,
+            packages=len(lock.layout.blocks),
             platforms=tuple(p.name for p in workspace.platforms),
         )
 

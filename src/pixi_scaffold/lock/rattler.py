@@ -50,7 +50,7 @@ class RattlerEngine:
         old = old_lock(path, upgrade)
         if not upgrade and channels is None and serves(workspace, old):
             platforms = tuple(p.name for p in workspace.platforms)
-            return Locked(path, changed=False, packages=old.package_count, platforms=platforms)
+            return Locked(path, False, len(old.layout.blocks), platforms)
         solving = Solving(workspace, old, channels, upgrade)
         with bounded_files():
             answers = asyncio.run(_solve_all(solving, progress))

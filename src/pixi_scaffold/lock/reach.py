@@ -43,7 +43,10 @@ def unreachable(
     urls = {f"{url}noarch/repodata.json.zst" for mirrors in places.values() for url in mirrors}
     remote = unanswered([url for url in urls if not _is_folder(url)], timeout, opener_for)
     for channel, mirrors in places.items():
-        whys = [_missing(url) or remote.get(f"{url}noarch/repodata.json.zst") for url in mirrors]
+        whys = [
+            _missing(url) if _is_folder(url) else remote.get(f"{url}noarch/repodata.json.zst")
+            for url in mirrors
+        ]
         if None not in whys:
             return f"{channel}: {whys[0]}"
     return None
@@ -53,9 +56,8 @@ def _is_folder(url: str) -> bool:
     return urlsplit(url).scheme == "file"
 
 
-def _missing(url: str) -> str | None:
-    """Return that a folder is not there; None when it is, or for another kind of URL."""
-    there = not _is_folder(url) or Path(unquote(urlsplit(url).path)).is_dir()
+def _missing(folder: str) -> str | None:
+    there = Path(unquote(urlsplit(folder).path)).is_dir()
     return None if there else "there is no such folder"
 
 

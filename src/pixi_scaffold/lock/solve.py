@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -96,11 +96,6 @@ async def solve_one(
     from rattler import Channel, ChannelPriority, MatchSpec, solve
     from rattler.exceptions import FetchRepoDataError, GatewayError, SolverError
 
-    priorities: Mapping[str, ChannelPriority] = {
-        "strict": ChannelPriority.Strict,
-        "flexible": ChannelPriority.Flexible,
-        "disabled": ChannelPriority.Disabled,
-    }
     try:
         async with asyncio.timeout(LIMIT):
             records = await solve(
@@ -112,7 +107,7 @@ async def solve_one(
                 locked_packages=list(kept),
                 constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
                 strategy=problem.strategy,  # type: ignore[arg-type]
-                channel_priority=priorities[problem.priority],
+                channel_priority=getattr(ChannelPriority, problem.priority.capitalize()),
                 exclude_newer=problem.exclude_newer,
                 timestamp_policy="allow-missing",
             )

@@ -42,10 +42,5 @@ def _refuse(workspace: Workspace, names: Iterable[str], verb: str) -> None:
         command = "pixi lock --check --dry-run" if verb == "judge" else "pixi lock"
         raise UnsupportedError(
             f"{workspace.manifest} uses what only Pixi itself can {verb}:\n{lines}{more}",
-            pixi_command(command),
+            command if which("pixi") else f"install Pixi (https://pixi.sh), then: {command}",
         )
-
-
-def pixi_command(command: str) -> str:
-    """Return a command of Pixi's as a hint, which says how to get Pixi where it is not."""
-    return command if which("pixi") else f"install Pixi (https://pixi.sh), then: {command}"

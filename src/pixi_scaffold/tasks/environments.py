@@ -168,7 +168,7 @@ class Environments:
         """Return what the manifest asks for by name and a lock does not have, on one platform."""
         environment = self.workspace.environment(name)
         asked = self.workspace.requirements(environment, host)
-        has = {record.name.normalized for record in locked.records(name, host) or ()}
+        has = {package.name for package in locked.packages(name, host)}
         lacking = [one.name for one in asked if one.name not in has]
         if all(kind == "conda" for kind, _ in locked.urls(name, host) or ()):
             lacking += [one.name for one in self.workspace.pypi(environment, host)

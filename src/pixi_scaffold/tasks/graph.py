@@ -6,7 +6,7 @@ As Pixi decides it (0.77, crates/pixi_task: task_environment.rs, task_graph.rs).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pixi_scaffold.errors import ScaffoldError
@@ -208,7 +208,18 @@ def _ordered(
             nodes.append(planned)
             needs.append([])
         at += 1
-    return [nodes[number] for number in _walk(needs)]
+    order: list[PlannedTask] = []
+    seen: set[int] = set()
+
+    def visit(number: int) -> None:
+        if number not in seen:
+            seen.add(number)
+            for other in needs[number]:
+                visit(other)
+            order.append(nodes[number])
+
+    visit(0)
+    return order
 
 
 def _dependency(
@@ -230,18 +241,3 @@ def _dependency(
     environment, task = place
     planned = _filled(PlannedTask(task, environment), given or ())
     return (dependency.task, given, dependency.environment), planned
-
-
-def _walk(needs: Sequence[Sequence[int]]) -> Iterator[int]:
-    """Yield the numbers, what one needs before itself."""
-    seen: set[int] = set()
-
-    def visit(number: int) -> Iterator[int]:
-        if number not in seen:
-            seen.add(number)
-            for other in needs[number]:
-                yield from visit(other)
-            yield number
-
-    for number in range(len(needs)):
-        yield from visit(number)
