@@ -70,17 +70,10 @@ class Resolution:
 
 
 _FINDING = threading.Lock()
+"""One thread at a time looks for the program, as sysconfig has to be asked."""
 _TRUST = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 """Certificates of the system, as for pip and Pixi: a lab's own proxy has its own. (Older versions
 of uv know the second name.)"""
-
-
-def _program() -> Path:
-    """Return the program uv; looked for by one thread at a time, as sysconfig has to be."""
-    import uv
-
-    with _FINDING:
-        return Path(uv.find_uv_bin())
 
 
 def resolve(problem: Resolution, root: Path) -> tuple[ChosenWheel, ...] | str:
@@ -118,16 +111,15 @@ def run_uv(
     """
     import tempfile
 
-    cwd = folder or Path(tempfile.gettempdir())
-    return run([_program(), *arguments], cwd=cwd, env=_variables(extra), timeout=LIMIT)
+    import uv
 
-
-def _variables(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return uv's environment: the certificates that pip is told to believe count for it, too."""
+    with _FINDING:
+        program = uv.find_uv_bin()
     env = clean_env({**_TRUST, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
-    if env.get("PIP_CERT"):
+    if env.get("PIP_CERT"):  # the certificates that pip is told to believe count for uv, too
         env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
-    return env
+    cwd = folder or Path(tempfile.gettempdir())
+    return run([program, *arguments], cwd=cwd, env=env, timeout=LIMIT)
 
 
 def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
