@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Make a virtual environment with this checkout in it:  .ci/venv.sh FOLDER [EXTRA]
+# Make a virtual environment with this checkout in it:  .ci/venv.sh FOLDER [EXTRA...]
 # Needs only a Python 3.11 or newer; nothing outside of FOLDER and pip's cache is written.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-folder=$1 extra=${2:-}
+folder=$1
+shift
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
@@ -31,9 +32,14 @@ if [ ! -e "$folder/.made" ]; then # the mark comes last, so that a set-up that w
     touch "$folder/.made"
 fi
 
-stamp=$folder/.installed${extra:+-$extra}
-if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    echo "installing pixi-scaffold${extra:+ with what $extra needs} into $folder: about a minute, the first time"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
-    touch "$stamp"
+missing=() stamps=()
+for extra in "${@:-}"; do
+    stamp=$folder/.installed${extra:+-$extra}
+    if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then missing+=("$extra") stamps+=("$stamp"); fi
+done
+if [ ${#stamps[@]} != 0 ]; then
+    extras=$(IFS=, && echo "${missing[*]}")
+    echo "installing pixi-scaffold${extras:+ with what $extras needs} into $folder: about a minute, the first time"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+    touch "${stamps[@]}"
 fi

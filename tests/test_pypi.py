@@ -24,6 +24,7 @@ from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, channel_url, read_lock, unsatisfied
 from pixi_scaffold.lock.file import no_lock, parse_lock
 from pixi_scaffold.lock.purls import Purls
+from pixi_scaffold.lock.pypi import default_index
 from pixi_scaffold.lock.rattler import RattlerEngine
 from pixi_scaffold.lock.render import Contents, render_lock
 from pixi_scaffold.pypi import is_wheel_for
@@ -751,7 +752,12 @@ def test_every_manifest_that_pixi_locks_is_locked_against_the_real_index(
         return [said]
 
     locked = [row for row in rows(name) if row["result"] == "locked"]
-    with serve(SAYS / "channels") as url, ThreadPoolExecutor(8) as pool:
+    with (
+        serve(SAYS / "channels") as url,
+        index((), default_index(), keep=3600) as real,  # each question once, and not over TLS
+        ThreadPoolExecutor(8) as pool,
+    ):
+        monkeypatch.setenv("UV_DEFAULT_INDEX", real.url)
         base = "https://conda.anaconda.org"
         mirrors = "".join(f'"{base}/{n}" = ["{url}/{n}"]\n' for n in ("conda-forge", "lab"))
         (user / "config.toml").write_text(f"[mirrors]\n{mirrors}")

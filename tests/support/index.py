@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urljoin
 
 from tests.support.server import listening
 
@@ -105,26 +106,33 @@ class Index:
 
 @contextmanager
 def index(
-    wheels: Iterable[Path], upstream: str = "", hidden: Iterable[str] = ()
+    wheels: Iterable[Path], upstream: str = "", hidden: Iterable[str] = (), keep: int = 0
 ) -> Iterator[Index]:
-    """Serve wheels; other names are those of `upstream` (an index's URL), but for hidden ones."""
+    """Serve wheels; other names are those of `upstream` (an index's URL), but for hidden ones.
+
+    keep: seconds for which clients may use an answer again.
+    """
     own: dict[str, list[Path]] = {}
+    upstream_page = functools.cache(_upstream)
     for wheel in wheels:
         own.setdefault(_normal(wheel.name.partition("-")[0]), []).append(wheel)
     running = Index()
 
     class Handler(_Handler):
+        max_age = keep
+
         def do_GET(self) -> None:
             running.asked.append(self.path)
             head, _, rest = self.path.strip("/").partition("/")
             if not rest:
                 if head in own:
                     self.page(
-                        (p.name, f"/own/{p}", running.digests.get(p.name) or _file_digest(p))
+                        {"filename": p.name, "url": f"/own/{p}", "hashes": {"sha256": digest}}
                         for p in own[head]
+                        for digest in [running.digests.get(p.name) or _file_digest(p)]
                     )
                 elif upstream and head not in hidden:
-                    self.page(_upstream(f"{upstream}/{head}/"))
+                    self.page(upstream_page(f"{upstream}/{head}/"))
                 else:
                     self.send_error(404)
             elif head == "own":
@@ -139,7 +147,8 @@ def index(
                 else:  # it has no metadata beside its wheels
                     self.send_error(404)
             else:
-                self.forward(unquote(rest))
+                place, _, name = rest.partition("/")
+                self.forward(f"{unquote(place)}/{name}")
 
         do_HEAD = do_GET  # noqa: N815
 
@@ -149,14 +158,14 @@ def index(
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    max_age = 0
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
-    def page(self, files: Iterable[tuple[str, str, str]]) -> None:
-        """Answer with the files of a project: name, link, sha256."""
-        listed = [{"filename": n, "url": u, "hashes": {"sha256": d}} for n, u, d in files]
-        document = {"meta": {"api-version": "1.0"}, "name": "x", "files": listed}
+    def page(self, files: Iterable[Mapping[str, object]]) -> None:
+        """Answer with the files of a project, as the simple index has them in JSON."""
+        document = {"meta": {"api-version": "1.0"}, "name": "x", "files": list(files)}
         data = json.dumps(document).encode()
         self.content(io.BytesIO(data), len(data), _JSON)
 
@@ -169,6 +178,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        self.may_be_kept()
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(stop - start))
@@ -180,14 +190,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(data)
                 start += len(data)
 
+    def may_be_kept(self) -> None:
+        """Say for how long the answer may be used again."""
+        if self.max_age:
+            self.send_header("Cache-Control", f"max-age={self.max_age}")
+
     def forward(self, url: str) -> None:
         """Answer with what lies there."""
         request = urllib.request.Request(url, method=self.command)
         if "Range" in self.headers:
             request.add_header("Range", self.headers["Range"])
         try:
-            with urllib.request.urlopen(request) as answer:
+            with urllib.request.urlopen(request, context=_certificates()) as answer:
                 self.send_response(answer.status)
+                self.may_be_kept()
                 for name in ("Content-Length", "Content-Range", "Accept-Ranges", "Content-Type"):
                     if name in answer.headers:
                         self.send_header(name, answer.headers[name])
@@ -198,17 +214,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(error.code)
 
 
-def _upstream(url: str) -> list[tuple[str, str, str]]:
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Those of the system; to read them takes longer than a request."""
+    return ssl.create_default_context()
+
+
+def _upstream(url: str) -> list[dict[str, object]]:
+    """Return the files of a project's page with all that it says of them, their links leading here."""
     request = urllib.request.Request(url, headers={"Accept": _JSON})
     try:
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(request, context=_certificates()) as answer:
             files = json.load(answer)["files"]
     except urllib.error.HTTPError:
         return []
-    return [
-        (f["filename"], f"/upstream/{quote(f['url'], safe='')}", f["hashes"]["sha256"])
-        for f in files
-    ]
+    for file in files:
+        place, _, name = urljoin(url, file["url"]).rpartition("/")
+        file["url"] = f"/upstream/{quote(place, safe='')}/{name}"
+    return files  # type: ignore[no-any-return]
 
 
 def _normal(name: str) -> str:
