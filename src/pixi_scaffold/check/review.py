@@ -25,6 +25,7 @@ from pixi_scaffold.rules import (
     Site,
     Subject,
     check_subject,
+    forget_files,
     in_order,
     is_url,
     not_yet_made,
@@ -84,6 +85,7 @@ def review(
     the pool's slots have (lower case). given: commands of the command line. site: what is known of
     the pool.
     """
+    forget_files()
     reading = _Reading(progress, Surroundings(), checked)
     reading.read(
         list(asked_for(paths, given or Submission(), folder, from_folder=checked is not None))
@@ -252,14 +254,17 @@ def _packed(subject: Subject, known: dict[Path, frozenset[str]]) -> dict[Path, f
 
 
 def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:
+    seen: set[tuple[Path, str]] = set()
     for subject in subjects:
         names = [(subject.start, name) for name in (*subject.inputs, *subject.images)]
         names.append((subject.job.folder, subject.meaning.executable.value))
         places = (subject.meaning.of(name).text for name in ("log", "output", "error"))
         names += [(subject.start, os.path.dirname(name)) for name in places]  # noqa: PTH120
         names.append((subject.job.folder, subject.meaning.of("initialdir").text))
-        for start, name in names:
-            if name and not is_url(name) and "$" not in name and not Path(name).is_absolute():
+        new = [pair for pair in names if pair not in seen]
+        seen.update(new)
+        for start, name in new:
+            if name and not is_url(name) and "$" not in name and not name.startswith("/"):
                 yield Path(os.path.normpath(start / name))
 
 

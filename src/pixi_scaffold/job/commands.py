@@ -70,6 +70,7 @@ def _second_names() -> Mapping[str, str]:
     return {second: name for second, name in canonical_names.items() if second not in specs()}
 
 
+@lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
     """Return the one name of a command; `+Attr` and `MY.Attr` become `my.attr`."""
     name = name.lower()

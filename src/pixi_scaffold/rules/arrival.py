@@ -7,12 +7,14 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import calls_of, imported, matches, unreadable_at
-from pixi_scaffold.rules.subject import LONGEST, Subject, is_url
+from pixi_scaffold.rules.subject import LONGEST, Script, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
@@ -58,19 +60,23 @@ _STARTS = re.compile(r"(?:^|[;&|]\s*|\b(?:then|do|else|exec|time)\s+)\./([\w.-]+
 @rule("PS221", Severity.WARNING)
 def helper_not_executable(subject: Subject) -> Iterator[Found]:
     """The worker script starts an input that may not be run."""
-    modes = {path.name: path for path in subject.files if path != subject.executable}
     script = subject.worker
     if script is None or not subject.transfers:
         return
-    for number, line in joined(script):
-        if re.search(r"\bchmod\b", line):
-            return
-        for matched in _STARTS.finditer(line):
-            path = modes.get(matched[1])
-            if path is not None and not os.access(path, os.X_OK):
-                message = f"{matched[1]} arrives without the permission to run: exit code 126"
-                fix = f"chmod +x {subject.shown(path)}"
-                yield Found(script.path, number, message, fix, about=matched[0].strip())
+    modes = {path.name: path for path in subject.files if path != subject.executable}
+    for number, matched in _started(script):
+        path = modes.get(matched[1])
+        if path is not None and not os.access(path, os.X_OK):
+            message = f"{matched[1]} arrives without the permission to run: exit code 126"
+            fix = f"chmod +x {subject.shown(path)}"
+            yield Found(script.path, number, message, fix, about=matched[0].strip())
+
+
+@lru_cache(maxsize=64)
+def _started(script: Script) -> tuple[tuple[int, re.Match[str]], ...]:
+    """Return what a script starts in its own folder, up to where it changes permissions itself."""
+    lines = takewhile(lambda line: not re.search(r"\bchmod\b", line[1]), joined(script))
+    return tuple((n, matched) for n, line in lines for matched in _STARTS.finditer(line))
 
 
 _BINARIES = re.compile(r"(?:python[0-9.]*|Rscript|R|julia|perl|node|java|matlab|octave|ruby)$")
@@ -110,7 +116,7 @@ def python_cannot_read_it(subject: Subject) -> Iterator[Found]:
             message = f"Python {version} cannot read this: {why}"
             yield Found(path, number, message, "correct the line")
     for script in subject.scripts:
-        for number, line in joined(script):
+        for number, line in joined(script) if b".ipynb" in script.data else ():
             if matched := re.search(r"\bpython[0-9.]*\s+(?:-\S+\s+)*\S+\.ipynb\b", line):
                 fix = "jupyter nbconvert --to script, here, and run what that gives"
                 message = "a notebook is no program"

@@ -24,8 +24,7 @@ _FILES_ONLY = re.compile(
 
 def continues(line: str) -> bool:
     """Whether a line ends with an odd number of backslashes."""
-    tail = re.search(r"\\+$", line)
-    return tail is not None and len(tail[0]) % 2 == 1
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from pixi_scaffold.job import Command, QuotingError, field_of, split_arguments, 
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, refused, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject, is_url
+from pixi_scaffold.rules.texts import within_review
 from pixi_scaffold.system import is_elsewhere
 
 _INSIDE = "use a path inside the folder"
@@ -109,6 +110,12 @@ def not_yet_made(subject: Subject) -> Iterator[tuple[str, str]]:
             yield name, command
 
 
+@within_review
+def _is_inside(root: Path, start: Path, item: str) -> bool:
+    """Whether a name that starts in one folder leads to a place in another."""
+    return Path(os.path.normpath(start / Path(item).expanduser())).is_relative_to(root)
+
+
 @rule("PS207", Severity.WARNING)
 def path_of_this_machine(subject: Subject) -> Iterator[Found]:
     """A path that leads out of the project."""
@@ -123,9 +130,7 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
         out = [
             item
             for item in subject.meaning.items(command.name)
-            if not Path(os.path.normpath(start / Path(item).expanduser())).is_relative_to(
-                subject.root
-            )
+            if not _is_inside(subject.root, start, item)
             and not (is_url(item) or item == "/dev/null")
             and (start.is_relative_to(subject.root) or leaves(item))  # initialdir is said once
             and not (program and item.startswith(("/bin/", "/usr/bin/")))

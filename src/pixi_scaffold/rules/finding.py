@@ -170,7 +170,7 @@ def at(
 
 def commented(command: Command) -> bool:
     """Whether a comment stands behind the value, which is then PS119's alone to report."""
-    matched = re.search(r"\s#", command.value)
+    matched = re.search(r"\s#", command.value) if "#" in command.value else None
     return (
         matched is not None
         and command.name not in _FREE_TEXT

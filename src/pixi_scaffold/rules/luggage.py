@@ -11,6 +11,7 @@ from pixi_scaffold.job import is_command, unexpanded
 from pixi_scaffold.rules.files import leaves, to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url
+from pixi_scaffold.rules.texts import within_review
 
 _GB = 10**9
 _FILE_LIMIT = 1 * _GB
@@ -140,6 +141,7 @@ def large_and_committed(subject: Subject) -> Iterator[Found]:
             yield at(command, message, f"git rm --cached {item}, and ignore it", about=item)
 
 
+@within_review
 def size_of(path: Path) -> int:
     """Return the bytes of a file, or of the first files of a folder."""
     try:

@@ -59,51 +59,25 @@ def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
 def _parser(source: bytes, beside: Beside) -> _OptionParser:
     """Return a parser with the program's arguments; raises _UnknownError."""
     main = _read(source)
-    made = [c for c in main.calls if main.name(c.func) == "ArgumentParser"]
-    if len(made) != 1 or made[0].args or any(k.arg not in _PLAIN for k in made[0].keywords):
+    others = [beside(name) for name in main.handed_to]
+    if None in others:
         raise _UnknownError
-    return _built(main, made[0], *_handed_to(main, made[0], beside))
+    return _built(main, *(_read(other) for other in others if other is not None))
 
 
 _PLAIN = ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")
 
 
 @lru_cache(maxsize=64)
-def _built(main: _Source, made: ast.Call, *others: _Source) -> _OptionParser:
+def _built(main: _Source, *others: _Source) -> _OptionParser:
     """Return the parser of a program and the modules that get it; jobs that share them ask once."""
-    given = {k.arg: getattr(k.value, "value", True) for k in made.keywords}
+    given = {k.arg: getattr(k.value, "value", True) for k in main.made.keywords}
     parser = _OptionParser(prog="program", allow_abbrev=given.get("allow_abbrev") is not False)
     for one in (main, *others):
         for call in one.added:
             names, settings = _argument(call, one)
             parser.add_argument(*names, **settings)
     return parser
-
-
-def _handed_to(main: _Source, made: ast.Call, beside: Beside) -> Iterator[_Source]:
-    """Yield the modules beside the program that get its parser, to add arguments of their own."""
-    inside = {
-        target.id
-        for node in main.nodes
-        if isinstance(node, ast.Assign) and node.value is made
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    modules = dict.fromkeys(
-        call.func
-        for call in main.calls
-        if any(isinstance(arg, ast.Name) and arg.id in inside for arg in call.args)
-    )
-    for function in modules:
-        if isinstance(function, ast.Name) and function.id in main.functions:
-            continue  # its calls are among the program's own
-        name = main.imported.get(getattr(function, "id", ""), "")
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            name = function.value.id
-        source = beside(name) if name else None
-        if source is None:
-            raise _UnknownError
-        yield _read(source)
 
 
 class _Source:
@@ -130,6 +104,41 @@ class _Source:
         """Return the last name of `a.b.c`, or what a short name stands for."""
         name = _name(node)
         return self.short.get(name, name) if isinstance(node, ast.Name) else name
+
+    @cached_property
+    def made(self) -> ast.Call:
+        """The one ArgumentParser; raises _UnknownError where there is none that is plain."""
+        made = [call for call in self.calls if self.name(call.func) == "ArgumentParser"]
+        if len(made) != 1 or made[0].args or any(k.arg not in _PLAIN for k in made[0].keywords):
+            raise _UnknownError
+        return made[0]
+
+    @cached_property
+    def handed_to(self) -> tuple[str, ...]:
+        """The modules beside the program that get its parser, to add arguments of their own."""
+        inside = {
+            target.id
+            for node in self.nodes
+            if isinstance(node, ast.Assign) and node.value is self.made
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        functions = dict.fromkeys(
+            call.func
+            for call in self.calls
+            if any(isinstance(arg, ast.Name) and arg.id in inside for arg in call.args)
+        )
+        modules: list[str] = []
+        for function in functions:
+            if isinstance(function, ast.Name) and function.id in self.functions:
+                continue  # its calls are among the program's own
+            name = self.imported.get(getattr(function, "id", ""), "")
+            if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+                name = function.value.id
+            if not name:
+                raise _UnknownError
+            modules.append(name)
+        return tuple(modules)
 
     @cached_property
     def added(self) -> list[ast.Call]:

@@ -41,12 +41,21 @@ def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_ProgramLine]
 
     beyond: what it runs after that, too.
     """
-    script = subject.worker
-    for number, line in joined(script) if script is not None else ():
-        if script is None or (FILES_APPEAR.search(line) and not beyond):
-            return
+    for sure, start in _runs(subject.worker) if subject.worker is not None else ():
+        if sure or beyond:
+            yield start
+
+
+@lru_cache(maxsize=64)
+def _runs(script: Script) -> tuple[tuple[bool, _ProgramLine], ...]:
+    """Return the lines that run a program, and whether no files came into being before."""
+    runs, sure = [], True
+    for number, line in joined(script):
+        sure = sure and not FILES_APPEAR.search(line)
         if matched := _RUN.search(re.split(r"\s#", line)[0]):
-            yield _ProgramLine(script, number, matched[3].removeprefix("./"), matched[4])
+            start = _ProgramLine(script, number, matched[3].removeprefix("./"), matched[4])
+            runs.append((sure, start))
+    return tuple(runs)
 
 
 @rule("PS219")
@@ -102,8 +111,7 @@ def option_is_refused(subject: Subject) -> Iterator[Found]:
 
 def _beside(program: Path, module: str) -> bytes | None:
     """Return the source of a module in the program's folder."""
-    path = program.with_name(f"{module}.py")
-    return read_bytes(path) if path.is_file() else None
+    return read_bytes(program.with_name(f"{module}.py"))
 
 
 def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:

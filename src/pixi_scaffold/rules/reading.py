@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from pixi_scaffold.job import Queue, is_command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
 from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import within_review
 
 _QUEUES = "write: queue 5, queue x in (a, b), queue x, y from FILE, or queue x matching *.csv"
 _DAGMAN = frozenset({"job", "retry", "dag_status", "failed_count", "max_retries", "dagmanjobid"})
@@ -125,11 +127,16 @@ def look_alikes(subject: Subject) -> Iterator[Found]:
             yield at(command, message, f"type {meant} in its place")
 
 
+@within_review
+def _has_dag(folder: Path) -> bool:
+    return any(folder.glob("*.dag"))
+
+
 @rule("PS111", Severity.WARNING)
 def undefined_macro(subject: Subject) -> Iterator[Found]:
     """A macro that nothing defines, or a function of one, or one that is not closed."""
     known = {name.lower() for name in subject.job.queue.variables} | _DAGMAN | _AT_SUBMIT
-    if any(subject.description.path.parent.glob("*.dag")):
+    if _has_dag(subject.description.path.parent):
         return  # VARS of a DAG define macros
     queue = subject.job.queue
     for name in subject.job.undefined_by_queue:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pixi_scaffold.system import read_regular
 
@@ -14,22 +15,35 @@ TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
 _KEPT = 256 << 10
 """Bytes of a file that is kept, for the next rule and the next job."""
+Answer = TypeVar("Answer", bound=Callable[..., Any])
+_FORGET: list[Callable[[], None]] = []
+
+
+def within_review(answer: Answer) -> Answer:
+    """Keep what a function says of files until `forget_files`: rules and jobs ask the same."""
+    kept = lru_cache(maxsize=64)(answer)
+    _FORGET.append(kept.cache_clear)
+    return cast(Answer, kept)
+
+
+def forget_files() -> None:
+    """Look at every file again: a review begins, and they may have changed since the last one."""
+    for forget in _FORGET:
+        forget()
 
 
 def read_bytes(path: Path) -> bytes | None:
     """Return a file's first bytes; None when it cannot be read, or is no regular file."""
     try:
-        status = path.stat()
-        if status.st_size > _KEPT:
-            return read_regular(path, TEXT_LIMIT)
-        return _read(path, status.st_mtime_ns, status.st_size, status.st_ino)
+        data = _beginning(path)
+        return data if len(data) <= _KEPT else read_regular(path, TEXT_LIMIT)
     except OSError:
         return None
 
 
-@lru_cache(maxsize=64)
-def _read(path: Path, *_changed: int) -> bytes:
-    return read_regular(path, TEXT_LIMIT)
+@within_review
+def _beginning(path: Path) -> bytes:
+    return read_regular(path, _KEPT + 1)
 
 
 @lru_cache(maxsize=8)

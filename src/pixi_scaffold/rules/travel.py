@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
 from pixi_scaffold.rules.finding import Found, Severity, added_inputs, at, rule
-from pixi_scaffold.rules.programs import calls, imported
+from pixi_scaffold.rules.programs import Imported, calls, imported
 from pixi_scaffold.rules.subject import Script, Subject, is_url
-from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.texts import read_bytes, within_review
 from pixi_scaffold.rules.worker import removed_in_the_end
 
 _TALK = re.compile(r"\s*(?:echo|printf|say|log)\b")
@@ -255,17 +255,25 @@ def _mentioned(subject: Subject) -> Iterator[_Mention]:
             yield _Mention(file, line, word, certain)
     yield from _read_by_programs(subject)
     for path in subject.programs:
-        for module in imported(read_bytes(path) or b""):
-            if module.name in sys.stdlib_module_names:
-                continue  # Python's own is there, whatever lies here under its name
-            source = path.with_name(f"{module.name}.py")
-            if not source.is_file():
-                source = path.with_name(module.name)
-                if not (source / "__init__.py").is_file():
-                    continue
+        for module, source in _beside(path):
             if source.name not in subject.arrives:
                 certain = module.at_once and not subject.brings_unseen
                 yield _Mention(path, module.line, subject.shown(source), certain)
+
+
+@within_review
+def _beside(program: Path) -> tuple[tuple[Imported, Path], ...]:
+    """Return the modules that a program imports and that lie beside it, with their files."""
+    modules: list[tuple[Imported, Path]] = []
+    for module in imported(read_bytes(program) or b""):
+        if module.name in sys.stdlib_module_names:
+            continue  # Python's own is there, whatever lies here under its name
+        source, package = program.with_name(f"{module.name}.py"), program.with_name(module.name)
+        if source.is_file():
+            modules.append((module, source))
+        elif (package / "__init__.py").is_file():
+            modules.append((module, package))
+    return tuple(modules)
 
 
 _RUNS = r"(?:python[0-9.]*|(?:ba|da|z|k)?sh|Rscript|julia|perl|torchrun|source|\.)"

@@ -44,9 +44,10 @@ class Trouble:
 
     def concerns(self, subject: Subject) -> bool:
         """Whether it matters to a job, as far as its description says."""
-        given = [name for name in subject.job.commands if subject.job.command(name)]
+        job = subject.job
+        given = [name for name in job.commands if job.command(name)] if self.unless else []
         harmless = any(fnmatch.filter(given, name) for name in self.unless.split())
-        applies = not self.needs or self.needs in given
+        applies = not self.needs or job.command(self.needs) is not None
         applies = applies and (subject.surely_transfers or not self.travels)
         return applies and not harmless and self.gpus in (None, subject.gpus)
 
@@ -65,8 +66,8 @@ def _table() -> dict[str, Any]:
 @lru_cache(maxsize=3)
 def _of_any(language: str) -> re.Pattern[str]:
     """Return the pattern of all entries, which hardly any line has."""
-    entries = (entry for name in _table() for entry in _entries(name))
-    return re.compile("|".join(f"(?:{getattr(entry, language)})" for entry in entries))
+    every = (getattr(entry, language) for name in _table() for entry in _entries(name))
+    return re.compile("|".join(f"(?:{pattern})" for pattern in every if pattern != NEVER))
 
 
 def trouble(subject: Subject, name: str) -> Iterator[Found]:

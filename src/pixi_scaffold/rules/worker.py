@@ -24,14 +24,15 @@ _PYTHON_HOME = re.compile(
 )
 _PYTHON_SETS = re.compile(r"\benviron\[[\"']HOME[\"']\]\s*=[^=]|\bsetdefault\([\"']HOME[\"']")
 _ECHO = re.compile(r"\s*(?:echo|printf)\b[^|>;&]*$")
+_BROKEN = re.compile(r"\\[ \t]+$")
 
 
 @rule("PS301", Severity.WARNING)
 def broken_continuation(subject: Subject) -> Iterator[Found]:
     """A line continuation that is broken."""
     for script in subject.scripts:
-        for number, line in script.code:
-            if matched := re.search(r"\\[ \t]+$", line):
+        for number, line in script.code if b"\\" in script.data else ():
+            if matched := _BROKEN.search(line):
                 edits = (Edit(script.path, number, number, (line[: matched.start()] + "\\",)),)
                 message = "a space behind the backslash: the line is not continued"
                 yield Found(script.path, number, message, "remove the space", edits)
@@ -107,8 +108,9 @@ _STYLE = frozenset({2034, 2209})
 def shellcheck_says(subject: Subject) -> Iterator[Found]:
     """What shellcheck finds, from its level `warning` on."""
     for script in subject.scripts:
-        broken = {number for number, line in script.code if re.search(r"\\[ \t]+$", line)}
-        for note in subject.notes.get(script.path, ()):
+        notes = subject.notes.get(script.path, ())
+        broken = {number for number, line in script.code if notes and _BROKEN.search(line)}
+        for note in notes:
             if {note.line - 1, note.line} & broken:
                 continue  # PS301 says it
             severity = Severity.NOTE if note.code in _STYLE else None
