@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -83,7 +83,7 @@ def apply(
                 lines.append(text)
             case "delete":
                 del lines[at]
-        found[path] = replace(found[path], content="\n".join(lines).encode())
+        found[path] = found[path]._replace(content="\n".join(lines).encode())
         if edit.kind != "delete":
             written.setdefault(path, []).append(text)
     for path, lines_ in written.items():  # a later edit can take an earlier one away

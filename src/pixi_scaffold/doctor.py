@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.environment import host_platform
@@ -203,4 +202,4 @@ def doctor(folder: Path, progress: Progress) -> Report:
         for name, future in asked.items():
             with steps.step(name, catch=True) as step:
                 step.passed(future.result())
-    return Report("doctor", tuple(replace(one, seconds=0.0) for one in steps.results))
+    return Report("doctor", tuple(one._replace(seconds=0.0) for one in steps.results))

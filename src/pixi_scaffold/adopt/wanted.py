@@ -114,7 +114,7 @@ def known(section: str) -> dict[str, str]:
 def fields_without(requirement: Requirement, *names: str) -> Requirement:
     """Return the requirement without some of its fields."""
     kept = tuple(field for field in requirement.fields if field[0] not in names)
-    return replace(requirement, fields=kept)
+    return requirement._replace(fields=kept)
 
 
 def read_text(path: Path) -> str:

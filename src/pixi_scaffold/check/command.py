@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.check import jobs, workspace
 from pixi_scaffold.check.find import find_descriptions
@@ -45,8 +45,7 @@ JOBS = (SUBMIT, WORKER, SLOTS)
 """Those that need no workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFacts:
+class CheckFacts(NamedTuple):
     """What the stages found out, for the document and the receipt."""
 
     outcomes: Outcomes
@@ -78,8 +77,7 @@ class CheckFacts:
         return {**facts, "skipped": self.skipped}
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """What was found out about a project, and what to type next."""
 
     facts: CheckFacts
@@ -181,7 +179,7 @@ def _check_folder(request: CheckRequest, progress: Progress) -> Report:
         from pixi_scaffold.lock import read_channel
 
         stand_in, recorded = read_channel(request.channel or "", ask=True)
-        request = replace(request, channel=stand_in or recorded)
+        request = request._replace(channel=stand_in or recorded)
     trains = request.train or request.rehearse
     makes_lock = trains and (request.channel is not None or not (root / "pixi.lock").is_file())
     stages = [s for s in STAGES if s not in (INSTALL, TRAIN, REHEARSE)]

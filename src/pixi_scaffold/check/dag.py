@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.job import Description, Problem, Submission, meaning
 from pixi_scaffold.system import read_regular, real
@@ -16,8 +17,7 @@ _VAR = re.compile(r'([+A-Za-z_][\w.+-]*)\s*=\s*"((?:\\.|[^"\\])*)"')
 _NODES = ("JOB", "NODE", "FINAL", "PROVISIONER", "SERVICE")
 
 
-@dataclass(frozen=True, slots=True)
-class DagNode:
+class DagNode(NamedTuple):
     """One node: its description, the folder where DAGMan submits it, and its VARS."""
 
     name: str
@@ -73,7 +73,7 @@ def read_dag(
     first, *rest = [*_nodes(dag)] or [DagNode("", path, dag.home)]
     if not first.name:
         return ()
-    return (replace(first, problems=(*dag.problems, *first.problems)), *rest)
+    return (first._replace(problems=(*dag.problems, *first.problems)), *rest)
 
 
 def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[int, list[str], str]]:
@@ -132,8 +132,7 @@ def _inside(
         dag.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
         nodes = ()
     dag.within[name] = tuple(
-        replace(
-            node,
+        node._replace(
             name=f"{name}+{node.name}",
             parents=tuple(p if p == "PRE" else f"{name}+{p}" for p in node.parents),
         )
@@ -190,7 +189,7 @@ def _nodes(dag: _Dag) -> Iterator[DagNode]:
         )
     for name, nodes in dag.within.items():
         above = tuple(_named_nodes(dag, _above(dag, name)))
-        yield from (replace(node, parents=(*node.parents, *above)) for node in nodes)
+        yield from (node._replace(parents=(*node.parents, *above)) for node in nodes)
 
 
 def _named_nodes(dag: _Dag, names: set[str]) -> Iterator[str]:
@@ -215,8 +214,7 @@ ANYTHING = Path("*")
 """In what earlier nodes make: it cannot be told what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One submit file, as it is submitted."""
 
     path: Path

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.check.find import find_dags, find_descriptions
 from pixi_scaffold.check.fix import apply_fixes, unchangeable
@@ -30,8 +30,7 @@ class Fixed:
     refused: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
+class Reviewed(NamedTuple):
     """What the rules say of the jobs, and what was fixed for it (None without --fix)."""
 
     review: Review
@@ -50,8 +49,7 @@ class Reviewed:
         return facts
 
 
-@dataclass(frozen=True, slots=True)
-class JobMatch:
+class JobMatch(NamedTuple):
     """How many slots match one job, and why others do not."""
 
     job: str
@@ -102,7 +100,7 @@ def _review(context: Context) -> Reviewed:
     if request.fix:
         looked, fixed = _fix(looked, look, root)
     unseen = [(shown(Path(e.filename), root), e.strerror or str(e)) for e in folders]
-    looked = replace(looked, not_checked=(*looked.not_checked, *unseen))
+    looked = looked._replace(not_checked=(*looked.not_checked, *unseen))
     return Reviewed(looked, root, fixed)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.check.dag import Asked, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
@@ -40,8 +41,7 @@ WORKER = "PS3"
 """The rules on worker scripts have ids that begin so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(NamedTuple):
     """What was found in some submit files."""
 
     paths: tuple[Path, ...] = ()
@@ -145,7 +145,7 @@ class _Reading:
     def read(self, every: Sequence[Asked | tuple[Path, OSError]]) -> None:
         """Read them all."""
         for number, one in enumerate(every):
-            if isinstance(one, tuple):
+            if not isinstance(one, Asked):
                 self.unread[_unread(*one)] = None
                 continue
             self.progress.update(f"reading {one.path.name}", number / len(every))

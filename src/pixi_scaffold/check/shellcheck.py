@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -184,7 +184,7 @@ def _with_shell(path: Path, notes: Sequence[ShellNote]) -> tuple[ShellNote, ...]
     broken = [n for n in notes if n.level == "error" and n.code in _PARSER]
     if not broken or not _refuses(path):
         return tuple(notes)
-    return tuple(replace(note, refused=note in broken) for note in notes)
+    return tuple(note._replace(refused=note in broken) for note in notes)
 
 
 def _refuses(path: Path) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from pixi_scaffold.report import Progress, Result, Run, Silent, Status, Step
 from pixi_scaffold.system import cores, uninterrupted
@@ -15,8 +15,7 @@ from pixi_scaffold.system import cores, uninterrupted
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(NamedTuple):
     """What the user asked `check` (or `new`) for."""
 
     paths: tuple[Path, ...]

@@ -5,9 +5,8 @@ What only some stages need is imported in them: a check of a job takes well unde
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixi_scaffold.check.stages import Context, Done
 from pixi_scaffold.errors import LockError, ScaffoldError, Skipped, UnsupportedError
@@ -34,8 +33,7 @@ ENVIRONMENT = "default"
 TASK = "smoke"
 
 
-@dataclass(frozen=True, slots=True)
-class LockProof:
+class LockProof(NamedTuple):
     """A lock that was made, or found to be current."""
 
     path: Path
@@ -52,8 +50,7 @@ def _facts(path: Path, root: Path) -> dict[str, Any]:
     return {"lock": {"path": str(path.relative_to(root)), "sha256": sha256_of(path)}}
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
+class Trained(NamedTuple):
     """A training that ran in the installed environment."""
 
     training: Training

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pixi_scaffold.job.classad import Operation, attributes, literal, parse, unparse
 from pixi_scaffold.job.commands import specs
@@ -27,8 +27,7 @@ _RETRIES = 2
 """DEFAULT_JOB_MAX_RETRIES."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobAd:
+class JobAd(NamedTuple):
     """A job's attributes, name to expression, and its conditions on a slot."""
 
     attributes: dict[str, str]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from pixi_scaffold.job.classad import (
     Expression,
@@ -25,8 +25,7 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _COMPARED = (*_EQUAL, "!=", *_FLIPPED)
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """An attribute of the slot compared with a value."""
 
     name: str

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.job.commands import canonical, is_command
 from pixi_scaffold.job.macros import Expanded, Outside, expand, references
@@ -16,8 +17,7 @@ from pixi_scaffold.job.macros import Expanded, Outside, expand, references
 _GAP, _COMMA, _SEPARATOR = re.compile(r"[, \t]"), re.compile(","), re.compile("\x1f")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One `name = value` line."""
 
     name: str
@@ -34,8 +34,7 @@ class Command:
     """`name += value` or a value that refers to itself, so nothing of the earlier value is lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in the file that HTCondor refuses, or that cannot be known here."""
 
     kind: str

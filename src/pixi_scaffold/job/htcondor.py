@@ -10,9 +10,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.job.ad import JobAd
@@ -68,8 +67,7 @@ def _plain(value: Any) -> Value:
     return value if isinstance(value, bool | int | float | str) else INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class SlotMatch:
+class SlotMatch(NamedTuple):
     """One slot: its name, what it is in words, and what refused; nothing when it matches."""
 
     name: str
@@ -87,8 +85,7 @@ class SlotMatch:
         return {"name": self.name, "matches": self.matches, "refused": refused}
 
 
-@dataclass(frozen=True, slots=True)
-class SlotReport:
+class SlotReport(NamedTuple):
     """Where a job would run."""
 
     slots: tuple[SlotMatch, ...]

@@ -10,8 +10,8 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.job.classad import ExpressionError, literal
 from pixi_scaffold.job.evaluate import NotKnownError, Value, as_integer, constant, evaluate
@@ -48,8 +48,7 @@ _FORMATS = {  # of printf(3); a width of more digits would fill the memory
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(NamedTuple):
     """A value with its macros replaced."""
 
     text: str
@@ -61,8 +60,7 @@ class Expanded:
     """A macro without its closing parenthesis: HTCondor leaves it as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
+class Outside(NamedTuple):
     """What condor_submit takes from elsewhere."""
 
     environ: Mapping[str, str] | None = None

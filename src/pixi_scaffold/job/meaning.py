@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pixi_scaffold.job.commands import CommandSpec, canonical, is_command, specs
 from pixi_scaffold.job.description import Command, Job
@@ -58,8 +58,7 @@ class Field(Generic[T]):
         return bool(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What a container job runs in."""
 
     name: str
@@ -71,8 +70,7 @@ class Image:
     """Whether it comes with the inputs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requests:
+class Requests(NamedTuple):
     """What the job asks of a slot."""
 
     cpus: Field[int | str | None]

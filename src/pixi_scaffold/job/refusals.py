@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.job.classad import ExpressionError, Literal, Operation, attributes, parse
 from pixi_scaffold.job.commands import CommandSpec, specs
@@ -35,8 +34,7 @@ _LEAST = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Something that condor_submit stops at."""
 
     kind: str

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.job.classad import ExpressionError, Selection, Undefined, attributes, parse
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
@@ -21,8 +20,7 @@ _ENCRYPTED = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One condition on a slot: the expression, and the line of the description it comes from."""
 
     text: str

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.job.classad import ExpressionError, literal, parse, unparse
 from pixi_scaffold.job.commands import CommandSpec
@@ -29,8 +28,7 @@ LIST_OF_SIZES = "25.10"
 """The first release that takes several sizes, `request_memory = 1GB, 2GB`, for retries."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadValue:
+class ReadValue(NamedTuple):
     """A value, or why condor_submit refuses it."""
 
     value: Any = None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pixi_scaffold.errors import UsageError
 from pixi_scaffold.report import Progress
@@ -17,8 +16,7 @@ EVERYTHING = "*"
 """In place of names of packages: all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(NamedTuple):
     """A lock file that was written (or found to be current already)."""
 
     path: Path
@@ -54,8 +52,7 @@ class Engine(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The engine that will do it, and why that one."""
 
     engine: Engine

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pixi_scaffold.errors import LockError
@@ -33,8 +32,7 @@ class NewerLockError(LockError):
     """The lock has a format that this version does not read, and must not overwrite."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(NamedTuple):
     """A lock file as read."""
 
     path: Path
@@ -67,7 +65,7 @@ class Lock:
             if len(same) == 1 and row.name not in known and same[0].name not in taken:
                 names[row.name] = same[0].name
         # Two rows under one name cannot be had: Pixi then leaves all names as they are.
-        return replace(self, names=names if len({*names.values()}) == len(names) else {})
+        return self._replace(names=names if len({*names.values()}) == len(names) else {})
 
     def name(self, row: PlatformRow) -> str:
         """Return the workspace's name for a platform of the lock."""
@@ -139,7 +137,7 @@ class Lock:
         layout = self.layout
         if layout.format == FORMAT:
             return self
-        return replace(self, layout=_by_library(layout.text, self.path))
+        return self._replace(layout=_by_library(layout.text, self.path))
 
     def rows(self, environment: str) -> Iterator[tuple[str, str, tuple[Package, ...]]]:
         """Yield name, subdir and conda packages of each platform of an environment that has any."""

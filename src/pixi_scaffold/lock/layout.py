@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import slash
@@ -37,8 +36,7 @@ def damaged(place: object, error: Exception) -> LockError:
     return LockError(f"cannot read {place}: {why}", f"make a new one: {program()} lock --upgrade")
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformRow:
+class PlatformRow(NamedTuple):
     """A platform as a lock names it."""
 
     name: str
@@ -47,8 +45,7 @@ class PlatformRow:
     """As written, such as `__cuda=12.0`."""
 
 
-@dataclass(frozen=True, slots=True)
-class LockedEnvironment:
+class LockedEnvironment(NamedTuple):
     """One environment of a lock."""
 
     channels: tuple[str, ...]
@@ -63,8 +60,7 @@ class LockedEnvironment:
     """(path or url, where)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """What a lock says of one package, as far as a comparison needs it."""
 
     url: str
@@ -114,8 +110,7 @@ class Package:
         return "purls" in self.fields
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The parts of a lock's text."""
 
     text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,7 @@ def _only_queried(problem: Solve) -> Iterator[Requirement]:
     if len(problem.channels) < 2 or problem.strategy == "lowest-direct":
         return
     for constraint in problem.constraints:
-        yield replace(constraint, fields=(*constraint.fields, ("when", "__never")))
+        yield constraint._replace(fields=(*constraint.fields, ("when", "__never")))
 
 
 def _generic(package: VirtualPackage) -> GenericVirtualPackage:

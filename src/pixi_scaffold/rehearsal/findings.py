@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
@@ -302,7 +301,7 @@ def _in_one(rows: list[Result]) -> Result:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     detail = f"jobs {', '.join(names[:_NAMED])}{more}: {rows[0].detail}"
     seconds = sum(row.seconds for row in rows)
-    return replace(rows[0], name=f"{len(rows)} jobs", seconds=seconds, detail=detail)
+    return rows[0]._replace(name=f"{len(rows)} jobs", seconds=seconds, detail=detail)
 
 
 _NAMED = 6

@@ -161,7 +161,7 @@ def _as_its_ad_says(job: Job) -> Job:
         if spec.type not in ("arguments", "environment") and re.fullmatch('".*"', text):
             text = text[1:-1].replace('\\"', '"') or ('""' if spec.type == "files" else "")
         text = "" if text.lower() == "undefined" else text
-        commands[spec.name] = replace(command, name=spec.name, value=text)
+        commands[spec.name] = command._replace(name=spec.name, value=text)
     return replace(job, commands=commands)
 
 
@@ -188,7 +188,7 @@ def _as_matched(job: Job, meant: Meaning) -> Job:
     def filled(value: str) -> str:
         return _AT_MATCH.sub(fill, value)
 
-    commands = {n: replace(c, value=filled(c.value)) for n, c in job.commands.items()}
+    commands = {n: c._replace(value=filled(c.value)) for n, c in job.commands.items()}
     return replace(job, commands=commands, macros={n: filled(v) for n, v in job.macros.items()})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from unicodedata import east_asian_width
 
 from pixi_scaffold.errors import EXIT_CHECK, EXIT_OK
@@ -28,8 +28,7 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One step: what it is, how it ended, how long it took (seconds), and what there is to say."""
 
     name: str
@@ -61,8 +60,7 @@ class Facts(Protocol):
         """Return the facts as the JSON document has them, by key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """How it ended, for people: one line, and a line each for what it does not stand for."""
 
     good: bool

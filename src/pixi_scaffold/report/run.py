@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Run:
             step.failed(first, tuple(rest), error.hint)
         if step.result is None:
             raise AssertionError(f"the step {name} does not say how it ended")
-        self.add(replace(step.result, seconds=time.perf_counter() - began))
+        self.add(step.result._replace(seconds=time.perf_counter() - began))
 
     def skip(self, name: str, why: str, command: str = "") -> None:
         """Add a step that is not run."""

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _BUNDLED = Path(__file__).with_name("sites")
 
@@ -56,8 +56,7 @@ def bundled_sites() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _BUNDLED.glob("*.toml")))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One platform of the locked environment that the job uses."""
 
     name: str

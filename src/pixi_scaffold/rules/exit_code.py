@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from pixi_scaffold.rules.subject import Script
 
@@ -67,8 +67,7 @@ def _trains(command: str) -> bool:
     return any(_TRAINING.search(part) and not _FILES_ONLY.match(part) for part in parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _TrainingLine:
+class _TrainingLine(NamedTuple):
     """The line that trains, and the commands before and after it."""
 
     command: str

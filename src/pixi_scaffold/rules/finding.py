@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixi_scaffold.job import Command, Description, Refusal
 from pixi_scaffold.rules.texts import DATA, read_bytes
@@ -25,8 +24,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """A safe change of one file: lines `first` to `last` (from 1) become `lines`.
 
     With `last` one less than `first` they are put before line `first`, and nothing is replaced.
@@ -41,8 +39,7 @@ class Edit:
     (make it)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a rule yields: where, what is wrong with these very words, and what to do."""
 
     file: Path
@@ -56,8 +53,7 @@ class Found:
     """The words of that line that it is about; empty for all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A Found with the rule it came from; lines count from 1, 0 is the file as a whole."""
 
     rule: str
@@ -86,8 +82,7 @@ class Finding:
 Check = Callable[["Subject"], Iterator[Found]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule: a stable id, its severity, and the function whose docstring is its title."""
 
     id: str
@@ -285,7 +280,7 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 def _lowered(finding: Finding) -> Finding:
     """Return an error as a warning."""
     error = finding.severity is Severity.ERROR
-    return replace(finding, severity=Severity.WARNING) if error else finding
+    return finding._replace(severity=Severity.WARNING) if error else finding
 
 
 def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from packaging.version import Version
 
@@ -48,8 +48,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
             yield at(command, message, "raise gpus_maximum_capability")
 
 
-@dataclass(frozen=True, slots=True)
-class _Limited:
+class _Limited(NamedTuple):
     """What of a GPU is limited, by which command, and how an expression says it."""
 
     name: str

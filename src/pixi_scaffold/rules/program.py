@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.exit_code import joined
@@ -26,8 +26,7 @@ _RUN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _ProgramLine:
+class _ProgramLine(NamedTuple):
     """A line of a worker script that runs a program: where, which, and with what behind it."""
 
     script: Script

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.rules.subject import LONGEST, Script, Subject
 from pixi_scaffold.rules.texts import read_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(NamedTuple):
     """One module that a program imports: its first name, and the line."""
 
     name: str
@@ -100,8 +100,7 @@ def _imports(tree: ast.Module, every: Iterable[ast.AST]) -> Iterator[Imported]:
             yield Imported(name.split(".")[0], node.lineno, id(node) in top)
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(NamedTuple):
     """One call in a program."""
 
     line: int

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -79,8 +79,7 @@ def _script(path: Path, data: bytes) -> Script:
     return Script(path, tuple(text.split("\n")), data)
 
 
-@dataclass(frozen=True, slots=True)
-class ShellNote:
+class ShellNote(NamedTuple):
     """One remark of shellcheck: its code (a number), its level, line and words."""
 
     line: int

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pixi_scaffold.job import QuotingError, split_arguments
 from pixi_scaffold.rules.files import leaves
@@ -229,8 +229,7 @@ def made_by_script(script: Script) -> frozenset[str]:
     return frozenset(made - {"", "."})
 
 
-@dataclass(frozen=True, slots=True)
-class _Mention:
+class _Mention(NamedTuple):
     """A file that the job uses and nobody transfers."""
 
     file: Path

@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import Command, CommandSpec, Field, Refusal, size_advice, specs
@@ -42,7 +41,7 @@ def _set(subject: Subject) -> Iterator[tuple[CommandSpec, Field[object], Command
 def bad_size(subject: Subject) -> Iterator[Found]:
     """A size that HTCondor cannot read."""
     for refusal, one in refused(subject, "size"):
-        yield replace(one, edits=_better_size(subject, refusal.command))
+        yield one._replace(edits=_better_size(subject, refusal.command))
     for spec, field, command in _set(subject):
         if spec.type != "size":
             continue
@@ -109,7 +108,7 @@ def bad_number(subject: Subject) -> Iterator[Found]:
 def bad_choice(subject: Subject) -> Iterator[Found]:
     """A value that is not one of those allowed."""
     for refusal, one in refused(subject, "choice", "switch", "signal"):
-        yield replace(one, fix=_near_word(refusal)) if refusal.kind == "choice" else one
+        yield one._replace(fix=_near_word(refusal)) if refusal.kind == "choice" else one
     for spec, field, command in _set(subject):
         if field.text.lower() in spec.odd:
             message = f"{command.spelled} = {field.text} is taken for {field.value}"

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError
 
@@ -26,8 +26,7 @@ _PIXI_SETTINGS = ("PIXI_HOME", "PIXI_CACHE_DIR")
 _STOP_EVERY = 0.1  # seconds between looks at `stop`
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """A program that ended: its exit code (negative: the signal) and what it printed."""
 
     code: int

@@ -8,10 +8,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pixi_scaffold.tasks import folders
 from pixi_scaffold.tasks.scope import CommandError, Exit, Scope, Streams, reason
@@ -26,8 +25,7 @@ _OPTIONS = {"errexit", "pipefail"}
 _GLOBS = ("failglob", "globstar", "nullglob")
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltinCall:
+class BuiltinCall(NamedTuple):
     """A command of the shell as it was called."""
 
     shell: Shell

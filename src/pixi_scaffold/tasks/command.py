@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError
 from pixi_scaffold.report import Progress, Silent
@@ -33,8 +33,7 @@ _LEAKS = ("CONDA_*", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 """Variables of an outer environment that would reach into the one that is tested."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """What the user asked `run` for."""
 
     manifest: Path
@@ -173,7 +172,7 @@ def run_tasks(request: RunRequest, installing: Installing, tell: Callable[[str],
             index, request.args, runner.render, alone=request.alone, as_command=request.as_command
         )
         if request.templated:
-            planned = [replace(one, is_template=True) for one in planned]
+            planned = [one._replace(is_template=True) for one in planned]
         code = runner.run(planned, clean=request.clean, dry=request.dry_run)
     except KeyboardInterrupt:
         code = runner.shell.children.stopped or 130

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.tasks.globs import task_files
 from pixi_scaffold.tasks.kept import digest, keep, read_kept
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFiles:
+class TaskFiles(NamedTuple):
     """The files of a task, by their patterns, and what else it depends on."""
 
     root: Path

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError
 
@@ -31,8 +31,7 @@ _MEANS = {
 """What the pieces of a glob mean to the globset library, as regular expressions."""
 
 
-@dataclass(frozen=True, slots=True)
-class _IgnoreLine:
+class _IgnoreLine(NamedTuple):
     takes: bool
     only_folders: bool
     names: re.Pattern[str]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import program
@@ -18,8 +18,7 @@ Values = tuple[str | tuple[str, str], ...]
 Render = Callable[[str, "PlannedTask"], str]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """A task that is to run.
 
     command: what a name that is no task stands for (`task` is then made of it).
@@ -37,8 +36,7 @@ class PlannedTask:
     """Whether its command is one; what was given in place of a task is only where that is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskIndex:
+class TaskIndex(NamedTuple):
     """The tasks of every environment, as this machine sees them."""
 
     tasks: Mapping[str, Mapping[str, Task]]
@@ -128,7 +126,7 @@ def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, V
     planned = PlannedTask(task, environment)
     if task.arguments is None:
         extra = args[1:] if args[:1] == ["--"] else args
-        return replace(planned, extra=tuple(extra)), tuple(args)
+        return planned._replace(extra=tuple(extra)), tuple(args)
     before, extra = (
         (args[: args.index("--")], args[args.index("--") + 1 :]) if "--" in args else (args, [])
     )
@@ -138,7 +136,7 @@ def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, V
             "what is for its command goes behind --",
         )
     filled = _filled(planned, tuple(before))
-    return replace(filled, extra=(*filled.extra, *extra)), tuple(before)
+    return filled._replace(extra=(*filled.extra, *extra)), tuple(before)
 
 
 def _filled(planned: PlannedTask, given: Values) -> PlannedTask:
@@ -146,7 +144,7 @@ def _filled(planned: PlannedTask, given: Values) -> PlannedTask:
     task, wanted = planned.task, planned.task.arguments or ()
     if not wanted:
         extra = tuple(one if isinstance(one, str) else "=".join(one) for one in given)
-        return replace(planned, extra=extra)
+        return planned._replace(extra=extra)
     by_name: dict[str, str] = {}
     for one in given:
         if isinstance(one, tuple):
@@ -180,7 +178,7 @@ def _filled(planned: PlannedTask, given: Values) -> PlannedTask:
                 f"use{choices.removeprefix(',')}",
             )
         values.append((argument.name, value))
-    return replace(planned, named=tuple(values))
+    return planned._replace(named=tuple(values))
 
 
 def _ordered(

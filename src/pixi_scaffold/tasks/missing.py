@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.lock import environment_homes
@@ -26,8 +27,7 @@ _RUN_FILES = frozenset({"python", "python3", "bash", "sh", "zsh", "Rscript", "ju
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for the value of an argument
 
 
-@dataclass(frozen=True, slots=True)
-class MissingPart:
+class MissingPart(NamedTuple):
     """Something that a task needs and that is not there."""
 
     task: str
@@ -101,7 +101,7 @@ class _Place:
             return
         if all(one.task in known for one in task.depends_on):
             why = ""
-            for index in (self.index, replace(self.index, chosen=self.environment.name)):
+            for index in (self.index, self.index._replace(chosen=self.environment.name)):
                 try:
                     plan(index, [task.name, "--"], lambda text, _: text)
                     return

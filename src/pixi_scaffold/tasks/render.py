@@ -5,9 +5,8 @@ As Pixi 0.77 does it (crates/pixi_manifest/src/task.rs, crates/pixi_task/src/exe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.tasks.graph import PlannedTask
@@ -16,8 +15,7 @@ from pixi_scaffold.workspace import PIXI_VERSION, Platform
 _QUOTED = frozenset("\t\r\n []")
 
 
-@dataclass(frozen=True, slots=True)
-class RenderContext:
+class RenderContext(NamedTuple):
     """What templates may name besides a task's own arguments."""
 
     platform: Platform | None

@@ -233,4 +233,4 @@ def _crlf(file: File | None) -> File | None:
     """Return the file with line endings as on Windows, when the user's has them."""
     if file is None or not file.is_text or b"\r" in file.content:
         return file
-    return replace(file, content=file.content.replace(b"\n", b"\r\n"))
+    return file._replace(content=file.content.replace(b"\n", b"\r\n"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +141,7 @@ def check_project(root: Path, shown: Path, engine: str, run: Run) -> None:
             if result.name == "lock" and said and not (root / LOCK).is_file():
                 continue  # there was none before, and that was said
             hint = f"{program()} lock" if result.name == "lock" else f"{program()} check"
-            failures.append(replace(result, detail=detail, lines=lines, hint=hint))
+            failures.append(result._replace(detail=detail, lines=lines, hint=hint))
         if failures:
             details = "; ".join(f.detail for f in failures)
             all_lines = tuple(line for f in failures for line in f.lines)

@@ -6,9 +6,8 @@ import functools
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.workspace.values import STRINGS, BadValueError, check_file
 
@@ -25,8 +24,7 @@ class GrammarError(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One table of the grammar: the type of each key, and the keys that must be there."""
 
     keys: Mapping[str, str]

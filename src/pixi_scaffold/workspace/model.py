@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.errors import ManifestError
 from pixi_scaffold.workspace.platform import UNIX, Platform, VirtualPackage, derived_name, united
@@ -21,8 +21,7 @@ DEFAULT = "default"
 """The name of the default feature and of the default environment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One dependency: a package name and the fields of its spec (version, build, channel...)."""
 
     name: str
@@ -39,8 +38,7 @@ class Requirement:
         return f"{self.name}[{inner}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What a feature says for the platforms that `selector` matches (None: for all)."""
 
     selector: str | None
@@ -69,8 +67,7 @@ class Target:
         return self.selector in (platform.subdir, platform.name)
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelEntry:
+class ChannelEntry(NamedTuple):
     """A channel as a manifest lists it: a name, a URL or a file URL, and its priority."""
 
     name: str
@@ -79,8 +76,7 @@ class ChannelEntry:
     """As the manifest writes it; empty where it does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """A named set of requirements; None where it does not say."""
 
     name: str
@@ -100,8 +96,7 @@ class Feature:
         return names is None or platform.name in names or platform.subdir in names
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """A set of features that is solved and installed together; the default one comes last."""
 
     name: str
@@ -109,8 +104,7 @@ class Environment:
     solve_group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestWarning:
+class ManifestWarning(NamedTuple):
     """What Pixi accepts and warns of."""
 
     kind: str
@@ -118,8 +112,7 @@ class ManifestWarning:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(NamedTuple):
     """A parsed manifest."""
 
     manifest: Path

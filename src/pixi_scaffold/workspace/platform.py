@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from pixi_scaffold.workspace.values import newer
 
@@ -16,8 +16,7 @@ _ARCHSPEC = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualPackage:
+class VirtualPackage(NamedTuple):
     """A property of a machine that packages can depend on, such as `__cuda` 12.0.
 
     build is empty unless the manifest or Pixi's default names one.
@@ -58,8 +57,7 @@ def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     return tuple(packages)
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(NamedTuple):
     """A machine that the workspace supports: a conda subdir and what is declared beyond it."""
 
     name: str

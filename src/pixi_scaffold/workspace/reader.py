@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,7 @@ class _ManifestReader:
         self.pool = {name.lower(): spec for name, spec in table.get("dependencies", {}).items()}
         platforms = self.platforms(table.get("platforms", []), (head, "platforms"))
         features = {DEFAULT: self.feature(DEFAULT, doc, ())}
-        features[DEFAULT] = replace(
-            features[DEFAULT],
+        features[DEFAULT] = features[DEFAULT]._replace(
             channel_priority=table.get("channel-priority"),
             solve_strategy=table.get("solve-strategy"),
         )
@@ -141,7 +140,7 @@ class _ManifestReader:
     def feature(self, name: str, table: Mapping[str, Any], key: Key) -> Feature:
         general = self.target(None, table, key)
         more = self.outside.pypi.get(name, ())
-        targets = {"": replace(general, pypi=(*general.pypi, *more))}
+        targets = {"": general._replace(pypi=(*general.pypi, *more))}
         for selector, value in table.get("target", {}).items():
             # macos is another word for osx; of two tables for one selector the later one stays.
             plain = "osx" if selector == "macos" else selector

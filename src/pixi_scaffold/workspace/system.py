@@ -6,7 +6,6 @@ crates/pixi_manifest/src/toml/manifest.rs, migrate_system_requirements_to_platfo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pixi_scaffold.workspace.model import Environment, Feature, compositions
@@ -106,7 +105,7 @@ def _migrated(
                 for subdir in (subdirs if feature.platforms is None else feature.platforms)
             ]
             names = dict.fromkeys(platform.name for platform in used)
-            changed[name] = replace(feature, platforms=tuple(names))
+            changed[name] = feature._replace(platforms=tuple(names))
         else:
             used = [originals[wanted] for wanted in feature.platforms or ()]
         for platform in used:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key
 
 
-@dataclass(frozen=True, slots=True)
-class TaskArgument:
+class TaskArgument(NamedTuple):
     """An argument that a task names; without a default it must be given."""
 
     name: str
@@ -17,8 +15,7 @@ class TaskArgument:
     choices: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDependency:
+class TaskDependency(NamedTuple):
     """A task that runs before another one."""
 
     task: str
@@ -28,8 +25,7 @@ class TaskDependency:
     """Where it runs; empty: where it is found."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A command of the workspace, or another name for tasks that it depends on."""
 
     name: str
