@@ -7,14 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import takewhile
 from pathlib import PurePosixPath
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.programs import calls_of, imported, matches, unreadable_at
-from pixi_scaffold.rules.subject import LONGEST, Script, Subject, is_url
+from pixi_scaffold.rules.subject import LONGEST, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
 
@@ -61,22 +59,18 @@ _STARTS = re.compile(r"(?:^|[;&|]\s*|\b(?:then|do|else|exec|time)\s+)\./([\w.-]+
 def helper_not_executable(subject: Subject) -> Iterator[Found]:
     """The worker script starts an input that may not be run."""
     script = subject.worker
-    if script is None or not subject.transfers:
+    if script is None or not subject.transfers or b"./" not in script.data:
         return
     modes = {path.name: path for path in subject.files if path != subject.executable}
-    for number, matched in _started(script):
-        path = modes.get(matched[1])
-        if path is not None and not os.access(path, os.X_OK):
-            message = f"{matched[1]} arrives without the permission to run: exit code 126"
-            fix = f"chmod +x {subject.shown(path)}"
-            yield Found(script.path, number, message, fix, about=matched[0].strip())
-
-
-@lru_cache(maxsize=64)
-def _started(script: Script) -> tuple[tuple[int, re.Match[str]], ...]:
-    """Return what a script starts in its own folder, up to where it changes permissions itself."""
-    lines = takewhile(lambda line: not re.search(r"\bchmod\b", line[1]), joined(script))
-    return tuple((n, matched) for n, line in lines for matched in _STARTS.finditer(line))
+    for number, line in joined(script):
+        if re.search(r"\bchmod\b", line):
+            return
+        for matched in _STARTS.finditer(line):
+            path = modes.get(matched[1])
+            if path is not None and not os.access(path, os.X_OK):
+                message = f"{matched[1]} arrives without the permission to run: exit code 126"
+                fix = f"chmod +x {subject.shown(path)}"
+                yield Found(script.path, number, message, fix, about=matched[0].strip())
 
 
 _BINARIES = re.compile(r"(?:python[0-9.]*|Rscript|R|julia|perl|node|java|matlab|octave|ruby)$")

@@ -268,19 +268,14 @@ def check_subject(subject: Subject, late: bool | None = None) -> list[Finding]:
                 raise
             findings.append(_unseen(rule, subject, cause))
     if subject.queue.items == () and not refused:  # no job, so none that fails
-        findings = [_lowered(finding) for finding in findings]
+        lowered = {Severity.ERROR: Severity.WARNING}
+        findings = [f._replace(severity=lowered.get(f.severity, f.severity)) for f in findings]
     return in_order(findings)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings by file, line and rule, each once."""
     return sorted(dict.fromkeys(findings), key=lambda f: (str(f.file), f.line, f.rule))
-
-
-def _lowered(finding: Finding) -> Finding:
-    """Return an error as a warning."""
-    error = finding.severity is Severity.ERROR
-    return finding._replace(severity=Severity.WARNING) if error else finding
 
 
 def _unseen(rule: Rule, subject: Subject, error: OSError) -> Finding:

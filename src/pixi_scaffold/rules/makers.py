@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.texts import read_bytes, within_review
 
 _MOST_FILES = 200
 _MOST_BYTES = 256 << 10
@@ -104,8 +104,8 @@ def _says_how(name: str, text: str) -> bool:
     return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
 
 
-@lru_cache(maxsize=32)
-def _texts(folder: Path, _changed: int, *suffixes: str) -> tuple[tuple[Path, str], ...]:
+@within_review
+def _in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
     """Return the files of these suffixes, or names, in a folder, and their texts."""
     texts: list[tuple[Path, str]] = []
     try:
@@ -118,15 +118,6 @@ def _texts(folder: Path, _changed: int, *suffixes: str) -> tuple[tuple[Path, str
         if data is not None and len(data) < _MOST_BYTES:
             texts.append((path, data.decode("utf-8", errors="replace")))
     return tuple(texts)
-
-
-def _in(folder: Path, suffixes: Iterable[str]) -> tuple[tuple[Path, str], ...]:
-    """Return these files and texts; read again only where something was added to the folder."""
-    try:
-        changed = folder.stat().st_mtime_ns
-    except OSError:
-        return ()
-    return _texts(folder, changed, *suffixes)
 
 
 @lru_cache(maxsize=256)

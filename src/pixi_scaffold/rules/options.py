@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pixi_scaffold.rules.programs import nodes, parsed
+from pixi_scaffold.rules.texts import read_bytes
 
 _TYPES = {"int": int, "float": float, "str": str, "Path": str}
 _ACTIONS = frozenset(
@@ -36,19 +39,14 @@ class _DoneError(Exception):
     """The arguments ask for help, or the version."""
 
 
-Beside = Callable[[str], bytes | None]
-"""Gives the source of a module that lies beside the program; None for another one."""
-
-
-def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
+def refusal(program: Path, words: Sequence[str]) -> str:
     """Return why a program's argparse refuses some words; empty when it takes them.
 
     Empty, too, for a program that cannot be understood: one without exactly one plain
     ArgumentParser, with subcommands, or with arguments whose names are worked out.
     """
     try:
-        parser = _parser(source, beside)
-        parser.parse_args(list(words))
+        _parser(program).parse_args(list(words))
     except _RefusedOptionError as error:
         return str(error)
     except (_UnknownError, _DoneError, TypeError, ValueError, argparse.ArgumentError):
@@ -56,13 +54,10 @@ def refusal(source: bytes, words: Sequence[str], beside: Beside) -> str:
     return ""
 
 
-def _parser(source: bytes, beside: Beside) -> _OptionParser:
+def _parser(program: Path) -> _OptionParser:
     """Return a parser with the program's arguments; raises _UnknownError."""
-    main = _read(source)
-    others = [beside(name) for name in main.handed_to]
-    if None in others:
-        raise _UnknownError
-    return _built(main, *(_read(other) for other in others if other is not None))
+    main = _read(program)
+    return _built(main, *(_read(program.with_name(f"{name}.py")) for name in main.handed_to))
 
 
 _PLAIN = ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")
@@ -153,19 +148,18 @@ class _Source:
 
 
 @lru_cache(maxsize=64)
-def _read_once(source: bytes) -> _Source | None:
-    try:
-        return _Source(source)
-    except _UnknownError:
-        return None
+def _read_once(source: bytes | None) -> _Source | None:
+    with contextlib.suppress(_UnknownError):
+        return None if source is None else _Source(source)
+    return None
 
 
-def _read(source: bytes) -> _Source:
+def _read(path: Path) -> _Source:
     """Return what a module says; raises _UnknownError. Jobs that share a program ask once."""
-    source_once = _read_once(source)
-    if source_once is None:
+    source = _read_once(read_bytes(path))
+    if source is None:
         raise _UnknownError
-    return source_once
+    return source
 
 
 def _forwarding(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -33,28 +33,20 @@ class _ProgramLine(NamedTuple):
     line: int
     program: str
     rest: str
-
-
-def _starts(subject: Subject, *, beyond: bool = False) -> Iterator[_ProgramLine]:
-    """Yield what the executable runs, up to where files come into being that are not known here.
-
-    beyond: what it runs after that, too.
-    """
-    for sure, start in _runs(subject.worker) if subject.worker is not None else ():
-        if sure or beyond:
-            yield start
+    sure: bool
+    """No files came into being before it that are not known here."""
 
 
 @lru_cache(maxsize=64)
-def _runs(script: Script) -> tuple[tuple[bool, _ProgramLine], ...]:
-    """Return the lines that run a program, and whether no files came into being before."""
-    runs, sure = [], True
-    for number, line in joined(script):
+def _starts(script: Script | None) -> tuple[_ProgramLine, ...]:
+    """Return what a worker script runs."""
+    starts, sure = [], True
+    for number, line in () if script is None else joined(script):
         sure = sure and not FILES_APPEAR.search(line)
-        if matched := _RUN.search(re.split(r"\s#", line)[0]):
-            start = _ProgramLine(script, number, matched[3].removeprefix("./"), matched[4])
-            runs.append((sure, start))
-    return tuple(runs)
+        if script is not None and (matched := _RUN.search(re.split(r"\s#", line)[0])):
+            program = matched[3].removeprefix("./")
+            starts.append(_ProgramLine(script, number, program, matched[4], sure))
+    return tuple(starts)
 
 
 @rule("PS219")
@@ -62,12 +54,11 @@ def program_is_missing(subject: Subject) -> Iterator[Found]:
     """The worker script runs a program that does not arrive."""
     if not subject.transfers or subject.brings_unseen:
         return
-    for start in _starts(subject):
+    for start in _starts(subject.worker):
         name = start.program
         top = PurePosixPath(name).parts[0]
-        known = (
-            name.startswith("/") or top in subject.arrives or top in made_by_script(start.script)
-        )
+        known = not start.sure or top[0] == "/" or top in subject.arrives
+        known = known or top in made_by_script(start.script)
         if known or (subject.start / name).exists():  # PS209 speaks of one that is here
             continue
         near = _nearest(subject, name)
@@ -99,7 +90,7 @@ def option_is_refused(subject: Subject) -> Iterator[Found]:
     except QuotingError:
         return  # PS115 says so
     for source, before in _programs(subject):
-        problem = refusal(read_bytes(source) or b"", [*before, *words], partial(_beside, source))
+        problem = refusal(source, [*before, *words])
         place = command or subject.job.command("executable")
         if problem and place is not None:
             message = f"{source.name} refuses these arguments: {problem}"
@@ -108,17 +99,12 @@ def option_is_refused(subject: Subject) -> Iterator[Found]:
             yield at(place, message, fix, about=word.rstrip(":,"))
 
 
-def _beside(program: Path, module: str) -> bytes | None:
-    """Return the source of a module in the program's folder."""
-    return read_bytes(program.with_name(f"{module}.py"))
-
-
 def _programs(subject: Subject) -> Iterator[tuple[Path, list[str]]]:
     """Yield the Python programs that get the job's arguments, with the words before these."""
     path = subject.executable
     if path is not None and path.suffix == ".py" and path.is_file():
         yield path, []
-    for start in _starts(subject, beyond=True):
+    for start in _starts(subject.worker):
         matched = re.fullmatch(r'\s*([^$`|;&<>()]*?)\s*"?\$@"?\s*(?:\|\|.*|&?\s*)', start.rest)
         source = next((p for p in subject.programs if p.name == Path(start.program).name), None)
         if matched and source is not None:

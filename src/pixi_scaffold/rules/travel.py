@@ -86,7 +86,7 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
             top = PurePosixPath(item).parts[0]
             if item in words and top not in subject.arrives:
                 yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
-    for path in subject.programs:
+    for path in subject.programs if nested else ():
         lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
         for number, text in enumerate(lines, start=1):
             for item, last in nested.items():
@@ -245,8 +245,11 @@ def _mentioned(subject: Subject) -> Iterator[_Mention]:
     seen: set[tuple[Path, str]] = set()
     named = (*subject.inputs, *subject.meaning.items("transfer_output_files"))
     known = frozenset(PurePosixPath(item).name for item in named)
+    installed: set[str] = set()
+    if subject.project is not None and subject.delivery == "bootstrap":  # PS506 speaks of them
+        installed = {subject.project.manifest.name, subject.project.lock.name}
     for file, line, words in _code_words(subject):
-        for word in sorted(words - _installed_from(subject)):
+        for word in sorted(words - installed):
             if (file, word) in seen or not _stays_here(subject, word, known):
                 continue
             seen.add((file, word))
@@ -286,14 +289,6 @@ def _is_run(subject: Subject, file: Path, line: int, word: str) -> bool:
     code = script.lines[line - 1]
     name = rf"(?:\./)?{re.escape(word)}"
     return re.match(rf"(?:exec\s+)?(?:{_RUNS}\s+)?[\"']?{name}(?![\w./-])", code) is not None
-
-
-def _installed_from(subject: Subject) -> set[str]:
-    """Return the manifest and the lock where PS506 speaks of them."""
-    project = subject.project
-    if project is None or subject.delivery != "bootstrap":
-        return set()
-    return {project.manifest.name, project.lock.name}
 
 
 def _stays_here(subject: Subject, word: str, known: frozenset[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import chain, islice, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
@@ -52,26 +52,22 @@ class Trouble(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _entries(name: str) -> tuple[Trouble, ...]:
-    rows = _table()[name]["entries"]
+    rows = table("trouble")[name]["entries"]
     kinds = (Severity(row["severity"]) if "severity" in row else None for row in rows)
     return tuple(Trouble(**{**row, "severity": k}) for row, k in zip(rows, kinds, strict=True))
-
-
-def _table() -> dict[str, Any]:
-    return table("trouble")
 
 
 @lru_cache(maxsize=3)
 def _of_any(language: str) -> re.Pattern[str]:
     """Return the pattern of all entries, which hardly any line has."""
-    every = (getattr(entry, language) for name in _table() for entry in _entries(name))
+    every = (getattr(entry, language) for name in table("trouble") for entry in _entries(name))
     return re.compile("|".join(f"(?:{pattern})" for pattern in every if pattern != NEVER))
 
 
 def trouble(subject: Subject, name: str) -> Iterator[Found]:
     """Yield what one rule of the table finds."""
     every = chain(_in_description(subject, name), _in_code(subject, name))
-    yield from islice(every, 1 if _table()[name].get("once") else None)
+    yield from islice(every, 1 if table("trouble")[name].get("once") else None)
 
 
 def _in_description(subject: Subject, name: str) -> Iterator[Found]:
@@ -166,7 +162,7 @@ def _shows(code: str, language: str) -> bool:
     return _of_any(language).search(code) is not None
 
 
-for _id, _rule in _table().items():
+for _id, _rule in table("trouble").items():
     if "title" in _rule:
         _check = partial(trouble, name=_id)
         _check.__doc__ = _rule["title"]
