@@ -115,11 +115,16 @@ def run_uv(
 
     with _FINDING:
         program = uv.find_uv_bin()
-    env = clean_env({**_TRUST, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
-    if env.get("PIP_CERT"):  # the certificates that pip is told to believe count for uv, too
-        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
     cwd = folder or Path(tempfile.gettempdir())
-    return run([program, *arguments], cwd=cwd, env=env, timeout=LIMIT)
+    return run([program, *arguments], cwd=cwd, env=_variables(extra), timeout=LIMIT)
+
+
+def _variables(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return uv's environment: the certificates that pip is told to believe count for it, too."""
+    env = clean_env({**_TRUST, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", **extra}, drop=_LEAKS)
+    if env.get("PIP_CERT"):
+        env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
+    return env
 
 
 def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
