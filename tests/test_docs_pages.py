@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import git
+from tests.support.index import index, make_wheel
 from tests.support.paths import REPOSITORY
 from tests.support.pool import Pool, condor_prefix
 from tests.test_walkthrough import code, commands
@@ -28,8 +29,7 @@ INLINE = sorted(
     }
 )
 ELSEWHERE = {
-    "add-a-pypi-package.md": "needs robosuite from PyPI: test_pypi.py has smaller ones",
-    "pool.md": "a job on a GPU, and numbers of clusters: test_pool.py",
+    "pool.md": "between its commands a job has to get somewhere: test_pool.py waits for it",
     "add-a-site.md": "no command in a block",
 }
 JOB = "executable = /bin/sleep\\narguments = 1\\nrequest_memory = 1GB\\nlog = j.log\\nqueue\\n"
@@ -143,6 +143,26 @@ def test_the_page_on_checks(shell: Shell, tmp_path: Path, monkeypatch: pytest.Mo
             ("pixi-scaffold check YOUR", "pixi-scaffold site"), 0)})  # fmt: skip
     assert "PS218: main.py refuses these arguments: unrecognized arguments: --rate" in out
     assert "slots match" in out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("conda_forge")
+def test_the_page_on_packages_of_pypi(shell: Shell, tmp_path: Path) -> None:
+    """Its names are served here: the real wheels are hundreds of megabytes, and others every month."""
+    page, wheels = "add-a-pypi-package.md", tmp_path / "wheels"
+    make_wheel(wheels, "robosuite", "1.5.1", ["numpy>=1.23", "termcolor"])
+    make_wheel(wheels, "httpx", "0.28.1", ["h2>=3 ; extra == 'http2'"])
+    for name in ("termcolor", "h2"):
+        make_wheel(wheels, name, "4.0")
+    with index(wheels.iterdir()) as running:
+        (block,) = code((HOW_TO / page).read_text(encoding="utf-8"), "toml")
+        lines = f'\n{block}\n[pypi-options]\nindex-url = "{running.url}"\n'
+        (tmp_path / "lines.toml").write_text(lines)
+        out = shell(page, f"{MADE} cat ../lines.toml >>pixi.toml")
+    assert "pixi.lock" in out
+    lock = (tmp_path / "myproject" / "pixi.lock").read_text()
+    locked = re.findall(r"(?m)^- pypi: .*/([a-z0-9]+)-[^/]*\.whl", lock)
+    assert sorted(locked) == ["h2", "httpx", "robosuite", "termcolor"]  # numpy is conda's
 
 
 @pytest.mark.slow
