@@ -26,7 +26,7 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from trainer import RANK, WORLD_SIZE, Trainer, UserError, origin, set_up
+from trainer import RANK, WORLD_SIZE, Trainer, UserError, origin, say, set_up
 
 EVICTED, INTERRUPTED = 85, 130  # checkpoint_exit_code of htcondor/train.sub; after Ctrl-C
 GOOD = {0, EVICTED, INTERRUPTED}
@@ -107,10 +107,10 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             return {**state, "path": str(path), "format": state["format"]}
         except Exception as error:  # what damage raises depends on where it is
             os.replace(path, f"{path}.refused")
-            print(f"WARNING: {path} is damaged, or not of this program ({type(error).__name__}). "
-                  f"Refused, and renamed {path.name}.refused")  # fmt: skip
+            say(f"WARNING: {path} is damaged, or not of this program ({type(error).__name__}). "
+                f"Refused, and renamed {path.name}.refused")  # fmt: skip
     if present:
-        print("WARNING: no good checkpoint is left. TRAINING STARTS FROM THE BEGINNING")
+        say("WARNING: no good checkpoint is left. TRAINING STARTS FROM THE BEGINNING")
     return None
 
 
@@ -163,8 +163,8 @@ def show_results(folder: Path) -> None:
     room = max(0.005, (max(later) - min(later)) / 5)
     right.set_ylim(min(later) - room, min(1, max(later)) + room)
     write_file(folder / "loss.png", lambda file: figure.savefig(file, format="png"))
-    print(f"{folder}: accuracy {accuracy[-1]:.2%} after {rows[-1]['epoch']} epochs; "
-          f"the curves: {folder}/loss.png", flush=True)  # fmt: skip
+    say(f"{folder}: accuracy {accuracy[-1]:.2%} after {rows[-1]['epoch']} epochs; "
+        f"the curves: {folder}/loss.png")  # fmt: skip
 
 
 def compare(folder: Path) -> None:
@@ -256,7 +256,7 @@ def resume(trainer: Trainer, folder: Path) -> None:
     if state := box[0]:
         trainer.restore(state)
         if trainer.epoch < args.epochs:
-            print(f"resuming from {state['path']}, {trainer.epoch} epochs and {trainer.step} steps")
+            say(f"resuming from {state['path']}, {trainer.epoch} epochs and {trainer.step} steps")
 
 
 def stop_now(trainer: Trainer, due: float) -> bool:
@@ -330,18 +330,18 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
         resume(trainer, folder)
         done = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"
         if finished := trainer.epoch >= args.epochs:  # and nothing is written
-            print(f"{done}: finished. --epochs N trains it further, another --name starts over")
+            say(f"{done}: finished. --epochs N trains it further, another --name starts over")
         else:
-            print(f"{done}, on {trainer.device}", flush=True)
+            say(f"{done}, on {trainer.device}")
             finished = train(trainer, folder)
     if WORLD_SIZE > 1:
         dist.barrier()  # nobody leaves before process 0 has written everything
     if not finished:
-        print(f"stopped, saved in {folder}: the same command goes on", flush=True)
+        say(f"stopped, saved in {folder}: the same command goes on")
         return INTERRUPTED if SIGNALS[:1] == [signal.SIGINT] else EVICTED
     first, last = trainer.rows[0]["train_loss"], trainer.rows[-1]["train_loss"]
     if args.require_progress and not last < first:  # so that NaN is no progress either
-        print(f"no progress: {first:.4f} to {last:.4f} train loss", file=sys.stderr)
+        say(f"no progress: {first:.4f} to {last:.4f} train loss", sys.stderr)
         return 1
     return 0
 
@@ -353,7 +353,7 @@ def start(main: Callable[[], int]) -> NoReturn:
     try:
         code = main()
     except (UserError, OSError, KeyboardInterrupt) as error:
-        print(f"{Path(sys.argv[0]).name}: {str(error) or 'stopped at once'}", file=sys.stderr)
+        say(f"{Path(sys.argv[0]).name}: {str(error) or 'stopped at once'}", sys.stderr)
         code = {UserError: 2, KeyboardInterrupt: INTERRUPTED}.get(type(error), 1)
     on_signals(signal.SIG_IGN)  # all is written: a late one must not turn this code into another
     if WORLD_SIZE > 1:

@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 import torch.distributed as dist
@@ -43,6 +44,16 @@ warnings.filterwarnings("ignore", "Synchronization debug mode")  # it is used be
 
 class UserError(Exception):
     """Something that the person at the keyboard can put right; the text says how (exit code 2)."""
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a message: wrapped at words where a person reads it, as it is in a log."""
+    file = file or sys.stdout
+    if file.isatty():
+        columns = os.get_terminal_size(file.fileno()).columns or 80
+        lines = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(lines.fill(line) for line in text.splitlines())
+    print(text, file=file, flush=True)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -208,7 +219,7 @@ class Trainer:
         state = [v for s in self.optimizer.state.values() for v in s.values() if v is not None]
         if not all(isinstance(value, Tensor) and value.is_cuda for value in state):
             self.eager = f"{type(self.optimizer).__name__} keeps numbers outside of the GPU"
-            return print(f"WARNING: no CUDA graph, steps are slower: {self.eager}", flush=True)
+            return say(f"WARNING: no CUDA graph, steps are slower: {self.eager}")
         state += [self.loss_sum, self.batch, *self.network.state_dict().values()]
         before, rng = [value.clone() for value in state], torch.cuda.get_rng_state(self.device)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
@@ -227,7 +238,7 @@ class Trainer:
             self.graphs[size] = graph
         except RuntimeError as error:
             self.eager = str(error).splitlines()[0]
-            print(f"WARNING: no CUDA graph, steps are slower: {self.eager}", flush=True)
+            say(f"WARNING: no CUDA graph, steps are slower: {self.eager}")
             generator = torch.cuda.default_generators[self.device.index]
             generator.graphsafe_set_state(generator.clone_state())  # it believes it is recorded
         finally:
@@ -295,9 +306,10 @@ class Trainer:
         self.order_rng.set_state(state["order_rng"])
         planned, epochs = state["epochs"], self.args.epochs
         if planned != epochs > self.epoch:
-            new, old = (self.rates[0] * self.decay(end) for end in (epochs, planned))
-            print(f"NOTE: begun for {planned} epochs, now for {epochs}: the learning rate goes on "
-                  f"at {new:.2g}, not {old:.2g}, and falls until the new end")  # fmt: skip
+            new, old = (f"{self.rates[0] * self.decay(end):.2g}" for end in (epochs, planned))
+            same = "" if new == old else f"goes on at {new}, not {old}, and "
+            say(f"NOTE: begun for {planned} epochs, now for {epochs}: the learning rate {same}"
+                "falls until the new end")  # fmt: skip
         if self.step:
             self.set_order(state["order"])
         processes = state["processes"]

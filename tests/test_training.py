@@ -7,6 +7,7 @@ tests/support/forks.py), `start` and `run` with several processes as a user does
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import hashlib
@@ -14,12 +15,14 @@ import io
 import json
 import math
 import os
+import pty
 import random
 import re
 import shutil
 import signal
 import subprocess
 import tarfile
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -791,6 +794,29 @@ def test_an_optimizer_that_is_made_already_trains_the_same(run, trained, changed
     assert run(*DIGITS, "--epochs", 1, "--name", "made", program=program).returncode == 0
     made = trained(1).with_name("made") / "metrics.jsonl"
     assert made.read_bytes() == metrics
+
+
+def test_messages_are_wrapped_at_words_on_a_terminal(
+    python: str, tmp_path: Path, environment: dict[str, str], trained
+) -> None:
+    """A terminal breaks a long line wherever it ends; a log gets it as one line."""
+    trained(1)
+    argv = [python, str(REPOSITORY / "template" / "main.py"), *DIGITS, "--lr", "1"]
+    plain = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 40))
+    with subprocess.Popen(argv, cwd=tmp_path, env=environment, stderr=slave) as job:
+        os.close(slave)
+        drawn = b""
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(master, 4096):
+                drawn += part
+    os.close(master)
+    assert (plain.returncode, job.returncode) == (2, 2)
+    lines = drawn.decode().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert len(plain.stderr.splitlines()) == 1
+    assert " ".join(lines) == plain.stderr.strip()
 
 
 def test_a_function_among_the_arguments_is_no_other_option(run, changed) -> None:
