@@ -61,6 +61,41 @@ def test_a_dag_whose_node_has_no_file_is_a_finding(dag: Path) -> None:
     assert "nowhere.sub:0: error PS109" in ran.out
 
 
+def test_only_what_dagman_submits_is_looked_at(dag: Path) -> None:
+    """A quoted name, nodes that are done or do nothing, and descriptions in the DAG itself.
+
+    Source: next_possibly_quoted_token and pre_parse_node in DAGMan's parse.cpp, its DagLexer since 24.
+    """
+    (dag / "in side").mkdir()
+    (dag / "a.sub").rename(dag / "in side" / "a.sub")
+    (dag / "w.dag").write_text(
+        'JOB A "in side/a.sub"\nVARS A what="x"\nJOB N nowhere.sub NOOP\n'
+        "JOB D nowhere.sub DIR sub DONE\nSUBMIT-DESCRIPTION kept {\n  executable = a.sh\n}\n"
+        "JOB K kept\nJOB I {\n  executable = nowhere.sh\n  queue\n}\nJOB E @=end\n  queue\n@end\n"
+        "PARENT A CHILD N D K I E\n"
+    )
+    ran = scaffold("check", "--json", "w.dag", cwd=dag)
+    assert (ran.code, ran.document["findings"]) == (0, [])
+    nodes = [one["what"] for one in ran.document["skipped"] if "node" in one["what"]]
+    assert nodes == ["node K of w.dag", "node I of w.dag", "node E of w.dag"]
+
+
+@pytest.mark.parametrize(("parent", "severity"), [(True, "warning"), (False, "error")])
+def test_an_earlier_node_may_make_the_list_of_jobs(dag: Path, parent: bool, severity: str) -> None:
+    """Seen: a dry run of 23.9.6 and 25.14.1 refuses the file where the list is not there."""
+    (dag / "b.sub").write_text(FILES["b.sub"].replace("queue\n", "queue what from list.txt\n"))
+    relation = "PARENT A CHILD B\n" * parent
+    (dag / "w.dag").write_text(f'JOB A a.sub\nVARS A what="x"\nJOB B b.sub\n{relation}')
+    (dag / "a.sub").write_text(FILES["a.sub"].replace("transfer_output_files", "# files"))
+    found = scaffold("check", "--json", "w.dag", cwd=dag).document["findings"]
+    assert [one["severity"] for one in found if one["rule"] == "PS108"] == [severity]
+
+
+def test_what_condor_submit_dag_writes_is_not_found(dag: Path) -> None:
+    (dag / "w.dag.condor.sub").write_text("universe = scheduler\nexecutable = /nowhere\nqueue\n")
+    assert scaffold("check", "--json", cwd=dag).document["findings"] == []
+
+
 def test_a_value_of_the_command_line_is_read_before_the_file(dag: Path) -> None:
     (dag / "out-x.txt").touch()
     assert scaffold("check", "b.sub", "what=x", cwd=dag).code == 0

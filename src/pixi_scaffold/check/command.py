@@ -133,7 +133,9 @@ def check(request: CheckRequest, progress: Progress) -> Report:
         report = _check_folder(request, progress)
     else:
         report = _check_files(request, progress)
-    lacking = _untrained(report, request) or (request.strict and _lacks(report, request))
+    left = {*request.skip, *(f"needs {name}" for name in request.skip)}
+    lacks = request.strict and any(not {s["what"], s["why"]} & left for s in report.skipped)
+    lacking = _untrained(report, request) or lacks
     return replace(report, incomplete=lacking)
 
 
@@ -142,11 +144,6 @@ def _untrained(report: Report, request: CheckRequest) -> bool:
     asked |= {REHEARSE.name} if request.rehearse else set()
     skipped = {r.name for r in report.results if r.status is Status.SKIPPED}
     return bool(asked & skipped - set(request.skip))
-
-
-def _lacks(report: Report, request: CheckRequest) -> bool:
-    left = {*request.skip, *(f"needs {name}" for name in request.skip)}
-    return any(not {s["what"], s["why"]} & left for s in report.skipped)
 
 
 def _check_files(request: CheckRequest, progress: Progress) -> Report:

@@ -14,6 +14,8 @@ from pixi_scaffold.system import read_regular, real
 
 _LIMIT = 4 << 20
 _VAR = re.compile(r'([+A-Za-z_][\w.+-]*)\s*=\s*"((?:\\.|[^"\\])*)"')
+_WORDS = re.compile(r'"[^"]*"|\S+')
+_DESCRIPTION = "SUBMIT-DESCRIPTION"
 _NODES = ("JOB", "NODE", "FINAL", "PROVISIONER", "SERVICE")
 
 
@@ -23,6 +25,7 @@ class DagNode(NamedTuple):
     name: str
     """With the name of its splice or sub-DAG and a `+` before it."""
     path: Path
+    """That of its DAG, where its description stands in there."""
     folder: Path
     before: tuple[str, ...] = ()
     """VARS with PREPEND, and what DAGMan itself defines."""
@@ -33,7 +36,7 @@ class DagNode(NamedTuple):
     dag: Path = Path()
     """The file that it stands in, a splice or a sub-DAG of the one that was read."""
     problems: tuple[Problem, ...] = ()
-    """What DAGMan refuses in the whole file; the first node has it."""
+    """What DAGMan refuses in the whole file; the first node with a file has it."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class _Dag:
     home: Path
     """Where its names start: where condor_submit_dag is run."""
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    described: set[str] = field(default_factory=set)
+    """Names of descriptions that stand in it."""
     within: dict[str, tuple[DagNode, ...]] = field(default_factory=dict)
     """The nodes of each splice and sub-DAG."""
     variables: dict[str, list[tuple[bool, str]]] = field(default_factory=dict)
@@ -70,22 +75,28 @@ def read_dag(
     for number, words, line in _lines(path, frozenset()):
         _command(dag, number, words, line, seen | {path})
     _judge(dag)
-    first, *rest = [*_nodes(dag)] or [DagNode("", path, dag.home)]
-    if not first.name:
-        return ()
-    return (first._replace(problems=(*dag.problems, *first.problems)), *rest)
+    nodes = [*_nodes(dag)]
+    first = next((node for node in nodes if node.path != node.dag), None)
+    return tuple(
+        n._replace(problems=(*dag.problems, *n.problems)) if n is first else n for n in nodes
+    )
 
 
 def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[int, list[str], str]]:
     text = read_regular(path, _LIMIT).decode("utf-8", errors="replace")
-    start, goes_on = 0, ""
+    start, goes_on, end = 0, "", ""
     for number, line in enumerate(text.splitlines(), start=1):
         start = start if goes_on else number
         whole = f"{goes_on} {line}" if goes_on else line
         goes_on = whole[:-1] if whole.endswith("\\") else ""
-        words = whole.split()
+        words = [word.strip('"') for word in _WORDS.findall(whole)]
         if goes_on or not words or words[0].startswith("#"):
             continue
+        if end:  # a description that stands in the DAG goes on
+            end = "" if words[0].startswith(end) else end
+            continue
+        if words[0].upper() in (*_NODES, _DESCRIPTION) and len(words) > 2:
+            end = "}" if words[2] == "{" else words[2].replace("=", "") * (words[2][:2] == "@=")
         if words[0].upper() == "INCLUDE" and len(words) > 1:
             other = path.parent / words[1]
             if other not in seen:
@@ -98,7 +109,10 @@ def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozense
     upper = [w.upper() for w in words]
     kind = upper[0]
     if kind in _NODES and len(words) > 2:
-        dag.files[words[1]] = (words[2], _folder(words, upper, 3))
+        done = not {"NOOP", "DONE"}.isdisjoint(upper[3:])  # DAGMan submits nothing for it
+        dag.files[words[1]] = ("" if done else words[2], _folder(words, upper, 3))
+    elif kind == _DESCRIPTION and len(words) > 2:
+        dag.described.add(words[1])
     elif kind == "SPLICE" and len(words) > 2:
         _inside(dag, number, words[1], words[2], _folder(words, upper, 3), seen)
     elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
@@ -176,11 +190,14 @@ def _judge(dag: _Dag) -> None:
 
 def _nodes(dag: _Dag) -> Iterator[DagNode]:
     for name, (file, folder) in dag.files.items():
+        if not file:
+            continue
+        inline = file in dag.described or file.startswith(("{", "@="))
         given = dag.variables.get("ALL_NODES", []) + dag.variables.get(name.upper(), [])
         pre = ("PRE",) if name in dag.scripts or "ALL_NODES" in dag.scripts else ()
         yield DagNode(
             name,
-            dag.home / folder / file,
+            dag.path if inline else dag.home / folder / file,
             dag.home / folder,
             (f"JOB = {name}", "RETRY = 0", *(text for first, text in given if first)),
             tuple(text for first, text in given if not first),

@@ -14,6 +14,8 @@ SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
 """What submit descriptions are named by."""
 OTHER_SUFFIXES = (".cmd", ".job", ".sub.txt")
 """What else they are named by; other kinds of files have these names, too."""
+_OF_DAGMAN = ".dag.condor.sub"
+"""What condor_submit_dag writes."""
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "runs", "data", "site-packages"})
 _FIRST_BYTES = 64 << 10
 _LEVELS = 6
@@ -43,7 +45,8 @@ def _files(root: Path, on_error: Callable[[OSError], None] | None = None) -> Ite
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
         )
-        yield from (Path(folder) / name for name in sorted(files))
+        named = (name for name in sorted(files) if not name.endswith(_OF_DAGMAN))
+        yield from (Path(folder) / name for name in named)
 
 
 def _queues(path: Path) -> bool:

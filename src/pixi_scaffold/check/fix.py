@@ -46,16 +46,12 @@ def apply_fixes(findings: Iterable[Finding]) -> list[Finding]:
         except OSError as error:
             failed[path] = error
     if failed:
-        raise _failure(failed, [path.name for path in edits if path not in failed])
+        path, first = next(iter(failed.items()))
+        changed = ", ".join(path.name for path in edits if path not in failed)
+        others = f"; changed: {changed}" if changed else "; nothing else was changed"
+        why = f"not fixed: {first.strerror}, it is as it was{others}"
+        raise OSError(first.errno, why, str(path))
     return done
-
-
-def _failure(failed: dict[Path, OSError], changed: list[str]) -> OSError:
-    """Return the error to raise: the first file that was not written, and what is changed."""
-    path, error = next(iter(failed.items()))
-    others = f"; changed: {', '.join(changed)}" if changed else "; nothing else was changed"
-    why = f"not fixed: {error.strerror}, it is as it was{others}"
-    return OSError(error.errno, why, str(path))
 
 
 def _clashes(edit: Edit, others: list[Edit]) -> bool:

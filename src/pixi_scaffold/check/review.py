@@ -63,11 +63,6 @@ class Review(NamedTuple):
         return tuple(f for f in self.findings if f.rule.startswith(WORKER) == worker)
 
 
-def _is_part(description: Description) -> bool:
-    """Whether a file that nobody named neither runs nor queues anything."""
-    return not description.queues and description.jobs[0].command("executable") is None
-
-
 def review(
     paths: Sequence[Path],
     progress: Progress,
@@ -155,12 +150,17 @@ class _Reading:
                 self.unread[_unread(one.path, error)] = None
 
     def _read(self, one: Asked) -> None:
+        if one.node is not None and one.path == one.node.dag:
+            why = "its description stands in the DAG, which is not looked at"
+            self.around.problems[f"node {one.node.name} of {one.path.name}"] = why
+            return
         project = self.around.project(one.path)
         root = project.manifest.parent if project else None
         description = read_where_submitted(one.path, one.folder, root, self.checked, one.submission)
+        runs = description.jobs[0].command("executable")
         if one.node is not None and one.dag is not None:
             self.nodes[one.dag, one.node.name] = description
-        elif self.checked is not None and _is_part(description):
+        elif self.checked is not None and not runs and not description.queues:
             self.parts.add(one.path)
             self.around.problems[shown(one.path, self.checked)] = PART
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from pixi_scaffold.report import Progress, Result, Run, Silent, Status, Step
+from pixi_scaffold.report import Progress, Run, Silent, Status, Step
 from pixi_scaffold.system import cores, uninterrupted
 
 T = TypeVar("T")
@@ -108,7 +108,12 @@ class Outcomes:
     def skipped(self) -> list[dict[str, str]]:
         """What was skipped, parts of stages first, as the document has it."""
         parts = [{"what": part, "why": why} for part, why in self.parts]
-        return [*parts, *_skipped(self.run.results)]
+        skipped = (
+            {"what": r.name, "why": r.detail, **({"command": r.hint} if r.hint else {})}
+            for r in self.run.results
+            if r.status is Status.SKIPPED
+        )
+        return [*parts, *skipped]
 
 
 def run_stages(
@@ -165,14 +170,6 @@ def _work(
     else:
         outcomes.passed.add(one.name)
         step.passed(done.detail, done.lines)
-
-
-def _skipped(results: Iterable[Result]) -> list[dict[str, str]]:
-    return [
-        {"what": r.name, "why": r.detail, **({"command": r.hint} if r.hint else {})}
-        for r in results
-        if r.status is Status.SKIPPED
-    ]
 
 
 class Beside:

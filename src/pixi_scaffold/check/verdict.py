@@ -31,7 +31,9 @@ def verdict(
     if failed:
         return Verdict(False, f"{name} is made, and not ready: {_and(failed)} failed", notes)
     if trained is None:
-        return Verdict(False, f"{name} is made, not proved: {_first_skip(results)}", notes)
+        skipped = (f"{r.name}: {r.detail}" for r in results if r.status is Status.SKIPPED)
+        why = next(skipped, "nothing ran")
+        return Verdict(False, f"{name} is made, not proved: {why}", notes)
     training = trained.training
     device = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(training.device, training.device)
     reached = "" if training.accuracy is None else f" to {training.accuracy:.0%}"
@@ -60,11 +62,6 @@ def _unlike(rehearsed: Proved | None) -> str:
         return ""
     short = [re.split(r"[:;,(]", text)[0].strip() for text in rehearsed.differences]
     return f"unlike a worker: {'; '.join(short)}"
-
-
-def _first_skip(results: Sequence[Result]) -> str:
-    skipped = [r for r in results if r.status is Status.SKIPPED]
-    return f"{skipped[0].name}: {skipped[0].detail}" if skipped else "nothing ran"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -109,7 +109,8 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
                 f"{error.hint}; conda-forge has more packages, with it: {program()} lock",
             ) from error
         raise
-    source = _channel_words(context, stand_in or "")
+    named = context.request.channel not in (None, "starter")
+    source = (stand_in or "") if named else "the starter channel"
     detail = f"{', '.join(locked.platforms)}: {locked.packages} packages"
     if stand_in is not None:
         detail += f" from {source}"
@@ -124,7 +125,8 @@ def _make(context: Context, workspace: Workspace) -> Done[LockProof]:
         "platforms": list(locked.platforms),
     }
     proof = LockProof(path, locked.platforms, facts, stand_in is not None, why)
-    skipped = tuple((part, f"{source}: {_one_line(text)}") for part, text in locked.skipped)
+    why_not = {k: v.removeprefix("Cannot solve the request because of:") for k, v in locked.skipped}
+    skipped = tuple((part, f"{source}: {' '.join(v.split())}") for part, v in why_not.items())
     return Done(detail, proof, skipped)
 
 
@@ -148,10 +150,6 @@ def _stand_in(context: Context, workspace: Workspace) -> tuple[str | None, str]:
         )
     progress.note(f"conda-forge cannot be reached ({problem}); using the starter channel")
     return build_channel(progress).url, problem
-
-
-def _channel_words(context: Context, channel: str) -> str:
-    return channel if context.request.channel not in (None, "starter") else "the starter channel"
 
 
 def _compare(context: Context, workspace: Workspace) -> Done[LockProof]:
@@ -221,8 +219,9 @@ def train(context: Context, workspace: Workspace, installed: Installed) -> Done[
     if done.code != 0:
         environment.refuse_damaged_files(installed.prefix)
         last = "\n".join(done.output.splitlines()[-15:])
+        ended = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
         raise ScaffoldError(
-            f"the task {TASK} ended with {_ending(done.code)}; the whole log is {where}\n{last}",
+            f"the task {TASK} ended with {ended}; the whole log is {where}\n{last}",
             f"correct what the task {TASK} runs, then: {program()} check --train",
         )
     training = environment.read_training(context.root / "runs" / TASK)
@@ -250,11 +249,3 @@ def rehearse(
     proved = rehearse_shortly(context.root, installed.prefix, smoke, context.progress)
     differences = tuple(("unlike a worker", text) for text in proved.differences)
     return Done(proved.detail, proved, differences)
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.removeprefix("Cannot solve the request because of:").split())

@@ -44,6 +44,8 @@ class Problem(NamedTuple):
     file: Path
     line: int
     message: str
+    about: str = ""
+    """The file that is missing, as the description names it."""
 
 
 @dataclass(frozen=True, slots=True)

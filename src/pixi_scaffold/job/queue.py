@@ -27,7 +27,7 @@ _SLICE = re.compile(
 
 
 class QueueError(Exception):
-    """A queue statement that condor_submit refuses; the text says why."""
+    """A queue statement that condor_submit refuses: why, and which file is missing."""
 
     kind = "queue"
     """That of the Problem."""
@@ -223,7 +223,7 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
             message = f"the items are in {name}, which is not on this machine"
             raise ItemsElsewhereError(message) from error
         why = error.strerror or str(error)
-        raise QueueError(f"the items are in {name}, which cannot be read: {why}") from error
+        raise QueueError(f"the items are in {name}, which cannot be read: {why}", name) from error
     if len(data) > _BYTES_LIMIT or data.count(b"\n") > ITEMS_LIMIT:  # before it takes memory
         most = f"{_BYTES_LIMIT >> 20} MiB or {ITEMS_LIMIT} lines"
         raise QueueError(f"the items are in {name}, which has more than {most}")

@@ -70,8 +70,8 @@ class _DescriptionReader:
     size: int = 0
     items: int = 0  # of all queue statements so far
 
-    def problem(self, kind: str, file: Path, line: int, message: str) -> None:
-        self.problems.append(Problem(kind, file, line, message))
+    def problem(self, kind: str, file: Path, line: int, message: str, about: str = "") -> None:
+        self.problems.append(Problem(kind, file, line, message, about))
 
     def refuse(self, file: Path, line: int, message: str) -> RefusedError:
         self.problem("refused", file, line, message)
@@ -254,7 +254,7 @@ class _DescriptionReader:
                 text = expanded.text.lstrip()  # a blank at the end is of a macro without a value
                 queue = read_queue(text, line, file, self.folder, following, wanted)
             except QueueError as error:
-                self.problem(error.kind, file, line.first, str(error))
+                self.problem(error.kind, file, line.first, *error.args)
                 queue = Queue(file, line.first, line.text, 1, variables_of(expanded.text))
         if self.branches:  # the next part of the file is read as if it were a file of its own
             message = "a queue statement inside an `if`, which HTCondor forgets here"

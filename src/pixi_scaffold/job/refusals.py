@@ -311,11 +311,6 @@ def looked_at(job: Meaning, name: str) -> bool:
     return looks is None or looks(job)
 
 
-def _matches(job: Meaning) -> bool:
-    queue = job.job.queue
-    return queue.source is not None or " matching" in queue.text.lower()
-
-
 _LOOKS_AT: tuple[tuple[tuple[str, ...], Callable[[Meaning], bool]], ...] = (
     (("gpus_", "require_gpus"),
      lambda job: job.requests.gpus.text.lower() not in ("", "undefined")),
@@ -325,7 +320,8 @@ _LOOKS_AT: tuple[tuple[tuple[str, ...], Callable[[Meaning], bool]], ...] = (
     (("max_idle",), lambda job: not job.of("max_materialize").said),
     (("cron_window", "deferral_window", "cron_prep_time", "deferral_prep_time"),
      lambda job: any(job.of(one).said for one in DEFERS)),
-    (("submitallowdup", "submitfailemptym", "submitwarnd", "submitwarnemptym"), _matches),
+    (("submitallowdup", "submitfailemptym", "submitwarnd", "submitwarnemptym"),
+     lambda job: job.job.queue.source is not None or " matching" in job.job.queue.text.lower()),
     (("submitfailemptyf", "submitwarnemptyf"), lambda _: False),
 )  # fmt: skip
 """Commands by how they begin, and when they are looked at; all others always are."""

@@ -33,6 +33,8 @@ def set_twice(subject: Subject) -> Iterator[Found]:
     for earlier, later in subject.description.lost:
         if earlier.file != main and later.file == main:
             continue  # a default of an included file
+        if earlier.spelled.lower() in references(later.value):
+            continue  # args = ... and arguments = $(args): a macro, whatever else it is called
         known = is_command(earlier.name)
         line = f"line {earlier.line}"
         where = line if earlier.file == later.file else f"{line} of {earlier.file.name}"
@@ -132,14 +134,10 @@ def comment_in_value(subject: Subject) -> Iterator[Found]:
             indent = line[: len(line) - len(line.lstrip())]
             kept = line[: line.rindex(comment)].rstrip()
             edits = (Edit(command.file, command.line, command.line, (indent + comment, kept)),)
-        yield at(
-            command,
-            f"HTCondor has no comments behind a value: {command.spelled} is now all of it, "
-            f"{comment!r} too",
-            "move the comment to the line above",
-            edits,
-            Severity.ERROR if subject.meaning.of(command.name).refused else Severity.WARNING,
-        )
+        message = f"HTCondor has no comments behind a value: {command.spelled} is now all of it, "
+        severity = Severity.ERROR if subject.meaning.of(command.name).refused else Severity.WARNING
+        fix = "move the comment to the line above"
+        yield at(command, f"{message}{comment!r} too", fix, edits, severity)
 
 
 def used_macros(subject: Subject) -> frozenset[str]:

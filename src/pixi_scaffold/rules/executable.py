@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from pixi_scaffold.job import Command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
 from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject
@@ -21,13 +22,10 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     command = subject.job.command("executable")
     if command is None:
         if any(refusal.kind == "executable" for refusal in subject.refusals):
-            yield Found(
-                subject.description.path,
-                subject.job.queue.line,
-                "no executable is set",
-                "add: executable = FILE",
-                severity=Severity.NOTE if _interactive(subject) else None,
-            )
+            file, line = subject.description.path, subject.job.queue.line
+            severity = Severity.NOTE if _interactive(subject) else None
+            fix = "add: executable = FILE"
+            yield Found(file, line, "no executable is set", fix, severity=severity)
         return
     path = subject.executable
     name = subject.meaning.executable.value
@@ -37,14 +35,31 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         fix = "remove transfer_executable = false, or name a path of the worker"
         image = subject.universe in ("container", "docker")
         yield from () if image else (at(command, message, fix, severity=Severity.WARNING),)
-    if path is None or is_elsewhere(path):
+    if path is None:
         return
     if path.is_dir():
         yield at(command, f"{subject.shown(path)} is a folder", "name a file")
     elif path.exists() and path.stat().st_size == 0:
         yield at(command, f"{subject.shown(path)} is empty", "write it, or name another file")
     elif not path.exists():
-        maker = made_by(subject, subject.meaning.of("executable").text)
+        yield from _missing(subject, command, path)
+
+
+_OF_IMAGES = ("/opt/", "/usr/", "/root/", "/app/", "/bin/")
+"""Where images have programs, and people have none."""
+
+
+def _missing(subject: Subject, command: Command, path: Path) -> Iterator[Found]:
+    """Yield what to say of an executable that is not here."""
+    name, elsewhere = subject.meaning.executable.value, is_elsewhere(path)
+    image = subject.universe in ("container", "docker") and name.startswith("/")
+    if image and not subject.job.command("transfer_executable"):
+        if not elsewhere or name.startswith(_OF_IMAGES):
+            message = f"HTCondor before 24.0 takes {name} from the image, a newer one from here"
+            fix = "if the image has it: transfer_executable = false"
+            yield at(command, message, fix, severity=Severity.WARNING)
+    elif not elsewhere:
+        maker = made_by(subject, name)
         message = (
             f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
             f"taken to run{maker and f'; {maker}'}"

@@ -33,14 +33,9 @@ from pixi_scaffold.rules.finding import (
 )
 from pixi_scaffold.rules.pools import OLD_GPU
 from pixi_scaffold.rules.subject import Subject
+from pixi_scaffold.rules.texts import table
 
-_NAMES = """
-requirements rank require_gpus periodic_hold periodic_release periodic_remove periodic_vacate
-on_exit_hold on_exit_remove leave_in_queue retry_until next_job_start_delay job_max_vacate_time
-allowed_job_duration allowed_execute_duration max_job_retirement_time job_lease_duration
-periodic_hold_subcode want_graceful_removal
-"""
-EXPRESSIONS = frozenset(_NAMES.split())
+EXPRESSIONS = frozenset(table("slots")["expressions"].split())
 """Commands whose value is a ClassAd expression."""
 
 
@@ -69,9 +64,12 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
             continue
         scope = gpu_names() if command.name == "require_gpus" else slot
         known = {**scope, **job_names()}
+        guarded = {a or b for a, b in _GUARDS.findall(text.lower())}
         for reference in named:
-            if _known(reference, known, defined, subject) or OLD_GPU.search(reference.name):
+            if OLD_GPU.search(reference.name) or reference.name.lower() in guarded:
                 continue  # PS127 speaks of the old names
+            if _known(reference, known, defined, subject):
+                continue
             if _compared_as_text(reference.name, text):
                 message = (
                     f"{command.spelled} compares with {reference.name}, which is read as the "
@@ -116,6 +114,8 @@ def bare_word(subject: Subject) -> Iterator[Found]:
         yield at(command, message, f'write "{text}"', edits)
 
 
+_GUARDS = re.compile(r"isundefined\(\s*(?:\w+\.)?(\w+)|(\w+)\s*(?:=[?!]=|is|isnt)\s*undefined")
+"""How an expression asks whether there is an attribute, before it uses it."""
 _SITE = re.compile(r"HAS_|Has[A-Z]|GLIDEIN_|OSG|Is[A-Z]")
 """How sites name attributes of their own; a near miss of another name is no proof.
 
@@ -184,15 +184,9 @@ def is_expression(text: str, subject: Subject) -> bool:
 
 
 _KINDS = {
-    **dict.fromkeys(
-        ("memory", "cpus", "disk", "gpus", "opsysmajorver", "totalmemory", "totalcpus", "totaldisk",
-         "totalgpus", "gpus_capability", "gpus_driverversion", "gpus_globalmemorymb", "capability",
-         "driverversion", "globalmemorymb", "detectedcpus", "detectedmemory", "kflops", "mips"),
-        (int, float)),
-    **dict.fromkeys(
-        ("arch", "opsys", "opsysandver", "opsysname", "machine", "name", "devicename",
-         "gpus_devicename", "microarch", "filesystemdomain", "condorversion"), (str,)),
-}  # fmt: skip
+    **dict.fromkeys(table("slots")["numbers"].split(), (int, float)),
+    **dict.fromkeys(table("slots")["texts"].split(), (str,)),
+}
 """What attributes of every pool hold; a comparison with another kind of value is an error."""
 _TRUTH = re.compile(r"has[a-z]\w*|is[a-z]\w*|partitionableslot|dynamicslot")
 _ENDED = re.compile(

@@ -140,9 +140,10 @@ def path_of_this_machine(subject: Subject) -> Iterator[Found]:
             fix = "write the path itself, or $ENV(HOME)/..."
             yield at(command, message + "folder of that name here", fix)
         elif out:
-            message = f"{command.spelled} leads out of the project: {', '.join(out)}"
-            severity = Severity.NOTE if command.name in ("log", "output", "error") else None
-            yield at(command, message, _INSIDE, severity=severity)
+            noted = command.name in ("log", "output", "error")  # once for all jobs: their folder
+            shown = PurePosixPath(out[0]).parent if noted else ", ".join(out)
+            message = f"{command.spelled} leads out of the project: {shown}"
+            yield at(command, message, _INSIDE, severity=Severity.NOTE if noted else None)
     for command, _ in subject.said("transfer_output_files", "transfer_checkpoint_files"):
         for item in subject.meaning.items(command.name):
             if not is_url(item) and leaves(item):

@@ -12,16 +12,7 @@ from pixi_scaffold.job import parse_runtime
 from pixi_scaffold.rules.around import Row
 from pixi_scaffold.rules.finding import Found, Severity, at, rule, value_edit
 from pixi_scaffold.rules.subject import Subject, is_url, version_of
-from pixi_scaffold.rules.texts import read_bytes
-
-CUDA_CAPABILITY = {
-    11: ("3.5", "the CUDA 11 toolkit's release notes"),
-    12: ("5.0", "the CUDA 12 toolkit's release notes, and conda-forge's build of PyTorch"),
-    13: ("7.5", "the CUDA 13 toolkit's release notes, and conda-forge's build of PyTorch"),
-}
-"""CUDA major -> the oldest GPU generation, and who says so."""
-CUDNN = ("9.11", "7.5", "conda-forge/cudnn-feedstock issue 124")
-"""From this cuDNN on, GPUs before Turing (below this capability) can crash."""
+from pixi_scaffold.rules.texts import read_bytes, table
 
 
 @rule("PS502", Severity.WARNING)
@@ -160,14 +151,12 @@ def _gpu_row(subject: Subject) -> Row | None:
 def _capability(row: Row) -> tuple[str, str]:
     """Return the oldest GPU generation for the locked packages, and why; empty if unknown."""
     best, why = "", ""
-    if row.driver and row.driver[0] in CUDA_CAPABILITY:
-        best, source = CUDA_CAPABILITY[row.driver[0]]
+    known = table("slots")["cuda"]
+    if row.driver and str(row.driver[0]) in known:
+        best, source = known[str(row.driver[0])]
         pytorch = f"PyTorch {row.pytorch} with " if row.pytorch else ""
         why = f"{pytorch}CUDA {row.cuda} begins at {best} ({source})"
-    if (
-        row.cudnn
-        and version_of(row.cudnn) >= Version(CUDNN[0])
-        and float(best or 0) < float(CUDNN[1])
-    ):
-        best, why = CUDNN[1], f"cuDNN {row.cudnn} can crash below {CUDNN[1]} ({CUDNN[2]})"
+    since, least, source = known["cudnn"]
+    if row.cudnn and version_of(row.cudnn) >= Version(since) and float(best or 0) < float(least):
+        best, why = least, f"cuDNN {row.cudnn} can crash below {least} ({source})"
     return best, why

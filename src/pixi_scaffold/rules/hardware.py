@@ -49,7 +49,8 @@ _USES = (
 program say it."""
 _MOST = {"request_cpus": 512, "request_gpus": 16}
 """More than any slot has that pools show."""
-_MOST_MEMORY = 4 << 40
+_LARGEST = {"memory": 2 << 40, "disk": 100 << 40}
+"""Bytes that a few machines have at most."""
 _HAS_GPU = re.compile(r"\b(?:Total)?GPUs\s*(?:>=?\s*\d|==\s*[1-9])|\bGPUs_\w+", re.IGNORECASE)
 
 
@@ -116,8 +117,9 @@ def hardly_any_machine(subject: Subject) -> Iterator[Found]:
         command, value = subject.job.command(name), subject.meaning.number(name)
         if command is not None and value is not None and value >= most:
             yield at(command, f"hardly any machine has {value} of them", "ask for fewer")
-    memory = subject.meaning.requests.memory
-    if isinstance(memory.value, int) and memory.value > _MOST_MEMORY and memory.command:
-        message = f"hardly any machine has {size_in_words(memory.value)} of memory"
-        yield at(memory.command, message, "correct the unit")
+    for of, most in _LARGEST.items():
+        size = getattr(subject.meaning.requests, of)
+        if isinstance(size.value, int) and size.value >= most and size.command:
+            message = f"hardly any machine has {size_in_words(size.value)} of {of}"
+            yield at(size.command, message, "correct the unit")
     yield from trouble(subject, "PS132")

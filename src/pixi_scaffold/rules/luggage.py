@@ -72,6 +72,9 @@ def remap_without_effect(subject: Subject) -> Iterator[Found]:
     keeps_paths = subject.meaning.of("preserve_relative_paths").value is True
     if command is None or "$" in text or keeps_paths:
         return
+    if subject.job.command("output_destination"):
+        yield at(command, "output_destination takes every output: no remap applies", "keep one")
+        return
     outputs = subject.meaning.items("transfer_output_files")
     if any("$" in output for output in outputs):
         return

@@ -14,14 +14,6 @@ from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import table
 from pixi_scaffold.rules.trouble import trouble
 
-_NEW_NAMES = {
-    "capability": ("GPUs_Capability", "gpus_minimum_capability = 7.5"),
-    "driverversion": ("GPUs_DriverVersion", "gpus_minimum_runtime = 12.0"),
-    "runtimeversion": ("GPUs_DriverVersion", "gpus_minimum_runtime = 12.0"),
-    "maxsupportedversion": ("GPUs_MaxSupportedVersion", "gpus_minimum_runtime = 12.0"),
-    "globalmemorymb": ("GPUs_GlobalMemoryMb", "gpus_minimum_memory = 8GB"),
-    "devicename": ("GPUs_DeviceName", 'require_gpus = DeviceName == "..."'),
-}
 OLD_GPU = re.compile(
     r"(?<![\w.])(?:TARGET\.|MY\.)?(CUDA\d*(Capability|DriverVersion|RuntimeVersion"
     r"|MaxSupportedVersion|GlobalMemoryMb|DeviceName|ClockMhz|ComputeUnits|CoresPerCU|ECCEnabled))\b",
@@ -32,12 +24,13 @@ OLD_GPU = re.compile(
 @rule("PS127", Severity.WARNING)
 def old_gpu_attribute(subject: Subject) -> Iterator[Found]:
     """GPU attributes that slots no longer have."""
+    renamed = table("slots")["renamed"]
     for command, text in subject.said("requirements", "rank"):
         for matched in OLD_GPU.finditer(text):
             if matched[1].lower() in subject.attributes:
                 continue  # the slots that were given have it
-            new, better = _NEW_NAMES.get(matched[2].lower(), (f"GPUs_{matched[2]}", ""))
-            message = f"{command.spelled} names {matched[1]}, which no slot has since HTCondor 10"
+            new, better = renamed.get(matched[2].lower(), (f"GPUs_{matched[2]}", ""))
+            message = f"{command.spelled} names {matched[1]}, which HTCondor 10 renamed"
             fix = f"write {new}" + (f", or better: {better}" if better else "")
             yield at(command, message, fix, about=matched[1])
 
@@ -73,10 +66,18 @@ def tried_without_end(subject: Subject) -> Iterator[Found]:
     if release.command is not None and _goes_on(release.text, stops="false"):
         message = f"{release.command.spelled} = {short(release.text)} counts nothing: no end"
         yield at(release.command, message, "count the starts: NumJobStarts < 3 && ...")
+    elif release.command is not None and _OVER_MEMORY.search(release.text):
+        grows = _COUNTS.search(meant.of("request_memory").text) or "Memory" in release.text
+        if not grows and not meant.of("retry_request_memory").said:
+            message = "a job over its memory is released with no more of it, and held again"
+            yield at(release.command, message, "ask for more then: retry_request_memory = 4GB")
     bounded = any(meant.of(name).said for name in ("max_retries", "retry_until", "on_exit_hold"))
     if remove.command is not None and not bounded and _goes_on(remove.text, stops="true"):
         message = f"{remove.command.spelled} = {short(remove.text)}: a job that fails starts again"
         yield at(remove.command, f"{message}, without end", "write max_retries = 3 in its place")
+
+
+_OVER_MEMORY = re.compile(r"HoldReasonCode\s*=[=?]=?\s*34\b", re.IGNORECASE)
 
 
 def _goes_on(text: str, stops: str) -> bool:
@@ -140,11 +141,6 @@ def one_file_for_two(subject: Subject) -> Iterator[Found]:
             yield at(command, message, "give each a name of its own")
 
 
-_KINDS = {
-    "boolean": (r"true|false|[01]", "true or false, without quotes"),
-    "integer": (r"[-+\d*/() .]+", "a number, without quotes: of seconds, 3600 is an hour"),
-    "string": (r'"[^"]*"', "a text, in double quotes"),
-}
 _PLAIN = re.compile(r'"?[\w .:/-]*"?')
 """Values that are looked at; what is worked out is left alone."""
 
@@ -182,7 +178,7 @@ def _better(name: str, text: str) -> str:
             return ""
         near = difflib.get_close_matches(word, entry["words"], n=1)
         return f'did you mean "{near[0]}"?' if near else f"one of: {', '.join(entry['words'])}"
-    pattern, fix = _KINDS[entry["kind"]]
+    pattern, fix = table("slots")["kinds"][entry["kind"]]
     if re.fullmatch(r"[A-Za-z_]\w*", text) and entry["kind"] != "boolean":
         return ""  # PS118 speaks of a word without quotes
     return "" if re.fullmatch(pattern, text, re.IGNORECASE) else f"write {fix}"

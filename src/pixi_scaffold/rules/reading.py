@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pixi_scaffold.job import Queue, is_command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
+from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import within_review
 
@@ -39,7 +40,10 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         fix = "nothing; the rules look at the job without its items"
         yield Found(problem.file, problem.line, problem.message, fix, severity=Severity.NOTE)
     for problem in description.of_kind("queue"):
-        yield Found(problem.file, problem.line, problem.message, _QUEUES)
+        maker = made_by(subject, problem.about) if problem.about else ""
+        message = problem.message + (maker and f"; {maker}")
+        severity = Severity.WARNING if maker else None
+        yield Found(problem.file, problem.line, message, _QUEUES, severity=severity)
     if queue.commas_only:
         message = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
         fix = "for older pools write: queue x, y from [1:] FILE"
@@ -61,6 +65,7 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
         fix = "max_materialize = 1000 lets it make them as others end; or fewer, longer jobs"
         yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
     empty = description.queues and not queue.total * queue.count and queue.source is None
+    empty = empty and not subject.job.undefined_by_queue  # PS111 says why
     if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
         text = short(queue.text.strip())
         message = f"nothing is queued: {text}"

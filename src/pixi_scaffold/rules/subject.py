@@ -145,8 +145,8 @@ class Subject:
 
     @property
     def transfers(self) -> bool:
-        """Whether HTCondor copies files to the worker."""
-        return self.meaning.transfers.value != "no"
+        """Whether HTCondor copies files to the worker; a scheduler job has no other machine."""
+        return self.meaning.transfers.value != "no" and self.universe != "scheduler"
 
     @cached_property
     def executable(self) -> Path | None:

@@ -147,20 +147,17 @@ def refused_together(subject: Subject) -> Iterator[Found]:
 
 def _credentials(subject: Subject) -> Iterator[Found]:
     """Yield credentials that condor_submit looks for, where there are none: Docker's, a proxy."""
-    wanted = subject.meaning.of("use_x509userproxy")
-    if wanted.command is not None and wanted.value is True:
-        default = f"/tmp/x509up_u{os.getuid()}"  # noqa: S108  where voms-proxy-init writes it
-        if not exists(Path(os.environ.get("X509_USER_PROXY") or default)):
-            message = f"{wanted.command.spelled}: there is no proxy here: condor_submit refuses"
-            fix = "make it first: voms-proxy-init"
-            yield at(wanted.command, message, fix, severity=Severity.WARNING)
-    field = subject.meaning.of("docker_send_credentials")
-    if field.command is not None and field.value is True:
-        home = os.environ.get("HOME", "")
-        if not exists(Path(home) / ".docker" / "config.json"):
-            message = f"{field.command.spelled}: there is no ~/.docker/config.json here, without "
-            message += "which condor_submit from HTCondor 25 on refuses the file"
-            fix = "on the access point, first: docker login"
+    proxy = os.environ.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}"  # noqa: S108
+    config = os.path.join(os.environ.get("HOME", ""), ".docker", "config.json")  # noqa: PTH118
+    for name, path, lacks, fix in (
+        ("use_x509userproxy", proxy, "there is no proxy here: condor_submit refuses",
+         "make it first: voms-proxy-init"),
+        ("docker_send_credentials", config, "there is no ~/.docker/config.json here, without which "
+         "condor_submit from HTCondor 25 on refuses the file", "there, first: docker login"),
+    ):  # fmt: skip
+        field = subject.meaning.of(name)
+        if field.command is not None and field.value is True and not exists(Path(path)):
+            message = f"{field.command.spelled}: {lacks}"
             yield at(field.command, message, fix, severity=Severity.WARNING)
 
 
