@@ -139,7 +139,7 @@ def projects_way(trainer: Any) -> Callable[[], Timing]:
             trainer.train_step()
         trainer.epoch += 1
         trainer.loss_sum.item()
-        return Timing(trainer.images, time.perf_counter() - started)
+        return Timing(trainer.images_per_epoch, time.perf_counter() - started)
 
     return epoch
 

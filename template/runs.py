@@ -63,16 +63,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> dict[str, str]:
     """What main.py's options ask for beyond their defaults: those are the program's, or the
     machine's. Paths and functions say where and by which means, not what is trained."""
-    mine = [(k, v) for k, v in vars(args).items() if k not in OTHER and not callable(v)]
-    mine = [(k, v) for k, v in mine if v != PARSERS[-1].get_default(k) and not isinstance(v, Path)]
-    return {f"--{k.replace('_', '-')}": str(v) for k, v in mine}
+    default, means = PARSERS[-1].get_default, Path | Callable
+    mine = {k: v for k, v in vars(args).items() if k not in OTHER and v != default(k)}
+    return {f"--{k.replace('_', '-')}": str(v) for k, v in mine.items() if not isinstance(v, means)}
 
 
 # ---------------------------------------------------------------------------------- checkpoints
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
-    """Whole or not at all, even when the power fails. `keep` takes the file that was there."""
+    """Whole or not at all, even when the power fails; process 0 writes for all of them. `keep`
+    takes the file that was there."""
+    if RANK > 0:
+        return
     content, temporary = io.BytesIO(), path.with_name(f".{path.name}.tmp")
     write(content)  # to memory first: torch.save would not say that a disk is full
     try:
@@ -89,9 +92,8 @@ def write_file(path: Path, write: Callable[[BinaryIO], object], keep: Path | Non
 
 
 def save(trainer: Trainer, folder: Path) -> None:
-    state, (newest, previous) = trainer.state(), CHECKPOINTS
-    if RANK == 0:
-        write_file(folder / newest, partial(torch.save, state), keep=folder / previous)
+    newest, previous = (folder / name for name in CHECKPOINTS)
+    write_file(newest, partial(torch.save, trainer.state()), keep=previous)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -134,13 +136,15 @@ def read_json(path: Path, numbers: tuple[str, ...] = ()) -> list[dict[str, Any]]
 
 def describe(trainer: Trainer) -> dict[str, Any]:
     """How the training runs: what config.json says of the last start, history.jsonl of each."""
-    gpu = trainer.device.type == "cuda" and torch.cuda.get_device_name(trainer.device)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    record = {"started": now, "epochs_done": trainer.epoch, "steps_done": trainer.step}
-    record |= {"arguments": vars(trainer.args), "world_size": WORLD_SIZE}
+    record: dict[str, Any] = origin() | {"started": now}
+    record |= {"epochs_done": trainer.epoch, "steps_done": trainer.step}
+    record |= {"arguments": vars(trainer.args), "program": trainer.program}
+    record |= {"data_crc32": trainer.identity["data"]}
+    gpu = trainer.device.type == "cuda" and torch.cuda.get_device_name(trainer.device)
     record |= {"device": gpu or trainer.device.type, "precision": trainer.precision}
-    record |= {"host": os.uname().nodename, "python": sys.version.split()[0]}
-    return record | origin() | {"torch": torch.__version__, "program": trainer.identity["program"]}
+    record |= {"world_size": WORLD_SIZE, "host": os.uname().nodename}
+    return record | {"python": sys.version.split()[0], "torch": torch.__version__}
 
 
 def show_results(folder: Path) -> None:
@@ -246,16 +250,15 @@ def alone(folder: Path) -> Iterator[None]:
 
 def resume(trainer: Trainer, folder: Path) -> None:
     """Go on from the last checkpoint, if there is one."""
-    args, box = trainer.args, list[Any]([None])
-    if RANK == 0:  # only this process touches the disk; the others hear from it
-        for name in () if args.resume else (*CHECKPOINTS, "model.pt", "loss.png"):
-            (folder / name).unlink(missing_ok=True)
-        box = [load_checkpoint(folder)]
+    fresh = not trainer.args.resume and RANK == 0
+    for name in (*CHECKPOINTS, "model.pt", "loss.png") if fresh else ():
+        (folder / name).unlink(missing_ok=True)
+    box = [load_checkpoint(folder) if RANK == 0 else None]  # the others hear from process 0
     if WORLD_SIZE > 1:
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box)
     if state := box[0]:
         trainer.restore(state)
-        if trainer.epoch < args.epochs:
+        if trainer.epoch < trainer.args.epochs:
             say(f"resuming from {state['path']}, {trainer.epoch} epochs and {trainer.step} steps")
 
 
@@ -276,37 +279,33 @@ def stop_now(trainer: Trainer, due: float) -> bool:
 
 def train(trainer: Trainer, folder: Path) -> bool:
     """Up to --epochs. False when told to stop before that, with a checkpoint of the moment."""
-    args, total = trainer.args, trainer.steps_per_epoch
+    args, total, begun = trainer.args, trainer.steps_per_epoch, time.monotonic()
+    due = begun + (args.checkpoint_seconds or float("inf"))
     if not trainer.rows:
         trainer.add_row()
     gc.freeze()  # what is imported stays; main.py has put the collector off
     gc.enable()
-    if RANK == 0:
-        history = [*read_json(folder / "history.jsonl"), describe(trainer)]
-        write_json(folder / "config.json", history[-1])
-        write_json(folder / "history.jsonl", *history)
-        write_json(folder / "metrics.jsonl", *trainer.rows)
-    begun = time.monotonic()
-    due = begun + (args.checkpoint_seconds or float("inf"))
+    history = [*read_json(folder / "history.jsonl"), describe(trainer)]
+    write_json(folder / "config.json", history[-1])
+    write_json(folder / "history.jsonl", *history)
+    write_json(folder / "metrics.jsonl", *trainer.rows)
     while trainer.epoch < args.epochs:
-        hide = RANK > 0 or None  # None: a bar on a terminal, nothing in a log
-        with tqdm(total=total, initial=trainer.step, leave=False, disable=hide) as bar:
-            while trainer.step < total:
-                if stop_now(trainer, due):
-                    save(trainer, folder)
-                    return False
-                trainer.train_step()
-                bar.update()
-                if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
-                    save(trainer, folder)
+        left, hide = range(trainer.step, total), RANK > 0 or None  # None: no bar in a log
+        for _ in tqdm(left, initial=trainer.step, total=total, leave=False, disable=hide):
+            if stop_now(trainer, due):
+                save(trainer, folder)
+                return False
+            trainer.train_step()
+            if args.checkpoint_every and trainer.step % args.checkpoint_every == 0:
+                save(trainer, folder)
         trainer.add_row()
-        if RANK == 0:
-            # No clock is in the metrics, so that they are the same after an eviction.
-            history[-1].setdefault("epochs_ended", []).append(round(time.monotonic() - begun, 2))
-            write_json(folder / "metrics.jsonl", *trainer.rows)
-            write_json(folder / "history.jsonl", *history)
-            if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
-                write_file(folder / "model.pt", partial(torch.save, trainer.network.state_dict()))
+        # No clock is in the metrics, so that they are the same after an eviction.
+        history[-1].setdefault("epochs_ended", []).append(round(time.monotonic() - begun, 2))
+        write_json(folder / "metrics.jsonl", *trainer.rows)
+        write_json(folder / "history.jsonl", *history)
+        if trainer.epoch == args.epochs:  # before the checkpoint, which says that all is done
+            write_file(folder / "model.pt", partial(torch.save, trainer.network.state_dict()))
+            if RANK == 0:
                 show_results(folder)
         save(trainer, folder)
     return True
@@ -325,7 +324,7 @@ def run(args: argparse.Namespace, build: Callable[[argparse.Namespace], Trainer]
     on_signals(remember)
     set_up(args)
     trainer = build(args)
-    trainer.identity["asked"] = options_of(args)
+    trainer.program |= options_of(args)
     with alone(folder):
         resume(trainer, folder)
         done = f"{folder}: {trainer.epoch} of {max(args.epochs, trainer.epoch)} epochs done"

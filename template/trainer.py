@@ -3,7 +3,6 @@
 It comes from the template, and an update brings a newer one; what is trained is in main.py.
 """
 
-import argparse
 import ast
 import hashlib
 import math
@@ -14,30 +13,32 @@ import sys
 import textwrap
 import warnings
 import zlib
+from argparse import Namespace
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-FORMAT = "trainer.py checkpoint 2"  # change it when the content of a checkpoint changes
+FORMAT = "trainer.py checkpoint 3"  # change it when the content of a checkpoint changes
 HERE = Path(__file__).resolve().parent
 ROOT = next((p for p in (HERE, *HERE.parents[:2]) if (p / "pixi.toml").is_file()), HERE)
 # torchrun, or launch() in runs.py, tells each process which of how many it is; alone it is 0 of 1.
 RANK, LOCAL_RANK = int(os.environ.get("RANK", 0)), int(os.environ.get("LOCAL_RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
 OURS = ("runs.py", "trainer.py")  # from the template: a newer version of these is no other program
-SOFT = ("program", "asked")  # of a training's identity: what may change and compute the same
 RNG: dict[str, Any] = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # random generators
 # Train images and labels, test images and labels; a label is a whole number for each image.
 Data = tuple[Tensor, Tensor, Tensor, Tensor]
-MakeOptimizer = Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]  # of the parameters
+AnyOptimizer: TypeAlias = Optimizer | Callable[[Iterator[nn.Parameter]], Optimizer]  # makes one
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]  # -> mean loss, scores
-FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # in one kernel, on any device
+FUSED = (Adam, AdamW, SGD)  # in one kernel, on any device
 
 warnings.filterwarnings("ignore", "Synchronization debug mode")  # it is used below
 
@@ -81,7 +82,7 @@ def choose_precision(wanted: str, device: torch.device, batch_size: int) -> str:
     return ("bf16" if able and batch_size >= 512 else "fp32") if wanted == "auto" else wanted
 
 
-def set_up(args: argparse.Namespace) -> None:
+def set_up(args: Namespace) -> None:
     """Make one seed give one result, and let the processes find each other."""
     if args.batch_size % WORLD_SIZE:
         raise UserError(f"--batch-size must be a multiple of the {WORLD_SIZE} processes")
@@ -100,31 +101,18 @@ class Trainer:
     """All that changes in training: how a step changes it, how it is saved and restored."""
 
     def __init__(
-        self,
-        args: argparse.Namespace,
-        data: Data,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer | MakeOptimizer,
-        step: Step,
+        self, args: Namespace, data: Data, network: nn.Module, optimizer: AnyOptimizer, step: Step
     ) -> None:
         self.args, self.loss_of, self.asked_optimizer = args, step, optimizer
         self.device = device = choose_device(args.device)
-        self.identity: dict[str, Any] = {"batch size": args.batch_size, "seed": args.seed}
-        weights = network.state_dict()
-        shapes = {name: list(value.shape) for name, value in weights.items()}
-        self.identity |= {"network": f"{network} {shapes}", "data": checksum(data)}
-        self.identity["dtype"] = ", ".join(sorted({str(value.dtype) for value in weights.values()}))
-        self.identity["program"] = program()
+        self.program = program()  # to which runs.py adds options; others may compute the same
         self.train_x, self.train_y, self.test_x, self.test_y = (t.to(device) for t in data)
         self.share = args.batch_size // WORLD_SIZE  # this process's images in a step
         self.precision = choose_precision(args.precision, device, self.share)
         bf16 = self.precision == "bf16"
         self.autocast = torch.autocast("cuda" if bf16 else "cpu", torch.bfloat16, enabled=bf16)
-
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel = DistributedDataParallel(self.network) if WORLD_SIZE > 1 else self.network
-        self.order_rng = torch.Generator().manual_seed(args.seed)  # CPU: one order for all devices
-        self.rates: list[float] = []  # of the optimizer at the start; empty until it is there
         self.epoch = self.step = 0  # epochs finished; steps done in the one that is running
         self.rows: list[dict[str, float]] = []
         self.images_per_epoch = -(-len(data[1]) // WORLD_SIZE)  # in this process, rounded up
@@ -139,50 +127,59 @@ class Trainer:
         if device.type != "cuda" or WORLD_SIZE > 1:
             self.eager = "no CUDA" if device.type != "cuda" else "several processes"
 
-    def take_optimizer(self) -> None:
-        """Once the first loss is on the screen, or a checkpoint is read: PyTorch imports its
-        compiler to make an optimizer, which takes nearly as long as all other imports."""
-        if self.rates:
-            return
-        optimizer = self.asked_optimizer
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            optimizer = optimizer(self.network.parameters())
+    @cached_property
+    def optimizer(self) -> Optimizer:
+        """Made once the first loss is on the screen, or a checkpoint is read: PyTorch imports its
+        compiler for it, which takes nearly as long as all other imports."""
+        made = self.asked_optimizer
+        optimizer = made if isinstance(made, Optimizer) else made(self.network.parameters())
         torch.use_deterministic_algorithms(True, warn_only=True)  # for torch.compile, too
-        self.optimizer = optimizer
         optimizer.load_state_dict(optimizer.state_dict())  # what it keeps goes to the device, too
-        settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-        self.rates = [group.pop("lr") for group in settings]
-        self.identity |= {"lr": self.rates, "optimizer": f"{type(optimizer).__name__} {settings}"}
         for group in optimizer.param_groups:
+            group["initial_lr"] = float(group["lr"])
             if isinstance(optimizer, FUSED) and group["fused"] is group["foreach"] is None:
                 group["fused"] = self.device.type != "mps"  # not decided in main.py
             if self.device.type == "cuda":  # what a CUDA graph reads must lie on the GPU
                 group["lr"] = torch.tensor(group["lr"], device=self.device)
                 group |= {"capturable": True} if "capturable" in group else {}
         torch.manual_seed(self.args.seed + RANK)  # from here on: dropout differs between processes
+        return optimizer
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What is trained: with another of these it is another training."""
+        how = {"params", "lr", "initial_lr", "fused", "foreach", "capturable"}  # the device's
+        groups = self.optimizer.param_groups
+        settings = [{k: v for k, v in group.items() if k not in how} for group in groups]
+        weights = {name: (str(w.dtype), *w.shape) for name, w in self.network.state_dict().items()}
+        identity: dict[str, Any] = {"batch size": self.args.batch_size, "seed": self.args.seed}
+        identity |= {"optimizer": f"{type(self.optimizer).__name__} {settings}"}
+        identity |= {"lr": [group["initial_lr"] for group in groups]}
+        identity |= {"network, shape or dtype": f"{self.network} {weights}"}
+        data = (self.train_x, self.train_y, self.test_x, self.test_y)
+        return identity | {"data": checksum(data)}
+
+    def rate(self, epoch: int, epochs: int, group: int = 0) -> float:
+        """The learning rate of one of so many epochs: half a cosine, to nearly nothing."""
+        left = 0.5 * (1 + math.cos(math.pi * min(epoch / epochs, 1)))
+        return float(self.optimizer.param_groups[group]["initial_lr"]) * left
 
     def start_epoch(self) -> None:
-        self.take_optimizer()
-        self.set_order(torch.randperm(len(self.train_y), generator=self.order_rng))
-        self.loss_sum.zero_()
-
-    def decay(self, epochs: int) -> float:
-        """What is left of --lr in this one of so many epochs: half a cosine, to nearly nothing."""
-        return 0.5 * (1 + math.cos(math.pi * min(self.epoch / epochs, 1)))
-
-    def set_order(self, order: Tensor) -> None:
-        """Take the images of this epoch in this order; self.step steps of it are done."""
-        for group, first in zip(self.optimizer.param_groups, self.rates, strict=True):
-            rate = first * self.decay(self.args.epochs)
+        """Set what follows from the epoch's number: the learning rate, the order of its images."""
+        for number, group in enumerate(self.optimizer.param_groups):
+            rate = self.rate(self.epoch, self.args.epochs, number)
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
-        self.order = order
+        # Drawn on the CPU: one order for all devices, another one for each seed and epoch.
+        rng = torch.Generator().manual_seed((100_003 * self.args.seed + self.epoch) % 2**32)
+        self.order = torch.randperm(len(self.train_y), generator=rng)
         # Some images come twice so that all processes have as many: they must step together.
-        order = torch.cat([order, order[: -len(order) % WORLD_SIZE]])[RANK::WORLD_SIZE]
-        order = order.to(self.device)
+        order = torch.cat([self.order, self.order[: -len(self.order) % WORLD_SIZE]])
+        order = order[RANK::WORLD_SIZE].to(self.device)
         rows = torch.stack([order, self.train_y[order].long()])
         rows = F.pad(rows, (0, -self.images_per_epoch % self.share)).view(2, -1, self.share)
         self.batches.copy_(rows.transpose(0, 1))
         self.batch.fill_(self.step)
+        self.loss_sum.zero_()
 
     def train_step(self) -> None:
         if self.step == 0:
@@ -260,12 +257,11 @@ class Trainer:
             some = len(self.test_y)
             train_loss = self.evaluate(self.train_x[:some], self.train_y[:some])[0]
         test_loss, accuracy = self.evaluate(self.test_x, self.test_y)
-        words = f"train loss {train_loss:.4f}  test loss {test_loss:.4f}  accuracy {accuracy:.2%}"
-        print(f"epoch {self.epoch}  {words}", flush=True)
-        self.take_optimizer()
+        print(f"epoch {self.epoch}  train loss {train_loss:.4f}  test loss {test_loss:.4f}  "
+              f"accuracy {accuracy:.2%}", flush=True)  # fmt: skip
         row = {"epoch": self.epoch, "step": self.epoch * self.steps_per_epoch}
-        losses = {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
-        self.rows.append(row | losses | {"lr": self.rates[0] * self.decay(self.args.epochs)})
+        row |= {"train_loss": train_loss, "test_loss": test_loss, "test_accuracy": accuracy}
+        self.rows.append(row | {"lr": self.rate(max(self.epoch - 1, 0), self.args.epochs)})
 
     @torch.no_grad()
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -282,36 +278,31 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint. Every process has to call this: each has losses and random numbers."""
-        mine: dict[str, Any] = {"loss_sum": self.loss_sum.cpu()}
-        mine["rng"] = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
-        processes = [mine] * WORLD_SIZE
+        rng = {kind: RNG[kind].get_rng_state() for kind in {"cpu", self.device.type}}
+        processes = [{"loss_sum": self.loss_sum.cpu(), "rng": rng}] * WORLD_SIZE
         if WORLD_SIZE > 1:
-            dist.all_gather_object(processes, mine)
-        position = {"epoch": self.epoch, "step": self.step, "rows": self.rows}
-        position |= {"epochs": self.args.epochs, "order_rng": self.order_rng.get_state()}
-        order = self.order if self.step else torch.empty(0, dtype=torch.long)
+            dist.all_gather_object(processes, processes[0])
+        state: dict[str, Any] = {"format": FORMAT}
+        state |= {"identity": self.identity, "program": self.program}
+        state |= {"epoch": self.epoch, "step": self.step, "epochs": self.args.epochs}
+        state |= {"rows": self.rows, "processes": processes, "network": self.network.state_dict()}
         # The settings of the optimizer are main.py's, and those for a graph are the device's.
-        weights = {"network": self.network.state_dict(), "order": order}
-        weights["optimizer"] = self.optimizer.state_dict()["state"]
-        head = {"format": FORMAT, "identity": self.identity, "processes": processes}
-        return head | position | weights
+        return state | {"optimizer": self.optimizer.state_dict()["state"]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.take_optimizer()
         self.refuse_another(state)
         self.network.load_state_dict(state["network"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
         self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
-        self.order_rng.set_state(state["order_rng"])
         planned, epochs = state["epochs"], self.args.epochs
         if planned != epochs > self.epoch:
-            new, old = (f"{self.rates[0] * self.decay(end):.2g}" for end in (epochs, planned))
+            new, old = (f"{self.rate(self.epoch, end):.2g}" for end in (epochs, planned))
             same = "" if new == old else f"goes on at {new}, not {old}, and "
             say(f"NOTE: begun for {planned} epochs, now for {epochs}: the learning rate {same}"
                 "falls until the new end")  # fmt: skip
         if self.step:
-            self.set_order(state["order"])
+            self.start_epoch()
         processes = state["processes"]
         if len(processes) == WORLD_SIZE:
             self.loss_sum.copy_(processes[RANK]["loss_sum"])
@@ -323,16 +314,11 @@ class Trainer:
 
     def refuse_another(self, state: dict[str, Any]) -> None:
         """Raise UserError when a checkpoint is of another training than this one."""
-        mine, old = self.identity, state.get("identity", {})
         ways = "Take back what was changed, or use another --name"
-        changed = [key for key in mine if old.get(key, mine[key]) != mine[key]]  # some are newer
         if state["format"] != FORMAT:
             names = ["program or version of the template"]
-        elif not (names := [key for key in changed if key not in SOFT]) and changed:
-            if self.args.accept_changes:
-                return
-            pairs = [{*old[key].items()} ^ {*mine[key].items()} for key in changed]
-            names = sorted({name for differ in pairs for name, _ in differ})
+        elif not (names := differing(state["identity"], self.identity)):
+            names = [] if self.args.accept_changes else differing(state["program"], self.program)
             ways += ", or --accept-changes if it still computes the same"
         if names:
             raise UserError(
@@ -341,20 +327,23 @@ class Trainer:
             )
 
 
+def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
 def checksum(data: Data) -> int:
     """Of all images and labels: other data is another training."""
     total = 0
     for tensor in data:
-        total = zlib.crc32(tensor.contiguous().view(torch.uint8).numpy(), total)
+        total = zlib.crc32(tensor.cpu().contiguous().view(torch.uint8).numpy(), total)
     return total
 
 
 def program() -> dict[str, str]:
     """The project's own modules, with a sum of each that comments do not change."""
-    names = [getattr(module, "__file__", None) for module in [*sys.modules.values()]]
-    files = {Path(name) for name in names if name}
+    names = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
     sums = {}
-    for path in files:
+    for path in map(Path, filter(None, names)):
         inside = path.relative_to(HERE).parts if path.is_relative_to(HERE) else (".",)
         installed = inside[0].startswith(".") or "site-packages" in inside
         if path.suffix == ".py" and not installed and path.name not in OURS:

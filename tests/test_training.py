@@ -20,6 +20,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tarfile
 import termios
@@ -318,11 +319,46 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(
     assert rows(folder / "a") != rows(folder / "c")
 
 
+def test_each_epoch_of_each_seed_has_an_order_of_its_own(torch_code, main_py: Path) -> None:
+    code = """
+sys.path.insert(0, args[0])
+import main
+orders = []
+for seed in ("0", "1"):
+    trainer = main.build(main.parse_arguments(["--device", "cpu", "--seed", seed]))
+    for trainer.epoch in range(3):
+        trainer.start_epoch()
+        orders.append(tuple(trainer.order.tolist()))
+print(len(set(orders)), {tuple(sorted(order)) for order in orders} == {tuple(range(1437))})
+"""
+    assert torch_code(code, main_py.parent) == "6 True"
+
+
 def test_no_progress_is_a_failure(run) -> None:
     result = run(*DIGITS, "--epochs", 1, "--lr", 1000, "--require-progress")
     assert result.returncode == 1
     assert "no progress" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_benchmark_measures_main_py(python: str, tmp_path: Path, environment) -> None:
+    """Noise in MNIST's format: that the figures are of all images, and none of a GPU that is not there."""
+    for part, count in (("train", 256), ("t10k", 64)):
+        head = struct.pack(">BBBBIII", 0, 0, 8, 3, count, 28, 28)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(head + random.randbytes(count * 784))
+        labels = bytes(number % 10 for number in range(count))
+        head = struct.pack(">BBBBI", 0, 0, 8, 1, count)
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(head + labels)
+    script, figures = REPOSITORY / "bench" / "train_throughput.py", tmp_path / "figures.json"
+    argv = [python, script, "--project", REPOSITORY / "template", "--data-dir", tmp_path]
+    argv += ["--device", "cpu", "--images", "256", "--batch-size", "64", "--workers", "0"]
+    argv += ["--repetitions", "1", "--json", figures]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(figures.read_text())["64"]
+    assert {run["images"] for runs in measured["runs"].values() for run in runs} == {256}
+    assert (measured["of_graph"], measured["goal"]) == (None, None)
+    assert "not measured, no NVIDIA GPU" in done.stdout
 
 
 # ------------------------------------------------------------- eviction and resuming
@@ -957,7 +993,7 @@ import pathlib, pickle
 class Malicious:
     def __reduce__(self):
         return (pathlib.Path.touch, (pathlib.Path(args[1]),))
-state = {"format": "trainer.py checkpoint 2", "network": Malicious()}
+state = {"format": "trainer.py checkpoint 3", "network": Malicious()}
 with open(args[0], "wb") as file:
     PACK(state, file)
 """
@@ -979,7 +1015,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(run, checkpoint: Path, torch_co
     assert "Refused" in run(*DIGITS, "--epochs", 2).stdout
 
 
-@pytest.mark.parametrize("kind", ["main.py checkpoint 1", "trainer.py checkpoint 1", "another"])
+@pytest.mark.parametrize("kind", ["main.py checkpoint 1", "trainer.py checkpoint 2", "another"])
 def test_a_run_of_another_program_or_template_is_not_overwritten(
     run, checkpoint: Path, torch_code, kind: str
 ) -> None:
