@@ -60,7 +60,7 @@ ROOM_LINES = {
     "job": 4134,
     "lock": 3924,
     "tasks": 3136,
-    "update": 2790,
+    "update": 2776,
     "pool": 2840,
     "check": 2625,
     "workspace": 2750,

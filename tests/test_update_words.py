@@ -159,6 +159,25 @@ def test_a_signature_is_asked_for_and_abort_works_after_it(project: Path) -> Non
     assert ran.code == 0, ran
 
 
+def test_what_follows_updates_of_a_folder_is_a_line_that_a_shell_takes(
+    project: Path, tmp_path: Path
+) -> None:
+    """Also where one of its commands is explained by a comment, which would be the rest of the line."""
+    gpg = tmp_path / "gpg"  # a stand-in, with the words that git waits for
+    gpg.write_text("#!/bin/sh\ncat > /dev/null\necho signed\necho '[GNUPG:] SIG_CREATED ' >&2\n")
+    gpg.chmod(0o755)
+    user = {"user.name": "t", "user.email": "t@localhost"}
+    for key, value in ({"commit.gpgSign": "true", "gpg.program": str(gpg)} | user).items():
+        git(project, "config", key, value)
+    onto = git(project, "branch", "--show-current").strip()
+    done = scaffold("update", "--all", "--yes", "--json", cwd=project.parent)
+    (line,) = done.document["next"]
+    shell = subprocess.run(["bash", "-c", line], cwd=project.parent, capture_output=True, text=True)
+    assert shell.returncode == 0, shell.stderr
+    assert git(project, "branch", "--show-current").strip() == onto
+    assert "gpgsig" in git(project, "cat-file", "-p", "HEAD")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 def test_a_repository_of_somebody_else(project: Path) -> None:
     for path in (project, *project.rglob("*")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -74,19 +73,18 @@ def _each(
                 else:
                     _say_one(step, report)
                     projects.append({**report.facts_by_key(), "ok": not report.failed})
-                    following += _one_command(project, report)
+                    following += _one_command(report)
     return Report("update", run.results, {"projects": projects}, tuple(following))
 
 
-def _one_command(project: Path, report: Report) -> list[str]:
+def _one_command(report: Report) -> list[str]:
     """Return what to type for one project, from here, in one line; without what undoes it."""
     undo = f"{program()} update --abort"
-    steps = [c for c in report.next_commands if not c.startswith(("cd ", undo))]
-    if not steps:
+    steps = [c.partition("   #")[0] for c in report.next_commands if not c.startswith(undo)]
+    if all(step.startswith("cd ") for step in steps):
         return []
-    where = [] if project.resolve() == Path.cwd() else [f"cd {shlex.quote(str(project))}"]
-    line = " && ".join((*where, *steps))
-    return [f"({line})" if where else line]
+    line = " && ".join(steps)
+    return [f"({line})" if line.startswith("cd ") else line]
 
 
 def _say_one(step: Step, report: Report) -> None:

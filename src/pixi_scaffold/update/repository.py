@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
+from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import (
     Completed,
     GitError,
@@ -69,12 +70,6 @@ class Repository:
     def listing(self, commit: str) -> dict[str, tuple[str, str]]:
         """Return what a commit has below the project: path in the project -> mode and object."""
         return list_tree(self.top, f"{commit}:{self.prefix.rstrip('/')}")
-
-    @property
-    def here(self) -> str:
-        """Return what goes before a git command for this project, typed where the user is."""
-        same = self.project == Path.cwd()
-        return "" if same else f"cd {shlex.quote(str(self.project))} && "
 
 
 def open_repository(project: Path) -> Repository:
@@ -170,9 +165,10 @@ def refuse_unclean(repository: Repository) -> None:
     if lines := uncommitted(repository):
         shown = [f"  {line}" for line in lines[:10]]
         shown += [f"  and {len(lines) - 10} more"] * (len(lines) > 10)
+        command = 'git commit --all -m "Before the update"'
         raise ScaffoldError(
             "\n".join((f"{repository.project} has changes that are not committed", *shown)),
-            f'{repository.here}git commit --all -m "Before the update"   # or: git stash',
+            in_folder(repository.project, f"{command}   # or: git stash"),
         )
 
 

@@ -184,7 +184,7 @@ def _add_waiting(standing: Standing) -> None:
             standing.notes.append(f"an update is not merged yet: {update.branch}")
             merge = f"git merge {update.branch}"
             elsewhere = in_folder(standing.folder, merge)
-            standing.todo = [f"git switch -   # then: {merge}" if here else elsewhere]
+            standing.todo = [f"git switch - && {merge}" if here else elsewhere]
 
 
 def waiting(project: Path) -> tuple[Waiting, ...]:
