@@ -140,6 +140,18 @@ def test_wide_letters_take_two_columns(words: list[str], width: int) -> None:
     assert not short, "a word more had room"
 
 
+@pytest.mark.parametrize("width", [1, 21, 22, 40, 47])
+def test_on_a_narrow_terminal_a_text_begins_below_its_head(width: int) -> None:
+    """A terminal would break words in the 12 columns that are left beside the head."""
+    head = "passed  manifest     0.0 s  "
+    if width > len(head) + 5:
+        assert wrapped("short", width, head, len(head)) == [f"{head}short"]
+    lines = wrapped("linux-64-cuda, linux-64-cpu, osx-arm64", width, head, len(head))
+    assert lines[0] == head.rstrip()
+    assert max(map(len, lines[1:])) <= max(width, 16)  # a word stays whole
+    assert " ".join(" ".join(lines[1:]).split()) == "linux-64-cuda, linux-64-cpu, osx-arm64"
+
+
 def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     log = io.StringIO()

@@ -157,8 +157,7 @@ def _aligned(
 
 
 _UNIT = re.compile(r"(?<=\d) (?=([kKMGT]i?B|ms|s|min|h)\b)")
-
-
+_ROOM = 20  # columns, at least, beside a head
 _SECOND = "\ue000"  # for the second column of a wide letter; no text has it
 
 
@@ -167,15 +166,18 @@ def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]
 
     head: what the first line begins with; indent: columns before each further one. A word that is
     longer stays whole: a URL or a path that is broken cannot be followed. So does 86 MB. Letters
-    of East Asia and pictures take two columns each (Unicode's annex 11).
+    of East Asia and pictures take two columns each (Unicode's annex 11). On a narrow terminal the
+    text begins below its head.
     """
+    if max(len(head), indent) > max(width - _ROOM, 2) and len(head) + len(text) > width:
+        return [*filter(None, [head.rstrip()]), *wrapped(text, width, "  ", 2)]
     text = "".join(c + _SECOND * (east_asian_width(c) in "WF") for c in text)
     return [
         line.replace("\xa0", " ").replace(_SECOND, "")
         for number, part in enumerate(_UNIT.sub("\xa0", text).splitlines() or [""])
         for line in textwrap.wrap(
             part,
-            max(width, indent + 20),
+            max(width, indent + _ROOM),
             initial_indent=" " * indent if number else head,
             subsequent_indent=" " * indent,
             break_on_hyphens=False,

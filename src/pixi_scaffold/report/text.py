@@ -223,9 +223,10 @@ class LiveProgress:
     def finish(self, result: Result) -> None:
         self.told.append(result)
         head = f"{result.status:<8}{result.name:<10}{result.seconds:6.1f} s  "
-        for line in wrapped(printable(result.detail), self.console.width, head, len(head)):
+        lines = wrapped(printable(result.detail), self.console.width, head, len(head))
+        for number, line in enumerate(lines):
             text = self.text(line)
-            if line.startswith(head):
+            if number == 0:
                 text.stylize(_STYLES[result.status], 0, 8)
                 text.stylize("bold", 8, 18)
             self.console.print(text, soft_wrap=True)
