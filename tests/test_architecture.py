@@ -70,7 +70,7 @@ ROOM_LINES = {
     "starter": 1130,
     "adopt": 1175,
     "page": 850,
-    "report": 722,
+    "report": 724,
     "pypi": 690,
     "environment": 670,
     "doctor": 210,
