@@ -58,7 +58,7 @@ ROOM_LINES = {
     "rehearsal": 5546,
     "rules": 5120,
     "job": 4134,
-    "lock": 3924,
+    "lock": 3918,
     "tasks": 3136,
     "update": 2776,
     "pool": 2840,

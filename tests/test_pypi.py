@@ -22,6 +22,7 @@ from pixi_scaffold.environment import install, pack
 from pixi_scaffold.environment.install import _wheels as locked_wheels
 from pixi_scaffold.errors import ScaffoldError, UnsupportedError
 from pixi_scaffold.lock import Lock, channel_url, read_lock, unsatisfied
+from pixi_scaffold.lock.current import compare
 from pixi_scaffold.lock.file import no_lock, parse_lock
 from pixi_scaffold.lock.purls import Purls
 from pixi_scaffold.lock.pypi import default_index
@@ -268,6 +269,9 @@ def test_a_locked_wheel_of_another_python_is_stale(
     text = workspace.lock_file.read_text().replace("-2.0-py3-none-any", "-2.0-cp311-none-any")
     problems = unsatisfied(workspace, parse_lock(text, workspace.lock_file))
     assert "cp311-none-any.whl is no wheel for this platform and Python 3.12.7" in problems[0]
+    comparison = compare(workspace, parse_lock(text, workspace.lock_file))
+    rows = {(e.name, p.name) for e in workspace.environments for p in workspace.platforms}
+    assert (comparison.outdated, comparison.discarded_wheels) == (rows, {"default"})  # outdated.rs
 
 
 def test_purls_that_a_lock_has_are_kept(tmp_path: Path, channel: str, packages: str) -> None:
@@ -548,6 +552,24 @@ def row_problems(
 def wheel_block(url: str = WHEEL, index: str = "") -> str:
     said = f"\n  index: {index}" if index else ""
     return f"- pypi: {url}\n  name: plain\n  version: '1.0'{said}"
+
+
+def test_conda_forge_provides_its_own_names_in_rows_without_purls(tmp_path: Path) -> None:
+    """PypiPackageIdentifier of Pixi 0.77, for old locks; of a public one (readthedocs-extend)."""
+    manifest = ROW_MANIFEST.replace("[pypi-options]", 'packaging = "*"\n[pypi-options]')
+    needs = f"{wheel_block()}\n  requires_dist:\n  - packaging>=23"
+    for channel, version, is_current in (
+        (FORGE, "24.0", True),
+        (FORGE, "22.0", False),
+        (FORGE, "24.0_x", False),
+        ("https://conda.anaconda.org/other", "24.0", False),
+    ):
+        conda = f"{channel}/noarch/packaging-{version}-pyhd8ed1ab_0.conda"
+        for purls in ("", "\n  purls: []"):
+            blocks = [f"- conda: {conda}{purls}", f"- conda: {PYTHON}\n  purls: []", needs]
+            rows = [f"conda: {conda}", f"conda: {PYTHON}", f"pypi: {WHEEL}"]
+            problems = row_problems(tmp_path, rows, blocks, manifest)
+            assert (problems == []) is (is_current and not purls), (conda, purls, problems)
 
 
 @pytest.mark.parametrize(

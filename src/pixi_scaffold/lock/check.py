@@ -37,7 +37,12 @@ def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
     Raises CheckFailed when there is none or it is not current, ScaffoldError when that cannot be
     judged. Needs no network.
     """
-    path, hint = workspace.lock_file, relock_hint(workspace)
+    path, command = workspace.lock_file, f"{program()} lock"
+    try:
+        refuse_unsupported(workspace)
+    except UnsupportedError as error:
+        command = error.hint
+    hint = in_folder(workspace.root, command)
     if not path.is_file():
         prove = in_folder(workspace.root, f"{program()} check --train")
         where = f"where {' and '.join(workspace.channels)} cannot be reached: {prove}"
@@ -49,15 +54,6 @@ def current_lock(workspace: Workspace) -> tuple[Lock, tuple[str, ...]]:
             "\n".join((f"{path.name} is not current", *capped(comparison.problems))), hint
         )
     return locked, tuple(comparison.notes)
-
-
-def relock_hint(workspace: Workspace) -> str:
-    """Return the command that makes a current lock of a workspace."""
-    try:
-        refuse_unsupported(workspace)
-    except UnsupportedError as error:
-        return in_folder(workspace.root, error.hint)
-    return in_folder(workspace.root, f"{program()} lock")
 
 
 def capped(lines: Sequence[str], limit: int = 30) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pixi_scaffold.lock.check import capped
 from pixi_scaffold.lock.current import serves
 from pixi_scaffold.lock.diff import LockDiff
 from pixi_scaffold.lock.engine import EVERYTHING, choose
-from pixi_scaffold.lock.explain import unreachable_error
+from pixi_scaffold.lock.explain import near_names, unreachable_error
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
 from pixi_scaffold.lock.merge import conflicting, drive
@@ -76,10 +75,8 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
     for name in names:
         same = {name, name.lower(), canonicalize_name(name)} & known
         if not same:
-            near = difflib.get_close_matches(name.lower(), known, 3, 0.8)
-            meant = f": {' or '.join(near)}?" if near else ""
             raise UsageError(
-                f"{workspace.lock_file} has no package {name}{meant}",
+                f"{workspace.lock_file} has no package {name}{near_names(name, known)}",
                 "name one that it has, or add it to the manifest",
             )
         locked_names |= same

@@ -14,7 +14,7 @@ from pixi_scaffold.lock.channels import channel_url, slash
 from pixi_scaffold.lock.file import FORMAT, Lock
 from pixi_scaffold.lock.layout import LockedEnvironment
 from pixi_scaffold.lock.matching import Matcher, check_specs
-from pixi_scaffold.lock.pypi import PypiComparison, twice
+from pixi_scaffold.lock.pypi import PRERELEASE, PypiComparison, twice
 from pixi_scaffold.lock.specs import refuse_sources
 from pixi_scaffold.workspace import (
     Environment,
@@ -24,12 +24,30 @@ from pixi_scaffold.workspace import (
     platform_identity,
 )
 
+Problem = tuple[str, *tuple[set[str], ...]]
 STRATEGY = {
     "highest": "highest",
     "lowest": "lowest-version",
     "lowest-direct": "lowest-version-direct",
 }
 """A strategy's name in a manifest and in a lock."""
+
+
+def options_of(
+    workspace: Workspace, environment: Environment, *, of_group: bool
+) -> tuple[tuple[str, str, str], ...]:
+    """Return each option that a lock can have of an environment: its key, value and default.
+
+    of_group: what the whole solve group says, which is written; Pixi compares the environment's.
+    """
+    own_features = tuple(workspace.features[name] for name in environment.features)
+    features = workspace.group_features(environment) if of_group else own_features
+    mode = workspace.environment_pypi_options(environment).prerelease_mode
+    return (
+        ("strategy", STRATEGY[workspace.solve_strategy(features)], "highest"),
+        ("channel-priority", workspace.channel_priority(features) or "strict", "strict"),
+        ("pypi-prerelease-mode", mode or PRERELEASE, PRERELEASE),
+    )
 
 
 def unsatisfied(workspace: Workspace, lock: Lock) -> list[str]:
@@ -115,12 +133,12 @@ class LockComparison:
             self.outdated |= {(name, p.name) for p in platforms}
             return
         if problem := self.environment_problem(environment, locked, platforms):
-            text, discard = problem
+            text, *lost = problem
             self.problems.append(text)
             self.outdated |= {(name, p.name) for p in platforms}
-            if discard:
-                self.discarded.add(name)
-                self.discarded_wheels.add(name)
+            for names in lost:
+                names.add(name)
+            if name in self.discarded:
                 return
         for platform in platforms:
             problems = list(self.platform_problems(environment, platform))
@@ -130,35 +148,34 @@ class LockComparison:
 
     def environment_problem(
         self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
-    ) -> tuple[str, bool] | None:
-        """Return the first thing that makes all of an environment stale; whether nothing stays."""
+    ) -> Problem | None:
+        """Return the first thing that makes all of an environment stale.
+
+        Behind it stand the sets of environments of which nothing is kept (outdated.rs).
+        """
+        everything = self.discarded_wheels, self.discarded
         workspace, name = self.workspace, environment.name
         channels = tuple(channel_url(c) for c in workspace.environment_channels(environment))
         if channels != locked.channels:
             return (
                 f"environment {name} is locked from {', '.join(locked.channels) or 'no channel'}; "
                 f"the manifest says {', '.join(channels) or 'none'}",
-                channels[: len(locked.channels)] != locked.channels,
+                *(everything if channels[: len(locked.channels)] != locked.channels else ()),
             )
         if problem := self.row_problem(environment, locked, platforms):
             return problem
         if text := self.pypi.environment_problem(environment, locked):
-            self.discarded_wheels.add(name)
-            return text, False
-        features = [workspace.features[f] for f in environment.features]
-        strategy = STRATEGY[workspace.solve_strategy(features)]
-        priority = workspace.channel_priority(features) or "strict"
-        for key, wanted, default in (
-            ("strategy", strategy, "highest"),
-            ("channel-priority", priority, "strict"),
-        ):
+            return text, self.discarded_wheels
+        for key, wanted, default in options_of(workspace, environment, of_group=False):
             if (have := locked.options.get(key, default)) != wanted:
-                return f"{name}: solved with {key} {have}; the manifest says {wanted}", True
+                said = key.removeprefix("pypi-")
+                text = f"{name}: solved with {said} {have}; the manifest says {wanted}"
+                return text, *(everything if said == key else everything[:1])
         return self.newer_problem(environment, locked)
 
     def row_problem(
         self, environment: Environment, locked: LockedEnvironment, platforms: tuple[Platform, ...]
-    ) -> tuple[str, bool] | None:
+    ) -> Problem | None:
         """Return which locked platform is not one of the environment's, or another machine."""
         subdirs = {p.subdir for p in platforms}
         named = {p.name: p for p in platforms}
@@ -166,17 +183,16 @@ class LockComparison:
         for row in rows:
             name = self.lock.name(row)
             if row.subdir not in subdirs and name not in named:
-                return f"{environment.name}: {name} is locked, but not one of its platforms", False
+                return (f"{environment.name}: {name} is locked, but not one of its platforms",)
         for row in rows:
             platform = named.get(self.lock.name(row))
             identity = platform_identity(row.subdir, row.virtual_packages)
             if platform and platform.identity != identity:
-                return f"{environment.name}: {platform.name} is locked as another machine", True
+                text = f"{environment.name}: {platform.name} is locked as another machine"
+                return text, self.discarded_wheels, self.discarded
         return None
 
-    def newer_problem(
-        self, environment: Environment, locked: LockedEnvironment
-    ) -> tuple[str, bool] | None:
+    def newer_problem(self, environment: Environment, locked: LockedEnvironment) -> Problem | None:
         """Return why packages of an environment are newer than exclude-newer allows."""
         general, channels, packages = cutoffs(self.workspace, environment, self.now)
         if general is None and not channels and not packages:
@@ -189,10 +205,8 @@ class LockComparison:
             limit = packages.get(package.name, channels.get(channel, general))
             stamp = package.fields.get("timestamp", "")
             if limit and stamp.isdigit() and int(stamp) > limit.timestamp() * 1000:
-                return (
-                    f"{environment.name}: {package.name} is newer than exclude-newer allows",
-                    True,
-                )
+                text = f"{environment.name}: {package.name} is newer than exclude-newer allows"
+                return text, self.discarded_wheels, self.discarded
         return None
 
     def platform_problems(self, environment: Environment, platform: Platform) -> Iterator[str]:

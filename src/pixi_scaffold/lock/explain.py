@@ -6,7 +6,6 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pixi_scaffold.errors import ChannelError, LockError
 from pixi_scaffold.lock.gateway import MOST
@@ -34,43 +33,33 @@ LINES = 24
 """What is shown of a solver's explanation."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailedSolve:
-    """A solve without a solution: for whom, on which platform, and the solver's words."""
-
-    environments: str
-    platform: str
-    why: str
-
-
 def unsolvable(
     workspace: Workspace,
-    failures: Sequence[FailedSolve],
+    failures: Iterable[tuple[str, str, str]],
     known: Iterable[str] = (),
     output: str = "",
     stand_in: str = "",
 ) -> LockError:
     """Return the error for solves without a solution.
 
-    known: the names that the channels have. output: what another program said, put underneath.
+    failures: environments, platform, and the solver's words. known: the names that the channels
+    have. output: what another program said, put underneath.
     stand_in: words for other channels than the workspace's.
     """
     names = {name.lower() for name in known}
     missing: dict[str, dict[str, None]] = {}
     others: dict[str, dict[str, None]] = {}
-    for failure in failures:
-        matched = _MISSING.search(failure.why)
+    for environments, platform, why in failures:
+        matched = _MISSING.search(why)
         if matched and (not names or matched[1].lower() not in names):
-            missing.setdefault(matched[1].lower(), {})[failure.platform] = None
+            missing.setdefault(matched[1].lower(), {})[platform] = None
         else:
-            place = f"{failure.environments} on {failure.platform}"
-            others.setdefault(failure.why, {})[place] = None
+            others.setdefault(why, {})[f"{environments} on {platform}"] = None
     channels = stand_in or " and ".join(workspace.channels) or "no channel"
     lines = ["no lock was written"]
     culprits = []
     for name, platforms in missing.items():
-        near = difflib.get_close_matches(name, names, 3, 0.8)
-        meant = f": {' or '.join(near)}?" if near else ""
+        meant = near_names(name, names)
         lines.append(f"no package {name} in {channels}{meant} (on {', '.join(platforms)})")
         culprits.append(name)
     for why, places in others.items():
@@ -80,6 +69,12 @@ def unsolvable(
     if output:
         lines += ["what Pixi said:", *(f"  {line}" for line in _short(output))]
     return LockError("\n".join(lines), _line_to_change(workspace, culprits))
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Return the names that may have been meant, as a question; empty where none is near."""
+    near = difflib.get_close_matches(name.lower(), list(known), 3, 0.8)
+    return f": {' or '.join(near)}?" if near else ""
 
 
 def unsolvable_pypi(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pixi_scaffold.errors import LockError, UsageError
 from pixi_scaffold.lock.channels import all_channels
 from pixi_scaffold.lock.engine import EVERYTHING, Locked
-from pixi_scaffold.lock.explain import FailedSolve, blames_network, unreachable_error, unsolvable
+from pixi_scaffold.lock.explain import blames_network, unreachable_error, unsolvable
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.report import Progress
@@ -70,7 +70,7 @@ def explained(workspace: Workspace, verb: str, output: str) -> LockError:
         environment, platform = matched.groups() if matched else ("the workspace", "one platform")
         at = output.find("Cannot solve the request")
         why = output[at if at >= 0 else output.find("No candidates") :].strip()
-        return unsolvable(workspace, [FailedSolve(environment, platform, why)], output=output)
+        return unsolvable(workspace, [(environment, platform, why)], output=output)
     return LockError(
         f"pixi {verb} failed:\n{output.strip()}",
         f"correct what it names; without Pixi: {program()} lock --engine rattler",

@@ -55,15 +55,10 @@ class PypiComparison:
     unjudged: dict[str, None] = field(default_factory=dict)
 
     def environment_problem(self, environment: Environment, locked: LockedEnvironment) -> str:
-        """Return why an environment is stale as a whole: its indexes, prereleases, files."""
-        options = self.workspace.environment_pypi_options(environment)
-        mode = options.prerelease_mode or PRERELEASE
-        if (have := locked.options.get("pypi-prerelease-mode", PRERELEASE)) != mode:
-            return (
-                f"{environment.name}: solved with prerelease-mode {have}; the manifest says {mode}"
-            )
+        """Return why an environment is stale as a whole: its indexes, or a file."""
         if not self.workspace.may_ask_pypi(environment):
             return ""
+        options = self.workspace.environment_pypi_options(environment)
         wanted = index_urls(options)
         has_wheels = any(kind == "pypi" for row in locked.rows.values() for kind, _ in row)
         if locked.indexes and (locked.indexes, locked.find_links) != (wanted, options.find_links):
@@ -73,7 +68,26 @@ class PypiComparison:
             )
         if has_wheels and not locked.indexes and self.lock.format >= 6:
             return f"{environment.name}: it does not say from which index its PyPI packages are"
-        return ""
+        return next(self._unusable(environment, options.no_build), "") if has_wheels else ""
+
+    def _unusable(self, environment: Environment, no_build: Sequence[str]) -> Iterator[str]:
+        """Yield what is locked and may not be built, or does not run there."""
+        from pixi_scaffold.pypi import is_wheel_for
+
+        name, lock = environment.name, self.lock
+        for platform in self.workspace.environment_platforms(environment):
+            python = version_of("python", lock.packages(name, platform))
+            asked = self.workspace.pypi(environment, platform)
+            editable = {one.name for one in asked if one.source == "editable"}
+            urls = lock.urls(name, platform) or ()
+            for one in (lock.layout.package(url) for kind, url in urls if kind == "pypi"):
+                place = f"{name} on {platform.name}"
+                built = not one.file.endswith(".whl") and one.name not in editable
+                if built and {"*", one.name}.intersection(no_build):
+                    yield f"{place}: {one.name} is no wheel, and no-build forbids building it"
+                if python and not is_wheel_for(one.file, platform, python):
+                    said = f"is no wheel for this platform and Python {python}"
+                    yield f"{place}: {one.file} {said}"
 
     def only_for_pypi(self, outdated: set[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
         """Yield (environment, platform, text) of conda packages that only PyPI asks for.

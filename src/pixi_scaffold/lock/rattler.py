@@ -11,7 +11,7 @@ from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock.channels import channel_url
 from pixi_scaffold.lock.current import compare, serves
 from pixi_scaffold.lock.engine import EVERYTHING, Locked
-from pixi_scaffold.lock.explain import FailedSolve, unsolvable
+from pixi_scaffold.lock.explain import unsolvable
 from pixi_scaffold.lock.file import Lock, NewerLockError, from_records, location, no_lock, read_lock
 from pixi_scaffold.lock.gateway import bounded_files, gateway
 from pixi_scaffold.lock.layout import Package, read_package
@@ -55,8 +55,10 @@ class RattlerEngine:
         with bounded_files():
             answers = asyncio.run(_solve_all(solving, progress))
         contents, skipped = solving.contents(answers, progress)
-        text = render_lock(workspace, contents)
-        changed = _write(path, text)
+        text = render_lock(workspace, contents).encode()
+        if changed := not path.exists() or path.read_bytes() != text:
+            with replacing(path) as new_file:
+                new_file.write_bytes(text)
         names = {name for (_, name), row in contents.rows.items() if row}
         return Locked(
             path,
@@ -174,7 +176,7 @@ class Solving:
         solved = {problem: answer for problem, answer in pairs if not isinstance(answer, str)}
         if failed and (self.channels is None or not any(solved.values())):
             failures = [
-                FailedSolve(", ".join(e.name for e in p.environments), p.platform.name, why)
+                (", ".join(e.name for e in p.environments), p.platform.name, why)
                 for p, why in failed
             ]
             stand_in = "" if self.channels is None else "the stand-in channel"
@@ -200,15 +202,11 @@ class Solving:
                 stand_in = channel_url("conda-forge") if self.channels is not None else ""
                 for record in records:
                     place = location(record.url)
-                    if "\n  purls:" not in blocks[place]:
-                        channel = stand_in or _channel(problem, record)
+                    if "\n  purls:" not in blocks[place]:  # a mirror keeps the channel's own URL
+                        there = (c for c in problem.channels if record.url.startswith(c))
+                        channel = stand_in or next(there, "")
                         wanted[place] = self.purls.of(record.name.normalized, channel)
         return with_purls({place: blocks[place] for place in wanted}, wanted)
-
-
-def _channel(problem: Solve, record: RepoDataRecord) -> str:
-    """Return the channel of a solve that a record is from; a mirror keeps the channel's own URL."""
-    return next((c for c in problem.channels if record.url.startswith(c)), "")
 
 
 def old_lock(path: Path, upgrade: frozenset[str]) -> Lock:
@@ -254,13 +252,3 @@ async def _solve_all(
     if any(isinstance(answer, str) and "No candidates were found" in answer for answer in answers):
         solving.known = await names(solving.todo, source)
     return answers
-
-
-def _write(path: Path, text: str) -> bool:
-    """Write the lock beside `path` and swap it in; return whether its bytes changed."""
-    new = text.encode()
-    if path.exists() and path.read_bytes() == new:
-        return False
-    with replacing(path) as new_file:
-        new_file.write_bytes(new)
-    return True

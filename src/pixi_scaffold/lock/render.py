@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixi_scaffold.lock.channels import channel_url
-from pixi_scaffold.lock.current import STRATEGY
+from pixi_scaffold.lock.current import options_of
 from pixi_scaffold.lock.file import FORMAT
-from pixi_scaffold.lock.pypi import PRERELEASE, index_urls
+from pixi_scaffold.lock.pypi import index_urls
 from pixi_scaffold.workspace import Environment, Platform, Workspace
 
 Rows = dict[tuple[str, str], Sequence[tuple[str, str]]]
@@ -89,15 +89,7 @@ def _environment(
         if pypi.find_links:
             yield "    find-links:"
             yield from (f"    - {kind}: {place}" for kind, place in pypi.find_links)
-    mode = pypi.prerelease_mode or PRERELEASE
-    features = workspace.group_features(environment)
-    strategy = STRATEGY[workspace.solve_strategy(features)]
-    priority = workspace.channel_priority(features) or "strict"
-    options = (
-        ("strategy", strategy, "highest"),
-        ("channel-priority", priority, "strict"),
-        ("pypi-prerelease-mode", mode, PRERELEASE),
-    )
+    options = options_of(workspace, environment, of_group=True)
     written = [f"      {key}: {value}" for key, value, default in options if value != default]
     yield from ("    options:", *written) if written else ()
     yield "    packages:" if rows else "    packages: {}"

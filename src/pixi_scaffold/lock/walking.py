@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.pypi import PURL, index_urls, version_of
 from pixi_scaffold.pypi import (
     counts,
-    is_wheel_for,
     marker_environment,
     meets,
     parsed,
@@ -28,10 +28,16 @@ from pixi_scaffold.workspace import Platform, PypiOptions, PypiRequirement
 
 
 def provided_names(package: Package) -> Iterator[str]:
-    """Yield the names under which PyPI knows a conda package, by its purls."""
+    """Yield the names under which PyPI knows a conda package, by its purls.
+
+    Of conda-forge it is its own where it has none, as in old locks (package_identifier.rs).
+    """
     for purl in package.purls:
         if purl.startswith(PURL):
             yield canonicalize_name(unquote(purl.removeprefix(PURL).partition("?")[0]))
+    old = not package.has_purls and urlsplit(package.url).path.startswith("/conda-forge")
+    if old and meets(SpecifierSet(), package.version):  # some that conda has PyPI cannot have
+        yield canonicalize_name(package.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,6 @@ class Walking:
         *,
         knows_indexes: bool = True,
     ) -> None:
-        self.platform = platform
         self.python = version_of("python", packages)
         self.environment = marker_environment(platform, self.python) if self.python else None
         self.provided = {name: p for p in packages for name in provided_names(p)}
@@ -73,7 +78,6 @@ class Walking:
         self.indexes = (*index_urls(options), *links)
         # Since format 7 a wheel without an index is from the first (rattler_lock, deserialize.rs).
         self.unnamed = self.indexes[0] if knows_indexes else ""
-        self.never_built = options.no_build
         self.used: dict[str, None] = {}
         self.reached: set[str] = set()
 
@@ -138,12 +142,7 @@ class Walking:
                 yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
 
     def python_problems(self, wheel: Package) -> Iterator[str]:
-        """Yield why a wheel does not run with the locked Python, or may not be built."""
-        built = "://" in wheel.url and not wheel.file.endswith(".whl")
-        if built and {"*", wheel.name}.intersection(self.never_built):
-            yield f"{wheel.name} is no wheel, and no-build forbids building it"
+        """Yield why a wheel does not run with the locked Python."""
         wanted = wheel.field("requires_python")
         if wanted and not python_is_new_enough(wanted, self.python):
             yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"
-        if not is_wheel_for(wheel.file, self.platform, self.python):
-            yield f"{wheel.file} is no wheel for this platform and Python {self.python}"
