@@ -60,7 +60,7 @@ ROOM_LINES = {
     "job": 4134,
     "lock": 3918,
     "tasks": 3136,
-    "update": 2776,
+    "update": 2777,
     "pool": 2840,
     "check": 2625,
     "workspace": 2750,

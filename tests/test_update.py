@@ -581,7 +581,7 @@ def test_something_of_yours_where_a_file_must_be(two: tuple[Path, Path], tmp_pat
     (project / "new.txt").mkdir()
     (project / "new.txt" / "x").write_text("x")
     commit(project)
-    with pytest.raises(ScaffoldError, match="in its place"):
+    with pytest.raises(ScaffoldError, match=r"your folder new\.txt is in its place"):
         run(project)
     release(template, "v1.2.0", {"new.txt": None, "folder/file": "x\n"})
     (tmp_path / "elsewhere").mkdir()
@@ -590,6 +590,12 @@ def test_something_of_yours_where_a_file_must_be(two: tuple[Path, Path], tmp_pat
     report = run(project)
     kept = {file["path"]: file["note"] for file in report.to_dict()["files"]}
     assert kept["folder/file"] == "folder is a link of yours"
+    git(project, "switch", "--quiet", "-c", "next")
+    (project / "plain").write_text("x")
+    commit(project)
+    release(template, "v1.3.0", {"plain/file": "x\n"})
+    with pytest.raises(ScaffoldError, match="your file plain is in its place"):
+        run(project)
     assert (project / "folder").is_symlink()
     assert list((tmp_path / "elsewhere").iterdir()) == []
 

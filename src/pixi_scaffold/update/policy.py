@@ -75,8 +75,9 @@ def set_apart(paths: Iterable[str], listing: Listing, mine: Sequence[str]) -> di
 
 
 def _in_place(path: str, place: str) -> ScaffoldError:
+    kind = "folder" if place == path else "file"
     return ScaffoldError(
-        f"the template has a file {path}, but your {place} is in its place",
+        f"the template has a file {path}, but your {kind} {place} is in its place",
         f"git mv {place} another-name, commit, and try again",
     )
 
