@@ -55,7 +55,7 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5546,
+    "rehearsal": 5719,
     "rules": 5120,
     "job": 4134,
     "lock": 3918,

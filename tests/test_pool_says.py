@@ -114,6 +114,7 @@ def test_a_job_ends_as_the_pool_said(
         pytest.skip("HTCondor's bindings, which evaluate these functions, are not installed")
     lay_out(job, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FOO", raising=False)  # which tests of other files set
     for name, value in job.get("env", {}).items():
         monkeypatch.setenv(name, value)
     ends, files = rehearsed(job, tmp_path)

@@ -892,7 +892,7 @@ def test_several_queue_statements_are_one_cluster(job: Job) -> None:
 
 
 def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:
-    job.write(SLEEP, 'environment = "A=$$(Nope)"', "queue 2")
+    job.write(SLEEP, 'environment = "A=$$(Name)"', "queue 2")
     assert "only the pool can tell" in job.rehearse("--all", "--jobs", 2, code=1).err
 
 
@@ -1166,3 +1166,50 @@ def test_an_environment_is_of_a_lock_when_it_has_all_of_a_platform_and_nothing_e
     more.unlink()
     next(meta.iterdir()).unlink()
     assert not is_of(meta.parent, lock)
+
+
+@pytest.mark.parametrize("queue", ["queue\nqueue", "queue\narguments = b"])
+def test_what_follows_a_queue_statement_is_refused_by_release(job: Job, queue: str) -> None:
+    """25.14.1 says "Extra data found after queue statement", 23.9.6 takes both."""
+    job.write("true", queue=queue)
+    refused = job.rehearse("--condor", "25.14.1", code=3)
+    assert "condor_submit refuses" in refused.err
+    assert "HTCondor 25.14 takes nothing after a queue statement" in refused.err
+    assert "queue statement" not in job.rehearse("--condor", "23.9").out
+
+
+def test_the_condor_of_this_machine_says_its_release(
+    job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "bin" / "condor_version"
+    stand_in.parent.mkdir()
+    job.write("true", queue="queue\nqueue")
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    for release, code in (("25.14.1 2026-10-16", 3), ("23.0.4 2024-02-08", 0)):
+        stand_in.write_text(f"#!/bin/sh\necho '$CondorVersion: {release} $'\n")
+        stand_in.chmod(0o755)
+        job.rehearse(code=code)
+
+
+def test_what_no_machine_like_this_has_is_named_with_its_line(job: Job) -> None:
+    """On a pool of 25.14.1 each of these stayed idle."""
+    lines = 'request_foo = 1\nrequirements = OpSys == "WINDOWS" && Memory > 1 && HasSingularity'
+    job.write("true", lines)
+    notes = " ".join(r["why"] for r in job.rehearse("--json").document["skipped"])
+    assert "line 6: not true of a machine like this: TARGET.foo >= Requestfoo" in notes
+    assert 'line 7: not true of a machine like this: OpSys == "WINDOWS"' in notes
+    assert "Memory" not in notes
+    assert "HasSingularity" not in notes
+
+
+def test_a_template_of_the_pool_is_not_guessed(job: Job) -> None:
+    """condor_submit of 25.14.1 refuses one that its configuration does not have."""
+    job.write("true", "use template : lab")
+    assert "condor_config_val SUBMIT_TEMPLATE_NAME" in job.rehearse(code=1).err
+
+
+def test_what_depends_on_the_pool_is_no_note(job: Job) -> None:
+    (job.folder / "i").touch()
+    lines = f"transfer_input_files = file://{job.folder}/i\nrequirements = Memory > 9999999"
+    job.write("true", lines)
+    assert "not true of a machine" not in job.rehearse("--json").out

@@ -80,6 +80,10 @@ def rehearse(
         list[str] | None,
         typer.Option("--input", metavar="URL=FILE", help="A file in place of an input at a URL."),
     ] = None,
+    condor: Annotated[
+        str,
+        typer.Option(metavar="VERSION", help="HTCondor's release there (default: the one here)."),
+    ] = "",
     more_arguments: Annotated[
         str, typer.Option(metavar="WORDS", help="Add to the job's arguments, to shorten it.")
     ] = "",
@@ -120,7 +124,6 @@ def rehearse(
         request = rehearsal.Request(
             shell=shell,
             sandbox=None if sandbox is None else expanded(sandbox),
-            folder=Path(),
             description=_named(expanded(description)),
             submission=_submission(assignments or [], append or [], queue),
             proc=proc,
@@ -135,6 +138,7 @@ def rehearse(
             homes=environment_homes,
             show=tuple(expanded(path) for path in show or []),
             variables=dict(read_pair("--set", pair) for pair in variables or []),
+            condor=condor,
             more_arguments=more_arguments,
             stand_ins=dict(_stand_in(pair) for pair in inputs or []),
             limits=rehearsal.Limits(timeout, grace),

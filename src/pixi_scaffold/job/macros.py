@@ -38,7 +38,7 @@ _FUNCTION = re.compile(
     r"REAL|STRING|SUBSTR)\(([^)]*)\)"
 )
 _LATE = re.compile(r"\$\$\w*", re.ASCII)
-_AT_MATCH = re.compile(r"\$\$\((?:\[.*?\]|[^)]*)\)")
+_AT_MATCH = re.compile(r"\$\$\((?:\[.*?\]|\w*(?::[^()]*)?)\)")
 _UNCLOSED = re.compile(r"(?<!\$)\$\w*\([^)]*$", re.ASCII)
 _BITS = {"hh": 8, "h": 16, "": 32, "l": 64, "ll": 64}
 _FORMATS = {  # of printf(3); a width of more digits would fill the memory

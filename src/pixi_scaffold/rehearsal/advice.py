@@ -46,8 +46,11 @@ class Advice:
     def words(self) -> str:
         """Return it as one line."""
         asked = "not a plain size" if self.requested is None else amount(self.requested)
-        asked += " (the default)" if self.default else ""
-        text = f"{amount(self.measured)} of {self.command} = {asked}"
+        asked = f"{self.command} = {asked}"
+        if self.default:
+            known = self.requested is not None
+            asked = f"{asked} (the default)" if known else f"the default {self.command}"
+        text = f"{amount(self.measured)} of {asked}"
         if self.suggested is not None:
             text += f"; right-sized: {self.command} = {amount(self.suggested, plain=True)}"
         return text + (f"; {self.why_not}" if self.why_not else "")

@@ -169,7 +169,8 @@ class _Rehearsal:
         if ran.ended != "exited":
             self._note(ran)
             return self._decided(sandbox, ran, self._stopped(sandbox, ran))
-        if self.plan.checkpoint_code is None or ran.code != self.plan.checkpoint_code:
+        checkpoint = self.plan.meant.checkpoint_code.value
+        if checkpoint is None or ran.code != checkpoint:
             return self._finished(sandbox, ran)
         sent = sandbox.keep(self.place / SPOOL, checkpoint=True)
         ran.ended = "checkpoint"

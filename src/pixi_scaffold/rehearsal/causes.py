@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.plan import JobRun
@@ -16,62 +17,29 @@ def remedy(plan: JobRun, lines: Iterable[str]) -> str:
     Files that were forgotten are another matter (forgotten.py).
     """
     text = "\n".join(lines)
-    for pattern, answer in _CAUSES:
-        if matched := re.search(pattern, text):
-            return answer if isinstance(answer, str) else answer(plan, matched)
+    data = Path(__file__).with_name("data") / "causes.toml"
+    for cause in tomllib.loads(data.read_text(encoding="utf-8"))["cause"]:
+        if matched := re.search(cause["says"], text):
+            word = (matched[1] if matched.re.groups else "").strip()
+            file = Path(word).name
+            if cause.get("unless_here") and (plan.iwd / file).exists():
+                return ""
+            top = word.partition(".")[0]
+            add = _adding(top) if "{add}" in cause["hint"] else ""
+            names = {"file": file, "folder": plan.iwd.name, "top": top, "add": add}
+            return str(cause["hint"]).format(word, arguments=_line(plan), **names)
     return ""
 
 
-def _module(_: JobRun, matched: re.Match[str]) -> str:
+def _adding(module: str) -> str:
     from pixi_scaffold.rules import conda_package  # only for a job that failed
 
-    top = matched[1].partition(".")[0]
-    package = conda_package(top)
+    package = conda_package(module)
     if which("pixi"):
-        return f"the environment has no {top}: pixi add {package}"
-    return (
-        f'the environment has no {top}: write {package} = "*" below [dependencies] of pixi.toml, '
-        f"then: {program()} lock"
-    )
-
-
-def _option(plan: JobRun, matched: re.Match[str]) -> str:
-    return f"the program takes no {matched[1].strip()}: correct the arguments in {_line(plan)}"
+        return f"pixi add {package}"
+    return f'write {package} = "*" below [dependencies] of pixi.toml, then: {program()} lock'
 
 
 def _line(plan: JobRun) -> str:
     command = plan.job.command("arguments") or plan.job.command("arguments2")
     return f"line {command.line} of {plan.job.path.name}" if command else "the executable"
-
-
-def _nowhere(plan: JobRun, matched: re.Match[str]) -> str:
-    name = Path(matched[1]).name
-    if (plan.iwd / name).exists():
-        return ""
-    return f"{name} is nowhere in {plan.iwd.name}: make it, or correct its name where it is used"
-
-
-_CAUSES: tuple[tuple[str, str | Callable[[JobRun, re.Match[str]], str]], ...] = (
-    (r"No module named '?([\w.]+)", _module),
-    (r"unrecognized arguments?: (.+)", _option),
-    (r"[Nn]o such option:? (\S+)", _option),
-    (r"arguments are required: (.+)", lambda plan, matched:
-     f"the program needs {matched[1].strip()}: add it to the arguments in {_line(plan)}"),
-    (r"Dataset not found(?: or corrupted)?\.",  # torchvision
-     "transfer the data set as well, and let the program look for it where it arrives"),
-    (r"CUDA out of memory|torch\.(?:cuda\.)?OutOfMemoryError",
-     "the GPU's memory is full: a smaller batch, or ask for more with gpus_minimum_memory"),
-    (r"insufficient shared memory|DataLoader worker .* killed by signal: Bus error",
-     "shared memory is full: use fewer workers of the DataLoader, or raise request_memory"),
-    (r"MemoryError|[Cc]annot allocate memory|can't allocate memory|std::bad_alloc",
-     "memory ran out: let it take less (a smaller batch), or raise request_memory"),
-    (r"No space left on device|Disk quota exceeded",
-     "the disk is full: raise request_disk; here, name a larger one: --scratch FOLDER"),
-    (r"(?:can't open file|No such file or directory:) '([^']+)'", _nowhere),
-    (r"Read-only file system: '([^']+)'",
-     lambda _, matched: f"a job writes in its own folder: let it write {matched[1]} there"),
-    (r"No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA",
-     "the program wants a GPU: rehearse it on a machine with one, or let it fall back to the CPU"),
-    (r"name resolution|Name or service not known|ould not resolve host|Network is unreachable",
-     "a job has no network here: transfer what it fetches, or, where workers have one: --network"),
-)  # fmt: skip

@@ -6,6 +6,7 @@ What condor_submit refuses is refused here.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,12 @@ from pixi_scaffold.job import (
 )
 from pixi_scaffold.rehearsal.plan import check_command, job_name, refuse
 from pixi_scaffold.report import in_folder
-from pixi_scaffold.system import layout, program
+from pixi_scaffold.system import layout, program, run, which
 
 DESCRIPTION = Path("htcondor") / "train.sub"
+_ACCEPTS, _REFUSES = (23, 10), (25, 14)
+"""Releases that were seen to take, and to refuse, what follows a queue statement."""
+_PATIENCE = 10.0
 
 
 def read_here(path: Path, folder: Path, submission: Submission) -> Description:
@@ -53,14 +57,43 @@ def _judge(description: Description, problem: Problem) -> None:
     if problem.kind == "items":
         hint = "write the items into a file, and queue from that"
         raise Skipped(f"{where}: {problem.message}", hint)
-    if problem.kind == "unknown" and problem.message.startswith("`include`"):
-        raise Skipped(f"{where}: {problem.message}", "write what it includes into a file")
+    if problem.kind == "unknown" and problem.message.startswith(("`include`", "`use ")):
+        hint = "write what it stands for into the file"
+        if problem.message.startswith("`use "):
+            hint += " (an access point says it: condor_config_val SUBMIT_TEMPLATE_NAME)"
+        raise Skipped(f"{where}: {problem.message}", hint)
     if problem.kind in ("refused", "queue"):
         raise CheckFailed(
             f"condor_submit refuses {where}: {problem.message}",
             "correct that line, or run it from the folder where you condor_submit it; "
             f"to see all that is wrong: {check_command(description.path)}",
         )
+
+
+def after_queue(description: Description, named: str) -> str:
+    """Return what to note of what follows the first queue statement; empty for nothing.
+
+    named: a release of HTCondor; empty for that of the condor_submit here, where there is one.
+    Raises CheckFailed where that release refuses it.
+    """
+    above = [queue.line for queue in description.queues[:1]]
+    lines = [c.line for c in description.commands if c.file == description.path]
+    more = sorted(n for n in (*lines, *(q.line for q in description.queues)) if [n] > above)
+    if not above or not more:
+        return ""
+    if not named and which("condor_version"):
+        with contextlib.suppress(ScaffoldError):
+            named = run(["condor_version"], timeout=_PATIENCE, warnings=False).output
+    release = re.search(r"(\d+)\.(\d+)", named)
+    if release is None or _ACCEPTS < tuple(map(int, release.groups())) < _REFUSES:
+        return "HTCondor 25.14 refuses what follows a queue statement, older ones do not"
+    if tuple(map(int, release.groups())) <= _ACCEPTS:
+        return ""
+    raise CheckFailed(
+        f"condor_submit refuses {description.path}:{more[0]}: HTCondor {release[0]} takes nothing "
+        "after a queue statement",
+        "make one queue statement of them (queue x in ...), and put all commands above it",
+    )
 
 
 def numbered(description: Description) -> dict[int, Job]:

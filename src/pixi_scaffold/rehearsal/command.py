@@ -16,6 +16,7 @@ from pixi_scaffold.rehearsal.advice import write
 from pixi_scaffold.rehearsal.attempts import rehearse_job
 from pixi_scaffold.rehearsal.choosing import (
     DESCRIPTION,
+    after_queue,
     alone,
     choose,
     numbered,
@@ -49,7 +50,7 @@ from pixi_scaffold.system import layout, program, which
 class Request:
     """What the user typed after `rehearse`."""
 
-    folder: Path
+    folder: Path = Path()
     """Where condor_submit would be run."""
     description: Path = DESCRIPTION
     proc: int | None = None
@@ -84,6 +85,8 @@ class Request:
     """One that was kept, for the shell; None for a new one."""
     submission: Submission = field(default_factory=lambda: Submission(os.environ, seed=0))
     """What is given to condor_submit besides the file; chance is the same each time."""
+    condor: str = ""
+    """The release of HTCondor that it is for; empty: that of this machine, where it has one."""
     stand_ins: Mapping[str, Path] = field(default_factory=dict)
     """Files in place of inputs that are at URLs."""
 
@@ -109,6 +112,7 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     if request.evict_after is not None:
         _when(request.evict_after, None)
     description = read_here(folder / request.description, folder, request.submission)
+    note = after_queue(description, request.condor)
     if request.evict_hard and request.evict_after is None:
         raise UsageError(
             "--evict-hard says how, not when", "add --evict-after SECONDS, or --evict-after random"
@@ -128,14 +132,14 @@ def rehearse_here(request: Request, progress: Progress) -> Report:
     with alone(chosen):
         said = (lambda: session.said), shorter
         done = in_parallel(one, chosen, request.at_once, session.cancel, progress, *said)
-    return _report(request, description, done)
+    return _report(request, description, done, note)
 
 
-def _report(request: Request, description: Description, done: list[Rehearsed]) -> Report:
+def _report(request: Request, description: Description, done: list[Rehearsed], note: str) -> Report:
     changed = write(done[0].plan.job, advice_for(done)) if request.fix else []
     locks = {d.delivery.lock_sha256 for d in done}
     lock = locks.pop() if len(locks) == 1 else None
-    notes = _notes(description, done)
+    notes = _notes(description, done, note)
     facts = RehearsalFacts(request.description, tuple(done), tuple(changed), tuple(notes), lock)
     if request.shell:
         return Report("rehearse", shell_results(done[0]), facts)
@@ -285,14 +289,13 @@ def _when(wanted: str, whole: Outcome | None) -> float:
     return seconds
 
 
-def _notes(description: Description, done: list[Rehearsed]) -> list[dict[str, str]]:
+def _notes(description: Description, done: list[Rehearsed], note: str) -> list[dict[str, str]]:
     """Return what was not as on a worker, each once."""
     notes = dict.fromkeys(note for d in done for note in d.outcome.notes)
     notes |= dict.fromkeys(
         f"line {p.line}: {p.message}" for p in description.problems if p.kind == "unknown"
     )
-    if len(description.jobs) > 1 or description.trailing:
-        notes["HTCondor 25.14 refuses what follows a queue statement, older ones do not"] = None
+    notes |= {note: None} if note else {}
     return [{"what": "unlike a worker", "why": note} for note in notes]
 
 
@@ -307,7 +310,7 @@ def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str,
         return (f"{program()} lock   # once the channel can be reached",)
     if any(a.suggested is not None for a in advice_for(done)) and not request.fix:
         commands.append(f"{again} --fix")
-    if request.evict_after is None and done[0].plan.checkpoint_code is not None:
+    if request.evict_after is None and done[0].plan.meant.checkpoint_code.value is not None:
         commands.append(f"{again} --evict-after random")
     place = "" if which("condor_submit") else "   # on an access point of the pool"
     return (*commands, f"condor_submit {shlex.quote(str(request.description))}{place}")

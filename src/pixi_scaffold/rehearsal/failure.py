@@ -16,6 +16,7 @@ from pixi_scaffold.rehearsal.policy import BY_THE_USER, INPUT_SIZE, OUTPUT_SIZE,
 from pixi_scaffold.system import layout, program
 
 _HINTS = {
+    0: "give it a default, $$(NAME:default), or write a plain value",
     holds.EXECUTE: "correct the executable",
     holds.CHECKPOINT: "correct transfer_checkpoint_files, or let the job write them first",
     holds.MEMORY: "let it take less, or let --fix measure what it takes and write that",

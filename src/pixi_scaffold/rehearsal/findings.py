@@ -85,11 +85,17 @@ def _all_advice(done: list[Rehearsed]) -> list[Advice]:
     staged = "measured without the environment, which is staged"
     if not done[0].delivery.staged:
         staged = "measured with an environment for the CPU" if done[0].delivery.for_cpu else ""
-    unsaid = [plan.job.command(f"request_{name}") is None for name in ("memory", "disk")]
-    return [
-        advise("request_memory", memory, plan.memory, shortened, default=unsaid[0], unlike=unlike),
-        advise("request_disk", disk, plan.disk, shortened, default=unsaid[1], unlike=staged),
-    ]
+    asked = plan.meant.requests
+    advice = []
+    for field, measured, requested, other in (
+        (asked.memory, memory, plan.memory, unlike),
+        (asked.disk, disk, plan.disk, staged),
+    ):
+        name = "request_memory" if field is asked.memory else "request_disk"
+        plain = None if isinstance(field.value, str) else requested
+        default = plan.job.command(name) is None
+        advice.append(advise(name, measured, plain, shortened, default=default, unlike=other))
+    return advice
 
 
 def _too_short(done: list[Rehearsed]) -> bool:

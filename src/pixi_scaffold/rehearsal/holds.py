@@ -45,7 +45,9 @@ def not_executed(error: int, sandbox: Sandbox) -> Hold:
     if stdin and not (sandbox.scratch / stdin).exists():
         return Hold(STDIN, error, f"Failed to open '{stdin}' as standard input: {words}")
     first = start_of(sandbox.scratch / name).partition(b"\n")[0]
-    if first.startswith(b"#!") and error == 2:
+    if sandbox.program == str(sandbox.root / "none"):
+        words += " (it is not found in a folder of the inputs: transfer_executable = true)"
+    elif first.startswith(b"#!") and error == 2:
         words += f" (its first line asks for {first[2:].decode(errors='replace').strip()})"
     elif error == 8:
         words += " (a script needs a first line such as #!/bin/bash)"

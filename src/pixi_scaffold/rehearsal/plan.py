@@ -15,19 +15,15 @@ from typing import Any
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
 from pixi_scaffold.job import (
     Command,
-    ExpressionError,
     Field,
     Job,
     Meaning,
-    NotKnownError,
     canonical,
-    evaluate,
-    literal,
     meaning,
     refusals,
     specs,
 )
-from pixi_scaffold.rehearsal.slot import OF_ONE_MACHINE, machine_ad
+from pixi_scaffold.rehearsal.matching import Match, matched
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
 
@@ -35,7 +31,6 @@ UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
 _CHECKPOINT = ("checkpoint_exit_code", "my.wantftoncheckpoint")
-_AT_MATCH = re.compile(r"\$\$\((?:(\w+)(?::([^()]*))?|\[(.*?)\])\)")
 _STARTS_AT = "here it starts at once; a pool starts it then, or never where that time is over"
 _NOT_DONE = {
     "deferral_time": _STARTS_AT, "cron_minute": _STARTS_AT, "cron_hour": _STARTS_AT,
@@ -68,23 +63,19 @@ class JobRun:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     inputs: tuple[str, ...]
-    common_inputs: tuple[str, ...]
-    """Those of them that all jobs of a machine share, so that none may write there."""
-    outputs: tuple[str, ...] | None
-    """None means every file that is new or changed."""
-    remaps: Mapping[str, str]
     destination: str
     preserve_paths: bool
     stdin: str
     stdout: str
     stderr: str
     append: bool
-    checkpoint_code: int | None
     cpus: int
     gpus: int
     memory: int | None
     """Bytes; None for an expression that only a pool evaluates."""
     disk: int | None
+    never: str
+    """A `$$(...)` that no slot fills in, so that the job is held; empty for none."""
     notes: tuple[str, ...] = ()
     """What is taken here for something that only a pool knows."""
 
@@ -105,10 +96,9 @@ def read_plan(job: Job, proc: int) -> JobRun:
     """
     submitted = meaning(job, proc)
     refuse(submitted)
-    matched = _as_matched(_as_its_ad_says(job), submitted)
-    meant = submitted if matched == job else meaning(matched, proc)
-    _run_here(meant)
-    code, shell = meant.checkpoint_code.value, meant.shell.said
+    match, meant = matched(_as_its_ad_says(job), submitted)
+    _run_here(meant, match)
+    saves, shell = meant.checkpoint_code.value is not None, meant.shell.said
     return JobRun(
         job=job,
         proc=submitted.proc,
@@ -120,28 +110,20 @@ def read_plan(job: Job, proc: int) -> JobRun:
         executable=_SHELL if shell else _executable(meant),
         transfer_executable=not shell and meant.transfers_executable,
         arguments=("-c", meant.shell.value) if shell else tuple(map(late, meant.arguments.value)),
-        environment=meant.imported() | dict(meant.environment.value),
-        inputs=(
-            *meant.public_inputs.value,
-            *meant.common_inputs.value,
-            *meant.inputs.value,
-            *_plugins(meant.of("transfer_plugins").text),
-        ),
-        common_inputs=meant.common_inputs.value,
-        outputs=meant.outputs.value,
-        remaps=meant.remaps,
+        environment=meant.imported() | _of_the_first(meant) | dict(meant.environment.value),
+        inputs=tuple(_inputs(meant)),
         destination=meant.of("output_destination").text,
         preserve_paths=meant.of("preserve_relative_paths").value is True,
         stdin=_file(meant, "input"),
         stdout=_file(meant, "output"),
         stderr=_file(meant, "error"),
-        append=code is not None or meant.of("erase_output_and_error_on_restart").value is False,
-        checkpoint_code=code,
-        cpus=_amount(meant.requests.cpus) or 1,
-        gpus=_amount(meant.requests.gpus) or 0,
-        memory=_amount(meant.requests.memory),
-        disk=_amount(meant.requests.disk),
-        notes=tuple(_notes(submitted, meant)),
+        append=saves or meant.of("erase_output_and_error_on_restart").value is False,
+        cpus=match.cpus,
+        gpus=match.gpus,
+        memory=match.memory,
+        disk=match.disk,
+        never=match.never,
+        notes=(*match.notes, *_notes(submitted, meant)),
     )
 
 
@@ -165,31 +147,14 @@ def _as_its_ad_says(job: Job) -> Job:
     return replace(job, commands=commands)
 
 
-def _as_matched(job: Job, meant: Meaning) -> Job:
-    """Return a job with `$$(NAME)` as its slot here fills it in; what only a pool knows stays."""
-    requests = meant.requests
-    memory, disk = _amount(requests.memory), _amount(requests.disk)
-    gpus = ("GPU",) * (_amount(requests.gpus) or 0)
-    ad = machine_ad(_amount(requests.cpus) or 1, memory, disk, gpus)
-    hidden = {*OF_ONE_MACHINE, *(() if memory else ("Memory",)), *(() if disk else ("Disk",))}
-    slot = {name.lower(): value for name, value in ad.items() if name not in hidden}
+def _of_the_first(meant: Meaning) -> dict[str, str]:
+    """Return the environment of the first job of a cluster, which all others have, too.
 
-    def fill(match: re.Match[str]) -> str:
-        name, default, expression = match.groups()
-        if name and name.lower() not in slot:
-            return match[0] if default is None else default
-        value = None
-        with contextlib.suppress(ExpressionError, NotKnownError):
-            value = evaluate(name or expression, slot, slot)
-        if isinstance(value, str):
-            return value
-        return literal(value) if isinstance(value, bool | int | float) else match[0]
-
-    def filled(value: str) -> str:
-        return _AT_MATCH.sub(fill, value)
-
-    commands = {n: c._replace(value=filled(c.value)) for n, c in job.commands.items()}
-    return replace(job, commands=commands, macros={n: filled(v) for n, v in job.macros.items()})
+    Each overrides what it names itself (25.14.1, on a pool).
+    """
+    first = meant.job.first
+    alone = meant.proc == first or not meant.environment.said
+    return {} if alone else dict(meaning(meant.job, first).environment.value)
 
 
 def refuse(meant: Meaning) -> None:
@@ -231,12 +196,12 @@ def start_of(path: Path) -> bytes:
     return b""
 
 
-def _run_here(meant: Meaning) -> None:
+def _run_here(meant: Meaning, match: Match) -> None:
     """Raise Skipped for a job that is not run here, ScaffoldError for one that is not known."""
     universe = meant.universe.value
     if universe not in UNIVERSES:
         raise Skipped(f"a job of the {universe} universe is not run here: only vanilla, container")
-    for field in meant.fields.values():
+    for field in () if match.never else meant.fields.values():
         _known(field)
     for name in ("remote_initialdir", "my.jobuniverse"):
         if (text := meant.of(name).text) not in ("", "5"):
@@ -268,8 +233,6 @@ def _notes(submitted: Meaning, meant: Meaning) -> Iterator[str]:
     if said.said and meant.transfers.value == "if_needed":
         message = f"should_transfer_files = {said.text}: on a machine that shares your file system"
         yield f"{message} the job runs in your own folder; here its files are transferred"
-    if isinstance(meant.requests.cpus.value, str):
-        yield "request_cpus is an expression that only the pool evaluates: 1 is taken"
     for name, field in meant.fields.items():
         spelled = field.command.spelled if field.command else name
         if field.command is not None and "$RANDOM_" in field.command.value.upper():
@@ -280,21 +243,16 @@ def _notes(submitted: Meaning, meant: Meaning) -> Iterator[str]:
             yield f"{spelled} = {field.text}: {_NOT_DONE[name]}"
 
 
-def _plugins(text: str) -> list[str]:
-    """Return the programs of `transfer_plugins = scheme,scheme=PROGRAM; ...`, which are inputs."""
-    pairs = (part.partition("=") for part in text.split(";"))
-    return [program.strip() for _, _, program in pairs if program.strip()]
+def _inputs(meant: Meaning) -> Iterator[str]:
+    """Yield what is sent to the job: also the programs of `scheme,scheme=PROGRAM; ...`."""
+    yield from (*meant.public_inputs.value, *meant.common_inputs.value, *meant.inputs.value)
+    pairs = (part.partition("=") for part in meant.of("transfer_plugins").text.split(";"))
+    yield from (program.strip() for _, _, program in pairs if program.strip())
 
 
 def late(value: str) -> str:
     """Return a value as condor_submit leaves it; the starter replaces the mark in variables."""
     return SCRATCH.sub("#CoNdOrScRaTcHdIr#", value)
-
-
-def _amount(field: Field[int | str | None]) -> int | None:
-    """Return a request; None for an expression that only a pool evaluates."""
-    value = field.value
-    return value if isinstance(value, int) and abs(value) < 1 << 60 else None
 
 
 def _file(meant: Meaning, name: str) -> str:

@@ -17,7 +17,6 @@ from pixi_scaffold.job import (
     evaluate,
     job_ad,
     literal,
-    unexpanded,
 )
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
@@ -52,7 +51,7 @@ class Policy:
     matched: Mapping[str, str] = field(default_factory=dict)
     """Attributes that it has from its slot while it runs, names in lower case."""
     unexpanded: str = ""
-    """A `$$(...)` that is never filled in beside common input (25.14.1, on a pool)."""
+    """A `$$(...)` that is never filled in."""
 
     @property
     def watches(self) -> bool:
@@ -70,8 +69,10 @@ class Policy:
             code = as_integer(self.ad.get("holdreasoncode", "")) or 0
             return Hold(code, 0, "submitted on hold at user's request")
         if self.unexpanded:
-            return Hold(0, 0, f"Cannot expand $$ expression {self.unexpanded}. undefined")
-        return self.periodic({"jobstatus": "1", "numjobstarts": str(self.starts)})
+            return Hold(0, 0, f"Cannot expand $$ expression {self.unexpanded}.")
+        now = dict.fromkeys(("qdate", "enteredcurrentstatus"), str(int(time.time())))
+        now |= {"remotewallclocktime": "0", "imagesize": self.ad["executablesize"]}
+        return self.periodic(now | {"jobstatus": "1", "numjobstarts": str(self.starts)})
 
     def periodic(self, now: Mapping[str, str]) -> Hold | str | None:
         """Return the same for a job that waits or runs; now: attributes that change."""
@@ -207,7 +208,7 @@ def read_policy(plan: JobRun) -> Policy:
         ad=ad,
         starts=as_integer(ad.get("numjobstarts", "")) or 0,
         matched=matched,
-        unexpanded=unexpanded(ad.values()) if plan.common_inputs else "",
+        unexpanded=plan.never,
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
 

@@ -18,7 +18,9 @@ from pixi_scaffold.rehearsal.transfer import Failure, allowed, is_url
 from pixi_scaffold.rehearsal.urls import PLUGIN_FAILED, file_of
 
 STDOUT, STDERR = "_condor_stdout", "_condor_stderr"
-ADS = (".job.ad", ".machine.ad")
+ADS = (
+    ".job.ad", ".machine.ad", ".update.ad", ".execution_overlay.ad", ".chirp.config", ".docker_sock"
+)  # fmt: skip
 """Files of the sandbox that never come back."""
 KEPT = "destination"
 """Folder of the results for what HTCondor would send to the URL of output_destination."""
@@ -56,7 +58,7 @@ class Results:
             url = f"{self.plan.destination}{name}"
             kept = self.results / KEPT / name
             return self._plugged(name, self.by_plugin / name, url) if self.by_plugin else kept
-        named = name if name in self.plan.remaps else logs.get(name, name)
+        named = name if name in self.plan.meant.remaps else logs.get(name, name)
         streams = {STDOUT: "stream_output", STDERR: "stream_error"}  # to the access point itself
         streamed = name in logs and self.plan.meaning.of(streams[name]).value
         target = logs[name] if streamed else self._remapped(named)
@@ -124,7 +126,7 @@ class Results:
         """
         folder, last, changes = name.rstrip("/"), "", 0
         while folder not in ("", "."):
-            target = self.plan.remaps.get(folder)
+            target = self.plan.meant.remaps.get(folder)
             if target is not None:
                 changes, folder = changes + 1, target
             if changes > _CYCLE:

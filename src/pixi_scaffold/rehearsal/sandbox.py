@@ -57,10 +57,22 @@ class Sandbox:
 
     @property
     def program(self) -> str:
-        """The executable, where it lies; an absolute path is of the worker."""
+        """The executable, where it lies; an absolute path is of the worker.
+
+        One that comes in a folder of the inputs is not found there (25.14, on a pool).
+        """
         executable = self.plan.executable
-        name = executable.name if self.plan.transfer_executable else executable
-        return str(self.scratch / name)
+        if self.plan.transfer_executable or executable.is_absolute():
+            name = executable.name if self.plan.transfer_executable else executable
+            return str(self.scratch / name)
+        return str(self.scratch / executable if executable.parent == Path() else self.root / "none")
+
+    def _make_executable(self) -> None:
+        """Let the executable be run, also one that came as an input; it may not have come."""
+        plan = self.plan
+        if plan.transfer_executable or not plan.executable.is_absolute():
+            with contextlib.suppress(FileNotFoundError):
+                (self.scratch / plan.executable.name).chmod(0o755)
 
     @property
     def stdout(self) -> Path | None:
@@ -87,10 +99,10 @@ class Sandbox:
         sent = Sent()
         plan = self.plan
         taken = {name: stand_ins.get(name, name) for name in plan.inputs}
-        once = Counter(plan.inputs) - Counter(plan.common_inputs)
+        once = Counter(plan.inputs) - Counter(plan.meant.common_inputs.value)
         common, names = (
             [str(taken[name]) for name in listed if taken[name] is not None]
-            for listed in (plan.common_inputs, once)
+            for listed in (plan.meant.common_inputs.value, once)
         )
         names += [plan.stdin] if plan.stdin else []
         urls = [name for name in (*common, *names) if is_url(name)]
@@ -114,8 +126,7 @@ class Sandbox:
             (self.scratch / plan.executable.name).mkdir()
         elif plan.transfer_executable:
             sent.add(self._receive([str(plan.executable)], preserve=False))
-            with contextlib.suppress(FileNotFoundError):  # it could not be read
-                (self.scratch / plan.executable.name).chmod(0o755)
+        self._make_executable()
         again = [self.scratch / name for name in sent.names[len(shared) :] if name in shared]
         sent.failures += [Failure(p, errno.EACCES, reading=False) for p in again if p.is_file()]
         if spool.is_dir():
@@ -171,11 +182,11 @@ class Sandbox:
         By the input that brings it; empty where none does, or it is there already.
         """
         text = self.plan.meaning.of("log").text
-        log = Path(os.path.realpath(self.plan.iwd / text))
-        arrives = {}
+        plan, arrives = self.plan, {}
+        log = Path(os.path.realpath(plan.iwd / text))
         for name in names if text and not log.exists() else []:
-            source = Path(os.path.realpath(self.plan.iwd / name))
-            if log.is_relative_to(source):
+            source = Path(os.path.realpath(plan.iwd / name))
+            if log == source or (log.is_relative_to(source) and (plan.iwd / name).exists()):
                 top = Path() if of_contents(name) else Path(source.name)
                 arrives[name] = self.scratch / top / log.relative_to(source)
         return arrives
@@ -186,13 +197,12 @@ class Sandbox:
         Before that, note what is there, to know later what is new; logs that an eviction brought
         are noted once they are emptied.
         """
-        logs = [n for n, p in ((STDOUT, self.stdout), (STDERR, self.stderr)) if p]
+        logs = [path.name for path in dict.fromkeys((self.stdout, self.stderr)) if path]
         first = not self.catalog
         if first:
             self.catalog.update({e.name: _stamp(Path(e.path)) for e in os.scandir(self.scratch)})
         for name in logs:
-            if not (name == STDERR and self.same_log):
-                self._open_log(self.scratch / name)
+            self._open_log(self.scratch / name)
         if first:
             kept = [name for name in logs if name in self.kept]
             self.catalog.update({name: _stamp(self.scratch / name) for name in kept})
@@ -225,7 +235,7 @@ class Sandbox:
         changed = []
         for entry in os.scandir(self.scratch) if searchable(self.scratch) else ():
             path = Path(entry.path)
-            if entry.name in skip or entry.is_dir() or (entry.is_symlink() and not exists(path)):
+            if entry.name in skip or path.is_dir() or not exists(path):
                 continue
             if reach.leads_out(path) and not reach.of_the_system(path):
                 continue
@@ -234,11 +244,15 @@ class Sandbox:
         logs = [n for n in self._logs() if self.catalog.get(n) != _stamp(self.scratch / n)]
         return [*sorted(changed), *logs]
 
-    def _logs(self) -> list[str]:
+    def _logs(self, *, named: bool = False) -> list[str]:
+        """Return the logs that are sent: beside named outputs also those that are missing."""
         if not searchable(self.scratch):  # the job took that away from itself
             return []
-        paths = {n: self.scratch / n for n in (STDOUT, STDERR)}
-        return [n for n, path in paths.items() if exists(path) and not self.reach.leads_out(path)]
+        streams = {self.stdout: "stream_output", self.stderr: "stream_error"} if named else {}
+        due = [path for path, how in streams.items() if not self.plan.meaning.of(how).value]
+        paths = [self.scratch / name for name in (STDOUT, STDERR)]
+        there = [p for p in paths if exists(p) and not self.reach.leads_out(p)]
+        return [path.name for path in paths if path in there or path in due]
 
     def keep(self, spool: Path, *, checkpoint: bool) -> Sent:
         """Copy what HTCondor keeps at a checkpoint or at an eviction; commit it when all is there.
@@ -249,8 +263,8 @@ class Sandbox:
         plan = self.plan
         names = plan.meant.checkpoint_files if checkpoint else None
         if names is None:
-            names = plan.outputs
-        wanted = self.changed() if names is None else [*names, *self._logs()]
+            names = plan.meant.outputs.value
+        wanted = self.changed() if names is None else [*names, *self._logs(named=True)]
         fresh = spool.with_name(spool.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -269,12 +283,14 @@ class Sandbox:
         failed: by success_exit_code, so only the logs come back.
         """
         plan = self.plan
-        names = self.changed() if plan.outputs is None else [*plan.outputs, *self._logs()]
+        names = [*(plan.meant.outputs.value or ()), *self._logs(named=True)]
+        if plan.meant.outputs.value is None:
+            names = self.changed()
         if self.core.exists() and self.core.name not in names:
             names.append(self.core.name)
         if failed:
             names = self._logs()
-        to_url = {f"{n}/" for n, target in plan.remaps.items() if is_url(target)}
+        to_url = {f"{n}/" for n, target in plan.meant.remaps.items() if is_url(target)}
         plugged = is_url(plan.destination)
         names = [n[:-1] if n in to_url or (plugged and n[-1:] == "/") else n for n in names]
         out = Results(plan, results)

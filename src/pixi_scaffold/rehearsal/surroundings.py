@@ -81,6 +81,8 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, sl
         "TransferInput": ",".join(plan.inputs),
     }
     ad |= {"Args": " ".join(plan.arguments)} if old else {"Arguments": join_words(plan.arguments)}
+    if isinstance(plan.meant.requests.cpus.value, str):
+        ad["RequestCpus"] = plan.cpus
     for name, size, unit in (
         ("RequestMemory", plan.memory, slot.MIB),
         ("RequestDisk", plan.disk, slot.KIB),

@@ -25,12 +25,13 @@ class Failure:
     number: int
     reading: bool = True
     url: str = ""
+    why: str = ""
 
     def __str__(self) -> str:
         if self.url and not self.reading:
             return f"{self.url} cannot be written: there is no such folder"
         if self.url:
-            return f"{self.url} cannot be fetched: there is no such file"
+            return f"{self.url} cannot be fetched: {self.why}"
         verb = "reading from" if self.reading else "writing to"
         return f"{verb} file {self.path}: (errno {self.number}) {self.reason}"
 
@@ -69,8 +70,8 @@ class Sent:
 
 def is_url(name: str) -> bool:
     """Whether HTCondor would give this name to a transfer plugin."""
-    scheme, separator, _ = name.partition("://")
-    return bool(separator) and scheme.replace("+", "").replace("-", "").isalnum()
+    scheme, _, rest = name.partition("://")
+    return bool(rest) and scheme.replace("+", "").replace("-", "").isalnum()
 
 
 Place = Callable[[str], Path | None]
@@ -116,14 +117,26 @@ def send(
         kept = preserve and not relative.is_absolute()
         parent = relative.parent if kept else PurePosixPath()
         sending.prefix = "./" if name == "." else ""
-        if (kept and ".." in relative.parts) or name.endswith("/..") or name == "..":
-            sending.sent.failures.append(Failure(base / name, errno.EPERM))
+        if failed := _refused(base, name, relative if kept else None):
+            sending.sent.failures.append(failed)
         elif of_contents(name):
             target = relative if kept else PurePosixPath()
             sending.contents(base / name, target)
         else:
             sending.below([(base / name, parent / relative.name, True)])
     return sending.sent
+
+
+def _refused(base: Path, name: str, kept: PurePosixPath | None) -> Failure | None:
+    """Return why HTCondor sends nothing of a name; kept: the path that it would keep."""
+    if (kept and ".." in kept.parts) or f"/{name}".endswith("/.."):
+        missing = not os.path.exists(f"{base}/{name}")  # noqa: PTH110  Path takes no `nope/..` so
+        return Failure(base / name, errno.ENOENT if missing else errno.EPERM)
+    folders = [base / part for part in (kept.parents if kept else ())][:-1]
+    if kept and of_contents(name):
+        folders = [base / kept, *folders]
+    linked = [folder for folder in folders if folder.is_symlink() and folder.is_dir()]
+    return Failure(linked[-1], errno.EISDIR) if linked else None
 
 
 def of_contents(name: str) -> bool:
@@ -179,12 +192,15 @@ class _Sending:
         self.sent.failures.append(Failure(path, error.errno or errno.EIO, reading))
 
     def contents(self, folder: Path, target: PurePosixPath) -> None:
-        out = self.reach is not None and self.reach.leads_out(folder)
-        if out or not folder.is_dir():
-            number = errno.ENOTDIR if folder.exists() and not out else errno.ENOENT
-            self.sent.failures.append(Failure(folder, number))
+        try:
+            linked = self._elsewhere(folder)
+            if not stat.S_ISDIR(folder.stat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        except OSError as error:
+            self.fail(folder, error)
             return
-        self.below(self._folder(folder, target))
+        if not linked:
+            self.below(self._folder(folder, target))
 
     def below(self, waiting: list[_Waiting]) -> None:
         """Copy what is there, with all that is in it."""
@@ -193,10 +209,12 @@ class _Sending:
 
     def _one(self, path: Path, target: PurePosixPath, top: bool) -> list[_Waiting]:
         """Copy a file, or make a folder; return what is in that."""
-        if path == self.without:
+        if self.without and path.name == self.without.name and path.samefile(self.without):
             return []
         try:
             if (top or path.is_symlink()) and self._elsewhere(path):
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 return []
             if top and path.parent.is_dir() and not allowed(path.parent, os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -222,6 +240,9 @@ class _Sending:
         """
         if self.reach is None or not self.reach.leads_out(path):
             return False
+        real = Path(os.path.realpath(path))
+        if any(folder.is_relative_to(real) for folder in self.reach.writable):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if ".." in path.parts or not self.reach.of_the_system(path):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         linked = _below_one(path, self.reach.writable)

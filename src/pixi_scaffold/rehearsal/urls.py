@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,23 @@ def file_of(url: str) -> Path | None:
     if scheme.lower() != "file":
         return None
     return Path("/" + unquote(path.partition("?")[0].partition("#")[0]).partition("/")[2])
+
+
+def _refused(url: str) -> Sent | None:
+    """Return why HTCondor does not even ask for a URL; None when it does.
+
+    Seen with 25.14: it wants a name of the file, its plugin no blanks and no other host.
+    """
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    is_file = scheme.lower() == "file"
+    if is_file and (path.endswith("/") or not path):
+        return _failed(url, "its end is no name of a file", errno.EPERM)
+    if is_file and host not in ("", "localhost", "127.0.0.1"):
+        return _failed(url, f"a file URL with the host {host}; write file:///PATH")
+    if re.search(r"[\0- \x7f]", url):
+        return _failed(url, "a blank in a URL; write %20 in its place")
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,8 @@ class Urls:
 
         Raises ScaffoldError when a server does not answer: that is no failure of the job's.
         """
+        if refused := _refused(url):
+            return refused
         path = url.partition("://")[2].partition("?")[0]
         target = folder / (PurePosixPath(path).name or "index.html")
         source = self.given.get(url) or file_of(url)
@@ -65,12 +86,12 @@ class Urls:
                 copy(source, target, stop)
                 target.chmod(0o644)
         except OSError:
-            return _no_such(url)
+            return _failed(url)
         return Sent(fetched=target.stat().st_size)
 
 
-def _no_such(url: str) -> Sent:
-    return Sent(failures=[Failure(Path(url), PLUGIN_FAILED, url=url)])
+def _failed(url: str, why: str = "there is no such file", number: int = PLUGIN_FAILED) -> Sent:
+    return Sent(failures=[Failure(Path(url), number, url=url, why=why)])
 
 
 def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> Sent:
@@ -83,7 +104,7 @@ def _downloaded(url: str, target: Path, stop: Callable[[], None]) -> Sent:
                 stop()
                 file.write(chunk)
     except HTTPError:  # there is no such thing
-        return _no_such(url)
+        return _failed(url)
     except (URLError, OSError) as error:
         why = getattr(error, "reason", None) or error
         raise ScaffoldError(
