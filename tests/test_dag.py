@@ -91,6 +91,14 @@ def test_an_earlier_node_may_make_the_list_of_jobs(dag: Path, parent: bool, seve
     assert [one["severity"] for one in found if one["rule"] == "PS108"] == [severity]
 
 
+def test_a_node_on_another_machine_is_listed_as_not_checked(dag: Path) -> None:
+    (dag / "w.dag").write_text('JOB A a.sub\nVARS A what="x"\nJOB B /home/nobody-here/b.sub\n')
+    ran = scaffold("check", "--json", "w.dag", cwd=dag)
+    assert (ran.code, ran.document["findings"]) == (0, [])
+    why = "/home/nobody-here/b.sub is not on this machine"
+    assert why in [one["why"] for one in ran.document["skipped"]]
+
+
 def test_what_condor_submit_dag_writes_is_not_found(dag: Path) -> None:
     (dag / "w.dag.condor.sub").write_text("universe = scheduler\nexecutable = /nowhere\nqueue\n")
     assert scaffold("check", "--json", cwd=dag).document["findings"] == []

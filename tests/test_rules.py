@@ -550,6 +550,8 @@ GOOD = {
     "a shell's variable for a shell": job(in_plain("executable = run.sh", "executable = /bin/bash\ntransfer_executable = false"), in_plain("queue", "arguments = \"-c 'cat $PWD/in.txt'\"\nqueue")),
     "a GPU where there is one": job(WITH_T, in_plain("queue", "container_image = docker://a/b:1\nqueue"), file("t.py", "import torch\nd = 'cuda' if torch.cuda.is_available() else 'cpu'\ntorch.ones(1).cuda()\n")),
     "a module in a login shell": job(run="#!/bin/bash -l\nset -e\nmodule load python\ncat in.txt\n"),
+    "macros that a script gives": job(file("submit.sh", 'condor_submit job.sub \\\n  lr="$1" n=3\n'), in_plain("queue", "arguments = $(lr)\nqueue $(n)")),
+    "a command of a site": job(in_plain("queue", "chtc_want_el8 = true\nqueue")),
     "an attribute that is asked for first": job(in_plain("queue", 'requirements = isUndefined(TARGET.DesiredOS) || DesiredOS =!= undefined\nqueue')),
     "a macro that is called as a command, too": job(in_plain("queue", "args = --lr 1\narguments = --all $(args)\nqueue")),
     "a file that a job of the access point reads": job(in_plain("should_transfer_files = YES\n", ""), in_plain("transfer_input_files = in.txt\n", ""), in_plain("executable", "universe = scheduler\nexecutable")),

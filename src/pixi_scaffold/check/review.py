@@ -150,8 +150,10 @@ class _Reading:
                 self.unread[_unread(one.path, error)] = None
 
     def _read(self, one: Asked) -> None:
-        if one.node is not None and one.path == one.node.dag:
+        inline = one.node is not None and one.path == one.node.dag
+        if one.node is not None and (inline or is_elsewhere(one.path)):
             why = "its description stands in the DAG, which is not looked at"
+            why = why if inline else f"{one.path} is not on this machine"
             self.around.problems[f"node {one.node.name} of {one.path.name}"] = why
             return
         project = self.around.project(one.path)

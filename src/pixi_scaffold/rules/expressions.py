@@ -64,13 +64,12 @@ def unknown_attribute(subject: Subject) -> Iterator[Found]:
             continue
         scope = gpu_names() if command.name == "require_gpus" else slot
         known = {**scope, **job_names()}
-        guarded = {a or b for a, b in _GUARDS.findall(text.lower())}
+        guarded = defined | {a or b for a, b in _GUARDS.findall(text.lower())}
         for reference in named:
-            if OLD_GPU.search(reference.name) or reference.name.lower() in guarded:
+            if _known(reference, known, guarded, subject) or OLD_GPU.search(reference.name):
                 continue  # PS127 speaks of the old names
-            if _known(reference, known, defined, subject):
-                continue
-            if _compared_as_text(reference.name, text):
+            name = rf"'?(?<![.\w]){re.escape(reference.name)}'?(?![\w(.])"
+            if re.search(rf"\b(?:{_TEXTS})\s*(?:=\?=|=!=|==|!=)\s*{name}", text, re.I):
                 message = (
                     f"{command.spelled} compares with {reference.name}, which is read as the "
                     "name of an attribute"
@@ -122,12 +121,6 @@ _SITE = re.compile(r"HAS_|Has[A-Z]|GLIDEIN_|OSG|Is[A-Z]")
 Source: the OSPool's guide to requirements; HAS_CVMFS_NAME is there for every repository.
 """
 _TEXTS = "Arch|OpSys|OpSysAndVer|OpSysName|OpSysShortName|Machine|Name|GPUs_DeviceName|DeviceName"
-
-
-def _compared_as_text(word: str, text: str) -> bool:
-    """Whether a word is compared with an attribute that holds a text."""
-    name = rf"'?(?<![.\w]){re.escape(word)}'?(?![\w(.])"
-    return re.search(rf"\b(?:{_TEXTS})\s*(?:=\?=|=!=|==|!=)\s*{name}", text, re.I) is not None
 
 
 def _misspelt_job_attributes(

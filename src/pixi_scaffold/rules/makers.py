@@ -42,10 +42,10 @@ def made_by(subject: Subject, item: str) -> str:
 def _made_by_a_job(subject: Subject, name: str) -> str:
     """Return which other job of this folder may make a file."""
     description = subject.description.path
-    for dag, text in _in(description.parent, (".dag",)):
+    for dag, text in files_in(description.parent, (".dag",)):
         if description.name in _children(text):
             return f"an earlier node of {dag.name} may make it"
-    for other, text in _in(description.parent, (".sub", ".submit")):
+    for other, text in files_in(description.parent, (".sub", ".submit")):
         outputs = _brought_back(other.name, text)
         ends = tuple(outputs & _ARCHIVES)
         if other != description and (name in outputs or (ends and name.endswith(ends))):
@@ -66,7 +66,7 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
         return f"{item[3:]} is here, as if condor_submit were run in a folder below"
     mine = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
-        for teller, text in _in(folder, _TELLS):
+        for teller, text in files_in(folder, _TELLS):
             names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
             said = any(_says_how(one, text) for one in names) or path.name.endswith(_ends(text))
             if teller not in mine and said:
@@ -105,7 +105,7 @@ def _says_how(name: str, text: str) -> bool:
 
 
 @within_review
-def _in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
     """Return the files of these suffixes, or names, in a folder, and their texts."""
     texts: list[tuple[Path, str]] = []
     try:
