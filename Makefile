@@ -27,7 +27,7 @@ test: ## Run the quick tests and one real path (ARGS="-k lock" for some)
 # More processes than cores: a third of their time they wait, most of it for a pool.
 test-slow: ## Run the slow tests
 	@.ci/venv.sh $(VENV) dev
-	$(PYTEST) -n $$((2 * $(JOBS))) -m "slow and not real_path" $(ARGS)
+	$(PYTEST) -n $$((3 * $(JOBS))) -m "slow and not real_path" $(ARGS)
 
 test-all: test test-slow ## Run all tests: those of make test, then the slow ones
 

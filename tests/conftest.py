@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.pop("PYTHONUNBUFFERED", None)  # nor does it write line by line into a file or a pipe
 
+# Trainings run side by side: threads that spin while they wait for each other take the cores from the others.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # `make test &` starts with SIGINT ignored, nohup with SIGHUP, and children inherit that; a handler
 # of ours is not inherited: they start with signals at their defaults, as from a terminal.
 for _signal, _handler in (
@@ -44,6 +47,27 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the long tests out, so that no process is left alone with one at the end.
+
+    Of xdist's worksteal each process gets one part of the list, and begins at its head.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    total, items[:] = len(items), []
+    for process in range(processes):
+        end = len(items) + (total - len(items)) // (processes - process)
+        items += long[process::processes]
+        here = max(0, end - len(items))
+        items += others[:here]
+        del others[:here]
+    items += others
 
 
 @pytest.fixture(autouse=True, scope="session")

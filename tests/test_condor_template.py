@@ -689,6 +689,7 @@ WAITS = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["vacate", "hold and release"])
 def test_the_real_training_ends_as_if_it_had_never_been_evicted(
     pool: Pool, project: Render, project_environment: Path, how: str

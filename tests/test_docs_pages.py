@@ -200,6 +200,7 @@ def test_the_page_on_a_template_of_ones_own(
     assert "_commit: v1.0.0" in answers
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("offline", "starter")
 def test_the_pages_on_a_project_that_is_proved(shell: Shell, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def environment(folder: Path, package: object) -> Path:
     return folder / "bin"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.usefixtures("pip_index")
@@ -179,6 +180,7 @@ def channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheel: Path) -> Pat
     return tmp_path / "channel"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.usefixtures("pip_index")
@@ -195,7 +197,7 @@ def test_the_recipe_builds_a_package_that_installs_with_its_dependencies(
     (tmp_path / "recipe.yaml").write_text(text)
     code = (
         "import sys; from rattler_build.cli_api import build_recipes\n"
-        "build_recipes([sys.argv[1]], channel=[sys.argv[2]], output_dir=sys.argv[3])"
+        "build_recipes([sys.argv[1]], channel=[sys.argv[2]], output_dir=sys.argv[3], package_format='conda:1')"
     )
     out = tmp_path / "out"
     run(builder / "python", "-W", "ignore", "-c", code, tmp_path / "recipe.yaml", channel.as_uri(),

@@ -466,6 +466,7 @@ IN_PLACE = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_many_processes_in_little_memory(pool: Pool, project: Path) -> None:
     """Without file transfer, so that the machine is done sooner with them."""
     (project / "train.sh").write_text("#!/bin/sh\nmkdir -p runs/$1; [ $2 != 7 ]\n")
@@ -922,6 +923,7 @@ WAITS = (
 )
 
 
+@pytest.mark.long
 def test_the_generated_project_is_packed_submitted_evicted_and_comes_back_whole(
     pool: Pool, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

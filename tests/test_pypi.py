@@ -745,6 +745,7 @@ def test_a_packed_environment_has_the_wheels(small: Workspace, tmp_path: Path) -
     assert python(tmp_path / "worker", code) == "0.8.2"
 
 
+@pytest.mark.long
 @needs_what_pixi_said
 @pytest.mark.network
 @pytest.mark.slow

@@ -142,6 +142,7 @@ def test_checkpoints_and_an_eviction(template: Path, tmp_path: Path) -> None:
         assert found["out"].count("done 120") == 1
 
 
+@pytest.mark.long
 def test_the_real_training_in_a_packed_environment(
     template: Path, packed: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ def test_the_real_training_in_a_packed_environment(
         assert attempt["seconds_out"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("offline", "starter")
 def test_check_rehearses_as_its_last_stage(template: Path, tmp_path: Path) -> None:
     args = ["new", "p", "--template", template, "--no-check"]

@@ -454,6 +454,7 @@ runpy.run_path(program, run_name="__main__")
 """
 
 
+@pytest.mark.long
 def test_sigterm_at_100_moments_most_of_them_near_the_start_and_the_end(
     python: str, main_py: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -1129,6 +1130,7 @@ def test_a_place_that_cannot_be_written_is_one_message(run, tmp_path: Path) -> N
 # ------------------------------------------------------------------ several processes
 
 
+@pytest.mark.long
 def test_two_processes_are_evicted_with_85_and_end_as_if_they_had_never_been(
     start, tmp_path: Path, assert_same_run, evicted: Path
 ) -> None:
@@ -1202,6 +1204,7 @@ def workers_of(parent: int) -> list[int]:
     return [int(pid) for pid in children]
 
 
+@pytest.mark.long
 def test_two_processes_of_torchrun_are_evicted_and_go_on(
     start, run, tmp_path: Path, assert_same_run, evicted: Path
 ) -> None:

@@ -102,6 +102,7 @@ def screen(shown: str, out: str, command: str) -> None:
             assert normal(line) in printed, (command, line, out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("project", "pages"),
     [
@@ -141,6 +142,7 @@ def apply(diff: str, text: str) -> str:
     return text
 
 
+@pytest.mark.long
 def test_other_data_a_second_network_and_a_second_program(project: Path, shell) -> None:
     """The blocks of the page, put where it says; nothing is changed but main.py."""
     page = (project / "docs" / "change-it.md").read_text()
