@@ -540,6 +540,20 @@ def test_what_adopt_says_to_type_first_works_from_elsewhere(
         assert scaffold("adopt", name, cwd=tmp_path).code == 0
 
 
+@pytest.mark.parametrize("target", ["../elsewhere", "nowhere", "."])
+def test_nothing_is_written_through_a_link(project: Path, target: str) -> None:
+    """git refuses a path beyond a symbolic link; a file behind it belongs to somebody else."""
+    (project.parent / "elsewhere").mkdir()
+    (project / ".github").symlink_to(target)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "-m", "Link")
+    ran = scaffold("adopt", cwd=project)
+    assert ran.code == 0, ran
+    assert ".github/workflows/check.yml: yours is kept" in ran.out
+    assert (project / ".github").readlink() == Path(target)
+    assert not list((project.parent / "elsewhere").iterdir())
+
+
 def test_a_file_that_appears_meanwhile_is_not_replaced(project: Path) -> None:
     files = {"a/new.txt": File(b"1"), "train.py": File(b"2")}
     with pytest.raises(ScaffoldError, match=r"train\.py was made by something else"):

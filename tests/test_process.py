@@ -11,6 +11,7 @@ import pytest
 
 from pixi_scaffold.errors import ScaffoldError
 from pixi_scaffold.system import clean_env, run, started
+from pixi_scaffold.system.process import end_group
 from tests.support.paths import REPOSITORY
 from tests.support.processes import processes
 
@@ -160,3 +161,25 @@ def test_tests_in_the_background_start_programs_as_tests_in_front_do() -> None:
     )
     ignored = int(done.stdout.split()[1], 16)
     assert not ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGHUP - 1))
+
+
+def test_a_second_ctrl_c_ends_the_grace_and_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The program does not obey SIGTERM; the second Ctrl-C comes while its end is waited for."""
+    argv = ["bash", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]
+    sleep, pressed = time.sleep, []
+
+    def press_once(seconds: float) -> None:
+        if not pressed:
+            pressed.append(seconds)
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        monkeypatch.setattr(time, "sleep", press_once)
+        end_group(process)
+        assert process.wait() == -signal.SIGKILL
+    assert pressed

@@ -169,9 +169,10 @@ def _program(root: Path) -> str:
 
 
 def _is_taken(root: Path, path: str) -> bool:
-    """Whether the project has a file there, or one where a folder would have to be."""
+    """Whether the project has a file there, or a file or a link where a folder would have to be."""
     places = [root / path, *(root / path).parents[: path.count("/")]]
-    return os.path.lexists(places[0]) or any(p.exists() and not p.is_dir() for p in places[1:])
+    folders = [p for p in places[1:] if p.is_symlink() or p.exists()]
+    return os.path.lexists(places[0]) or not all(p.is_dir() and not p.is_symlink() for p in folders)
 
 
 def _unread(root: Path, sources: tuple[str, ...]) -> tuple[str, ...]:

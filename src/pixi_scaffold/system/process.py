@@ -279,15 +279,16 @@ def started(
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
-    """Stop the program and everything it started: SIGTERM, 5 s of grace, SIGKILL."""
+    """Stop the program and everything it started: SIGTERM, 5 s of grace or Ctrl-C, SIGKILL."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
         end = time.monotonic() + 5.0
         try:
             os.killpg(process.pid, sig)
-            while time.monotonic() < end:
-                process.poll()  # it may end before what it started
-                os.killpg(process.pid, 0)
-                time.sleep(0.01)
+            with suppress(KeyboardInterrupt):  # once more: nobody waits for the grace
+                while time.monotonic() < end:
+                    process.poll()  # it may end before what it started
+                    os.killpg(process.pid, 0)
+                    time.sleep(0.01)
         except (ProcessLookupError, PermissionError):  # macOS says so of one that has ended
             return
 
