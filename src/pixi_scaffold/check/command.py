@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,7 +135,7 @@ def check(request: CheckRequest, progress: Progress) -> Report:
     left = {*request.skip, *(f"needs {name}" for name in request.skip)}
     lacks = request.strict and any(not {s["what"], s["why"]} & left for s in report.skipped)
     lacking = _untrained(report, request) or lacks
-    return replace(report, incomplete=lacking)
+    return report._replace(incomplete=lacking)
 
 
 def _untrained(report: Report, request: CheckRequest) -> bool:

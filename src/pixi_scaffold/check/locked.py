@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ class Surroundings:
             self.problems["rules against the lock"] = error.message.splitlines()[0]
             return project
         rows = {name: tuple(locked_rows(workspace, lock, name)) for name in lock.environments}
-        return replace(project, lock_format=lock.format, rows=rows.get(DEFAULT, ()), rows_of=rows)
+        return project._replace(lock_format=lock.format, rows=rows.get(DEFAULT, ()), rows_of=rows)
 
 
 def _refuses_pixi(workspace: Workspace, version: str) -> str:

@@ -283,7 +283,7 @@ def _subjects(
             rows, problem = rows_for(subject, project)
             if problem:
                 around.problems[f"rules against the lock, for {description.path.name}"] = problem
-            subject = subject.having(project=replace(project, rows=rows))
+            subject = subject.having(project=project._replace(rows=rows))
         yield subject
 
 

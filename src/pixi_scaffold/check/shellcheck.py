@@ -10,10 +10,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import platformdirs
 
@@ -37,12 +37,11 @@ _OWN_RULE = frozenset({1017, 1082, 1101, 1113, 1114, 1115, 1128, 2096, 2148, 223
 and shellcheck's own limits (a sourced file that it cannot follow)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShellNotes:
+class ShellNotes(NamedTuple):
     """shellcheck's remarks by script, and why it did not look at the others."""
 
-    notes: Mapping[Path, tuple[ShellNote, ...]] = field(default_factory=dict)
-    not_checked: Mapping[Path, str] = field(default_factory=dict)
+    notes: Mapping[Path, tuple[ShellNote, ...]] = MappingProxyType({})
+    not_checked: Mapping[Path, str] = MappingProxyType({})
 
 
 @contextmanager

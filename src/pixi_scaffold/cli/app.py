@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -91,7 +90,6 @@ def _hear_signals() -> None:
 
 def main(run: Callable[[], Any] = app) -> NoReturn:
     """Run the command line and end; SIGTERM and SIGHUP end a command as cleanly as Ctrl-C."""
-    gc.set_threshold(50_000)  # a command's modules stay; looking through them again costs 4 % of it
     _safe_streams()
     code, lost = EXIT_FAILED, None
     try:

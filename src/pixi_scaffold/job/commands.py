@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 _PREFIXES = ("cloud_label_", "ec2_parameter_", "ec2_tag_", "remote_", "require_", "transform_body_")
 _SUFFIXES = ("_container_port", "_oauth_permissions", "_oauth_resource", "_oauth_options")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSpec:
+class CommandSpec(NamedTuple):
     """What kind of value a submit command has; the keys of data/commands.json."""
 
     name: str
@@ -37,11 +37,11 @@ class CommandSpec:
     high: int | None = None
     quotes: bool = True
     """Whether double quotes around the value stay."""
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = MappingProxyType({})
     """Of a choice: each word that is taken, in lower case, and what it means."""
     odd: Sequence[str] = ()
     """Words that are taken, and not for what they say."""
-    since: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, str] = MappingProxyType({})
     """Words that only newer releases take, and the first one that does."""
     site: str = ""
     """Who else knows it: the command exists only in pools that define it."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pixi_scaffold.job.commands import canonical, is_command
@@ -220,8 +221,7 @@ class Job:
         return given
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """A submit description as read."""
 
     path: Path
@@ -239,7 +239,7 @@ class Description:
     trailing: tuple[Command, ...] = ()
     """Commands after the last queue statement."""
     problems: tuple[Problem, ...] = ()
-    included: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    included: Mapping[Path, tuple[str, ...]] = MappingProxyType({})
 
     def of_kind(self, kind: str) -> Iterator[Problem]:
         """Yield the problems of one kind."""

@@ -149,7 +149,7 @@ def _report(request: Request, description: Description, done: list[Rehearsed], n
         told = f"{len(done)} of {jobs} jobs ran; every one: --all"
         results = (*results, Result("jobs", Status.SKIPPED, detail=told))
     report = Report("rehearse", results, facts)
-    return replace(report, next_commands=_next(request, report, done))
+    return report._replace(next_commands=_next(request, report, done))
 
 
 @dataclass(slots=True)

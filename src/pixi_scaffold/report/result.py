@@ -8,9 +8,9 @@ import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from unicodedata import east_asian_width
 
@@ -68,13 +68,12 @@ class Verdict(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """All steps of one command, the facts it established, and what to type next."""
 
     command: str
     results: tuple[Result, ...]
-    facts: Facts | Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts | Mapping[str, Any] = MappingProxyType({})
     next_commands: tuple[str, ...] = ()
     incomplete: bool = False
     """Whether a part was skipped that the user wanted without fail (check --strict)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 _BUNDLED = Path(__file__).with_name("sites")
@@ -15,12 +15,11 @@ class SiteError(Exception):
     """A file that says nothing of a pool: why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """A pool, as `site capture` writes it down."""
 
     name: str
-    commands: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = MappingProxyType({})
     """EXTENDED_SUBMIT_COMMANDS of its access points, in lower case, and their types."""
     attributes: frozenset[str] = frozenset()
     """Names of its slots' attributes, in lower case."""
@@ -78,8 +77,7 @@ class Row(NamedTuple):
     """As `name-version-build`."""
 
 
-@dataclass(frozen=True, slots=True)
-class LockedWorkspace:
+class LockedWorkspace(NamedTuple):
     """What is known of the Pixi workspace around a job."""
 
     manifest: Path
@@ -90,7 +88,7 @@ class LockedWorkspace:
     rows: tuple[Row, ...] = ()
     """The platforms of the job's environment, by preference; empty when nothing is locked, or it is
     not known which."""
-    rows_of: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    rows_of: Mapping[str, tuple[Row, ...]] = MappingProxyType({})
     """Those of every locked environment."""
 
     @property

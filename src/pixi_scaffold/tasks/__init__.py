@@ -1,12 +1,34 @@
-"""Tasks as Pixi runs them, without Pixi: its shell, arguments, dependencies, what is done."""
+"""Tasks as Pixi runs them, without Pixi: its shell, arguments, dependencies, what is done.
 
-from pixi_scaffold.tasks.activation import write_activation
-from pixi_scaffold.tasks.command import (
-    RunRequest,
-    find_workspace,
-    list_tasks,
-    outer_environment,
-    run_task,
-    run_tasks,
-)
-from pixi_scaffold.tasks.missing import missing_parts
+Each name is loaded when it is asked for: what a task lacks is found without running any.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixi_scaffold.tasks.activation import write_activation
+    from pixi_scaffold.tasks.command import (
+        RunRequest,
+        find_workspace,
+        list_tasks,
+        outer_environment,
+        run_task,
+        run_tasks,
+    )
+    from pixi_scaffold.tasks.missing import missing_parts
+
+_HOMES = {
+    "command": (
+        "RunRequest", "find_workspace", "list_tasks", "outer_environment", "run_task", "run_tasks",
+    ),
+    "activation": ("write_activation",),
+    "missing": ("missing_parts",),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(name)

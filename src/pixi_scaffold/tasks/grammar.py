@@ -7,7 +7,6 @@ is something else, and raises ScriptError where it can be nothing else.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Literal
 
 from pixi_scaffold.tasks.script import (
@@ -83,7 +82,7 @@ class _ScriptReader(WordReader):
         commands: list[ShellCommand] = []
         while command := self._command():
             pipe = self.take(_PIPE)
-            commands.append(replace(command, joins_stderr=bool(pipe and pipe[1])))
+            commands.append(command._replace(joins_stderr=bool(pipe and pipe[1])))
             if pipe is None:
                 return Pipeline(tuple(commands), negated)
         if commands:
@@ -136,7 +135,7 @@ class _ScriptReader(WordReader):
             self.take(_INLINE)
         if len(redirections) > 1:
             raise self.refused("Multiple redirects are currently not supported.", start)
-        return replace(command, redirection=redirections[0]) if redirections else command
+        return command._replace(redirection=redirections[0]) if redirections else command
 
     def _parentheses(self) -> Script:
         opening = self.at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,8 +190,7 @@ def _text(word: Word) -> str | None:
 
 def _calls(part: object) -> Iterator[ShellCommand]:
     """Yield the commands in a part of a script, those in its `$(...)` before itself."""
-    inner = [getattr(part, one.name) for one in fields(part)] if is_dataclass(part) else part
-    for one in inner if isinstance(inner, (tuple, list)) else ():
+    for one in part if isinstance(part, tuple | list) else ():
         yield from _calls(one)
     if isinstance(part, ShellCommand) and part.words:
         yield part

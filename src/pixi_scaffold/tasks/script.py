@@ -5,8 +5,7 @@ The shell is deno_task_shell (0.33, as Pixi 0.77 has it): much of a POSIX shell,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pixi_scaffold.errors import ScaffoldError
 
@@ -20,29 +19,25 @@ class ScriptError(ScaffoldError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """`$NAME`, `$?`, and `~` at the start of a word."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Substitution:
+class Substitution(NamedTuple):
     """`$(...)`: what a script prints."""
 
     script: Script
 
 
-@dataclass(frozen=True, slots=True)
-class QuotedParts:
+class QuotedParts(NamedTuple):
     """What stands in quotes."""
 
     parts: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(NamedTuple):
     """`{a,b}` or `{1..3}`: the word once with each."""
 
     words: tuple[Word, ...]
@@ -53,16 +48,14 @@ Part: TypeAlias = str | Parameter | Substitution | QuotedParts | Alternatives
 Word: TypeAlias = tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """`NAME=value`, alone or in front of a command."""
 
     name: str
     value: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Redirection:
+class Redirection(NamedTuple):
     """Where one stream of a command comes from or goes to."""
 
     operator: str
@@ -73,8 +66,7 @@ class Redirection:
     """Which stream; None: stdin or stdout, as the operator says."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShellCommand:
+class ShellCommand(NamedTuple):
     """A command with its arguments, an assignment alone, or a script in parentheses."""
 
     words: tuple[Word, ...] = ()
@@ -87,16 +79,14 @@ class ShellCommand:
     """Whether `|&` follows, which sends stderr through the pipe, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """Commands, each of which reads what the one before prints."""
 
     commands: tuple[ShellCommand, ...]
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One entry of a script: pipelines, each but the first behind `&&` or `||`."""
 
     steps: tuple[tuple[str, Pipeline], ...]

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -68,7 +68,7 @@ class Shell:
         return code
 
     def _start(self, statement: Statement, scope: Scope, streams: Streams) -> None:
-        script = (replace(statement, in_background=False),)
+        script = (statement._replace(in_background=False),)
         # a pipe or a file is closed when its command ends: a job has its own copies
         copies = Streams(*map(os.dup, streams))
         work = partial(self.run, script, scope.copy(jobs=[]), copies)

@@ -9,9 +9,9 @@ import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
 from pixi_scaffold.workspace.model import DEFAULT
@@ -34,13 +34,12 @@ def has_workspace(text: str) -> bool:
         return "[tool.pixi" in text
 
 
-@dataclass(frozen=True, slots=True)
-class FromProject:
+class FromProject(NamedTuple):
     """What a pyproject.toml adds to its [tool.pixi]."""
 
     features: frozenset[str] = frozenset()
     """Those that nobody wrote down there."""
-    pypi: Mapping[str, tuple[PypiRequirement, ...]] = field(default_factory=dict)
+    pypi: Mapping[str, tuple[PypiRequirement, ...]] = MappingProxyType({})
     """Requirements by feature, beside its own."""
 
 
