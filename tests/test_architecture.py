@@ -56,10 +56,10 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5120,
+    "rules": 5122,
     "job": 4134,
     "lock": 3918,
-    "tasks": 3136,
+    "tasks": 3145,
     "update": 2777,
     "pool": 2840,
     "check": 2628,

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pixi_scaffold.check.locked import own_folder
+from pixi_scaffold.check.locked import own_folder, real_folder
 from pixi_scaffold.job import Description, Submission, meaning, read_description
-from pixi_scaffold.system import exists, is_file, is_folder, real
+from pixi_scaffold.rules import within_review
+from pixi_scaffold.system import exists, is_file, is_folder
 
 SUFFIXES = (".sub", ".submit", ".jdl", ".condor")
 """What submit descriptions are named by."""
@@ -78,10 +79,10 @@ def read_where_submitted(
     """
     path = path.absolute()
     if given is not None:
-        return read_description(path, real(given.absolute()), submission)
+        return read_description(path, real_folder(given.absolute()), submission)
     beside = own_folder(path)
-    first = read_description(path, real(root) if root else beside, submission)
-    above = [real(folder) for folder in (root, checked) if folder is not None]
+    first = read_description(path, real_folder(root) if root else beside, submission)
+    above = [real_folder(folder) for folder in (root, checked) if folder is not None]
     best, (seen, every) = first, _seen(first)
     for folder in dict.fromkeys([*above, beside, *_above(beside), Path.cwd()]):
         if folder == first.folder or seen == every:
@@ -94,6 +95,7 @@ def read_where_submitted(
     return best
 
 
+@within_review
 def _above(start: Path) -> list[Path]:
     """Return the folders above one, up to the top of its repository; without one, the next few."""
     folders = list(start.parents[:_LEVELS])

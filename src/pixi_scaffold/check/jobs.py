@@ -205,7 +205,8 @@ def _fix(reviewed: Review, look: Callable[[], Review], root: Path) -> tuple[Revi
         if not done:
             break
         made |= {key for finding in done for key in _keys(finding)}
-        fixed.done += [f"{_place(f, root)}: fixed {f.rule}: {f.message}" for f in done]
+        for f in done:
+            fixed.done.append(f"{shown(f.file, root)}:{f.line}: fixed {f.rule}: {f.message}")
         reviewed = look()
     return reviewed, fixed
 
@@ -213,7 +214,3 @@ def _fix(reviewed: Review, look: Callable[[], Review], root: Path) -> tuple[Revi
 def _keys(finding: Finding) -> set[tuple[object, ...]]:
     """Return what names the edits of a finding; one that removes lines may come again."""
     return {(finding.rule, e.path, e.lines, e.whole) for e in finding.edits if e.lines or e.whole}
-
-
-def _place(finding: Finding, root: Path) -> str:
-    return f"{shown(finding.file, root)}:{finding.line}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixi_scaffold.errors import ManifestError, ScaffoldError
-from pixi_scaffold.rules import LockedWorkspace, Row, Subject
+from pixi_scaffold.rules import LockedWorkspace, Row, Subject, within_review
 from pixi_scaffold.system import is_file, real
 from pixi_scaffold.workspace import DEFAULT, Workspace, find_manifest, read_manifest, satisfies
 
@@ -132,4 +132,7 @@ def _row(name: str, subdir: str, records: Sequence[Package], wheels: Mapping[str
 
 def own_folder(path: Path) -> Path:
     """Return the folder that a submit file lies in; of a symlinked one that of the link."""
-    return real(path.absolute().parent)
+    return real_folder(path.absolute().parent)
+
+
+real_folder = within_review(real)

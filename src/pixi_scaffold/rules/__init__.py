@@ -42,4 +42,4 @@ from pixi_scaffold.rules.finding import (
 )
 from pixi_scaffold.rules.program import conda_package
 from pixi_scaffold.rules.subject import ShellNote, Subject, is_url
-from pixi_scaffold.rules.texts import forget_files
+from pixi_scaffold.rules.texts import forget_files, within_review

@@ -241,7 +241,7 @@ def jobs_overwrite(subject: Subject) -> Iterator[Found]:
 
 def leaves(item: str) -> bool:
     """Whether a path leads out of the folder that it starts from."""
-    return item.startswith(("/", "~")) or ".." in PurePosixPath(item).parts
+    return item.startswith(("/", "~")) or ".." in item.split("/")
 
 
 _NAMES = re.compile(

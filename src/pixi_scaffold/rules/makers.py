@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pixi_scaffold.rules.subject import Subject
@@ -104,7 +104,7 @@ def _says_how(name: str, text: str) -> bool:
     return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
 
 
-@within_review
+@partial(within_review, most=32)
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
     """Return the files of these suffixes, or names, in a folder, and their texts."""
     texts: list[tuple[Path, str]] = []

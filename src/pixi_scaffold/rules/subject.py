@@ -73,6 +73,11 @@ class Script:
         return tuple(lines)
 
 
+@lru_cache(maxsize=4096)
+def _environments(line: str) -> tuple[str, ...]:
+    return tuple(a or b for a, b in _ENVIRONMENT.findall(line)) if "pixi" in line else ()
+
+
 @lru_cache(maxsize=64)
 def _script(path: Path, data: bytes) -> Script:
     text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
@@ -253,8 +258,7 @@ class Subject:
         lines = [line for script in self.scripts for _, line in script.code]
         command = self.executable.name if self.executable else ""
         lines.append(f"{command} {self.meaning.arguments.text}")
-        named = (_ENVIRONMENT.findall(line) for line in lines if "pixi" in line)
-        return tuple(dict.fromkeys(a or b for names in named for a, b in names))
+        return tuple(dict.fromkeys(name for line in lines for name in _environments(line)))
 
     @cached_property
     def brings_unseen(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,9 +19,9 @@ Answer = TypeVar("Answer", bound=Callable[..., Any])
 _FORGET: list[Callable[[], None]] = []
 
 
-def within_review(answer: Answer) -> Answer:
+def within_review(answer: Answer, most: int = 1024) -> Answer:
     """Keep what a function says of files until `forget_files`: rules and jobs ask the same."""
-    kept = lru_cache(maxsize=64)(answer)
+    kept = lru_cache(maxsize=most)(answer)
     _FORGET.append(kept.cache_clear)
     return cast(Answer, kept)
 
@@ -41,7 +41,7 @@ def read_bytes(path: Path) -> bytes | None:
         return None
 
 
-@within_review
+@partial(within_review, most=64)
 def _beginning(path: Path) -> bytes:
     return read_regular(path, _KEPT + 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -302,8 +302,11 @@ def _stays_here(subject: Subject, word: str, known: frozenset[str]) -> bool:
         return False
     if f"{_top(word)}/" in subject.inputs:
         return False  # PS210 speaks of it
-    path = subject.start / word
-    return path.is_file() and path.resolve() != subject.description.path.resolve()
+    path = subject.start / word if _is_file(subject.start, word) else None
+    return path is not None and path.resolve() != subject.description.path.resolve()
+
+
+_is_file: Callable[[Path, str], bool] = within_review(lambda start, name: (start / name).is_file())
 
 
 _OPENS = re.compile(
@@ -318,7 +321,7 @@ def _read_by_programs(subject: Subject) -> Iterator[_Mention]:
             parts = PurePosixPath(name).parts
             stays = subject.arrives.isdisjoint((parts[0], parts[-1]))
             stays = stays and f"{parts[0]}/" not in subject.inputs  # PS210 speaks of it
-            if stays and (subject.start / name).is_file():
+            if stays and _is_file(subject.start, name):
                 yield _Mention(path, line, name, certain=False)
 
 

@@ -42,10 +42,9 @@ class Trouble(NamedTuple):
 
     def concerns(self, subject: Subject) -> bool:
         """Whether it matters to a job, as far as its description says."""
-        job = subject.job
-        given = [name for name in job.commands if job.command(name)] if self.unless else []
+        given = [n for n in subject.job.commands if subject.job.command(n)] if self.unless else []
         harmless = any(fnmatch.filter(given, name) for name in self.unless.split())
-        applies = not self.needs or job.command(self.needs) is not None
+        applies = not self.needs or subject.job.command(self.needs) is not None
         applies = applies and (subject.surely_transfers or not self.travels)
         return applies and not harmless and self.gpus in (None, subject.gpus)
 
