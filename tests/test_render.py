@@ -79,9 +79,12 @@ def test_a_name_that_is_refused_becomes_the_nearest_one(name: str, suggested: st
 def test_a_wrong_answer_is_refused_with_a_reason_and_nothing_is_made(
     template: Path, tmp_path: Path, key: str, value: str, reason: str
 ) -> None:
-    with pytest.raises(UsageError, match=reason):
+    with pytest.raises(UsageError, match=reason) as refused:
         make(template, tmp_path / "new" / "p", **{key: value})
     assert os.listdir(tmp_path) == []
+    named = "its questions are: author, " if key == "no_such_question" else f"-d {key}="
+    assert named in (refused.value.hint or "")
+    assert "_commit" not in (refused.value.hint or ""), "nobody is asked for those"
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,10 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
             f"{asked} cannot be {given!r}: it is one of {', '.join(values)}",
             f"choose another answer: -d {asked}={near[0]}",
         )
-    text = re.sub(r"Validation error for question '(\w+)':", r"the answer to \1 is refused:", text)
-    return UsageError(text, "choose another answer: -d question=value")
+    refused = re.fullmatch(r"(?s)Validation error for question '(\w+)': (.*)", text)
+    asked, why = refused.groups() if refused else ("QUESTION", "")
+    text = f"the answer to {asked} is refused: {why}" if refused else text
+    return UsageError(text, f"choose another answer: -d {asked}=VALUE")
 
 
 def _local_tags(template: Template) -> Collection[str]:
@@ -202,9 +204,10 @@ def no_git() -> Iterator[None]:
         yield
 
 
-def refuse_unknown(data: Collection[str], questions: Collection[str]) -> None:
+def refuse_unknown(data: Collection[str], questions: Mapping[str, Any]) -> None:
     """Raise UsageError for answers to no question; Copier would lose them."""
     if unknown := sorted(set(data) - set(questions)):
+        questions = {n: q for n, q in questions.items() if q.get("when", True) is not False}
         near = difflib.get_close_matches(unknown[0], questions, 1, 0.5)
         meant = f"did you mean {near[0]}? " if near else ""
         raise UsageError(
