@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def machine_ad(
 
     memory, disk: bytes that it asks for. gpus: the ids of those that are assigned to it.
     """
-    system = platform.uname()
+    system = os.uname()
     megabytes = slot_memory(memory or 0) // MIB
     ad: dict[str, Expression] = KNOWN["machine"] | {
         "Arch": {"x86_64": "X86_64", "arm64": "aarch64"}.get(system.machine, system.machine),
@@ -42,10 +42,10 @@ def machine_ad(
         "Cpus": cpus,
         "Disk": (disk or 0) // KIB,
         "GPUs": len(gpus),
-        "Machine": system.node,
+        "Machine": system.nodename,
         "Memory": megabytes,
-        "Name": f"{NAME}@{system.node}",
-        "OpSys": {"Darwin": "macOS"}.get(system.system, system.system.upper()),
+        "Name": f"{NAME}@{system.nodename}",
+        "OpSys": {"Darwin": "macOS"}.get(system.sysname, system.sysname.upper()),
         "TotalSlotCpus": cpus,
         "TotalSlotMemory": megabytes,
     }

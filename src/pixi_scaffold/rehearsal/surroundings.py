@@ -53,7 +53,7 @@ def write_ads(plan: JobRun, scratch: Path, gpus: tuple[str, ...], starts: int) -
 
     starts: how often the job was started before, elsewhere.
     """
-    submitted = job_ad(plan.meaning).attributes
+    submitted = slot.in_text(slot.KNOWN["submitted"]) | job_ad(plan.meaning).attributes
     job = submitted | slot.in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
     machine = slot.machine_ad(plan.cpus, plan.memory, plan.disk, gpus)
     for name, ad in ((".job.ad", job), (".machine.ad", machine)):
