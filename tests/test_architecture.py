@@ -62,7 +62,7 @@ ROOM_LINES = {
     "tasks": 3145,
     "update": 2777,
     "pool": 2840,
-    "check": 2628,
+    "check": 2632,
     "workspace": 2750,
     "cli": 1750,
     "template": 1620,

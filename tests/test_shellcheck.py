@@ -176,6 +176,11 @@ def test_scripts_that_differ_in_values_and_comments_are_alike(tmp_path: Path) ->
         "seed=$x",
         "seed=a*b",
         "echo $x",
+        "echo I am done",
+        "echo -n 1",
+        "A=1 cd build",
+        "PATH=a.b",
+        "x=date",
         "# shellcheck disable=SC2086",
     ],
 )

@@ -91,26 +91,30 @@ def _pool(stop: Event) -> Iterator[ThreadPoolExecutor]:
 
 
 _COMMENT = re.compile(rb"^[ \t]*#(?!!|.*shellcheck)[^$`\n]*$", re.MULTILINE)
-_WORD = rb"[A-Za-z0-9_.:/-]+"
+_WORD = rb"[A-Za-z0-9_.:/][A-Za-z0-9_.:/-]*"
 _PLAIN = re.compile(
-    rb"^([ \t]*(?:export )?[A-Za-z_]\w*=|[ \t]*echo )" + _WORD + rb"(?: " + _WORD + rb")*[ \t]*$",
+    rb"^([ \t]*(?:export )?(?!PATH=)[A-Za-z_]\w*=)(?=[A-Za-z_-]*[0-9.:/])(?!(?:c99|fort77)\b)"
+    + _WORD + rb"[ \t]*$"
+    rb"|^([ \t]*echo )(?!.*\b(?:if|then|elif|else|fi|do|done|case|esac|in|while|until|for)\b)"
+    + _WORD + rb"(?: " + _WORD + rb")*[ \t]*$",
     re.MULTILINE,
-)
+)  # fmt: skip
 _QUOTED = re.compile(rb"\\.|'[^'\n]*'|\"(?:\\.|[^\"\\\n])*\"|(?<=\s)#[^\n]*")
 
 
 def _skeleton(data: bytes) -> bytes:
     """Return what shellcheck's remarks depend on: a script without comments and plain values.
 
-    Those are the values of `name=word` and of `echo word word` that stand alone on their lines.
-    Lines stay where they are. The values of a script with a here-document, or with a quote over
-    several lines, are left as they are: there such a line may be something else.
+    Those are the values of `name=word` and of `echo word word` that stand alone on their lines, but
+    for PATH, names of commands (SC2209) and reserved words (SC1010). Lines stay where they are. The
+    values of a script with a here-document, or with a quote over several lines, are left as they
+    are: there such a line may be something else.
     """
     bare = _COMMENT.sub(b"#", data)
     unquoted = _QUOTED.sub(b"", bare)
     if b"<<" in bare or b"'" in unquoted or b'"' in unquoted:
         return bare
-    return _PLAIN.sub(rb"\g<1>0", bare)
+    return _PLAIN.sub(rb"\g<1>\g<2>0", bare)
 
 
 def _for_copies(alike: Iterable[Sequence[Path]], of_one: Mapping[Path, T]) -> dict[Path, T]:
@@ -157,7 +161,8 @@ def _limit(paths: Sequence[Path]) -> int:
 
 def _notes(program: str, stop: Event, paths: Sequence[Path]) -> _Said | None:
     """Return what one run of shellcheck says; None when it takes too long."""
-    # The analysis of data flow doubles the time, and serves remarks below LEVEL.
+    # The analysis of data flow doubles the time; from LEVEL on, it serves SC2319 and SC2320 (a `$?`
+    # of another command), and PS302 speaks of exit codes that get lost.
     options = ("--norc", "--extended-analysis=false", "--format=json1", f"--severity={LEVEL}", "--")
     try:
         done = run([program, *options, *paths], timeout=_limit(paths), stop=stop)
@@ -215,7 +220,7 @@ class Remembered:
     def __init__(self, program: str) -> None:
         """Read what is remembered of one version of shellcheck, told by its file."""
         status = Path(program).stat()
-        version = hashlib.sha256(f"2 {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
+        version = hashlib.sha256(f"3 {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
         folder = platformdirs.user_cache_path("pixi-scaffold") / "shellcheck"
         self._path = folder / f"{version[:16]}.json"
         self._known: dict[str, list[list[int | str]]] = {}
