@@ -596,6 +596,26 @@ def test_a_wheel_without_an_index_is_from_the_first(
     assert ("from another index" not in "".join(problems)) is is_current, problems
 
 
+@pytest.mark.parametrize(
+    ("locked", "asked", "is_current"),
+    [
+        ("direct+https://files.example/plain-1.0-py3-none-any.whl", "", True),
+        ("direct+https://****@files.example/plain-1.0-py3-none-any.whl", "me:secret@", True),
+        ("direct+https://files.example/plain-1.1-py3-none-any.whl", "", False),
+        ("https://files.example/plain-1.0-py3-none-any.whl", "", False),
+    ],
+)
+def test_a_wheel_of_a_url_is_the_one_of_the_manifest(
+    tmp_path: Path, locked: str, asked: str, is_current: bool
+) -> None:
+    """RequirementSource::Url in pypi_satisfies_requirement of Pixi 0.77: credentials do not count."""
+    url = f"https://{asked}Files.example/plain-1.0-py3-none-any.whl"
+    manifest = ROW_MANIFEST.replace('plain = "*"', f'plain = {{ url = "{url}" }}')
+    blocks = [f"- conda: {PYTHON}\n  purls: []", wheel_block(locked)]
+    problems = row_problems(tmp_path, [f"conda: {PYTHON}", f"pypi: {locked}"], blocks, manifest)
+    assert (problems == []) is is_current, problems
+
+
 def test_an_index_without_a_path_is_written_as_rust_does(tmp_path: Path) -> None:
     """Pixi's Url::parse: a public lock has `https://pypi.nvidia.com/` for the same without `/`."""
     options = 'extra-index-urls = ["https://Other.example"]\n'

@@ -150,7 +150,9 @@ def read_layout(text: str) -> Layout:
     if int(head[1]) == 6:
         names = {name for e in environments.values() for name in e.rows}
         platforms = tuple(PlatformRow(name, name) for name in sorted(names))
-    blocks = dict(_blocks(text, start + 1))
+    begins = [(package[2], package.start()) for package in _PACKAGE.finditer(text, start + 1)]
+    ends = pairwise([*begins, ("", len(text))])
+    blocks = {url: (begin, end) for (url, begin), (_, end) in ends}
     rows = (row for environment in environments.values() for row in environment.rows.values())
     if any(url not in blocks for row in rows for _, url in row):
         raise LayoutError("a row names a package that is not there")
@@ -222,12 +224,6 @@ def _environment(parts: Mapping[str, Any]) -> LockedEnvironment:
         tuple(map(_text, parts.get("indexes", ()))),
         tuple((kind, _text(place)) for kind, place in find_links),
     )
-
-
-def _blocks(text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    matched = [(package[2], package.start()) for package in _PACKAGE.finditer(text, start)]
-    for (url, begin), (_, end) in pairwise([*matched, ("", len(text))]):
-        yield url, (begin, end)
 
 
 def _plain(text: str) -> str:

@@ -132,7 +132,8 @@ class PypiComparison:
         from pixi_scaffold.lock.walking import Walking
 
         options = self.workspace.environment_pypi_options(environment)
-        self.unjudged |= {f"{one.name} ({one.source})": None for one in wanted if one.source}
+        elsewhere = [one for one in wanted if one.source not in ("", "url")]
+        self.unjudged |= {f"{one.name} ({one.source})": None for one in elsewhere}
         knows_indexes = self.lock.format >= FORMAT
         walk = Walking(platform, packages, wheels, options, knows_indexes=knows_indexes)
         problems = list(walk.problems(wanted))

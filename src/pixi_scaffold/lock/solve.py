@@ -103,7 +103,7 @@ async def solve_one(
                 [MatchSpec(str(spec)) for spec in (*problem.specs, *_only_queried(problem))],
                 gateway=source,
                 platforms=[problem.platform.subdir, "noarch"],  # type: ignore[list-item]
-                virtual_packages=[_generic(p) for p in problem.platform.virtual_packages],
+                virtual_packages=list(map(_generic, problem.platform.virtual_packages)),
                 locked_packages=list(kept),
                 constraints=[MatchSpec(str(spec)) for spec in problem.constraints],
                 strategy=problem.strategy,  # type: ignore[arg-type]

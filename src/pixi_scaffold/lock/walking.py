@@ -40,6 +40,11 @@ def provided_names(package: Package) -> Iterator[str]:
         yield canonicalize_name(package.name)
 
 
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 @dataclass(frozen=True, slots=True)
 class AskedOfPypi:
     """A requirement, who has it, and its entry in the manifest where that is who."""
@@ -102,7 +107,9 @@ class Walking:
             yield from self.wheel_problems(asked, wheel)
             if wheel.name not in self.reached:
                 self.reached.add(wheel.name)
-                yield from self.python_problems(wheel)
+                least = wheel.field("requires_python")
+                if least and not python_is_new_enough(least, self.python):
+                    yield f"{wheel.name} needs Python {least}, but {self.python} is locked"
             extras = sorted(self.overridden(asked.requirement).extras)
             for text in wheel.depends:
                 needed = parsed(text)
@@ -129,8 +136,12 @@ class Walking:
     def wheel_problems(self, asked: AskedOfPypi, wheel: Package) -> Iterator[str]:
         """Yield why a locked wheel is not what is asked for."""
         entry = asked.entry
+        if entry and entry.source == "url":
+            there = wheel.url.removeprefix("direct+")
+            if there == wheel.url or _without_user(there) != _without_user(entry.url):
+                yield f"{wheel.name} is locked from {there}; the manifest says {entry.url}"
         if entry and entry.source:
-            return  # a place of its own: refused or left to Pixi before
+            return  # another place of its own is left to Pixi
         if "://" not in wheel.url and entry is None:
             return  # a folder in place of what others ask for is meant
         if not meets(self.overridden(asked.requirement).specifier, wheel.version):
@@ -140,9 +151,3 @@ class Walking:
             is_known = there.rstrip("/") in {url.rstrip("/") for url in self.indexes}
             if there != entry.index if entry.index else not is_known:
                 yield f"{wheel.name} is locked from another index than {' or '.join(allowed)}"
-
-    def python_problems(self, wheel: Package) -> Iterator[str]:
-        """Yield why a wheel does not run with the locked Python."""
-        wanted = wheel.field("requires_python")
-        if wanted and not python_is_new_enough(wanted, self.python):
-            yield f"{wheel.name} needs Python {wanted}, but {self.python} is locked"

@@ -67,10 +67,9 @@ class Wheels:
             self._refuse_failed(dict(zip(asking, answers, strict=True)), solved)
             described = {self._place(url): one for url, one in describing.results().items()}
         resolved = [[self._place(w.url) for w in a] for a in answers if not isinstance(a, str)]
-        blocks = self.old.layout.blocks
-        old = {place for places in resolved for place in places if place in blocks}
-        self.blocks |= {place: self.old.layout.block(place) for place in old}
-        self.blocks |= wheel_blocks(described)
+        new, layout = wheel_blocks(described), self.old.layout
+        old = {place for places in resolved for place in places} - new.keys()
+        self.blocks |= {place: layout.block(place) for place in old} | new
         for problem, places in zip(asking, resolved, strict=True):
             self.chosen[problem] = tuple(read_package(p, self.blocks[p]) for p in places)
 

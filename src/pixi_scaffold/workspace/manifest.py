@@ -41,8 +41,9 @@ def find_manifest(start: Path) -> Path:
     manifest, pyproject = start / layout.MANIFEST, start / layout.PYPROJECT
     if manifest.is_file():
         return manifest
-    if _is_pyproject_workspace(pyproject):
-        return pyproject
+    with suppress(OSError, UnicodeDecodeError):
+        if pyproject.is_file() and has_workspace(pyproject.read_text(encoding="utf-8")):
+            return pyproject
     hint = f"go to a workspace, or make one: {program()} new myproject"
     if not start.exists():
         raise NoWorkspaceError(f"there is no folder {start}", hint)
@@ -56,13 +57,6 @@ def manifest_among(texts: Mapping[str, str]) -> str:
     if layout.MANIFEST in texts:
         return layout.MANIFEST
     return layout.PYPROJECT if has_workspace(texts.get(layout.PYPROJECT, "")) else ""
-
-
-def _is_pyproject_workspace(path: Path) -> bool:
-    try:
-        return path.is_file() and has_workspace(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def read_manifest(path: Path) -> Workspace:

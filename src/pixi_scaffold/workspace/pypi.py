@@ -32,6 +32,8 @@ class PypiRequirement:
     """The URL of an index of its own."""
     source: str = ""
     """Git, path, url or editable, where it is not taken from an index."""
+    url: str = ""
+    """Where it is, of the source url."""
 
     def __str__(self) -> str:
         """Return it as a requirement of PEP 508, without its source."""
@@ -120,8 +122,9 @@ def _requirement(name: str, spec: Any, key: Key) -> PypiRequirement:
         spec.get("version", "*"),
         tuple(normalised(extra) for extra in spec.get("extras", ())),
         spec.get("env-markers", ""),
-        _spelled(spec.get("index", "")),
+        spelled(spec.get("index", "")),
         "editable" if source == "path" and spec.get("editable") else source,
+        spelled(spec.get("url", "")),
     )
 
 
@@ -134,10 +137,10 @@ def read_pypi_options(
     """
     table = holder.get("pypi-options", {})
     return PypiOptions(
-        _spelled(table.get("index-url", "")),
+        spelled(table.get("index-url", "")),
         table.get("index-strategy", ""),
         table.get("prerelease-mode", ""),
-        tuple(map(_spelled, table.get("extra-index-urls", ()))),
+        tuple(map(spelled, table.get("extra-index-urls", ()))),
         tuple(_find_link(entry, key) for entry in table.get("find-links", ())),
         str(table.get("skip-wheel-filename-check", "")).lower(),
         _names(table.get("no-binary", False)),
@@ -152,11 +155,11 @@ def _find_link(entry: Mapping[str, str], key: Key) -> tuple[str, str]:
     if len(places) != 1:
         raise GrammarError((*key, "find-links"), "each has either path or url")
     [(kind, place)] = places
-    return kind, _spelled(place) if kind == "url" else place
+    return kind, spelled(place) if kind == "url" else place
 
 
-def _spelled(url: str) -> str:
-    """Return a URL as Rust's url library spells it: a lock has `https://example.org/`."""
+def spelled(url: str) -> str:
+    """Return an http(s) URL as Rust's url library spells it: a lock has `https://example.org/`."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         return url

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key, check_table
 from pixi_scaffold.workspace.model import DEFAULT
-from pixi_scaffold.workspace.pypi import PypiRequirement, normalised
+from pixi_scaffold.workspace.pypi import PypiRequirement, normalised, spelled
 from pixi_scaffold.workspace.values import BadValueError, version_spec
 
 Inside = tuple[Key, ...]
@@ -131,6 +131,7 @@ def _asked(text: str) -> PypiRequirement:
         tuple(sorted(map(normalised, requirement.extras))),
         str(requirement.marker or ""),
         source=("git" if url.startswith("git+") else "url") if url else "",
+        url="" if url.startswith("git+") else spelled(url),
     )
 
 
