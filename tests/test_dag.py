@@ -64,7 +64,7 @@ def test_a_dag_whose_node_has_no_file_is_a_finding(dag: Path) -> None:
 def test_only_what_dagman_submits_is_looked_at(dag: Path) -> None:
     """A quoted name, nodes that are done or do nothing, and descriptions in the DAG itself.
 
-    Source: next_possibly_quoted_token and pre_parse_node in DAGMan's parse.cpp, its DagLexer since 24.
+    Seen: DAGMan 25.14.1 runs such a DAG to its end, 23.9.6 one without the `@=end`, which it refuses.
     """
     (dag / "in side").mkdir()
     (dag / "a.sub").rename(dag / "in side" / "a.sub")

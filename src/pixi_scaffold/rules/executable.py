@@ -45,7 +45,7 @@ def no_executable(subject: Subject) -> Iterator[Found]:
         yield from _missing(subject, command, path)
 
 
-_OF_IMAGES = ("/opt/", "/usr/", "/root/", "/app/", "/bin/")
+_OF_IMAGES = ("/opt/", "/usr/", "/root/", "/app/", "/venv/", "/bin/")
 """Where images have programs, and people have none."""
 
 
