@@ -60,7 +60,7 @@ ROOM_LINES = {
     "job": 4134,
     "lock": 3919,
     "tasks": 3145,
-    "update": 2777,
+    "update": 2780,
     "pool": 2840,
     "check": 2632,
     "workspace": 2746,

@@ -1205,3 +1205,22 @@ def test_a_landing_that_was_cut_off_is_told(two: tuple[Path, Path]) -> None:
     assert git(project, "status", "--porcelain") == ""
     assert git(project, "rev-parse", "HEAD") == head
     assert branch not in git(project, "branch", "--list")
+
+
+@pytest.mark.parametrize("message", ["written", "not written"])
+def test_a_landing_with_conflicts_that_was_cut_off_can_be_undone(
+    conflicting: Path, message: str
+) -> None:
+    """As after kill -9 when a conflict's three sides are in the index, and no cherry-pick waits yet."""
+    before = {k: v for k, v in snapshot(conflicting).items() if k != ".git/index"}
+    run(conflicting)
+    note = conflicting / ".git" / "pixi-scaffold-update.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "landed": False}))
+    git(conflicting, "update-ref", "-d", "CHERRY_PICK_HEAD")
+    if message == "not written":
+        (conflicting / ".git" / "MERGE_MSG").unlink()
+    abort_update(conflicting, Silent())
+    after = snapshot(conflicting)
+    del after[".git/index"]  # has the times of the files, too
+    assert after == before
+    assert git(conflicting, "status", "--porcelain") == ""

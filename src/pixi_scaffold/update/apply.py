@@ -204,8 +204,7 @@ def undo_refs(repository: Repository, landing: Landing) -> None:
         else:
             was = f"refs/heads/{landing.from_branch}"
             repository.git("symbolic-ref", "-m", "undo the update", "HEAD", was)
-    if (repository.git_dir / "CHERRY_PICK_HEAD").exists():
-        repository.git("cherry-pick", "--quit")
+    repository.git("cherry-pick", "--quit")  # its message may be there without it
     remove_branch(repository, landing)
 
 

@@ -124,8 +124,12 @@ def _refuse_moved(repository: Repository, landing: Landing, branch: str) -> None
 
 
 def _strangely_staged(repository: Repository, landing: Landing) -> set[str]:
-    """Return the files whose staged content is neither as before the update nor as it makes it."""
-    paths = set(landing.paths)
+    """Return the files whose staged content is neither as before the update nor as it makes it.
+
+    The three sides of a conflict are the update's.
+    """
+    unmerged = repository.git("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+    paths = set(landing.paths) - set(unmerged)
     for commit in (landing.from_commit, landing.commit):
         rows = repository.git("diff", "--cached", "--name-only", "--no-renames", "-z", commit)
         paths &= set(rows.split("\0"))
