@@ -59,7 +59,7 @@ ROOM_LINES = {
     "rules": 5122,
     "job": 4134,
     "lock": 3919,
-    "tasks": 3145,
+    "tasks": 3147,
     "update": 2780,
     "pool": 2840,
     "check": 2632,

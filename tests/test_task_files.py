@@ -116,6 +116,23 @@ def test_what_is_no_pattern_is_named(pattern: str, tmp_path: Path) -> None:
         task_files(tmp_path, [pattern])
 
 
+def test_a_link_to_itself_is_named_after_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """CollectVisitor of crates/pixi_glob keeps every error of the walk but two (ELOOP is another)."""
+    (make(tmp_path, "a.txt") / "round").symlink_to("round")
+    (tmp_path / "pixi.toml").write_text(f'{HEAD}t = {{ cmd = "echo ran", inputs = ["*.txt"] }}\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ScaffoldError) as caught:
+        task_files(tmp_path, ["*.txt"])
+    assert caught.value.hint == f"where it is a link to itself: rm {tmp_path / 'round'}"
+    with pytest.raises(SystemExit) as end:
+        app(["run", "t"])
+    out, err = capfd.readouterr()
+    assert (end.value.code, out) == (1, "ran\n")
+    assert f"{tmp_path / 'round'}: Too many levels of symbolic links" in err
+
+
 def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     make(tmp_path, "a/b.txt")
     (tmp_path / "a" / "up").symlink_to("..")

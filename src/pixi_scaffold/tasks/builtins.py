@@ -82,10 +82,6 @@ def _cd(call: BuiltinCall) -> None:
     call.changes.enter(folder)
 
 
-def _echo(call: BuiltinCall) -> None:
-    call.say(" ".join(call.args))
-
-
 def _exit(call: BuiltinCall) -> None:
     try:
         codes = _names(call)
@@ -274,10 +270,11 @@ def _on_files(work: Callable[[Path, Sequence[str]], None]) -> Callable[[BuiltinC
 
 
 _COMMANDS: dict[str, Callable[[BuiltinCall], int | None]] = {
-    "cat": _cat, "cd": _cd, "cp": _on_files(folders.cp), "echo": _echo, "exit": _exit,
+    "cat": _cat, "cd": _cd, "cp": _on_files(folders.cp), "exit": _exit,
     "export": _export, "head": _head, "mkdir": _on_files(folders.mkdir),
     "mv": _on_files(folders.mv), "pwd": _pwd, "rm": _on_files(folders.rm), "set": _set,
     "shopt": _shopt, "sleep": _sleep, "test": _test, "unset": _unset, "xargs": _xargs,
+    "echo": lambda call: call.say(" ".join(call.args)),
     "true": lambda _: 0, "false": lambda _: 1, ":": lambda _: 0,
 }  # fmt: skip
 

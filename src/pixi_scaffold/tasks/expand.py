@@ -29,6 +29,7 @@ from pixi_scaffold.tasks.script import (
 _Piece = tuple[str, bool]  # a text, and whether it was quoted
 _Parts: TypeAlias = "list[re.Pattern[str] | str | None]"
 _META = re.compile(r"[*?\[]")
+_META_SIGN = re.compile(r"[*?\[\]]")
 _BRACKETS = re.compile(r"\[!?.[^]]*\]", re.DOTALL)
 """Signs to choose from; a `]` right behind the bracket is one of them."""
 _DOT = fnmatch.translate(".")[:5]
@@ -88,7 +89,7 @@ class Expander:
         text = "".join(piece for piece, _ in pieces)
         if quoted or not any(set(piece) & set("*?[") for piece, q in pieces if not q):
             return [text]
-        pattern = "".join(_literal(piece) if q else piece for piece, q in pieces)
+        pattern = "".join(_META_SIGN.sub(r"[\g<0>]", piece) if q else piece for piece, q in pieces)
         if "globstar" not in self.scope.options:
             while "**" in pattern:
                 pattern = pattern.replace("**", "*")
@@ -101,10 +102,6 @@ class Expander:
                 "pass unmatched glob patterns literally)"
             )
         return [] if "nullglob" in self.scope.options else [pattern]
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{sign}]" if sign in "*?[]" else sign for sign in text)
 
 
 def _without_braces(word: Word) -> Iterable[Word]:

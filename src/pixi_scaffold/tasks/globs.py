@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -160,7 +161,14 @@ def _walk(
     except OSError:
         return
     for entry in entries:
-        name, is_folder = prefix + entry.name, entry.is_dir()
+        name = prefix + entry.name
+        try:
+            is_folder = entry.is_dir()
+        except PermissionError:
+            continue
+        except OSError as error:  # Pixi's walk stops there, too, whatever the patterns are
+            hint = f"where it is a link to itself: rm {shlex.quote(entry.path)}"
+            raise ScaffoldError(f"{entry.path}: {error.strerror}", hint) from error
         takes = _takes(rules, name, is_folder)
         if takes is False or (takes is None and not hidden and entry.name.startswith(".")):
             continue
