@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pixi_scaffold.check.fix import apply_fixes
+from pixi_scaffold.check.review import review
+from pixi_scaffold.report import Silent
 from pixi_scaffold.rules import Edit, Finding, Severity
 from tests.support.command import Ran, scaffold
 from tests.test_rules import PLAIN
@@ -173,3 +175,13 @@ def test_a_full_disk_loses_nothing(job: Path) -> None:
     assert job.read_bytes() == before
     assert sorted(p.name for p in job.parent.iterdir()) == names
     assert "request_memory" in second.read_text()
+
+
+def test_a_second_review_reads_files_that_have_changed(tmp_path: Path) -> None:
+    job, script = tmp_path / "j.sub", tmp_path / "run.sh"
+    job.write_text("executable = run.sh\nshould_transfer_files = YES\nqueue\n")
+    for text, wrong in (("#!/bin/sh\r\ndate\r\n", True), ("#!/bin/sh\ndate\n", False)):
+        script.write_text(text, newline="")
+        script.chmod(0o755)
+        said = {finding.rule for finding in review([job], Silent()).findings}
+        assert ("PS204" in said) is wrong
