@@ -390,44 +390,30 @@ def on_a_pool(prefix: Path, folder: Path, cases: Sequence[Case] = CASES) -> dict
             before[case.name] = contents(own)
             clusters[pool.submit(path.name, own)] = case
         evicted: set[int] = set()
-        probes: dict[tuple[object, ...], int] = {}
-        gone: set[int] = set()
+        held: dict[tuple[object, ...], float] = {}
         end = time.monotonic() + 1200
         while len(said) < len(clusters):
             assert time.monotonic() < end, {c.name for c in clusters.values()} - set(said)
             for cluster in _ready(folder / "pool") & (set(clusters) - evicted):
                 pool.run("condor_vacate_job", *clusters[cluster].evict.split()[1:], str(cluster))
                 evicted.add(cluster)
-            ended = _ended(pool)
-            for cluster, row in ended.items():
-                if (case := clusters.get(cluster)) is None:
-                    continue
-                if "periodic_re" in case.lines and row[0] == "held":
-                    if (cluster, row) not in probes:
-                        probes[cluster, row] = _probe(pool, folder)
-                    if probes[cluster, row] not in gone:
-                        continue  # it may be released yet, or removed
+            for cluster, row in _ended(pool).items():
+                case = clusters[cluster]
+                since = held.setdefault((cluster, row), time.monotonic())
+                if (
+                    "periodic_re" in case.lines
+                    and row[0] == "held"
+                    and time.monotonic() < since + 15
+                ):
+                    continue  # it may be released yet, or removed
                 own = folder / f"{cases.index(case)}"
                 if case.name not in said and not (case.evict and cluster not in evicted):
                     files = contents(own)
                     old = before[case.name]
                     new = {n: t for n, t in files.items() if old.get(n) != t}
                     said[case.name] = Said(*row, new)  # type: ignore[arg-type]
-            gone = set(ended) - set(clusters)
-            time.sleep(1)
+            time.sleep(0.3)
     return said
-
-
-def _probe(pool: Pool, folder: Path) -> int:
-    """Submit a job that never runs and is removed after 5 seconds; return its cluster.
-
-    When it is gone, the schedd has looked at the periodic expressions of all jobs since then.
-    """
-    path = folder / "probe.sub"
-    path.write_text(
-        "executable = /bin/true\nhold = true\nperiodic_remove = time() - QDate > 5\nqueue\n"
-    )
-    return pool.submit(path.name, folder)
 
 
 def _ready(pool: Path) -> set[int]:
