@@ -213,6 +213,7 @@ DEFECTS = [
     Defect("PS115", "environment without =", sub('environment = "CHECKPOINT_SECONDS=3600', 'environment = "CHECKPOINT_SECONDS 3600')),
     Defect("PS116", "a value of the submit machine", sub("request_gpus = 1\n", "request_gpus = 1\ndescription = by $ENV(USER)\n")),
     Defect("PS117", "GPU limits without a GPU", sub("request_gpus = 1\n", "")),
+    Defect("PS117", "a generation that the lock does not run on, without a GPU", sub("request_gpus = 1\n", "gpus_maximum_capability = 6.1\n")),
     Defect("PS118", "an attribute without quotes", sub("request_gpus = 1\n", "request_gpus = 1\n+JobFlavour = tomorrow\n"), fixed=True),
     Defect("PS119", "a comment behind a value", sub("request_cpus = 1", "request_cpus = 1 # enough"), fixed=True),
     Defect("PS121", "a heading in the list of jobs", both(sub("\nqueue\n", "\nqueue seed, lr from sweep.csv\n"), file("sweep.csv", "# seed, lr\n0, 0.1\n"))),

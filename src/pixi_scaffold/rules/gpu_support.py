@@ -30,7 +30,7 @@ def gpu_too_old(subject: Subject) -> Iterator[Found]:
     """The job may land on a GPU that the locked libraries do not support."""
     row = _gpu_row(subject)
     need, why = ("", "") if row is None else _capability(row)
-    if not need:
+    if not need or not subject.gpus:
         return
     yield from _too_low(subject, _CAPABILITY, need, why)
     for command, most in subject.said("gpus_maximum_capability"):
