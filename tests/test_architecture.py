@@ -56,7 +56,7 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5122,
+    "rules": 5124,
     "job": 4134,
     "lock": 3919,
     "tasks": 3147,

@@ -772,6 +772,22 @@ def test_an_open_glob_is_a_missing_input_not_a_crash(good: dict[str, Path], tmp_
     assert "PS205" in {f.rule for f in look(project).findings}
 
 
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("into a.txt", "write it as: name = value"),
+        ("use feature : GPUs", "correct the line, or remove it"),
+    ],
+)
+def test_a_refused_line_gets_a_fix_of_its_kind(
+    good: dict[str, Path], tmp_path: Path, line: str, fix: str
+) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "example")
+    in_plain("executable", f"{line}\nexecutable")(project)
+    [found] = [f for f in look(project).findings if f.rule == "PS109"]
+    assert found.fix == fix
+
+
 def test_a_refusal_below_the_first_queue_is_no_second_reading(
     good: dict[str, Path], tmp_path: Path
 ) -> None:

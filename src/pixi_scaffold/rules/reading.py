@@ -93,9 +93,11 @@ def refused(subject: Subject) -> Iterator[Found]:
         lines = subject.description.included.get(problem.file, subject.description.lines)
         if re.match(r"(?:<{7}|>{7}) |={7}$", "".join(lines[problem.line - 1 : problem.line])):
             message = "a conflict marker of git: two versions of these lines stand here"
-            yield Found(problem.file, problem.line, message, "keep one version, remove the markers")
+            fix = "keep one version, remove the markers"
         else:
-            yield Found(problem.file, problem.line, problem.message, "write it as: name = value")
+            message, fix = problem.message, "correct the line, or remove it"
+            fix = "write it as: name = value" if message.startswith("not a command") else fix
+        yield Found(problem.file, problem.line, message, fix)
 
 
 @rule("PS137")
