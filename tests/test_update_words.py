@@ -395,7 +395,7 @@ def test_all_goes_on_where_conflicts_were_edited(template: Path, tmp_path: Path)
     assert git(lab / "a", "log", "-1", "--format=%s").startswith("Update the template")
     assert (lab / "b" / "clash.txt").read_text().count("<<<<<<<") == 1
     [line] = ran.document["next"]
-    assert f"cd {lab}/a" in line
+    assert "cd lab/a " in line
 
 
 def test_a_dead_template_is_asked_once(
