@@ -57,7 +57,7 @@ LINES = 350
 ROOM_LINES = {
     "rehearsal": 5719,
     "rules": 5124,
-    "job": 4134,
+    "job": 4140,
     "lock": 3919,
     "tasks": 3147,
     "update": 2780,
@@ -65,7 +65,7 @@ ROOM_LINES = {
     "check": 2632,
     "workspace": 2746,
     "cli": 1750,
-    "template": 1620,
+    "template": 1655,
     "system": 1310,
     "starter": 1130,
     "adopt": 1175,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pixi_scaffold.job import read_description
+from pixi_scaffold.job import quiet, read_description
 from pixi_scaffold.lock import read_lock
 from pixi_scaffold.rehearsal import Setting, attempts, findings, parallel, read_plan, rehearse_job
 from pixi_scaffold.rehearsal import command as rehearse
@@ -889,6 +889,24 @@ def test_several_queue_statements_are_one_cluster(job: Job) -> None:
     assert [j["proc"] for j in document["jobs"]] == [0, 1, 2, 3]
     assert job.text("out-3", 3) == "3\n"
     assert job.text("3.out", 3) == "ProcId = 3\n"
+
+
+def test_stderr_is_there_again_after_the_silence_of_two_threads() -> None:
+    """Of two that kept HTCondor's library quiet at once, one left it at /dev/null for good."""
+    inside, before = threading.Event(), os.fstat(2)
+
+    def second() -> None:
+        with quiet():
+            inside.set()
+            left.wait()
+
+    left, thread = threading.Event(), threading.Thread(target=second)
+    with quiet():
+        thread.start()
+        inside.wait(0.3)  # it must not come in, so nothing tells when to go on
+    left.set()
+    thread.join()
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_an_exception_in_one_of_many_ends_all(job: Job) -> None:

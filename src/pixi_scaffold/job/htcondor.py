@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -274,20 +275,25 @@ def bindings() -> Any:
     return htcondor2
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""Of two threads one would put the other's silence back in place of stderr."""
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what the C++ library writes to stderr away from the user's terminal."""
-    sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:
-        yield
-        return
-    try:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    with _ONE_AT_A_TIME:
+        sys.stderr.flush()
+        try:
+            saved = os.dup(2)
+        except OSError:
+            yield
+            return
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            os.close(null)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
