@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from pixi_scaffold.errors import ScaffoldError, UsageError
+from pixi_scaffold.system import list_tree
 from pixi_scaffold.template import Template, amend_first_commit, open_template, render
+from pixi_scaffold.template.checkout import needed_files
 from pixi_scaffold.template.copier import slug
 from pixi_scaffold.template.repository import start_repository
 from pixi_scaffold.template.source import CANONICAL_URL
@@ -409,3 +411,48 @@ def test_a_full_or_read_only_place_gets_nothing(
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+READ = {
+    "a tag": ("{% include 'parts/a.txt' %}", True),
+    "a tag in a file that is read": ("{% include 'more/b.txt' %}", True),
+    "a name that is put together": ("{% include 'parts/' ~ 'a' ~ '.txt' %}", True),
+    "one of two": ("{% include 'parts/a.txt' if 1 > 2 else 'more/b.txt' %}", False),
+    "a variable": ("{% set x = 'parts/a.txt' %}{% include x %}", False),
+    "a filter": ("{% include 'carts/a.txt' | replace('c', 'p') %}", False),
+    "the first of some": ("{%- include ['no/a.txt', 'parts/a.txt'] -%}", False),
+    "macros": ("{% from 'parts/c.txt' import c %}{{ c() }}", True),
+    "a file at the top": ("{% include 'top.txt' %}", False),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "spares"), READ.values(), ids=READ)
+def test_a_render_gets_the_files_that_copier_would_give_it(
+    tmp_path: Path, text: str, spares: bool
+) -> None:
+    """Copier itself, with a clone of the template, is the judge; `spares`: the rest is not made."""
+    source = tmp_path / "t"
+    files = {
+        "copier.yml": "_subdirectory: template\nproject_name:\n  type: str\n",
+        "template/x.txt.jinja": text + "\n",
+        "parts/a.txt": "a",
+        "parts/c.txt": "{% macro c() %}c{% endmacro %}",
+        "more/b.txt": "{% include 'parts/a.txt' %}b",
+        "tests/other.txt": "other",
+        "top.txt": "top",
+    }
+    for name, content in files.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(content)
+    (source / "copier.yml").write_text(files["copier.yml"] + "_templates_suffix: .jinja\n")
+    git(source, "init", "--quiet")
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "-m", "one")
+    listing = list_tree(source, "HEAD")
+    assert ("tests/other.txt" not in needed_files(source, listing)) == spares
+    make(source, tmp_path / "p", project_name="p")
+    copier = Path(sys.executable).with_name("copier")
+    argv = [copier, "copy", "--quiet", "--defaults", "-d", "project_name=p", source, tmp_path / "q"]
+    subprocess.run(argv, check=True)
+    assert (tmp_path / "p" / "x.txt").read_text() == (tmp_path / "q" / "x.txt").read_text() != "\n"
