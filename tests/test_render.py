@@ -423,6 +423,7 @@ READ = {
     "the first of some": ("{%- include ['no/a.txt', 'parts/a.txt'] -%}", False),
     "macros": ("{% from 'parts/c.txt' import c %}{{ c() }}", True),
     "a file at the top": ("{% include 'top.txt' %}", False),
+    "the template's own place": ("{{ _copier_conf.src_path is defined }}", False),
 }
 
 
