@@ -57,7 +57,7 @@ LINES = 350
 ROOM_LINES = {
     "rehearsal": 5719,
     "rules": 5124,
-    "job": 4140,
+    "job": 4092,
     "lock": 3919,
     "tasks": 3147,
     "update": 2780,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 _TOKEN = re.compile(
     r"""\s+|/\*.*?\*/
@@ -38,12 +39,7 @@ class Invalid:
 
 
 UNDEFINED, INVALID = Undefined(), Invalid()
-_WORDS: dict[str, bool | Undefined | Invalid] = {
-    "true": True,
-    "false": False,
-    "undefined": UNDEFINED,
-    "error": INVALID,
-}
+_WORDS: dict[str, Any] = {"true": True, "false": False, "undefined": UNDEFINED, "error": INVALID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +60,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operator and its operands; `()` are parentheses, `[` an index, `?` and `?:` choices."""
+    """An operator and its operands.
+
+    `()` are parentheses, `f(` a call, `[` an index, `?` and `?:` choices, `.a` a part of a record;
+    `{}` is a list, and `[]` a record, of operands with the operator `a = `.
+    """
 
     operator: str
     operands: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """An attribute of a record: `a.b`."""
-
-    record: Expression
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function with its arguments."""
-
-    function: str
-    arguments: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A list: `{ 1,2 }`."""
-
-    items: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A ClassAd inside an expression: `[ a = 1 ]`."""
-
-    attributes: tuple[tuple[str, Expression], ...]
-
-
-Expression = Literal | Reference | Operation | Selection | Call | Listing | Record
+Expression = Literal | Reference | Operation
 
 
 @lru_cache(maxsize=1024)
@@ -127,48 +97,34 @@ def attributes(text: str) -> tuple[Reference, ...]:
         match waiting.pop():
             case Reference() as reference:
                 references[reference] = None
-            case Operation(operands=parts) | Call(arguments=parts) | Listing(items=parts):
+            case Operation(operands=parts):
                 waiting += reversed(parts)
-            case Selection(record=record):
-                waiting.append(record)
-            case Record(attributes=pairs):
-                waiting += [part for _, part in reversed(pairs)]
-            case Literal():
-                pass
     return tuple(references)
 
 
-def unparse(expression: Expression) -> str:  # noqa: PLR0911  one a kind
+def unparse(expression: Expression) -> str:
     """Return an expression as it stands in a job ad of condor_submit."""
     match expression:
         case Literal(value=value):
             return literal(value)
         case Reference(name=name, scope=scope):
             return {"my": "MY.", "target": "TARGET."}.get(scope, scope) + name
-        case Selection(record=record, name=name):
-            return f"{unparse(record)}.{name}"
-        case Call(function=name, arguments=arguments):
-            return f"{name}({','.join(map(unparse, arguments))})"
-        case Listing(items=items):
-            return f"{{ {','.join(map(unparse, items))} }}" if items else "{  }"
-        case Record(attributes=pairs):
-            inner = "; ".join(f"{name} = {unparse(part)}" for name, part in pairs)
-            return f"[ {inner} ]" if inner else "[  ]"
         case Operation(operator=operator, operands=operands):
             return _unparsed_operation(operator, [unparse(operand) for operand in operands])
 
 
-def _unparsed_operation(operator: str, operands: list[str]) -> str:
-    if operator == "()":
-        return f"({operands[0]})"
-    if operator == "[":
-        return f"{operands[0]}[{operands[1]}]"
-    if operator == "?":
-        return f"{operands[0]} ? {operands[1]} : {operands[2]}"
-    if len(operands) == 1:
-        return f"{operator}{operands[0]}"
-    shown = {"is": "=?=", "isnt": "=!="}.get(operator, operator)
-    return f"{operands[0]} {shown} {operands[1]}"
+def _unparsed_operation(operator: str, parts: list[str]) -> str:
+    operator = {"is": "=?=", "isnt": "=!="}.get(operator, operator)
+    form = {"()": "({0})", "[": "{0}[{1}]", "?": "{0} ? {1} : {2}"}.get(operator)
+    if form is not None:
+        return form.format(*parts)
+    if operator in ("{}", "[]"):
+        return f"{operator[0]} {(',' if operator == '{}' else '; ').join(parts)} {operator[1]}"
+    if operator.endswith("("):
+        return f"{operator}{','.join(parts)})"
+    if operator.startswith("."):
+        return f"{parts[0]}{operator}"
+    return f" {operator} ".join(parts) if len(parts) == 2 else f"{operator}{parts[0]}"
 
 
 def well_formed(text: str) -> bool:
@@ -251,7 +207,7 @@ class _Parser:
         while self.peek() in (".", "[", "?:"):
             operator = self.next()[1]
             if operator == ".":
-                base = Selection(base, self.attribute_name())
+                base = Operation(f".{self.attribute_name()}", (base,))
             elif operator == "?:":  # binds tighter than a sign (seen with 25.14)
                 base = Operation("?:", (base, self.unary()))
             else:
@@ -283,13 +239,13 @@ class _Parser:
         if token == ".":  # noqa: S105
             return Reference(self.attribute_name(), ".")
         if token == "{":  # noqa: S105
-            return Listing(self.series("}"))
+            return Operation("{}", self.series("}"))
         if token == "[":  # noqa: S105
             return self.record()
         raise ExpressionError(f"unexpected {token!r}")
 
     def record(self) -> Expression:
-        pairs: list[tuple[str, Expression]] = []
+        parts: list[Expression] = []
         while self.peek() != "]":
             if self.peek() == ";":
                 self.next()
@@ -298,11 +254,12 @@ class _Parser:
             if kind not in ("name", "quoted"):
                 raise ExpressionError("a record without a name")
             self.expect("=")
-            pairs.append((name.strip("'"), self.expression(0)))
+            bare = name.strip("'")
+            parts.append(Operation(f"{bare} = ", (self.expression(0),)))
             if self.peek() != "]":
                 self.expect(";")
         self.expect("]")
-        return Record(tuple(pairs))
+        return Operation("[]", tuple(parts))
 
     def name(self, kind: str, token: str) -> Expression:
         word = token.lower() if kind == "name" else ""
@@ -312,7 +269,7 @@ class _Parser:
             return Literal(_WORDS[word])
         if self.peek() == "(" and kind == "name":
             self.next()
-            return Call(token, self.series(")"))
+            return Operation(f"{token}(", self.series(")"))
         if word in ("my", "target") and self.peek() == ".":
             self.next()
             return Reference(self.attribute_name(), word)

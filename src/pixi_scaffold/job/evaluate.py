@@ -17,16 +17,12 @@ from typing import Any
 from pixi_scaffold.job.classad import (
     INVALID,
     UNDEFINED,
-    Call,
     Expression,
     ExpressionError,
     Invalid,
-    Listing,
     Literal,
     Operation,
-    Record,
     Reference,
-    Selection,
     Undefined,
     literal,
     parse,
@@ -106,22 +102,12 @@ class _Evaluation:
     now: int | None = None
     depth: int = 0
 
-    def value(self, expression: Expression) -> Value:  # noqa: PLR0911  one a kind
+    def value(self, expression: Expression) -> Value:
         match expression:
             case Literal(value=value):
                 return value
             case Reference():
                 return self.reference(expression)
-            case Listing(items=items):
-                return tuple(self.value(item) for item in items)
-            case Call(function=name, arguments=arguments):
-                return self.call(name, arguments)
-            case Selection(record=Record()):
-                raise NotKnownError("a part of a record")
-            case Selection(record=record):
-                return INVALID if self.value(record) is INVALID else UNDEFINED
-            case Record():
-                return INVALID  # a record is no value that a command could have
             case Operation(operator=sign, operands=operands):
                 return self.operation(sign, operands)
 
@@ -144,32 +130,37 @@ class _Evaluation:
     def operation(  # noqa: PLR0911  one a kind
         self, sign: str, operands: Sequence[Expression]
     ) -> Value:
-        if sign == "()":
-            return self.value(operands[0])
         if sign in ("&&", "||"):
             return self.junction(sign == "||", operands)
+        if sign.endswith("("):
+            return self.call(sign[:-1], operands)
+        if sign == "{}":
+            return tuple(map(self.value, operands))
+        if sign == "[]":
+            return INVALID  # a record is no value that a command could have
+        if sign[0] == "." and getattr(operands[0], "operator", "") == "[]":
+            raise NotKnownError("a part of a record")
+        first = self.value(operands[0])
+        if sign == "()":
+            return first
         if sign == "?:":
-            first = self.value(operands[0])
             return self.value(operands[1]) if isinstance(first, Undefined) else first
         if sign == "?":
-            condition = _truth(self.value(operands[0]))
-            if not isinstance(condition, bool):
-                return condition
-            return self.value(operands[1 if condition else 2])
-        values = [self.value(operand) for operand in operands]
-        if len(values) == 1:
-            return _unary(sign, values[0])
-        return _binary(sign, values[0], values[1])
+            truth = _truth(first)
+            return self.value(operands[2 - truth]) if isinstance(truth, bool) else truth
+        if len(operands) == 1:
+            return _unary(sign, first)
+        return _binary(sign, first, self.value(operands[1]))
 
     def junction(self, stops_at: bool, operands: Sequence[Expression]) -> Value:
         """Evaluate && or ||; an undefined side counts only where the other does not decide."""
-        left = _truth(self.value(operands[0]))
-        if left is stops_at or isinstance(left, Invalid):
-            return left
-        right = _truth(self.value(operands[1]))
-        if right is stops_at or isinstance(right, Invalid):
-            return right
-        return left if isinstance(left, Undefined) else right
+        sides: list[Value] = []
+        for operand in operands:
+            side = _truth(self.value(operand))
+            if side is stops_at or isinstance(side, Invalid):
+                return side
+            sides.append(side)
+        return UNDEFINED if UNDEFINED in sides else not stops_at
 
     def call(self, name: str, arguments: Sequence[Expression]) -> Value:
         word = name.lower()
@@ -199,6 +190,8 @@ def _truth(value: Value) -> bool | Undefined | Invalid:
 
 
 def _unary(sign: str, value: Value) -> Value:
+    if sign[0] == ".":  # a part of what is no record
+        return INVALID if value is INVALID else UNDEFINED
     if isinstance(value, Undefined):
         return value
     if sign == "!":

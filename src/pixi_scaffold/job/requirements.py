@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pixi_scaffold.job.classad import ExpressionError, Selection, Undefined, attributes, parse
+from pixi_scaffold.job.classad import ExpressionError, Operation, Undefined, attributes, parse
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
 from pixi_scaffold.job.meaning import Field, Meaning
 
@@ -154,7 +154,9 @@ def _wants(field: Field[Any]) -> bool:
         value = evaluate(field.text)
     except (ExpressionError, NotKnownError):
         return True
-    if isinstance(value, bool) or isinstance(parse(field.text), Selection):
+    expression = parse(field.text)
+    part = isinstance(expression, Operation) and expression.operator.startswith(".")
+    if part or isinstance(value, bool):
         return False
     if isinstance(value, int | float):
         return value > 0
