@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """One logical line: its text, where it starts and ends (from 1), and what is odd about it."""
+    """One logical line: its text, its file, its first and last line there, what is odd about it."""
 
     text: str
+    file: Path
     first: int
     last: int
     oddity: str = ""
 
 
-def logical_lines(text: str) -> Iterator[Line]:
-    """Yield the logical lines of `text`, comments and blank ones included.
+def logical_lines(text: str, file: Path) -> Iterator[Line]:
+    """Yield the logical lines of the text of a file, comments and blank ones included.
 
     A comment is not continued. A comment inside a continued line does not end it, but its last
     character is kept (config.cpp, getline_implementation; seen with HTCondor 23.9 and 25.14).
@@ -31,7 +33,7 @@ def logical_lines(text: str) -> Iterator[Line]:
             first, oddity = number, ""
         if line.startswith("#"):
             if not any(parts):
-                yield Line(line, number, number)
+                yield Line(line, file, number, number)
                 parts = []
                 continue
             oddity = "a comment inside a continued line"
@@ -41,12 +43,12 @@ def logical_lines(text: str) -> Iterator[Line]:
             parts.append(line[:-1])
             continue
         parts.append(line)
-        yield Line("".join(parts), first, number, oddity)
+        yield Line("".join(parts), file, first, number, oddity)
         parts = []
     if parts or unended:
         last = len(physical) + 1 if unended else len(physical)
         first = first if parts else last
-        yield Line("".join([*parts, unended]), first, last, oddity)
+        yield Line("".join([*parts, unended]), file, first, last, oddity)
 
 
 _SPACE = " \t\n\v\f\r"  # isspace() of C

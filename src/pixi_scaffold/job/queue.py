@@ -56,7 +56,6 @@ def variables_of(arguments: str) -> tuple[str, ...]:
 def read_queue(
     arguments: str,
     line: Line,
-    file: Path,
     folder: Path,
     following: Iterator[Line],
     directories: str = "",
@@ -68,7 +67,7 @@ def read_queue(
     """
     keyword = _KEYWORD.search(arguments)
     if keyword is None:
-        return Queue(file, line.first, line.text, _count(arguments))
+        return Queue(line.file, line.first, line.text, _count(arguments))
     head, tail = arguments[: keyword.start()].rstrip(), arguments[keyword.end() :].strip()
     count_text, variables = _variables(head)
     mode = keyword[1].lower()
@@ -82,7 +81,7 @@ def read_queue(
     places = tuple(range(len(rows)))[chosen] if chosen != slice(None) else ()
     rows = rows[chosen]
     return Queue(
-        file,
+        line.file,
         line.first,
         line.text,
         _count(count_text),
@@ -228,7 +227,7 @@ def _read_items(path: Path, name: str) -> tuple[Rows, Path]:
         most = f"{_BYTES_LIMIT >> 20} MiB or {ITEMS_LIMIT} lines"
         raise QueueError(f"the items are in {name}, which has more than {most}")
     text = data.decode("utf-8", errors="surrogateescape")
-    return [(line.text, line.first) for line in logical_lines(text)], path
+    return [(line.text, line.first) for line in logical_lines(text, path)], path
 
 
 def _split(text: str, number: int, whole: bool) -> Rows:
