@@ -56,8 +56,8 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5124,
-    "job": 4092,
+    "rules": 5044,
+    "job": 4087,
     "lock": 3919,
     "tasks": 3147,
     "update": 2780,

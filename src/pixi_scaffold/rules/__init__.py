@@ -11,7 +11,6 @@ from pixi_scaffold.rules import (  # each fills the table of rules
     executable,
     expressions,
     files,
-    gpu_support,
     hardware,
     luggage,
     pools,

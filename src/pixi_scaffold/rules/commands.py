@@ -41,14 +41,11 @@ def set_twice(subject: Subject) -> Iterator[Found]:
         if earlier.value == later.value:
             message = f"{later.spelled} is set on {where} already, to the same value"
             fix = "remove one of the two"
-            yield at(
-                later, message, fix, (Edit(later.file, later.line, later.last),), Severity.NOTE
-            )
+            edits = (Edit(later.file, later.line, later.last),)
+            yield at(later, message, fix, edits, Severity.NOTE)
         elif known or earlier.name in used_macros(subject):
-            message = (
-                f"{later.spelled} is set on {where} already; that value "
-                f"({short(earlier.value)}) is lost"
-            )
+            lost = short(earlier.value)
+            message = f"{later.spelled} is set on {where} already; that value ({lost}) is lost"
             yield at(later, message, "keep one line; conditions are joined with &&")
 
 
@@ -68,10 +65,8 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
         resource = custom_resource(name) and name not in _REFUSED
         near = near_request(name) if custom_resource(name) else _near(name)
         if near:
-            edits: tuple[Edit, ...] = ()
-            if near not in subject.job.commands and command.line == command.last:
-                line = line_of(subject.description, command)
-                edits = replaced(command, line.replace(command.spelled, near, 1))
+            edits = replaced(subject, command, command.spelled, near)
+            edits = () if near in subject.job.commands else edits
             message = f"HTCondor has no command {command.spelled!r}; condor_submit ignores it"
             if resource:
                 message = f"HTCondor takes {command.spelled!r} for a resource that a pool has added"

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pixi_scaffold.job import Command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule
-from pixi_scaffold.rules.makers import made_by
+from pixi_scaffold.rules.makers import made_by, taken_to_run
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import read_bytes
 from pixi_scaffold.system import is_elsewhere
@@ -22,10 +22,9 @@ def no_executable(subject: Subject) -> Iterator[Found]:
     command = subject.job.command("executable")
     if command is None:
         if any(refusal.kind == "executable" for refusal in subject.refusals):
-            file, line = subject.description.path, subject.job.queue.line
             severity = Severity.NOTE if _interactive(subject) else None
             fix = "add: executable = FILE"
-            yield Found(file, line, "no executable is set", fix, severity=severity)
+            yield at(subject.job.queue, "no executable is set", fix, severity=severity)
         return
     path = subject.executable
     name = subject.meaning.executable.value
@@ -60,10 +59,7 @@ def _missing(subject: Subject, command: Command, path: Path) -> Iterator[Found]:
             yield at(command, message, fix, severity=Severity.WARNING)
     elif not elsewhere:
         maker = made_by(subject, name)
-        message = (
-            f"there is no {subject.shown(path)} in {subject.job.folder}, where condor_submit is "
-            f"taken to run{maker and f'; {maker}'}"
-        )
+        message = f"there is no {subject.shown(path)} in {taken_to_run(subject.job.folder, maker)}"
         fix = _how_to_name(subject, name)
         yield at(command, message, fix, severity=Severity.WARNING if maker else None)
 
@@ -85,10 +81,9 @@ def _interactive(subject: Subject) -> bool:
     """Whether the file is meant for `condor_submit -interactive`, which brings its own program."""
     if subject.job.command("my.isbuildjob") is not None:  # as CHTC marks the building of an image
         return True
-    name = subject.description.path.name.lower()
-    return "interactive" in name or any(
-        _INTERACTIVE.search(line) for line in subject.description.lines
-    )
+    lines = subject.description.lines
+    named = "interactive" in subject.description.path.name.lower()
+    return named or any(map(_INTERACTIVE.search, lines))
 
 
 @rule("PS202", Severity.WARNING)

@@ -21,16 +21,7 @@ from pixi_scaffold.job import (
     slot_names,
 )
 from pixi_scaffold.rules.commands import near_request
-from pixi_scaffold.rules.finding import (
-    Edit,
-    Found,
-    Severity,
-    at,
-    line_of,
-    refused,
-    replaced,
-    rule,
-)
+from pixi_scaffold.rules.finding import Found, Severity, at, refused, replaced, rule
 from pixi_scaffold.rules.pools import OLD_GPU
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import table
@@ -51,7 +42,7 @@ def bad_expression(subject: Subject) -> Iterator[Found]:
 @rule("PS106", Severity.WARNING)
 def unknown_attribute(subject: Subject) -> Iterator[Found]:
     """Requirements that name an attribute no slot has."""
-    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = _own_attributes(subject)
     own_slots = subject.attributes | (subject.site.attributes if subject.site else frozenset())
     slot = {**slot_names(), **{name: name for name in own_slots}}
     for command, text in _expressions(subject):
@@ -93,22 +84,15 @@ def _unknown(command: Command, name: str, known: Mapping[str, str]) -> Found:
 @rule("PS118", Severity.WARNING)
 def bare_word(subject: Subject) -> Iterator[Found]:
     """An attribute whose value is a word without quotes."""
-    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = _own_attributes(subject)
     for command, text in _expressions(subject):
         if not command.name.startswith("my.") or not re.fullmatch(r"[A-Za-z_]\w*", text):
             continue
         word = text.lower()
-        if (
-            word in ("true", "false", "undefined", "error")
-            or word in defined
-            or word in job_names()
-        ):
+        if word in {"true", "false", "undefined", "error", *defined, *job_names()}:
             continue
-        edits: tuple[Edit, ...] = ()
-        if command.value.strip() == text and command.line == command.last:
-            line = line_of(subject.description, command)
-            head, _, tail = line.rpartition(text)
-            edits = replaced(command, f'{head}"{text}"{tail}')
+        itself = command.value.strip() == text
+        edits = replaced(subject, command, text, f'"{text}"') if itself else ()
         message = f"{command.spelled} = {text} names an attribute"
         yield at(command, message, f'write "{text}"', edits)
 
@@ -158,11 +142,13 @@ def _known(
         return True
     if reference.scope == "my":
         return name in defined or name in job_names() or name in subject.job.macros
-    return (
-        name in known
-        or name in defined
-        or re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
-    )
+    of_kind = re.match(r"gpus_gpu_|total(slot)?\w+$", name) is not None
+    return of_kind or name in known or name in defined
+
+
+def _own_attributes(subject: Subject) -> set[str]:
+    """Return the attributes that the description gives the job, in lower case."""
+    return {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
 
 
 def is_expression(text: str, subject: Subject) -> bool:
@@ -171,7 +157,7 @@ def is_expression(text: str, subject: Subject) -> bool:
         named = attributes(text)
     except ExpressionError:
         return False
-    defined = {name.removeprefix("my.") for name in subject.job.commands if name.startswith("my.")}
+    defined = _own_attributes(subject)
     known = {**slot_names(), **job_names()}
     return bool(text) and all(_known(reference, known, defined, subject) for reference in named)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pixi_scaffold.job import Command, QuotingError, field_of, split_arguments, split_list
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, refused, rule
-from pixi_scaffold.rules.makers import made_by
+from pixi_scaffold.rules.makers import made_by, taken_to_run
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import within_review
 from pixi_scaffold.system import is_elsewhere
@@ -35,10 +35,7 @@ def missing_input(subject: Subject) -> Iterator[Found]:
             maker = made_by(subject, item)
             doubt = bool(maker) or name == "transfer_common_input" or not subject.surely_transfers
             doubt = doubt or bool(subject.meaning.of(name).undefined)  # condor_submit NAME=...
-            message = (
-                f"the input {item}{which} is not in {subject.start}, where condor_submit is "
-                f"taken to run{maker and f'; {maker}'}"
-            )
+            message = f"the input {item}{which} is not in {taken_to_run(subject.start, maker)}"
             fix = _how_to_name(subject, item)
             yield at(command, message, fix, severity=Severity.WARNING if doubt else None)
         if of_one_job[_SHOWN:]:
@@ -94,11 +91,8 @@ def to_be_made(subject: Subject, item: str) -> str:
         return "pixi-scaffold pack"
     if path.suffix != ".sif":
         return ""
-    recipes = (
-        path.with_suffix(".def"),
-        *subject.job.folder.glob(f"*/{glob.escape(path.stem)}.def"),
-    )
-    recipe = next((p for p in recipes if p.is_file()), None)
+    below = subject.job.folder.glob(f"*/{glob.escape(path.stem)}.def")
+    recipe = next((p for p in (path.with_suffix(".def"), *below) if p.is_file()), None)
     return "" if recipe is None else f"apptainer build {item} {subject.shown(recipe)}"
 
 
@@ -211,11 +205,8 @@ def _without_folder(subject: Subject, name: str) -> tuple[Severity, str]:
         return Severity.ERROR, ": without a transfer of files the job is held before it runs"
     if subject.surely_transfers:
         return Severity.NOTE, "; HTCondor makes it when the output comes back"
-    return (
-        Severity.WARNING,
-        ": the job is held where worker and access point share a file system "
-        "(should_transfer_files is not YES)",
-    )
+    held = ": the job is held where worker and access point share a file system "
+    return Severity.WARNING, f"{held}(should_transfer_files is not YES)"
 
 
 @rule("PS211")

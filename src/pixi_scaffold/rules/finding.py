@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pixi_scaffold.job import Command, Description, Refusal
+from pixi_scaffold.job import Command, Description, Problem, Queue, Refusal
 from pixi_scaffold.rules.texts import DATA, read_bytes
 
 if TYPE_CHECKING:
@@ -110,17 +110,10 @@ class Rule(NamedTuple):
     def run(self, subject: Subject) -> Iterator[Finding]:
         """Yield what it finds."""
         for one in self.check(subject):
-            yield Finding(
-                self.id,
-                one.severity or self.severity,
-                one.file,
-                one.line,
-                one.message,
-                one.fix,
-                # none for the command line
-                one.edits if all(edit.path.is_absolute() for edit in one.edits) else (),
-                one.about,
-            )
+            # none for the command line
+            edits = one.edits if all(edit.path.is_absolute() for edit in one.edits) else ()
+            severity, place = one.severity or self.severity, (one.file, one.line)
+            yield Finding(self.id, severity, *place, one.message, one.fix, edits, one.about)
 
 
 @lru_cache(maxsize=1)
@@ -151,26 +144,23 @@ def rule(
 
 
 def at(
-    command: Command,
+    place: Command | Queue | Problem,
     message: str,
     fix: str,
     edits: tuple[Edit, ...] = (),
     severity: Severity | None = None,
     about: str = "",
 ) -> Found:
-    """Return a Found at a command's first line, about its value where nothing else is said."""
-    words = about or command.value.split("\n")[0].strip()
-    return Found(command.file, command.line, message, fix, edits, severity, words)
+    """Return a Found at a place, of a command about its value where nothing else is said."""
+    value = place.value.split("\n")[0].strip() if isinstance(place, Command) else ""
+    return Found(place.file, place.line, message, fix, edits, severity, about or value)
 
 
 def commented(command: Command) -> bool:
     """Whether a comment stands behind the value, which is then PS119's alone to report."""
     matched = re.search(r"\s#", command.value) if "#" in command.value else None
-    return (
-        matched is not None
-        and command.name not in _FREE_TEXT
-        and '"' not in command.value[: matched.start()]
-    )
+    free = command.name in _FREE_TEXT
+    return matched is not None and not free and '"' not in command.value[: matched.start()]
 
 
 _FREE_TEXT = frozenset({"arguments", "arguments2", "environment", "environment2", "description"})
@@ -188,11 +178,8 @@ def refused(subject: Subject, *kinds: str) -> Iterator[tuple[Refusal, Found]]:
         if refusal.versions and "HTCondor" not in message:
             message += f" (HTCondor {refusal.versions} refuses it)"
         severity = Severity.WARNING if refusal.versions else Severity.ERROR
-        if command is not None:
-            yield refusal, at(command, message, refusal.fix, severity=severity)
-        else:
-            path, line = subject.description.path, subject.job.queue.line
-            yield refusal, Found(path, line, message, refusal.fix, severity=severity)
+        place = command or subject.job.queue
+        yield refusal, at(place, message, refusal.fix, severity=severity)
 
 
 def short(text: str) -> str:
@@ -206,16 +193,17 @@ def line_of(description: Description, command: Command) -> str:
     return lines[command.line - 1].rstrip("\r")
 
 
-def replaced(command: Command, line: str) -> tuple[Edit, ...]:
-    """Return the edit that puts `line` in a command's place."""
-    return (Edit(command.file, command.line, command.last, (line,)),)
+def replaced(subject: Subject, command: Command, old: str, new: str) -> tuple[Edit, ...]:
+    """Return the edit that writes `new` for `old` in the line of a command.
 
-
-def value_edit(description: Description, command: Command, value: str) -> Edit:
-    """Return the edit that gives a command another value; it stands in one line."""
-    line = line_of(description, command)
-    head = line[: line.index("=") + 1]
-    return Edit(command.file, command.line, command.last, (f"{head} {value}",))
+    That is the name where `old` is the name, otherwise the last `old`, of the value. None where the
+    command has several lines, or no `old` in its line.
+    """
+    line = line_of(subject.description, command)
+    head, there, tail = line.partition(old) if old == command.spelled else line.rpartition(old)
+    if command.line != command.last or not there:
+        return ()
+    return (Edit(command.file, command.line, command.last, (f"{head}{new}{tail}",)),)
 
 
 def added_inputs(subject: Subject, names: Sequence[str]) -> tuple[Edit, ...]:
@@ -225,23 +213,18 @@ def added_inputs(subject: Subject, names: Sequence[str]) -> tuple[Edit, ...]:
     statement, or there is none and the executable's line is one; and each file lies where the
     job's names start.
     """
-    if subject.job.command("transfer_input_files") is None and not subject.surely_transfers:
-        return ()  # it may be meant for a shared file system
+    command, first = map(subject.job.command, ("transfer_input_files", "executable"))
     if not all((subject.start / name).is_file() for name in names):
         return ()
-    command = subject.job.command("transfer_input_files")
-    if command is None:
-        first = subject.job.command("executable")
-        if first is None or first.file != subject.description.path:
+    if command is not None:
+        text = command.value.strip()
+        if '"' in text or command.appends:
             return ()
-        line = f"transfer_input_files = {', '.join(names)}"
-        return (Edit(first.file, first.last + 1, first.last, (line,)),)
-    text = command.value.strip().rstrip(",")
-    if command.line != command.last or '"' in text or command.appends:
-        return ()
-    line = line_of(subject.description, command)
-    head = line[: line.index("=") + 1]
-    return replaced(command, f"{head} {', '.join([text, *names])}")
+        return replaced(subject, command, text, ", ".join([text.rstrip(","), *names]))
+    if first is None or first.file != subject.description.path or not subject.surely_transfers:
+        return ()  # it may be meant for a shared file system
+    line = f"transfer_input_files = {', '.join(names)}"
+    return (Edit(first.file, first.last + 1, first.last, (line,)),)
 
 
 _IGNORE = re.compile(r"#\s*pixi-scaffold:\s*ignore\[?[\s=:]*([A-Z0-9, ]*)\]?", re.IGNORECASE)
@@ -301,17 +284,12 @@ def without_suppressed(findings: Iterable[Finding]) -> tuple[list[Finding], int]
         if finding.file not in lines:
             data = read_bytes(finding.file) or b""
             lines[finding.file] = data.decode("utf-8", errors="replace").split("\n")
-        if any(finding.rule in _ignored(text) for text in _near(lines[finding.file], finding.line)):
+        near = lines[finding.file][max(finding.line - 2, 0) : max(finding.line, 0)]
+        if any(finding.rule in _ignored(text) for text in near):
             silenced += 1
         else:
             kept.append(finding)
     return kept, silenced
-
-
-def _near(lines: Sequence[str], number: int) -> Iterator[str]:
-    for index in (number - 1, number - 2):
-        if 0 <= index < len(lines):
-            yield lines[index]
 
 
 def _ignored(line: str) -> set[str]:

@@ -39,6 +39,11 @@ def made_by(subject: Subject, item: str) -> str:
     return _made_by_a_job(subject, name) or _made_here(subject, item, path)
 
 
+def taken_to_run(folder: Path, maker: str) -> str:
+    """Return the end of a message about a file that is missing where condor_submit is run."""
+    return f"{folder}, where condor_submit is taken to run{maker and f'; {maker}'}"
+
+
 def _made_by_a_job(subject: Subject, name: str) -> str:
     """Return which other job of this folder may make a file."""
     description = subject.description.path

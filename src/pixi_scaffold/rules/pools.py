@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pixi_scaffold.job import specs
-from pixi_scaffold.rules.finding import Edit, Found, Severity, at, line_of, replaced, rule, short
+from pixi_scaffold.rules.finding import Found, Severity, at, replaced, rule, short
 from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import table
 from pixi_scaffold.rules.trouble import trouble
@@ -83,9 +83,8 @@ _OVER_MEMORY = re.compile(r"HoldReasonCode\s*=[=?]=?\s*34\b", re.IGNORECASE)
 def _goes_on(text: str, stops: str) -> bool:
     """Whether an expression gives a job another try each time, as far as can be seen."""
     bare = text.lower().strip("() ")
-    return (
-        bool(bare) and bare not in (stops, str(int(stops == "true"))) and not _COUNTS.search(text)
-    )
+    ended = bare in ("", stops, str(int(stops == "true")))
+    return not ended and not _COUNTS.search(text)
 
 
 @rule("PS141", Severity.WARNING)
@@ -159,10 +158,9 @@ def attribute_without_effect(subject: Subject) -> Iterator[Found]:
         name, text = command.name.removeprefix("my."), subject.meaning.of(command.name).text
         if name in specs() and "_" in name and specs()[name].ad.lower() != name:
             message = f"{command.spelled} is only an attribute; condor_submit does not read it"
-            edits: tuple[Edit, ...] = ()
-            if command.line == command.last and name not in subject.job.commands:
-                line = line_of(subject.description, command)
-                edits = replaced(command, re.sub(r"^(\s*)(?:\+|MY\.)", r"\1", line, flags=re.I))
+            bare = re.sub(r"^(?:\+|MY\.)", "", command.spelled, flags=re.IGNORECASE)
+            edits = replaced(subject, command, command.spelled, bare)
+            edits = () if name in subject.job.commands else edits
             yield at(command, message, f"write {name} = ..., without the plus", edits)
         elif name in _attributes() and _PLAIN.fullmatch(text) and (fix := _better(name, text)):
             message = f"{command.spelled} = {text}: sites that read it do not take that value"

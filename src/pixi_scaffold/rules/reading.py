@@ -38,52 +38,43 @@ def bad_queue(subject: Subject) -> Iterator[Found]:
     description, queue = subject.description, subject.queue
     for problem in description.of_kind("items"):
         fix = "nothing; the rules look at the job without its items"
-        yield Found(problem.file, problem.line, problem.message, fix, severity=Severity.NOTE)
+        yield at(problem, problem.message, fix, severity=Severity.NOTE)
     for problem in description.of_kind("queue"):
         maker = made_by(subject, problem.about) if problem.about else ""
         message = problem.message + (maker and f"; {maker}")
         severity = Severity.WARNING if maker else None
-        yield Found(problem.file, problem.line, message, _QUEUES, severity=severity)
+        yield at(problem, message, _QUEUES, severity=severity)
     if queue.commas_only:
         message = "HTCondor 23.9 takes `table` for a part of the file's name, and refuses it"
         fix = "for older pools write: queue x, y from [1:] FILE"
-        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
-    if queue.source is None and (ranged := _range(queue)):
-        message = f"HTCondor knows no ranges: {ranged} is one job with these very letters"
+        yield at(queue, message, fix, severity=Severity.WARNING)
+    alone = queue.items[0] if queue.items and len(queue.items) == 1 and not queue.source else ""
+    if _RANGE.fullmatch(alone.strip()):
+        message = f"HTCondor knows no ranges: {alone} is one job with these very letters"
         fix = "queue N counts with $(Process); of other numbers write a list"
-        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING, about=ranged)
-    if (
-        queue.source is None
-        and len(items := queue.items or ()) == 1
-        and _PATTERN.fullmatch(items[0])
-    ):
-        message = f"HTCondor takes {items[0]} for one job with these very letters"
-        fix = f"queue {', '.join(queue.variables)} matching {items[0]}"
-        yield Found(queue.file, queue.line, message, fix, (), Severity.WARNING, items[0])
+        yield at(queue, message, fix, severity=Severity.WARNING, about=alone)
+    if _PATTERN.fullmatch(alone):
+        message = f"HTCondor takes {alone} for one job with these very letters"
+        fix = f"queue {', '.join(queue.variables)} matching {alone}"
+        yield at(queue, message, fix, (), Severity.WARNING, alone)
     if queue.total > _MOST_JOBS and not subject.meaning.of("max_materialize").said:
         message = f"{queue.total} jobs: an access point takes 20,000 of one submission"
         fix = "max_materialize = 1000 lets it make them as others end; or fewer, longer jobs"
-        yield Found(queue.file, queue.line, message, fix, severity=Severity.WARNING)
+        yield at(queue, message, fix, severity=Severity.WARNING)
     empty = description.queues and not queue.total * queue.count and queue.source is None
     empty = empty and not subject.job.undefined_by_queue  # PS111 says why
     if empty and queue.line not in {problem.line for problem in description.of_kind("queue")}:
         text = short(queue.text.strip())
-        message = f"nothing is queued: {text}"
-        if queue.total:
-            message = f"{text} queues one job for each item all the same"
-        yield Found(queue.file, queue.line, message, _QUEUES, severity=Severity.WARNING)
+        each = f"{text} queues one job for each item all the same"
+        message = each if queue.total else f"nothing is queued: {text}"
+        yield at(queue, message, _QUEUES, severity=Severity.WARNING)
 
 
+_RANGE = re.compile(r"range\([^()]*\)|\{?\d+\s*(?:\.\.+|-|:)\s*\d+\}?|seq\s.*")
+"""An item that was meant for a range of numbers."""
 _PATTERN = re.compile(r"[\w./-]*\*[\w.*/-]*")
 _MOST_JOBS = 20_000
 """MAX_JOBS_PER_SUBMISSION where nobody changed it. Source: the HTCondor manual."""
-
-
-def _range(queue: Queue) -> str:
-    """Return an item that was meant for a range of numbers; empty for none."""
-    pattern = r"range\([^()]*\)|\{?\d+\s*(?:\.\.+|-|:)\s*\d+\}?|seq\s.*"
-    items = queue.items or ()
-    return items[0] if len(items) == 1 and re.fullmatch(pattern, items[0].strip()) else ""
 
 
 @rule("PS109")
@@ -97,14 +88,14 @@ def refused(subject: Subject) -> Iterator[Found]:
         else:
             message, fix = problem.message, "correct the line, or remove it"
             fix = "write it as: name = value" if message.startswith("not a command") else fix
-        yield Found(problem.file, problem.line, message, fix)
+        yield at(problem, message, fix)
 
 
 @rule("PS137")
 def bad_dag(subject: Subject) -> Iterator[Found]:
     """A DAG that DAGMan refuses."""
     for problem in subject.refused_dag:
-        yield Found(problem.file, problem.line, problem.message, "correct that line")
+        yield at(problem, problem.message, "correct that line")
 
 
 @rule("PS110", Severity.WARNING)
@@ -112,7 +103,7 @@ def odd_line(subject: Subject) -> Iterator[Found]:
     """A line that HTCondor reads in a way that nobody expects."""
     for problem in subject.description.of_kind("odd"):
         fix = "put comments above the command, and the endif above the queue statement"
-        yield Found(problem.file, problem.line, problem.message, fix)
+        yield at(problem, problem.message, fix)
 
 
 _LOOK_ALIKES = dict.fromkeys("\u201c\u201d\u201e\u2033", '"') | dict.fromkeys("\u2018\u2019", "'")
@@ -156,7 +147,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
         if name.startswith("$") or name.lower() in known | _given_by_scripts(folder):
             continue
         message = f"the queue statement uses $({name}), which nothing defines"
-        yield Found(queue.file, queue.line, message, f"define it, or write $({name}:default)")
+        yield at(queue, message, f"define it, or write $({name}:default)")
     for command in subject.job.commands.values():
         if not is_command(command.name):
             continue
@@ -179,11 +170,12 @@ def after_queue(subject: Subject) -> Iterator[Found]:
     for queue in subject.description.queues[1:2]:
         message = "a second queue statement, which HTCondor 25.14 refuses"
         fix = "make one of them: queue x in (...), or queue x, y from (...)"
-        yield Found(queue.file, queue.line, message, fix)
+        yield at(queue, message, fix)
     for command in subject.description.trailing:
-        message = f"{command.spelled} stands after the last queue statement: it has no effect, and "
-        message = message + "HTCondor 25.14 refuses it"
-        yield at(command, message, "move it above the queue statement")
+        why = (
+            "stands after the last queue statement: it has no effect, and HTCondor 25.14 refuses it"
+        )
+        yield at(command, f"{command.spelled} {why}", "move it above the queue statement")
 
 
 @rule("PS116", Severity.NOTE)
@@ -191,9 +183,7 @@ def not_known_here(subject: Subject) -> Iterator[Found]:
     """Something that only the submit machine or the pool can tell."""
     for kind in ("unknown", "assumed"):
         for problem in subject.description.of_kind(kind):
-            message = problem.message
-            fix = "run there: condor_submit -dry-run - FILE"
-            yield Found(problem.file, problem.line, message, fix)
+            yield at(problem, problem.message, "run there: condor_submit -dry-run - FILE")
     for command in subject.job.commands.values():
         for unknown in subject.meaning.of(command.name).unknown if is_command(command.name) else ():
             if not unknown.startswith("$$"):

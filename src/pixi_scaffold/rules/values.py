@@ -16,7 +16,6 @@ from pixi_scaffold.rules.finding import (
     Severity,
     at,
     commented,
-    line_of,
     refused,
     replaced,
     rule,
@@ -65,11 +64,10 @@ def _comes_to_something(value: str, subject: Subject) -> bool:
 
 def _better_size(subject: Subject, command: Command | None) -> tuple[Edit, ...]:
     """Return the edit that writes `30G B` or `4 GiB` as it was meant."""
-    if command is None or command.line != command.last:
+    better = re.fullmatch(r"write (\S+B)", size_advice(command.value)) if command else None
+    if command is None or better is None:
         return ()
-    better = re.fullmatch(r"write (\S+B)", size_advice(command.value))
-    line, text = line_of(subject.description, command), command.value.strip()
-    return replaced(command, line.replace(text, better[1])) if better and text in line else ()
+    return replaced(subject, command, command.value.strip(), better[1])
 
 
 @rule("PS104", Severity.WARNING)
@@ -79,9 +77,8 @@ def size_without_unit(subject: Subject) -> Iterator[Found]:
         text, asks = field.text, spec.name.startswith("request_") and spec.type == "size"
         if asks and text.isdecimal() and 0 < int(text) * spec.unit < _SMALL:
             words = "MiB" if spec.unit == 1 << 20 else "KiB"
-            yield at(
-                command, f"{command.spelled} = {text} asks for {text} {words}", f"write {text}GB"
-            )
+            message = f"{command.spelled} = {text} asks for {text} {words}"
+            yield at(command, message, f"write {text}GB")
 
 
 @rule("PS113")
