@@ -58,21 +58,21 @@ ROOM_LINES = {
     "rehearsal": 5719,
     "rules": 5044,
     "job": 4087,
-    "lock": 3919,
-    "tasks": 3147,
-    "update": 2780,
-    "pool": 2840,
-    "check": 2632,
-    "workspace": 2746,
-    "cli": 1750,
-    "template": 1655,
-    "system": 1310,
-    "starter": 1130,
-    "adopt": 1175,
-    "page": 850,
-    "report": 724,
-    "pypi": 690,
-    "environment": 670,
+    "lock": 3840,
+    "tasks": 3098,
+    "update": 2748,
+    "pool": 2786,
+    "check": 2628,
+    "workspace": 2716,
+    "cli": 1732,
+    "template": 1641,
+    "system": 1312,
+    "starter": 1112,
+    "adopt": 1160,
+    "page": 835,
+    "report": 715,
+    "pypi": 681,
+    "environment": 660,
     "doctor": 210,
     "new": 200,
     "errors": 100,
@@ -342,5 +342,6 @@ def test_a_face_has_only_what_others_use() -> None:
             and node.module != f"{SOURCE.name}.{room(face)}"
             for alias in node.names
         }  # fmt: skip
+        needed = {node.id for node in nodes(face) if isinstance(node, ast.Name)}
         others = {one for by, module, one in used if module == room(face) != by}
-        assert offered <= others, face
+        assert offered - needed <= others, face

@@ -1,7 +1,5 @@
 """Put new files on a git branch of their own; nothing that is there is touched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`adopt`: bring the scaffold to an existing project, on a branch, next to what it has."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 crates/pixi_utils/src/conda_environment_file.rs. A line that cannot be taken over is named with why.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """The pixi.toml of an existing project: the template's with the project's packages (pure)."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Read what a pyproject.toml asks for: [project], or the older tables of Poetry and Flit."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ conda-forge builds each version of PyTorch for few versions of CUDA, so an exact
 oldest one; which build a machine gets, CUDA or not, is said by named platforms.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Read what pip is asked for: requirements.txt, lines of pip, and requirements of PEP 508."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Check a workspace or jobs, and say what a rule means."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """The commands by name; each is loaded when it is wanted, so that `--help` loads none of them."""
 
-from __future__ import annotations
-
 import importlib
 from types import ModuleType
 from typing import Any

@@ -3,8 +3,6 @@
 A shell waits for the answer at each Tab, so nothing is imported or read that is not needed for it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

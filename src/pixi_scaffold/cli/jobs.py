@@ -1,7 +1,5 @@
 """Jobs on an HTCondor pool, from sending them to the table of their results."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Literal

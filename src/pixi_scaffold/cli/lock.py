@@ -1,7 +1,5 @@
 """What a workspace's environments are installed from: its lock, an archive, a channel."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Make a project, or bring the scaffold to one that is there."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is known of a project, and of this machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

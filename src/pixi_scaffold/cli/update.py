@@ -1,7 +1,5 @@
 """Projects and the versions of their template."""
 
-from __future__ import annotations
-
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Find packages that are not what they should be: archives of a channel, and files installed."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterable

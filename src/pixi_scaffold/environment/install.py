@@ -1,7 +1,5 @@
 """Install a locked environment."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import shutil

@@ -3,8 +3,6 @@
 The same lock gives the same bytes, also for another platform than this machine's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

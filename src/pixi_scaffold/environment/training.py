@@ -1,7 +1,5 @@
 """What a training run left in its folder."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -3,8 +3,9 @@
 Also which channels answer. Each name is loaded when it is asked for: a comparison needs no solver.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pixi_scaffold.system import loader
 
 if TYPE_CHECKING:
     from pixi_scaffold.lock.channels import channel_url
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     )
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
-_HOMES = {
+__getattr__ = loader(__name__, {
     "channels": ("channel_url",),
     "check": ("capped", "check_lock", "current_lock"),
     "command": ("diff_report", "merge_driver", "relock"),
@@ -42,11 +43,4 @@ _HOMES = {
     "reach": ("TIMEOUT", "read_channel", "unreachable"),
     "settings": ("cache_folder", "environment_homes", "environments_folder", "pixi_config"),
     "told": ("diff_lines", "markdown", "shown_size"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(name)
+})  # fmt: skip

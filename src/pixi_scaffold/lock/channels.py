@@ -1,7 +1,5 @@
 """Channels as URLs."""
 
-from __future__ import annotations
-
 import re
 
 from pixi_scaffold.errors import LockError

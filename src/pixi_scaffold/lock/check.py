@@ -1,7 +1,5 @@
 """Whether the lock of a workspace is current, as a report and for other rooms; needs no network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

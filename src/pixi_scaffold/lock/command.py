@@ -1,8 +1,5 @@
 """What `lock` does, as a report."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
@@ -51,8 +48,10 @@ def relock(folder: Path, engine: str, upgrade: frozenset[str], progress: Progres
         if sides:
             detail += "; merged"
             lines += [f"chosen: {text}" for text in sides.chosen(read_lock(locked.path))]
-        if locked.assumed:
-            lines.append(_assumed(locked.assumed))
+        if names := locked.assumed:
+            shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
+            how = "assumed to provide PyPI packages by their names (Pixi's mapping is not asked)"
+            lines.append(f"{how}: {shown}")
         step.passed(detail, capped(lines))
     then = (in_folder(workspace.root, "git add pixi.lock"),) if sides else ()
     facts = {
@@ -81,12 +80,6 @@ def _locked_names(workspace: Workspace, names: frozenset[str]) -> frozenset[str]
             )
         locked_names |= same
     return frozenset(locked_names)
-
-
-def _assumed(names: Sequence[str]) -> str:
-    """Return what is said of purls that follow from a name alone."""
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    return f"assumed to provide PyPI packages by their names (Pixi's mapping is not asked): {shown}"
 
 
 def merge_driver(ours: Path, theirs: Path, name: str) -> Report:

@@ -1,7 +1,5 @@
 """What changed between two locks, platform by platform (pure)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -143,13 +141,8 @@ class PlatformDiff:
     @property
     def changed(self) -> bool:
         """Whether anything is not as before."""
-        return bool(
-            self.state
-            or self.changes
-            or self.requires
-            or self.environments_added
-            or self.environments_removed
-        )
+        environments = self.environments_added or self.environments_removed
+        return bool(self.state or self.changes or self.requires or environments)
 
     def count(self, move: Move) -> int:
         """How many packages changed in this way."""
@@ -290,11 +283,8 @@ def _watched(had: Mapping[str, Packages], has: Mapping[str, Packages]) -> Iterat
 
 def _versions(rows: Mapping[str, Packages], names: tuple[str, ...]) -> str:
     """Return the versions that the environments have of a package, with what it was built for."""
-    versions = {
-        f"{package.version}{_built_for(package)}": None
-        for row in rows.values() for (_, name), package in row.items() if name in names
-    }  # fmt: skip
-    return ", ".join(sorted(versions))
+    of_name = (p for row in rows.values() for (_, name), p in row.items() if name in names)
+    return ", ".join(sorted({f"{package.version}{_built_for(package)}" for package in of_name}))
 
 
 def _built_for(package: Package) -> str:

@@ -1,7 +1,5 @@
 """Lock a workspace: one small interface, two engines (Pixi itself, or py-rattler)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol

@@ -1,7 +1,5 @@
 """Say why there is no lock, for people: the same words whichever engine tried (pure)."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import shlex

@@ -1,7 +1,5 @@
 """The lock of a workspace at revisions of git, and what changed between two of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,11 +56,15 @@ def state_at(manifest: Path, revision: str) -> LockState:
     """Return the lock at a revision; one of nothing where it had none."""
     folder, path = manifest.parent, manifest.parent / layout.LOCK_FILE
     commit = _commit(folder, revision)
-    text, said = (_shown(folder, commit, name) for name in (layout.LOCK_FILE, manifest.name))
-    if text is None:
+    text, said = (
+        try_git(folder, "show", f"{commit}:./{name}") for name in (path.name, manifest.name)
+    )
+    if text.code:
         return LockState(revision, no_lock(path))
-    lock = parse_lock(text.replace("\r\n", "\n"), Path(f"{revision}:{path.name}"))
-    return _state(revision, lock, lambda: parse_manifest(said or "", manifest))
+    lock = parse_lock(text.output.replace("\r\n", "\n"), Path(f"{revision}:{path.name}"))
+    return _state(
+        revision, lock, lambda: parse_manifest("" if said.code else said.output, manifest)
+    )
 
 
 def _state(label: str, lock: Lock, manifest: Callable[[], Workspace]) -> LockState:
@@ -88,9 +90,3 @@ def _commit(folder: Path, revision: str) -> str:
     if (folder / revision).is_dir() or Path(revision).is_dir():
         hint = f"the folder comes first: pixi-scaffold lock {revision} --diff"
     raise UsageError(f"git knows no revision {revision}", hint)
-
-
-def _shown(folder: Path, commit: str, name: str) -> str | None:
-    """Return a file at a commit; None where it was not there."""
-    done = try_git(folder, "show", f"{commit}:./{name}")
-    return done.output if done.code == 0 else None

@@ -4,8 +4,6 @@ A YAML reader needs seconds and a gigabyte for the large ones. What does not loo
 LayoutError, and the library then reads the file.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Merge two versions of a lock: what both agree on is kept, the rest is solved."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator
@@ -126,13 +124,11 @@ def split(text: str) -> tuple[str, str]:
 
 def _consistent(text: str) -> str:
     """Drop from rows what has no package: git merged some parts, and not others."""
-    packages = set(re.findall(r"^- (\w+: .*)$", text, re.MULTILINE))
-    kept = [
-        line
-        for line in text.split("\n")
-        if not line.startswith("      - ") or line.removeprefix("      - ") in packages
-    ]
-    return "\n".join(kept)
+    packages, row = set(re.findall(r"^- (\w+: .*)$", text, re.MULTILINE)), "      - "
+    lines = text.split("\n")
+    return "\n".join(
+        one for one in lines if not one.startswith(row) or one.removeprefix(row) in packages
+    )
 
 
 def drive(ours: Path, theirs: Path, name: str) -> None:

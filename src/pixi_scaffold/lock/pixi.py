@@ -1,7 +1,5 @@
 """The engine that asks the pixi binary."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,12 +43,12 @@ class PixiEngine:
             argv += ["--no-install", *sorted(upgrade - {EVERYTHING})]
         try:
             done = run(argv, cwd=workspace.root, on_line=progress.update)
+            if done.code != 0:
+                raise explained(workspace, verb, done.output)
         except BaseException:
-            _restore(path, before)
+            if before is not None and path.read_bytes() != before:
+                path.write_bytes(before)  # a failed lock leaves the old one
             raise
-        if done.code != 0:
-            _restore(path, before)
-            raise explained(workspace, verb, done.output)
         lock = read_lock(path)
         return Locked(
             path,
@@ -75,9 +73,3 @@ def explained(workspace: Workspace, verb: str, output: str) -> LockError:
         f"pixi {verb} failed:\n{output.strip()}",
         f"correct what it names; without Pixi: {program()} lock --engine rattler",
     )
-
-
-def _restore(path: Path, before: bytes | None) -> None:
-    """Undo a write of Pixi's: a failed lock leaves the old one."""
-    if before is not None and path.read_bytes() != before:
-        path.write_bytes(before)

@@ -4,8 +4,6 @@ Pixi has a mapping on a server of its own. Without it a package of conda-forge i
 what has its name on PyPI, as Pixi does for packages that its mapping does not have.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -85,13 +83,8 @@ def _project_mapping(
         names = dict(spec.get("mapping", {}))
         if location := spec.get("location"):
             names = _of_file(workspace, location) | names
-        yield (
-            channel,
-            {
-                name: () if not value else (value,) if isinstance(value, str) else tuple(value)
-                for name, value in names.items()
-            },
-        )
+        lists = {n: [v] if v and isinstance(v, str) else v or () for n, v in names.items()}
+        yield channel, {name: tuple(some) for name, some in lists.items()}
 
 
 def _of_file(workspace: Workspace, location: str) -> dict[str, Any]:

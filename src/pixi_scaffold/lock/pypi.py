@@ -3,8 +3,6 @@
 crates/pixi_core, satisfiability/environment.rs.
 """
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

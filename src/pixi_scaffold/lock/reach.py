@@ -35,35 +35,26 @@ def unreachable(
     direct = opener({})
     places = {channel: mirrored(channel, config.mirrors) for channel in channels}
 
+    exempt = [pattern.lstrip("*.") for pattern in config.proxy_non_proxy_hosts]
+
     def opener_for(url: str) -> urllib.request.OpenerDirector:
-        exempt = _is_exempt(urlsplit(url).hostname or "", config.proxy_non_proxy_hosts)
-        return direct if exempt else through
+        host = urlsplit(url).hostname or ""
+        return direct if any(host == p or host.endswith(f".{p}") for p in exempt) else through
 
     # The solve tells about a missing channel or credentials; this, that nobody is there.
     urls = {f"{url}noarch/repodata.json.zst" for mirrors in places.values() for url in mirrors}
-    remote = unanswered([url for url in urls if not _is_folder(url)], timeout, opener_for)
+    remote = unanswered([u for u in urls if urlsplit(u).scheme != "file"], timeout, opener_for)
+
+    def why(url: str) -> str | None:
+        if urlsplit(url).scheme != "file":
+            return remote.get(f"{url}noarch/repodata.json.zst")
+        return None if Path(unquote(urlsplit(url).path)).is_dir() else "there is no such folder"
+
     for channel, mirrors in places.items():
-        whys = [
-            _missing(url) if _is_folder(url) else remote.get(f"{url}noarch/repodata.json.zst")
-            for url in mirrors
-        ]
+        whys = list(map(why, mirrors))
         if None not in whys:
             return f"{channel}: {whys[0]}"
     return None
-
-
-def _is_folder(url: str) -> bool:
-    return urlsplit(url).scheme == "file"
-
-
-def _missing(folder: str) -> str | None:
-    there = Path(unquote(urlsplit(folder).path)).is_dir()
-    return None if there else "there is no such folder"
-
-
-def _is_exempt(host: str, patterns: Sequence[str]) -> bool:
-    """Whether the configuration says to go to `host` without a proxy."""
-    return any(host == p.lstrip("*.") or host.endswith("." + p.lstrip("*.")) for p in patterns)
 
 
 def mirrored(channel: str, mirrors: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,7 +1,5 @@
 """The text of a lock, byte for byte as Pixi writes it (pure)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What in a manifest only Pixi itself can lock or judge."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from pixi_scaffold.errors import UnsupportedError

@@ -1,7 +1,5 @@
 """What changed between two locks, in words: lines for a terminal, Markdown for a pull request."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from itertools import groupby

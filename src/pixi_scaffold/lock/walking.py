@@ -4,8 +4,6 @@ crates/pixi_core, satisfiability/platform.rs. Apart from the comparison, as read
 takes time to load.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

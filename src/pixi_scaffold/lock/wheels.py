@@ -1,7 +1,5 @@
 """Resolve what a solved environment asks of PyPI, and write the rows of a lock for it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -197,10 +195,8 @@ def _plain(requirement: str) -> str:
 
 def with_purls(blocks: Mapping[str, str], purls: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the blocks of conda packages, by URL, with what they provide of PyPI."""
-    raw = {}
-    for url, block in blocks.items():
-        lines = [f"  - {one}" for one in purls[url]]
-        raw["conda", url] = (
-            block + ("\n".join(["  purls:", *lines]) if lines else "  purls: []") + "\n"
-        )
-    return rewritten(raw)
+    lines = {url: "".join(f"  - {one}\n" for one in some) for url, some in purls.items()}
+    return rewritten({
+        ("conda", url): f"{block}  purls:{'' if lines[url] else ' []'}\n{lines[url]}"
+        for url, block in blocks.items()
+    })  # fmt: skip

@@ -1,7 +1,5 @@
 """What `report` does: one page of a project, or of a folder of them."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Callable, Mapping

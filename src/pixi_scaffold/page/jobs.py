@@ -1,7 +1,5 @@
 """Jobs on a pool: what was submitted from here, and what HTCondor's job event log says of it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

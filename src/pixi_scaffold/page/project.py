@@ -1,7 +1,5 @@
 """What the records of a project say, gathered for its page."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

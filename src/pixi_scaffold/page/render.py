@@ -1,7 +1,5 @@
 """A page as one HTML file: nothing is loaded from elsewhere, and every text is data."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The runs of a training as its own records have them, and their curves in fewer points."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What a page shows, as plain data for its template: texts, rows and places in pictures (pure)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta

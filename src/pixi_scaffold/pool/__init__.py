@@ -3,8 +3,9 @@
 Each name is loaded when it is asked for: to submit needs no picture of curves.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pixi_scaffold.system import loader
 
 if TYPE_CHECKING:
     from pixi_scaffold.pool.collect import collect_runs
@@ -16,14 +17,8 @@ if TYPE_CHECKING:
     from pixi_scaffold.pool.submit import submit_jobs
     from pixi_scaffold.pool.watch import watch_cluster
 
-_HOMES = {
-    "SubmitRequest": "rows", "collect_runs": "collect", "display_for": "show",
-    "fetch_jobs": "fetch", "find_named": "receipt", "named_receipt": "receipt",
-    "stop_jobs": "stop", "submit_jobs": "submit", "watch_cluster": "watch",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(name)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loader(__name__, {
+    "collect": ("collect_runs",), "fetch": ("fetch_jobs",), "show": ("display_for",),
+    "receipt": ("find_named", "named_receipt"), "rows": ("SubmitRequest",),
+    "stop": ("stop_jobs",), "submit": ("submit_jobs",), "watch": ("watch_cluster",),
+})  # fmt: skip

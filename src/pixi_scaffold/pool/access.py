@@ -1,7 +1,5 @@
 """The access point (schedd) that jobs are sent to, and what it keeps of those not ended."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,11 +1,9 @@
 """`collect`: one table and one picture of all runs of a sweep, over every submission of it."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,20 +86,16 @@ def best_runs(some: Iterable[SubmitReceipt]) -> list[CollectedRun]:
     """
     best: dict[tuple[tuple[str, str], ...], CollectedRun] = {}
     for receipt in some:
-        for one in _runs(receipt):
+        for number, state in read_states(receipt).items():
+            job = receipt.jobs[number]
+            rows = find_metrics(Path(receipt.folder) / "runs" / job.run, "") if job.run else ()
+            one = CollectedRun(receipt.named(number), job.values, state, rows)
             key = tuple(sorted((k, v) for k, v in one.values.items() if k != "name"))
             key = key or (("job", one.label),)
             before = best.get(key)
             if before is None or (one.state.succeeded and not before.state.succeeded):
                 best[key] = one
     return sorted(best.values(), key=lambda one: [_number_first(v) for v in one.values.values()])
-
-
-def _runs(receipt: SubmitReceipt) -> Iterator[CollectedRun]:
-    for number, state in read_states(receipt).items():
-        job = receipt.jobs[number]
-        rows = find_metrics(Path(receipt.folder) / "runs" / job.run, "") if job.run else ()
-        yield CollectedRun(receipt.named(number), job.values, state, rows)
 
 
 def _typed(text: str) -> str | int | float:

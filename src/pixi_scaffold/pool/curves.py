@@ -1,7 +1,5 @@
 """The curves of many runs in one picture: an SVG with a panel for each metric."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from colorsys import hls_to_rgb
 from html import escape as escape_html

@@ -1,7 +1,5 @@
 """What a job is doing, folded from the events of its log: pure, one state a process."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -130,10 +128,6 @@ def _gpu(props: Mapping[str, Any]) -> str:
     return ""
 
 
-def _image(state: ProcState, event: LogEvent) -> ProcState:
-    return replace(state, memory=max(state.memory, number(event.data.get("MemoryUsage"))))
-
-
 def _transfer(state: ProcState, event: LogEvent) -> ProcState:
     kind = int(number(event.data.get("Type")))
     if kind in (1, 2, 3) and state.began is None:
@@ -226,7 +220,9 @@ def number(value: object) -> float:
 _HANDLERS: Mapping[str, Callable[[ProcState, LogEvent], ProcState]] = {
     "SUBMIT": lambda state, event: ProcState(state.proc, since=event.time, events=state.events),
     "EXECUTE": _executing,
-    "IMAGE_SIZE": _image,
+    "IMAGE_SIZE": lambda state, event: replace(
+        state, memory=max(state.memory, number(event.data.get("MemoryUsage")))
+    ),
     "FILE_TRANSFER": _transfer,
     "CHECKPOINTED": lambda state, _: replace(state, checkpoints=state.checkpoints + 1),
     "JOB_EVICTED": _evicted,

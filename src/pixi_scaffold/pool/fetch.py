@@ -1,7 +1,5 @@
 """`fetch`: bring back what there is of jobs that run, were evicted, are spooled, or ended."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

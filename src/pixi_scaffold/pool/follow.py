@@ -1,12 +1,10 @@
 """Follow a cluster's events: in its log, or, where that lies elsewhere, as the queue changes."""
 
-from __future__ import annotations
-
 import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,9 +89,7 @@ class Follower:
                 raw = next(self._log.events(stop_after=0))
             except StopIteration:
                 return
-            except (
-                htcondor2.HTCondorException
-            ):  # a line that is no event: the reader goes on behind it
+            except htcondor2.HTCondorException:  # a line that is no event: it goes on behind it
                 continue
             yield read_event(raw)
 
@@ -125,8 +121,6 @@ def _plain(value: Any) -> Any:
 def _seconds(text: str) -> float:
     """Return an event's time; without a zone it is the local time of whoever wrote the log."""
     try:
-        if text.endswith("Z"):
-            return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC).timestamp()
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0

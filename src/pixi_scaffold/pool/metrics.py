@@ -1,7 +1,5 @@
 """What a training says of itself in its metrics file: the last row, the use of the GPU."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

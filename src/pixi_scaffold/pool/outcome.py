@@ -1,7 +1,5 @@
 """How the jobs of a cluster stand or ended: a line each, and their curves in one picture."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping

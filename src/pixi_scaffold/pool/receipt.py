@@ -1,7 +1,5 @@
 """What was sent to a pool: one file a cluster, readable by its owner only, without secrets."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

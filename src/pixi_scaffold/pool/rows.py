@@ -1,7 +1,5 @@
 """The rows of a sweep: which there are, what each depends on, and which of them are sent."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

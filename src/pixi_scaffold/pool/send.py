@@ -1,7 +1,5 @@
 """Send jobs to an access point through HTCondor's bindings, and make the receipt of it."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json
@@ -34,16 +32,13 @@ def access_point(request: SubmitRequest, description: Description) -> AccessPoin
             raise
         problem = f"nothing was submitted: {error.message}"
         raise ScaffoldError(problem, _elsewhere(description)) from error
-    if request.retry_memory and _number(point.version) < (25, 10):
+    version = tuple(int(part) for part in point.version.split(".") if part.isdigit())
+    if request.retry_memory and version < (25, 10):
         raise ScaffoldError(
             f"{point.name} has HTCondor {point.version}, which cannot retry with more memory",
             "it came with 25.10; leave out --retry-memory, or raise request_memory",
         )
     return point
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _elsewhere(description: Description) -> str:
@@ -66,8 +61,7 @@ def send(
     commit: str,
 ) -> SubmitReceipt:  # fmt: skip
     """Send the jobs, and return the receipt of the cluster."""
-    htcondor2 = condor()
-    submit_object = _submit_object(htcondor2, request, description, commit)
+    submit_object = _submit_object(request, description, commit)
     spool = request.spool or not point.local
     how: dict[str, Any] = {"spool": True} if spool else {}
     if not chosen.whole:
@@ -95,10 +89,8 @@ def take_back(point: AccessPoint, receipt: SubmitReceipt, error: OSError) -> Sca
     return ScaffoldError(f"nothing was submitted: {lost}, so it was removed again", hint)
 
 
-def _submit_object(
-    htcondor2: Any, request: SubmitRequest, description: Description, commit: str
-) -> Any:
-    text = f"commit = {commit}\n" if commit else ""
+def _submit_object(request: SubmitRequest, description: Description, commit: str) -> Any:
+    htcondor2, text = condor(), f"commit = {commit}\n" if commit else ""
     with quiet():
         try:
             submit_object = htcondor2.Submit(text + "\n".join(description.lines))

@@ -1,7 +1,5 @@
 """How a watch is shown: a live table on a terminal, plain lines in a log, JSON for programs."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import TextIO

@@ -1,7 +1,5 @@
 """`stop`: let jobs save, bring back what they have, and only then take them out of the queue."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """`submit`: check a job, send it to an access point, and write down what was sent."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

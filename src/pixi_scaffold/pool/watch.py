@@ -1,7 +1,5 @@
 """`watch`: follow the log of a cluster until its jobs end, and say what happens in plain words."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """Why a job is not running, in words: held, evicted, or idle for want of a slot that fits."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """Put locked wheels into an environment, with uv; each must have the SHA-256 of its lock."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

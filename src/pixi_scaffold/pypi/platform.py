@@ -1,7 +1,5 @@
 """What a conda platform and a Python are for PyPI: values of markers, tags of wheels."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 

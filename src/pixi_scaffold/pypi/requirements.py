@@ -1,7 +1,5 @@
 """Requirements of PEP 508: read once each, and asked whether they count and what meets them."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Mapping
 

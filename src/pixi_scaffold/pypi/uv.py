@@ -1,7 +1,5 @@
 """uv, which resolves and installs packages from PyPI; it comes with this program."""
 
-from __future__ import annotations
-
 import re
 import sys
 import threading

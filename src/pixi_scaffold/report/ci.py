@@ -1,7 +1,5 @@
 """A check's report for continuous integration: GitHub's annotations, and SARIF 2.1.0."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What a command found: frozen results, rendered as text or as one versioned JSON document."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Run the steps of a command: each is timed, told to the progress, and kept; the receipt of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

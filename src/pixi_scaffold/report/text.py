@@ -3,8 +3,6 @@
 rich costs more to import than a small command takes, so only a terminal pays for it.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

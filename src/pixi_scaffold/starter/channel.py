@@ -4,8 +4,6 @@ Python is packed from the interpreter that runs this, the rest from pinned PyPI 
 installing and training treat it like any other channel.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

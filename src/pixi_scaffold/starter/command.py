@@ -1,7 +1,5 @@
 """What `channel build` does, as a report."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pack the running Python interpreter as the conda package `python`."""
 
-from __future__ import annotations
-
 import platform
 import sys
 import sysconfig

@@ -1,7 +1,5 @@
 """Write one conda package: a `.conda` archive (CEP 35) from files that are here."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import io

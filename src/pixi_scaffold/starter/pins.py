@@ -1,7 +1,5 @@
 """Which wheels the starter channel is made of, and which Pythons have them."""
 
-from __future__ import annotations
-
 import importlib.resources
 import platform
 import sys

@@ -1,7 +1,5 @@
 """Turn a wheel into a conda package: the same files, dependencies in conda's words."""
 
-from __future__ import annotations
-
 import configparser
 import functools
 import re

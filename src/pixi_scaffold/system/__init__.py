@@ -32,6 +32,7 @@ from pixi_scaffold.system.git import (
     write_blobs,
     write_tree,
 )
+from pixi_scaffold.system.lazy import loader
 from pixi_scaffold.system.net import download, opener, unanswered
 from pixi_scaffold.system.process import (
     GIT_LOCAL,

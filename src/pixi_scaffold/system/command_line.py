@@ -1,7 +1,5 @@
 """How this program was started: its name for hints, and the paths that were typed."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """Read regular files only (a FIFO or a device would keep a reader waiting), replace in one step."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

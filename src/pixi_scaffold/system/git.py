@@ -4,8 +4,6 @@ A repository's configuration can name programs. Hooks and fsmonitor are never st
 filters (git-lfs) only where git reads or writes files of the work tree.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Where a Pixi workspace and this tool keep what, as seen from the workspace."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 MANIFEST = "pixi.toml"

@@ -1,7 +1,5 @@
 """Run other programs; the only module that uses subprocess."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

@@ -1,7 +1,5 @@
 """Temporary folders and files: removed at the end; after a kill, by the next command."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """The files of a project or of a render, in memory: what updates compare and merge."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath

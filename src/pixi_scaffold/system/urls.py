@@ -1,7 +1,5 @@
 """What a URL gives away."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import parse_qsl, urlsplit
 

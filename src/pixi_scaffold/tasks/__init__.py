@@ -3,8 +3,9 @@
 Each name is loaded when it is asked for: what a task lacks is found without running any.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pixi_scaffold.system import loader
 
 if TYPE_CHECKING:
     from pixi_scaffold.tasks.activation import write_activation
@@ -18,17 +19,10 @@ if TYPE_CHECKING:
     )
     from pixi_scaffold.tasks.missing import missing_parts
 
-_HOMES = {
+__getattr__ = loader(__name__, {
     "command": (
         "RunRequest", "find_workspace", "list_tasks", "outer_environment", "run_task", "run_tasks",
     ),
     "activation": ("write_activation",),
     "missing": ("missing_parts",),
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(name)
+})  # fmt: skip

@@ -61,8 +61,9 @@ class Activation(NamedTuple):
 
     def _key(self, base: Mapping[str, str]) -> str:
         around = sorted((k, v) for k, v in base.items() if k not in _VOLATILE)
-        parts: list[object] = [sys.executable, around, self._static(), self._manifest_variables()]
-        for script in self._scripts():
+        variables, of_manifest = self._of_manifest()
+        parts: list[object] = [sys.executable, around, self._static(), variables]
+        for script in of_manifest:
             with suppress(OSError):
                 parts += [script, script.read_bytes()]
         meta, conda = self.prefix / "conda-meta", self.prefix / "etc" / "conda"
@@ -91,7 +92,7 @@ class Activation(NamedTuple):
                     f"activating {self.environment} failed with exit code {done.code}\n{last}",
                     f"look at [activation] in {self.workspace.manifest}",
                 ) from error
-        ours = {*self._static(), *self._manifest_variables(), "PATH", "CONDA_PREFIX", "CONDA_SHLVL"}
+        ours = {*self._static(), *self._of_manifest()[0], "PATH", "CONDA_PREFIX", "CONDA_SHLVL"}
         return {
             k: v
             for k, v in after.items()
@@ -113,22 +114,19 @@ class Activation(NamedTuple):
         if clean:  # only what the environment has
             packages = packages.replace(':$PATH"', '"', 1)
         lines = [_export(*item) for item in self._static().items()] if static else []
+        of_manifest, scripts = self._of_manifest()
         lines.append(packages)
-        lines += [f". {shlex.quote(str(path))}" for path in self._scripts()]
-        lines += [_export(*item) for item in self._manifest_variables().items()]
+        lines += [f". {shlex.quote(str(path))}" for path in scripts]
+        lines += [_export(*item) for item in of_manifest.items()]
         return "\n".join(lines)
 
-    def _scripts(self) -> list[Path]:
-        """Return the manifest's scripts that are there; Pixi passes over the others."""
-        paths = (self.workspace.root / script for script in self._of_manifest()[1])
-        return [path for path in paths if path.is_file()]
-
-    def _manifest_variables(self) -> dict[str, str]:
-        return {k: v for k, v in self._of_manifest()[0].items() if _NAME.fullmatch(k)}
-
-    def _of_manifest(self) -> tuple[dict[str, str], tuple[str, ...]]:
+    def _of_manifest(self) -> tuple[dict[str, str], list[Path]]:
+        """Return the variables, and the scripts that are there; Pixi passes over the others."""
         environment = self.workspace.environment(self.environment)
-        return self.workspace.activation(environment, self.platform)
+        variables, scripts = self.workspace.activation(environment, self.platform)
+        paths = [self.workspace.root / script for script in scripts]
+        named = {k: v for k, v in variables.items() if _NAME.fullmatch(k)}
+        return named, [path for path in paths if path.is_file()]
 
     def _static(self) -> dict[str, str]:
         workspace = self.workspace

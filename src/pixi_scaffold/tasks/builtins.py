@@ -193,10 +193,8 @@ def _shopt(call: BuiltinCall) -> int:
         return int(not set(names) <= call.scope.options)
     if not names:
         raise CommandError("option name required")
-    if modes == {"-s"}:
-        call.changes.options.update(names)
-    else:
-        call.changes.options.difference_update(names)
+    options = call.changes.options
+    (options.update if modes == {"-s"} else options.difference_update)(names)
     return 0
 
 

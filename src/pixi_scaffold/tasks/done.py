@@ -1,7 +1,5 @@
 """Whether a task is done: neither its inputs nor its outputs nor its command have changed."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import NamedTuple

@@ -5,8 +5,6 @@ in double quotes, too, and put together again with one blank. Files are found as
 0.3: without case, in order, no hidden ones; what begins with a dot matches `.` and `..`, too.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import pwd

@@ -1,7 +1,5 @@
 """`cp`, `mv`, `rm` and `mkdir` of the task shell."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator, Sequence

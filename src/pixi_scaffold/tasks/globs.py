@@ -4,8 +4,6 @@ Its patterns are lines of a .gitignore turned round: the last one that matches d
 leaves out. A folder that is left out is not entered; a hidden one is, where a pattern matches it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -4,8 +4,6 @@ Follows deno_task_shell's parser (src/parser.rs) rule by rule. A rule returns no
 is something else, and raises ScriptError where it can be nothing else.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Literal
 

@@ -3,8 +3,6 @@
 As Pixi decides it (0.77, crates/pixi_task: task_environment.rs, task_graph.rs).
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -19,10 +17,7 @@ Render = Callable[[str, "PlannedTask"], str]
 
 
 class PlannedTask(NamedTuple):
-    """A task that is to run.
-
-    command: what a name that is no task stands for (`task` is then made of it).
-    """
+    """A task that is to run."""
 
     task: Task
     environment: str
@@ -109,17 +104,13 @@ def plan(
                 f"the task {words[0]!r} is not available {where}; it is in: {', '.join(places)}",
                 f"{program()} run -e {places[0]} {shlex.quote(words[0])}",
             )
-        return [_command(words, index.chosen or DEFAULT, given_as_words=len(args) > 1)]
+        quoted = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
+        command = quoted if len(args) > 1 else tuple(words)  # what was given as a text is not
+        where = index.chosen or DEFAULT
+        return [PlannedTask(Task("", command), where, is_command=True, is_template=False)]
     environment, task = place
     root, values = _root(task, environment, words[1:])
     return [root] if alone else _ordered(root, values, index, render)
-
-
-def _command(words: Sequence[str], environment: str, *, given_as_words: bool) -> PlannedTask:
-    """Return what runs a command that is no task; one that was given as a text is not quoted."""
-    quoted = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)
-    command = quoted if given_as_words else tuple(words)
-    return PlannedTask(Task("", command), environment, is_command=True, is_template=False)
 
 
 def _root(task: Task, environment: str, args: list[str]) -> tuple[PlannedTask, Values]:

@@ -1,7 +1,5 @@
 """What `run` keeps in the workspace between two runs; each fact with what it was found out for."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from contextlib import suppress

@@ -4,8 +4,6 @@ What cannot be known is not judged: a name with a variable in it, what another c
 or another task makes, programs of an environment that is not installed here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass

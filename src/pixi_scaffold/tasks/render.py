@@ -3,8 +3,6 @@
 As Pixi 0.77 does it (crates/pixi_manifest/src/task.rs, crates/pixi_task/src/executable_task.rs).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ Behaves as deno_task_shell does (src/shell/execute.rs). Programs get this proces
 wherever no pipe or file stands between, so that a terminal stays one.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +24,6 @@ _FLAGS = {
     ">": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     ">>": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
 }
-
-
 _ENV = b"#!/usr/bin/env "
 
 

@@ -1,11 +1,9 @@
 """Flags and arguments of the shell's own commands, and what `test`, `sleep` and `xargs` read."""
 
-from __future__ import annotations
-
 import operator
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import TIMEOUT_MAX
 
@@ -64,6 +62,10 @@ _COMPARE = {
     "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le,
     "-gt": operator.gt, "-ge": operator.ge,
 }  # fmt: skip
+_OF_FILES: Mapping[str, Callable[[Path], bool]] = {
+    "-e": Path.exists, "-f": Path.is_file, "-d": Path.is_dir,
+    "-s": lambda path: os.path.exists(path) and path.stat().st_size > 0,  # noqa: PTH110
+}  # fmt: skip
 
 
 def evaluate(args: Sequence[str], cwd: Path) -> bool:
@@ -85,21 +87,11 @@ def evaluate(args: Sequence[str], cwd: Path) -> bool:
 
 
 def _of_one(sign: str, text: str, cwd: Path) -> bool:
-    path = cwd / text
-    match sign:
-        case "-n":
-            return bool(text)
-        case "-z":
-            return not text
-        case "-e":
-            return path.exists()
-        case "-f":
-            return path.is_file()
-        case "-d":
-            return path.is_dir()
-        case "-s":
-            return os.path.exists(path) and path.stat().st_size > 0  # noqa: PTH110
-    raise CommandError(f"unary operator expected: {sign}")
+    if sign in ("-n", "-z"):
+        return bool(text) == (sign == "-n")
+    if sign not in _OF_FILES:
+        raise CommandError(f"unary operator expected: {sign}")
+    return _OF_FILES[sign](cwd / text)
 
 
 def _of_two(left: str, sign: str, right: str) -> bool:

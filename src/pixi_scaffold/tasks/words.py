@@ -4,8 +4,6 @@ Rules and their order are deno_task_shell's (src/parser.rs), also where a POSIX 
 double quotes two backslashes stay two, and `~` is the home folder at their start.
 """
 
-from __future__ import annotations
-
 import re
 from abc import ABC, abstractmethod
 

@@ -1,7 +1,5 @@
 """A generated project: the answers file that says which template it is from, and its answers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The folder that a new project goes to: may it be made there, and put in place in one step."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

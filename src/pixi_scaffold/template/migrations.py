@@ -4,8 +4,6 @@ The template carries one file a version, includes/migrations/VERSION.toml, and t
 template. Nothing in it is run, so nobody needs --trust; a fork adds its own files.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Render the template into a new project."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

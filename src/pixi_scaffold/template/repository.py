@@ -1,7 +1,5 @@
 """The project's git repository: its first commit, and the lock that joins it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError

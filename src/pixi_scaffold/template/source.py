@@ -5,8 +5,6 @@ works on any machine. So that `new` works offline, git is told for one call to r
 the history that this installation carries (or the checkout that it runs from).
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Versions of a template: PEP 440 tags, in order, and what lies between two of them (pure)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -4,8 +4,6 @@ git itself switches to the update's commit, so work that came while the update w
 carried along or refused by name, never overwritten. Conflicts are left as a cherry-pick that waits.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping

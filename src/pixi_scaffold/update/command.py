@@ -1,7 +1,5 @@
 """Bring a project to another version of its template: prepared beside it, moved in one step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial

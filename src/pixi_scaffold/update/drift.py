@@ -1,7 +1,5 @@
 """How a project differs from a fresh render of its template, with the same version and answers."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Update every project of a folder, one after the other, as one report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -5,8 +5,6 @@ names: a manifest is merged as data, line endings stay, an edited file is never 
 that the template makes once follows it until it is touched.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections import Counter

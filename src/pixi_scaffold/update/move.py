@@ -1,7 +1,5 @@
 """Change where a project's template lives: the URL in its answers file, and nothing else."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The note that an update leaves in a work tree's git folder, so that it can be undone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What an update would do: the version to go to, and each file merged; nothing is touched."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace

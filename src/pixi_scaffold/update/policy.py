@@ -1,7 +1,5 @@
 """What an update leaves to the user, whatever the template does; decided before any merge."""
 
-from __future__ import annotations
-
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence

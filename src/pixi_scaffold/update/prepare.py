@@ -1,7 +1,5 @@
 """Lock and check what an update makes, beside the project: nothing of the user's is touched."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Push an update's branch and open the request to merge it, with gh or glab where they are."""
 
-from __future__ import annotations
-
 import re
 
 from pixi_scaffold.report import Step

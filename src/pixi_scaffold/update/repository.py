@@ -1,7 +1,5 @@
 """The user's git repository and the project in it: may an update begin, and on which branch."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

@@ -1,7 +1,5 @@
 """Go on with an update whose conflicts the user has edited."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError

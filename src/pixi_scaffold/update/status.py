@@ -1,7 +1,5 @@
 """How projects stand: behind their template, drifted from it, locked or not, proved or not."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shlex

@@ -1,7 +1,5 @@
 """Print the plan of an update, and how projects stand."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Sequence
 from typing import TextIO

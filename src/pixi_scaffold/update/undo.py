@@ -1,7 +1,5 @@
 """Undo the last update, finished or not, and no work of the user's."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 

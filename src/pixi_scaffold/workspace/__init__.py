@@ -4,9 +4,9 @@ Reads and merges manifests; what is locked or installed is not known here. What 
 is loaded when it is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pixi_scaffold.system import loader
 from pixi_scaffold.workspace.manifest import (
     find_manifest,
     line_of,
@@ -31,10 +31,4 @@ if TYPE_CHECKING:
     from pixi_scaffold.workspace.merge import merge_manifest
     from pixi_scaffold.workspace.migrate import with_platforms
 
-_HOMES = {"merge_manifest": "merge", "with_platforms": "migrate"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(name)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = loader(__name__, {"merge": ("merge_manifest",), "migrate": ("with_platforms",)})

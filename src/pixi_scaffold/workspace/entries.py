@@ -1,7 +1,5 @@
 """Read one entry of a manifest: a platform, a channel, a requirement."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

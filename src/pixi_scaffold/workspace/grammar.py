@@ -1,7 +1,5 @@
 """Check a manifest against data/grammar.toml: every key, every type, every value by itself."""
 
-from __future__ import annotations
-
 import functools
 import re
 import tomllib

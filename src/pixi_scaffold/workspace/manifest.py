@@ -4,8 +4,6 @@ What Pixi refuses raises ManifestError with the file, the line, the key and what
 what only Pixi can lock is collected by name in `Workspace.unsupported`.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Turn [system-requirements] into platforms, as Pixi asks for since 0.74 (pure)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

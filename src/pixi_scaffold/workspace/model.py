@@ -4,8 +4,6 @@ Read by manifest.py, and pure from there on. The rules are Pixi's own (0.77, cra
 docs/explanation/lock-compatibility.md has them in words.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A platform of a workspace: a conda subdir and the virtual packages that it counts on (pure)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache

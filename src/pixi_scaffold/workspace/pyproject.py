@@ -3,8 +3,6 @@
 crates/pixi_manifest/src/pyproject.rs.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """Make a Workspace of the data of a manifest, which is checked against the grammar first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

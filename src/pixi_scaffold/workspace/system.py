@@ -3,8 +3,6 @@
 crates/pixi_manifest/src/toml/manifest.rs, migrate_system_requirements_to_platforms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

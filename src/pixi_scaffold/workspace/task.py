@@ -1,7 +1,5 @@
 """A task of a manifest as data, and how its entry is read."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from pixi_scaffold.workspace.grammar import GrammarError, Key

@@ -3,8 +3,6 @@
 Versions are Pixi's own (rattler); the usual ones are told without loading that library.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -3,8 +3,6 @@
 Whatever looks otherwise is None here, and is then asked of the library.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from itertools import zip_longest
