@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 import yaml
+from typer.utils import get_params_from_function
 
 from pixi_scaffold import __version__
 from pixi_scaffold.cli.app import app
@@ -110,21 +111,18 @@ def _functions() -> Iterator[tuple[str, Any]]:
 
 
 def _parameters(function: Any) -> Iterator[Parameter]:
-    hints = typing.get_type_hints(function, include_extras=True)
-    for key, parameter in inspect.signature(function).parameters.items():
-        info = typing.get_args(hints[key])[1]
+    for key, parameter in get_params_from_function(function).items():
+        info = parameter.default
         if isinstance(info, typer.models.ArgumentInfo):
             names = key.upper()
         else:
-            first = info.default if isinstance(info.default, str) else f"--{key.replace('_', '-')}"
-            names = ", ".join([first, *(info.param_decls or ())])
+            names = ", ".join(info.param_decls or (f"--{key.replace('_', '-')}",))
             if info.metavar:
                 names += f" {info.metavar}"
-        default = parameter.default
-        if default is inspect.Parameter.empty:
+        if info.default is ...:
             text = "required"
         else:
-            text = "" if default in (None, False, "") else str(default)
+            text = "" if info.default in (None, False, "") else str(info.default)
         yield Parameter(names, text, info.help or "")
 
 

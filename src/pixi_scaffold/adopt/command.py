@@ -9,12 +9,7 @@ from typing import Any
 
 from pixi_scaffold.adopt.branch import check_repository, commit_on_branch
 from pixi_scaffold.adopt.environment_file import read_environment_file
-from pixi_scaffold.adopt.manifest import (
-    ProjectShape,
-    adopted_manifest,
-    mentions_example,
-    portable,
-)
+from pixi_scaffold.adopt.manifest import ProjectShape, adopted_manifest, mentions_example, portable
 from pixi_scaffold.adopt.pyproject import read_pyproject
 from pixi_scaffold.adopt.pytorch import asks_pytorch, with_conda_forge
 from pixi_scaffold.adopt.requirements import read_requirements

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Append, EngineOption, Json, Verbose
@@ -15,62 +15,46 @@ _MACRO = re.compile(r"[A-Za-z_][\w.]*=")
 
 
 def check(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="A workspace, or submit files, DAGs (default: here); NAME=VALUE as condor_submit "
-            "takes it."
-        ),
-    ] = None,
-    train: Annotated[
-        bool, typer.Option("--train", help="Also install here and run the task `smoke`.")
-    ] = False,
-    rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Also --train, then rehearse the cluster job.")
-    ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this stage and what it needs (repeat for more).", metavar="STAGE"),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(help="Leave this stage out (repeat for more).", metavar="STAGE"),
-    ] = None,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Correct what can be corrected safely in submit files.")
-    ] = False,
-    slots: Annotated[
-        str | None,
-        typer.Option(
-            help="Where would it run? A file of `condor_status -long`, or `typical`.",
-            metavar="FILE",
-        ),
-    ] = None,
-    site: Annotated[
-        str | None,
-        typer.Option(help="The pool: a file of `site capture`, or chtc, ospool.", metavar="SITE"),
-    ] = None,
-    submit_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Folder where condor_submit is run (default: where the executable is found).",
-        ),
-    ] = None,
+    paths: list[Path] | None = Argument(
+        None,
+        help="A workspace, or submit files, DAGs (default: here); NAME=VALUE as condor_submit "
+        "takes it.",
+    ),
+    train: bool = Option(False, "--train", help="Also install here and run the task `smoke`."),
+    rehearse: bool = Option(
+        False, "--rehearse", help="Also --train, then rehearse the cluster job."
+    ),
+    only: list[str] | None = Option(
+        None, help="Only this stage and what it needs (repeat for more).", metavar="STAGE"
+    ),
+    skip: list[str] | None = Option(
+        None, help="Leave this stage out (repeat for more).", metavar="STAGE"
+    ),
+    fix: bool = Option(
+        False, "--fix", help="Correct what can be corrected safely in submit files."
+    ),
+    slots: str | None = Option(
+        None,
+        help="Where would it run? A file of `condor_status -long`, or `typical`.",
+        metavar="FILE",
+    ),
+    site: str | None = Option(
+        None, help="The pool: a file of `site capture`, or chtc, ospool.", metavar="SITE"
+    ),
+    submit_from: Path | None = Option(
+        None,
+        "--from",
+        help="Folder where condor_submit is run (default: where the executable is found).",
+    ),
     append: Append = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Whatever was skipped counts as a failure.")
-    ] = False,
-    channel: Annotated[
-        str | None, typer.Option(help="Prove it on another channel: URL, folder, or `starter`.")
-    ] = None,
+    strict: bool = Option(False, "--strict", help="Whatever was skipped counts as a failure."),
+    channel: str | None = Option(
+        None, help="Prove it on another channel: URL, folder, or `starter`."
+    ),
     engine: EngineOption = "auto",
-    output: Annotated[
-        Literal["text", "json", "github", "sarif"],
-        typer.Option(
-            "--output-format", "--format", help="text, json, GitHub's annotations, or SARIF."
-        ),
-    ] = "text",
+    output: Literal["text", "json", "github", "sarif"] = Option(
+        "text", "--output-format", "--format", help="text, json, GitHub's annotations, or SARIF."
+    ),
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -112,14 +96,12 @@ def check(
 
 
 def rule(
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RULE...",
-            help="Such as PS209 (default: a list).",
-            autocompletion=complete.rules,
-        ),
-    ] = None,
+    ids: list[str] | None = Argument(
+        None,
+        metavar="RULE...",
+        help="Such as PS209 (default: a list).",
+        autocompletion=complete.rules,
+    ),
 ) -> None:
     """Say what a rule of `check` finds, why it matters, and how to mend it.
 

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
 from pixi_scaffold.cli.options import Append, Json
@@ -12,54 +13,35 @@ from pixi_scaffold.cli.session import session_of
 
 
 def submit(
-    description: Annotated[
-        Path,
-        typer.Argument(
-            help="The submit description; NAME is htcondor/NAME.sub.", metavar="[FILE.sub]"
-        ),
-    ] = Path("htcondor") / "train.sub",
+    description: Path = Argument(
+        Path("htcondor") / "train.sub",
+        help="The submit description; NAME is htcondor/NAME.sub.",
+        metavar="[FILE.sub]",
+    ),
     append: Append = None,
-    queue: Annotated[
-        str,
-        typer.Option(help='In place of its queue statement: "lr from sweep.csv".', metavar="TEXT"),
-    ] = "",
-    no_check: Annotated[
-        bool, typer.Option("--no-check", help="Send it whatever the rules find.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show which jobs would be sent.")
-    ] = False,
-    schedd: Annotated[
-        str, typer.Option(help="Another access point; files are spooled there.", metavar="NAME")
-    ] = "",
-    pool: Annotated[
-        str, typer.Option(help="The collector that knows it.", metavar="COLLECTOR")
-    ] = "",
-    spool: Annotated[
-        bool, typer.Option("--spool", help="Let the access point keep all files, until `fetch`.")
-    ] = False,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Only the rows of a sweep that failed or are missing.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Also the rows that are done and unchanged.")
-    ] = False,
-    go_on: Annotated[
-        str,
-        typer.Option(
-            "--continue", help="Train finished or stopped jobs further.", metavar="CLUSTER[.PROC]"
-        ),
-    ] = "",
-    more_arguments: Annotated[
-        str,
-        typer.Option(metavar="WORDS", help='Add to the job\'s arguments, such as "--epochs 40".'),
-    ] = "",
-    retry_memory: Annotated[
-        str,
-        typer.Option(
-            metavar="MOST", help="Out of memory: try again with twice as much, up to this."
-        ),
-    ] = "",
+    queue: str = Option(
+        "", help='In place of its queue statement: "lr from sweep.csv".', metavar="TEXT"
+    ),
+    no_check: bool = Option(False, "--no-check", help="Send it whatever the rules find."),
+    dry_run: bool = Option(False, "--dry-run", help="Only show which jobs would be sent."),
+    schedd: str = Option("", help="Another access point; files are spooled there.", metavar="NAME"),
+    pool: str = Option("", help="The collector that knows it.", metavar="COLLECTOR"),
+    spool: bool = Option(
+        False, "--spool", help="Let the access point keep all files, until `fetch`."
+    ),
+    failed: bool = Option(
+        False, "--failed", help="Only the rows of a sweep that failed or are missing."
+    ),
+    again: bool = Option(False, "--again", help="Also the rows that are done and unchanged."),
+    go_on: str = Option(
+        "", "--continue", help="Train finished or stopped jobs further.", metavar="CLUSTER[.PROC]"
+    ),
+    more_arguments: str = Option(
+        "", metavar="WORDS", help='Add to the job\'s arguments, such as "--epochs 40".'
+    ),
+    retry_memory: str = Option(
+        "", metavar="MOST", help="Out of memory: try again with twice as much, up to this."
+    ),
     as_json: Json = False,
 ) -> None:
     """Check a job and send it to the HTCondor pool.
@@ -89,18 +71,13 @@ def submit(
 
 
 def watch(
-    job: Annotated[
-        str, typer.Argument(help="Of its receipt (default: the newest).", metavar="[CLUSTER]")
-    ] = "",
-    log: Annotated[
-        Path | None, typer.Option(help="Follow this event log, of a job sent otherwise.")
-    ] = None,
-    until: Annotated[
-        Literal["all", "done", "failed"],
-        typer.Option("--exit", help="End when all jobs ended, or the first is done, or failed."),
-    ] = "all",
-    once: Annotated[bool, typer.Option("--once", help="Say how it stands now, and end.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    job: str = Argument("", help="Of its receipt (default: the newest).", metavar="[CLUSTER]"),
+    log: Path | None = Option(None, help="Follow this event log, of a job sent otherwise."),
+    until: Literal["all", "done", "failed"] = Option(
+        "all", "--exit", help="End when all jobs ended, or the first is done, or failed."
+    ),
+    once: bool = Option(False, "--once", help="Say how it stands now, and end."),
+    as_json: bool = Option(False, "--json", help="Print one JSON object a line."),
 ) -> None:
     """Say what jobs on the pool are doing, and why one is not running.
 
@@ -121,9 +98,7 @@ def watch(
 
 
 def fetch(
-    job: Annotated[
-        str, typer.Argument(help="Default: the newest.", metavar="[CLUSTER[.PROC]]")
-    ] = "",
+    job: str = Argument("", help="Default: the newest.", metavar="[CLUSTER[.PROC]]"),
     as_json: Json = False,
 ) -> None:
     """Bring back the results of jobs, or what was kept of those that have not ended.
@@ -138,10 +113,8 @@ def fetch(
 
 
 def stop(
-    job: Annotated[str, typer.Argument(metavar="CLUSTER[.PROC]")],
-    timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds to wait for the jobs to save.")
-    ] = 900,
+    job: str = Argument(metavar="CLUSTER[.PROC]"),
+    timeout: float = Option(900, min=1, help="Seconds to wait for the jobs to save."),
     as_json: Json = False,
 ) -> None:
     """Let jobs save, bring back what they have, and take them out of the queue.
@@ -156,15 +129,12 @@ def stop(
 
 
 def collect(
-    cluster: Annotated[
-        str,
-        typer.Argument(
-            help="Default: every submission of the newest one's file.", metavar="[CLUSTER]"
-        ),
-    ] = "",
-    output: Annotated[
-        Path, typer.Option(help="Name of the files, without an ending.", metavar="NAME")
-    ] = Path("runs") / "collected",
+    cluster: str = Argument(
+        "", help="Default: every submission of the newest one's file.", metavar="[CLUSTER]"
+    ),
+    output: Path = Option(
+        Path("runs") / "collected", help="Name of the files, without an ending.", metavar="NAME"
+    ),
     as_json: Json = False,
 ) -> None:
     """Write one table (CSV, and Parquet where pyarrow is) and one picture of a sweep's runs."""
@@ -179,7 +149,7 @@ site = typer.Typer(help=COMMANDS["site"], **SETTINGS)
 
 @site.command("capture", cls=CheckedCommand)
 def capture(
-    file: Annotated[Path, typer.Argument(help="The site file to write.")] = Path("site.toml"),
+    file: Path = Argument(Path("site.toml"), help="The site file to write."),
 ) -> None:
     """Ask the pool of this machine for its attributes, commands, GPUs and limits.
 

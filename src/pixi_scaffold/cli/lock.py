@@ -1,9 +1,10 @@
 """What a workspace's environments are installed from: its lock, an archive, a channel."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
@@ -38,38 +39,31 @@ EXTRAS = {"lock": {"cls": LockCommand}}
 
 def lock(
     folder: Workspace = Path(),
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say whether pixi.lock is current (no network).")
-    ] = False,
-    upgrade: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--upgrade",
-            metavar="[NAME]",
-            help="Take the newest version of one package (can be repeated), or of all.",
-        ),
-    ] = None,
-    diff: Annotated[
-        str | None,
-        typer.Option(
-            "--diff",
-            metavar="[REV]",
-            help="Say what changed since a commit (HEAD), or with A..B from one to another.",
-        ),
-    ] = None,
+    check: bool = Option(
+        False, "--check", help="Only say whether pixi.lock is current (no network)."
+    ),
+    upgrade: list[str] | None = Option(
+        None,
+        "--upgrade",
+        metavar="[NAME]",
+        help="Take the newest version of one package (can be repeated), or of all.",
+    ),
+    diff: str | None = Option(
+        None,
+        "--diff",
+        metavar="[REV]",
+        help="Say what changed since a commit (HEAD), or with A..B from one to another.",
+    ),
     engine: EngineOption = "auto",
-    merge: Annotated[
-        tuple[Path, Path, str] | None,
-        typer.Option(
-            "--merge",
-            metavar="OURS THEIRS NAME",
-            help="Be git's merge driver for pixi.lock: --merge %A %B %P",
-        ),
-    ] = None,
-    output: Annotated[
-        Literal["text", "json", "github"],
-        typer.Option("--output-format", help="Of --diff: text, json, or Markdown for GitHub."),
-    ] = "text",
+    merge: tuple[Path, Path, str] | None = Option(
+        None,
+        "--merge",
+        metavar="OURS THEIRS NAME",
+        help="Be git's merge driver for pixi.lock: --merge %A %B %P",
+    ),
+    output: Literal["text", "json", "github"] = Option(
+        "text", "--output-format", help="Of --diff: text, json, or Markdown for GitHub."
+    ),
     as_json: Json = False,
 ) -> None:
     """Lock every platform of every environment of a workspace.
@@ -117,20 +111,17 @@ def _show_diff(session: Session, folder: Path, revisions: str) -> None:
 
 def pack(
     folder: Workspace = Path(),
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The archive (default: env.tar.gz there).")
-    ] = None,
-    platform: Annotated[
-        str | None,
-        typer.Option(
-            help="Platform to pack (default: the first one for Linux).",
-            autocompletion=complete.platforms,
-        ),
-    ] = None,
-    lock_file: Annotated[
-        Path | None,
-        typer.Option("--lock", help="Another lock file, such as .pixi/starter/pixi.lock."),
-    ] = None,
+    output: Path | None = Option(
+        None, "--output", "-o", help="The archive (default: env.tar.gz there)."
+    ),
+    platform: str | None = Option(
+        None,
+        help="Platform to pack (default: the first one for Linux).",
+        autocompletion=complete.platforms,
+    ),
+    lock_file: Path | None = Option(
+        None, "--lock", help="Another lock file, such as .pixi/starter/pixi.lock."
+    ),
     as_json: Json = False,
 ) -> None:
     """Pack the locked environment for a job to take along.
@@ -148,9 +139,7 @@ channel = typer.Typer(help=COMMANDS["channel"], **SETTINGS)
 
 @channel.command("build", cls=CheckedCommand)
 def build(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Also put a copy there (default: only the cache).")
-    ] = None,
+    folder: Path | None = Argument(None, help="Also put a copy there (default: only the cache)."),
     as_json: Json = False,
 ) -> None:
     """Build the starter channel from this Python and pinned PyPI wheels."""

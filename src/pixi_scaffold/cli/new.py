@@ -3,9 +3,9 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli.options import (
     Answers,
@@ -21,29 +21,24 @@ from pixi_scaffold.errors import Interrupted, UsageError
 
 
 def new(
-    destination: Annotated[
-        Path | None, typer.Argument(help="Folder to make (on a terminal, asked where left out).")
-    ] = None,
+    destination: Path | None = Argument(
+        None, help="Folder to make (on a terminal, asked where left out)."
+    ),
     template: TemplateOption = None,
     vcs_ref: VcsRef = None,
     data: Answers = None,
-    data_file: Annotated[
-        Path | None, typer.Option(help="YAML file with answers; -d goes before it.")
-    ] = None,
-    defaults: Annotated[
-        bool, typer.Option("--defaults", help="Do not ask: defaults for what -d does not answer.")
-    ] = False,
-    channel: Annotated[
-        str | None,
-        typer.Option(help="Conda channel: name, URL, folder, or `starter` (default: conda-forge)."),
-    ] = None,
+    data_file: Path | None = Option(None, help="YAML file with answers; -d goes before it."),
+    defaults: bool = Option(
+        False, "--defaults", help="Do not ask: defaults for what -d does not answer."
+    ),
+    channel: str | None = Option(
+        None, help="Conda channel: name, URL, folder, or `starter` (default: conda-forge)."
+    ),
     engine: EngineOption = "auto",
-    no_check: Annotated[
-        bool, typer.Option("--no-check", help="Only render: no lock, no environment, no training.")
-    ] = False,
-    no_git: Annotated[
-        bool, typer.Option("--no-git", help="Do not make it a git repository.")
-    ] = False,
+    no_check: bool = Option(
+        False, "--no-check", help="Only render: no lock, no environment, no training."
+    ),
+    no_git: bool = Option(False, "--no-git", help="Do not make it a git repository."),
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -95,25 +90,19 @@ def _asked_name(asks: bool) -> Path:
 
 
 def adopt(
-    folder: Annotated[Path, typer.Argument(help="The project, in a git repository.")] = Path(),
-    sources: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="What it needs: an environment.yml, a requirements.txt or a pyproject.toml "
-            "(default: those that are there).",
-        ),
-    ] = None,
-    branch: Annotated[
-        str, typer.Option(help="The new branch that everything goes to.")
-    ] = "pixi-scaffold-adopt",
+    folder: Path = Argument(Path(), help="The project, in a git repository."),
+    sources: list[Path] | None = Option(
+        None,
+        "--from",
+        metavar="FILE",
+        help="What it needs: an environment.yml, a requirements.txt or a pyproject.toml "
+        "(default: those that are there).",
+    ),
+    branch: str = Option("pixi-scaffold-adopt", help="The new branch that everything goes to."),
     template: TemplateOption = None,
     vcs_ref: VcsRef = None,
     data: Answers = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be brought.")
-    ] = False,
+    dry_run: bool = Option(False, "--dry-run", help="Only say what would be brought."),
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli.options import Append, Json, read_pair
 from pixi_scaffold.cli.session import session_of
@@ -17,90 +17,64 @@ if TYPE_CHECKING:
 
 
 def rehearse(
-    description: Annotated[
-        Path,
-        typer.Argument(
-            help="The submit description, as given to condor_submit; NAME is htcondor/NAME.sub."
-        ),
-    ] = Path("htcondor") / "train.sub",
-    assignments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME=VALUE", help="As given to condor_submit, too."),
-    ] = None,
+    description: Path = Argument(
+        Path("htcondor") / "train.sub",
+        help="The submit description, as given to condor_submit; NAME is htcondor/NAME.sub.",
+    ),
+    assignments: list[str] | None = Argument(
+        None, metavar="NAME=VALUE", help="As given to condor_submit, too."
+    ),
     append: Append = None,
-    queue: Annotated[
-        str,
-        typer.Option(
-            "--queue", "-queue", help="As for condor_submit, for a file without a queue statement."
-        ),
-    ] = "",
-    proc: Annotated[
-        int | None, typer.Option(help="Number of the job (default: the first).")
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Every job that the description queues.")
-    ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="With --all: so many at a time.")] = 1,
-    evict_after: Annotated[
-        str | None,
-        typer.Option(metavar="SECONDS|random", help="Throw the job off once, and let it go on."),
-    ] = None,
-    evict_hard: Annotated[
-        bool, typer.Option("--evict-hard", help="Evict at once: no signal, no time to save.")
-    ] = False,
-    no_compare: Annotated[
-        bool,
-        typer.Option("--no-compare", help="Do not also run it uninterrupted to compare metrics."),
-    ] = False,
-    grace: Annotated[
-        float | None,
-        typer.Option(min=0, help="Most seconds that a machine gives the job to leave (600)."),
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0, help="Stop the job after so many seconds.")
-    ] = None,
-    network: Annotated[
-        bool, typer.Option("--network", help="Let the job use the network (then Pixi is fetched).")
-    ] = False,
-    no_isolation: Annotated[
-        bool, typer.Option("--no-isolation", help="Let it see all of this machine.")
-    ] = False,
-    env: Annotated[
-        Path | None, typer.Option(help="Stage this installed environment for the worker script.")
-    ] = None,
-    show: Annotated[
-        list[Path] | None,
-        typer.Option(help="A folder that every worker has, too: the job may read it here."),
-    ] = None,
-    variables: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Add to the job's environment."),
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="URL=FILE", help="A file in place of an input at a URL."),
-    ] = None,
-    condor: Annotated[
-        str,
-        typer.Option(metavar="VERSION", help="HTCondor's release there (default: the one here)."),
-    ] = "",
-    more_arguments: Annotated[
-        str, typer.Option(metavar="WORDS", help="Add to the job's arguments, to shorten it.")
-    ] = "",
-    scratch: Annotated[
-        Path | None, typer.Option(help="Where to make the sandbox (default: TMPDIR or /var/tmp).")
-    ] = None,
-    shell: Annotated[
-        bool, typer.Option("--shell", help="Open a shell where the job would run, as it sees it.")
-    ] = False,
-    sandbox: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Open the shell in this one, which --keep left."),
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox.")] = False,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Write right-sized requests into the description.")
-    ] = False,
+    queue: str = Option(
+        "", "--queue", "-queue", help="As for condor_submit, for a file without a queue statement."
+    ),
+    proc: int | None = Option(None, help="Number of the job (default: the first)."),
+    every: bool = Option(False, "--all", help="Every job that the description queues."),
+    jobs: int = Option(1, min=1, help="With --all: so many at a time."),
+    evict_after: str | None = Option(
+        None, metavar="SECONDS|random", help="Throw the job off once, and let it go on."
+    ),
+    evict_hard: bool = Option(
+        False, "--evict-hard", help="Evict at once: no signal, no time to save."
+    ),
+    no_compare: bool = Option(
+        False, "--no-compare", help="Do not also run it uninterrupted to compare metrics."
+    ),
+    grace: float | None = Option(
+        None, min=0, help="Most seconds that a machine gives the job to leave (600)."
+    ),
+    timeout: float | None = Option(None, min=0, help="Stop the job after so many seconds."),
+    network: bool = Option(
+        False, "--network", help="Let the job use the network (then Pixi is fetched)."
+    ),
+    no_isolation: bool = Option(False, "--no-isolation", help="Let it see all of this machine."),
+    env: Path | None = Option(None, help="Stage this installed environment for the worker script."),
+    show: list[Path] | None = Option(
+        None, help="A folder that every worker has, too: the job may read it here."
+    ),
+    variables: list[str] | None = Option(
+        None, "--set", metavar="NAME=VALUE", help="Add to the job's environment."
+    ),
+    inputs: list[str] | None = Option(
+        None, "--input", metavar="URL=FILE", help="A file in place of an input at a URL."
+    ),
+    condor: str = Option(
+        "", metavar="VERSION", help="HTCondor's release there (default: the one here)."
+    ),
+    more_arguments: str = Option(
+        "", metavar="WORDS", help="Add to the job's arguments, to shorten it."
+    ),
+    scratch: Path | None = Option(
+        None, help="Where to make the sandbox (default: TMPDIR or /var/tmp)."
+    ),
+    shell: bool = Option(
+        False, "--shell", help="Open a shell where the job would run, as it sees it."
+    ),
+    sandbox: Path | None = Option(
+        None, metavar="FOLDER", help="Open the shell in this one, which --keep left."
+    ),
+    keep: bool = Option(False, "--keep", help="Keep the sandbox."),
+    fix: bool = Option(False, "--fix", help="Write right-sized requests into the description."),
     as_json: Json = False,
 ) -> None:
     """Run a cluster job here, as a worker would.

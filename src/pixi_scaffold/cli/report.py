@@ -1,9 +1,8 @@
 """What is known of a project, and of this machine."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.options import Json
@@ -12,21 +11,15 @@ from pixi_scaffold.errors import UsageError
 
 
 def report(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="The project, or with --all a folder of them.", autocompletion=complete.projects
-        ),
-    ] = Path(),
-    every: Annotated[
-        bool, typer.Option("--all", help="One page of all projects in the folder.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The page (default: report.html there)."
-        ),
-    ] = None,
+    folder: Path = Argument(
+        Path(),
+        help="The project, or with --all a folder of them.",
+        autocompletion=complete.projects,
+    ),
+    every: bool = Option(False, "--all", help="One page of all projects in the folder."),
+    output: Path | None = Option(
+        None, "--output", "-o", metavar="FILE", help="The page (default: report.html there)."
+    ),
     as_json: Json = False,
 ) -> None:
     """Write one HTML page that shows what a project's own records say.
@@ -47,7 +40,7 @@ def report(
 
 
 def doctor(
-    folder: Annotated[Path, typer.Argument(help="The workspace, if there is one.")] = Path(),
+    folder: Path = Argument(Path(), help="The workspace, if there is one."),
     as_json: Json = False,
 ) -> None:
     """Say what this machine has of what a project needs, and what to do about the rest."""

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.commands import SETTINGS
@@ -24,45 +25,29 @@ EXTRAS = {"run": {"context_settings": _CONTEXT}}
 
 
 def run(
-    args: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[TASK [ARGS]...]",
-            help="A task and what it gets, or a command; without one: the tasks there are.",
-            autocompletion=complete.tasks,
-        ),
-    ] = None,
-    environment: Annotated[
-        str | None,
-        typer.Option(
-            "--environment", "-e", help="Where to run it.", autocompletion=complete.environments
-        ),
-    ] = None,
-    listed: Annotated[
-        bool, typer.Option("--list", help="Print the tasks and what they are for.")
-    ] = False,
-    manifest_path: Annotated[
-        Path | None,
-        typer.Option("--manifest-path", "-m", help="The workspace (default: here or above)."),
-    ] = None,
-    clean_env: Annotated[
-        bool, typer.Option("--clean-env", help="Keep only a few of your variables.")
-    ] = False,
-    skip_deps: Annotated[
-        bool, typer.Option("--skip-deps", help="Leave out what the task depends on.")
-    ] = False,
-    executable: Annotated[
-        bool, typer.Option("--executable", "-x", help="Run a command, not a task of that name.")
-    ] = False,
-    templated: Annotated[
-        bool, typer.Option("--templated", help="Fill in {{ ... }} in a command, too.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Only say what would run.")
-    ] = False,
-    frozen: Annotated[
-        bool, typer.Option("--frozen", help="Take pixi.lock as it is, whether it fits or not.")
-    ] = False,
+    args: list[str] | None = Argument(
+        None,
+        metavar="[TASK [ARGS]...]",
+        help="A task and what it gets, or a command; without one: the tasks there are.",
+        autocompletion=complete.tasks,
+    ),
+    environment: str | None = Option(
+        None, "--environment", "-e", help="Where to run it.", autocompletion=complete.environments
+    ),
+    listed: bool = Option(False, "--list", help="Print the tasks and what they are for."),
+    manifest_path: Path | None = Option(
+        None, "--manifest-path", "-m", help="The workspace (default: here or above)."
+    ),
+    clean_env: bool = Option(False, "--clean-env", help="Keep only a few of your variables."),
+    skip_deps: bool = Option(False, "--skip-deps", help="Leave out what the task depends on."),
+    executable: bool = Option(
+        False, "--executable", "-x", help="Run a command, not a task of that name."
+    ),
+    templated: bool = Option(False, "--templated", help="Fill in {{ ... }} in a command, too."),
+    dry_run: bool = Option(False, "--dry-run", "-n", help="Only say what would run."),
+    frozen: bool = Option(
+        False, "--frozen", help="Take pixi.lock as it is, whether it fits or not."
+    ),
 ) -> None:
     """Run a task of the workspace as `pixi run` does, where there is no Pixi.
 

@@ -3,9 +3,9 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from pixi_scaffold.cli import complete
 from pixi_scaffold.cli.commands import COMMANDS, SETTINGS, CheckedCommand
@@ -15,38 +15,25 @@ from pixi_scaffold.errors import UsageError
 
 
 def update(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="The project (--all: a folder of them).", autocompletion=complete.projects
-        ),
-    ] = Path(),
-    to: Annotated[
-        str | None, typer.Option(help="Version of the template (default: the newest release).")
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", "-d", metavar="QUESTION=VALUE", help="Change an answer."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen to each file, and stop.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is done.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Go on when the conflicts are edited.")
-    ] = False,
-    undo: Annotated[bool, typer.Option("--abort", help="Undo the last update, all of it.")] = False,
-    every: Annotated[
-        bool,
-        typer.Option(
-            "--all",
-            help="Each project in FOLDER; needs --yes, --dry-run, --continue or --abort.",
-        ),
-    ] = False,
-    push: Annotated[
-        bool,
-        typer.Option("--push", help="Push the branch, and open a request (gh or glab)."),
-    ] = False,
+    folder: Path = Argument(
+        Path(), help="The project (--all: a folder of them).", autocompletion=complete.projects
+    ),
+    to: str | None = Option(None, help="Version of the template (default: the newest release)."),
+    data: list[str] | None = Option(
+        None, "--data", "-d", metavar="QUESTION=VALUE", help="Change an answer."
+    ),
+    dry_run: bool = Option(
+        False, "--dry-run", help="Show what would happen to each file, and stop."
+    ),
+    yes: bool = Option(False, "--yes", "-y", help="Do not ask before it is done."),
+    resume: bool = Option(False, "--continue", help="Go on when the conflicts are edited."),
+    undo: bool = Option(False, "--abort", help="Undo the last update, all of it."),
+    every: bool = Option(
+        False,
+        "--all",
+        help="Each project in FOLDER; needs --yes, --dry-run, --continue or --abort.",
+    ),
+    push: bool = Option(False, "--push", help="Push the branch, and open a request (gh or glab)."),
     engine: EngineOption = "auto",
     as_json: Json = False,
 ) -> None:
@@ -91,10 +78,9 @@ def update(
 
 def status(
     folders: Projects = None,
-    heal: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Take one file back to what the template makes."),
-    ] = None,
+    heal: Path | None = Option(
+        None, metavar="FILE", help="Take one file back to what the template makes."
+    ),
     as_json: Json = False,
 ) -> None:
     """Say how projects stand, or take one file back.
@@ -114,7 +100,7 @@ template = typer.Typer(help=COMMANDS["template"], **SETTINGS)
 
 @template.command("move", cls=CheckedCommand)
 def move(
-    url: Annotated[str, typer.Argument(help="Where the template is now.")],
+    url: str = Argument(help="Where the template is now."),
     folders: Projects = None,
     as_json: Json = False,
 ) -> None:

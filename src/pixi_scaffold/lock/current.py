@@ -16,13 +16,7 @@ from pixi_scaffold.lock.layout import LockedEnvironment
 from pixi_scaffold.lock.matching import Matcher, check_specs
 from pixi_scaffold.lock.pypi import PRERELEASE, PypiComparison, twice
 from pixi_scaffold.lock.specs import refuse_sources
-from pixi_scaffold.workspace import (
-    Environment,
-    Platform,
-    Workspace,
-    cutoff,
-    platform_identity,
-)
+from pixi_scaffold.workspace import Environment, Platform, Workspace, cutoff, platform_identity
 
 Problem = tuple[str, *tuple[set[str], ...]]
 STRATEGY = {

@@ -15,13 +15,7 @@ from packaging.utils import canonicalize_name
 
 from pixi_scaffold.lock.layout import Package
 from pixi_scaffold.lock.pypi import PURL, index_urls, version_of
-from pixi_scaffold.pypi import (
-    counts,
-    marker_environment,
-    meets,
-    parsed,
-    python_is_new_enough,
-)
+from pixi_scaffold.pypi import counts, marker_environment, meets, parsed, python_is_new_enough
 from pixi_scaffold.workspace import Platform, PypiOptions, PypiRequirement
 
 

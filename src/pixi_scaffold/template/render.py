@@ -21,12 +21,7 @@ from pixi_scaffold.template.copier import (
     slug,
     template_error,
 )
-from pixi_scaffold.template.destination import (
-    check_destination,
-    make_parents,
-    place,
-    remove_empty,
-)
+from pixi_scaffold.template.destination import check_destination, make_parents, place, remove_empty
 from pixi_scaffold.template.repository import AS_IT_IS, start_repository
 from pixi_scaffold.template.source import Template
 from pixi_scaffold.template.versions import version_of

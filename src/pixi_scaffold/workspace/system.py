@@ -7,12 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pixi_scaffold.workspace.model import Environment, Feature, compositions
-from pixi_scaffold.workspace.platform import (
-    Platform,
-    VirtualPackage,
-    derived_name,
-    united,
-)
+from pixi_scaffold.workspace.platform import Platform, VirtualPackage, derived_name, united
 from pixi_scaffold.workspace.values import SUBDIR
 
 
