@@ -14,7 +14,8 @@ import pytest
 
 from pixi_scaffold.check import review
 from pixi_scaffold.report import Silent
-from pixi_scaffold.rules import Severity
+from pixi_scaffold.rules import Severity, read_site
+from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 from tests.test_reports import Job
 
@@ -22,11 +23,15 @@ TABLE = REPOSITORY / "tests" / "data" / "reports.toml"
 REPORTS: list[dict[str, Any]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["report"]
 
 
+def job_of(report: dict[str, Any], kind: str) -> Job:
+    return Job(**{**report[kind], "without": tuple(report[kind].get("without", ()))})
+
+
 def said(report: dict[str, Any], kind: str, folder: Path) -> dict[str, Severity]:
     """What `check` says of one side of a report: rules, with their severity."""
-    job = Job(**{**report[kind], "without": tuple(report[kind].get("without", ()))})
-    path = job.lay_out(folder).parent / report.get("dag", "job.sub")
-    return {one.rule: one.severity for one in review([path], Silent()).findings}
+    path = job_of(report, kind).lay_out(folder).parent / report.get("dag", "job.sub")
+    site = read_site(report["site"]) if "site" in report else None
+    return {one.rule: one.severity for one in review([path], Silent(), site=site).findings}
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=[report["what"] for report in REPORTS])
@@ -39,6 +44,22 @@ def test_a_report_is_told_and_what_mends_it_is_not(report: dict[str, Any], tmp_p
         assert report["told"] not in good
     else:  # once it is told, the table says by which rule
         assert set(wrong) <= set(good)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "report",
+    (REHEARSED := [r for r in REPORTS if "rehearse" in r]),
+    ids=[r["what"] for r in REHEARSED],
+)
+def test_a_rehearsal_says_what_to_do_about_a_report(report: dict[str, Any], tmp_path: Path) -> None:
+    """The reports in whose files nothing gives it away, but which fail here, too."""
+    for kind, code in (("wrong", 3), ("good", 0)):
+        path = job_of(report, kind).lay_out(tmp_path / kind)
+        ran = scaffold("rehearse", path.name, cwd=path.parent)
+        assert ran.code == code, ran
+        out = " ".join((ran.out + ran.err).split())
+        assert (report["rehearse"] in out.partition("next: ")[2]) == (kind == "wrong")
 
 
 def test_a_folder_that_all_jobs_write_their_logs_to_is_noted_once(tmp_path: Path) -> None:

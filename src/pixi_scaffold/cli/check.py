@@ -39,7 +39,7 @@ def check(
         metavar="FILE",
     ),
     site: str | None = Option(
-        None, help="The pool: a file of `site capture`, or chtc, ospool.", metavar="SITE"
+        None, help="chtc, igwn, lxplus, ospool, a file of `site capture`.", metavar="SITE"
     ),
     submit_from: Path | None = Option(
         None,

@@ -27,6 +27,8 @@ class Site(NamedTuple):
     """Whether `getenv = true` is taken (SUBMIT_ALLOW_GETENV); None when that is not known."""
     input_mb: int | None = None
     """Megabytes that one input, or all of a job, may have over the access point."""
+    trouble: tuple[Mapping[str, Any], ...] = ()
+    """What it wants of each job, or does not have, as entries of data/trouble.toml."""
 
 
 def read_site(source: str) -> Site:
@@ -43,6 +45,7 @@ def read_site(source: str) -> Site:
             frozenset(str(name).lower() for name in slots.get("attributes", ())),
             limits.get("getenv"),
             limits.get("input_mb"),
+            tuple(data.get("trouble", ())),
         )
     except OSError as error:
         raise SiteError(f"cannot read {source}: {error.strerror}") from error

@@ -15,12 +15,15 @@ from pixi_scaffold.rules.programs import calls_of, imported, matches, unreadable
 from pixi_scaffold.rules.subject import LONGEST, Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes, table
 from pixi_scaffold.rules.travel import FILES_APPEAR, made_by_script
+from pixi_scaffold.rules.trouble import trouble
 
 _SCHEMES = (
     "osdf", "pelican", "stash", "http", "https", "ftp", "file", "s3", "gs", "box", "gdrive", "data",
     "onedrive", "docker", "oras", "root", "xroot", "xrootd", "gsiftp", "srm", "dav", "davs", "igwn",
 )  # fmt: skip
 """What plugins of HTCondor, the OSPool, CHTC, CERN and LIGO fetch."""
+_FOLDERS = ("ospool", "chtc", "igwn")
+"""First folders of OSDF that people have a place in."""
 _PAGES = re.compile(
     r"https?://(?:github\.com/[^/]+/[^/]+/(?:blob|tree)/|gitlab\.\S+/-/blob/|drive\.google\.com/"
     r"|docs\.google\.com/|(?:www\.)?dropbox\.com/\S+dl=0|\S*sharepoint\.com/|huggingface\.co/\S+/blob/)"
@@ -30,13 +33,15 @@ _PAGES = re.compile(
 @rule("PS220", Severity.WARNING)
 def url_that_gives_no_file(subject: Subject) -> Iterator[Found]:
     """A URL that gives no file."""
+    meant = subject.meaning
     names = ("transfer_input_files", "container_image", "transfer_output_files")
-    for command in filter(None, map(subject.job.command, names)):
-        for item in subject.meaning.items(command.name):
+    urls = {name: meant.items(name) for name in (*names, "output_destination")}
+    for name, items in {**urls, "transfer_output_remaps": meant.remaps.values()}.items():
+        for item in items if (command := subject.job.command(name)) else ():
             problem = _problem(item)
-            if is_url(item) and command.name == "transfer_output_files":
+            if is_url(item) and name == "transfer_output_files":
                 problem = "names no file of the job", 'write transfer_output_remaps = "NAME = URL"'
-            if problem is not None:
+            if problem is not None and command is not None:
                 yield at(command, f"{item} {problem[0]}", problem[1], about=item)
 
 
@@ -47,6 +52,10 @@ def _problem(item: str) -> tuple[str, str] | None:
         return None
     if scheme not in _SCHEMES and (near := difflib.get_close_matches(scheme, _SCHEMES, n=1)):
         return f"has a scheme that no plugin knows: {scheme}", f"did you mean {near[0]}://?"
+    top = re.match(r"(?:osdf|pelican|stash):/+([a-z]{2,7})/", item)
+    near = difflib.get_close_matches(top[1], _FOLDERS, 1, 0.8) if top else []
+    if top and near and near[0] != top[1]:
+        return f"has a first folder that OSDF hardly has: {top[1]}", f"did you mean {near[0]}?"
     if _PAGES.match(item):
         return "is the address of a page, not of the file", "take the address of the raw file"
     return None
@@ -126,7 +135,7 @@ _SETS_UP = re.compile(
 
 @rule("PS317", Severity.WARNING)
 def nothing_brings_the_import(subject: Subject) -> Iterator[Found]:
-    """An import of a package that nothing brings along."""
+    """A package that nothing brings along, or Python itself."""
     alone = subject.universe == "vanilla" and not subject.delivery and not subject.brings_unseen
     if not (alone and subject.surely_transfers) or subject.meaning.getenv.text:
         return
@@ -146,6 +155,7 @@ def nothing_brings_the_import(subject: Subject) -> Iterator[Found]:
                 fix = "container_image = ..., or an environment that travels"
                 yield Found(path, module.line, message, fix, about=module.name)
                 return
+    yield from trouble(subject, "PS317")
 
 
 _MADE = re.compile(r"(?:^|[;&|]\s*)mkdir\s+(?:-\S+\s+)*[\"']?(\w[\w.-]*)/?[\"']?(?=\s|$|[;&|/])")

@@ -90,16 +90,3 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
     if not (subject.start / name).exists() and not to_be_made(subject, name):
         message = f"the image {name} is not in {subject.start}"
         yield at(image, message, "build it, or correct the name", severity=Severity.WARNING)
-
-
-@rule("PS407", Severity.WARNING)
-def image_without_tag(subject: Subject) -> Iterator[Found]:
-    """An image whose content changes under its name."""
-    for command, text in subject.said("container_image", "docker_image"):
-        bare = text.removeprefix("docker://")
-        docker = command.name == "docker_image" or text.startswith("docker://")
-        vague = not bare or "$" in text or PLACEHOLDER.search(text)
-        last = bare.rpartition("/")[2]
-        loose = "@" not in bare and (":" not in last or last.endswith(":latest"))
-        if docker and loose and not vague:
-            yield at(command, f"{text} has no fixed version", "name a tag or a digest")

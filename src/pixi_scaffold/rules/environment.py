@@ -208,6 +208,10 @@ def driver_too_old(subject: Subject) -> Iterator[Found]:
         need = f"{row.driver[0]}.{row.driver[1]}"
         why = f"the lock has cuda-version {row.cuda} for {row.name}, which needs a driver for CUDA "
         yield from _too_low(subject, _DRIVER, need, why + need)
+    for command, text in subject.said("container_image", "docker_image") if row is None else ():
+        if matched := re.search(r"\bcuda[-_:]?(1[1-9])(?!\d)", text):
+            why = f"{command.spelled} has CUDA {matched[1]}, so it needs a driver for that"
+            yield from _too_low(subject, _DRIVER, f"{matched[1]}.0", why)
 
 
 @rule("PS503", Severity.WARNING)

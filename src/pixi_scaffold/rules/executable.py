@@ -172,3 +172,33 @@ def windows_line_ends(subject: Subject) -> Iterator[Found]:
                 "save it with Unix line ends", (Edit(path, whole="unix"),),
                 severity=None if never_starts else Severity.WARNING,
             )  # fmt: skip
+
+
+_ARM = re.compile(rb"\x7fELF\x02\x01.{12}\xb7\0|.{32}SIF_MAGIC\0.{3}04", re.DOTALL)
+"""The kind of processor in the header of a program (elf(5), e_machine), and of a SIF image."""
+_MAC = b"\xcf\xfa\xed\xfe"
+_GLIBC = re.compile(rb"\0GLIBC_2\.(\d+)(?=\0)")
+_OF_POOLS = 34
+"""The minor version of the C library of AlmaLinux 9, which most pools run in 2026."""
+
+
+@rule("PS228", Severity.WARNING)
+def made_for_another_machine(subject: Subject) -> Iterator[Found]:
+    """A program or an image that is made for another kind of machine."""
+    arm = re.search("aarch64|arm64", subject.meaning.of("requirements").text, re.IGNORECASE)
+    image = subject.universe in ("container", "docker")
+    paths = dict.fromkeys((*subject.files, *(subject.start / name for name in subject.images)))
+    for path in paths if subject.transfers and not arm else ():
+        program = path == subject.executable or path.suffix in ("", ".sif", ".so")
+        data = (program and read_bytes(path)) or b""
+        newest = max(map(int, _GLIBC.findall(data)), default=0) if data[:4] == b"\x7fELF" else 0
+        message, fix = "", "build it on the oldest system of the pool, or bring an image"
+        if _ARM.match(data) or data[:4] == _MAC:
+            message = "is made for a Mac or another ARM processor, which hardly any worker has"
+            fix = "build it for x86_64: docker build --platform linux/amd64"
+        elif newest > _OF_POOLS and not image:
+            message = f"needs version 2.{newest} of the C library; AlmaLinux 9 has 2.{_OF_POOLS}"
+        by = "executable" if path == subject.executable else "transfer_input_files"
+        command = subject.where("container_image" if path.suffix == ".sif" else by, by)
+        if message and command is not None:
+            yield at(command, f"{subject.shown(path)} {message}", fix, about=path.name)

@@ -200,7 +200,11 @@ def _never(compared: Compared) -> str:
         if isinstance(value, str):
             return f"{compared.text} compares with a text, and the attribute holds none"
         return f"{compared.text} compares with a number, and the attribute holds a text"
-    if not isinstance(value, str) or compared.operator not in ("==", "=?=", "is"):
+    if compared.operator not in ("==", "=?=", "is"):
+        return ""
+    if name == "opsysmajorver" and value in (5, 6, 7):
+        return f"hardly any pool has {compared.text} any more; a container image brings it along"
+    if not isinstance(value, str):
         return ""
     if name.endswith("devicename") and re.fullmatch(r"[A-Za-z]*\d+[A-Za-z]*", value):
         return f'no GPU is named "{value}" and nothing else: write regexp("{value}", DeviceName)'

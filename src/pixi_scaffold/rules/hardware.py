@@ -43,6 +43,7 @@ _WORKERS = re.compile(
 _USES = (
     ("gpus", 0, Severity.WARNING, _DEVICES, re.compile("(?!)")),
     ("gpus", 1, Severity.WARNING, _GPU_NUMBER, _CUDA_NUMBER),
+    ("gpus", 1, Severity.NOTE, re.compile(r"--gpu[= ](\d+)\b(?!,)"), re.compile("(?!)")),
     ("cpus", 0, Severity.NOTE, _PROCESSES, _WORKERS),
 )  # fmt: skip
 """Of what, the number of the first, how bad more is than the job asks for, and how a shell and a
@@ -91,7 +92,7 @@ def more_than_asked_for(subject: Subject) -> Iterator[Found]:
             used = first + int(next(filter(None, matched.groups()))) if matched else 0
             if matched and isinstance(given, int) and used > max(given, 1):
                 message = f"{matched[0].strip()} with request_{kind} = {given}"
-                fix = f"request_{kind} = {used}"
+                fix = f"request_{kind} = {used}" + "; a job's first GPU has the number 0" * first
                 yield Found(path, number, message, fix, severity=severity, about=matched[0].strip())
     yield from trouble(subject, "PS130")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import chain, islice, product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pixi_scaffold.rules.exit_code import joined
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
@@ -37,6 +37,7 @@ class Trouble(NamedTuple):
     unless: str = ""
     needs: str = ""
     gpus: bool | None = None
+    jobs: int = 0
     travels: bool = False
     severity: Severity | None = None
 
@@ -44,16 +45,21 @@ class Trouble(NamedTuple):
         """Whether it matters to a job, as far as its description says."""
         given = [n for n in subject.job.commands if subject.job.command(n)] if self.unless else []
         harmless = any(fnmatch.filter(given, name) for name in self.unless.split())
-        applies = not self.needs or subject.job.command(self.needs) is not None
+        wanted = "" if self.commands else self.value
+        applies = not self.needs or any(re.search(wanted, t) for _, t in subject.said(self.needs))
         applies = applies and (subject.surely_transfers or not self.travels)
-        return applies and not harmless and self.gpus in (None, subject.gpus)
+        enough = sum(job.queue.total for job in subject.description.jobs) >= self.jobs
+        return applies and enough and not harmless and self.gpus in (None, subject.gpus)
 
 
 @lru_cache(maxsize=64)
 def _entries(name: str) -> tuple[Trouble, ...]:
-    rows = table("trouble")[name]["entries"]
-    kinds = (Severity(row["severity"]) if "severity" in row else None for row in rows)
-    return tuple(Trouble(**{**row, "severity": k}) for row, k in zip(rows, kinds, strict=True))
+    return tuple(map(_entry, table("trouble")[name]["entries"]))
+
+
+def _entry(row: Mapping[str, Any]) -> Trouble:
+    kind = Severity(row["severity"]) if "severity" in row else None
+    return Trouble(**{**row, "severity": kind})
 
 
 @lru_cache(maxsize=3)
@@ -65,12 +71,18 @@ def _of_any(language: str) -> re.Pattern[str]:
 
 def trouble(subject: Subject, name: str) -> Iterator[Found]:
     """Yield what one rule of the table finds."""
-    every = chain(_in_description(subject, name), _in_code(subject, name))
+    every = chain(_in_description(subject, _entries(name)), _in_code(subject, name))
     yield from islice(every, 1 if table("trouble")[name].get("once") else None)
 
 
-def _in_description(subject: Subject, name: str) -> Iterator[Found]:
-    for entry in _entries(name):
+@rule("PS149", Severity.WARNING)
+def not_as_the_site_has_it(subject: Subject) -> Iterator[Found]:
+    """What the site that was named wants of a job, or does not have."""
+    yield from _in_description(subject, map(_entry, subject.site.trouble if subject.site else ()))
+
+
+def _in_description(subject: Subject, entries: Iterable[Trouble]) -> Iterator[Found]:
+    for entry in entries:
         for command, text in subject.said(*entry.commands.split()) if entry.commands else ():
             match = re.search(entry.value, text[:LONGEST])
             if match is None or re.search(entry.but, text) or not entry.concerns(subject):
@@ -188,7 +200,7 @@ PLACEHOLDER = re.compile(
     r"\bmy(?:user|username|name|org|repo)/|<[A-Za-z][\w -]*>|(?<![A-Za-z])__[A-Z][A-Z_]+__"
     r"|\bYOUR[_-]?[A-Z]+\b|\byour[_-](?:name|image|user|netid|repo|org|data|path|file)\w*"
     r"|\bCHANGE[_-]?ME\b|\bREPLACE[_-]?ME\b|\bREGISTRY/NAME\b|\bnetid\b|\busername/|\buser/(?:repo|image)"
-    r"|path[/_]to[/_]|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
+    r"|\{\{\s*\w+\s*\}\}|path[/_]to[/_]|example\.(?:com|org)|(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)|placeholder",
     re.IGNORECASE,
 )
 _NAMES = (
@@ -208,7 +220,7 @@ def placeholder(subject: Subject) -> Iterator[Found]:
     for command, text in subject.said(*_NAMES):
         for matched in PLACEHOLDER.finditer(text):
             if command.name in _FREE and not re.search(
-                r"[<_/]|CHANGE|REPLACE|YOUR", matched[0], re.I
+                r"[<_/{]|CHANGE|REPLACE|YOUR", matched[0], re.I
             ):
                 continue  # `--mode netid`, `TODO` in a text: words that a program may take
             message = f"{command.spelled} has a placeholder: {matched[0]}"
