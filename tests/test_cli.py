@@ -49,11 +49,12 @@ def test_help_ends_with_commands_to_copy(
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_help_is_plain_and_fits_80_columns(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_every_help_is_plain_and_fits_the_terminal(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(columns))
     command = load(name)
     for words in ([], *([one] for one in getattr(command, "commands", {}))):
         with pytest.raises(SystemExit) as end:
@@ -61,6 +62,9 @@ def test_every_help_is_plain_and_fits_80_columns(
         text = capsys.readouterr().out
         assert end.value.code == 0
         assert text.startswith(f"Usage: pixi-scaffold {name}")
+        shown = text.partition("  Examples:")[0].partition("  Documentation:")[0]  # to be copied
+        lines = [line for line in shown.splitlines() if not re.fullmatch(r" +--\S+, --.*>", line)]
+        assert max(map(len, lines)) <= (80 if getattr(command, "commands", {}) else columns)
         assert max(map(len, text.splitlines())) <= 80
         assert text.isascii(), "drawn by rich, which costs more to load than the rest"
 

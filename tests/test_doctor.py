@@ -53,6 +53,14 @@ def test_each_line_says_what_to_do(tmp_path: Path) -> None:
         assert result.status is Status.PASSED or result.hint, result
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_each_line_fits_the_terminal(tmp_path: Path, columns: int) -> None:
+    (tmp_path / "pixi.toml").write_text(MANIFEST)
+    for folder in (tmp_path, tmp_path.parent):
+        for line, _ in doctor(folder, Silent()).table(columns):
+            assert len(line) <= columns or len(line.split()) == 1, line
+
+
 def test_a_name_for_commits(tmp_path: Path, user: Path) -> None:
     assert "does not know your name and email" in look(tmp_path)["git"].detail
     for key in ("name", "email"):
@@ -93,6 +101,7 @@ def test_the_driver_decides_the_platform(
 def test_a_channel_that_does_not_answer(tmp_path: Path) -> None:
     result = look(tmp_path)["channels"]
     assert result.status is Status.SKIPPED
+    assert result.detail == "conda-forge does not answer: Connection refused"
     assert result.hint.endswith(" new myproject")
     (tmp_path / "pixi.toml").write_text(MANIFEST)
     assert look(tmp_path)["channels"].hint.endswith(" check --train")

@@ -199,6 +199,33 @@ def test_this_folder_can_be_the_project(template: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "named"), [("tmp.aBc_9", "tmp-aBc_9"), ("my project", "my-project"), ("2nd", "nd")]
+)
+def test_a_folder_whose_name_a_project_cannot_have_gives_it_the_nearest(
+    template: Path, tmp_path: Path, folder: str, named: str
+) -> None:
+    """As `uv init` does; mktemp makes such folders. The folder keeps its own name."""
+    (tmp_path / folder).mkdir()
+    args = (".", "--template", template, "--defaults", "--no-check")
+    ran = scaffold("new", *args, cwd=tmp_path / folder)
+    assert ran.code == 0, ran
+    assert f"note: {folder} cannot name the project (start with a letter" in ran.out
+    assert f"it is named {named}\n" in ran.out
+    assert f'name = "{named}"' in (tmp_path / folder / "pixi.toml").read_text()
+
+
+@pytest.mark.parametrize("folder", ["class", "日本"])
+def test_a_folder_whose_name_is_near_to_none_is_refused(
+    template: Path, tmp_path: Path, folder: str
+) -> None:
+    args = (folder, "--template", template, "--defaults", "--no-check")
+    ran = scaffold("new", *args, cwd=tmp_path)
+    assert ran.code == 2
+    assert "next: choose another folder, or name it: -d project_name=my-project" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path) -> None:
     (tmp_path / "answers.yml").write_text("cuda_version: '12.9'\nauthor: Ann\n_commit: x\n")
     ran = scaffold(
@@ -214,7 +241,7 @@ def test_answers_from_the_command_line_and_a_file(template: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["1st"], 2, "start with a letter"),
+        (["class"], 2, "Python keyword"),
         (["p", "-d", "cuda_version=1"], 2, "cuda_version"),
         (["p", "-d", "oops"], 2, "-d oops=VALUE"),
         (["p", "-d", "colour=red"], 2, "colour"),
@@ -268,10 +295,10 @@ def test_behind_a_network_that_swallows_packets_it_falls_back(
 
 
 def test_an_error_as_json(template: Path, tmp_path: Path) -> None:
-    ran = scaffold("new", "1st", "--template", template, "--json", cwd=tmp_path)
+    ran = scaffold("new", "class", "--template", template, "--json", cwd=tmp_path)
     assert ran.code == ran.document["exit_code"] == 2
     assert ran.document["ok"] is False
-    assert "start with a letter" in ran.document["error"]["message"]
+    assert "Python keyword" in ran.document["error"]["message"]
     assert ran.document["error"]["hint"]
 
 

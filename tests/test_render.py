@@ -340,11 +340,14 @@ def test_one_first_commit_that_takes_the_lock_in(template: Path, tmp_path: Path)
     assert "one commit" in start_repository(folder)
     assert git(folder, "status", "--porcelain") == ""
     (folder / "pixi.lock").write_text("version: 7\n")
-    assert amend_first_commit(folder, ["pixi.lock"])
+    amend_first_commit(folder, ["pixi.lock"])
     assert git(folder, "rev-list", "--count", "HEAD") == "1"
     assert "pixi.lock" in git(folder, "ls-files").split()
     git(folder, "commit", "--quiet", "--allow-empty", "-m", "mine")
-    assert not amend_first_commit(folder, ["pixi.lock"])
+    (folder / "pixi.lock").write_text("version: 8\n")
+    before = git(folder, "rev-parse", "HEAD")
+    amend_first_commit(folder, ["pixi.lock"])
+    assert git(folder, "rev-parse", "HEAD") == before
 
 
 def test_inside_a_repository_no_other_is_made(template: Path, tmp_path: Path) -> None:

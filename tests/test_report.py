@@ -152,6 +152,16 @@ def test_on_a_narrow_terminal_a_text_begins_below_its_head(width: int) -> None:
     assert " ".join(" ".join(lines[1:]).split()) == "linux-64-cuda, linux-64-cpu, osx-arm64"
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_text_begins_below_its_head_where_a_word_fits_only_there(width: int) -> None:
+    head = "passed  pixi  "
+    url = "https://" + "a" * (width - len("https://") - 4)
+    assert wrapped(f"see {url}", width, head, len(head)) == [head.rstrip(), "  see", f"  {url}"]
+    longer = url + "a" * 5  # fits nowhere: there is nothing to be won
+    beside = wrapped(f"see {longer}", width, head, len(head))
+    assert beside == [f"{head}see", f"{'':{len(head)}}{longer}"]
+
+
 def test_a_log_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     log = io.StringIO()

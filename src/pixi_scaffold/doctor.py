@@ -85,13 +85,14 @@ def pixi(_folder: Path, workspace: Workspace | None) -> str:
 def channels(_folder: Path, workspace: Workspace | None) -> str:
     """Ask the channels that packages come from."""
     names = ("conda-forge",) if workspace is None else workspace.channels
-    root = None if workspace is None else workspace.root
-    problem = unreachable([channel_url(name) for name in names], root=root)
+    named = {channel_url(name): name for name in names}
+    problem = unreachable([*named], root=None if workspace is None else workspace.root)
     if problem is None:
         return f"{', '.join(names)} answers"
+    url, _, why = problem.partition(": ")
     verb = "new myproject" if workspace is None else "check --train"
     raise Skipped(
-        f"does not answer: {problem}",
+        f"{named[url]} does not answer: {why}",
         f"check the network or the proxy; meanwhile, with packages from PyPI: {program()} {verb}",
     )
 
@@ -168,7 +169,7 @@ def container(_folder: Path, _workspace: Workspace | None) -> str:
             return said
     raise Skipped(
         "apptainer is not on PATH; only the delivery `container` needs it",
-        "https://apptainer.org/docs/admin/latest/installation.html",
+        "to install it: https://apptainer.org/docs",
     )
 
 

@@ -148,7 +148,8 @@ def _stand_in(context: Context, workspace: Workspace) -> tuple[str | None, str]:
             f"the channel does not answer: {problem}",
             f"check the network and the channel, or: {program()} check --train --channel starter",
         )
-    progress.note(f"conda-forge cannot be reached ({problem}); using the starter channel")
+    why = problem.partition(": ")[2]  # behind the address of the channel
+    progress.note(f"conda-forge cannot be reached ({why}): packages from PyPI stand in for it")
     return build_channel(progress).url, problem
 
 

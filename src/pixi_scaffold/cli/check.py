@@ -72,8 +72,7 @@ def check(
         if channel is not None and not (train or rehearse):
             raise UsageError("--channel is for proving a project", "add: --train")
         if as_json and output not in ("text", "json"):
-            clash = f"--json and --output-format {output} exclude each other"
-            raise UsageError(clash, "use one of them")
+            raise UsageError(f"--json and --format {output} exclude each other", "use one of them")
         macros = [str(p) for p in paths or () if _MACRO.match(str(p)) and not exists(p)]
         named = [p for p in paths or () if str(p) not in macros]
         request = CheckRequest(

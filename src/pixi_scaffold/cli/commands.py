@@ -1,6 +1,7 @@
 """The commands by name; each is loaded when it is wanted, so that `--help` loads none of them."""
 
 import importlib
+import shutil
 from types import ModuleType
 from typing import Any
 
@@ -122,13 +123,34 @@ def epilog(command: str = "") -> str:
     """Return the end of the help of a command; of the program where none is named."""
     rows = _EXAMPLES.get(command, ())
     width = max((len(words) for words, _ in rows), default=0)
-    lines = [f"  pixi-scaffold {words:<{width}}  {why}" for words, why in rows]
+    width, gap = (width, "  ") if width + 46 <= _columns() else (0, "\n    ")
+    lines = [f"  pixi-scaffold {words:<{width}}{gap}{why}" for words, why in rows]
     examples = "\n".join(("\b", "Examples:", *lines)) if lines else ""
     where = f"\b\nDocumentation: {DOCUMENTATION}"
     return "\n\n".join(filter(None, (examples, where)))
 
 
-class CheckedCommand(TyperCommand):
+def _columns() -> int:
+    """Return how wide a help text is; Click's own would have no fewer than 50 columns."""
+    return max(min(shutil.get_terminal_size().columns, 80) - 2, 20)
+
+
+class Fitting:
+    """A command whose help text fits a narrow terminal."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return it, with room for what its lists say."""
+        base, ctx.terminal_width = ctx.formatter_class, _columns()
+        widest = max(_columns() - 48, 12)
+
+        def write_dl(self: Any, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+            base.write_dl(self, rows, min(col_max, widest), col_spacing)
+
+        ctx.formatter_class = type("Formatter", (base,), {"write_dl": write_dl})
+        return str(super().get_help(ctx))  # type: ignore[misc]
+
+
+class CheckedCommand(Fitting, TyperCommand):
     """A command that takes no empty path: as a Path it would be this folder."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -142,7 +164,7 @@ class CheckedCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-class Commands(TyperGroup):
+class Commands(Fitting, TyperGroup):
     """The program: it knows the names of its commands, and loads the one that is named."""
 
     def __init__(self, **settings: Any) -> None:

@@ -70,6 +70,8 @@ def lock(
 
     A pixi.lock with a merge conflict keeps what both sides agree on.
     """
+    from pixi_scaffold import lock  # each of its names is loaded when it is used
+
     with session_of("lock", as_json or output == "json", output) as session:
         if check and upgrade:
             raise UsageError("--check only looks, --upgrade writes", "use one of them")
@@ -81,17 +83,12 @@ def lock(
             _show_diff(session, folder, diff)
             return
         if merge is not None:
-            from pixi_scaffold.lock import merge_driver
-
-            session.show(merge_driver(*merge))
+            session.show(lock.merge_driver(*merge))
         elif check:
-            from pixi_scaffold.lock import check_lock
-
-            session.show(check_lock(folder))
+            session.show(lock.check_lock(folder))
         else:
-            from pixi_scaffold.lock import relock
-
-            session.show(relock(folder, engine, frozenset(upgrade or ()), session.progress))
+            names = frozenset(upgrade or ())
+            session.show(lock.relock(folder, engine, names, session.progress))
 
 
 def _show_diff(session: Session, folder: Path, revisions: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from pixi_scaffold.cli.session import session_of
 
 if TYPE_CHECKING:
     from pixi_scaffold.report import Progress
-
 
 # what stands behind the task is the task's, options too
 _CONTEXT = {**SETTINGS["context_settings"], "allow_interspersed_args": False}
@@ -66,14 +66,10 @@ def run(
             manifest, tuple(args), environment, clean_env, skip_deps, executable, templated,
             dry_run, frozen,
         )  # fmt: skip
-        code = tasks.run_tasks(request, _installing, _tell)
+        tell = partial(print, file=sys.stderr, flush=True)
+        code = tasks.run_tasks(request, _installing, tell)
     if code:
         raise typer.Exit(code)
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 @contextmanager

@@ -53,7 +53,11 @@ class Session:
         if self.as_json:
             sys.stdout.write(report.to_json())
         elif self.output != "text":
-            sys.stdout.write(_annotated(report, self.output))
+            from pixi_scaffold.report import github, sarif
+            from pixi_scaffold.rules import RULES
+
+            known = [(rule.id, rule.title) for rule in RULES.values()]
+            sys.stdout.write(github(report) if self.output == "github" else sarif(report, known))
         elif not self._print_status(report):
             print_report(report, self.out, self.progress.told, verbose=self.verbose)
         sys.stdout.flush()
@@ -164,12 +168,3 @@ def session_of(
         session.fail(EXIT_FAILED, message, hint)
     finally:
         session.close()
-
-
-def _annotated(report: Report, output: str) -> str:
-    from pixi_scaffold.report import github, sarif
-    from pixi_scaffold.rules import RULES
-
-    if output == "github":
-        return github(report)
-    return sarif(report, [(rule.id, rule.title) for rule in RULES.values()])

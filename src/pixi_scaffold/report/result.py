@@ -163,15 +163,19 @@ def wrapped(text: str, width: int, head: str = "", indent: int = 0) -> list[str]
 
     head: what the first line begins with; indent: columns before each further one. A word that is
     longer stays whole: a URL or a path that is broken cannot be followed. So does 86 MB. Letters
-    of East Asia and pictures take two columns each (Unicode's annex 11). On a narrow terminal the
-    text begins below its head.
+    of East Asia and pictures take two columns each (Unicode's annex 11). Where there is little
+    room beside the head, or not enough for a word, the text begins below it.
     """
-    if max(len(head), indent) > max(width - _ROOM, 2) and len(head) + len(text) > width:
+    spaced = "".join(c + _SECOND * (east_asian_width(c) in "WF") for c in text)
+    spaced = _UNIT.sub("\xa0", spaced)
+    longest = max(map(len, re.split(r"[ \n]", spaced)))
+    used = max(len(head), indent)
+    lacks = width - used < _ROOM or width - used < longest <= width - 2
+    if lacks and used > 2 and len(head) + len(spaced) > width:
         return [*filter(None, [head.rstrip()]), *wrapped(text, width, "  ", 2)]
-    text = "".join(c + _SECOND * (east_asian_width(c) in "WF") for c in text)
     return [
         line.replace("\xa0", " ").replace(_SECOND, "")
-        for number, part in enumerate(_UNIT.sub("\xa0", text).splitlines() or [""])
+        for number, part in enumerate(spaced.splitlines() or [""])
         for line in textwrap.wrap(
             part,
             max(width, indent + _ROOM),

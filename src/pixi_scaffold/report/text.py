@@ -59,9 +59,9 @@ def print_report(
         )  # fmt: skip
     if verdict := report.verdict:
         style = "bold green" if verdict.good else "bold yellow"
-        notes = (line for note in verdict.notes for line in wrapped(note, width, "  ", 4))
         lines = [(line, style) for line in wrapped(verdict.text, width)]
-        _print_block((*lines, *((line, "") for line in notes)), say)
+        lines += [(line, "") for note in verdict.notes for line in wrapped(note, width, "  ", 4)]
+        _print_block(lines, say)
     for result in report.results:
         if result.status is Status.FAILED:
             say("", "")

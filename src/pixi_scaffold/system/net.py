@@ -149,6 +149,7 @@ def _ask(through: urllib.request.OpenerDirector, url: str, timeout: float) -> st
         return f"HTTP {error.code} {error.reason}" if error.code in _GONE else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        late = isinstance(reason, TimeoutError)
-        return f"no answer within {timeout:g} s" if late else str(reason)
+        if isinstance(reason, TimeoutError):
+            return f"no answer within {timeout:g} s"
+        return getattr(reason, "strerror", None) or str(reason)
     return None

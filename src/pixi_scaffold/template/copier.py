@@ -61,7 +61,7 @@ def in_our_words(template: Template, folder: Path, hint: str = _NEW) -> Iterator
     except (InvalidConfigFileError, TypeError) as error:
         raise template_error(template, f"its copier.yml cannot be read: {error}", hint) from error
     except (UserMessageError, ValueError) as error:
-        raise _answer_error(error, template, folder, hint) from error
+        raise _answer_error(error, template, hint) from error
     except ProcessExecutionError as error:
         raise template_error(
             template, (error.stderr or error.stdout or "").strip(), hint
@@ -87,18 +87,18 @@ def _wants_trust(template: Template, folder: Path, *, made: bool) -> ScaffoldErr
     )
 
 
-def _answer_error(error: Exception, template: Template, folder: Path, hint: str) -> ScaffoldError:
+def _answer_error(error: Exception, template: Template, hint: str) -> ScaffoldError:
     text = str(error).strip()
-    name = slug(folder.name)
-    name = "my-project" if name in ("", folder.name) else name  # that one was refused
     if "project_name" in text:
         why = text.removeprefix("Validation error for question 'project_name': ")
         return UsageError(
             f"the project's name is refused: {why}",
-            f"choose another folder, or name it: -d project_name={name}",
+            "choose another folder, or name it: -d project_name=my-project",
         )
     if "Unknown revision" in text and hint == PROJECT:
-        have = releases(_local_tags(template), prereleases=True)[-5:]
+        argv = ("ls-remote", "--tags", "--refs", "--", template.source)
+        done = try_git(None, *argv, env=template.env, timeout=60)
+        have = releases(tags_in(done.output) if done.code == 0 else (), prereleases=True)[-5:]
         known = f"it has {', '.join(have)}; " if have else ""
         return template_error(
             template,
@@ -120,12 +120,6 @@ def _answer_error(error: Exception, template: Template, folder: Path, hint: str)
     asked, why = refused.groups() if refused else ("QUESTION", "")
     text = f"the answer to {asked} is refused: {why}" if refused else text
     return UsageError(text, f"choose another answer: -d {asked}=VALUE")
-
-
-def _local_tags(template: Template) -> Collection[str]:
-    url = template.source
-    done = try_git(None, "ls-remote", "--tags", "--refs", "--", url, env=template.env, timeout=60)
-    return tags_in(done.output) if done.code == 0 else []
 
 
 def template_error(template: Template, why: str, hint: str = _NEW) -> ScaffoldError:
@@ -166,7 +160,10 @@ def git_env(extra: Mapping[str, str]) -> Iterator[None]:
     from plumbum import local
 
     before = os.environ.copy()
-    extra = {**extra, **_without_hooks({**before, **extra})}
+    given = {**before, **extra}.get("GIT_CONFIG_COUNT", "")
+    count = int(given) if given.isdecimal() else 0
+    hooks = {f"GIT_CONFIG_KEY_{count}": "core.hooksPath", f"GIT_CONFIG_VALUE_{count}": os.devnull}
+    extra = {**extra, **hooks, "GIT_CONFIG_COUNT": str(count + 1)}
     os.environ.update(extra)
     try:
         for name in GIT_LOCAL:
@@ -179,17 +176,6 @@ def git_env(extra: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def _without_hooks(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that add settings to those that the environment gives git."""
-    given = env.get("GIT_CONFIG_COUNT", "")
-    count = int(given) if given.isdecimal() else 0
-    return {
-        "GIT_CONFIG_COUNT": str(count + 1),
-        f"GIT_CONFIG_KEY_{count}": "core.hooksPath",
-        f"GIT_CONFIG_VALUE_{count}": os.devnull,
-    }
 
 
 @contextlib.contextmanager
@@ -260,14 +246,25 @@ def refuse_given(worker: Worker, data: Mapping[str, Any]) -> None:
             question.validate_answer(question.parse_answer(value))
 
 
-def say_why_refused(worker: Worker, name: str) -> None:
-    """Let the prompt for the project's name say why the folder's, which was given, is not it."""
-    asked = worker.template.questions_data.get("project_name", {})
+def name_project(worker: Worker, name: str, *, ask: bool) -> list[str]:
+    """Let the folder's name be the project's, or the nearest that the template takes.
+
+    Returns what to say of another name, where no prompt says it. Copier refuses one with none near.
+    """
+    near, asked = slug(name), worker.template.questions_data["project_name"]
     try:
         _question(worker, "project_name").validate_answer(name)
+        why = ""
     except ValueError as error:
         why = str(error).rpartition("'project_name': ")[2]
-        asked["help"] = f"{asked.get('help') or 'project_name'}\n   not the folder's name: {why}"
+    if not why or near == name:
+        (worker.data if ask else worker.user_defaults)["project_name"] = name
+        return []
+    if near or not ask:
+        worker.user_defaults["project_name"] = near or name
+    asked["help"] = f"{asked.get('help') or 'project_name'}\n   not the folder's name: {why}"
+    told = near and not ask
+    return [f"{name} cannot name the project ({why}); it is named {near}"] if told else []
 
 
 def _question(worker: Worker, name: str) -> Question:

@@ -14,11 +14,10 @@ from pixi_scaffold.template.answers import public, recorded
 from pixi_scaffold.template.checkout import check_out_for
 from pixi_scaffold.template.copier import (
     in_our_words,
+    name_project,
     no_git,
     refuse_given,
     refuse_unknown,
-    say_why_refused,
-    slug,
     template_error,
 )
 from pixi_scaffold.template.destination import check_destination, make_parents, place, remove_empty
@@ -45,9 +44,6 @@ class Rendered:
     """Whether its first commit was made."""
     staged: bool = False
     """Whether it was added to a repository that was there, and waits to be committed."""
-
-
-_INTO = "added to the git repository that is there, not committed"
 
 
 def render(
@@ -80,12 +76,14 @@ def render(
                 raise Interrupted("nothing was made", "")
             if not folder.is_dir():
                 raise template_error(template, "it makes no file")
-            has_repository = (destination / ".git").exists()
-            repository = start_repository(folder, destination) if git and not has_repository else ""
+            staged = git and (destination / ".git").exists()
+            repository = "added to the git repository that is there, not committed"
+            if not staged:
+                repository = start_repository(folder, destination) if git else ""
             committed = repository.startswith("git repository")
             kept = place(folder, destination)
             kept_note = [f"kept as they were: {', '.join(kept)}"] if kept else []
-            if git and has_repository:  # a clone elsewhere has only what git knows
+            if staged:  # a clone elsewhere has only what git knows
                 try_git(destination, *AS_IT_IS, "add", "--all")
     except BaseException:
         remove_empty(made)
@@ -97,9 +95,9 @@ def render(
         commit,
         public(answers),
         (*template.notes, *noted, *_update_warning(commit), *kept_note),
-        _INTO if has_repository else repository,
+        repository,
         committed,
-        git and has_repository,
+        staged,
     )
 
 
@@ -123,8 +121,7 @@ def _copy(
     """Let Copier render; return the answers that it recorded, and its warnings."""
     from copier._main import Worker
 
-    suggestion = slug(name) if ask else name
-    typed = {"project_name": name} if ask and suggestion == name else {}
+    noted: list[str] = []
     with in_our_words(template, folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # Copier remarks on tags in passing; _update_warning says it in our words.
@@ -132,8 +129,7 @@ def _copy(
             worker = Worker(
                 template.source,
                 folder,
-                data={**typed, **data},
-                user_defaults={"project_name": suggestion} if suggestion else {},
+                data=dict(data),
                 vcs_ref=template.ref,
                 defaults=not ask,
                 quiet=True,
@@ -144,13 +140,13 @@ def _copy(
                 _ = known.local_abspath, known.commit, known.commit_hash, known.git_index_modes
                 refuse_unknown(data, known.questions_data)
                 refuse_given(worker, data)
-                if ask and suggestion != name and "project_name" in known.questions_data:
-                    say_why_refused(worker, name)
+                if "project_name" in known.questions_data.keys() - data.keys():
+                    noted = name_project(worker, name, ask=ask)
                 with no_git():
                     worker.run_copy()
-    notes = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
+    noted += [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
     path = folder / worker.answers_relpath  # a template need not write one
-    return recorded(path.read_bytes()) if path.is_file() else {}, notes
+    return recorded(path.read_bytes()) if path.is_file() else {}, noted
 
 
 def _update_warning(commit: str) -> tuple[str, ...]:

@@ -41,14 +41,12 @@ def _first_commit(folder: Path, named_branch: bool) -> None:
             )
 
 
-def amend_first_commit(folder: Path, names: list[str]) -> bool:
-    """Add files to the first commit, when it is still the only one; return whether it was done."""
-    if try_git(folder, "rev-list", "--count", "HEAD").output.strip() != "1":
-        return False
-    if try_git(folder, *AS_IT_IS, "add", "--", *names).code != 0:
-        return False
-    amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
-    return try_git(folder, *identity(folder), *amend).code == 0
+def amend_first_commit(folder: Path, names: list[str]) -> None:
+    """Add files to the first commit, when it is still the only one."""
+    alone = try_git(folder, "rev-list", "--count", "HEAD").output.strip() == "1"
+    if alone and try_git(folder, *AS_IT_IS, "add", "--", *names).code == 0:
+        amend = ("commit", "--quiet", "--no-verify", "--amend", "--no-edit")
+        try_git(folder, *identity(folder), *amend)
 
 
 def identity(folder: Path) -> tuple[str, ...]:
