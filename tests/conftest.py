@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter import build_channel
@@ -42,8 +42,10 @@ for _signal, _handler in (
         signal.signal(_signal, _handler)
 
 # A commit gets one answer; to look at new examples: pytest --hypothesis-profile new
-settings.register_profile("new")
-settings.register_profile("same", derandomize=True)
+# Neither a limit on the time of an example nor a check of how fast they are made: machines are busy.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("new", _UNTIMED)
+settings.register_profile("same", _UNTIMED, derandomize=True)
 settings.load_profile("same")
 
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
