@@ -36,7 +36,7 @@ lint: ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run .ci/venv.sh .ci/bare-machine .ci/release.sh bench/on_gpu.sh tests/support/install_condor.sh
+	$(BIN)/shellcheck .ci/run .ci/venv.sh .ci/bare-machine .ci/release.sh tests/support/install_condor.sh
 
 format: ## Put the code into shape
 	@.ci/venv.sh $(VENV) dev

@@ -11,9 +11,11 @@ Ctrl-C saves too.
 """
 
 import gc
+import os
 import signal
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin slow a busy machine
     gc.disable()  # until runs.py trains: to look through all imports is a fifth of a start
     # both wait until runs.py can save, also while the imports below run
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
@@ -155,7 +157,7 @@ def build(args: argparse.Namespace) -> Trainer:
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
+    add = parser.add_argument  # another value is another training; a Path is only a place
     add("--data", choices=("digits", "mnist"), default="digits", help="what to train on")
     add("--data-dir", type=Path, default=Path("data"), help="where the MNIST files are")
     add("--download", action="store_true", help="only fetch MNIST into --data-dir")

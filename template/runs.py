@@ -213,6 +213,7 @@ def launch(count: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {"RUNS_MEETING": f"file://{folder}/meeting"}
         env |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        env |= {"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // count))}  # share the CPUs
         children = []
         for rank in map(str, range(count)):  # they hold signals back until they listen, as we do
             env |= {"RANK": rank, "LOCAL_RANK": rank}

@@ -51,9 +51,8 @@ def say(text: str, file: TextIO | None = None) -> None:
     """Print a message: wrapped at words where a person reads it, as it is in a log."""
     file = file or sys.stdout
     if file.isatty():
-        columns = os.get_terminal_size(file.fileno()).columns or 80
-        lines = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
-        text = "\n".join(lines.fill(line) for line in text.splitlines())
+        width = os.get_terminal_size(file.fileno()).columns or 80
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
     print(text, file=file, flush=True)
 
 
@@ -295,40 +294,38 @@ class Trainer:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
         self.epoch, self.step, self.rows = state["epoch"], state["step"], state["rows"]
-        planned, epochs = state["epochs"], self.args.epochs
-        if planned != epochs > self.epoch:
-            new, old = (f"{self.rate(self.epoch, end):.2g}" for end in (epochs, planned))
-            same = "" if new == old else f"goes on at {new}, not {old}, and "
-            say(f"NOTE: begun for {planned} epochs, now for {epochs}: the learning rate {same}"
-                "falls until the new end")  # fmt: skip
+        if state["epochs"] != self.args.epochs > self.epoch:
+            rate = self.rate(self.epoch, self.args.epochs)
+            say(f"NOTE: begun for {state['epochs']} epochs, now for {self.args.epochs}: the "
+                f"learning rate goes on at {rate:.2g} and falls until the new end")  # fmt: skip
         if self.step:
             self.start_epoch()
         processes = state["processes"]
-        if len(processes) == WORLD_SIZE:
-            self.loss_sum.copy_(processes[RANK]["loss_sum"])
-            for kind in {"cpu", self.device.type} & processes[RANK]["rng"].keys():
-                RNG[kind].set_rng_state(processes[RANK]["rng"][kind])
-        else:  # the sum goes to one of them, and dropout goes on with new random numbers
-            self.loss_sum.copy_(sum(one["loss_sum"] for one in processes) * (RANK == 0))
-            torch.manual_seed(self.args.seed + RANK + 1000 * (1 + self.epoch))
+        self.loss_sum.fill_(sum(one["loss_sum"] for one in processes[RANK::WORLD_SIZE]))
+        # More or fewer processes, or another device: dropout goes on with new random numbers.
+        torch.manual_seed(self.args.seed + RANK + 1000 * (1 + self.epoch))
+        kept = processes[RANK]["rng"] if len(processes) == WORLD_SIZE else {}
+        for kind in {"cpu", self.device.type} & kept.keys():
+            RNG[kind].set_rng_state(kept[kind])
 
     def refuse_another(self, state: dict[str, Any]) -> None:
         """Raise UserError when a checkpoint is of another training than this one."""
+
+        def differing(part: str) -> list[str]:
+            old, new = state[part], getattr(self, part)
+            return sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+
         ways = "Take back what was changed, or use another --name"
         if state["format"] != FORMAT:
             names = ["program or version of the template"]
-        elif not (names := differing(state["identity"], self.identity)):
-            names = [] if self.args.accept_changes else differing(state["program"], self.program)
+        elif not (names := differing("identity")) and not self.args.accept_changes:
+            names = differing("program")
             ways += ", or --accept-changes if it still computes the same"
         if names:
             raise UserError(
                 f"{self.args.name} was trained with another {' and another '.join(names)}. {ways}, "
                 "or --no-resume to delete its checkpoints and start again"
             )
-
-
-def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
 def checksum(data: Data) -> int:

@@ -238,6 +238,7 @@ def test_the_worker_script(render: Render, delivery: str) -> None:
     text = script.read_text()
     assert not re.search(r"[{}]{2}|{%", text)
     assert "bashrc" not in text
+    assert len(text.splitlines()) <= 75, "a screen and a half"
     assert not re.search(r"\|\s*(ba)?sh\b", text), "a download is piped to a shell"
     assert re.findall(r"(?m)^(.*CONDA_OVERRIDE_CUDA)", text) == ["unset CONDA_OVERRIDE_CUDA"]
     shellcheck = shutil.which(
@@ -673,6 +674,22 @@ def test_an_eviction_loses_at_most_one_checkpoint_interval(
         assert 0 < lost <= (checkpoint_seconds + 2) / step_seconds
     else:
         assert lost == 0
+
+
+def test_an_eviction_before_it_trains_costs_no_try(
+    pool: Pool, project: Render, tmp_path: Path
+) -> None:
+    """The worker script has nothing to save: SIGTERM ends it, and the job starts again."""
+    waits = Path(staged(tmp_path)) / "etc/conda/activate.d/waits.sh"
+    waits.parent.mkdir(parents=True, exist_ok=True)
+    waits.write_text(f"if mkdir '{tmp_path}/begun'; then sleep 600; fi\n")
+    env = environment(PIXI_SCAFFOLD_ENV=str(tmp_path / "env"))
+    more = (env, STEPS_100, *SMALL, "max_retries = 0")
+    cluster = pool.submit("htcondor/train.sub", project(), *more)
+    _until((tmp_path / "begun").exists)
+    pool.run("condor_vacate_job", str(cluster))
+    assert pool.wait(cluster) == 0
+    assert pool.query(cluster, "NumJobStarts") == ["2"]
 
 
 #: Of about 1,080 steps the first start of a run `cut` goes 600 at most, however fast the machine is.

@@ -27,7 +27,7 @@ NOT_HERE = {
     "git ": "git itself",
     "cd ": "of the shell",
     "make ": "what continuous integration runs",
-    "bash bench/on_gpu.sh": "an NVIDIA GPU",
+    "python bench/on_gpu.py": "an NVIDIA GPU",
 }
 """What no test runs as it stands: the beginning of the command, and why or what stands for it."""
 TESTS = {

@@ -21,6 +21,8 @@ from tests import golden
 from tests.support.command import scaffold
 from tests.support.paths import REPOSITORY
 
+TRUSTED = 727
+"""Lines of runs.py and trainer.py together; may only go down."""
 ROWS = golden.variants()
 IDS = [golden.name_of(row) for row in ROWS]
 
@@ -67,6 +69,30 @@ def test_golden(projects: dict[str, Path], plain_template: Path, name: str) -> N
 
 def test_no_golden_file_is_left_over() -> None:
     assert {p.stem for p in golden.FOLDER.glob("*.txt")} == set(IDS)
+
+
+def test_the_training_program_does_not_grow() -> None:
+    """It is read by people who have to trust it."""
+    folder = REPOSITORY / "template"
+    lines = {p.name: len(p.read_text().splitlines()) for p in folder.glob("*.py")}
+    assert lines["main.py"] <= 200
+    assert lines["runs.py"] + lines["trainer.py"] <= TRUSTED
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_assistants_are_told_whose_each_file_is(projects: dict[str, Path], name: str) -> None:
+    text = (projects[name] / "AGENTS.md").read_text()
+    rows = dict(re.findall(r"(?m)^\| (`.+?) \| (the project's|the template's|both) \|", text))
+    files = {whose: re.findall("`([^`]+)`", row) for row, whose in rows.items()}
+    assert len(files) == 3
+    for path in [path for paths in files.values() for path in paths]:
+        assert [*projects[name].glob(path.rstrip("/"))], path
+    seeded = yaml.safe_load((REPOSITORY / "copier.yml").read_text())["_skip_if_exists"]
+    inside = {Path(path).name for path in files["the project's"]}
+    assert {Path(path).name for path in seeded} - {"test_main.py"} == inside - {"tests"}
+    assert not {Path(path).name for path in files["the template's"]} & inside
+    for words in ("pixi-scaffold check --json", "do not poll the queue"):
+        assert words in text
 
 
 @pytest.mark.parametrize("name", IDS)

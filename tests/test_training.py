@@ -30,6 +30,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import on_gpu
 from pixi_scaffold.page.runs import clock
 from tests.support.forks import Forks
 from tests.support.paths import REPOSITORY, SHARED
@@ -359,6 +360,27 @@ def test_the_benchmark_measures_main_py(python: str, tmp_path: Path, environment
     assert {run["images"] for runs in measured["runs"].values() for run in runs} == {256}
     assert (measured["of_graph"], measured["goal"]) == (None, None)
     assert "not measured, no NVIDIA GPU" in done.stdout
+
+
+@pytest.mark.long
+def test_what_is_tried_on_a_gpu_holds_on_the_cpu(
+    python: str, tmp_path: Path, environment: dict[str, str], forks: Forks
+) -> None:
+    """All of bench/on_gpu.py but what needs a GPU: it must not fail first where one is lent."""
+
+    def start(
+        argv: list[str], folder: Path, env: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        argv, env = [python, *argv], env | environment
+        if "--processes" not in argv:
+            return forks.run(argv, folder, env)
+        return subprocess.run(
+            argv, cwd=folder, env=env, capture_output=True, text=True, timeout=600
+        )
+
+    lines = list(on_gpu.promises(tmp_path, "cpu", start, at_once=1))
+    assert [line for line in lines if line[0] not in ("ok", "figure")] == []
+    assert len([word for word, _ in lines if word == "ok"]) == 8
 
 
 # ------------------------------------------------------------- eviction and resuming
@@ -787,10 +809,12 @@ def test_a_default_that_the_machine_decides_is_no_other_option(
     """As `default=os.cpu_count()`; a value that was asked for is another option all the same."""
     old = '    add("--seed", type=int, default=0)\n'
     more = '    import os\n    add("--workers", type=int, default=int(os.environ["CPUS"]))\n'
+    more += '    add("--scratch", type=Path, default=Path("scratch"))\n'
     program = changed(old, old + more)
     for epochs, cpus in ((1, "8"), (2, "16")):
         machine = environment | {"CPUS": cpus}
-        done = run(*DIGITS, "--epochs", epochs, program=program, env=machine)
+        place = ("--scratch", f"job-{cpus}")  # a place, as one with $(Cluster) in its name
+        done = run(*DIGITS, "--epochs", epochs, *place, program=program, env=machine)
         assert done.returncode == 0, done.stderr
     other = run(*DIGITS, "--epochs", 3, "--workers", 4, program=program, env=machine)
     assert (other.returncode, "another --workers." in other.stderr) == (2, True)
@@ -808,6 +832,33 @@ def test_the_collector_is_off_while_a_training_starts_and_on_in_its_steps(run, c
     )
     done = run(*DIGITS, "--epochs", 1, program=program)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("program", ["template/main.py", "includes/python/bare.py"])
+@pytest.mark.parametrize("asked", ["passive", "active"])
+def test_threads_wait_without_spinning_unless_they_are_asked_to(
+    run, changed, environment: dict[str, str], program: str, asked: str
+) -> None:
+    """With two threads on two busy cores a training took four times as long when they spun."""
+    path = changed("import argparse\n", "import argparse\n")
+    text = (REPOSITORY / program).read_text()
+    assert text.count("import torch\n") == 1
+    told = "print('threads wait', os.environ['OMP_WAIT_POLICY'])\nimport torch\n"
+    path.write_text(text.replace("import torch\n", told))  # it reads the variable when it starts
+    env = {k: v for k, v in environment.items() if k != "OMP_WAIT_POLICY"}
+    env |= {"OMP_WAIT_POLICY": asked} if asked == "active" else {}
+    done = run("--help", program=path, env=env)
+    assert (done.returncode, f"threads wait {asked}\n" in done.stdout) == (0, True), done.stderr
+
+
+def test_processes_share_the_threads_of_the_job(run, changed, environment: dict[str, str]) -> None:
+    program = changed(
+        "\n    data = load_data(args)\n",
+        "\n    print('threads', torch.get_num_threads())\n    data = load_data(args)\n",
+    )
+    env = environment | {"OMP_NUM_THREADS": "2"}  # as HTCondor sets it for request_cpus = 2
+    done = run(*DIGITS, "--epochs", 1, "--processes", 2, program=program, env=env)
+    assert (done.returncode, "threads 1\n" in done.stdout) == (0, True), done.stderr
 
 
 def test_the_first_loss_is_there_before_the_optimizer(

@@ -6,15 +6,17 @@ The rest is what a batch system needs: results in runs/NAME/, a checkpoint after
 SIGTERM, by which it asks for its slot back, a checkpoint at once and exit code 85.
 """
 
+import os
 import signal
 
-if __name__ == "__main__":  # both wait until there is something to save
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin slow a busy machine
+    # both wait until there is something to save
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 import argparse
 import io
 import json
-import os
 import sys
 import time
 from pathlib import Path
