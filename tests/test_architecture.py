@@ -56,7 +56,7 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5095,
+    "rules": 5098,
     "job": 4087,
     "lock": 3828,
     "tasks": 3098,

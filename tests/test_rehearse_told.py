@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pixi_scaffold.job import read_description
+from pixi_scaffold.rehearsal import read_plan
+from pixi_scaffold.rehearsal.causes import remedy
+from pixi_scaffold.rehearsal.plan import JobRun
 from tests.support.command import scaffold
 
 SETTINGS = "executable = job.sh\noutput = o\nerror = e\nrequest_memory = 1GB\nrequest_disk = 1GB\n"
@@ -69,6 +73,55 @@ def test_what_a_program_says_has_a_remedy(tmp_path: Path, said: str, hint: str) 
     assert said in out, "its own last lines"
     assert "next: " in out
     assert hint in out.partition("next: ")[2]
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> JobRun:
+    folder = tmp_path_factory.mktemp("plan")
+    (folder / "job.sh").write_text("#!/bin/sh\n")
+    (folder / "job.sub").write_text(f"{SETTINGS}arguments = 1\nqueue\n")
+    return read_plan(read_description(folder / "job.sub", folder).jobs[0], 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("AssertionError: The NVIDIA driver on your system is too old (found version 10020).", "gpus_minimum_runtime"),
+        ("RuntimeError: CUDA error: invalid device ordinal", "the first is 0"),
+        ("RuntimeError: CUDA error: no kernel image is available for execution on the device", "gpus_minimum_capability"),
+        ("RuntimeError: CUDA error: out of memory", "gpus_minimum_memory"),
+        ("RuntimeError: Attempting to deserialize object on a CUDA device but torch.cuda.is_available()", "map_location"),
+        ("/bin/sh: line 3: 4242 Illegal instruction     (core dumped) ./model", "Microarch"),
+        ("./worker: /lib64/libc.so.6: version `GLIBC_2.38' not found (required by ./worker)", "for GLIBC_2.38"),
+        ("./x: /lib64/libstdc++.so.6: version `GLIBCXX_3.4.29' not found (required by ./x)", "for GLIBCXX_3.4.29"),
+        ("RuntimeError: cannot cache function 'rdist': no locator available for file '/opt/x.py'", "NUMBA_CACHE_DIR"),
+        ("job.sh: line 2: HOME: unbound variable", "export HOME="),
+        ('Base.InitError(mod=:Pkg, error=Base.KeyError(key="HOME"))', "export HOME="),
+        ("/bin/sh: 1: Syntax error: \";\" unexpected", "line 6 of job.sub"),
+        ("job.sh: line 4: syntax error near unexpected token `fi'", "correct the script"),
+        ("mkdir: cannot create directory '/.cache': Read-only file system", "let it write /.cache there"),
+        ("PermissionError: [Errno 13] Permission denied: '/.cache'", "let it write /.cache there"),
+        ("_pickle.UnpicklingError: invalid load key, 'v'.", "git lfs pull"),
+        ("gzip: stdin: not in gzip format", "not of the kind"),
+        ("zipfile.BadZipFile: File is not a zip file", "not of the kind"),
+        ("ImportError: libGL.so.1: cannot open shared object file: No such file or directory", "no libGL.so.1"),
+        ("wandb.errors.UsageError: api_key not configured (no-tty). call wandb.login(key=...)", "WANDB_MODE=offline"),
+        ("_tkinter.TclError: no display name and no $DISPLAY environment variable", "MPLBACKEND=Agg"),
+        ("OSError: [Errno 98] Address already in use", "--standalone"),
+        ("EOFError: EOF when reading a line", "input = FILE"),
+        ("git@github.com: Permission denied (publickey).", "none of your keys"),
+        ("fatal: not a git repository (or any of the parent directories): .git", "no .git"),
+        ("UnicodeEncodeError: 'ascii' codec can't encode character", "PYTHONUTF8=1"),
+        ("OSError: We couldn't connect to 'https://huggingface.co' to load this file", "--network"),
+        ("HTTPSConnectionPool(host='huggingface.co', port=443): Max retries exceeded with url", "--network"),
+        ("KeyError: 'loss'", ""),
+        ("OSError: [Errno 5] Input/output error", ""),
+    ],
+)  # fmt: skip
+def test_what_programs_are_known_to_say_has_a_remedy(plan: JobRun, said: str, hint: str) -> None:
+    """The words are those of public reports: PyTorch, glibc, Julia, numba, Git, wandb, the shells."""
+    assert hint in remedy(plan, [said])
+    assert bool(hint) == bool(remedy(plan, [said]))
 
 
 def test_a_file_that_arrives_flat(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pixi_scaffold.job import is_command, unexpanded
 from pixi_scaffold.rules.files import leaves, to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url
-from pixi_scaffold.rules.texts import within_review
+from pixi_scaffold.rules.texts import read_bytes, within_review
 
 _GB = 10**9
 _FILE_LIMIT = 1 * _GB
@@ -28,6 +28,9 @@ _MOST_FILES = 2000
 def not_kept_by_git(subject: Subject) -> Iterator[Found]:
     """An input that a clone of the repository does not have."""
     command = subject.where("transfer_input_files", "transfer_common_input", "container_image")
+    for path in subject.files:
+        if path.stat().st_size < 1024 and b"//git-lfs.github.com/spec" in (read_bytes(path) or b""):
+            yield Found(path, 1, "a pointer of Git LFS in place of the file", "git lfs pull")
     for item in (*subject.inputs, *subject.images):
         path = subject.place(item)
         state = subject.kept.get(path, "tracked")
