@@ -1,7 +1,5 @@
 """Rehearse a cluster job."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +127,7 @@ def _named(description: Path) -> Path:
     return short if not description.exists() and short.is_file() else description
 
 
-def _submission(assignments: list[str], append: list[str], queue: str) -> Submission:
+def _submission(assignments: list[str], append: list[str], queue: str) -> "Submission":
     from pixi_scaffold.rehearsal import Submission
 
     before = tuple("=".join(read_pair("NAME=VALUE", one)) for one in assignments)

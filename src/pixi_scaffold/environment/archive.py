@@ -13,7 +13,7 @@ import struct
 import tarfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO, RawIOBase
@@ -57,7 +57,9 @@ def write_archive(
     """
     assert all(len(old) == len(new) for old, new in names.items())  # noqa: S101  binaries keep sizes
     total = sum(entry.size for entry in entries.values()) or 1
-    moved = _moved(entries.values(), names)
+    paths = (e.path for e in entries.values() if e.path is not None and e.path.suffix == ".py")
+    # Python files that name the folder: their byte code is of another text.
+    moved = {p for p in paths if p.is_file() and not p.is_symlink() and _mentions(p, names)}
     done = 0
     with (
         target.open("wb") as raw,
@@ -111,12 +113,6 @@ def _renamed(data: bytes, names: Mapping[bytes, bytes]) -> bytes:
     for old, new in names.items():
         data = data.replace(old, new)
     return data
-
-
-def _moved(entries: Iterable[Member], names: Mapping[bytes, bytes]) -> set[Path]:
-    """Return the Python files that name the folder: their byte code is of another text."""
-    paths = (e.path for e in entries if e.path is not None and e.path.suffix == ".py")
-    return {p for p in paths if p.is_file() and not p.is_symlink() and _mentions(p, names)}
 
 
 def _dated(data: bytes, path: Path, moved: set[Path]) -> bytes:

@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pixi_scaffold.environment.archive import Member, write_archive
@@ -68,7 +69,10 @@ def pack(
             progress.update("collecting")
             entries = _collected(prefix)
             entries[RECORD] = Member(None, _record(path, chosen))
-            _write(entries, prefix, target, progress)
+            here = os.fsencode(prefix)
+            names = {here: PLACEHOLDER.ljust(len(here), b"_")}
+            with replacing(target) as new:  # a job never gets half of it
+                write_archive(entries, new, names, partial(progress.update, "compressing"))
         size = target.stat().st_size
         packages = f"{installed.packages} packages for {chosen.name}"
         step.passed(f"{target.name}: {packages}, {size / 1e6:.0f} MB")
@@ -176,15 +180,3 @@ def _collected(prefix: Path) -> dict[str, Member]:
     except conda_pack.CondaPackException as error:
         raise ScaffoldError(f"conda-pack failed: {error}") from error
     return collector.entries
-
-
-def _write(entries: Mapping[str, Member], prefix: Path, target: Path, progress: Progress) -> None:
-    """Write the archive beside `target` and swap it in, so that a job never gets half of it."""
-    here = os.fsencode(prefix)
-    with replacing(target) as new:
-        write_archive(
-            entries,
-            new,
-            {here: PLACEHOLDER.ljust(len(here), b"_")},
-            lambda fraction: progress.update("compressing", fraction),
-        )

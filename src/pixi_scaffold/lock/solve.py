@@ -40,15 +40,13 @@ class Solve:
         return f"{', '.join(e.name for e in self.environments)} on {self.platform.name}"
 
 
-def problems(
-    workspace: Workspace, channels: Sequence[str] | None = None, now: datetime | None = None
-) -> tuple[Solve, ...]:
-    """Return every solve that the manifest asks for; pure.
+def problems(workspace: Workspace, channels: Sequence[str] | None = None) -> tuple[Solve, ...]:
+    """Return every solve that the manifest asks for.
 
-    channels: URLs in place of the manifest's. now: where durations in exclude-newer count from.
-    Raises LockError when an environment has two channel priorities.
+    channels: URLs in place of the manifest's. Durations in exclude-newer count from now. Raises
+    LockError when an environment has two channel priorities.
     """
-    moment = now or datetime.now(UTC)
+    moment = datetime.now(UTC)
     solves = []
     for members in dict.fromkeys(workspace.group(e) for e in workspace.environments):
         features = workspace.group_features(members[0])

@@ -113,11 +113,6 @@ def _files(job: Job) -> Iterator[Path]:
             yield path
 
 
-def is_sweep(job: Job) -> bool:
-    """Whether its queue statement has rows with values of their own."""
-    return job.queue.items is not None and bool(job.queue.variables)
-
-
 def numbered_by_place(job: Job) -> Sequence[str]:
     """Return the macros of a process's place that some command other than a name uses."""
     decide = (c.value.lower() for n, c in job.commands.items() if n not in {*_BY_NAME, "name"})
@@ -132,7 +127,8 @@ def chosen_rows(
     job = description.jobs[0]
     if request.go_on:
         return _earlier(request, job, folder)
-    if not is_sweep(job) or request.again:
+    is_sweep = job.queue.items is not None and bool(job.queue.variables)
+    if not is_sweep or request.again:
         if request.failed:
             raise UsageError(
                 "--failed is for a sweep: the queue statement has no rows with values",

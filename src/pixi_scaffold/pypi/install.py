@@ -69,7 +69,10 @@ def _installed(prefix: Path) -> Iterator[tuple[str, str]]:
     for name, info in _infos(prefix):
         with contextlib.suppress(OSError):
             if (info / "INSTALLER").read_text(encoding="utf-8").strip() == OWNER:
-                yield name, _origin(info / "direct_url.json")
+                url = ""
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    url = json.loads((info / "direct_url.json").read_text(encoding="utf-8"))["url"]
+                yield name, url
 
 
 def _infos(prefix: Path) -> Iterator[tuple[str, Path]]:
@@ -92,10 +95,3 @@ def _own(prefix: Path, names: set[str]) -> None:
         for file, text in (("RECORD", record), ("INSTALLER", OWNER)):
             with replacing(info / file) as new:
                 new.write_text(text, encoding="utf-8")
-
-
-def _origin(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError):
-        return ""

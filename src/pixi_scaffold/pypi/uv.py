@@ -134,8 +134,10 @@ def _arguments(problem: Resolution, folder: Path, root: Path) -> Iterator[str]:
     if options.overrides:
         (folder / "overrides.txt").write_text("".join(f"{r}\n" for r in options.overrides))
         yield from ("--overrides", "overrides.txt")
-    if problem.preferred:
-        (folder / "pylock.toml").write_text(_preferred(problem.preferred))
+    if known := problem.preferred:  # uv keeps what its output file had
+        rows = (f"[[packages]]\nname = '{n}'\nversion = '{v}'\n" for n, v in known.items())
+        head = 'lock-version = "1.0"\ncreated-by = "pixi-scaffold"\n'
+        (folder / "pylock.toml").write_text(head + "".join(rows))
     yield from ("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header")
     yield from ("--python", sys.executable, "--python-version", problem.python)
     yield from ("--python-platform", _platform(problem.platform))
@@ -197,12 +199,6 @@ def _provided(problem: Resolution, folder: Path) -> Iterator[str]:
             wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             wheel.writestr(f"{stem}.dist-info/RECORD", "")
         yield f"{name} @ {path.as_uri()}"
-
-
-def _preferred(versions: Mapping[str, str]) -> str:
-    """Return a pylock.toml of these versions: uv keeps what its output file had."""
-    rows = (f"[[packages]]\nname = '{n}'\nversion = '{v}'\n" for n, v in versions.items())
-    return 'lock-version = "1.0"\ncreated-by = "pixi-scaffold"\n' + "".join(rows)
 
 
 def _platform(platform: Platform) -> str:

@@ -42,7 +42,8 @@ def github(report: Report) -> str:
     """
     lines = []
     for f in _findings(report):
-        place = f"file={_property(f['file'])},line={max(f['line'], 1)}"
+        file = _data(f["file"]).replace(":", "%3A").replace(",", "%2C")
+        place = f"file={file},line={max(f['line'], 1)}"
         if "column" in f:
             place += f",col={f['column']},endColumn={f['end_column']}"
         place += f",title={f['rule']}"
@@ -110,7 +111,3 @@ def _failures(report: Report) -> Iterable[tuple[str, str]]:
 
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -44,9 +44,9 @@ class Step:
 class Run:
     """The steps of one command: those that ended, in order."""
 
-    def __init__(self, progress: Progress, results: tuple[Result, ...] = ()) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.results = results
+        self.results: tuple[Result, ...] = ()
 
     @contextmanager
     def step(self, name: str, *, catch: bool = False, asks: bool = False) -> Iterator[Step]:

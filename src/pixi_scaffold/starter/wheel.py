@@ -90,12 +90,14 @@ def convert(
     """
     distribution = read_distribution(wheel)
     name = conda_name(distribution.name)
+    major, minor = sys.version_info[:2]
+    python = f"python >={major}.{minor},<{major}.{minor + 1}.0a0"
     index: dict[str, Any] = {
         "name": name,
         "version": distribution.version.replace("-", "_"),
         "build": f"{'cpu_' if name == 'pytorch' else ''}py{PYTHON.replace('.', '')}_0",
         "build_number": 0,
-        "depends": [_python_range(), *dependencies(distribution.requires, others)],
+        "depends": [python, *dependencies(distribution.requires, others)],
         "license": distribution.license,
         "subdir": subdir,
         "timestamp": 0,
@@ -155,11 +157,6 @@ def _required(
 def _spec(requirement: Requirement) -> str:
     ranges = ",".join(sorted(str(s).replace("===", "==") for s in requirement.specifier))
     return f"{conda_name(requirement.name)} {ranges}".strip()
-
-
-def _python_range() -> str:
-    major, minor = sys.version_info[:2]
-    return f"python >={major}.{minor},<{major}.{minor + 1}.0a0"
 
 
 def _entries(archive: zipfile.ZipFile, info: str) -> Iterator[Entry]:

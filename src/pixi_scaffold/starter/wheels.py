@@ -166,9 +166,8 @@ def _download(
         locked.write_text("".join(map(_locked, wheels)), encoding="utf-8")
         argv = [*_PIP, "download", "--no-cache-dir", "--no-deps", "--require-hashes"]
         argv += ["--only-binary", ":all:", "--progress-bar", "off"]
-        done = run(
-            [*argv, "--dest", str(work), "--requirement", locked], env=_pip_env(work), stop=stop
-        )
+        argv += ["--dest", str(work), "--requirement", str(locked)]
+        done = run(argv, env=clean_env({"TMPDIR": str(work)}), stop=stop)
         if done.code != 0:
             raise _pip_error("downloading the wheels", done.output)
         for wheel in wheels:
@@ -210,15 +209,12 @@ def _chosen(
                 progress.update(f"choosing {words[1]}")
 
         on_line = None if seconds else tell
-        done = run(argv, env=_pip_env(work), on_line=on_line, timeout=seconds)
+        # pip leaves temporary files on Ctrl-C: here they are removed in any case
+        env = clean_env({"TMPDIR": str(work)})
+        done = run(argv, env=env, on_line=on_line, timeout=seconds)
         if done.code != 0:
             raise _pip_error("choosing the wheels", done.output)
         return tuple(map(_wheel, json.loads(report.read_text(encoding="utf-8"))["install"]))
-
-
-def _pip_env(work: Path) -> dict[str, str]:
-    """Put pip's temporary files where they are removed in any case: it leaves them on Ctrl-C."""
-    return clean_env({"TMPDIR": str(work)})
 
 
 def _wheel(item: dict[str, Any]) -> Wheel:

@@ -178,16 +178,12 @@ def missing_comments(base: str, ours: str, theirs: str, merged: str) -> list[str
     In a conflict, what counts is the user's side of it.
     """
     removed = _comments(base) - _comments(theirs)
-    return list((_comments(ours) - removed - _comments(_your_side(merged))).elements())
+    kept = re.sub(r"(?ms)^=======\r?\n.*?^>>>>>>> after updating\r?$", "", merged)
+    return list((_comments(ours) - removed - _comments(kept)).elements())
 
 
 def _comments(text: str) -> Counter[str]:
     return Counter(matched[1].strip() for matched in _TOKEN.finditer(text) if matched[1])
-
-
-def _your_side(text: str) -> str:
-    """Return a merged text with each conflict resolved in favour of the user."""
-    return re.sub(r"(?ms)^=======\r?\n.*?^>>>>>>> after updating\r?$", "", text)
 
 
 def _data(text: bytes) -> object:

@@ -25,12 +25,15 @@ def abort(repository: Repository) -> Landing:
     if not tip:
         remove_note(repository)
         raise UsageError(f"the branch {landing.branch} is gone already", "nothing is left to undo")
-    if tip != landing.tip and not _signed_again(repository, landing.tip, tip):
-        raise ScaffoldError(
-            f"the branch {landing.branch} has commits of yours after the update",
-            f"if they are not needed: git switch {landing.from_branch or landing.from_commit} && "
-            f"git branch -D {landing.branch}",
-        )
+    if tip != landing.tip:  # a signature and another message leave it the update's
+        ends = (landing.tip, tip)
+        was, now = (repository.git("rev-parse", f"{c}^{{tree}}", f"{c}^@") for c in ends)
+        if was != now:
+            back = landing.from_branch or landing.from_commit
+            raise ScaffoldError(
+                f"the branch {landing.branch} has commits of yours after the update",
+                f"if they are not needed: git switch {back} && git branch -D {landing.branch}",
+            )
     landing = replace(landing, tip=tip)
     if repository.branch != landing.branch:
         raise ScaffoldError(
@@ -57,18 +60,11 @@ def _go_back(repository: Repository, landing: Landing) -> None:
         raise in_words(error, "these files have work of yours that is not committed:") from error
 
 
-def _signed_again(repository: Repository, commit: str, tip: str) -> bool:
-    """Whether a commit is the update's in all but its signature and message."""
-    words = [repository.git("rev-parse", f"{c}^{{tree}}", f"{c}^@") for c in (commit, tip)]
-    return words[0] == words[1]
-
-
 def _abort_broken(repository: Repository, landing: Landing) -> None:
     """Undo a landing that was cut off in the middle, as by a power cut."""
     paths = tuple(p for p in landing.paths if (repository.top / p).is_file())
-    if strange := strange_files(repository, landing, paths) | _strangely_staged(
-        repository, landing
-    ):
+    strange = strange_files(repository, landing, paths) | _strangely_staged(repository, landing)
+    if strange:
         raise ScaffoldError(
             "\n".join(("undoing the update would lose changes of yours in:", *sorted(strange))),
             "commit or copy them, then try again",

@@ -92,7 +92,10 @@ def parse_manifest(text: str, path: Path) -> Workspace:
         if inside:
             document, outside = pixi_document(document, path.parent)
         workspace = read_workspace(document, path, outside)
-        _check_pixi(workspace)
+        wanted = workspace.requires_pixi  # one newer than is known may meet it: Pixi then decides
+        if wanted and not any(satisfies(version, wanted) for version in PIXIS):
+            message = f"{wanted!r} is met by no Pixi: what is known here is {PIXIS[0]}"
+            raise GrammarError(("workspace", "requires-pixi"), message)
     except GrammarError as error:
         raise _refusal(text, path, inside, error) from error
     return workspace
@@ -111,17 +114,6 @@ def _refusal(text: str, path: Path, inside: tuple[str, ...], error: GrammarError
     return ManifestError(
         f"{where}: {name}: {error.problem}" if name else f"{path}: {error.problem}", hint
     )
-
-
-def _check_pixi(workspace: Workspace) -> None:
-    """Raise GrammarError when no Pixi meets the manifest's requires-pixi.
-
-    One newer than the one that is known may: then Pixi itself decides.
-    """
-    wanted = workspace.requires_pixi
-    if wanted and not any(satisfies(version, wanted) for version in PIXIS):
-        message = f"{wanted!r} is met by no Pixi: what is known here is {PIXIS[0]}"
-        raise GrammarError(("workspace", "requires-pixi"), message)
 
 
 def _load(text: str) -> dict[str, Any]:

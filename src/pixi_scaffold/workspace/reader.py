@@ -61,16 +61,16 @@ class _ManifestReader:
         table = doc[head]
         self.pool = {name.lower(): spec for name, spec in table.get("dependencies", {}).items()}
         platforms = self.platforms(table.get("platforms", []), (head, "platforms"))
-        features = {DEFAULT: self.feature(DEFAULT, doc, ())}
-        features[DEFAULT] = features[DEFAULT]._replace(
-            channel_priority=table.get("channel-priority"),
-            solve_strategy=table.get("solve-strategy"),
-        )
+        priority, strategy = table.get("channel-priority"), table.get("solve-strategy")
+        default = self.feature(DEFAULT, doc, ())
+        features = {DEFAULT: default._replace(channel_priority=priority, solve_strategy=strategy)}
         for name, entries in doc.get("feature", {}).items():
             if name == DEFAULT:
                 raise GrammarError(("feature", name), "the default feature is the top of the file")
             features[name] = self.feature(name, entries, ("feature", name))
-        environments = tuple(self.environments(doc.get("environments", {}), features))
+        named = doc.get("environments", {})
+        named = named if DEFAULT in named else {DEFAULT: [], **named}
+        environments = tuple(self.environment(n, entry, features) for n, entry in named.items())
         self.note_unused(doc, environments)
         self.note_dead_selectors(features, platforms)
         asking = frozenset(name for name, wanted in self.system.items() if wanted)
@@ -208,14 +208,6 @@ class _ManifestReader:
             if isinstance(value, dict) and "depends_on" in value:
                 self.warn("deprecated", f"{'.'.join((*key, name))}: depends_on is depends-on now")
             yield read_task(name, value, (*key, name))
-
-    def environments(
-        self, table: Mapping[str, Any], features: dict[str, Feature]
-    ) -> Iterator[Environment]:
-        if DEFAULT not in table:
-            yield Environment(DEFAULT, (DEFAULT,))
-        for name, entry in table.items():
-            yield self.environment(name, entry, features)
 
     def environment(self, name: str, entry: Any, features: dict[str, Feature]) -> Environment:
         key = ("environments", name)

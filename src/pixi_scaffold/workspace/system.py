@@ -92,11 +92,9 @@ def _migrated(
     changed = dict(features)
     for name, feature in features.items():
         if name in asking:
-            subdirs = [p.subdir for p in originals.values()]
-            used = [
-                _required(subdir, feature)
-                for subdir in (subdirs if feature.platforms is None else feature.platforms)
-            ]
+            every = tuple(p.subdir for p in originals.values())
+            subdirs = every if feature.platforms is None else feature.platforms
+            used = [_required(subdir, feature) for subdir in subdirs]
             names = dict.fromkeys(platform.name for platform in used)
             changed[name] = feature._replace(platforms=tuple(names))
         else:
