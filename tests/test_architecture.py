@@ -66,7 +66,7 @@ ROOM_LINES = {
     "workspace": 2693,
     "cli": 1608,
     "template": 1627,
-    "system": 1313,
+    "system": 1325,
     "starter": 1105,
     "adopt": 1155,
     "page": 835,

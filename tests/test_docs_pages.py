@@ -29,7 +29,7 @@ INLINE = sorted(
     }
 )
 ELSEWHERE = {
-    "pool.md": "between its commands a job has to get somewhere: test_pool.py waits for it",
+    "pool.md": "between its commands a job has to get somewhere: done in test_pool.py",
     "add-a-site.md": "no command in a block",
 }
 JOB = "executable = /bin/sleep\\narguments = 1\\nrequest_memory = 1GB\\nlog = j.log\\nqueue\\n"

@@ -92,9 +92,7 @@ def apply(
     return found, written
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
 @given(tag=st.sampled_from(OLD), edits=st.lists(EDIT, min_size=1, max_size=12))
 def test_no_line_of_yours_is_lost(
     history: History, renders: dict[str, Render], tag: str, edits: list[EditLine]

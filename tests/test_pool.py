@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -28,8 +29,9 @@ from pixi_scaffold.pool.events import ProcState, fold
 from pixi_scaffold.pool.follow import Follower
 from pixi_scaffold.pool.why import held
 from tests.support.command import Ran, scaffold
-from tests.support.paths import SHARED
+from tests.support.paths import REPOSITORY, SHARED
 from tests.support.pool import P100, T4, V100, V100_OLD_DRIVER, Pool, condor_prefix
+from tests.test_walkthrough import commands
 
 pytestmark = pytest.mark.slow
 SLOTS = SHARED / "condor" / "slots"
@@ -626,6 +628,49 @@ def test_a_stopped_job_saves_comes_back_and_is_trained_further(pool: Pool, proje
     last = submitted(project, "--continue", str(more["cluster"]), "-a", f"counts={saved + 6}")
     assert pool.wait(last["cluster"]) == 0  # a finished one goes on, too
     assert int((run / "n").read_text()) == saved + 6
+
+
+def test_the_page_is_done_as_it_says(pool: Pool, project: Path) -> None:
+    """docs/how-to/pool.md from its first command to its last; between them the job gets somewhere."""
+    gate = project / "gate"
+    gate.touch()
+    read = '\nwhile [ $# -gt 0 ]; do declare "${1#--}=$2"; shift 2; done\n'
+    read += "set -- $name 1 $epochs 3 $gate\n"
+    (project / "train.sh").write_text(TRAIN.replace("\n", read, 1))
+    given, own = "$(name) $(lr) $(counts) $(every) $(gate)", f"--name $(name) --gate {gate}"
+    (project / "htcondor").mkdir()
+    (project / "htcondor/train.sub").write_text(SUB.replace(given, f"{own} --epochs 8"))
+    page = (REPOSITORY / "docs/how-to/pool.md").read_text(encoding="utf-8")
+    clusters: list[str] = []
+    for command, _ in commands(page):
+        words = shlex.split(command.replace("4711", clusters[-1] if clusters else ""))[1:]
+        if words[0] == "watch":
+            watch = watching(project, *words[1:])
+            watch.begun()
+            watch.process.send_signal(signal.SIGINT)
+            assert "the jobs go on" in watch.finished().err
+            continue
+        if words[0] == "fetch":
+            kept = f"spool/*/*/cluster{clusters[0]}.proc0.subproc0/**/n"
+            until(lambda there=kept: any(pool.folder.glob(there)))
+        if "--more-arguments" in words:
+            gate.unlink()
+            assert pool.wait(int(clusters[-1])) == 0
+        ran = scaffold(*words, cwd=project)
+        assert ran.code == 0, ran
+        run = project / f"runs/job-{clusters[0] if clusters else 0}-0"
+        if words[0] == "submit":
+            clusters += re.findall(r"cluster (\d+): 1 job submitted", ran.out)
+        elif words[0] == "fetch":
+            assert (run / "n").read_text() == "3\n"
+        else:
+            assert words == ["stop", clusters[0]]
+            assert pool.run("condor_q", clusters[0], "-af", "ClusterId") == ""
+            assert int((run / "n").read_text()) >= 3
+    assert len(clusters) == 3
+    assert pool.wait(int(clusters[-1])) == 0
+    assert (run / "n").read_text() == "40\n", "the second one went on with the first, and the third"
+    assert (run / "model.pt").exists()
 
 
 def test_a_job_that_would_lose_all_is_not_stopped(pool: Pool, project: Path) -> None:

@@ -100,6 +100,19 @@ def test_hosts_that_need_no_proxy(tmp_path: Path, user: Path) -> None:
         assert unreachable([url + "/"]) is None
 
 
+def test_a_proxy_that_does_not_answer_is_named(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the channel would be looked for; what logs in to the proxy is not said."""
+    place = closed().rpartition("/")[2]
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://me:secret@{place}")
+    assert unreachable([CHANNEL], 60) == f"{CHANNEL}: through the proxy {place}: Connection refused"
+    with swallow() as silent:
+        (user / "config.toml").write_text(f'[proxy-config]\nhttps = "{silent}"\n')
+        why = unreachable([CHANNEL], timeout=0.3)
+    place = silent.rpartition("/")[2]
+    assert why == f"{CHANNEL}: through the proxy {place}: no answer within 0.3 s"
+
+
 def test_the_longest_prefix_wins() -> None:
     mirrors = {"https://a.b": ["https://m1"], "https://a.b/c/": ["https://m2/x", "https://m3"]}
     assert mirrored("https://a.b/c/d/", mirrors) == ["https://m2/x/d/", "https://m3/d/"]

@@ -723,9 +723,7 @@ def test_an_interrupt_at_any_step_leaves_everything_bit_for_bit(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, deadline=None, suppress_health_check=[*HealthCheck])
 @given(tag=st.sampled_from(FROM), edits=st.lists(EDIT, min_size=1, max_size=8))
 def test_random_edits_survive_a_whole_update(
     history: History, tmp_path_factory: pytest.TempPathFactory, tag: str, edits: list[EditLine]

@@ -62,7 +62,7 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
     with run.step("packages") as step:
         wanted, changed, sources = _wanted(root, request.sources)
         left_out = tuple(map(str, wanted.left_out))
-        detail = f"{len(wanted.conda)} of conda and {len(wanted.pypi)} of PyPI"
+        detail = f"{len(wanted.conda)} from conda and {len(wanted.pypi)} from PyPI"
         lines = [f"changed: {one}" for one in changed] + [f"left out: {one}" for one in left_out]
         named = f"{', '.join(sources)}: {detail}" if sources else "no list of packages"
         step.passed(named, tuple(lines))
@@ -80,7 +80,7 @@ def adopt(request: AdoptRequest, progress: Progress) -> Report:
             step.skipped("a dry run: nothing was changed", f"{program()} adopt")
         else:
             before = commit_on_branch(root, name, brought, "Bring the pixi scaffold")
-            step.passed(f"{name}, with one commit; before: {before}")
+            step.passed(f"{name}, with one commit; back to {before}: git checkout -")
     facts = {
         "branch": name, "files": tuple(brought), "kept": tuple(kept), "changed": changed,
         "left_out": left_out, "by_hand": by_hand,
@@ -196,9 +196,9 @@ def _by_hand(
     script = _program(root)
     if "main.py" in brought:
         training = f"the training of {script}" if script else "your training"
-        todo.append(f"main.py: put {training} into its class Training; what a pool needs is there")
+        todo.append(f"main.py: put {training} into its class Training, which saves and resumes")
         if "htcondor/train.sub" in brought:
-            todo.append("htcondor/train.sub: what main.py reads, in transfer_input_files")
+            todo.append("htcondor/train.sub: add what main.py reads to transfer_input_files")
     elif layout.MANIFEST in brought:
         if not script:
             todo.append('a task that trains: train = "python FILE" under [tasks] in pixi.toml')

@@ -118,7 +118,7 @@ def _print_lines(lines: Iterable[str], stream: TextIO, say: Say) -> None:
             style = "bold" if line.endswith("^") else "dim"
             parts = [f"  {line}"[: shutil.get_terminal_size().columns]]
         else:
-            label = re.match(r" *(?:[a-z]+: )?", line)
+            label = re.match(r" *(?:[a-z]+( [a-z]+)?: )?", line)
             indent = 4 if loud else len(label[0]) if label else 0
             parts = _shown(line, stream, "  ", indent + 2)
         for part in parts:

@@ -130,7 +130,7 @@ def unanswered(
     end = time.monotonic() + timeout + 0.1
     for thread in threads:  # a look-up of a name obeys no timeout, a join does
         thread.join(max(0.0, end - time.monotonic()))
-    return dict(whys)
+    return {url: why and _proxy(opener_for(url), url) + why for url, why in whys.items()}
 
 
 def _ask(through: urllib.request.OpenerDirector, url: str, timeout: float) -> str | None:
@@ -149,7 +149,19 @@ def _ask(through: urllib.request.OpenerDirector, url: str, timeout: float) -> st
         return f"HTTP {error.code} {error.reason}" if error.code in _GONE else None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
-            return f"no answer within {timeout:g} s"
-        return getattr(reason, "strerror", None) or str(reason)
+        late = isinstance(reason, TimeoutError)
+        said = f"no answer within {timeout:g} s" if late else getattr(reason, "strerror", None)
+        return said or str(reason)
     return None
+
+
+def _proxy(through: urllib.request.OpenerDirector, url: str) -> str:
+    """Return the proxy between here and a URL, to be said before what went wrong; or nothing."""
+    from urllib.request import ProxyHandler, proxy_bypass
+
+    parts, handlers = urlsplit(url), vars(through)["handlers"]
+    proxies: dict[str, str] = next(
+        (vars(h)["proxies"] for h in handlers if isinstance(h, ProxyHandler)), {}
+    )
+    proxy = "" if proxy_bypass(parts.hostname or "") else proxies.get(parts.scheme, "")
+    return proxy and f"through the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}: "
