@@ -582,6 +582,47 @@ print(trainer.choose_device("auto").type)
     assert torch_code(code, 2) == "cpu"
 
 
+def test_the_precision_follows_the_rule_that_is_stated(torch_code, main_py: Path) -> None:
+    """In docs and trainer.py: bf16 on GPUs that compute in it, from 512 images a step on."""
+    code = f"""
+sys.path.insert(0, {str(main_py.parent)!r})
+import trainer
+for capability in ((7, 5), (8, 0)):
+    torch.cuda.get_device_capability = lambda device: capability
+    for wanted, size in (("auto", 511), ("auto", 512), ("fp32", 512), ("bf16", 1)):
+        try:
+            print(trainer.choose_precision(wanted, torch.device("cuda", 0), size))
+        except trainer.UserError:
+            print("refused")
+print(trainer.choose_precision("auto", torch.device("cpu"), 512))
+"""
+    old_gpu, new_gpu = ["fp32", "fp32", "fp32", "refused"], ["fp32", "bf16", "fp32", "bf16"]
+    assert torch_code(code).split() == [*old_gpu, *new_gpu, "fp32"]
+
+
+def test_a_step_that_cannot_be_recorded_is_told_once_and_trains_the_same(
+    torch_code, main_py: Path
+) -> None:
+    """On the CPU, whose numbers are outside of any GPU; others of the kind: bench/on_gpu.py."""
+    code = f"""
+sys.path.insert(0, {str(main_py.parent)!r})
+import main
+weights = []
+for eager in ("no CUDA", ""):
+    torch.manual_seed(0)
+    trainer = main.build(main.parse_arguments(["--device", "cpu"]))
+    trainer.eager = eager
+    trainer.add_row()
+    for _ in range(4):
+        trainer.train_step()
+    weights.append(trainer.network.state_dict())
+print(all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0]))
+"""
+    told = torch_code(code).splitlines()
+    warning = "WARNING: no CUDA graph, steps are slower: AdamW keeps numbers outside of the GPU"
+    assert [line for line in told if not line.startswith("epoch 0")] == [warning, "True"]
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     run, tmp_path: Path, assert_same_run, evicted: Path, environment: dict[str, str]
 ) -> None:
@@ -989,6 +1030,47 @@ def test_a_run_ends_with_its_accuracy_and_the_picture(run, tmp_path: Path) -> No
     picture = (tmp_path / "runs/digits/loss.png").read_bytes()
     assert re.fullmatch(words, run("--plot").stdout.strip())
     assert (tmp_path / "runs/digits/loss.png").read_bytes() == picture
+
+
+def test_the_picture_has_titles_labels_grids_a_log_loss_and_shows_where_the_accuracy_is(
+    torch_code, tmp_path: Path, main_py: Path
+) -> None:
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    accuracy = [0.1, 0.5, 0.96, 0.97, 0.98]
+    lines = [
+        {"epoch": n, "train_loss": 2 / 10**n, "test_loss": 3 / 10**n, "test_accuracy": a}
+        for n, a in enumerate(accuracy)
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    code = f"""
+sys.path.insert(0, {str(main_py.parent)!r})
+import pathlib, matplotlib.figure
+import runs
+drawn = []
+class Kept(matplotlib.figure.Figure):
+    def __init__(self, *more, **words):
+        super().__init__(*more, **words)
+        drawn.append(self)
+matplotlib.figure.Figure = Kept
+runs.show_results(pathlib.Path("runs/mine"))
+[figure] = drawn
+axes = [
+    [a.get_title(), a.get_xlabel(), a.get_ylabel(), a.get_yscale(), list(a.get_ylim()),
+     [line.get_label() for line in a.lines], all(g.get_visible() for g in a.get_ygridlines())]
+    for a in figure.axes
+]
+print(json.dumps([figure.get_suptitle(), *axes]))
+"""
+    title, loss, right = json.loads(torch_code(code).splitlines()[-1])
+    assert title == "mine: accuracy 98.00%"
+    assert loss[:4] == ["Loss", "epoch", "mean cross-entropy", "log"]
+    assert right[:4] == ["Accuracy", "epoch", "share of right answers in the test set", "linear"]
+    low, high = right[4]
+    assert 0.9 < low < 0.96 < 0.98 < high <= 1
+    assert (loss[5], right[5]) == (["train_loss", "test_loss"], ["test_accuracy"])
+    assert loss[6]
+    assert right[6]
 
 
 # ------------------------------------------------------------------ bad checkpoints
