@@ -132,6 +132,20 @@ def test_splices_and_sub_dags_are_followed(dag: Path, inner: str) -> None:
     assert (finding["rule"], Path(finding["file"]).name) == ("PS205", "b.sub")
 
 
+@pytest.mark.parametrize("line", ["JOB B b2.sub", "SUBDAG EXTERNAL B inner.dag"])
+@pytest.mark.parametrize("before", ["PARENT A CHILD B", "SCRIPT PRE B make.sh"])
+def test_what_dagman_submits_may_be_made_before_its_turn(dag: Path, line: str, before: str) -> None:
+    """DAGMan 23.9.6 and 25.14.1 run such DAGs to their end, on a pool; alone the node fails."""
+    (dag / "w.dag").write_text(f'JOB A a.sub\nVARS A what="x"\n{line}\n{before}\n')
+    ran = scaffold("check", "--json", "w.dag", cwd=dag)
+    assert (ran.code, ran.document["findings"]) == (0, [])
+    [skipped] = [one for one in ran.document["skipped"] if one["what"] == "node B of w.dag"]
+    assert "may make it" in skipped["why"]
+    (dag / "w.dag").write_text(f'JOB A a.sub\nVARS A what="x"\n{line}\n')
+    [finding] = scaffold("check", "--json", "w.dag", cwd=dag).document["findings"]
+    assert (finding["rule"], finding["severity"]) == ("PS109", "error")
+
+
 def test_a_dag_inside_itself_is_refused(dag: Path) -> None:
     (dag / "w.dag").write_text("JOB A a.sub\nSPLICE X w.dag\n")
     ran = scaffold("check", "w.dag", cwd=dag)

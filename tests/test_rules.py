@@ -381,6 +381,7 @@ DEFECTS = [
     Defect("PS131", "inputs larger than the disk", both(sparse("in.bin", 900_000_000), in_plain("in.txt\n", "in.txt, in.bin\n"), in_plain("request_disk = 1GB", "request_disk = 500MB")), delivery="plain"),
     Defect("PS132", "terabytes by mistake", in_plain("request_memory = 1GB", "request_memory = 16000GB"), delivery="plain"),
     Defect("PS132", "a system that no slot has", in_plain("queue", 'requirements = OpSys == "Linux7"\nqueue'), delivery="plain"),
+    Defect("PS208", "a folder that is not there as output", in_plain("output = j.out", "output = out/"), delivery="plain"),
     Defect("PS133", "every hold is released", in_plain("queue", "periodic_release = true\nqueue"), delivery="plain"),
     Defect("PS134", "a path of the shell", in_plain("queue", 'environment = "PYTHONPATH=/opt/lib:$PYTHONPATH"\nqueue'), delivery="plain"),
     Defect("PS135", "the log as output", in_plain("j.out", "j.log"), delivery="plain"),
@@ -593,6 +594,8 @@ MADE_LATER = {
     "a program beside its source": (file("sim.cu", ""), "sim.out"),
     "a program below its source": (file("sim.c", ""), "bin/sim"),
     "an end that a program puts behind names": (file("predict.R", 'name = paste0(day, "_predicted.csv")\nwrite.csv(x, name)\n'), "monday_predicted.csv"),
+    "a number that split puts behind names": (file("get.sh", 'split -d -l 9 "$topic.csv" "$topic/$topic.csv."\n'), "physics.7z/physics.7z.csv.00"),
+    "an end that a shell puts behind names": (file("get.sh", "sort $day > ${day}_sorted.csv\n"), "monday_sorted.csv"),
     "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
     "before a node of a DAG": (file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
     "from a folder below": (file("more.txt", ""), "../more.txt"),
@@ -614,6 +617,9 @@ def test_what_something_else_may_make_is_no_error(
 
 
 GIVEN = {
+    "where the inputs are": both(in_plain("in.txt\n", "in.txt, more.txt\n"), in_plain("queue", "initialdir = $(run)\nqueue")),
+    "a part of an output's name": in_plain("output = j.out", "output = $(name)/"),
+    "options of a program": both(file("run.py", "#!/usr/bin/env python3\nimport argparse\np = argparse.ArgumentParser()\np.add_argument('--n')\np.parse_args()\n"), lambda project: (project / "run.py").chmod(0o755), in_plain("executable = run.sh", "executable = run.py"), in_plain("queue", "arguments = --n $(n)\nqueue")),
     "items, and what is made of them": in_plain("queue", "request_disk = $(disk)GB\nqueue $(jobs) disk, params from $(list)"),
     "items in words": in_plain("queue", "arguments = $(x)\nqueue x in $(words)"),
     "items of a pattern": in_plain("queue", "arguments = $(x)\nqueue x matching $(pattern)"),
@@ -641,6 +647,22 @@ def test_a_variable_that_is_a_command_is_not_judged_before_it_is_known(
     assert {k for k in kinds(look(project)) if k[1] is Severity.ERROR} == {
         ("PS108", Severity.ERROR)
     }
+
+
+def test_what_a_script_gives_is_no_error(good: dict[str, Path], tmp_path: Path) -> None:
+    """condor_submit 23.9.6 and 25.14.1 refuse this alone, and take it with NAME=VALUE of the script."""
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("queue", "requirements = $(want) && Memory > 1\nqueue")(project)
+    assert ("PS105", Severity.ERROR) in kinds(look(project))
+    file("go.sh", "condor_submit job.sub want=HasX\n")(project)
+    assert {s for _, s in kinds(look(project))} <= {Severity.WARNING, Severity.NOTE}
+
+
+def test_every_system_that_no_slot_has_is_named(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("queue", 'requirements = OpSys == "CentOS7" || (OpSys == "Linux7")\nqueue')(project)
+    [finding] = [f for f in look(project).findings if f.rule == "PS132"]
+    assert finding.message == 'no slot has OpSys == "CentOS7" or OpSys == "Linux7"'
 
 
 def kinds(found: Review) -> set[tuple[str, Severity]]:

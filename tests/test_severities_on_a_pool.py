@@ -54,6 +54,8 @@ JUDGED = [
     Judged("PS206", WARNING, Case("a pattern as output", "transfer_output_files = *.csv", "touch a.csv"), held=(12, 2)),
     Judged("PS311", WARNING, Case("somebody's home", "", "cat /home/nobody-of-that-name/x"), code=1),
     Judged("PS208", ERROR, Case("a folder as output", "output = logs/", "date", {"logs/x": ""}), held=(12, 21)),
+    Judged("PS208", ERROR, Case("a folder as output that is not there", "output = gone/", "date"), held=(12, 21)),
+    Judged("PS208", ERROR, Case("a folder as output, without transfer", f"{NO_TRANSFER}output = logs/", "date", {"logs/x": ""}), held=(7, 21)),
     Judged("PS221", WARNING, Case("a helper without x", "transfer_input_files = h.sh", "./h.sh", {"h.sh": "#!/bin/sh\ndate\n"}), code=126),
     Judged("PS223", NOTE, Case("a folder that stays there", "", "mkdir results; date > results/x"), code=0),
     Judged("PS224", WARNING, Case("an archive that stays here", "", "tar xzf data.tar.gz"), code=2),

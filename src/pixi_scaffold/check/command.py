@@ -233,11 +233,5 @@ def _chosen(request: CheckRequest, stages: Sequence[Stage[Any]]) -> list[Stage[A
 
 
 def _with_needs(stages: Iterable[Stage[Any]]) -> set[Stage[Any]]:
-    keep: set[Stage[Any]] = set()
-    todo = list(stages)
-    while todo:
-        one = todo.pop()
-        if one not in keep:
-            keep.add(one)
-            todo += one.needs
-    return keep
+    every = set(stages)
+    return every | _with_needs(n for one in every for n in one.needs) if every else every

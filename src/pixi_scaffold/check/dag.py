@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,13 +111,13 @@ def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozense
     kind = upper[0]
     if kind in _NODES and len(words) > 2:
         done = not {"NOOP", "DONE"}.isdisjoint(upper[3:])  # DAGMan submits nothing for it
-        dag.files[words[1]] = ("" if done else words[2], _folder(words, upper, 3))
+        dag.files[words[1]] = ("" if done else words[2], _folder(words[1:]))
     elif kind == _DESCRIPTION and len(words) > 2:
         dag.described.add(words[1])
     elif kind == "SPLICE" and len(words) > 2:
-        _inside(dag, number, words[1], words[2], _folder(words, upper, 3), seen)
+        _inside(dag, number, words[1:], seen)
     elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
-        _inside(dag, number, words[2], words[3], _folder(words, upper, 4), seen)
+        _inside(dag, number, words[2:], seen, late=True)
     elif kind == "VARS" and len(words) > 2:
         _variables(dag, number, words, line)
     elif kind == "PARENT":
@@ -129,13 +130,14 @@ def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozense
         dag.named.append((number, words[1]))
 
 
-def _folder(words: list[str], upper: list[str], start: int) -> str:
-    return words[upper.index("DIR", start) + 1] if "DIR" in upper[start:-1] else ""
+def _folder(words: list[str]) -> str:
+    return next((name for word, name in pairwise(words[2:]) if word.upper() == "DIR"), "")
 
 
 def _inside(
-    dag: _Dag, number: int, name: str, file: str, folder: str, seen: frozenset[Path]
+    dag: _Dag, number: int, words: list[str], seen: frozenset[Path], *, late: bool = False
 ) -> None:
+    name, file, folder = *words[:2], _folder(words)
     path = dag.home / folder / file
     if path in seen:
         dag.refuse(number, f"{name} is this DAG itself, or one around it")
@@ -143,6 +145,9 @@ def _inside(
     try:
         nodes = read_dag(path, dag.home / folder, seen)
     except OSError as error:
+        if late:  # DAGMan reads it when its turn comes, as a submit file
+            dag.files[name] = (file, folder)
+            return
         dag.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
         nodes = ()
     dag.within[name] = tuple(
@@ -244,8 +249,8 @@ class Asked(NamedTuple):
 
 def asked_for(
     paths: Iterable[Path], given: Submission, folder: Path | None, *, from_folder: bool
-) -> Iterator[Asked | tuple[Path, OSError]]:
-    """Yield what is behind some paths; of a DAG that cannot be read the error.
+) -> Iterator[Asked]:
+    """Yield what is behind some paths; of a DAG that cannot be read itself.
 
     given: the commands of the command line. from_folder: the paths were found there, so that a file
     which a DAG submits is not looked at a second time, alone.
@@ -253,15 +258,13 @@ def asked_for(
     plain: list[Asked] = []
     nodes: list[Asked] = []
     for path in paths:
-        if path.suffix != ".dag":
-            plain.append(Asked(path, given, folder))
-            continue
         try:
-            every = read_dag(path)
-        except OSError as error:
-            yield path, error
-            continue
-        for node in every:
+            every = read_dag(path) if path.suffix == ".dag" else None
+        except OSError:
+            every = None
+        if every is None:
+            plain.append(Asked(path, given, folder))
+        for node in every or ():
             before, append = (*node.before, *given.before), (*node.append, *given.append)
             submission = replace(given, before=before, append=append)
             nodes.append(Asked(node.path, submission, folder or node.folder, path.absolute(), node))

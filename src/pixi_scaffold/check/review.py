@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pixi_scaffold.check.dag import Asked, asked_for, made_earlier
+from pixi_scaffold.check.dag import Asked, DagNode, asked_for, made_earlier
 from pixi_scaffold.check.find import read_where_submitted
 from pixi_scaffold.check.kept import kept_by_git, packages_in
 from pixi_scaffold.check.locked import Surroundings, rows_for
@@ -137,12 +137,9 @@ class _Reading:
     unread: dict[Finding, None] = field(default_factory=dict)
     """What could not be read."""
 
-    def read(self, every: Sequence[Asked | tuple[Path, OSError]]) -> None:
+    def read(self, every: Sequence[Asked]) -> None:
         """Read them all."""
         for number, one in enumerate(every):
-            if not isinstance(one, Asked):
-                self.unread[_unread(*one)] = None
-                continue
             self.progress.update(f"reading {one.path.name}", number / len(every))
             try:
                 self._read(one)
@@ -150,11 +147,8 @@ class _Reading:
                 self.unread[_unread(one.path, error)] = None
 
     def _read(self, one: Asked) -> None:
-        inline = one.node is not None and one.path == one.node.dag
-        if one.node is not None and (inline or is_elsewhere(one.path)):
-            why = "its description stands in the DAG, which is not looked at"
-            why = why if inline else f"{one.path} is not on this machine"
-            self.around.problems[f"node {one.node.name} of {one.path.name}"] = why
+        if one.node is not None and (why := _not_here(one.path, one.node)):
+            self.around.problems[f"node {one.node.name} of {one.node.dag.name}"] = why
             return
         project = self.around.project(one.path)
         root = project.manifest.parent if project else None
@@ -184,6 +178,15 @@ class _Reading:
             if (left := len(description.queues) - len(description.jobs)) > 0:
                 message = f"{left} of {len(description.queues)} queue statements of {path.name}"
                 self.around.problems[message] = f"the first {len(description.jobs)} are looked at"
+
+
+def _not_here(path: Path, node: DagNode) -> str:
+    """Return why a node's description cannot be looked at, and need not be wrong; or nothing."""
+    if path == node.dag:
+        return "its description stands in the DAG, which is not looked at"
+    if node.parents and not path.exists():
+        return f"{path.name} is not here: an earlier node, or a PRE script, may make it"
+    return f"{path} is not on this machine" if is_elsewhere(path) else ""
 
 
 def _unread(path: Path, error: OSError) -> Finding:

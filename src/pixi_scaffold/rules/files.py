@@ -34,7 +34,7 @@ def missing_input(subject: Subject) -> Iterator[Found]:
             which = f" (job {proc} of {subject.job.queue.total})" if proc else ""
             maker = made_by(subject, item)
             doubt = bool(maker) or name == "transfer_common_input" or not subject.surely_transfers
-            doubt = doubt or bool(subject.meaning.of(name).undefined)  # condor_submit NAME=...
+            doubt |= any(subject.meaning.of(n).undefined for n in (name, "initialdir"))
             message = f"the input {item}{which} is not in {taken_to_run(subject.start, maker)}"
             fix = _how_to_name(subject, item)
             yield at(command, message, fix, severity=Severity.WARNING if doubt else None)
@@ -159,13 +159,13 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
     yield from _urls_into_no_folder(subject)
     for command, text in subject.said("log", "output", "error"):
         path, folder = subject.start / text, (subject.start / text).parent
-        if not text or is_url(text) or "$" in text or leaves(text):
+        if not text or is_url(text) or "$" in text or (leaves(text) and text[-1] != "/"):
             continue  # a folder of the access point cannot be looked at from here
-        if path.is_dir():
-            message = f"{text} is a folder: the output has nowhere to go, and the job is held"
-            sure = command.name != "log" and subject.surely_transfers
+        if path.is_dir() or text.endswith("/"):
+            log, undefined = command.name == "log", subject.meaning.of(command.name).undefined
+            message = f"{text} is a folder: " + ("no log is written" if log else "the job is held")
             fix = f"{text.rstrip('/')}/$(Cluster).$(Process).{command.name[:3]}"
-            yield at(command, message, fix, (), None if sure else Severity.WARNING)
+            yield at(command, message, fix, (), Severity.WARNING if log or undefined else None)
         elif not folder.is_dir():
             severity, result = _without_folder(subject, command.name)
             relative = os.path.relpath(folder, subject.start)

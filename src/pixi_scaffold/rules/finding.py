@@ -250,9 +250,10 @@ def check_subject(subject: Subject, late: bool | None = None) -> list[Finding]:
             if not isinstance(cause, OSError):
                 raise
             findings.append(_unseen(rule, subject, cause))
-    if subject.queue.items == () and not refused:  # no job, so none that fails
-        lowered = {Severity.ERROR: Severity.WARNING}
-        findings = [f._replace(severity=lowered.get(f.severity, f.severity)) for f in findings]
+    empty = subject.queue.items == () and not refused  # no job, so none that fails
+    for i, one in enumerate(findings):
+        if one.severity == "error" and (empty or (one.file, one.line) in subject.open_lines):
+            findings[i] = one._replace(severity=Severity.WARNING)
     return in_order(findings)
 
 

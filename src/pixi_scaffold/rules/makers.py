@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.texts import read_bytes, within_review
+from pixi_scaffold.rules.texts import files_in
 
-_MOST_FILES = 200
-_MOST_BYTES = 256 << 10
 _TELLS = (
     ".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst",
     "makefile", "gnumakefile", "snakefile", "readme", "dockerfile",
@@ -33,7 +30,7 @@ def made_by(subject: Subject, item: str) -> str:
     path = Path(os.path.normpath(subject.start / item))
     name = path.name
     if Path("*") in subject.earlier:
-        return "an earlier node of the DAG may make it"
+        return "an earlier node of the DAG, or its PRE script, may make it"
     if subject.kept.get(path) == "ignored":
         return "git ignores it, so it is made or brought here by other means"
     return _made_by_a_job(subject, name) or _made_here(subject, item, path)
@@ -49,7 +46,7 @@ def _made_by_a_job(subject: Subject, name: str) -> str:
     description = subject.description.path
     for dag, text in files_in(description.parent, (".dag",)):
         if description.name in _children(text):
-            return f"an earlier node of {dag.name} may make it"
+            return f"an earlier node of {dag.name}, or a PRE script, may make it"
     for other, text in files_in(description.parent, (".sub", ".submit")):
         outputs = _brought_back(other.name, text)
         ends = tuple(outputs & _ARCHIVES)
@@ -69,32 +66,26 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
         return "a definition of an image is here"
     if item.startswith("../") and (subject.start / item[3:]).exists():
         return f"{item[3:]} is here, as if condor_submit were run in a folder below"
+    numbered = re.fullmatch(r"(.*[A-Za-z]\w*[._-])\d+(?:\.\w+)?", path.name)  # one of many
+    folder_name = f"{path.parent.name}/" if "/" in item else ""
+    names = {path.name, numbered[1] if numbered else "", folder_name} - {""}
     mine = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in files_in(folder, _TELLS):
-            names = {*_known_as(path.name), *((f"{path.parent.name}/",) if "/" in item else ())}
-            said = any(_says_how(one, text) for one in names) or path.name.endswith(_ends(text))
+            said = any(_says_how(n, text) or n.endswith(_ends(text)) for n in names)
             if teller not in mine and said:
                 return f"{teller.name} may make it"
     return ""
 
 
-def _known_as(name: str) -> Iterator[str]:
-    """Yield what a script may call a file: its name, and of one of many what numbers them."""
-    if name:
-        yield name
-    numbered = re.fullmatch(r"(.*[A-Za-z]\w*[._-])\d+(\.\w+)?", name)
-    if numbered is not None:
-        yield numbered[1]
-
-
 @lru_cache(maxsize=256)
 def _ends(text: str) -> tuple[str, ...]:
     """Return what a program that writes puts behind a name, to make another: `"_predicted.csv"`."""
-    writes = re.search(r"\b(?:write|save|dump|to_)\w*[.(]", text)
-    return tuple(re.findall(r"[\"'}]([_.-][A-Za-z]\w{2,}\.\w+)[\"']", text)) if writes else ()
+    writes = re.search(r"\b(?:write|save|dump|to_)\w*[.(]|\bsplit\s|>", text)
+    return tuple(_END.findall(text)) if writes else ()
 
 
+_END = re.compile(r"(?:[\"'}]|\$\w+)([_.-][A-Za-z]\w{2,}\.\w*)(?=[\"'\s]|$)")
 _MAKES = re.compile(
     r"\b(?:wget|curl|download\w*|create\w*|generate\w*|build|built|compile\w*|convert\w*|unpack\w*|unzip"
     r"|tar|zip|cp|mv|scp|rsync|ls|gcc|g\+\+|make|mkdir|pull|touch|save\w*|writ\w+|to_csv|dump)\b|>|-o\b"
@@ -107,22 +98,6 @@ def _says_how(name: str, text: str) -> bool:
     """Whether a line that names a file speaks of making it, or begins with it as make's target."""
     lines = [line for line in text.splitlines() if name in line]
     return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
-
-
-@partial(within_review, most=32)
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
-    """Return the files of these suffixes, or names, in a folder, and their texts."""
-    texts: list[tuple[Path, str]] = []
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return ()
-    asked = [p for p in paths if p.suffix.lower() in suffixes or p.name.lower() in suffixes]
-    for path in asked[:_MOST_FILES]:
-        data = read_bytes(path)
-        if data is not None and len(data) < _MOST_BYTES:
-            texts.append((path, data.decode("utf-8", errors="replace")))
-    return tuple(texts)
 
 
 @lru_cache(maxsize=256)

@@ -46,18 +46,14 @@ def refusal(program: Path, words: Sequence[str]) -> str:
     ArgumentParser, with subcommands, or with arguments whose names are worked out.
     """
     try:
-        _parser(program).parse_args(list(words))
+        main = _read(program)
+        others = (_read(program.with_name(f"{name}.py")) for name in main.handed_to)
+        _built(main, *others).parse_args(list(words))
     except _RefusedOptionError as error:
         return str(error)
     except (_UnknownError, _DoneError, TypeError, ValueError, argparse.ArgumentError):
         return ""
     return ""
-
-
-def _parser(program: Path) -> _OptionParser:
-    """Return a parser with the program's arguments; raises _UnknownError."""
-    main = _read(program)
-    return _built(main, *(_read(program.with_name(f"{name}.py")) for name in main.handed_to))
 
 
 _PLAIN = ("description", "prog", "epilog", "usage", "formatter_class", "allow_abbrev")

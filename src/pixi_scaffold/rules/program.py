@@ -80,10 +80,9 @@ def _nearest(subject: Subject, name: str) -> str:
 def option_is_refused(subject: Subject) -> Iterator[Found]:
     """Options that the program's own argparse refuses."""
     command = subject.job.command("arguments")
-    text = subject.meaning.of("arguments").text
-    queue = subject.queue
-    row = subject.job.proc // max(queue.count, 1)
-    if "$" in text or (queue.items and odd_row(queue, row)):
+    arguments, queue = subject.meaning.of("arguments"), subject.queue
+    text, row = arguments.text, subject.job.proc // max(queue.count, 1)
+    if "$" in text or arguments.undefined or (queue.items and odd_row(queue, row)):
         return
     try:
         words = split_arguments(text)

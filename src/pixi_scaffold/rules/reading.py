@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pixi_scaffold.job import Queue, is_command
 from pixi_scaffold.rules.finding import Edit, Found, Severity, at, rule, short
-from pixi_scaffold.rules.makers import files_in, made_by
+from pixi_scaffold.rules.makers import made_by
 from pixi_scaffold.rules.subject import Subject
-from pixi_scaffold.rules.texts import within_review
+from pixi_scaffold.rules.texts import given_by_scripts, within_review
 
 _QUEUES = "write: queue 5, queue x in (a, b), queue x, y from FILE, or queue x matching *.csv"
 _DAGMAN = frozenset({"job", "retry", "dag_status", "failed_count", "max_retries", "dagmanjobid"})
@@ -128,13 +128,6 @@ def look_alikes(subject: Subject) -> Iterator[Found]:
 _has_dag: Callable[[Path], bool] = within_review(lambda folder: any(folder.glob("*.dag")))
 
 
-@within_review
-def _given_by_scripts(folder: Path) -> frozenset[str]:
-    """Return the names (lower case) that scripts there may give condor_submit as NAME=VALUE."""
-    texts = [text for _, text in files_in(folder, (".sh", ".py")) if "condor_submit" in text]
-    return frozenset(re.findall(r"(\w+)\s*=", "\n".join(texts).lower()))
-
-
 @rule("PS111", Severity.WARNING)
 def undefined_macro(subject: Subject) -> Iterator[Found]:
     """A macro that nothing defines, or a function of one, or one that is not closed."""
@@ -144,7 +137,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
         return  # VARS of a DAG define macros
     queue = subject.job.queue
     for name in subject.job.undefined_by_queue:
-        if name.startswith("$") or name.lower() in known | _given_by_scripts(folder):
+        if name.startswith("$") or name.lower() in known | given_by_scripts(folder):
             continue
         message = f"the queue statement uses $({name}), which nothing defines"
         yield at(queue, message, f"define it, or write $({name}:default)")
@@ -156,7 +149,7 @@ def undefined_macro(subject: Subject) -> Iterator[Found]:
             if name.startswith("$"):
                 message = f"{command.spelled} uses {name}, which comes to nothing"
                 yield at(command, message, "correct its arguments, or write the value itself")
-            elif name.lower() not in known | _given_by_scripts(folder):
+            elif name.lower() not in known | given_by_scripts(folder):
                 message = f"{command.spelled} uses $({name}), which nothing defines"
                 yield at(command, message, f"define it, or write $({name}:default)")
         if field.unclosed:

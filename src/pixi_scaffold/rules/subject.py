@@ -25,7 +25,7 @@ from pixi_scaffold.job import (
     refusals,
 )
 from pixi_scaffold.rules.around import LockedWorkspace, Site
-from pixi_scaffold.rules.texts import read_bytes
+from pixi_scaffold.rules.texts import given_by_scripts, read_bytes
 from pixi_scaffold.system import exists
 
 _HERE = re.compile(r"(?<!<)<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
@@ -283,6 +283,16 @@ class Subject:
     def gpus(self) -> bool:
         """Whether the job asks for one."""
         return self.meaning.requests.gpus.value not in (None, 0)
+
+    @cached_property
+    def open_lines(self) -> frozenset[tuple[Path, int]]:
+        """Where commands stand whose macros a script gives condor_submit as NAME=VALUE."""
+        given = given_by_scripts(self.description.path.parent)
+        return frozenset(
+            (command.file, command.line)
+            for command in (self.job.commands.values() if given else ())
+            if not given.isdisjoint(map(str.lower, self.meaning.of(command.name).undefined))
+        )
 
     def place(self, item: str) -> Path:
         """Return where a file that the description names lies here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -13,6 +14,7 @@ from pixi_scaffold.system import read_regular
 DATA = Path(__file__).with_name("data")
 TEXT_LIMIT = 4 << 20
 """Bytes of a script that are read; a longer one is no script."""
+_MOST_FILES = 200
 _KEPT = 256 << 10
 """Bytes of a file that is kept, for the next rule and the next job."""
 Answer = TypeVar("Answer", bound=Callable[..., Any])
@@ -44,6 +46,29 @@ def read_bytes(path: Path) -> bytes | None:
 @partial(within_review, most=64)
 def _beginning(path: Path) -> bytes:
     return read_regular(path, _KEPT + 1)
+
+
+@partial(within_review, most=32)
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str], ...]:
+    """Return the files of these suffixes, or names, in a folder, and their texts."""
+    texts: list[tuple[Path, str]] = []
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return ()
+    asked = [p for p in paths if p.suffix.lower() in suffixes or p.name.lower() in suffixes]
+    for path in asked[:_MOST_FILES]:
+        data = read_bytes(path)
+        if data is not None and len(data) < _KEPT:
+            texts.append((path, data.decode("utf-8", errors="replace")))
+    return tuple(texts)
+
+
+@within_review
+def given_by_scripts(folder: Path) -> frozenset[str]:
+    """Return the names (lower case) that scripts there may give condor_submit as NAME=VALUE."""
+    texts = [text for _, text in files_in(folder, (".sh", ".py")) if "condor_submit" in text]
+    return frozenset(re.findall(r"(\w+)\s*=", "\n".join(texts).lower()))
 
 
 @lru_cache(maxsize=8)

@@ -84,13 +84,14 @@ def not_as_the_site_has_it(subject: Subject) -> Iterator[Found]:
 def _in_description(subject: Subject, entries: Iterable[Trouble]) -> Iterator[Found]:
     for entry in entries:
         for command, text in subject.said(*entry.commands.split()) if entry.commands else ():
-            match = re.search(entry.value, text[:LONGEST])
-            if match is None or re.search(entry.but, text) or not entry.concerns(subject):
+            matches = re.finditer(entry.value, text[:LONGEST])
+            words = dict.fromkeys(next(filter(None, m.groups()), m[0]) for m in matches)
+            if not words or re.search(entry.but, text) or not entry.concerns(subject):
                 continue
-            words = next(filter(None, match.groups()), match[0])
             given = {"name": command.spelled, "value": text}
-            message, fix = (one.format(words, **given) for one in (entry.message, entry.fix))
-            yield at(command, message, fix, severity=entry.severity, about=words)
+            every = " or ".join(islice(words, 5))
+            message, fix = (one.format(every, **given) for one in (entry.message, entry.fix))
+            yield at(command, message, fix, severity=entry.severity, about=next(iter(words)))
 
 
 def _in_code(subject: Subject, name: str) -> Iterator[Found]:
