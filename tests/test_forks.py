@@ -13,6 +13,15 @@ from tests.support.forks import Forks
 
 PROGRAMS = {
     "code": "import sys; print(1); sys.exit(3)",
+    "large": "import sys; sys.exit(1000)",
+    "negative": "import sys; sys.exit(-1)",
+    "nothing": "import sys; sys.exit()",
+    "raised": "import sys; sys.excepthook = lambda *_: print(1); 1 / 0",
+    "closed": "import sys; print(1); sys.stdout.close(); sys.exit(4)",
+    "full": "import sys; sys.stdout = open('/dev/full', 'w'); print(1); sys.exit(4)",
+    "thread": "import threading, time; main = threading.main_thread()\n"
+    "def later():\n    main.join(); time.sleep(0.1); print('later')\n"
+    "threading.Thread(target=later).start(); print('now')",
     "message": "import sys; sys.exit('why')",
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
     "streams": "import sys; print([(s.errors, s.isatty()) for s in (sys.stdin, sys.stdout, sys.stderr)])",

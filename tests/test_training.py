@@ -426,11 +426,12 @@ def test_sigterm_at_any_moment_saves_or_comes_too_late(start, tmp_path: Path) ->
 
 
 MOMENTS = """
-import os, pathlib, random, runpy, signal, sys, time
+import gc, os, pathlib, random, runpy, signal, sys, time
 
 program, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for name in sys.argv[4:]:
     __import__(name)
+gc.freeze()  # or the end of each process would copy what it collects
 print("seed", seed)
 sys.path.insert(0, os.path.dirname(program))
 random.seed(seed)

@@ -13,6 +13,7 @@ that no daemon and no job outlives the block, not even when the test process is 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -57,6 +58,7 @@ T4 = FakeGpu("Tesla T4", 7.5, 12.4, 15102)
 H100 = FakeGpu("NVIDIA H100 80GB HBM3", 9.0, 13.0, 81559)
 
 
+@functools.cache
 def condor_prefix(cache: Path | None = None) -> Path:
     """The folder with HTCondor in it, installed at the first call. Skips the test where that is impossible."""
     if not sys.platform.startswith("linux"):
@@ -149,6 +151,8 @@ STARTER_UPDATE_INTERVAL = 2
 STARTER_INITIAL_UPDATE_INTERVAL = 1
 PERIODIC_EXPR_INTERVAL = 1
 RUNBENCHMARKS = FALSE
+# those of drives in the cloud are Python programs, which each machine asks for what they can do as it starts
+FILETRANSFER_PLUGINS = $(LIBEXEC)/curl_plugin, $(LIBEXEC)/data_plugin
 MachineMaxVacateTime = 20
 MASTER_BACKOFF_CONSTANT = 1
 
