@@ -80,6 +80,15 @@ def test_the_training_program_does_not_grow() -> None:
 
 
 @pytest.mark.parametrize("name", IDS)
+def test_threads_are_told_to_wait_before_pytorch_starts(
+    projects: dict[str, Path], name: str
+) -> None:
+    text = (projects[name] / "main.py").read_text()
+    head, _, _ = re.split(r"(?m)^(import torch|from \w+ import main)\b", text, maxsplit=1)
+    assert 'setdefault("OMP_WAIT_POLICY", "passive")' in head
+
+
+@pytest.mark.parametrize("name", IDS)
 def test_assistants_are_told_whose_each_file_is(projects: dict[str, Path], name: str) -> None:
     text = (projects[name] / "AGENTS.md").read_text()
     rows = dict(re.findall(r"(?m)^\| (`.+?) \| (the project's|the template's|both) \|", text))
