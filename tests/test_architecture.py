@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5098,
-    "job": 4087,
+    "rules": 5015,
+    "job": 4018,
     "lock": 3826,
     "tasks": 3098,
     "update": 2740,
     "pool": 2782,
-    "check": 2629,
+    "check": 2556,
     "workspace": 2693,
     "cli": 1608,
     "template": 1627,

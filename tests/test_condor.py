@@ -335,7 +335,7 @@ def _matches_alike(prefix: Path, path: Path, folder: Path) -> int:
     slots = machine_ads()
     description = read_description(path, folder)
     [theirs] = dry_run_ads(prefix, path, folder)
-    report = condor.match(job_ad(description.jobs[0]), slots)
+    report = condor.match(job_ad(meaning(description.jobs[0])), slots)
     for slot, answer in zip(slots, report.slots, strict=True):
         expected = theirs.symmetricMatch(slot)
         assert answer.matches == expected, (answer, str(theirs.lookup("Requirements")))

@@ -29,9 +29,8 @@ def capture_site(path: Path, progress: Progress) -> str:
     if exists(path):
         raise UsageError(f"{path} is there already", "name another file")
     if which("condor_status") is None:
-        raise UsageError(
-            "condor_status is not installed here", "run it on an access point of the pool"
-        )
+        why = "condor_status is not installed here"
+        raise UsageError(why, "run it on an access point of the pool")
     progress.start("capture")
     progress.update("asking condor_status for all slots")
     slots = _slots()
@@ -50,10 +49,8 @@ def _slots() -> list[dict[str, Any]]:
     except ValueError:
         slots = None
     if not slots:
-        raise ScaffoldError(
-            f"the pool does not answer: {done.output.strip()[:200] or 'no slots'}",
-            "condor_status, then again",
-        )
+        why = done.output.strip()[:200] or "no slots"
+        raise ScaffoldError(f"the pool does not answer: {why}", "condor_status, then again")
     return list(slots)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class CheckFacts(NamedTuple):
         for reviewed in self.outcomes.context.reviews:
             facts |= reviewed.to_dict()
         if (matches := of(SLOTS)) is not None:
-            facts["slots"] = [match.to_dict() for match in matches]
+            facts["slots"] = [{"job": job, **match.to_dict()} for job, match in matches]
         if installed := of(INSTALL):
             facts["installed"] = installed.platform.name
         if trained := of(TRAIN):
@@ -191,14 +191,12 @@ def _no_workspace(folder: Path) -> dict[str, str]:
     """Return that the folder is no workspace, and where one is: above it, or in it."""
     why = f"there is no pixi.toml in {folder}"
     above = (p for p in folder.absolute().parents if (p / "pixi.toml").is_file())
-    nearest = next(above, None)
-    inside = next((p.parent for p in sorted(folder.glob("*/pixi.toml"))), None)
-    if nearest is not None:
-        inside = Path(os.path.relpath(nearest))
-    if inside is None:
+    inside = (p.parent for p in sorted(folder.glob("*/pixi.toml")))
+    nearest = next((Path(os.path.relpath(p)) for p in above), None) or next(inside, None)
+    if nearest is None:
         return {"what": MANIFEST.name, "why": why}
-    command = f"{program()} check {shlex.quote(str(inside))}"
-    return {"what": MANIFEST.name, "why": f"{why}; a workspace is in {inside}", "command": command}
+    command = f"{program()} check {shlex.quote(str(nearest))}"
+    return {"what": MANIFEST.name, "why": f"{why}; a workspace is in {nearest}", "command": command}
 
 
 def _report(
@@ -216,22 +214,14 @@ def _report(
 
 
 def _chosen(request: CheckRequest, stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    """Return the stages to run: those of --only with what they need.
-
-    Raises UsageError for a name that is no stage.
-    """
+    """Return the stages to run: those of --only with what they need; raises UsageError."""
     chosen = [s for s in stages if s is not SLOTS or request.slots is not None]
     names = [s.name for s in chosen]
     for name in (*request.only, *request.skip):
         if name not in names:
             extra = "" if all(name != s.name for s in STAGES) else " in this check"
             raise UsageError(f"there is no stage {name!r}{extra}", f"use: {', '.join(names)}")
-    if not request.only:
-        return chosen
-    keep = _with_needs(s for s in chosen if s.name in request.only)
-    return [s for s in chosen if s in keep]
-
-
-def _with_needs(stages: Iterable[Stage[Any]]) -> set[Stage[Any]]:
-    every = set(stages)
-    return every | _with_needs(n for one in every for n in one.needs) if every else every
+    keep = set(request.only or names)
+    for stage in reversed(chosen):  # what one needs stands before it
+        keep |= {need.name for need in stage.needs} if stage.name in keep else set()
+    return [s for s in chosen if s.name in keep]

@@ -45,6 +45,8 @@ class _Dag:
     path: Path
     home: Path
     """Where its names start: where condor_submit_dag is run."""
+    seen: frozenset[Path]
+    """Itself, and the DAGs around it."""
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
     described: set[str] = field(default_factory=set)
     """Names of descriptions that stand in it."""
@@ -61,6 +63,120 @@ class _Dag:
         """Note what DAGMan refuses."""
         self.problems.append(Problem("dag", self.path, line, message))
 
+    def read(self, number: int, words: list[str], line: str) -> None:
+        """Take in one line."""
+        upper = [w.upper() for w in words]
+        kind = upper[0]
+        if kind in _NODES and len(words) > 2:
+            done = not {"NOOP", "DONE"}.isdisjoint(upper[3:])  # DAGMan submits nothing for it
+            self.files[words[1]] = ("" if done else words[2], _folder(words[1:]))
+        elif kind == _DESCRIPTION and len(words) > 2:
+            self.described.add(words[1])
+        elif kind == "SPLICE" and len(words) > 2:
+            self._inside(number, words[1:])
+        elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
+            self._inside(number, words[2:], late=True)
+        elif kind == "VARS" and len(words) > 2:
+            self._variables(number, words, line)
+        elif kind == "PARENT":
+            self._parents(number, words, upper)
+        elif kind == "SCRIPT":
+            rest = [w for w in words[1:] if w.upper() not in ("DEFER", "DEBUG")]
+            if rest[:1] and rest[0].upper() == "PRE" and len(rest) > 1:
+                self.scripts.add(rest[1])
+        elif kind in ("RETRY", "PRIORITY", "CATEGORY") and len(words) > 2:
+            self.named.append((number, words[1]))
+
+    def _inside(self, number: int, words: list[str], *, late: bool = False) -> None:
+        name, file, folder = *words[:2], _folder(words)
+        path, nodes = self.home / folder / file, tuple[DagNode, ...]()
+        if path in self.seen:
+            self.refuse(number, f"{name} is this DAG itself, or one around it")
+            return
+        try:
+            nodes = read_dag(path, self.home / folder, self.seen)
+        except OSError as error:
+            if late:  # DAGMan reads it when its turn comes, as a submit file
+                self.files[name] = (file, folder)
+                return
+            self.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
+        self.within[name] = tuple(
+            node._replace(
+                name=f"{name}+{node.name}",
+                parents=tuple(p if p == "PRE" else f"{name}+{p}" for p in node.parents),
+            )
+            for node in nodes
+        )
+
+    def _variables(self, number: int, words: list[str], line: str) -> None:
+        prepends = "PREPEND" in (w.upper() for w in words[2:3])
+        given = self.variables.setdefault(words[1].upper(), [])
+        if words[1].upper() != "ALL_NODES":
+            self.named.append((number, words[1]))
+        matched = _VAR.findall(line)
+        if not matched:
+            quotes = 'a value stands in double quotes, name="value"'
+            self.refuse(number, f"VARS of {words[1]}: {quotes}")
+        for name, value in matched:
+            plain = re.sub(r'\\(["\\])', r"\1", value)
+            given.append((prepends, f"{name} = {plain}"))
+
+    def _parents(self, number: int, words: list[str], upper: list[str]) -> None:
+        if "CHILD" not in upper:
+            self.refuse(number, "PARENT without CHILD")
+            return
+        middle = upper.index("CHILD")
+        self.named += [(number, word) for word in (*words[1:middle], *words[middle + 1 :])]
+        for child in words[middle + 1 :]:
+            self.parents.setdefault(child, set()).update(words[1:middle])
+
+    def judge(self) -> None:
+        """Note nodes that nothing defines, and circles."""
+        known = {name.upper() for name in (*self.files, *self.within)}
+        for number, name in self.named:
+            if name.upper() not in known and "+" not in name:
+                self.refuse(number, f"there is no node {name}")
+        circle = next((name for name in self.files if name in self._above(name)), "")
+        if circle:
+            why = f"{circle} has to wait for itself: PARENT and CHILD go round in a circle"
+            self.refuse(0, why)
+
+    def _above(self, name: str) -> set[str]:
+        above: set[str] = set()
+        todo = [name]
+        while todo:
+            new = self.parents.get(todo.pop(), set()) - above
+            above |= new
+            todo += new
+        return above
+
+    def _nodes_above(self, name: str) -> Iterator[str]:
+        """Yield the names of what has to end first, for a splice or a sub-DAG of all its nodes."""
+        for above in sorted(self._above(name)):
+            inside = self.within.get(above)
+            yield from (node.name for node in inside) if inside is not None else (above,)
+
+    def nodes(self) -> Iterator[DagNode]:
+        """Yield its nodes, then those of its splices and sub-DAGs."""
+        for name, (file, folder) in self.files.items():
+            if not file:
+                continue
+            inline = file in self.described or file.startswith(("{", "@="))
+            given = self.variables.get("ALL_NODES", []) + self.variables.get(name.upper(), [])
+            pre = ("PRE",) if name in self.scripts or "ALL_NODES" in self.scripts else ()
+            yield DagNode(
+                name,
+                self.path if inline else self.home / folder / file,
+                self.home / folder,
+                (f"JOB = {name}", "RETRY = 0", *(text for first, text in given if first)),
+                tuple(text for first, text in given if not first),
+                (*self._nodes_above(name), *pre),
+                self.path,
+            )
+        for name, nodes in self.within.items():
+            above = tuple(self._nodes_above(name))
+            yield from (node._replace(parents=(*node.parents, *above)) for node in nodes)
+
 
 def read_dag(
     path: Path, home: Path | None = None, seen: frozenset[Path] = frozenset()
@@ -72,11 +188,11 @@ def read_dag(
     SUBDAG EXTERNAL, INCLUDE. Raises OSError.
     """
     path = path.absolute()
-    dag = _Dag(path, path.parent if home is None else home)
+    dag = _Dag(path, path.parent if home is None else home, seen | {path})
     for number, words, line in _lines(path, frozenset()):
-        _command(dag, number, words, line, seen | {path})
-    _judge(dag)
-    nodes = [*_nodes(dag)]
+        dag.read(number, words, line)
+    dag.judge()
+    nodes = [*dag.nodes()]
     first = next((node for node in nodes if node.path != node.dag), None)
     return tuple(
         n._replace(problems=(*dag.problems, *n.problems)) if n is first else n for n in nodes
@@ -106,130 +222,8 @@ def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[int, list[str], 
         yield start, words, whole
 
 
-def _command(dag: _Dag, number: int, words: list[str], line: str, seen: frozenset[Path]) -> None:
-    upper = [w.upper() for w in words]
-    kind = upper[0]
-    if kind in _NODES and len(words) > 2:
-        done = not {"NOOP", "DONE"}.isdisjoint(upper[3:])  # DAGMan submits nothing for it
-        dag.files[words[1]] = ("" if done else words[2], _folder(words[1:]))
-    elif kind == _DESCRIPTION and len(words) > 2:
-        dag.described.add(words[1])
-    elif kind == "SPLICE" and len(words) > 2:
-        _inside(dag, number, words[1:], seen)
-    elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
-        _inside(dag, number, words[2:], seen, late=True)
-    elif kind == "VARS" and len(words) > 2:
-        _variables(dag, number, words, line)
-    elif kind == "PARENT":
-        _parents(dag, number, words, upper)
-    elif kind == "SCRIPT":
-        rest = [w for w in words[1:] if w.upper() not in ("DEFER", "DEBUG")]
-        if rest[:1] and rest[0].upper() == "PRE" and len(rest) > 1:
-            dag.scripts.add(rest[1])
-    elif kind in ("RETRY", "PRIORITY", "CATEGORY") and len(words) > 2:
-        dag.named.append((number, words[1]))
-
-
 def _folder(words: list[str]) -> str:
     return next((name for word, name in pairwise(words[2:]) if word.upper() == "DIR"), "")
-
-
-def _inside(
-    dag: _Dag, number: int, words: list[str], seen: frozenset[Path], *, late: bool = False
-) -> None:
-    name, file, folder = *words[:2], _folder(words)
-    path = dag.home / folder / file
-    if path in seen:
-        dag.refuse(number, f"{name} is this DAG itself, or one around it")
-        return
-    try:
-        nodes = read_dag(path, dag.home / folder, seen)
-    except OSError as error:
-        if late:  # DAGMan reads it when its turn comes, as a submit file
-            dag.files[name] = (file, folder)
-            return
-        dag.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
-        nodes = ()
-    dag.within[name] = tuple(
-        node._replace(
-            name=f"{name}+{node.name}",
-            parents=tuple(p if p == "PRE" else f"{name}+{p}" for p in node.parents),
-        )
-        for node in nodes
-    )
-
-
-def _variables(dag: _Dag, number: int, words: list[str], line: str) -> None:
-    prepends = "PREPEND" in (w.upper() for w in words[2:3])
-    given = dag.variables.setdefault(words[1].upper(), [])
-    if words[1].upper() != "ALL_NODES":
-        dag.named.append((number, words[1]))
-    matched = _VAR.findall(line)
-    if not matched:
-        dag.refuse(number, f'VARS of {words[1]}: a value stands in double quotes, name="value"')
-    for name, value in matched:
-        plain = re.sub(r'\\(["\\])', r"\1", value)
-        given.append((prepends, f"{name} = {plain}"))
-
-
-def _parents(dag: _Dag, number: int, words: list[str], upper: list[str]) -> None:
-    if "CHILD" not in upper:
-        dag.refuse(number, "PARENT without CHILD")
-        return
-    middle = upper.index("CHILD")
-    dag.named += [(number, word) for word in (*words[1:middle], *words[middle + 1 :])]
-    for child in words[middle + 1 :]:
-        dag.parents.setdefault(child, set()).update(words[1:middle])
-
-
-def _judge(dag: _Dag) -> None:
-    """Note nodes that nothing defines, and circles."""
-    known = {name.upper() for name in (*dag.files, *dag.within)}
-    for number, name in dag.named:
-        if name.upper() not in known and "+" not in name:
-            dag.refuse(number, f"there is no node {name}")
-    circle = next((name for name in dag.files if name in _above(dag, name)), "")
-    if circle:
-        dag.refuse(0, f"{circle} has to wait for itself: PARENT and CHILD go round in a circle")
-
-
-def _nodes(dag: _Dag) -> Iterator[DagNode]:
-    for name, (file, folder) in dag.files.items():
-        if not file:
-            continue
-        inline = file in dag.described or file.startswith(("{", "@="))
-        given = dag.variables.get("ALL_NODES", []) + dag.variables.get(name.upper(), [])
-        pre = ("PRE",) if name in dag.scripts or "ALL_NODES" in dag.scripts else ()
-        yield DagNode(
-            name,
-            dag.path if inline else dag.home / folder / file,
-            dag.home / folder,
-            (f"JOB = {name}", "RETRY = 0", *(text for first, text in given if first)),
-            tuple(text for first, text in given if not first),
-            (*_named_nodes(dag, _above(dag, name)), *pre),
-            dag.path,
-        )
-    for name, nodes in dag.within.items():
-        above = tuple(_named_nodes(dag, _above(dag, name)))
-        yield from (node._replace(parents=(*node.parents, *above)) for node in nodes)
-
-
-def _named_nodes(dag: _Dag, names: set[str]) -> Iterator[str]:
-    """Yield names of nodes, for a splice or a sub-DAG those of all its nodes."""
-    for name in sorted(names):
-        inside = dag.within.get(name)
-        yield from (node.name for node in inside) if inside is not None else (name,)
-
-
-def _above(dag: _Dag, name: str) -> set[str]:
-    above: set[str] = set()
-    todo = [name]
-    while todo:
-        for parent in dag.parents.get(todo.pop(), ()):
-            if parent not in above:
-                above.add(parent)
-                todo.append(parent)
-    return above
 
 
 ANYTHING = Path("*")
@@ -275,10 +269,7 @@ def asked_for(
 
 
 def made_earlier(one: Asked, read: Mapping[tuple[Path, str], Description]) -> frozenset[Path]:
-    """Return the files that the nodes above one make, as far as their descriptions say.
-
-    read: the descriptions of all nodes, by DAG and name.
-    """
+    """Return the files that the nodes above one make; read: descriptions by DAG and node."""
     if one.node is None or one.dag is None:
         return frozenset()
     made: set[Path] = set()

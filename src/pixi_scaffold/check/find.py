@@ -43,9 +43,8 @@ def find_dags(root: Path) -> list[Path]:
 
 def _files(root: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, onerror=on_error):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS
-        )
+        seen = (f for f in folders if not f.startswith(".") and f not in _SKIPPED_FOLDERS)
+        folders[:] = sorted(seen)
         named = (name for name in sorted(files) if not name.endswith(_OF_DAGMAN))
         yield from (Path(folder) / name for name in named)
 

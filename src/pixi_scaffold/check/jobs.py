@@ -49,19 +49,6 @@ class Reviewed(NamedTuple):
         return facts
 
 
-class JobMatch(NamedTuple):
-    """How many slots match one job, and why others do not."""
-
-    job: str
-    matching: int
-    slots: tuple[condor.SlotMatch, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the document has it."""
-        slots = [slot.to_dict() for slot in self.slots]
-        return {"job": self.job, "matching": self.matching, "slots": slots}
-
-
 def _reviewed(context: Context) -> Reviewed:
     """Run the rules on all submit files, and fix what can be fixed where that is wanted; once."""
     if not context.reviews:
@@ -129,13 +116,13 @@ def worker(context: Context) -> Done[None]:
     return _done(context, files, jobs.review.part(worker=True), fixed, ())
 
 
-def slots(context: Context) -> Done[tuple[JobMatch, ...]]:
-    """Match every job against the slots that were given."""
+def slots(context: Context) -> Done[tuple[tuple[str, condor.SlotReport], ...]]:
+    """Match every job against the slots that were given; its value is each job with its slots."""
     jobs = _reviewed(context)
     source = context.request.slots or condor.TYPICAL
     ads = condor.read_slots(source)
     lines: list[str] = []
-    matches: list[JobMatch] = []
+    matches: list[tuple[str, condor.SlotReport]] = []
     least = len(ads)
     for description in jobs.review.descriptions:
         for job in description.jobs:
@@ -154,7 +141,7 @@ def slots(context: Context) -> Done[tuple[JobMatch, ...]]:
                 where += f" (of {len(variants)} kinds of jobs the one that matches least)"
             lines.append(f"{where} matches {answer.matching} of {len(ads)} slots")
             lines += [f"  {line}" for line in answer.lines()]
-            matches.append(JobMatch(where, answer.matching, answer.slots))
+            matches.append((where, answer))
     kind = "typical slots" if source == condor.TYPICAL else f"slots of {source}"
     detail = f"{least} of {len(ads)} {kind} match"
     if len(matches) > 1:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.system import exists, try_git
+from pixi_scaffold.rules import top_of
+from pixi_scaffold.system import try_git
 
 _SECONDS = 20
 
@@ -23,7 +24,7 @@ def kept_by_git(paths: Iterable[Path]) -> Mapping[Path, str]:
     for path in dict.fromkeys(paths):
         folder = path.parent
         if folder not in tops:
-            tops[folder] = _top(folder)
+            tops[folder] = top_of(folder)
         if (top := tops[folder]) is not None and ".." not in path.parts:
             by_top[top].append(path)
     answer: dict[Path, str] = {}
@@ -33,10 +34,6 @@ def kept_by_git(paths: Iterable[Path]) -> Mapping[Path, str]:
         except ScaffoldError:
             continue  # no git here
     return answer
-
-
-def _top(folder: Path) -> Path | None:
-    return next((f for f in (folder, *folder.parents) if exists(f / ".git")), None)
 
 
 def _ask(top: Path, paths: list[Path]) -> dict[Path, str]:

@@ -86,11 +86,10 @@ def rows_for(subject: Subject, project: LockedWorkspace) -> tuple[tuple[Row, ...
 
 def locked_rows(workspace: Workspace, lock: Lock, name: str = DEFAULT) -> Iterator[Row]:
     """Yield the platforms of a locked environment, in the manifest's order."""
-    order = [platform.name for platform in workspace.platforms]
     aligned = lock.aligned(workspace)
-    for platform, subdir, packages in sorted(
-        aligned.rows(name), key=lambda row: order.index(row[0]) if row[0] in order else len(order)
-    ):
+    places = {platform.name: place for place, platform in enumerate(workspace.platforms)}
+    rows = sorted(aligned.rows(name), key=lambda row: places.get(row[0], len(places)))
+    for platform, subdir, packages in rows:
         yield _row(platform, subdir, packages, aligned.from_elsewhere(name, platform))
 
 

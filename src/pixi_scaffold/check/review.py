@@ -22,7 +22,6 @@ from pixi_scaffold.rules import (
     RULES,
     Finding,
     LockedWorkspace,
-    ShellNote,
     Site,
     Subject,
     check_subject,
@@ -82,9 +81,8 @@ def review(
     """
     forget_files()
     reading = _Reading(progress, Surroundings(), checked)
-    reading.read(
-        list(asked_for(paths, given or Submission(), folder, from_folder=checked is not None))
-    )
+    from_folder = checked is not None
+    reading.read([*asked_for(paths, given or Submission(), folder, from_folder=from_folder)])
     subjects = list(reading.subjects(attributes))
     findings, not_checked = reading.unread, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
@@ -101,9 +99,10 @@ def review(
             to_make |= (missing := _to_make(full[-1]))
             not_checked |= _not_looked_at(full[-1], missing)
         progress.update("waiting for shellcheck")
-        notes = _notes(said, not_checked)
+        remarks = said()
+    not_checked |= {f"{_SHELLCHECK} on {p.name}": why for p, why in remarks.not_checked.items()}
     for subject, some in zip(full, early, strict=True):
-        late = check_subject(subject.having(notes=notes), late=True)
+        late = check_subject(subject.having(notes=remarks.notes), late=True)
         findings |= dict.fromkeys(in_order([*some, *late]))
     if any("no rule looked at it" in why for why in not_checked.values()):
         not_checked.pop("rules against the lock", None)  # the same, without what to do
@@ -120,6 +119,9 @@ def review(
     )
 
 
+_Read = tuple[Asked, Description, LockedWorkspace | None]
+
+
 @dataclass(slots=True)
 class _Reading:
     """The descriptions that were asked for, with the workspaces around them."""
@@ -127,9 +129,7 @@ class _Reading:
     progress: Progress
     around: Surroundings
     checked: Path | None
-    descriptions: list[tuple[Asked, Description, LockedWorkspace | None]] = field(
-        default_factory=list
-    )
+    descriptions: list[_Read] = field(default_factory=list)
     nodes: dict[tuple[Path, str], Description] = field(default_factory=dict)
     """Those of DAGs, by DAG and name."""
     parts: set[Path] = field(default_factory=set)
@@ -214,16 +214,6 @@ def _shellchecking(
         yield said
 
 
-def _notes(
-    said: Callable[[], ShellNotes], not_checked: dict[str, str]
-) -> Mapping[Path, tuple[ShellNote, ...]]:
-    """Return shellcheck's remarks; what it did not look at goes into `not_checked`."""
-    remarks = said()
-    for path, why in remarks.not_checked.items():
-        not_checked[f"{_SHELLCHECK} on {path.name}"] = why
-    return remarks.notes
-
-
 def _to_make(subject: Subject) -> dict[str, str]:
     with contextlib.suppress(OSError, RuntimeError):  # a rule has said it: a loop of symlinks
         return dict(not_yet_made(subject))
@@ -279,27 +269,21 @@ def _subjects(
     attributes: frozenset[str],
     around: Surroundings,
 ) -> Iterator[Subject]:
-    """Yield the jobs that differ, each with the platforms of the environment that it uses."""
-    for job in _kinds_of_jobs(description, around):
-        subject = Subject(description, job, project, attributes)
-        if project is not None and project.rows_of:
-            rows, problem = rows_for(subject, project)
-            if problem:
-                around.problems[f"rules against the lock, for {description.path.name}"] = problem
-            subject = subject.having(project=project._replace(rows=rows))
-        yield subject
-
-
-def _kinds_of_jobs(description: Description, around: Surroundings) -> Iterator[Job]:
-    """Yield the jobs that differ by more than their number; what is left out is noted."""
+    """Yield the jobs that differ by more than their number, each with its platforms."""
+    name = description.path.name
     for job in description.jobs:
         variants, left = job.variants(ROWS)
         if left:
-            message = (
-                f"{left} rows of the queue statement at {description.path.name}:{job.queue.line}"
-            )
-            around.problems[message] = f"the first {ROWS} that differ are looked at"
-        yield from map(_with_items, variants)
+            rows = f"{left} rows of the queue statement at {name}:{job.queue.line}"
+            around.problems[rows] = f"the first {ROWS} that differ are looked at"
+        for variant in variants:
+            subject = Subject(description, _with_items(variant), project, attributes)
+            if project is not None and project.rows_of:
+                platforms, problem = rows_for(subject, project)
+                if problem:
+                    around.problems[f"rules against the lock, for {name}"] = problem
+                subject = subject.having(project=project._replace(rows=platforms))
+            yield subject
 
 
 def _with_items(job: Job) -> Job:

@@ -59,19 +59,25 @@ def shellchecking(scripts: Iterable[Path]) -> Iterator[Callable[[], ShellNotes]]
         alike.setdefault(key.hexdigest(), []).append(path)  # the suffix can say the shell
     remembered, stop = Remembered(program), Event()
     known = {key: notes for key in alike if (notes := remembered.notes(key)) is not None}
-    sizes = {c[0]: c[0].stat().st_size for key, c in alike.items() if key not in known}
+    new = {copies[0]: key for key, copies in alike.items() if key not in known}
+    sizes = {path: path.stat().st_size for path in new}
     chunks = list(_chunks({path: size for path, size in sizes.items() if size <= SIZE_LIMIT}))
     with _pool(stop) if chunks else nullcontext() as pool:
         runs = [pool.submit(_notes, program, stop, chunk) for chunk in chunks] if pool else []
 
         def said() -> ShellNotes:
-            results = {tuple(c): run.result for c, run in zip(chunks, runs, strict=True)}
-            new = _remarks(sizes, results)
-            fresh = {key: new.notes[c[0]] for key, c in alike.items() if c[0] in new.notes}
+            large = f"KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
+            unseen = {new[p]: f"{n >> 10} {large}" for p, n in sizes.items() if n > SIZE_LIMIT}
+            fresh: dict[str, tuple[ShellNote, ...]] = {}
+            for chunk, run in zip(chunks, runs, strict=True):
+                if (remarks := run.result()) is None:
+                    late = f"it did not end within {_limit(chunk)} s"
+                    unseen |= {new[path]: late for path in chunk}
+                else:
+                    fresh |= {new[p]: tuple(n for of, n in remarks if of == p) for p in chunk}
             remembered.add(fresh)
-            firsts = {alike[k][0]: _with_shell(alike[k][0], r) for k, r in (known | fresh).items()}
-            copies = alike.values()
-            return ShellNotes(_for_copies(copies, firsts), _for_copies(copies, new.not_checked))
+            notes = {k: _with_shell(alike[k][0], n) for k, n in (known | fresh).items()}
+            return ShellNotes(_for_copies(alike, notes), _for_copies(alike, unseen))
 
         yield said
 
@@ -117,29 +123,9 @@ def _skeleton(data: bytes) -> bytes:
     return _PLAIN.sub(rb"\g<1>\g<2>0", bare)
 
 
-def _for_copies(alike: Iterable[Sequence[Path]], of_one: Mapping[Path, T]) -> dict[Path, T]:
-    """Return what is said of the first of some equal scripts, for each of them."""
-    return {path: of_one[copies[0]] for copies in alike for path in copies if copies[0] in of_one}
-
-
-def _remarks(
-    sizes: Mapping[Path, int], runs: Mapping[tuple[Path, ...], Callable[[], _Said | None]]
-) -> ShellNotes:
-    """Return what the runs on some scripts say, once they end; and of what none says anything."""
-    not_checked = {
-        path: f"{size >> 10} KiB are more than the {SIZE_LIMIT >> 10} KiB that it is given"
-        for path, size in sizes.items()
-        if size > SIZE_LIMIT
-    }
-    notes: dict[Path, list[ShellNote]] = {path: [] for path in sizes}
-    for chunk, result in runs.items():
-        remarks = result()
-        if remarks is None:
-            not_checked |= dict.fromkeys(chunk, f"it did not end within {_limit(chunk)} s")
-        for path, note in remarks or ():
-            notes[path].append(note)
-    looked_at = {path: tuple(n) for path, n in notes.items() if path not in not_checked}
-    return ShellNotes(looked_at, not_checked)
+def _for_copies(alike: Mapping[str, Sequence[Path]], of_key: Mapping[str, T]) -> dict[Path, T]:
+    """Return what is said of some equal scripts, for each of them."""
+    return {path: of_key[key] for key in alike if key in of_key for path in alike[key]}
 
 
 def _chunks(sizes: Mapping[Path, int]) -> Iterator[list[Path]]:

@@ -64,10 +64,7 @@ def finding_lines(findings: Iterable[Finding], root: Path) -> Iterator[str]:
 
 
 def document(finding: Finding, more: int, root: Path) -> dict[str, Any]:
-    """Return a finding as the JSON document has it; columns count from 1, the last one is not in.
-
-    more: how many like it are not listed.
-    """
+    """Return a finding as JSON has it, columns from 1; more: how many like it are not listed."""
     row: dict[str, Any] = finding.to_dict()
     source, start, end = _source(finding, {})
     place = {"source": source, "column": start + 1, "end_column": end + 1} if source else {}

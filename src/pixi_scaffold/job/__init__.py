@@ -20,11 +20,11 @@ from pixi_scaffold.job.description import Command, Description, Job, Problem, Qu
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, evaluate
 from pixi_scaffold.job.htcondor import TYPICAL, bindings, match, quiet
 from pixi_scaffold.job.macros import references, unexpanded
-from pixi_scaffold.job.meaning import Field, Meaning, field_of, meaning
+from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
 from pixi_scaffold.job.requirements import Clause, ad_clauses
-from pixi_scaffold.job.values import in_parentheses, size_advice
+from pixi_scaffold.job.values import Field, in_parentheses, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,
     join_words,

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from pixi_scaffold.job.classad import Operation, attributes, literal, parse, unparse
 from pixi_scaffold.job.commands import specs
-from pixi_scaffold.job.description import Job
 from pixi_scaffold.job.evaluate import as_integer
-from pixi_scaffold.job.meaning import Meaning, meaning
+from pixi_scaffold.job.meaning import Meaning
 from pixi_scaffold.job.requirements import Clause, gpu_clauses, slot_clauses
 from pixi_scaffold.job.values import normal
 from pixi_scaffold.job.words import join_words
@@ -45,11 +44,9 @@ class JobAd(NamedTuple):
         return "\n".join([*lines, f"Requirements = {self.requirements}"])
 
 
-def job_ad(job: Job | Meaning) -> JobAd:
-    """Return the ad of the job of a queue statement that is meant."""
-    meant = job if isinstance(job, Meaning) else meaning(job)
-    gpu = tuple(gpu_clauses(meant))
-    attributes = dict(_attributes(meant))
+def job_ad(meant: Meaning) -> JobAd:
+    """Return the ad of a job."""
+    gpu, attributes = tuple(gpu_clauses(meant)), dict(_attributes(meant))
     if gpu:
         attributes["RequireGPUs"] = " && ".join(c.text for c in gpu)
     return JobAd(attributes, (*slot_clauses(meant), *gpu))
@@ -96,17 +93,11 @@ def _requests(job: Meaning) -> Iterator[tuple[str, str]]:
     yield "RequestCpus", requests.cpus.ad or "1"
     if requests.gpus.said and requests.gpus.value is not None:
         yield "RequestGPUs", requests.gpus.ad
-    if not requests.memory.said:
-        yield "RequestMemory", "128"
-    elif requests.memory.value is not None:
-        yield "RequestMemory", requests.memory.ad
-    if not requests.disk.said:
-        yield "RequestDisk", "MAX({ 1024,(TransferInputSizeMB + 1) * 1.25 }) * 1024"
-    elif requests.disk.value is not None:
-        yield "RequestDisk", requests.disk.ad
-    for name, field in requests.custom.items():
-        if field.said:
-            yield f"Request{name}", field.ad
+    disk = "MAX({ 1024,(TransferInputSizeMB + 1) * 1.25 }) * 1024"
+    for name, field, default in (("Memory", requests.memory, "128"), ("Disk", requests.disk, disk)):
+        if not field.said or field.value is not None:
+            yield f"Request{name}", field.ad if field.said else default
+    yield from ((f"Request{name}", one.ad) for name, one in requests.custom.items() if one.said)
 
 
 def _program(job: Meaning) -> Iterator[tuple[str, str]]:

@@ -75,10 +75,7 @@ Expression = Literal | Reference | Operation
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
-    """Return the expression that a text is.
-
-    Raises ExpressionError when it is not well formed.
-    """
+    """Return the expression that a text is; raises ExpressionError."""
     parser = _Parser(text)
     expression = parser.expression(0)
     if parser.peek() != "":
@@ -87,10 +84,7 @@ def parse(text: str) -> Expression:
 
 
 def attributes(text: str) -> tuple[Reference, ...]:
-    """Return the attributes that an expression names, each once.
-
-    Raises ExpressionError when the expression is not well formed.
-    """
+    """Return the attributes that an expression names, each once; raises ExpressionError."""
     references: dict[Reference, None] = {}
     waiting: list[Expression] = [parse(text)]  # no recursion: a chain of && may be thousands long
     while waiting:
@@ -100,6 +94,11 @@ def attributes(text: str) -> tuple[Reference, ...]:
             case Operation(operands=parts):
                 waiting += reversed(parts)
     return tuple(references)
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names of these attributes in lower case; none of a text that is no expression."""
+    return {one.name.lower() for one in attributes(text)} if well_formed(text) else set()
 
 
 def unparse(expression: Expression) -> str:

@@ -1,4 +1,4 @@
-"""Compareds in a condition on a slot of which no slot can meet all."""
+"""Comparisons in a condition on a slot of which no slot can meet all."""
 
 from __future__ import annotations
 

@@ -186,9 +186,8 @@ class Job:
     def expand(self, value: str, proc: int | None = None) -> Expanded:
         """Expand the macros in `value` for one job of the queue statement (default: `proc`)."""
         proc = self.proc if proc is None else proc
-        return expand(
-            value, self.known_macros(proc), self.submission.outside(value, proc, self.folder)
-        )
+        outside = self.submission.outside(value, proc, self.folder)
+        return expand(value, self.known_macros(proc), outside)
 
     @property
     def undefined_by_queue(self) -> tuple[str, ...]:
@@ -203,10 +202,7 @@ class Job:
         return {**defaults, **self.macros, **self.variables(proc)}
 
     def variables(self, proc: int) -> dict[str, str]:
-        """Return what the queue statement sets for job number `proc`, which is `first` or more.
-
-        Raises IndexError when there is no such job.
-        """
+        """Return what the queue statement sets for a job, from `first` on; raises IndexError."""
         queue, number = self.queue, max(proc, self.first)  # without a number, it is the first one
         if not 0 <= number - self.first < max(queue.total, 1):
             raise IndexError(proc)

@@ -112,14 +112,10 @@ class _Evaluation:
                 return self.operation(sign, operands)
 
     def reference(self, reference: Reference) -> Value:
-        ads = {"my": (self.my,), "target": (self.target,)}.get(
-            reference.scope, (self.my, self.target)
-        )
-        name = reference.name.lower()
+        both, name = (self.my, self.target), reference.name.lower()
+        ads = {"my": both[:1], "target": both[1:]}.get(reference.scope, both)
         text = next((ad[name] for ad in ads if name in ad), None)
-        if text is None:
-            return UNDEFINED
-        if self.depth >= _DEPTH:  # attributes that name each other
+        if text is None or self.depth >= _DEPTH:  # attributes that name each other
             return UNDEFINED
         my, target = (self.target, self.my) if ads == (self.target,) else (self.my, self.target)
         try:

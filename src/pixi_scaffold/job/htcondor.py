@@ -75,15 +75,10 @@ class SlotMatch(NamedTuple):
     words: str
     refused: tuple[Clause, ...] = ()
 
-    @property
-    def matches(self) -> bool:
-        """Whether the job could run there."""
-        return not self.refused
-
     def to_dict(self) -> dict[str, object]:
         """Return it as the JSON document has it."""
         refused = [{"clause": c.text, "origin": c.origin, "line": c.line} for c in self.refused]
-        return {"name": self.name, "matches": self.matches, "refused": refused}
+        return {"name": self.name, "matches": not self.refused, "refused": refused}
 
 
 class SlotReport(NamedTuple):
@@ -94,16 +89,16 @@ class SlotReport(NamedTuple):
     @property
     def matching(self) -> int:
         """How many slots match."""
-        return sum(slot.matches for slot in self.slots)
+        return sum(not slot.refused for slot in self.slots)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as the JSON document has it."""
+        return {"matching": self.matching, "slots": [slot.to_dict() for slot in self.slots]}
 
     def lines(self) -> Iterator[str]:
         """Yield what there is to say, slots of one kind together."""
-        groups: Counter[tuple[str, tuple[Clause, ...]]] = Counter(
-            (slot.words, slot.refused) for slot in self.slots
-        )
-        for (words, refused), count in sorted(
-            groups.items(), key=lambda g: (len(g[0][1]), g[0][0])
-        ):
+        groups = Counter((len(slot.refused), slot.words, slot.refused) for slot in self.slots)
+        for (_, words, refused), count in sorted(groups.items(), key=lambda group: group[0][:2]):
             many = f" ({count} slots)" if count > 1 else ""
             if not refused:
                 yield f"matches  {words}{many}"
@@ -140,12 +135,11 @@ def read_slots(source: str) -> tuple[Any, ...]:
         ads = [classad2.parseOne(block) for block in blocks]
     except (ValueError, AttributeError, SyntaxError, classad2.ClassAdException) as error:
         raise UsageError(f"{path} holds no machine ads: {error}", _SAVE_SLOTS) from error
-    ads = [
-        ad for ad in ads if str(ad.get("MyType", "Machine")).lower() == "machine" and len(ad) > 3
-    ]
-    if not ads:
+    of_machines = (ad for ad in ads if str(ad.get("MyType", "Machine")).lower() == "machine")
+    slots = tuple(ad for ad in of_machines if len(ad) > 3)
+    if not slots:
         raise UsageError(f"{path} holds no machine ads", _SAVE_SLOTS)
-    return tuple(ads)
+    return slots
 
 
 def ad_text(ad: Mapping[str, Any]) -> str:

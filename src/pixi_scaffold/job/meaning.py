@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ from pixi_scaffold.job.commands import CommandSpec, canonical, is_command, specs
 from pixi_scaffold.job.description import Command, Job
 from pixi_scaffold.job.evaluate import as_integer, as_switch
 from pixi_scaffold.job.macros import expand
-from pixi_scaffold.job.values import ReadValue, read_value
+from pixi_scaffold.job.values import Field, read_value
 from pixi_scaffold.job.words import split_commas, split_list, stripped
 
 T = TypeVar("T")
@@ -26,36 +26,6 @@ DEFAULT_MEMORY = 128 << 20
 CRON = ("cron_minute", "cron_hour", "cron_day_of_month", "cron_month", "cron_day_of_week")
 DEFERS = ("deferral_time", *CRON)
 """Commands that make a job wait for a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field(Generic[T]):
-    """What one command comes to."""
-
-    value: T
-    """What holds; the default where nothing is set, or nothing is known."""
-    command: Command | None = None
-    """The line that sets it, also where it sets nothing, as `name =` does."""
-    text: str = ""
-    """What the line says, macros expanded."""
-    ad: str = ""
-    """The same as it stands in the job ad."""
-    refused: str = ""
-    """Why condor_submit refuses it."""
-    fix: str = ""
-    versions: str = ""
-    """Which releases of HTCondor refuse it, such as `before 25.10`; empty: all do."""
-    unknown: tuple[str, ...] = ()
-    """What only the submit machine or the pool can tell, such as `$$(Name)`."""
-    undefined: tuple[str, ...] = ()
-    """Macros that nothing defines, and functions that have no value."""
-    unclosed: str = ""
-    """A macro without its closing parenthesis."""
-
-    @property
-    def said(self) -> bool:
-        """Whether the description sets it to something."""
-        return bool(self.text)
 
 
 class Image(NamedTuple):
@@ -135,18 +105,13 @@ class Meaning:
         outside = self.job.submission.outside(command.value, self.proc, self.job.folder)
         expanded = expand(command.value, self._macros, outside)
         text = expanded.text.strip()
-        known = expanded.unknown, expanded.undefined, expanded.unclosed
-        if not text:
-            return Field(None, command, "", "", "", "", "", *known)
         of_some_pool = name.startswith(("my.", "request_", "require_"))
         spec = specs().get(name) or CommandSpec(name, "expression" if of_some_pool else "text")
         stand_in = {f"$$({name})" for name in self.job.queue.variables}  # of items not known here
         here = any(not n.startswith("$$") or n in stand_in for n in expanded.unknown)
         late = here and spec.type not in ("text", "files", "arguments", "environment")
-        read = ReadValue(text) if late else read_value(spec, text)
-        return Field(
-            read.value, command, text, read.ad, read.refused, read.fix, read.versions, *known
-        )
+        read: Field[Any] = Field(text or None) if late or not text else read_value(spec, text)
+        return Field(*read[:5], command, text, *expanded[1:])
 
     def of(self, name: str) -> Field[Any]:
         """Return what any command comes to; its value is None where nothing is set."""
@@ -157,7 +122,7 @@ class Meaning:
         field = self.fields.get(name)
         if field is None:
             return Field(default)
-        return field if field.value is not None else replace(field, value=default)
+        return field if field.value is not None else field._replace(value=default)
 
     def items(self, name: str) -> tuple[str, ...]:
         """Return what a comma-separated command names, such as files."""
@@ -178,10 +143,10 @@ class Meaning:
         """
         field = self.get("universe", "vanilla")
         if field.refused:
-            return replace(field, value="")
+            return field._replace(value="")
         images = [i for i in (self.of("container_image"), self.of("docker_image")) if i.said]
         if field.value == "vanilla" and images:
-            return Field("container", images[0].command, field.text)
+            return Field("container", command=images[0].command, text=field.text)
         return field
 
     @property
@@ -189,7 +154,7 @@ class Meaning:
         """Whether files are transferred: yes, no or if_needed."""
         field = self.get("should_transfer_files", "if_needed")
         if not field.said and self.when.value == "on_exit_or_evict":
-            return Field("yes", self.when.command)
+            return Field("yes", command=self.when.command)
         return field
 
     @property
@@ -197,7 +162,7 @@ class Meaning:
         """When output comes back: on_exit, on_exit_or_evict, on_success or never."""
         field = self.get("when_to_transfer_output", "on_exit")
         never = not field.said and self.of("should_transfer_files").value == "no"
-        return replace(field, value="never") if never else field
+        return field._replace(value="never") if never else field
 
     @property
     def folder(self) -> Field[Path]:
@@ -270,9 +235,9 @@ class Meaning:
         if not isinstance(field.value, str) or field.unknown:
             return field
         if field.value.lower() == "undefined":
-            return replace(field, value=None)
+            return field._replace(value=None)
         number = as_integer(field.value)
-        return field if number is None else replace(field, value=number * unit)
+        return field if number is None else field._replace(value=number * unit)
 
     @cached_property
     def image(self) -> Field[Image | None]:
@@ -339,4 +304,4 @@ def _listed(name: str, patterns: list[str]) -> bool:
 
 
 def _with(field: Field[Any], value: T) -> Field[T]:
-    return replace(field, value=value)
+    return field._replace(value=value)

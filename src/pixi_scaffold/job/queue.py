@@ -98,12 +98,8 @@ def skip_queue(arguments: str, following: Iterator[Line]) -> None:
     """Take the list in parentheses that belongs to a queue statement, without looking at it."""
     keyword = _KEYWORD.search(arguments)
     tail = arguments[keyword.end() :].strip() if keyword else ""
-    opened = re.search(r"(?:^|[\s\]])\(", tail)
-    if opened is None or tail.endswith(")"):
-        return
-    for after in following:
-        if after.text.strip().startswith(")"):
-            return
+    if re.search(r"(?:^|[\s\]])\(", tail) and not tail.endswith(")"):
+        next((after for after in following if after.text.strip().startswith(")")), None)
 
 
 def _count(text: str) -> int:
@@ -122,9 +118,8 @@ def _variables(head: str) -> tuple[str, tuple[str, ...]]:
     matched = re.search(r"(?<![A-Za-z_.])[A-Za-z_][A-Za-z_0-9., \t]*$", head)
     if matched is None:
         return head.rstrip(", \t"), ()
-    return head[: matched.start()].rstrip(", \t"), tuple(
-        re.split(r"[,\s]+", matched[0].strip(", \t"))
-    )
+    names = re.split(r"[,\s]+", matched[0].strip(", \t"))
+    return head[: matched.start()].rstrip(", \t"), tuple(names)
 
 
 def _qualifiers(mode: str, tail: str) -> tuple[str, slice, str | None, str]:
@@ -173,8 +168,7 @@ def _without_heading(
 
 
 def _slice(matched: re.Match[str]) -> slice:
-    numbers = [None if n is None else int(n) for n in matched.groups()]
-    start, end, step = numbers
+    start, end, step = (None if n is None else int(n) for n in matched.groups())
     if step is not None and step <= 0:
         raise QueueError("a slice with a step that is not positive")
     return slice(start, end, step)
@@ -188,9 +182,9 @@ def _items(
 ) -> tuple[Rows, Path | None]:
     """Return the items with the lines they stand on, and the file they were read from."""
     whole = mode == "from"
+    if tail.startswith("(") and tail.endswith(")"):
+        return _split(tail[1:-1].strip(_BLANKS), line.first, whole), None
     if tail.startswith("("):
-        if tail.endswith(")"):
-            return _split(tail[1:-1].strip(_BLANKS), line.first, whole), None
         first = tail[1:].strip(_BLANKS)
         rows = _split(first, line.first, whole) if first else []
         for after in following:
@@ -253,9 +247,8 @@ def _matching(patterns: list[str], folder: Path, kinds: str, number: int) -> Row
         dots = [f"{above}{slash}{dot}" for dot in (".", "..") if _dots(dot, last)]
         paths = [*glob.glob(pattern, root_dir=folder), *dots]  # noqa: PTH207  Path.glob differs
         marked = {f"{p.rstrip('/')}/" if (folder / p).is_dir() else p for p in paths}
-        rows |= dict.fromkeys(
-            p for p in sorted(marked) if kinds != ("files" if p.endswith("/") else "dirs")
-        )
+        other = {p: "files" if p.endswith("/") else "dirs" for p in sorted(marked)}
+        rows |= dict.fromkeys(p for p, kind in other.items() if kind != kinds)
         if len(rows) > ITEMS_LIMIT:
             raise QueueError(f"more than {ITEMS_LIMIT} items")
     return [(path, number) for path in rows]

@@ -330,10 +330,6 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
             reader.given(reader.submission.append)
             if reader.submission.queue:
                 reader.read(f"queue {reader.submission.queue}\n", path, 0)
-    return _finished(reader, text)
-
-
-def _finished(reader: _DescriptionReader, text: str) -> Description:
     refused = any(p.kind == "refused" for p in reader.problems)
     trailing = () if refused or not reader.queues else tuple(reader.commands[reader.queued :])
     jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)

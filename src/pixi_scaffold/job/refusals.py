@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from pixi_scaffold.job.classad import ExpressionError, Literal, Operation, attributes, parse
+from pixi_scaffold.job.classad import Literal, Operation, names_in, parse
 from pixi_scaffold.job.commands import CommandSpec, specs
 from pixi_scaffold.job.description import Command
 from pixi_scaffold.job.evaluate import as_integer, as_switch
-from pixi_scaffold.job.meaning import DEFERS, Field, Meaning
-from pixi_scaffold.job.values import expression_advice
+from pixi_scaffold.job.meaning import DEFERS, Meaning
+from pixi_scaffold.job.values import Field, expression_advice
 from pixi_scaffold.job.words import parse_size
 
 _INCOMPATIBLE = ("if_needed", "on_exit_or_evict")
@@ -66,9 +66,8 @@ def _values(job: Meaning) -> Iterator[Refusal]:
         if not field.refused or field.command is None or not looked_at(job, name):
             continue
         spec = specs().get(name) or CommandSpec(name, "expression")
-        message = f"{field.command.spelled} = {_short(field.text)}: {field.refused}"
-        if field.text == field.command.spelled:
-            message = field.refused
+        whole = field.text == field.command.spelled
+        message = field.refused if whole else f"{_line(field)}: {field.refused}"
         versions = field.versions or _LOOKED_AT.get(name, "")
         yield Refusal(spec.type, message, field.fix, field.command, versions)
 
@@ -84,6 +83,14 @@ def _short(text: str) -> str:
 
 def _together(field: Field[Any], message: str, fix: str) -> Refusal:
     return Refusal("together", message, fix, field.command)
+
+
+def _because(kind: str, field: Field[Any], why: str, fix: str, versions: str = "") -> Refusal:
+    return Refusal(kind, f"{_line(field)}: {why}", fix, field.command, versions)
+
+
+def _line(field: Field[Any]) -> str:
+    return f"{field.command.spelled} = {_short(field.text)}" if field.command else ""
 
 
 def _universe(job: Meaning) -> Iterator[Refusal]:
@@ -186,14 +193,6 @@ def _buckets(job: Meaning) -> Iterator[Refusal]:
         yield Refusal("missing", f"{bucket} needs the files with its keys", fix, job.inputs.command)
 
 
-def _because(kind: str, field: Field[Any], why: str, fix: str, versions: str = "") -> Refusal:
-    return Refusal(kind, f"{_line(field)}: {why}", fix, field.command, versions)
-
-
-def _line(field: Field[Any]) -> str:
-    return f"{field.command.spelled} = {_short(field.text)}" if field.command else ""
-
-
 def _executable(job: Meaning) -> Iterator[Refusal]:
     needless = job.shell.said or job.universe.value in ("container", "docker", "")
     if not job.executable.said and not needless:
@@ -254,11 +253,9 @@ def _names(job: Meaning) -> Iterator[Refusal]:
         if isinstance(field.value, int) and field.value < 1:
             yield _because("size", field, "it must be at least 1 KiB", "write a size")
     requirements = job.of("requirements")
-    if requirements.said and not requirements.refused and not requirements.unknown:
-        named = {reference.name.lower() for reference in attributes(f"({requirements.text})")}
-        if "requirements" in named:
-            fix = "write $(requirements)"
-            yield Refusal("expression", "requirements refers to itself", fix, requirements.command)
+    if "requirements" in names_in(f"({requirements.text})"):
+        fix = "write $(requirements)"
+        yield Refusal("expression", "requirements refers to itself", fix, requirements.command)
 
 
 def _whole_numbers(job: Meaning) -> Iterator[Refusal]:
@@ -281,9 +278,9 @@ def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
             continue  # they are not looked at
         listed = job.of(f"retry_request_{resource}")
         most = job.of(f"retry_request_{resource}_max")
-        for field in (listed, most) if not listed.said else (listed,):
-            if field.said and field.refused and not field.versions:
-                yield _because("size", field, f"{field.refused}", field.fix, NEWER)
+        field = listed if listed.said else most
+        if field.refused and not field.versions:
+            yield _because("size", field, field.refused, field.fix, NEWER)
         increase = job.of(f"retry_request_{resource}_increase")
         if increase.said and not listed.said and not increase.unknown:
             yield from _increase(increase, f"request{resource}", unit)
@@ -291,13 +288,7 @@ def _retries_with_more_memory(job: Meaning) -> Iterator[Refusal]:
 
 def _increase(field: Field[Any], attribute: str, unit: int) -> Iterator[Refusal]:
     size = parse_size(field.text, unit)
-    if size is not None:
-        good = size > 0
-    else:
-        try:
-            good = attribute in {r.name.lower() for r in attributes(field.text)}
-        except ExpressionError:
-            good = False
+    good = attribute in names_in(field.text) if size is None else size > 0
     if not good:
         why = f"it is no size, and no expression of {attribute}"
         yield _because("size", field, why, expression_advice(field.text), NEWER)

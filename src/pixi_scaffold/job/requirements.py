@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pixi_scaffold.job.classad import ExpressionError, Operation, Undefined, attributes, parse
+from pixi_scaffold.job.classad import ExpressionError, Operation, Undefined, names_in, parse
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
-from pixi_scaffold.job.meaning import Field, Meaning
+from pixi_scaffold.job.meaning import Meaning
+from pixi_scaffold.job.values import Field
 
 _OPSYS = ("opsys", "opsysandver", "opsyslongname", "opsysshortname", "opsysname", "opsyslegacy")
 _MAY_TRANSFER = ("vanilla", "container", "docker", "parallel", "java", "vm")
@@ -44,27 +45,25 @@ def gpu_clauses(job: Meaning) -> Iterator[Clause]:
         return
     required = job.of("require_gpus")
     for part in top_level_and(required.text):
-        yield Clause(
-            part, "require_gpus", required.command.line if required.command else 0, gpu=True
-        )
-    for name, comparison in (
-        ("gpus_minimum_capability", "Capability >= GPUsMinCapability"),
-        ("gpus_maximum_capability", "Capability <= GPUsMaxCapability"),
-        ("gpus_minimum_memory", "GlobalMemoryMb >= GPUsMinMemory"),
-        ("gpus_minimum_runtime", "MaxSupportedVersion >= GPUsMinRuntime"),
-    ):
+        yield _clause(part, required, "require_gpus")._replace(gpu=True)
+    for name, comparison in _GPU_LIMITS.items():
         field = job.of(name)
         named = re.search(rf"\b{comparison.split()[0]}\b", required.text, re.IGNORECASE)
         if field.said and field.command is not None and not named:
             yield Clause(comparison, field.command.spelled, field.command.line, gpu=True)
 
 
-_COMMANDS = (
-    ("RequestMemory", "request_memory"), ("RequestCpus", "request_cpus"),
-    ("RequestDisk", "request_disk"), ("RequestGPUs", "request_gpus"),
-    ("GPUsMinCapability", "gpus_minimum_capability"), ("GPUsMinMemory", "gpus_minimum_memory"),
-    ("GPUsMaxCapability", "gpus_maximum_capability"), ("GPUsMinRuntime", "gpus_minimum_runtime"),
-)  # fmt: skip
+_GPU_LIMITS = {
+    "gpus_minimum_capability": "Capability >= GPUsMinCapability",
+    "gpus_maximum_capability": "Capability <= GPUsMaxCapability",
+    "gpus_minimum_memory": "GlobalMemoryMb >= GPUsMinMemory",
+    "gpus_minimum_runtime": "MaxSupportedVersion >= GPUsMinRuntime",
+}
+_ORIGINS = {
+    **{f"Request{name}": f"request_{name.lower()}" for name in ("Memory", "Cpus", "Disk", "GPUs")},
+    **{comparison.split()[-1]: name for name, comparison in _GPU_LIMITS.items()},
+}
+"""What a condition holds, and the command that it is then of."""
 
 
 def ad_clauses(requirements: str, require_gpus: str) -> Iterator[Clause]:
@@ -72,7 +71,7 @@ def ad_clauses(requirements: str, require_gpus: str) -> Iterator[Clause]:
     for text, gpu in ((requirements, False), (require_gpus, True)):
         for part in top_level_and(text):
             bare = part[1:-1] if part.startswith("(") and part.endswith(")") else part
-            origin = next((name for word, name in _COMMANDS if word in part), "requirements")
+            origin = next((name for word, name in _ORIGINS.items() if word in part), "requirements")
             if top_level_and(bare) != [bare.strip()] and bare.count("(") == bare.count(")"):
                 yield from ad_clauses(bare, "") if not gpu else ad_clauses("", bare)
             else:
@@ -82,14 +81,8 @@ def ad_clauses(requirements: str, require_gpus: str) -> Iterator[Clause]:
 def slot_clauses(job: Meaning) -> Iterator[Clause]:
     """Yield the conditions on the slot, the job's own first."""
     required = job.of("requirements")
-    for part in top_level_and(required.text):
-        yield Clause(part, "requirements", required.command.line if required.command else 0)
-    try:
-        named = (
-            {r.name.lower() for r in attributes(f"({required.text})")} if required.said else set()
-        )
-    except ExpressionError:
-        named = set()
+    yield from (_clause(part, required, "requirements") for part in top_level_and(required.text))
+    named = names_in(f"({required.text})")
     yield from _machine(job, named)
     yield from _resources(job, named)
     encrypt = job.of("encrypt_execute_directory")
@@ -132,11 +125,9 @@ def _resources(job: Meaning, named: set[str]) -> Iterator[Clause]:
     cpus = requests.cpus
     if cpus.value is not None and "cpus" not in named and _more_than_one(cpus.ad or "1"):
         yield _clause("TARGET.Cpus >= RequestCpus", cpus)
-    custom: list[tuple[str, str, Field[Any]]] = []
-    if requests.gpus.value is not None:
-        custom.append(("GPUs", "RequestGPUs", requests.gpus))
-    custom += [(name, f"Request{name}", field) for name, field in requests.custom.items()]
-    for tag, attribute, field in custom:
+    gpus: dict[str, Field[Any]] = {} if requests.gpus.value is None else {"GPUs": requests.gpus}
+    for tag, field in {**gpus, **requests.custom}.items():
+        attribute = f"Request{tag}"
         if tag.lower() in named or not _wants(field):
             continue
         if field.text.startswith('"'):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from pixi_scaffold.job.classad import ExpressionError, literal, parse, unparse
+from pixi_scaffold.job.classad import ExpressionError, literal, parse, unparse, well_formed
 from pixi_scaffold.job.commands import CommandSpec
+from pixi_scaffold.job.description import Command
 from pixi_scaffold.job.evaluate import NotKnownError, as_integer, as_switch, evaluate
 from pixi_scaffold.job.words import (
     QuotingError,
@@ -19,30 +20,54 @@ from pixi_scaffold.job.words import (
     parse_signal,
     parse_size,
     split_arguments,
+    split_commas,
     split_environment,
     split_list,
     stripped,
 )
 
+T = TypeVar("T")
 LIST_OF_SIZES = "25.10"
 """The first release that takes several sizes, `request_memory = 1GB, 2GB`, for retries."""
 
 
-class ReadValue(NamedTuple):
-    """A value, or why condor_submit refuses it."""
+class Field(NamedTuple, Generic[T]):
+    """What one command comes to."""
 
-    value: Any = None
-    """Text, bool, int (bytes for a size), tuple or mapping; a text for an expression."""
+    value: T
+    """What holds: text, bool, int (bytes for a size), tuple, mapping, of an expression its text.
+
+    The default where nothing is set, or nothing is known."""
     ad: str = ""
-    """The same in the job ad."""
+    """The same as it stands in the job ad."""
     refused: str = ""
+    """Why condor_submit refuses it."""
     fix: str = ""
     """What to write."""
     versions: str = ""
-    """Which releases refuse it; empty: all."""
+    """Which releases of HTCondor refuse it, such as `before 25.10`; empty: all do."""
+    command: Command | None = None
+    """The line that sets it, also where it sets nothing, as `name =` does."""
+    text: str = ""
+    """What the line says, macros expanded."""
+    undefined: tuple[str, ...] = ()
+    """Macros that nothing defines, and functions that have no value."""
+    unknown: tuple[str, ...] = ()
+    """What only the submit machine or the pool can tell, such as `$$(Name)`."""
+    unclosed: str = ""
+    """A macro without its closing parenthesis."""
+
+    @property
+    def said(self) -> bool:
+        """Whether the description sets it to something."""
+        return bool(self.text)
 
 
-def read_value(spec: CommandSpec, text: str) -> ReadValue:
+def _refused(why: str, fix: str) -> Field[Any]:
+    return Field(None, refused=why, fix=fix)
+
+
+def read_value(spec: CommandSpec, text: str) -> Field[Any]:
     """Return what the value of a command is; text: macros expanded, not empty."""
     return _READERS[spec.type](spec, text)
 
@@ -55,29 +80,29 @@ def normal(expression: str) -> str:
         return expression
 
 
-def _text(spec: CommandSpec, text: str) -> ReadValue:
+def _text(spec: CommandSpec, text: str) -> Field[Any]:
     value = text if spec.quotes else stripped(text)
-    return ReadValue(value, literal(value))
+    return Field(value, literal(value))
 
 
-def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> ReadValue:
+def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> Field[Any]:
     if value is not None:
-        return ReadValue(value, literal(value))
+        return Field(value, literal(value))
     try:
         evaluate(text)
     except NotKnownError:
-        return ReadValue(text, normal(text))
+        return Field(text, normal(text))
     except ExpressionError:
         pass
-    return ReadValue(refused=f"it is {lacks}", fix=f"write {wanted}")
+    return _refused(f"it is {lacks}", f"write {wanted}")
 
 
-def _expression(spec: CommandSpec, text: str) -> ReadValue:
+def _expression(spec: CommandSpec, text: str) -> Field[Any]:
     try:
         parse(in_parentheses(spec.name, text))
     except ExpressionError as error:
-        return ReadValue(refused=f"it does not parse: {error}", fix=expression_advice(text))
-    return ReadValue(text, normal(text))
+        return _refused(f"it does not parse: {error}", expression_advice(text))
+    return Field(text, normal(text))
 
 
 def in_parentheses(name: str, text: str) -> str:
@@ -97,39 +122,34 @@ def expression_advice(text: str) -> str:
     return "close the parentheses and quotes; strings stand in double quotes"
 
 
-def _size(spec: CommandSpec, text: str) -> ReadValue:
+def _size(spec: CommandSpec, text: str) -> Field[Any]:
     """Read a size; those of requests may be an expression, or a list for retries."""
     size = parse_size(text, spec.unit)
     if size is not None:
-        return ReadValue(size, str(size // spec.unit))
+        return Field(size, str(size // spec.unit))
     if not spec.name.startswith(("request_", "retry_", "gpus_")):
-        return ReadValue(refused="it is no size", fix=size_advice(text))
+        return _refused("it is no size", size_advice(text))
     first, comma, rest = text.partition(",")
     if comma and (size := parse_size(first, spec.unit)) is not None:
         wrong = _further_sizes(spec, rest)
-        read = ReadValue(size, str(size // spec.unit))
+        read = Field(size, str(size // spec.unit))
         if wrong:
-            return ReadValue(refused=wrong, fix=size_advice(text))
+            return _refused(wrong, size_advice(text))
         if rest.strip():
             why = f"HTCondor before {LIST_OF_SIZES} takes one size only"
-            read = ReadValue(size, read.ad, why, size_advice(text), f"before {LIST_OF_SIZES}")
+            read = Field(size, read.ad, why, size_advice(text), f"before {LIST_OF_SIZES}")
         return read
-    try:
-        parse(text)
-    except ExpressionError:
-        return ReadValue(refused="it is no size", fix=size_advice(text))
-    return ReadValue(text, normal(text))
+    if not well_formed(text):
+        return _refused("it is no size", size_advice(text))
+    return Field(text, normal(text))
 
 
 def _further_sizes(spec: CommandSpec, text: str) -> str:
     parts = text.split(",")
     sizes = [parse_size(part, spec.unit) for part in parts]
     for part, size in zip(parts, sizes, strict=True):
-        if size is None:
-            try:
-                parse(part)
-            except ExpressionError:
-                return f"{part.strip()!r} is no size"
+        if size is None and not well_formed(part):
+            return f"{part.strip()!r} is no size"
     known = [size for size in sizes if size is not None]
     grows = all(b > a for a, b in zip([0, *known], known, strict=False))
     return "" if grows or len(known) < 2 else "each size must be greater than the one before"
@@ -145,64 +165,63 @@ def size_advice(text: str) -> str:
     return f"write {matched[1]}{matched[2].upper()}B"
 
 
-def _version(spec: CommandSpec, text: str) -> ReadValue:
+def _version(spec: CommandSpec, text: str) -> Field[Any]:
     if spec.name == "cuda_version":
         matched = re.fullmatch(r"([-+]?\d{1,9})(?:\.(\d{1,9}))?", text)
         if matched is None:
-            return ReadValue(refused="it is no version", fix="write it as 12.4")
+            return _refused("it is no version", "write it as 12.4")
         major, minor = int(matched[1]), matched[2]
         number = major if minor is None and major >= 1000 else major * 1000 + int(minor or 0) % 100
-        return ReadValue(number, str(number))
+        return Field(number, str(number))
     runtime = parse_runtime(text) if spec.name == "gpus_minimum_runtime" else None
     if runtime is not None:
         number = int(text) if text.strip().isdecimal() and int(text) > 1000 else 0
         number = number or runtime[0] * 1000 + runtime[1] * 10
-        return ReadValue(number, str(number))
+        return Field(number, str(number))
     read = _expression(spec, text)
-    return ReadValue(refused="it is no version", fix="write it as 8.0") if read.refused else read
+    return _refused("it is no version", "write it as 8.0") if read.refused else read
 
 
-def _signal(_: CommandSpec, text: str) -> ReadValue:
+def _signal(_: CommandSpec, text: str) -> Field[Any]:
     name = parse_signal(text)
     if name is None:
         hint = "write a number, or a name such as SIGTERM"
-        return ReadValue(refused="it is no signal that HTCondor knows", fix=hint)
-    return ReadValue(name, literal(name))
+        return _refused("it is no signal that HTCondor knows", hint)
+    return Field(name, literal(name))
 
 
-def _choice(spec: CommandSpec, text: str) -> ReadValue:
+def _choice(spec: CommandSpec, text: str) -> Field[Any]:
     word = text.lower()
     if spec.name == "universe" and (number := re.match(r"[-+]?\d+", word)) and int(number[0]):
         word = str(int(number[0]))  # atoi(3): what follows is not looked at
     if word not in spec.words:
         words = [w.upper() for w in spec.words if not w.isdecimal() and w not in spec.odd]
-        return ReadValue(refused="it is not one of the words that are known", fix=", ".join(words))
+        return _refused("it is not one of the words that are known", ", ".join(words))
     meant = spec.words[word]
     shown = meant if meant.isdecimal() else literal(meant.upper())
     if word in spec.since:
         since = spec.since[word]
-        return ReadValue(meant, shown, f"HTCondor before {since} refuses it", "", f"before {since}")
-    return ReadValue(meant, shown)
+        return Field(meant, shown, f"HTCondor before {since} refuses it", "", f"before {since}")
+    return Field(meant, shown)
 
 
-def _files(spec: CommandSpec, text: str) -> ReadValue:
-    quoted = tuple(part.strip() for part in text.split(",") if part.strip())
-    names = quoted if spec.quotes else split_list(text)
-    return ReadValue(names, literal(",".join(names)))
+def _files(spec: CommandSpec, text: str) -> Field[Any]:
+    names = split_commas(text) if spec.quotes else split_list(text)
+    return Field(names, literal(",".join(names)))
 
 
 def _taken_apart(
     spec: CommandSpec, text: str, split: Callable[[str], Any], example: str
-) -> ReadValue:
+) -> Field[Any]:
     if spec.name.endswith("2") and not text.startswith('"'):  # arguments2, environment2
-        return ReadValue(refused="it must stand in double quotes", fix="put it into double quotes")
+        return _refused("it must stand in double quotes", "put it into double quotes")
     try:
-        return ReadValue(split(text))
+        return Field(split(text))
     except QuotingError as error:
-        return ReadValue(refused=str(error), fix=f"write it as {example}")
+        return _refused(str(error), f"write it as {example}")
 
 
-_READERS: Mapping[str, Callable[[CommandSpec, str], ReadValue]] = {
+_READERS: Mapping[str, Callable[[CommandSpec, str], Field[Any]]] = {
     "text": _text, "expression": _expression, "size": _size, "version": _version,
     "signal": _signal, "choice": _choice, "files": _files,
     "switch": lambda _, text: _or_expression(

@@ -3,24 +3,9 @@
 data/pages.txt has the page of each, docs/reference/rules shows it; ids never change their meaning.
 """
 
-from pixi_scaffold.rules import (  # each fills the table of rules
-    arrival,
-    checkpoint,
-    commands,
-    environment,
-    executable,
-    expressions,
-    files,
-    hardware,
-    luggage,
-    pools,
-    program,
-    reading,
-    travel,
-    trouble,
-    values,
-    worker,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from pixi_scaffold.rules.around import (
     LockedWorkspace,
     Row,
@@ -40,5 +25,8 @@ from pixi_scaffold.rules.finding import (
     without_suppressed,
 )
 from pixi_scaffold.rules.program import conda_package
-from pixi_scaffold.rules.subject import ShellNote, Subject, is_url
+from pixi_scaffold.rules.subject import ShellNote, Subject, is_url, top_of
 from pixi_scaffold.rules.texts import forget_files, within_review
+
+for _module in iter_modules(__path__):  # each fills the table of rules
+    import_module(f"{__name__}.{_module.name}")

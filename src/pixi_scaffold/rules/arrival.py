@@ -165,16 +165,13 @@ _MADE = re.compile(r"(?:^|[;&|]\s*)mkdir\s+(?:-\S+\s+)*[\"']?(\w[\w.-]*)/?[\"']?
 def folder_stays_on_the_worker(subject: Subject) -> Iterator[Found]:
     """A folder of results that does not come back."""
     script = subject.worker
-    named = subject.job.command("transfer_output_files") or subject.job.command(
-        "output_destination"
-    )
+    named = subject.where("transfer_output_files", "output_destination")
     if script is None or named is not None or not subject.transfers:
         return
     commands = joined(script)
     text = "\n".join(line for _, line in commands)
-    if re.search(
-        r"\b(?:tar\s+-?\w*c|zip|cp|mv|rsync|rm\s+-\w*r|xrdcp|gfal-copy|stashcp|cd|pushd)\b", text
-    ):
+    moved = r"tar\s+-?\w*c|zip|cp|mv|rsync|rm\s+-\w*r|xrdcp|gfal-copy|stashcp|cd|pushd"
+    if re.search(rf"\b(?:{moved})\b", text):
         return
     for number, line in commands:
         if matched := _MADE.search(line):
@@ -259,9 +256,8 @@ def file_is_missing_there(subject: Subject) -> Iterator[Found]:
             if not known and not folder and not any("$" in i or is_url(i) for i in subject.inputs):
                 message = f"{name} is not transferred, and nothing here makes it"
                 yield Found(script.path, number, message, "transfer it", about=matched[0].strip())
-        if FILES_APPEAR.search(line) or re.search(
-            r"\b(?:git|wget|curl|cp|rsync|module|python\S*)\s", line
-        ):
+        fetches = re.search(r"\b(?:git|wget|curl|cp|rsync|module|python\S*)\s", line)
+        if fetches or FILES_APPEAR.search(line):
             return
 
 
@@ -304,9 +300,8 @@ def folder_to_go_into_is_missing(subject: Subject) -> Iterator[Found]:
             name = next(iter(PurePosixPath(folder).parts), "")
             if name not in arrive and not any("$" in item for item in subject.inputs):
                 slash = next((i for i in subject.inputs if PurePosixPath(i).name == name), "")
-                message = (
-                    f"the job has no {'' if packs else 'folder '}{name} there, and nothing makes it"
-                )
+                missing = name if packs else f"folder {name}"
+                message = f"the job has no {missing} there, and nothing makes it"
                 if slash:
                     message = f"{slash} brings what is in it, and no folder {name}"
                 fix = f"write {slash.rstrip('/') or name} in transfer_input_files"

@@ -74,9 +74,8 @@ def unknown_command(subject: Subject) -> Iterator[Found]:
             severity = Severity.ERROR if refused else Severity.WARNING
             yield at(command, message, f"did you mean {near}?", edits, severity)
         elif not resource and command.file.is_absolute():  # VARS of a DAG may go unused
-            message = (
-                f"{command.spelled!r} is no command of HTCondor, and nothing uses it as a macro"
-            )
+            unused = "is no command of HTCondor, and nothing uses it as a macro"
+            message = f"{command.spelled!r} {unused}"
             fix = next((f"HTCondor's own is: {k}" for k, v in others if name in v), _UNUSED)
             yield at(command, message, fix, about=command.spelled)
 

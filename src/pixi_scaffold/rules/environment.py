@@ -308,10 +308,8 @@ def gpus_that_idle(subject: Subject) -> Iterator[Found]:
     if several or used >= int(text) or not re.search(r"\b(import|from) torch\b", programs):
         return
     message = f"request_gpus = {text}, and the program runs as {used} process(es), one GPU each"
-    fix = (
-        f"add to the arguments: --processes {text}; or " if ours else ""
-    ) + f"request_gpus = {used}"
-    yield at(command, message, fix)
+    more = f"add to the arguments: --processes {text}; or " if ours else ""
+    yield at(command, message, f"{more}request_gpus = {used}")
 
 
 _SEVERAL = re.compile(

@@ -73,7 +73,7 @@ class _TrainingLine(NamedTuple):
     command: str
     before: tuple[str, ...]
     after: tuple[str, ...]
-    checkpoint: int | None = None
+    checkpoint: int | None
 
     @property
     def rest(self) -> str:
@@ -128,9 +128,8 @@ def _parts(line: str) -> tuple[str, ...]:
 
 def _in_function(training: _TrainingLine) -> str | None:
     """Leave a training inside of a function alone when the script ends with a call of it."""
-    opened = [
-        m[1] for c in training.before if (m := re.match(r"\s*(?:function\s+)?(\w+)\s*\(\)", c))
-    ]
+    matches = (re.match(r"\s*(?:function\s+)?(\w+)\s*\(\)", c) for c in training.before)
+    opened = [matched[1] for matched in matches if matched]
     closes = any(c.strip().startswith("}") for c in training.after)
     last = training.after[-1].split() if training.after else []
     return "" if opened and closes and last and last[0] in opened else None
@@ -169,9 +168,8 @@ def _made_another(training: _TrainingLine) -> str | None:
     if training.checkpoint is None:
         return None
     behind = re.search(r"\|\|(.*)$", _unquoted(training.command))
-    tested = training.after and re.match(
-        r"\s*(?:\w+=\$\?|if\s+\[+\s+[\"']?\$\?)", training.after[0]
-    )
+    test = r"\s*(?:\w+=\$\?|if\s+\[+\s+[\"']?\$\?)"
+    tested = training.after and re.match(test, training.after[0])
     failure = f"{behind[1] if behind else ''}\n" + (training.rest if behind or tested else "")
     constant = re.search(r"exit\s+([1-9]\d*)\b", failure)
     if constant is None or _gives_back(failure, training.checkpoint):
@@ -204,9 +202,8 @@ def _kept(training: _TrainingLine) -> str | None:
         return ""
     next_line = training.after[0] if training.after else ""
     behind = re.search(r"(?:\|\||;)\s*\w+=\$\?", training.command)
-    if not behind and not re.match(
-        r"\s*(?:\w+=\$\?|exit\s+\$\?|case\s+[\"']?\$\?|if\s+\[+\s+[\"']?\$\?)", next_line
-    ):
+    looks = r"\s*(?:\w+=\$\?|exit\s+\$\?|case\s+[\"']?\$\?|if\s+\[+\s+[\"']?\$\?)"
+    if not behind and not re.match(looks, next_line):
         return None
     given = re.search(r"exit\s+[\"']?[$1-9]", f"{training.command}\n{training.rest}")
     return "" if given else 'the exit code is kept and not given back: no exit "$code"'

@@ -177,10 +177,7 @@ def folder_missing(subject: Subject) -> Iterator[Found]:
 
 
 def _urls_into_no_folder(subject: Subject) -> Iterator[Found]:
-    """Yield file:// URLs of outputs that lead into a folder which is not here.
-
-    The worker writes there, which may have a folder that this machine lacks.
-    """
+    """Yield file:// URLs of outputs, on the worker, that lead into a folder which is not here."""
     scripts = "\n".join(line for script in subject.scripts for line in script.lines)
     for command, text in subject.said("transfer_output_remaps", "output_destination"):
         whole = command.name == "output_destination"

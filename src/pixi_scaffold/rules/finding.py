@@ -167,10 +167,7 @@ _FREE_TEXT = frozenset({"arguments", "arguments2", "environment", "environment2"
 
 
 def refused(subject: Subject, *kinds: str) -> Iterator[tuple[Refusal, Found]]:
-    """Yield what condor_submit refuses of these kinds; a warning where only some releases do.
-
-    A comment behind a value is PS119's alone.
-    """
+    """Yield what condor_submit refuses of these kinds; a warning where only some releases do."""
     for refusal in subject.refusals:
         command, message = refusal.command, refusal.message
         if refusal.kind not in kinds or (command is not None and commented(command)):

@@ -48,10 +48,8 @@ _USES = (
 )  # fmt: skip
 """Of what, the number of the first, how bad more is than the job asks for, and how a shell and a
 program say it."""
-_MOST = {"request_cpus": 512, "request_gpus": 16}
-"""More than any slot has that pools show."""
-_LARGEST = {"memory": 2 << 40, "disk": 100 << 40}
-"""Bytes that a few machines have at most."""
+_MOST = {"cpus": 512, "gpus": 16, "memory": 2 << 40, "disk": 100 << 40}
+"""What no slot that pools show has more of; a few machines have so many bytes."""
 _HAS_GPU = re.compile(r"\b(?:Total)?GPUs\s*(?:>=?\s*\d|==\s*[1-9])|\bGPUs_\w+", re.IGNORECASE)
 
 
@@ -114,13 +112,11 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
 @rule("PS132", Severity.WARNING)
 def hardly_any_machine(subject: Subject) -> Iterator[Found]:
     """More than hardly any machine has."""
-    for name, most in _MOST.items():
-        command, value = subject.job.command(name), subject.meaning.number(name)
-        if command is not None and value is not None and value >= most:
-            yield at(command, f"hardly any machine has {value} of them", "ask for fewer")
-    for of, most in _LARGEST.items():
-        size = getattr(subject.meaning.requests, of)
-        if isinstance(size.value, int) and size.value >= most and size.command:
-            message = f"hardly any machine has {size_in_words(size.value)} of {of}"
-            yield at(size.command, message, "correct the unit")
+    for kind, most in _MOST.items():
+        asked = getattr(subject.meaning.requests, kind)
+        if isinstance(asked.value, int) and asked.value >= most and asked.command:
+            sized = kind in ("memory", "disk")
+            many = f"{size_in_words(asked.value)} of {kind}" if sized else f"{asked.value} of them"
+            fix = "correct the unit" if sized else "ask for fewer"
+            yield at(asked.command, f"hardly any machine has {many}", fix)
     yield from trouble(subject, "PS132")

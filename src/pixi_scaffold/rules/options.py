@@ -46,8 +46,8 @@ def refusal(program: Path, words: Sequence[str]) -> str:
     ArgumentParser, with subcommands, or with arguments whose names are worked out.
     """
     try:
-        main = _read(program)
-        others = (_read(program.with_name(f"{name}.py")) for name in main.handed_to)
+        main = _read(read_bytes(program))
+        others = (_read(read_bytes(program.with_name(f"{n}.py"))) for n in main.handed_to)
         _built(main, *others).parse_args(list(words))
     except _RefusedOptionError as error:
         return str(error)
@@ -144,18 +144,11 @@ class _Source:
 
 
 @lru_cache(maxsize=64)
-def _read_once(source: bytes | None) -> _Source | None:
-    with contextlib.suppress(_UnknownError):
-        return None if source is None else _Source(source)
-    return None
-
-
-def _read(path: Path) -> _Source:
+def _read(source: bytes | None) -> _Source:
     """Return what a module says; raises _UnknownError. Jobs that share a program ask once."""
-    source = _read_once(read_bytes(path))
     if source is None:
         raise _UnknownError
-    return source
+    return _Source(source)
 
 
 def _forwarding(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
@@ -243,19 +236,14 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
     """Return the module's names that are given a literal, or a table with literal keys, once."""
     constants: dict[str, Any] = {}
     for node in tree.body:
-        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
-            continue
-        target = node.targets[0]
-        if not isinstance(target, ast.Name):
-            continue
-        value: ast.expr = node.value
-        if isinstance(value, ast.Dict):
-            keys = [k for k in value.keys if k is not None]
-            value = ast.List(elts=list(keys)) if len(keys) == len(value.keys) else value
-        try:
-            constants[target.id] = ast.literal_eval(value)
-        except (ValueError, TypeError, SyntaxError):
-            constants.pop(target.id, None)
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value):
+                keys = [k for k in value.keys if k] if isinstance(value, ast.Dict) else []
+                if isinstance(value, ast.Dict) and len(keys) == len(value.keys):
+                    value = ast.List(elts=keys)
+                constants.pop(name, None)
+                with contextlib.suppress(ValueError, TypeError, SyntaxError):
+                    constants[name] = ast.literal_eval(value)
     return constants
 
 

@@ -133,10 +133,7 @@ def conda_package(module: str) -> str:
 
 @lru_cache(maxsize=256)
 def _lacking(source: bytes, names: frozenset[str]) -> tuple[Imported, ...]:
-    """Return what a program imports at once, and neither Python nor a locked package has.
-
-    Jobs that share a program and a lock ask once.
-    """
+    """Return what a program imports at once that neither Python nor a locked package has."""
     return tuple(
         module
         for module in imported(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,28 +49,23 @@ def matches(
 
 
 @lru_cache(maxsize=256)
-def _parsed(source: bytes) -> tuple[ast.Module, ...] | tuple[int, str]:
-    """Return a program's tree, or the line at which Python's parser stops, and why."""
+def _parsed(source: bytes) -> tuple[ast.Module | None, int, str]:
     try:
-        return (ast.parse(source),)
+        return ast.parse(source), 0, ""
     except SyntaxError as error:
-        return error.lineno or 1, error.msg
+        return None, error.lineno or 1, error.msg
     except (ValueError, RecursionError, MemoryError):
-        return 0, ""
+        return None, 0, ""
 
 
 def parsed(source: bytes) -> ast.Module | None:
     """Return a program's tree; None when it is no Python."""
-    tree = _parsed(source)[0]
-    return tree if isinstance(tree, ast.Module) else None
+    return _parsed(source)[0]
 
 
 def unreadable_at(source: bytes) -> tuple[int, str]:
     """Return the line at which Python's parser stops, and why; 0 where it reads all of it."""
-    match _parsed(source):
-        case int(line), str(why):
-            return line, why
-    return 0, ""
+    return _parsed(source)[1:]
 
 
 @lru_cache(maxsize=256)
@@ -84,20 +79,18 @@ def nodes(source: bytes) -> tuple[ast.AST, ...]:
 def imported(source: bytes) -> tuple[Imported, ...]:
     """Return the modules that a Python program imports; none when it cannot be parsed."""
     tree = parsed(source)
-    return () if tree is None else tuple(_imports(tree, nodes(source)))
-
-
-def _imports(tree: ast.Module, every: Iterable[ast.AST]) -> Iterator[Imported]:
-    top = set(map(id, tree.body))
-    for node in every:
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module]
-        else:
-            continue
-        for name in names:
-            yield Imported(name.split(".")[0], node.lineno, id(node) in top)
+    top = frozenset() if tree is None else frozenset(map(id, tree.body))
+    modules: list[Imported] = []
+    for node in nodes(source):
+        match node:
+            case ast.Import(names=aliases):
+                names = [alias.name for alias in aliases]
+            case ast.ImportFrom(module=str(name), level=0):
+                names = [name]
+            case _:
+                continue
+        modules += (Imported(name.split(".")[0], node.lineno, id(node) in top) for name in names)
+    return tuple(modules)
 
 
 class Called(NamedTuple):
@@ -113,10 +106,7 @@ class Called(NamedTuple):
 
 @lru_cache(maxsize=256)
 def calls(source: bytes) -> tuple[Called, ...]:
-    """Return the calls in a Python program that no branch and no `try` guards.
-
-    None when it cannot be parsed; `if __name__ == "__main__"` is no branch.
-    """
+    """Return the calls in a Python program that no branch (but `__main__`) and no `try` guards."""
     tree = parsed(source)
     return () if tree is None else tuple(_calls(tree))
 
@@ -142,17 +132,14 @@ def _calls(tree: ast.Module) -> Iterator[Called]:
             continue
         waiting += [child for child in ast.iter_child_nodes(node) if type(child) not in _LEAVES]
         if isinstance(node, ast.Call) and (name := _dotted(node.func)):
-            given = [repr(a.value) for a in node.args if isinstance(a, ast.Constant)]
-            given += [
-                f"{k.arg}={k.value.value!r}"
-                for k in node.keywords
-                if isinstance(k.value, ast.Constant)
-            ]
-            first = (
-                node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
-            )
+            values = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            named = [(k.arg, k.value) for k in node.keywords]
+            given = [*map(repr, values)]
+            given += [f"{key}={v.value!r}" for key, v in named if isinstance(v, ast.Constant)]
+            first = node.args[0] if node.args else None
             text = f"{name}({', '.join(given)})"
-            yield Called(node.lineno, text, name, first if isinstance(first, str) else "")
+            opened = first.value if isinstance(first, ast.Constant) else ""
+            yield Called(node.lineno, text, name, opened if isinstance(opened, str) else "")
 
 
 def _dotted(node: ast.expr) -> str:

@@ -165,10 +165,8 @@ def after_queue(subject: Subject) -> Iterator[Found]:
         fix = "make one of them: queue x in (...), or queue x, y from (...)"
         yield at(queue, message, fix)
     for command in subject.description.trailing:
-        why = (
-            "stands after the last queue statement: it has no effect, and HTCondor 25.14 refuses it"
-        )
-        yield at(command, f"{command.spelled} {why}", "move it above the queue statement")
+        why = "after the last queue statement: it has no effect, and HTCondor 25.14 refuses it"
+        yield at(command, f"{command.spelled} stands {why}", "move it above the queue statement")
 
 
 @rule("PS116", Severity.NOTE)

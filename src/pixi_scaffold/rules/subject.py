@@ -155,10 +155,7 @@ class Subject:
 
     @cached_property
     def executable(self) -> Path | None:
-        """The executable as a file of this machine; None when it is one of the worker's.
-
-        That of a virtual machine is only its name.
-        """
+        """The executable as a file of this machine; None for one of the worker's, or of a VM."""
         name = self.meaning.executable.value
         if not name or is_url(name) or "$" in name or self.universe == "vm":
             return None
@@ -216,8 +213,7 @@ class Subject:
         """The top of the workspace or repository around the description; else where it starts."""
         if self.project is not None:
             return self.project.manifest.parent
-        above = (self.job.folder, *self.job.folder.parents)
-        return next((folder for folder in above if exists(folder / ".git")), self.job.folder)
+        return top_of(self.job.folder) or self.job.folder
 
     @cached_property
     def executable_data(self) -> bytes | None:
@@ -311,6 +307,11 @@ class Subject:
         """Return a path as a reader of the description would write it."""
         relative = os.path.relpath(path, self.job.folder)
         return str(path) if relative.startswith("../../..") else relative
+
+
+def top_of(folder: Path) -> Path | None:
+    """Return the top of the repository that a folder lies in."""
+    return next((above for above in (folder, *folder.parents) if exists(above / ".git")), None)
 
 
 def is_url(name: str) -> bool:

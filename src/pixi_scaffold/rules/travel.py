@@ -37,7 +37,7 @@ def output_from_nowhere(subject: Subject) -> Iterator[Found]:
     yield from removed_in_the_end(subject)
     if subject.brings_unseen or (subject.meaning.of("preserve_relative_paths").value is True):
         return  # who writes it cannot be seen
-    texts = _texts(subject)
+    texts = [(read_bytes(p) or b"").decode("utf-8", errors="replace") for p in subject.files]
     arguments = subject.meaning.of("arguments").text
     for name in ("transfer_output_files", "transfer_checkpoint_files"):
         command = subject.job.command(name)
@@ -62,10 +62,8 @@ def reads_what_stays_here(subject: Subject) -> Iterator[Found]:
         return
     sure = subject.surely_transfers
     for mention in _mentioned(subject):
-        message = (
-            f"this line uses {mention.name}, which is not in transfer_input_files: the worker "
-        )
-        message += "will not have it" if sure else _NOT_SHARED
+        worker = f"the worker {'will not have it' if sure else _NOT_SHARED}"
+        message = f"this line uses {mention.name}, which is not in transfer_input_files: {worker}"
         severity = None if sure and mention.certain else Severity.WARNING
         fix = f"add {mention.name} to transfer_input_files"
         edits = added_inputs(subject, [mention.name])
@@ -78,25 +76,19 @@ def arrives_elsewhere(subject: Subject) -> Iterator[Found]:
     if not subject.transfers or (subject.meaning.of("preserve_relative_paths").value is True):
         return
     yield from _of_one_name(subject)
-    nested = {
-        i: PurePosixPath(i).name for i in subject.inputs if "/" in i.strip("./") and not is_url(i)
-    }
-    for file, line, words in _code_words(subject):
-        for item, last in nested.items():
-            top = PurePosixPath(item).parts[0]
-            if item in words and top not in subject.arrives:
-                yield Found(file, line, f"{item} arrives as {last}", f"write {last} here")
-    for path in subject.programs if nested else ():
+    items = [i for i in subject.inputs if "/" in i.strip("./") and not is_url(i)]
+    items = [i for i in items if PurePosixPath(i).parts[0] not in subject.arrives]
+    code = [
+        (file, n, i, "") for file, n, words in _code_words(subject) for i in items if i in words
+    ]
+    for path in subject.programs if items else ():
         lines = (read_bytes(path) or b"").decode("utf-8", errors="replace").splitlines()
-        for number, text in enumerate(lines, start=1):
-            for item, last in nested.items():
-                named = f'"{item}"' in text or f"'{item}'" in text
-                if named and PurePosixPath(item).parts[0] not in subject.arrives:
-                    message = f"{item} arrives as {last}"
-                    yield Found(path, number, message, f"write {last} here", about=item)
-
-    for file, line, name, message, fix in _of_folders(subject):
-        yield Found(file, line, message, fix, about=name)
+        for n, line in enumerate(lines, start=1):
+            code += [(path, n, i, i) for i in items if f'"{i}"' in line or f"'{i}'" in line]
+    for file, n, item, about in code:
+        last = PurePosixPath(item).name
+        yield Found(file, n, f"{item} arrives as {last}", f"write {last} here", about=about)
+    yield from _of_folders(subject)
 
 
 def _of_one_name(subject: Subject) -> Iterator[Found]:
@@ -112,11 +104,8 @@ def _of_one_name(subject: Subject) -> Iterator[Found]:
             seen[last] = item
 
 
-def _of_folders(subject: Subject) -> Iterator[tuple[Path, int, str, str, str]]:
-    """Yield where a job uses a name that a folder would give it only with, or without, its slash.
-
-    That is the file, the line, the name, what is wrong, and what to write.
-    """
+def _of_folders(subject: Subject) -> Iterator[Found]:
+    """Yield where a job uses a name that a folder gives it only with, or without, its slash."""
     folders = [i for i in subject.inputs if not is_url(i) and (subject.start / i).is_dir()]
     words = [(file, n, word) for file, n, some in _code_words(subject) for word in sorted(some)]
     for path in subject.programs if folders else ():
@@ -130,16 +119,11 @@ def _of_folders(subject: Subject) -> Iterator[tuple[Path, int, str, str, str]]:
             if item.endswith("/") and rest != word and (subject.start / item / rest).exists():
                 message = f"{word} arrives as {rest}: the slash of {item} brings no folder"
                 fix = f"write {rest} here, or {item.rstrip('/')} in transfer_input_files"
-                yield file, number, word, message, fix
+                yield Found(file, number, message, fix, about=word)
             inside = "." in word and (subject.start / item / word).is_file()
             if not item.endswith("/") and inside and not (subject.start / word).exists():
                 fix = f"write {top}/{word} here, or {item}/ in transfer_input_files"
-                yield file, number, word, f"{word} arrives as {top}/{word}", fix
-
-
-def _texts(subject: Subject) -> list[str]:
-    """Return the text of everything that runs."""
-    return [(read_bytes(path) or b"").decode("utf-8", errors="replace") for path in subject.files]
+                yield Found(file, number, f"{word} arrives as {top}/{word}", fix, about=word)
 
 
 def _code_words(subject: Subject) -> Iterator[tuple[Path, int, frozenset[str]]]:
@@ -292,10 +276,7 @@ def _is_run(subject: Subject, file: Path, line: int, word: str) -> bool:
 
 
 def _stays_here(subject: Subject, word: str, known: frozenset[str]) -> bool:
-    """Whether a word of a script is a file of the project that does not travel with the job.
-
-    known: the last names of what comes back, and of the inputs.
-    """
+    """Whether a word names a file here that stays; known: the names of inputs and outputs."""
     if not ("." in word or "/" in word) or word.rpartition("/")[2] in known:
         return False
     if word in subject.arrives or _top(word) in subject.arrives or leaves(word):

@@ -211,6 +211,7 @@ _NAMES = (
     "transfer_output_remaps", "environment", "initialdir", "log", "output", "error", "notify_user",
 )  # fmt: skip
 _FREE = frozenset({"arguments", "environment"})
+_SURE = re.compile(r"[<_/{]|CHANGE|REPLACE|YOUR", re.IGNORECASE)
 _NEVER = re.compile(r"[<>]|__[A-Z]")
 """What no name of an image has."""
 
@@ -220,9 +221,7 @@ def placeholder(subject: Subject) -> Iterator[Found]:
     """A placeholder that nobody replaced."""
     for command, text in subject.said(*_NAMES):
         for matched in PLACEHOLDER.finditer(text):
-            if command.name in _FREE and not re.search(
-                r"[<_/{]|CHANGE|REPLACE|YOUR", matched[0], re.I
-            ):
+            if command.name in _FREE and not _SURE.search(matched[0]):
                 continue  # `--mode netid`, `TODO` in a text: words that a program may take
             message = f"{command.spelled} has a placeholder: {matched[0]}"
             image = command.name.endswith("_image") and _NEVER.search(matched[0]) is not None

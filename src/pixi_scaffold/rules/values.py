@@ -57,9 +57,8 @@ def bad_size(subject: Subject) -> Iterator[Found]:
 
 def _comes_to_something(value: str, subject: Subject) -> bool:
     """Whether an expression may be a number: no text, and no word that nobody defines."""
-    return value.lower() == "undefined" or (
-        not value.startswith('"') and is_expression(value, subject)
-    )
+    undefined, text = value.lower() == "undefined", value.startswith('"')
+    return undefined or (not text and is_expression(value, subject))
 
 
 def _better_size(subject: Subject, command: Command | None) -> tuple[Edit, ...]:
