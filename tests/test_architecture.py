@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5719,
-    "rules": 5015,
-    "job": 4018,
+    "rules": 4973,
+    "job": 3992,
     "lock": 3826,
     "tasks": 3098,
     "update": 2740,
     "pool": 2782,
-    "check": 2556,
+    "check": 2536,
     "workspace": 2693,
     "cli": 1608,
     "template": 1627,

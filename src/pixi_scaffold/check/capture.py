@@ -1,7 +1,5 @@
 """Write down what a pool has of its own, from the pool itself: a site file for `check --site`."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

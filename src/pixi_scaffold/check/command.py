@@ -1,7 +1,5 @@
 """`check`: which stages run on a workspace or on submit files, and the report of them."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a review is asked to look at: submit files, and the nodes of DAGs as DAGMan submits them."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping

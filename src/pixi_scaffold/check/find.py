@@ -1,7 +1,5 @@
 """Find submit descriptions, and the folder in which condor_submit would be run on one."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path

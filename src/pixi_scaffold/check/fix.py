@@ -1,7 +1,5 @@
 """Apply the safe fixes of findings; each file is changed as a whole, or stays as it was."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The stages that look at submit files, at worker scripts, and at where the job would run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is known of a job's inputs: whether git keeps them, which packages an archive holds."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The last proof of a project: its cluster job, shortened, in the environment that is installed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Gather what the rules need to know about submit files, and run them."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Findings as people and programs read them: lines with the source and a mark, and a document."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ Source: submit_utils.cpp, HTCondor 25; the tests compare with a dry run and with
 25.14.1 made of 1,718 descriptions.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -5,8 +5,6 @@ submit_utils.h, prunable_keywords and the Set...() functions of submit_utils.cpp
 with what condor_submit 25.14.1 says of 1,718 descriptions.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Source: ConfigIfStack and Evaluate_config_if_version of config.cpp.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Comparisons in a condition on a slot of which no slot can meet all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import NamedTuple

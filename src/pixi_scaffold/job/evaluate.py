@@ -4,8 +4,6 @@ That takes 40 ms to load and does not exist for macOS, so what descriptions most
 out here; tests compare with the library.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import re

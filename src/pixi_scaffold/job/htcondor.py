@@ -1,7 +1,5 @@
 """What HTCondor itself says: its parser, and matching against slots. Linux has its bindings."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Logical lines of a submit description: continued ones joined the way HTCondor joins them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Source: expand_macro and evaluate_macro_func of config.cpp, and what condor_subm
 25.14.1 makes of thousands of random values.
 """
 
-from __future__ import annotations
-
 import math
 import random
 import re

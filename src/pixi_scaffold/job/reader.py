@@ -3,8 +3,6 @@
 Source of the rules: config.cpp (Parse_macros, ConfigIfStack) and submit_utils.cpp of HTCondor.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ What stands in files (an executable that is missing) is not looked at here. Sour
 functions of submit_utils.cpp, HTCondor 25; the tests compare with condor_submit.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

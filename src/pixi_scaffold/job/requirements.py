@@ -3,8 +3,6 @@
 Source: SetRequirements and SetResourceRequirements of submit_utils.cpp, HTCondor 25.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Source: SetSimpleJobExprs and its kin in submit_utils.cpp of HTCondor 25; the te
 what condor_submit 25.14.1 said of 1,718 descriptions.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar

@@ -4,8 +4,6 @@ Source: condor_arglist.cpp, env.cpp and metric_units.cpp of HTCondor, and the ma
 condor_submit.
 """
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What rules know of the pool that a job is for, and of the Pixi workspace around it."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path

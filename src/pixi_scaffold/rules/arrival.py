@@ -1,7 +1,5 @@
 """Rules on inputs that arrive and do not work there, and on results that do not come back."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -1,7 +1,5 @@
 """Rules on checkpoints, interruptions and container images."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Rules on which commands stand in a description, and how often."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Rules on the job against the project's lock: GPUs, disk, bandwidth, the pinned Pixi."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

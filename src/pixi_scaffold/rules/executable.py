@@ -1,7 +1,5 @@
 """Rules on the executable: there, allowed to run, and read by the worker's kernel."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -1,7 +1,5 @@
 """Whether the training's exit code gets out of a worker script."""
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from typing import NamedTuple

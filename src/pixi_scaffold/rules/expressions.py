@@ -1,7 +1,5 @@
 """Rules on ClassAd expressions: requirements, rank, periodic checks, attributes of one's own."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator, Mapping

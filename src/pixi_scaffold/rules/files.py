@@ -1,7 +1,5 @@
 """Rules on the inputs, the outputs, their folders, and what jobs share of them."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

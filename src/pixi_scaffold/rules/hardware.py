@@ -1,7 +1,5 @@
 """Rules on what the program uses of a machine, against what the job asks for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Rules on how the inputs get to the worker: kept by git, how large, under which remap."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What may still make a file that is not there: then its absence is no error yet."""
 
-from __future__ import annotations
-
 import os
 import re
 from functools import lru_cache

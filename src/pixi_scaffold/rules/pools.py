@@ -1,7 +1,5 @@
 """Rules on what pools do not all have or allow, and on attributes of their own."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator

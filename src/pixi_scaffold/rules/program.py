@@ -1,7 +1,5 @@
 """Rules on the program that a job runs: is it there, does it take these options, can it import."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

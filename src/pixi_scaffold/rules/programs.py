@@ -1,7 +1,5 @@
 """What a Python program says of itself: what it imports and what it calls."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Rules on how the description is read: lines, macros, queue statements."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What rules read: files of a job, kept for the next rule and job, and their own tables."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Rules on what travels with the job, and under which name it arrives."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Rules that a table has, on single settings and lines, and on what was left by accident."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping

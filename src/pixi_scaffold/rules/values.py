@@ -1,7 +1,5 @@
 """Rules on the values of commands: what condor_submit refuses, and what it takes without a word."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

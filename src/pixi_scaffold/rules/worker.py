@@ -1,7 +1,5 @@
 """Rules on the scripts that run on the worker."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
