@@ -137,10 +137,9 @@ def check(request: CheckRequest, progress: Progress) -> Report:
 
 
 def _untrained(report: Report, request: CheckRequest) -> bool:
-    asked = {TRAIN.name} if request.train or request.rehearse else set()
-    asked |= {REHEARSE.name} if request.rehearse else set()
-    skipped = {r.name for r in report.results if r.status is Status.SKIPPED}
-    return bool(asked & skipped - set(request.skip))
+    trains = request.train or request.rehearse
+    asked = {TRAIN.name: trains, REHEARSE.name: request.rehearse} | dict.fromkeys(request.skip)
+    return any(r.status is Status.SKIPPED and asked.get(r.name) for r in report.results)
 
 
 def _check_files(request: CheckRequest, progress: Progress) -> Report:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pixi_scaffold.errors import ScaffoldError
-from pixi_scaffold.rules import top_of
+from pixi_scaffold.rules import top_of, within_review
 from pixi_scaffold.system import try_git
 
 _SECONDS = 20
@@ -56,6 +56,7 @@ _MOST_BYTES = 400 << 20
 """Unpacked bytes that are read before the records have to begin; they come early, by name."""
 
 
+@within_review
 def packages_in(path: Path) -> frozenset[str]:
     """Return the packages of a .tar.gz that conda-pack or `pack` wrote, as `name-version-build`.
 

@@ -84,7 +84,6 @@ def review(
     subjects = list(reading.subjects(attributes))
     findings, not_checked = reading.unread, dict(reading.around.problems)
     scripts = sorted({script.path for subject in subjects for script in subject.scripts})
-    packed: dict[Path, frozenset[str]] = {}
     to_make: dict[str, str] = {}
     full: list[Subject] = []
     early: list[list[Finding]] = []
@@ -92,7 +91,7 @@ def review(
         kept = {} if which("condor_submit") else kept_by_git(_needed(subjects))
         for number, subject in enumerate(subjects):
             progress.update(f"checking {subject.description.path.name}", number / len(subjects))
-            full.append(subject.having(kept=kept, site=site, packed=_packed(subject, packed)))
+            full.append(subject.having(kept=kept, site=site, packed=_packed(subject)))
             early.append(check_subject(full[-1], late=False))
             to_make |= (missing := _to_make(full[-1]))
             not_checked |= _not_looked_at(full[-1], missing)
@@ -235,15 +234,12 @@ def _not_looked_at(subject: Subject, to_make: Mapping[str, str]) -> dict[str, st
     return reasons
 
 
-def _packed(subject: Subject, known: dict[Path, frozenset[str]]) -> dict[Path, frozenset[str]]:
+def _packed(subject: Subject) -> dict[Path, frozenset[str]]:
     """Return the packages in the archives that a job brings, where a lock is there to compare."""
     if subject.project is None or not subject.project.rows or subject.delivery != "pack":
         return {}
-    paths = [path for path in subject.input_files if path.name.endswith((".tar.gz", ".tgz"))]
-    for path in paths:
-        if path not in known:
-            known[path] = packages_in(path)
-    return {path: known[path] for path in paths if known[path]}
+    archives = (path for path in subject.input_files if path.name.endswith((".tar.gz", ".tgz")))
+    return {path: packages for path in archives if (packages := packages_in(path))}
 
 
 def _needed(subjects: Iterable[Subject]) -> Iterator[Path]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from pixi_scaffold.report import Result, Status, Verdict
 
 if TYPE_CHECKING:
-    from pixi_scaffold.check.rehearsal import Proved
-    from pixi_scaffold.check.workspace import LockProof, Trained
+    from pixi_scaffold.check.workspace import LockProof, Proved, Trained
     from pixi_scaffold.workspace import Workspace
 
 

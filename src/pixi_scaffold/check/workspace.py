@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pixi_scaffold.check.stages import Context, Done
-from pixi_scaffold.errors import LockError, ScaffoldError, Skipped, UnsupportedError
+from pixi_scaffold.check.stages import Context, Done, Within
+from pixi_scaffold.errors import CheckFailed, LockError, ScaffoldError, Skipped, UnsupportedError
 from pixi_scaffold.lock import (
     TIMEOUT,
     capped,
@@ -26,11 +26,12 @@ from pixi_scaffold.system import cores, layout, program, replacing, sha256_of
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest, with_platforms
 
 if TYPE_CHECKING:
-    from pixi_scaffold.check.rehearsal import Proved
     from pixi_scaffold.environment import Installed, Training
 
 ENVIRONMENT = "default"
 TASK = "smoke"
+_REHEARSAL_SECONDS = 300.0
+"""After them a shortened job is stopped."""
 
 
 class LockProof(NamedTuple):
@@ -60,6 +61,13 @@ class Trained(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return it as the receipt has it."""
         return {**self.training.to_dict(), "log": self.log}
+
+
+class Proved(NamedTuple):
+    """A job that was rehearsed: what was different from a worker, and the facts for a receipt."""
+
+    differences: tuple[str, ...]
+    facts: dict[str, Any]
 
 
 def manifest(context: Context) -> Done[Workspace]:
@@ -242,11 +250,33 @@ def rehearse(
     installed: Installed,
     trained: Trained | None,  # noqa: ARG001  a job's rehearsal counts once the training works
 ) -> Done[Proved]:
-    """Rehearse the cluster job, shortened, with the installed environment staged."""
-    from pixi_scaffold.check.rehearsal import rehearse_shortly
+    """Rehearse the first job of htcondor/train.sub with the installed environment staged.
+
+    Where the task `smoke` knows --epochs, the job gets `--epochs 1`. Raises CheckFailed with what
+    would go wrong.
+    """
+    from pixi_scaffold.rehearsal import DESCRIPTION, Limits, Request, rehearse_here
 
     tasks = workspace.tasks(workspace.environment(ENVIRONMENT), installed.platform)
-    smoke = tasks[TASK].text if TASK in tasks else ""
-    proved = rehearse_shortly(context.root, installed.prefix, smoke, context.progress)
-    differences = tuple(("unlike a worker", text) for text in proved.differences)
-    return Done(proved.detail, proved, differences)
+    if not (context.root / DESCRIPTION).is_file():
+        raise Skipped(f"there is no {DESCRIPTION}")
+    short = "--epochs 1" if TASK in tasks and "--epochs" in tasks[TASK].text else ""
+    request = Request(
+        folder=context.root,
+        environment=installed.prefix,
+        more_arguments=short,
+        limits=Limits(timeout=_REHEARSAL_SECONDS),
+        image_later=True,
+    )
+    report = rehearse_here(request, Within(context.progress))
+    if report.failed:
+        first = report.failed[0]
+        lines = "\n".join((f"{first.name}: {first.detail}", *first.lines))
+        raise CheckFailed(lines, first.hint or f"look at it alone: {program()} rehearse")
+    job = report.to_dict()["jobs"][0]
+    memory = next(r.detail for r in report.results if r.name == "memory").partition(";")[0]
+    detail = f"{DESCRIPTION} ended with exit code {job['code']}, {len(job['brought'])} files back"
+    detail += f" ({short}); {memory}" if short else f"; {memory}"
+    kept = ("state", "code", "attempts", "brought", "usage", "isolated", "added", "notes")
+    proved = Proved(tuple(job["notes"]), {key: job[key] for key in kept})
+    return Done(detail, proved, tuple(("unlike a worker", text) for text in job["notes"]))

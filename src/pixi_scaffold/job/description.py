@@ -89,17 +89,12 @@ class Queue:
         Columns part at commas, spaces and tabs; the last variable gets the rest of the line. A
         unit separator (0x1f) in the line parts them in place of these.
         """
-        parted = "\x1f" in item
-        rest: str = item.strip(" \t")
-        row: dict[str, str] = {}
-        for number, name in enumerate(self.variables):
-            if number == len(self.variables) - 1:
-                row[name] = rest
-                break
-            mark = (_SEPARATOR if parted else _COMMA if self.commas_only else _GAP).search(rest)
-            end = mark.start() if mark else len(rest)
-            row[name], rest = rest[:end].rstrip(" \t"), rest[end + 1 :].lstrip(" \t")
-        return row
+        mark = _SEPARATOR if "\x1f" in item else _COMMA if self.commas_only else _GAP
+        rest, row = item.strip(" \t"), dict[str, str]()
+        for name in self.variables[:-1]:
+            part, *more = mark.split(rest, maxsplit=1)
+            row[name], rest = part.rstrip(" \t"), "".join(more).lstrip(" \t")
+        return row | dict.fromkeys(self.variables[-1:], rest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,11 +210,11 @@ def _binary(  # noqa: PLR0911  one a kind
     if sign == "[":
         inside = isinstance(left, tuple) and isinstance(right, int) and 0 <= right < len(left)
         return left[right] if inside else INVALID  # type: ignore[index]
-    if sign in _COMPARISONS:
+    if sign in COMPARISONS:
         if isinstance(left, str) and isinstance(right, str):
-            return _COMPARISONS[sign](left.lower(), right.lower())
+            return COMPARISONS[sign](left.lower(), right.lower())
         if isinstance(left, int | float) and isinstance(right, int | float):
-            return _COMPARISONS[sign](left, right)
+            return COMPARISONS[sign](left, right)
         return INVALID
     if not isinstance(left, int | float) or not isinstance(right, int | float):
         return INVALID
@@ -240,9 +240,9 @@ def _remainder(a: int | float, b: int | float) -> int | float:
     return a - b * _quotient(a, b)
 
 
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge,
+    ">=": operator.ge, "=": operator.eq,
 }  # fmt: skip
 _ARITHMETIC: Mapping[str, Callable[..., int | float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _quotient, "%": _remainder,
@@ -256,20 +256,14 @@ _TESTS: Mapping[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _numbers(values: Sequence[Value]) -> list[int | float]:
+def _extreme(choose: Callable[[list[int | float]], int | float], values: Sequence[Value]) -> Value:
+    """Return the least or greatest; one real among them makes it a real."""
     items = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
     numbers = [item for item in items if isinstance(item, int | float)]
     if len(numbers) != len(items):
         raise TypeError
-    return numbers
-
-
-def _extreme(choose: Callable[[list[int | float]], int | float], values: Sequence[Value]) -> Value:
-    """Return the least or greatest; one real among them makes it a real."""
-    numbers = _numbers(values)
-    if not numbers:
-        return UNDEFINED
-    return choose(numbers) * (1.0 if any(isinstance(n, float) for n in numbers) else 1)
+    real = 1.0 if any(isinstance(n, float) for n in numbers) else 1
+    return choose(numbers) * real if numbers else UNDEFINED
 
 
 def _converted(kind: type[int] | type[float], value: Value) -> Value:

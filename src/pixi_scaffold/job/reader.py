@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
-from pixi_scaffold.job.conditions import Branch, truth
 from pixi_scaffold.job.description import Command, Description, Job, Problem, Queue, Submission
-from pixi_scaffold.job.lines import Line, logical_lines
+from pixi_scaffold.job.lines import Branch, Line, logical_lines, truth
 from pixi_scaffold.job.macros import Expanded, with_itself
 from pixi_scaffold.job.queue import (
     ITEMS_LIMIT,

@@ -167,12 +167,12 @@ def _words(line: str) -> frozenset[str]:
     code = re.split(r"\s#", line)[0]
     code = re.sub(r"\$\{?(?:PWD|_CONDOR_SCRATCH_DIR)\}?/", " ", code)
     code = re.sub(rf"{_OUTPUT_OPTION.pattern.split('$')[0]}[= ]+\S+", " ", code)
-    words = set()
-    for match in _PATH.finditer(code):
-        before = code[: match.start()][-1:]
-        if before not in ("$", "{", "/", "-", "~", ":"):
-            words.add(match[0].removeprefix("./").rstrip("."))
-    return frozenset(words)
+    paths = (m for m in _PATH.finditer(code) if code[: m.start()][-1:] not in _NO_PATH)
+    return frozenset(m[0].removeprefix("./").rstrip(".") for m in paths)
+
+
+_NO_PATH = ("$", "{", "/", "-", "~", ":")
+"""What stands before a word that is no path, or the end of one."""
 
 
 @lru_cache(maxsize=8192)
