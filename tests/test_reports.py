@@ -15,7 +15,7 @@ import pytest
 
 from pixi_scaffold.check import review
 from pixi_scaffold.job import htcondor as condor
-from pixi_scaffold.job import job_ad, read_description
+from pixi_scaffold.job import job_ad, meaning, read_description
 from pixi_scaffold.report import Silent
 from pixi_scaffold.rules import Severity
 
@@ -239,7 +239,7 @@ def test_htcondor_matches_no_slot_with_what_is_said_to_stay_idle(name: str, tmp_
         pytest.skip("HTCondor's bindings are not installed")
     bad, _ = IDLE[name]
     job = read_description(bad.lay_out(tmp_path), tmp_path).jobs[0]
-    assert condor.match(job_ad(job), condor.read_slots(condor.TYPICAL)).matching == 0
+    assert condor.match(job_ad(meaning(job)), condor.read_slots(condor.TYPICAL)).matching == 0
 
 
 def test_docker_credentials_are_looked_for_where_they_are_to_be_sent(
