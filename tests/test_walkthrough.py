@@ -163,7 +163,8 @@ def test_other_data_a_second_network_and_a_second_program(project: Path, shell) 
     second = shell("pixi run train --epochs 3 --network perceptron --name second")
     assert "accuracy 1" in second
     (project / "evaluate.py").write_text(program)
-    assert "200 of 200 right" in shell("pixi run python evaluate.py")
+    for options in ("", " --network perceptron --name second"):
+        assert "100.00% right" in shell(f"pixi run python evaluate.py{options}")
 
 
 def test_a_job_that_runs_a_second_program(project: Path, tmp_path: Path) -> None:
