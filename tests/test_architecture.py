@@ -55,16 +55,16 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5719,
+    "rehearsal": 5678,
     "rules": 4973,
-    "job": 3971,
+    "job": 3984,
     "lock": 3826,
     "tasks": 3098,
     "update": 2740,
     "pool": 2782,
-    "check": 2505,
+    "check": 2599,
     "workspace": 2693,
-    "cli": 1608,
+    "cli": 1639,
     "template": 1627,
     "system": 1325,
     "starter": 1105,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,8 @@ def test_splices_and_sub_dags_are_followed(dag: Path, inner: str) -> None:
 @pytest.mark.parametrize("before", ["PARENT A CHILD B", "SCRIPT PRE B make.sh"])
 def test_what_dagman_submits_may_be_made_before_its_turn(dag: Path, line: str, before: str) -> None:
     """DAGMan 23.9.6 and 25.14.1 run such DAGs to their end, on a pool; alone the node fails."""
+    (dag / "make.sh").write_text("#!/bin/sh\n")
+    (dag / "make.sh").chmod(0o755)
     (dag / "w.dag").write_text(f'JOB A a.sub\nVARS A what="x"\n{line}\n{before}\n')
     ran = scaffold("check", "--json", "w.dag", cwd=dag)
     assert (ran.code, ran.document["findings"]) == (0, [])
@@ -150,3 +153,26 @@ def test_a_dag_inside_itself_is_refused(dag: Path) -> None:
     (dag / "w.dag").write_text("JOB A a.sub\nSPLICE X w.dag\n")
     ran = scaffold("check", "w.dag", cwd=dag)
     assert "w.dag:2: error PS137: X is this DAG itself" in ran.out
+
+
+def test_the_nodes_of_a_dag_are_rehearsed_by_the_commands_that_are_told(
+    dag: Path,
+) -> None:
+    (dag / "sub").mkdir()
+    for name in ("b.sub", "b.sh"):
+        (dag / name).rename(dag / "sub" / name)
+    (dag / "sub" / "out-x.txt").write_text("from A\n")
+    (dag / "w.dag").write_text(
+        'JOB A a.sub\nVARS A what="x"\nJOB B b.sub DIR sub\nVARS B APPEND what="x"\n'
+        "JOB C {\n  executable = a.sh\n}\nPARENT A CHILD B\n"
+    )
+    ran = scaffold("rehearse", "w.dag", cwd=dag)
+    assert ran.code == 2, ran
+    first, second, third = (line.strip() for line in ran.err.splitlines()[1:4])
+    assert "rehearse a.sub JOB=A RETRY=0 what=x" in first
+    assert second.startswith("cd sub && ")
+    assert "C is described in the DAG itself" in third
+    for line, folder in ((first, dag), (second, dag / "sub")):
+        words = shlex.split(line.rpartition(" && ")[2])
+        ran = scaffold(*words[words.index("rehearse") :], cwd=folder)
+        assert ran.code == 0, ran

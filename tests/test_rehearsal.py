@@ -49,9 +49,9 @@ def test_a_plan_of_one_job_of_a_sweep(tmp_path: Path) -> None:
     )
     assert found.arguments == ("b", "1")
     assert found.stdout == "o-b"
-    assert found.memory == 300 * MIB
+    assert found.match.memory == 300 * MIB
     assert (found.meant.when.value, found.append) == ("on_exit", False)
-    assert found.disk is None
+    assert found.match.disk is None
     assert found.meant.signal.value == "SIGTERM"
 
 
@@ -164,9 +164,9 @@ def test_numbers_go_on_from_one_queue_statement_to_the_next(tmp_path: Path) -> N
 
 def test_arithmetic_in_requests(tmp_path: Path) -> None:
     found = plan(tmp_path, "request_cpus = 1+1\nrequest_memory = 100 * 2\nrequest_disk = 2*1024")
-    assert (found.cpus, found.memory, found.disk) == (2, 200 * MIB, 2 * MIB)
+    assert (found.match.cpus, found.match.memory, found.match.disk) == (2, 200 * MIB, 2 * MIB)
     found = plan(tmp_path, "request_cpus = TARGET.TotalCpus\nrequest_memory = 2 * RequestCpus")
-    assert (found.cpus, found.memory) == (1, None)
+    assert (found.match.cpus, found.match.memory) == (1, None)
     assert "request_cpus is an expression" in found.notes[0]
 
 

@@ -30,7 +30,7 @@ def rehearsed(case: Case, folder: Path) -> Outcome:
         folder / "results",
         scratch=folder,
         walls=Walls(hide=hidden([path.parent])),
-        gpus=("GPU-1",) * plan.gpus,
+        gpus=("GPU-1",) * plan.match.gpus,
         evict_after=0.5 if case.evict else None,
         evict_hard="fast" in case.evict,
     )

@@ -1213,11 +1213,34 @@ def test_what_no_machine_like_this_has_is_named_with_its_line(job: Job) -> None:
     """On a pool of 25.14.1 each of these stayed idle."""
     lines = 'request_foo = 1\nrequirements = OpSys == "WINDOWS" && Memory > 1 && HasSingularity'
     job.write("true", lines)
-    notes = " ".join(r["why"] for r in job.rehearse("--json").document["skipped"])
-    assert "line 6: not true of a machine like this: TARGET.foo >= Requestfoo" in notes
-    assert 'line 7: not true of a machine like this: OpSys == "WINDOWS"' in notes
-    assert "Memory" not in notes
-    assert "HasSingularity" not in notes
+    document = job.rehearse("--json").document
+    match = next(r for r in document["results"] if r["name"] == "match")
+    assert match["status"] == "skipped"
+    assert "line 6: not true of a machine like this: TARGET.foo >= Requestfoo" in match["detail"]
+    assert 'line 7: not true of a machine like this: OpSys == "WINDOWS"' in match["detail"]
+    assert "Memory" not in match["detail"]
+    assert "HasSingularity" not in match["detail"]
+    assert document["next"][-1].endswith("check --slots slots.ad job.sub")
+    assert not any("condor_submit" in line for line in document["next"])
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("requirements = false", "failed"),
+        ('requirements = "$$(OpSys)" == "LINUX"', "failed"),
+        ("job_lease_duration = 0", "failed"),
+        ("deferral_time = 1", "failed"),
+        ("request_cpus = 100000", "skipped"),
+        ("request_gpus = 50", "skipped"),
+    ],
+)
+def test_what_keeps_a_job_in_the_queue_is_no_success(job: Job, line: str, status: str) -> None:
+    """On a pool of 25.14.1 each of these stayed idle."""
+    job.write("true", line)
+    match = job.found(code=3 if status == "failed" else 0)["results_of"]["match"]
+    assert match["status"] == status
+    assert "line 6: " in match["detail"]
 
 
 def test_a_template_of_the_pool_is_not_guessed(job: Job) -> None:

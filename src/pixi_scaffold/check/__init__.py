@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from pixi_scaffold.check.dag import read_dag
 from pixi_scaffold.check.find import find_descriptions
 from pixi_scaffold.check.kept import kept_by_git
 from pixi_scaffold.check.review import review

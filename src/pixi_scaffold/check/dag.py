@@ -8,14 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from pixi_scaffold.check.dag_lines import ALONE, DESCRIPTION, FORMS, NODES, fits, lines_of
 from pixi_scaffold.job import Description, Problem, Submission, meaning
-from pixi_scaffold.system import read_regular, real
+from pixi_scaffold.system import real
 
-_LIMIT = 4 << 20
 _VAR = re.compile(r'([+A-Za-z_][\w.+-]*)\s*=\s*"((?:\\.|[^"\\])*)"')
-_WORDS = re.compile(r'"[^"]*"|\S+')
-_DESCRIPTION = "SUBMIT-DESCRIPTION"
-_NODES = ("JOB", "NODE", "FINAL", "PROVISIONER", "SERVICE")
+_NOT_OF_THE_LAST = ("CATEGORY", "PRIORITY", "RETRY")
+_ALL = "ALL_NODES"
 
 
 class DagNode(NamedTuple):
@@ -26,16 +25,18 @@ class DagNode(NamedTuple):
     path: Path
     """That of its DAG, where its description stands in there."""
     folder: Path
+    alone: bool = False
+    """Whether it is one of ALONE."""
     before: tuple[str, ...] = ()
-    """VARS with PREPEND, and what DAGMan itself defines."""
+    """What DAGMan itself defines, and VARS, over which what the file says goes."""
     append: tuple[str, ...] = ()
-    """The other VARS."""
+    """VARS with APPEND."""
     parents: tuple[str, ...] = ()
     """Names of the nodes that have to end first, also those far above; with a PRE script, `PRE`."""
     dag: Path = Path()
     """The file that it stands in, a splice or a sub-DAG of the one that was read."""
     problems: tuple[Problem, ...] = ()
-    """What DAGMan refuses in the whole file; the first node with a file has it."""
+    """What DAGMan refuses in the whole file; the first node with a file has it, or one for it."""
 
 
 @dataclass(slots=True)
@@ -52,9 +53,15 @@ class _Dag:
     """The nodes of each splice and sub-DAG."""
     variables: dict[str, list[tuple[bool, str]]] = field(default_factory=dict)
     parents: dict[str, set[str]] = field(default_factory=dict)
-    scripts: set[str] = field(default_factory=set)
-    named: list[tuple[int, str]] = field(default_factory=list)
-    """Nodes that other lines speak of."""
+    scripts: list[tuple[int, str, str, str]] = field(default_factory=list)
+    """Line, PRE, POST or HOLD, the node, and the file."""
+    alone: dict[str, str] = field(default_factory=dict)
+    """The kinds of nodes that stand alone."""
+    external: set[str] = field(default_factory=set)
+    """Names of sub-DAGs, which are nodes, too."""
+    done: set[str] = field(default_factory=set)
+    named: list[tuple[int, str, str]] = field(default_factory=list)
+    """Nodes that other lines speak of: the line, its command, the name."""
     problems: list[Problem] = field(default_factory=list)
 
     def refuse(self, line: int, message: str) -> None:
@@ -64,30 +71,60 @@ class _Dag:
     def read(self, number: int, words: list[str], line: str) -> None:
         """Take in one line."""
         upper = [w.upper() for w in words]
-        kind = upper[0]
-        if kind in _NODES and len(words) > 2:
-            done = not {"NOOP", "DONE"}.isdisjoint(upper[3:])  # DAGMan submits nothing for it
-            self.files[words[1]] = ("" if done else words[2], _folder(words[1:]))
-        elif kind == _DESCRIPTION and len(words) > 2:
+        kind = upper[0].replace("_", "-")
+        if kind not in FORMS:
+            self.refuse(number, f"{words[0]} is no command of a DAG")
+        elif not fits(kind, upper[1:]):
+            self.refuse(number, f"{words[0]} takes {FORMS[kind]}")
+        elif kind in NODES:
+            self._node(number, kind, words, upper)
+        elif kind == DESCRIPTION:
             self.described.add(words[1])
-        elif kind == "SPLICE" and len(words) > 2:
+        elif kind == "SPLICE":
             self._inside(number, words[1:])
-        elif upper[:2] == ["SUBDAG", "EXTERNAL"] and len(words) > 3:
+        elif kind == "SUBDAG":
             self._inside(number, words[2:], late=True)
-        elif kind == "VARS" and len(words) > 2:
+        elif kind == "VARS":
             self._variables(number, words, line)
-        elif kind == "PARENT":
-            self._parents(number, words, upper)
+        else:
+            self._about(number, kind, words, upper)
+
+    def _about(self, number: int, kind: str, words: list[str], upper: list[str]) -> None:
+        """Take in a command about nodes that others define."""
+        if kind == "PARENT":
+            middle = upper.index("CHILD")
+            self.named += [(number, kind, w) for w in (*words[1:middle], *words[middle + 1 :])]
+            for child in words[middle + 1 :]:
+                self.parents.setdefault(child, set()).update(words[1:middle])
         elif kind == "SCRIPT":
-            rest = [w for w in words[1:] if w.upper() not in ("DEFER", "DEBUG")]
-            if rest[:1] and rest[0].upper() == "PRE" and len(rest) > 1:
-                self.scripts.add(rest[1])
-        elif kind in ("RETRY", "PRIORITY", "CATEGORY") and len(words) > 2:
-            self.named.append((number, words[1]))
+            when = next(n for n, w in enumerate(upper) if w in ("PRE", "POST", "HOLD"))
+            self.named.append((number, kind, words[when + 1]))
+            self.scripts.append((number, upper[when], words[when + 1], words[when + 2]))
+        elif kind == "CONFIG" and not (self.path.parent / words[1]).is_file():
+            self.refuse(number, f"{words[1]} is not there")
+        elif FORMS[kind].startswith("NODE"):
+            self.named.append((number, kind, words[1]))
+            self.done |= {words[1]} if kind == "DONE" else set()
+
+    def _node(self, number: int, kind: str, words: list[str], upper: list[str]) -> None:
+        name = words[1]
+        if upper[1] in ("PARENT", "CHILD", _ALL) or "+" in name:
+            self.refuse(number, f"{name} cannot be the name of a node")
+        if name in self.files:
+            self.refuse(number, f"there is a node {name} already")
+        if kind in ALONE:
+            if kind != "SERVICE" and kind in self.alone.values():
+                self.refuse(number, f"there is a {kind} node already")
+            self.alone[name] = kind
+        done = "NOOP" in upper[3:] or ("DONE" in upper[3:] and kind == "JOB")
+        self.files[name] = ("" if done else words[2], _folder(words[1:]))
 
     def _inside(self, number: int, words: list[str], *, late: bool = False) -> None:
         name, file, folder = *words[:2], _folder(words)
         path, nodes = self.home / folder / file, tuple[DagNode, ...]()
+        if name in self.within:
+            self.refuse(number, f"there is a splice or a sub-DAG {name} already")
+        self.external |= {name} if late else set()
         if path in self.seen:
             self.refuse(number, f"{name} is this DAG itself, or one around it")
             return
@@ -98,42 +135,52 @@ class _Dag:
                 self.files[name] = (file, folder)
                 return
             self.refuse(number, f"{name}: {file} cannot be read: {error.strerror or error}")
+        prefix = "JOB = " if late else f"JOB = {name}+"  # another DAGMan runs a sub-DAG
+        if not late and any(node.alone for node in nodes):
+            self.refuse(number, f"{name}: a splice has no node of {', '.join(ALONE)}")
         self.within[name] = tuple(
             node._replace(
                 name=f"{name}+{node.name}",
+                before=tuple(one.replace("JOB = ", prefix) for one in node.before[:1])
+                + node.before[1:],
                 parents=tuple(p if p == "PRE" else f"{name}+{p}" for p in node.parents),
             )
             for node in nodes
         )
 
     def _variables(self, number: int, words: list[str], line: str) -> None:
-        prepends = "PREPEND" in (w.upper() for w in words[2:3])
-        given = self.variables.setdefault(words[1].upper(), [])
-        if words[1].upper() != "ALL_NODES":
-            self.named.append((number, words[1]))
+        appends = "APPEND" in (w.upper() for w in words[2:3])  # as DAGMAN_DEFAULT_APPEND_VARS is
+        every = words[1].upper() == _ALL
+        given = self.variables.setdefault(_ALL if every else words[1], [])
+        self.named.append((number, "VARS", words[1]))
         matched = _VAR.findall(line)
         if not matched:
             quotes = 'a value stands in double quotes, name="value"'
             self.refuse(number, f"VARS of {words[1]}: {quotes}")
         for name, value in matched:
+            if name.lower().startswith("queue"):
+                self.refuse(number, f"{name}: no name of VARS begins with queue")
             plain = re.sub(r'\\(["\\])', r"\1", value)
-            given.append((prepends, f"{name} = {plain}"))
-
-    def _parents(self, number: int, words: list[str], upper: list[str]) -> None:
-        if "CHILD" not in upper:
-            self.refuse(number, "PARENT without CHILD")
-            return
-        middle = upper.index("CHILD")
-        self.named += [(number, word) for word in (*words[1:middle], *words[middle + 1 :])]
-        for child in words[middle + 1 :]:
-            self.parents.setdefault(child, set()).update(words[1:middle])
+            given.append((not appends and name[0] != "+", f"{name} = {plain}"))
 
     def judge(self) -> None:
-        """Note nodes that nothing defines, and circles."""
-        known = {name.upper() for name in (*self.files, *self.within)}
-        for number, name in self.named:
-            if name.upper() not in known and "+" not in name:
+        """Note what is wrong with nodes, once all are known."""
+        for number, kind, name in self.named:
+            known = {*self.files, *(self.within if kind == "PARENT" else self.external)}
+            every = name.upper() == _ALL and kind not in ("PARENT", "DONE")
+            if not (known if every else name in known):
                 self.refuse(number, f"there is no node {name}")
+            alone = self.alone.get(name, "")
+            if (alone and kind == "PARENT") or (alone == "FINAL" and kind in _NOT_OF_THE_LAST):
+                self.refuse(number, f"{kind} is not for {name}, a {alone} node")
+        for number, when, name, script in self.scripts:
+            path = self.home / self.files.get(name, ("", ""))[1] / script
+            made = (
+                script.startswith("/") or name in self.parents
+            )  # or by a node before
+            if not made and not os.access(path, os.X_OK):
+                why = f"the {when} script {script} is not there, or cannot be executed"
+                self.refuse(number, why)
         circle = next((name for name in self.files if name in self._above(name)), "")
         if circle:
             why = f"{circle} has to wait for itself: PARENT and CHILD go round in a circle"
@@ -157,18 +204,19 @@ class _Dag:
     def nodes(self) -> Iterator[DagNode]:
         """Yield its nodes, then those of its splices and sub-DAGs."""
         for name, (file, folder) in self.files.items():
-            if not file:
+            if not file or name in self.done:
                 continue
             inline = file in self.described or file.startswith(("{", "@="))
-            given = self.variables.get("ALL_NODES", []) + self.variables.get(name.upper(), [])
-            pre = ("PRE",) if name in self.scripts or "ALL_NODES" in self.scripts else ()
+            given = self.variables.get(_ALL, []) + self.variables.get(name, [])
+            pre = any(when == "PRE" and of in (name, _ALL) for _, when, of, _ in self.scripts)
             yield DagNode(
                 name,
                 self.path if inline else self.home / folder / file,
                 self.home / folder,
+                name in self.alone,
                 (f"JOB = {name}", "RETRY = 0", *(text for first, text in given if first)),
                 tuple(text for first, text in given if not first),
-                (*self._nodes_above(name), *pre),
+                (*self._nodes_above(name), *["PRE"] * pre),
                 self.path,
             )
         for name, nodes in self.within.items():
@@ -187,37 +235,16 @@ def read_dag(
     """
     path = path.absolute()
     dag = _Dag(path, path.parent if home is None else home, seen | {path})
-    for number, words, line in _lines(path, frozenset()):
+    for number, words, line in lines_of(path):
         dag.read(number, words, line)
     dag.judge()
     nodes = [*dag.nodes()]
-    first = next((node for node in nodes if node.path != node.dag), None)
+    if dag.problems and not nodes:
+        nodes = [DagNode("", path, dag.home, dag=path)]
+    first = next((node for node in nodes if node.path != node.dag), nodes[0] if nodes else None)
     return tuple(
         n._replace(problems=(*dag.problems, *n.problems)) if n is first else n for n in nodes
     )
-
-
-def _lines(path: Path, seen: frozenset[Path]) -> Iterator[tuple[int, list[str], str]]:
-    text = read_regular(path, _LIMIT).decode("utf-8", errors="replace")
-    start, goes_on, end = 0, "", ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        start = start if goes_on else number
-        whole = f"{goes_on} {line}" if goes_on else line
-        goes_on = whole[:-1] if whole.endswith("\\") else ""
-        words = [word.strip('"') for word in _WORDS.findall(whole)]
-        if goes_on or not words or words[0].startswith("#"):
-            continue
-        if end:  # a description that stands in the DAG goes on
-            end = "" if words[0].startswith(end) else end
-            continue
-        if words[0].upper() in (*_NODES, _DESCRIPTION) and len(words) > 2:
-            end = "}" if words[2] == "{" else words[2].replace("=", "") * (words[2][:2] == "@=")
-        if words[0].upper() == "INCLUDE" and len(words) > 1:
-            other = path.parent / words[1]
-            if other not in seen:
-                yield from _lines(other, seen | {path, other})
-            continue
-        yield start, words, whole
 
 
 def _folder(words: list[str]) -> str:

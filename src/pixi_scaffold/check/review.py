@@ -1,6 +1,7 @@
 """Gather what the rules need to know about submit files, and run them."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -144,6 +145,9 @@ class _Reading:
                 self.unread[_unread(one.path, error)] = None
 
     def _read(self, one: Asked) -> None:
+        inline = one.node is not None and one.path == one.node.dag
+        for problem in one.node.problems if one.node is not None and inline else ():
+            raise OSError(errno.EINVAL, f"line {problem.line}: {problem.message}")
         if one.node is not None and (why := _not_here(one.path, one.node)):
             self.around.problems[f"node {one.node.name} of {one.node.dag.name}"] = why
             return

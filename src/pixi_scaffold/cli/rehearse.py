@@ -1,6 +1,7 @@
 """Rehearse a cluster job."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,6 @@ def rehearse(
     What would go wrong on the pool is said, with what the job used of memory, disk and time.
     """
     from pixi_scaffold import rehearsal
-    from pixi_scaffold.lock import environment_homes
     from pixi_scaffold.report import Silent
     from pixi_scaffold.system import expanded
 
@@ -107,7 +107,7 @@ def rehearse(
             network=network,
             isolate=not no_isolation,
             environment=env,
-            homes=environment_homes,
+            homes=_homes,
             show=tuple(expanded(path) for path in show or []),
             variables=dict(read_pair("--set", pair) for pair in variables or []),
             condor=condor,
@@ -121,10 +121,41 @@ def rehearse(
         session.show(rehearsal.rehearse(request, Silent() if shell else session.progress))
 
 
+def _homes(root: Path) -> tuple[Path, Path]:
+    from pixi_scaffold.lock import environment_homes  # it reads Pixi's settings: when asked for
+
+    return environment_homes(root)
+
+
 def _named(description: Path) -> Path:
-    """Return the file that is meant, as `submit` finds it."""
+    """Return the file that is meant, as `submit` finds it; raises UsageError for a DAG."""
+    if description.suffix == ".dag" and description.is_file():
+        raise _for_its_nodes(description)
     short = Path("htcondor") / f"{description}.sub"
     return short if not description.exists() and short.is_file() else description
+
+
+def _for_its_nodes(path: Path) -> UsageError:
+    """Return what to type in place of rehearsing a DAG: a command for each of its nodes."""
+    from pixi_scaffold.check import read_dag
+    from pixi_scaffold.report import in_folder
+    from pixi_scaffold.system import program
+
+    try:
+        nodes = read_dag(path)
+    except OSError as error:
+        return UsageError(f"cannot read {path}: {error.strerror}", f"{program()} check {path}")
+    lines = []
+    for node in nodes:
+        if node.path == node.dag:
+            lines.append(f"{node.name} is described in the DAG itself: write that into a file")
+            continue
+        given = [shlex.join(one.replace(" = ", "=", 1) for one in node.before)]
+        given += [f"--append {shlex.quote(one)}" for one in node.append]
+        named = shlex.quote(os.path.relpath(node.path, node.folder))
+        lines.append(in_folder(node.folder, f"{program()} rehearse {named} {' '.join(given)}"))
+    told = "is for DAGMan; its nodes are rehearsed one by one, each where its inputs are:"
+    return UsageError("\n".join([f"{path} {told}", *lines]), f"{program()} check {path}")
 
 
 def _submission(assignments: list[str], append: list[str], queue: str) -> "Submission":

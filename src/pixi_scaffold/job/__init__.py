@@ -23,7 +23,7 @@ from pixi_scaffold.job.macros import references, unexpanded
 from pixi_scaffold.job.meaning import Meaning, field_of, meaning
 from pixi_scaffold.job.reader import read_description
 from pixi_scaffold.job.refusals import Refusal, refusals
-from pixi_scaffold.job.requirements import Clause, ad_clauses
+from pixi_scaffold.job.requirements import Clause, ad_clauses, oversized
 from pixi_scaffold.job.values import Field, in_parentheses, size_advice
 from pixi_scaffold.job.words import (
     QuotingError,

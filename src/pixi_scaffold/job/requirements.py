@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pixi_scaffold.job.classad import ExpressionError, Operation, Undefined, names_in, parse
+from pixi_scaffold.job.description import Command
 from pixi_scaffold.job.evaluate import NotKnownError, evaluate
 from pixi_scaffold.job.meaning import Meaning
 from pixi_scaffold.job.values import Field
@@ -17,6 +18,10 @@ _MAY_TRANSFER = ("vanilla", "container", "docker", "parallel", "java", "vm")
 _ENCRYPTED = tuple(
     f"{word}encrypt_{side}_files" for word in ("", "dont_") for side in ("input", "output")
 )
+
+
+_MOST = {"cpus": 512, "gpus": 16, "memory": 2 << 40, "disk": 100 << 40}
+"""More than any slot has that pools show; of memory and disk, bytes that a few have at most."""
 
 
 class Clause(NamedTuple):
@@ -35,6 +40,14 @@ def _clause(text: str, field: Field[Any], origin: str = "") -> Clause:
     if command is None:
         return Clause(text, origin or "condor_submit")
     return Clause(text, origin or command.spelled, command.line)
+
+
+def oversized(job: Meaning) -> Iterator[tuple[Command, str, int]]:
+    """Yield requests of more than hardly any machine has: the line, of what, and how much."""
+    for name, most in _MOST.items():
+        field: Field[int | str | None] = getattr(job.requests, name)
+        if isinstance(field.value, int) and field.value >= most and field.command is not None:
+            yield field.command, name, field.value
 
 
 def gpu_clauses(job: Meaning) -> Iterator[Clause]:

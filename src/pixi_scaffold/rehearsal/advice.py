@@ -1,7 +1,5 @@
 """What a job should ask for, from what it took, and writing that into the description."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

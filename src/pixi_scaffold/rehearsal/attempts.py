@@ -5,8 +5,6 @@ eviction its outputs are kept only with ON_EXIT_OR_EVICT, and only when all of t
 hard one, or when the time to leave is over, what the last checkpoint kept is all there is.
 """
 
-from __future__ import annotations
-
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -188,7 +186,7 @@ class _Rehearsal:
         if ran.ended == "overdue":
             return holds.overdue(self.allowed_by, self.plan.meant)
         if ran.ended == "memory":
-            return holds.out_of_memory(slot_memory(self.plan.memory or 0))
+            return holds.out_of_memory(slot_memory(self.plan.match.memory or 0))
         return self.verdict if ran.ended == "policy" else "again"
 
     def _finished(self, sandbox: Sandbox, ran: Ran) -> Outcome | None:
@@ -286,7 +284,9 @@ class _Rehearsal:
             stdin=sandbox.scratch / Path(plan.stdin).name if plan.stdin else None,
             stdout=sandbox.stdout,
             stderr=sandbox.stderr,
-            memory=slot_memory(plan.memory) if setting.hold_to_memory and plan.memory else None,
+            memory=slot_memory(plan.match.memory)
+            if setting.hold_to_memory and plan.match.memory
+            else None,
             core=plan.meant.number("coresize") or 0,
             stack=plan.meant.number("stack_size") or 0,
         )

@@ -1,7 +1,5 @@
 """What to do about a failed job, from the words of its log: the causes that are seen most."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ nothing of it goes on without the process that the kernel chose (cgroup-v1/memor
 cgroup-v2.rst of the kernel).
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

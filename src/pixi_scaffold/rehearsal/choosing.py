@@ -3,8 +3,6 @@
 What condor_submit refuses is refused here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
@@ -12,14 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped, UsageError
-from pixi_scaffold.job import (
-    Description,
-    Job,
-    Problem,
-    Submission,
-    meaning,
-    read_description,
-)
+from pixi_scaffold.job import Description, Job, Problem, Submission, meaning, read_description
 from pixi_scaffold.rehearsal.plan import check_command, job_name, refuse
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import layout, program, run, which

@@ -1,7 +1,5 @@
 """Rehearse jobs of a submit description on this machine, and report what would go wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shlex
@@ -23,14 +21,7 @@ from pixi_scaffold.rehearsal.choosing import (
     read_here,
     workspace_root,
 )
-from pixi_scaffold.rehearsal.delivery import (
-    ALLOW_CPU,
-    LOCK,
-    STAGED,
-    Homes,
-    deliver,
-    missing_image,
-)
+from pixi_scaffold.rehearsal.delivery import ALLOW_CPU, LOCK, STAGED, Homes, deliver, missing_image
 from pixi_scaffold.rehearsal.findings import advice_for, results_of, shell_results
 from pixi_scaffold.rehearsal.gpus import Gpus, found_gpus
 from pixi_scaffold.rehearsal.isolation import Walls, hidden
@@ -202,7 +193,7 @@ class _SharedByJobs:
             from pixi_scaffold.rehearsal.terminal import terminal
 
             inside = terminal()
-        with self.gpus.lent(plan.gpus, self.go_on) as gpus, inside as far:
+        with self.gpus.lent(plan.match.gpus, self.go_on) as gpus, inside as far:
             setting = replace(self.setting(done, root, urls), gpus=gpus, terminal=far)
             if request.evict_after is None:
                 return replace(done, outcome=rehearse_job(plan, setting, tell))
@@ -313,4 +304,8 @@ def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str,
     if request.evict_after is None and done[0].plan.meant.checkpoint_code.value is not None:
         commands.append(f"{again} --evict-after random")
     place = "" if which("condor_submit") else "   # on an access point of the pool"
-    return (*commands, f"condor_submit {shlex.quote(str(request.description))}{place}")
+    named = shlex.quote(str(request.description))
+    if any(d.plan.match.waits for d in done):
+        commands.append(f"condor_status -long > slots.ad{place}")
+        return (*commands, f"{program()} check --slots slots.ad {named}")
+    return (*commands, f"condor_submit {named}{place}")

@@ -1,7 +1,5 @@
 """Compare what a job that was evicted brought back with what it brings back undisturbed."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The worker scripts of the template read PIXI_SCAFFOLD_ENV: a folder with an inst
 A script that does not mention it gets nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -70,7 +68,7 @@ def deliver(
     """
     script = _script(plan)
     delivery = Delivery(_kind(script))
-    if plan.gpus and not gpu:
+    if plan.match.gpus and not gpu:
         note = "no GPU on this machine: the one that the job is assigned is not there"
         if ALLOW_CPU in script:
             delivery.env[ALLOW_CPU] = "1"
@@ -123,7 +121,7 @@ def _not_delivered(delivery: Delivery, plan: JobRun, script: str, network: bool)
 def _completed(delivery: Delivery, plan: JobRun, root: Path, script: str) -> Delivery:
     """Add what goes with a staged environment: no GPU for one of the CPU, a lock in its place."""
     for_cuda = any(delivery.show[0].glob("conda-meta/*cuda*"))
-    if plan.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in delivery.env:
+    if plan.match.gpus and not for_cuda and ALLOW_CPU in script and ALLOW_CPU not in delivery.env:
         delivery.env[ALLOW_CPU] = "1"
         delivery.notes.append(f"the staged environment is for the CPU ({ALLOW_CPU} is set)")
     _lock_stand_in(delivery, plan, root)
@@ -161,7 +159,7 @@ def _look_into(delivery: Delivery, plan: JobRun, root: Path) -> None:
     record = archive_record(_archive(plan))
     if not record:
         return
-    if plan.gpus and not record.get("cuda"):
+    if plan.match.gpus and not record.get("cuda"):
         delivery.for_cpu = str(record.get("platform"))
     delivery.lock_sha256 = str(record.get("pixi_lock_sha256", ""))
     sums = {sha256_of(root / LOCK), sha256_of(root / layout.STARTER / LOCK)} - {""}

@@ -3,8 +3,6 @@
 Source: the records in conda-meta (CEP 34), and the file INSTALLER of PEP 376.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

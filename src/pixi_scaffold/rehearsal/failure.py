@@ -1,7 +1,5 @@
 """Why a rehearsed job failed, in words, and what to do about it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shlex

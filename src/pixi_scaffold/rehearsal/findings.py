@@ -1,20 +1,11 @@
 """What a rehearsal found, as the rows of a report."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 from pixi_scaffold.rehearsal.advice import Advice, advise, amount, time_words
 from pixi_scaffold.rehearsal.delivery import ARCHIVE
-from pixi_scaffold.rehearsal.failure import (
-    ending,
-    failure,
-    here,
-    hold_words,
-    input_hint,
-    leaving,
-)
+from pixi_scaffold.rehearsal.failure import ending, failure, here, hold_words, input_hint, leaving
 from pixi_scaffold.rehearsal.gpus import device_rows
 from pixi_scaffold.rehearsal.holds import INPUT, MEMORY, OUTPUT
 from pixi_scaffold.rehearsal.isolation import home
@@ -30,7 +21,7 @@ MEASURABLE = 0.2
 def results_of(done: list[Rehearsed], changed: list[str]) -> tuple[Result, ...]:
     """Return the rows: of one job in detail, of several a row each; then what they took."""
     rows = _one(done[0]) if len(done) == 1 else _rows(done)
-    rows += device_rows(done) + _archive(done)
+    rows = _match(done) + rows + device_rows(done) + _archive(done)
     if len(done) > 1:
         rows += _clashes(done)
     if any(d.outcome.attempts and d.outcome.usage.seconds for d in done):
@@ -53,6 +44,18 @@ def shell_results(done: Rehearsed) -> tuple[Result, ...]:
     ended = ending(done.outcome.code, done.outcome.signal)
     detail = f"left with {ended}; the job was not run, nothing was brought back"
     return (_sandbox(done), Result("shell", Status.PASSED, done.outcome.usage.seconds, detail))
+
+
+def _match(done: list[Rehearsed]) -> list[Result]:
+    """Return a row of what keeps jobs in the queue of a pool, though they ran here."""
+    waits = dict.fromkeys(w for d in done for w in d.plan.match.waits)
+    if not waits:
+        return []
+    certain = any(w.certain for w in waits)
+    detail = "on a pool it is never started" if certain else "on a pool it may never be started"
+    detail += f", though it ran here: {'; '.join(w.why for w in waits)}"
+    hint = "correct that line" if certain else ""
+    return [Result("match", Status.FAILED if certain else Status.SKIPPED, 0, detail, hint)]
 
 
 def _archive(done: list[Rehearsed]) -> list[Result]:
@@ -78,9 +81,9 @@ def _all_advice(done: list[Rehearsed]) -> list[Advice]:
     unlike = ""
     if any(d.outcome.hold and d.outcome.hold.code == MEMORY for d in done):
         unlike = "it was stopped there"
-    elif plan.gpus and not any(d.outcome.usage.gpu for d in done):
+    elif plan.match.gpus and not any(d.outcome.usage.gpu for d in done):
         unlike = "measured without the GPU that it asks for, whose libraries take memory, too"
-    elif _too_short(done) and not (plan.memory is not None and memory > plan.memory):
+    elif _too_short(done) and not (plan.match.memory is not None and memory > plan.match.memory):
         unlike = "too short to measure"
     staged = "measured without the environment, which is staged"
     if not done[0].delivery.staged:
@@ -88,8 +91,8 @@ def _all_advice(done: list[Rehearsed]) -> list[Advice]:
     asked = plan.meant.requests
     advice = []
     for field, measured, requested, other in (
-        (asked.memory, memory, plan.memory, unlike),
-        (asked.disk, disk, plan.disk, staged),
+        (asked.memory, memory, plan.match.memory, unlike),
+        (asked.disk, disk, plan.match.disk, staged),
     ):
         name = "request_memory" if field is asked.memory else "request_disk"
         plain = None if isinstance(field.value, str) else requested

@@ -1,7 +1,5 @@
 """What a job missed that lies on this machine, from what it said about it."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

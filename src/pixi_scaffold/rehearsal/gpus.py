@@ -1,7 +1,5 @@
 """Which GPUs a rehearsed job gets, each for one job at a time, and on what it then ran."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading
@@ -24,7 +22,7 @@ def device_rows(done: list[Rehearsed]) -> list[Result]:
     A process that has a GPU open has not computed there: PyTorch opens it to count GPUs (seen on an
     H200 with a training on the CPU). So the job's own record goes first.
     """
-    ran = [d for d in done if d.outcome.attempts and d.plan.gpus]
+    ran = [d for d in done if d.outcome.attempts and d.plan.match.gpus]
     if not ran:
         return []
     if not ran[0].real_gpu:

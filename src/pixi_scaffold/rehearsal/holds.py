@@ -1,7 +1,5 @@
 """Why HTCondor would put a job on hold, with its codes and in its words (condor_holdcodes.h)."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

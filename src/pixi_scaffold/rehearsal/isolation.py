@@ -1,7 +1,5 @@
 """Start a job apart from the rest of this machine: what it may see, and what it may not."""
 
-from __future__ import annotations
-
 import marshal
 import os
 import stat

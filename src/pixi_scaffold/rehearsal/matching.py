@@ -3,16 +3,17 @@
 Seen with HTCondor 25.14: a `$$(...)` that the slot does not fill in holds the job with code 0.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from pixi_scaffold.job import (
     Clause,
+    Command,
     ExpressionError,
     Field,
     Job,
@@ -24,15 +25,22 @@ from pixi_scaffold.job import (
     job_names,
     literal,
     meaning,
+    oversized,
     slot_names,
     unexpanded,
 )
 from pixi_scaffold.rehearsal.slot import KIB, KNOWN, MIB, OF_ONE_MACHINE, in_text, machine_ad
 
 _AT_MATCH = re.compile(r"\$\$\((?:(\w*)(?::([^()]*))?|\[(.*?)\])\)")
-
-
 _FIXED = ("arch", "hasfiletransfer", "opsys")
+
+
+class Waits(NamedTuple):
+    """Why a job that is queued may not start."""
+
+    why: str
+    certain: bool = False
+    """Whether that is so on any machine, not only on one like this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,9 @@ class Match:
     disk: int | None
     never: str = ""
     """A `$$(...)` that no slot fills in, without its dollars: the job is held."""
+    waits: tuple[Waits, ...] = ()
     notes: tuple[str, ...] = ()
-    """What it asks of a machine that one like this does not fulfil, or that is not known here."""
+    """What is taken for something that only the pool knows."""
 
 
 def matched(job: Job, submitted: Meaning) -> tuple[Match, Meaning]:
@@ -78,10 +87,11 @@ def matched(job: Job, submitted: Meaning) -> tuple[Match, Meaning]:
     if meant.common_inputs.value:  # beside them, none is filled in
         never = unexpanded(ad.values())
     fixed = {name: slot[name] for name in _FIXED}
-    notes = [*_unmatched(submitted_ad.clauses, my, fixed)]
+    waits = (*_unmatched(submitted_ad.clauses, my, fixed), *_not_yet(meant))
+    notes: tuple[str, ...] = ()
     if isinstance(asked.cpus.value, str) and _amount(asked.cpus, my) is None:
-        notes.append("request_cpus is an expression that only the pool evaluates: 1 is taken")
-    return Match(cpus, gpus, memory, disk, never, tuple(notes)), meant
+        notes = ("request_cpus is an expression that only the pool evaluates: 1 is taken",)
+    return Match(cpus, gpus, memory, disk, never, waits, notes), meant
 
 
 def _filled(match: re.Match[str], my: Mapping[str, str], slot: Mapping[str, str]) -> str:
@@ -112,7 +122,7 @@ def _never(meant: Meaning, slot: Collection[str]) -> Iterator[str]:
 
 def _unmatched(
     clauses: Iterable[Clause], my: Mapping[str, str], fixed: Mapping[str, str]
-) -> Iterator[str]:
+) -> Iterator[Waits]:
     """Yield what the description asks of a machine and is not so here, or names no known attribute.
 
     fixed: what is the same on all machines of a kind. What depends on the pool is left alone.
@@ -122,10 +132,29 @@ def _unmatched(
         with contextlib.suppress(ExpressionError, NotKnownError):
             names = {reference.name.lower() for reference in attributes(clause.text)}
             value = evaluate(clause.text, my, fixed)
-            false = value is False and names <= fixed.keys() | my.keys()
+            met = isinstance(value, bool | int | float) and value != 0
+            false = not met and names <= fixed.keys() | my.keys()
             if false or (not names <= known and not isinstance(value, bool | int)):
-                told = f"line {clause.line}: not true of a machine like this: {clause.text}"
-                yield f"{told}; on a pool the job waits for one of which it is"
+                certain = false and names.isdisjoint(fixed) and "time" not in clause.text.lower()
+                where = "any machine" if certain else "a machine like this"
+                yield Waits(f"line {clause.line}: not true of {where}: {clause.text}", certain)
+
+
+def _not_yet(meant: Meaning) -> Iterator[Waits]:
+    """Yield what else keeps a job in the queue: more than machines have, no lease, a time."""
+    for command, _, _ in oversized(meant):
+        yield Waits(f"{_said(command)}: hardly any machine has so much")
+    lease, start = (meant.of(name).command for name in ("job_lease_duration", "deferral_time"))
+    if lease is not None and meant.number("job_lease_duration") == 0:
+        yield Waits(f"{_said(lease)}: no machine takes a job without a lease", certain=True)
+    when = meant.number("deferral_time")
+    late = when is not None and when + (meant.number("deferral_window") or 0) < time.time()
+    if start is not None and late:
+        yield Waits(f"{_said(start)}: that time is over", certain=True)
+
+
+def _said(command: Command) -> str:
+    return f"line {command.line}: {command.spelled} = {command.value}"
 
 
 def _amount(field: Field[int | str | None], my: Mapping[str, str], unit: int = 1) -> int | None:

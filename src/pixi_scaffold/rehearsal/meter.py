@@ -1,7 +1,5 @@
 """Measure a job while it runs: memory of its processes, disk of its sandbox and its /tmp."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -144,8 +144,13 @@ class Rehearsed:
         """Return it as the JSON document has it."""
         plan = self.plan
         document = self.outcome.to_dict()
-        document["requested"] = {"memory": plan.memory, "disk": plan.disk, "cpus": plan.cpus}
+        document["requested"] = {
+            "memory": plan.match.memory,
+            "disk": plan.match.disk,
+            "cpus": plan.match.cpus,
+        }
         document["delivery"] = {"kind": self.delivery.kind, "staged": self.delivery.staged}
+        document["waits"] = [waits.why for waits in plan.match.waits]
         if self.compared is not None:
             document["compared"] = asdict(self.compared)
         return document

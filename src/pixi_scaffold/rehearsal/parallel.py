@@ -1,7 +1,5 @@
 """Rehearse several jobs at a time; a signal ends all of them before anything else goes on."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import deque

@@ -1,9 +1,6 @@
 """What one job of a submit description asks of a worker, every macro replaced."""
 
-from __future__ import annotations
-
 import contextlib
-import getpass
 import os
 import re
 import shlex
@@ -13,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixi_scaffold.errors import CheckFailed, ScaffoldError, Skipped
-from pixi_scaffold.job import (
-    Command,
-    Field,
-    Job,
-    Meaning,
-    canonical,
-    meaning,
-    refusals,
-    specs,
-)
+from pixi_scaffold.job import Command, Field, Job, Meaning, canonical, meaning, refusals, specs
 from pixi_scaffold.rehearsal.matching import Match, matched
 from pixi_scaffold.report import in_folder
 from pixi_scaffold.system import program, read_regular
@@ -31,7 +19,7 @@ UNIVERSES = ("vanilla", "container", "docker")
 SCRATCH = re.compile(r"\$\$\(CondorScratchDir\)", re.IGNORECASE)
 _SHELL = Path("/bin/sh")
 _CHECKPOINT = ("checkpoint_exit_code", "my.wantftoncheckpoint")
-_STARTS_AT = "here it starts at once; a pool starts it then, or never where that time is over"
+_STARTS_AT = "here it starts at once; a pool starts it then"
 _NOT_DONE = {
     "deferral_time": _STARTS_AT, "cron_minute": _STARTS_AT, "cron_hour": _STARTS_AT,
     "manifest": "the lists of files that HTCondor writes are not written here",
@@ -69,13 +57,7 @@ class JobRun:
     stdout: str
     stderr: str
     append: bool
-    cpus: int
-    gpus: int
-    memory: int | None
-    """Bytes; None for an expression that only a pool evaluates."""
-    disk: int | None
-    never: str
-    """A `$$(...)` that no slot fills in, so that the job is held; empty for none."""
+    match: Match
     notes: tuple[str, ...] = ()
     """What is taken here for something that only a pool knows."""
 
@@ -118,11 +100,7 @@ def read_plan(job: Job, proc: int) -> JobRun:
         stdout=_file(meant, "output"),
         stderr=_file(meant, "error"),
         append=saves or meant.of("erase_output_and_error_on_restart").value is False,
-        cpus=match.cpus,
-        gpus=match.gpus,
-        memory=match.memory,
-        disk=match.disk,
-        never=match.never,
+        match=match,
         notes=(*match.notes, *_notes(submitted, meant)),
     )
 
@@ -135,7 +113,10 @@ def _as_its_ad_says(job: Job) -> Job:
         spec = specs().get(canonical(attribute))
         if attribute == name or spec is None or not command.value:
             continue
-        if attribute != spec.ad.lower() and attribute not in _ATTRIBUTES:
+        old = attribute == "args" and not job.commands.get("arguments", command).value.startswith(
+            '"'
+        )
+        if attribute != spec.ad.lower() and attribute not in _ATTRIBUTES and not old:
             continue
         if spec.name == _CHECKPOINT[0] and job.commands.keys().isdisjoint(_CHECKPOINT):
             continue
@@ -168,6 +149,8 @@ def refuse(meant: Meaning) -> None:
         raise _refused(meant.job, line, message, "make it, or correct the line")
     owner = meant.attributes.get("Owner", meant.attributes.get("User"))
     if owner is not None:
+        import getpass
+
         with contextlib.suppress(KeyError, OSError):  # an account without a name
             user = getpass.getuser()
             if owner.text.strip('"').partition("@")[0] != user:

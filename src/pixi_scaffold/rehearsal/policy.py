@@ -4,20 +4,11 @@ Source: UserPolicy::AnalyzePolicy of condor_utils/user_job_policy.cpp and SetRet
 submit_utils.cpp, HTCondor 25; the tests compare with a pool.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pixi_scaffold.job import (
-    ExpressionError,
-    NotKnownError,
-    as_integer,
-    evaluate,
-    job_ad,
-    literal,
-)
+from pixi_scaffold.job import ExpressionError, NotKnownError, as_integer, evaluate, job_ad, literal
 from pixi_scaffold.rehearsal.outcome import Hold, Usage
 from pixi_scaffold.rehearsal.plan import JobRun
 from pixi_scaffold.rehearsal.slot import KNOWN, Expression, in_text, machine_ad
@@ -197,7 +188,9 @@ def read_policy(plan: JobRun) -> Policy:
     size = plan.executable.stat().st_size if plan.executable.is_file() else 0
     attributes["ExecutableSize"] = str(-(-size // 1024))
     del attributes["FileSystemDomain"]
-    machine = machine_ad(plan.cpus, plan.memory, plan.disk, ("GPU",) * plan.gpus)
+    machine = machine_ad(
+        plan.match.cpus, plan.match.memory, plan.match.disk, ("GPU",) * plan.match.gpus
+    )
     listed = job.of("job_machine_attrs").text.replace(",", " ").split()
     attributes |= {f"MachineAttr{n}0": machine[n] for n in ("Cpus", *listed) if n in machine}
     attributes |= {name: literal(value) for name, value in known.items()}
@@ -208,7 +201,7 @@ def read_policy(plan: JobRun) -> Policy:
         ad=ad,
         starts=as_integer(ad.get("numjobstarts", "")) or 0,
         matched=matched,
-        unexpanded=plan.never,
+        unexpanded=plan.match.never,
         notes=tuple(_not_evaluated({n: job.of(n).text for n in _COMMANDS if job.of(n).said})),
     )
 

@@ -5,8 +5,6 @@ file; a file never takes a folder's place, nor that of a file that may not be wr
 through a link it goes where the link leads, into a folder that is there (errno 2).
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -4,8 +4,6 @@ Measured with HTCondor 25.14 (tests/test_rehearsal_judge.py compares): the execu
 name; stdout and stderr are _condor_stdout and _condor_stderr while the job runs.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
@@ -59,13 +57,15 @@ class Sandbox:
     def program(self) -> str:
         """The executable, where it lies; an absolute path is of the worker.
 
-        One that comes in a folder of the inputs is not found there (25.14, on a pool).
+        One in a folder of the inputs is not found there, unless its name begins with `./` (25.14).
         """
         executable = self.plan.executable
         if self.plan.transfer_executable or executable.is_absolute():
             name = executable.name if self.plan.transfer_executable else executable
             return str(self.scratch / name)
-        return str(self.scratch / executable if executable.parent == Path() else self.root / "none")
+        name = self.plan.meant.executable.value  # with the `./` that a Path has not
+        in_sight = name.startswith(".") or "/" not in name
+        return f"{self.scratch}/{name}" if in_sight else f"{self.root}/none"
 
     def _make_executable(self) -> None:
         """Let the executable be run, also one that came as an input; it may not have come."""

@@ -1,7 +1,5 @@
 """Where and how a job is rehearsed, whatever the job is."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

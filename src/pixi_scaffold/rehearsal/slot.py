@@ -1,7 +1,5 @@
 """The slot that a job has here, as its machine ad says it, and what all jobs have in common."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Source: Starter::PublishToEnv of condor_starter.V6.1/starter.cpp, and what jobs 
 HTCondor 25.14 (tests/test_rehearsal_judge.py compares the names).
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import time
@@ -26,7 +24,7 @@ def environment(plan: JobRun, scratch: Path, assigned: tuple[str, ...]) -> dict[
     variables = {k: SCRATCH.sub(lambda _: here, v) for k, v in plan.environment.items()}
     # The starter stops at the first one that the job sets itself (seen with 25.14).
     unset = itertools.takewhile(lambda name: not variables.get(name), slot.KNOWN["threads"])
-    threads = dict.fromkeys(unset, str(plan.cpus))
+    threads = dict.fromkeys(unset, str(plan.match.cpus))
     gpus = ",".join(assigned)
     pid = os.getpid()
     return variables | threads | dict.fromkeys(slot.KNOWN["folders"], here) | {
@@ -55,7 +53,7 @@ def write_ads(plan: JobRun, scratch: Path, gpus: tuple[str, ...], starts: int) -
     """
     submitted = slot.in_text(slot.KNOWN["submitted"]) | job_ad(plan.meaning).attributes
     job = submitted | slot.in_text(_job_ad(plan, scratch, starts, "Args" in submitted))
-    machine = slot.machine_ad(plan.cpus, plan.memory, plan.disk, gpus)
+    machine = slot.machine_ad(plan.match.cpus, plan.match.memory, plan.match.disk, gpus)
     for name, ad in ((".job.ad", job), (".machine.ad", machine)):
         text = "".join(f"{name} = {ad[name]}\n" for name in sorted(ad))
         (scratch / name).write_bytes(os.fsencode(text))
@@ -82,10 +80,10 @@ def _job_ad(plan: JobRun, scratch: Path, starts: int, old: bool) -> dict[str, sl
     }
     ad |= {"Args": " ".join(plan.arguments)} if old else {"Arguments": join_words(plan.arguments)}
     if isinstance(plan.meant.requests.cpus.value, str):
-        ad["RequestCpus"] = plan.cpus
+        ad["RequestCpus"] = plan.match.cpus
     for name, size, unit in (
-        ("RequestMemory", plan.memory, slot.MIB),
-        ("RequestDisk", plan.disk, slot.KIB),
+        ("RequestMemory", plan.match.memory, slot.MIB),
+        ("RequestDisk", plan.match.disk, slot.KIB),
     ):
         if size is not None:
             ad[name] = size // unit

@@ -1,7 +1,5 @@
 """A terminal for a shell in a sandbox: what is typed goes there, what it prints comes here."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select

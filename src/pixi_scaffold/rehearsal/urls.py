@@ -1,7 +1,5 @@
 """Inputs at URLs: fetched as a worker's transfer plugins do, or a file that stands in for one."""
 
-from __future__ import annotations
-
 import errno
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Where sandboxes are made, and how nothing is left of them."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from pixi_scaffold.job import oversized
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.luggage import size_in_words, size_of
 from pixi_scaffold.rules.programs import calls_of, codes_of, matches
@@ -46,8 +47,6 @@ _USES = (
 )  # fmt: skip
 """Of what, the number of the first, how bad more is than the job asks for, and how a shell and a
 program say it."""
-_MOST = {"cpus": 512, "gpus": 16, "memory": 2 << 40, "disk": 100 << 40}
-"""What no slot that pools show has more of; a few machines have so many bytes."""
 _HAS_GPU = re.compile(r"\b(?:Total)?GPUs\s*(?:>=?\s*\d|==\s*[1-9])|\bGPUs_\w+", re.IGNORECASE)
 
 
@@ -110,11 +109,9 @@ def disk_too_small(subject: Subject) -> Iterator[Found]:
 @rule("PS132", Severity.WARNING)
 def hardly_any_machine(subject: Subject) -> Iterator[Found]:
     """More than hardly any machine has."""
-    for kind, most in _MOST.items():
-        asked = getattr(subject.meaning.requests, kind)
-        if isinstance(asked.value, int) and asked.value >= most and asked.command:
-            sized = kind in ("memory", "disk")
-            many = f"{size_in_words(asked.value)} of {kind}" if sized else f"{asked.value} of them"
-            fix = "correct the unit" if sized else "ask for fewer"
-            yield at(asked.command, f"hardly any machine has {many}", fix)
+    for command, name, value in oversized(subject.meaning):
+        size = name in ("memory", "disk")
+        much = f"{size_in_words(value)} of {name}" if size else f"{value} of them"
+        fix = "correct the unit" if size else "ask for fewer"
+        yield at(command, f"hardly any machine has {much}", fix)
     yield from trouble(subject, "PS132")
