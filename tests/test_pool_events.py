@@ -19,10 +19,9 @@ import pytest
 
 from pixi_scaffold.job import read_description
 from pixi_scaffold.pool.collect import _write_parquet
-from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import LogEvent, ProcState, fold
 from pixi_scaffold.pool.follow import Follower
-from pixi_scaffold.pool.metrics import gpu_share, last_line
+from pixi_scaffold.pool.metrics import gpu_share, last_line, picture
 from pixi_scaffold.pool.outcome import Watched, gpu_sentence
 from pixi_scaffold.pool.receipt import (
     SubmitReceipt,

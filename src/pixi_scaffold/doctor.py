@@ -1,7 +1,5 @@
 """What this machine has of what a project needs: one line each, with what to do about it."""
 
-from __future__ import annotations
-
 import platform
 import re
 import shutil

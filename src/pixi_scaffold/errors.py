@@ -3,8 +3,6 @@
 The exit codes are the ones of the reference page (docs/reference/exit-codes.md).
 """
 
-from __future__ import annotations
-
 EXIT_OK = 0
 """Everything that ran passed (skipped steps are named in the report)."""
 EXIT_FAILED = 1

@@ -1,7 +1,4 @@
-"""The lock file: make it (Pixi or the embedded solver), read it, compare it with the manifest.
-
-Also which channels answer. Each name is loaded when it is asked for: a comparison needs no solver.
-"""
+"""The lock file: make it, read it, compare it with the manifest; and which channels answer."""
 
 from typing import TYPE_CHECKING
 

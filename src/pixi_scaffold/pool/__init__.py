@@ -1,7 +1,4 @@
-"""Jobs on a real HTCondor pool: submitted, watched, explained, fetched, stopped, collected.
-
-Each name is loaded when it is asked for: to submit needs no picture of curves.
-"""
+"""Jobs on a real HTCondor pool: submitted, watched, explained, fetched, stopped, collected."""
 
 from typing import TYPE_CHECKING
 

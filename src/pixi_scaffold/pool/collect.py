@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import ProcState
 from pixi_scaffold.pool.follow import read_states
-from pixi_scaffold.pool.metrics import Rows, find_metrics, numbers
+from pixi_scaffold.pool.metrics import Rows, find_metrics, numbers, picture
 from pixi_scaffold.pool.receipt import SubmitReceipt, find_named, receipts
 from pixi_scaffold.report import Progress, Report, Run, Verdict
 from pixi_scaffold.system import replacing

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixi_scaffold.pool.curves import picture
 from pixi_scaffold.pool.events import ProcState
-from pixi_scaffold.pool.metrics import Rows, gpu_share, last_line
+from pixi_scaffold.pool.metrics import Rows, gpu_share, last_line, picture
 from pixi_scaffold.pool.receipt import SubmitReceipt
 from pixi_scaffold.pool.why import asked_memory
 from pixi_scaffold.system import layout, read_regular, replacing

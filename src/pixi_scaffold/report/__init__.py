@@ -1,7 +1,4 @@
-"""What a command found and how it is told: results, receipts, text, continuous integration.
-
-Every command ends in one Report, which cli prints.
-"""
+"""What a command found, as one Report, and how it is told: receipts, text, CI."""
 
 from pixi_scaffold.report.ci import DOCS, github, sarif
 from pixi_scaffold.report.result import (

@@ -1,7 +1,4 @@
-"""Tasks as Pixi runs them, without Pixi: its shell, arguments, dependencies, what is done.
-
-Each name is loaded when it is asked for: what a task lacks is found without running any.
-"""
+"""Tasks as Pixi runs them, without Pixi: its shell, arguments, dependencies, what is done."""
 
 from typing import TYPE_CHECKING
 

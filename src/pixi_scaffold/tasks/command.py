@@ -15,10 +15,10 @@ from pixi_scaffold.errors import NoWorkspaceError, ScaffoldError
 from pixi_scaffold.report import Progress, Silent
 from pixi_scaffold.system import Children, Completed, clean_env, exists, layout, program, sha256_of
 from pixi_scaffold.tasks.activation import Activation
-from pixi_scaffold.tasks.done import TaskFiles
 from pixi_scaffold.tasks.environments import Environments, Installing
 from pixi_scaffold.tasks.grammar import parse
 from pixi_scaffold.tasks.graph import PlannedTask, plan
+from pixi_scaffold.tasks.kept import TaskFiles
 from pixi_scaffold.tasks.render import RenderContext
 from pixi_scaffold.tasks.scope import Scope, Streams
 from pixi_scaffold.tasks.script import ScriptError

@@ -1,8 +1,4 @@
-"""A Pixi workspace as its manifest says: environments, platforms, tasks.
-
-Reads and merges manifests; what is locked or installed is not known here. What few commands need
-is loaded when it is asked for.
-"""
+"""A Pixi workspace as its manifest says: environments, platforms, tasks; nothing locked."""
 
 from typing import TYPE_CHECKING
 
