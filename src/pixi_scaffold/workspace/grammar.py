@@ -115,7 +115,7 @@ def _check(value: Any, kind: str, key: Key, root: Path) -> None:
     kinds = _alternatives(kind)
     fitting = [one for one in kinds if _fits(value, one)]
     if not fitting:
-        words = " or ".join(dict.fromkeys(_words(one) for one in kinds))
+        words = " or ".join(dict.fromkeys(_shape(one)[1] for one in kinds))
         raise GrammarError(key, f"expected {words}, found {shown(value)}")
     one = fitting[0]
     if one.startswith("'"):
@@ -161,29 +161,23 @@ def _check_names(table: Mapping[str, Any], kind: str, key: Key) -> None:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    if kind.startswith("["):
-        return isinstance(value, list)
-    if kind.startswith("{") or kind == "table" or kind in sections():
-        return isinstance(value, dict)
     if kind in ("true", "false"):
         return value is (kind == "true")
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, str)
+    return type(value) is _shape(kind)[0]
 
 
-def _words(kind: str) -> str:
+def _shape(kind: str) -> tuple[type, str]:
+    """Return the type that a value of a kind has, and the kind in words."""
     if kind.startswith("["):
-        return "a list"
+        return list, "a list"
     if kind.startswith("{") or kind == "table" or kind in sections():
-        return "a table"
+        return dict, "a table"
     if kind == "integer":
-        return "a whole number"
+        return int, "a whole number"
     if kind in ("true", "false", "boolean") or kind.startswith("'"):
-        return kind
-    return "a string" if kind in ("string", "name") else f"a string ({kind.replace('-', ' ')})"
+        return str if kind.startswith("'") else bool, kind
+    plain = kind in ("string", "name")
+    return str, "a string" if plain else f"a string ({kind.replace('-', ' ')})"
 
 
 def shown(value: Any) -> str:

@@ -9,6 +9,10 @@ from pixi_scaffold.workspace.values import newer
 
 UNIX = ("linux", "osx", "emscripten")
 _LIBC = frozenset({"__glibc", "__musl", "__eglibc"})
+_VERSIONS = {
+    "linux": (("__linux", "4.18"), ("__glibc", "2.28")), "osx": (("__osx", "13.0"),),
+    "win": (("__win", "10.0"),),
+}  # fmt: skip
 _ARCHSPEC = {
     "64": "x86_64", "32": "x86", "aarch64": "aarch64", "arm64": "m1", "ppc64le": "ppc64le",
 }  # fmt: skip
@@ -41,15 +45,8 @@ class VirtualPackage(NamedTuple):
 def default_virtual_packages(subdir: str) -> tuple[VirtualPackage, ...]:
     """Return what Pixi assumes of a machine of this subdir (pixi_manifest, platform.rs)."""
     family, _, arch = subdir.partition("-")
-    packages: list[VirtualPackage] = []
-    if family in UNIX:
-        packages.append(VirtualPackage("__unix", "0", "0"))
-    if family == "linux":
-        packages += [VirtualPackage("__linux", "4.18"), VirtualPackage("__glibc", "2.28")]
-    if family == "osx":
-        packages.append(VirtualPackage("__osx", "13.0"))
-    if family == "win":
-        packages.append(VirtualPackage("__win", "10.0"))
+    packages = [VirtualPackage("__unix", "0", "0")] if family in UNIX else []
+    packages += [VirtualPackage(*one) for one in _VERSIONS.get(family, ())]
     if spec := _ARCHSPEC.get(arch if (family, arch) != ("win", "arm64") else "aarch64"):
         packages.append(VirtualPackage("__archspec", "0", spec))
     return tuple(packages)
