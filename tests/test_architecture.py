@@ -55,7 +55,7 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5678,
+    "rehearsal": 5641,
     "rules": 4973,
     "job": 3984,
     "lock": 3823,

@@ -171,7 +171,7 @@ def test_arithmetic_in_requests(tmp_path: Path) -> None:
 
 
 def test_an_eviction_at_random_is_within_the_run() -> None:
-    whole = replace(Outcome.nothing("job-0", 0), usage=Usage(seconds=100.0))
+    whole = replace(Outcome("job-0"), usage=Usage(seconds=100.0))
     times = {_when("random", whole) for _ in range(50)}
     assert 10 <= min(times) < max(times) <= 90
 

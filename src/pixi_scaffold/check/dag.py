@@ -175,9 +175,7 @@ class _Dag:
                 self.refuse(number, f"{kind} is not for {name}, a {alone} node")
         for number, when, name, script in self.scripts:
             path = self.home / self.files.get(name, ("", ""))[1] / script
-            made = (
-                script.startswith("/") or name in self.parents
-            )  # or by a node before
+            made = script.startswith("/") or name in self.parents  # or by a node before
             if not made and not os.access(path, os.X_OK):
                 why = f"the {when} script {script} is not there, or cannot be executed"
                 self.refuse(number, why)

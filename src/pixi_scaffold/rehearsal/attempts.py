@@ -6,7 +6,7 @@ hard one, or when the time to leave is over, what the last checkpoint kept is al
 """
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -296,7 +296,8 @@ class _Rehearsal:
         self.clock.judge = self._judge if self.policy.watches else None
         self.history.started = int(time.time())
         ran = run_once(start, setting.walls, self.clock, meter, self.tell)
-        sandbox.name_core()
+        with suppress(OSError):
+            (sandbox.scratch / "core").rename(sandbox.core)
         self.walls = ran
         self.notes.update(dict.fromkeys(f"not isolated: {p}" for p in ran.problems))
         gpu = meter.gpu or self.usage.gpu

@@ -186,8 +186,8 @@ class _SharedByJobs:
             delivery.notes.append(f"{image} is not built yet: HTCondor would put the job on hold")
         elif image:
             plan = replace(plan, inputs=(*plan.inputs, image))
-        done = Rehearsed(plan, delivery, Outcome.nothing(plan.name, number), real_gpu=real)
-        done = replace(done, shortened=bool(request.more_arguments), image=image)
+        short = bool(request.more_arguments)
+        done = Rehearsed(plan, delivery, real_gpu=real, shortened=short, image=image)
         inside: contextlib.AbstractContextManager[int] = contextlib.nullcontext(-1)
         if request.shell:
             from pixi_scaffold.rehearsal.terminal import terminal

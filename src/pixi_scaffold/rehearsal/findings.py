@@ -302,15 +302,13 @@ def _each_once(rows: list[Result]) -> list[Result]:
     for number, row in enumerate(rows):
         failed = (row.detail, row.lines) if row.status is Status.FAILED else (number,)
         alike.setdefault(failed, []).append(row)
-    return [several[0] if len(several) == 1 else _in_one(several) for several in alike.values()]
-
-
-def _in_one(rows: list[Result]) -> Result:
-    names = [row.name.removeprefix("job ") for row in rows]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    detail = f"jobs {', '.join(names[:_NAMED])}{more}: {rows[0].detail}"
-    seconds = sum(row.seconds for row in rows)
-    return rows[0]._replace(name=f"{len(rows)} jobs", seconds=seconds, detail=detail)
+    for several in (rows for rows in alike.values() if len(rows) > 1):
+        names = [row.name.removeprefix("job ") for row in several]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        detail = f"jobs {', '.join(names[:_NAMED])}{more}: {several[0].detail}"
+        seconds = sum(row.seconds for row in several)
+        several[0] = several[0]._replace(name=f"{len(names)} jobs", seconds=seconds, detail=detail)
+    return [several[0] for several in alike.values()]
 
 
 _NAMED = 6

@@ -83,16 +83,11 @@ def out_of_memory(limit: int) -> Hold:
 
 def last_lines(path: Path) -> tuple[str, ...]:
     """Return the end of a log, without what would do harm to a terminal."""
-    text = _end_of(path, 8192).decode("utf-8", errors="replace")
-    lines = text.replace("\r", "\n").splitlines()[-TAIL:]
-    return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)
-
-
-def _end_of(path: Path, size: int) -> bytes:
-    """Return the last bytes of a file of the job; nothing of a link or a FIFO in its place."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    data = b""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # not through a link or a FIFO in its place
     with contextlib.suppress(OSError), os.fdopen(os.open(path, flags), "rb") as file:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read(size)
-    return b""
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+            data = file.read(8192)
+    lines = data.decode("utf-8", errors="replace").replace("\r", "\n").splitlines()[-TAIL:]
+    return tuple(_CONTROL.sub("", line)[:WIDTH] for line in lines)

@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +54,7 @@ class Meter:
         if now >= self._next_disk:
             self.look_at_disk()
         if not self.gpu and now >= self._next_gpu:
-            self.gpu = any(_maps_a_gpu(process) for process in _all_below(pid))
+            self.gpu = _uses_a_gpu(pid)
             self._next_gpu = time.monotonic() + GPU_EVERY
 
     def look_at_disk(self) -> None:
@@ -121,18 +120,16 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _all_below(pid: int) -> Iterator[int]:
+def _uses_a_gpu(pid: int) -> bool:
+    """Whether CUDA or ROCm work in a process below this one; nvidia-smi alone maps nothing."""
     waiting = _children(pid)
     while waiting:
-        yield (process := waiting.pop())
+        process = waiting.pop()
         waiting += _children(process)
-
-
-def _maps_a_gpu(pid: int) -> bool:
-    """Whether CUDA or ROCm work in a process; nvidia-smi alone maps nothing."""
-    with contextlib.suppress(OSError):
-        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
-        return "/dev/nvidia" in maps or "/dev/kfd" in maps
+        with contextlib.suppress(OSError):
+            maps = Path(f"/proc/{process}/maps").read_text(encoding="utf-8", errors="replace")
+            if "/dev/nvidia" in maps or "/dev/kfd" in maps:
+                return True
     return False
 
 

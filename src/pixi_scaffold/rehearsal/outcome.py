@@ -1,7 +1,5 @@
 """How a rehearsed job ended: frozen data, the same for a person, for JSON and for a test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,19 +63,19 @@ class Usage:
 class Outcome:
     """How the job ended."""
 
-    name: str
-    proc: int
-    state: str
+    name: str = ""
+    proc: int = 0
+    state: str = "stopped"
     """completed, held, removed, or stopped (a limit of the rehearsal)."""
-    code: int | None
+    code: int | None = None
     """Exit code of the last attempt, or its signal."""
-    signal: int | None
-    hold: Hold | None
-    attempts: tuple[Attempt, ...]
-    brought: tuple[str, ...]
+    signal: int | None = None
+    hold: Hold | None = None
+    attempts: tuple[Attempt, ...] = ()
+    brought: tuple[str, ...] = ()
     """Files that came back, relative to `results`."""
-    results: Path
-    usage: Usage
+    results: Path = Path()
+    usage: Usage = Usage()
     last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The ends of stdout (`output`) and stderr (`error`)."""
     added: Mapping[str, str] = field(default_factory=dict)
@@ -92,11 +90,6 @@ class Outcome:
     """What was different from a worker, in words."""
     sandbox: Path | None = None
     """Where it was kept."""
-
-    @classmethod
-    def nothing(cls, name: str, proc: int) -> Outcome:
-        """Return the outcome of a job that was not run."""
-        return cls(name, proc, "stopped", None, None, None, (), (), Path(), Usage())
 
     @property
     def evicted(self) -> bool:
@@ -118,12 +111,12 @@ class Rehearsed:
 
     plan: JobRun
     delivery: Delivery
-    outcome: Outcome
+    outcome: Outcome = Outcome()
     real_gpu: bool = False
     shortened: bool = False
     whole: Outcome | None = None
     """The uninterrupted run, where one was made."""
-    compared: Comparison | None = None
+    compared: "Comparison | None" = None
     evict_after: float | None = None
     chosen_at_random: bool = False
     fails_anyway: bool = False

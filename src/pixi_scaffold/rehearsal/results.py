@@ -79,7 +79,9 @@ class Results:
         """Return where a file is put that a transfer plugin writes."""
         if path is None:
             self.notes.append(f"{name} goes to a URL: not sent from here")
-        elif not name.endswith("/") and not self._writable(path):
+        elif not name.endswith("/") and not (
+            path.is_file() and allowed(path, os.W_OK) if path.exists() else path.parent.is_dir()
+        ):  # a plugin makes no folder for it
             self.failures.append(Failure(path, PLUGIN_FAILED, reading=False, url=url))
         elif not name.endswith("/"):
             if not self.by_plugin:
@@ -90,13 +92,6 @@ class Results:
             self.plugged[target] = mode
             return target
         return None
-
-    @staticmethod
-    def _writable(path: Path) -> bool:
-        """Whether a plugin can write this file, which makes no folder for it."""
-        if path.exists():
-            return path.is_file() and allowed(path, os.W_OK)
-        return path.parent.is_dir()
 
     def _why_not(self, name: str, target: str, path: Path) -> int:
         """Return the errno of writing a file, or a folder, there; 0 when that goes."""

@@ -164,17 +164,10 @@ class Sandbox:
 
     def _send(self, names: list[str], place: Place) -> Sent:
         """Copy what the job left, wherever it says that it is, but from nowhere else."""
-        preserve = self.plan.preserve_paths
-        return send(
-            map(self._as_it_lies, names), self.scratch, place, preserve=preserve, stop=self.stop,
-            reach=self.reach,
-        )  # fmt: skip
-
-    def _as_it_lies(self, name: str) -> str:
         for path, real in self.private.items():
-            if name.startswith(path):
-                return f"{real}/{name.removeprefix(path)}"
-        return name
+            names = [f"{real}/{n.removeprefix(path)}" if n.startswith(path) else n for n in names]
+        preserve = self.plan.preserve_paths
+        return send(names, self.scratch, place, preserve=preserve, stop=self.stop, reach=self.reach)
 
     def _log_of_events(self, names: list[str]) -> dict[str, Path]:
         """Return where the log arrives that condor_submit makes before anything is sent.
@@ -201,18 +194,14 @@ class Sandbox:
         first = not self.catalog
         if first:
             self.catalog.update({e.name: _stamp(Path(e.path)) for e in os.scandir(self.scratch)})
-        for name in logs:
-            self._open_log(self.scratch / name)
+        for path in (self.scratch / name for name in logs):
+            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+                _put_away(path)  # what a job put in its place is no log
+            with path.open("ab" if self.plan.append else "wb"):
+                pass
         if first:
             kept = [name for name in logs if name in self.kept]
             self.catalog.update({name: _stamp(self.scratch / name) for name in kept})
-
-    def _open_log(self, path: Path) -> None:
-        """Make a log, or continue it; what a job put in its place is no log."""
-        if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-            _put_away(path)
-        with path.open("ab" if self.plan.append else "wb"):
-            pass
 
     @property
     def same_log(self) -> bool:
@@ -221,13 +210,8 @@ class Sandbox:
 
     @property
     def core(self) -> Path:
-        """Where a file `core` is at the end of a run; it always comes back."""
+        """Where the starter puts a file `core`, named by the job; it always comes back."""
         return self.scratch / f"core.1.{self.plan.proc}"
-
-    def name_core(self) -> None:
-        """Give it the name that the starter gives it: that of the job, in cluster 1."""
-        with contextlib.suppress(OSError):
-            (self.scratch / "core").rename(self.core)
 
     def changed(self) -> list[str]:
         """Return the files at the top that are new or changed since the job started."""
