@@ -565,6 +565,8 @@ GOOD = {
     "a GPU where there is one": job(WITH_T, in_plain("queue", "container_image = docker://a/b:1\nqueue"), file("t.py", "import torch\nd = 'cuda' if torch.cuda.is_available() else 'cpu'\ntorch.ones(1).cuda()\n")),
     "a module in a login shell": job(run="#!/bin/bash -l\nset -e\nmodule load python\ncat in.txt\n"),
     "macros that a script gives": job(file("submit.sh", 'condor_submit job.sub \\\n  lr="$1" n=3\n'), in_plain("queue", "arguments = $(lr)\nqueue $(n)")),
+    "a macro that a maker of DAGs gives": job(file("dag.py", "print(f'VARS {n} lr=\"{lr}\"')\n"), in_plain("queue", "arguments = $(lr)\nqueue")),
+    "a tokenizer is no token": job(in_plain("queue", "arguments = --tokenizer=bert-base-uncased\nqueue")),
     "a command of a site": job(in_plain("queue", "chtc_want_el8 = true\nqueue")),
     "an attribute that is asked for first": job(in_plain("queue", 'requirements = isUndefined(TARGET.DesiredOS) || DesiredOS =!= undefined\nqueue')),
     "a macro that is called as a command, too": job(in_plain("queue", "args = --lr 1\narguments = --all $(args)\nqueue")),
@@ -596,6 +598,9 @@ MADE_LATER = {
     "an end that a program puts behind names": (file("predict.R", 'name = paste0(day, "_predicted.csv")\nwrite.csv(x, name)\n'), "monday_predicted.csv"),
     "a number that split puts behind names": (file("get.sh", 'split -d -l 9 "$topic.csv" "$topic/$topic.csv."\n'), "physics.7z/physics.7z.csv.00"),
     "an end that a shell puts behind names": (file("get.sh", "sort $day > ${day}_sorted.csv\n"), "monday_sorted.csv"),
+    "what a README says to bring": (file("README.md", "# Data\nCopy these to the access point:\n\n- `data/trees.rds`\n"), "trees.rds"),
+    "a folder that git ignores": (both(in_git(), file(".gitignore", "data/\n")), "data"),
+    "items of a Julia program": (file("trees.csv.jl", 'open("trees.csv", "w") do f\n'), "trees.csv"),
     "in a folder that is filled": (both(file("get.sh", "wget -P data/ https://a.example.net/x\n"), file("data/.gitkeep", "")), "data/x.fastq"),
     "before a node of a DAG": (file("prepared.dag", "JOB 1 job.sub\nSCRIPT PRE 1 pre.sh\n"), "part.csv"),
     "from a folder below": (file("more.txt", ""), "../more.txt"),
@@ -647,6 +652,14 @@ def test_a_variable_that_is_a_command_is_not_judged_before_it_is_known(
     assert {k for k in kinds(look(project)) if k[1] is Severity.ERROR} == {
         ("PS108", Severity.ERROR)
     }
+
+
+def test_what_a_missing_program_writes_is_not_known(good: dict[str, Path], tmp_path: Path) -> None:
+    project = shutil.copytree(good["plain"], tmp_path / "p")
+    in_plain("queue", "transfer_output_files = result.csv\nqueue")(project)
+    assert "PS206" in {rule for rule, _ in kinds(look(project))}
+    in_plain("in.txt\n", "in.txt, sim.jl\n")(project)
+    assert {rule for rule, _ in kinds(look(project))} == {"PS205"}
 
 
 def test_what_a_script_gives_is_no_error(good: dict[str, Path], tmp_path: Path) -> None:

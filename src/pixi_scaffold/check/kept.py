@@ -42,9 +42,9 @@ def _ask(top: Path, paths: list[Path]) -> dict[Path, str]:
         return {}
     files = tracked.output.split("\0")
     known = {"/".join(f.split("/")[:n]) for f in files for n in range(1, f.count("/") + 2)}
-    listed = "\0".join(names)
+    listed = "\0".join(name if path.exists() else f"{name}/" for name, path in names.items())
     ignored = try_git(top, "check-ignore", "-z", "--stdin", stdin=listed, timeout=_SECONDS)
-    out = set(ignored.output.split("\0"))
+    out = {name.rstrip("/") for name in ignored.output.split("\0")}  # `data/` ignores folders alone
     return {
         path: "tracked" if name in known else "ignored" if name in out else "untracked"
         for name, path in names.items()

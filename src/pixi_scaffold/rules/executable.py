@@ -194,7 +194,7 @@ def made_for_another_machine(subject: Subject) -> Iterator[Found]:
         if _ARM.match(data) or data[:4] == _MAC:
             message = "is made for a Mac or another ARM processor, which hardly any worker has"
             fix = "build it for x86_64: docker build --platform linux/amd64"
-        elif newest > _OF_POOLS and not image:
+        elif newest > _OF_POOLS and not image and path.is_relative_to(subject.root):
             message = f"needs version 2.{newest} of the C library; AlmaLinux 9 has 2.{_OF_POOLS}"
         by = "executable" if path == subject.executable else "transfer_input_files"
         command = subject.where("container_image" if path.suffix == ".sif" else by, by)

@@ -9,7 +9,7 @@ from pixi_scaffold.rules.subject import Subject
 from pixi_scaffold.rules.texts import files_in
 
 _TELLS = (
-    ".sh", ".bash", ".py", ".pl", ".r", ".mk", ".cmake", ".md", ".txt", ".rst",
+    ".sh", ".bash", ".py", ".pl", ".r", ".jl", ".mk", ".cmake", ".md", ".txt", ".rst",
     "makefile", "gnumakefile", "snakefile", "readme", "dockerfile",
 )  # fmt: skip
 _ARCHIVES = frozenset({".tar.gz", ".tgz", ".sif", ".zip", ".tar"})
@@ -23,7 +23,7 @@ def made_by(subject: Subject, item: str) -> str:
 
     item: its path as the description has it. That is a rule of git that ignores it, so that a
     clone never has it; a DAG in which this job has a parent; a script, Makefile or README beside
-    the job that names it; another job's outputs; a source file of the same name.
+    the job that says how it is made or where it is from; another job's outputs; its source file.
     """
     path = Path(os.path.normpath(subject.start / item))
     name = path.name
@@ -70,9 +70,15 @@ def _made_here(subject: Subject, item: str, path: Path) -> str:
     mine = {subject.executable, *subject.input_files, subject.description.path}
     for folder in dict.fromkeys((subject.job.folder, subject.description.path.parent)):
         for teller, text in files_in(folder, _TELLS):
-            said = any(_says_how(n, text) or n.endswith(_ends(text)) for n in names)
+            whole = item in subject.inputs and teller.stem.lower() == "readme"  # its parts
+            parts = re.split(r"^#.*", text, flags=re.MULTILINE) if whole else text.splitlines()
+            said = any(n.endswith(_ends(text)) for n in names) or any(
+                name in part and (_MAKES.search(part) or part.startswith(f"{name}:"))
+                for part in parts
+                for name in names
+            )
             if teller not in mine and said:
-                return f"{teller.name} may make it"
+                return f"{teller.name} may {'tell where it is from' if whole else 'make it'}"
     return ""
 
 
@@ -86,16 +92,10 @@ def _ends(text: str) -> tuple[str, ...]:
 _END = re.compile(r"(?:[\"'}]|\$\w+)([_.-][A-Za-z]\w{2,}\.\w*)(?=[\"'\s]|$)")
 _MAKES = re.compile(
     r"\b(?:wget|curl|download\w*|create\w*|generate\w*|build|built|compile\w*|convert\w*|unpack\w*|unzip"
-    r"|tar|zip|cp|mv|scp|rsync|ls|gcc|g\+\+|make|mkdir|pull|touch|save\w*|writ\w+|to_csv|dump)\b|>|-o\b"
-    r"|[\"']w[bt]?[\"']",
+    r"|cop(?:y|ies)|upload\w*|put|tar|zip|cp|mv|scp|rsync|ls|gcc|g\+\+|make|mkdir|pull|touch|save\w*"
+    r"|writ\w+|to_csv|dump)\b|>|-o\b|[\"']w[bt]?[\"']",
     re.IGNORECASE,
 )
-
-
-def _says_how(name: str, text: str) -> bool:
-    """Whether a line that names a file speaks of making it, or begins with it as make's target."""
-    lines = [line for line in text.splitlines() if name in line]
-    return any(_MAKES.search(line) or line.startswith(f"{name}:") for line in lines)
 
 
 @lru_cache(maxsize=256)

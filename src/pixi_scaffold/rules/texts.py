@@ -64,9 +64,10 @@ def files_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[tuple[Path, str],
 
 @within_review
 def given_by_scripts(folder: Path) -> frozenset[str]:
-    """Return the names (lower case) that scripts there may give condor_submit as NAME=VALUE."""
-    texts = [text for _, text in files_in(folder, (".sh", ".py")) if "condor_submit" in text]
-    return frozenset(re.findall(r"(\w+)\s*=", "\n".join(texts).lower()))
+    """Return the names (lower case) that scripts there may give condor_submit, or VARS of a DAG."""
+    texts = (text for _, text in files_in(folder, (".sh", ".py")))
+    gives = (text.lower() for text in texts if re.search(r"condor_submit|\bVARS\b", text))
+    return frozenset(re.findall(r"(\w+)\s*=", "\n".join(gives)))
 
 
 @lru_cache(maxsize=8)

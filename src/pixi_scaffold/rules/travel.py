@@ -33,7 +33,8 @@ _PATH = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 def output_from_nowhere(subject: Subject) -> Iterator[Found]:
     """An output that nothing makes, or that is removed in the end."""
     yield from removed_in_the_end(subject)
-    if subject.brings_unseen or (subject.meaning.of("preserve_relative_paths").value is True):
+    unseen = subject.brings_unseen or len(subject.input_files) < len(subject.inputs)
+    if unseen or (subject.meaning.of("preserve_relative_paths").value is True):
         return  # who writes it cannot be seen
     texts = [(read_bytes(p) or b"").decode("utf-8", errors="replace") for p in subject.files]
     arguments = subject.meaning.of("arguments").text
