@@ -20,11 +20,12 @@ new: ## Make a project and prove that it works: make new NAME=myproject
 
 PYTEST = $(BIN)/python -m pytest --dist worksteal
 
+# More processes than cores: a third of their time they wait, for a disk or for other programs.
 test: ## Run the quick tests and one real path (ARGS="-k lock" for some)
 	@.ci/venv.sh $(VENV) dev
-	$(PYTEST) -n $(JOBS) -m "not slow or real_path" $(ARGS)
+	$(PYTEST) -n $$((3 * $(JOBS) / 2)) -m "not slow or real_path" $(ARGS)
 
-# More processes than cores: a third of their time they wait, most of it for a pool.
+# They wait longer, most of it for a pool.
 test-slow: ## Run the slow tests
 	@.ci/venv.sh $(VENV) dev
 	$(PYTEST) -n $$((3 * $(JOBS))) -m "slow and not real_path" $(ARGS)

@@ -85,15 +85,15 @@ def git_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def command_process(git_template: None) -> Iterator[Forks]:
-    """The process of which the commands of quick tests are forks; the first of them starts it."""
+    """The process of which the commands of most tests are forks; the first of them starts it."""
     with command_forks() as forks:
         yield forks
 
 
 @pytest.fixture(autouse=True)
 def commands(request: pytest.FixtureRequest, command_process: Forks) -> Iterator[None]:
-    """How `scaffold` starts commands: as a user does where a test is slow anyway."""
-    if request.node.get_closest_marker("slow"):
+    """How `scaffold` starts commands: as a user does where a test is long anyway, or the real path."""
+    if any(map(request.node.get_closest_marker, ("long", "real_path"))):
         yield
         return
     with started_by(command_process):

@@ -37,7 +37,11 @@ def rehearsed(case: Case, folder: Path) -> Outcome:
     return rehearse_job(plan, setting)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[] if n else [pytest.mark.long]) for n, c in enumerate(CASES)],
+    ids=lambda c: c.name,
+)
 def test_a_rehearsal_ends_as_on_the_pool(
     case: Case, pool_said: dict[str, Said], tmp_path: Path
 ) -> None:

@@ -86,7 +86,11 @@ def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     return pool_says(tmp_path_factory, "severities", [judged.case for judged in JUDGED])
 
 
-@pytest.mark.parametrize("judged", JUDGED, ids=lambda j: f"{j.rule}: {j.case.name}")
+@pytest.mark.parametrize(
+    "judged",
+    [pytest.param(j, marks=[] if n else [pytest.mark.long]) for n, j in enumerate(JUDGED)],
+    ids=lambda j: f"{j.rule}: {j.case.name}",
+)
 def test_a_job_ends_as_its_finding_says(
     judged: Judged, pool_said: dict[str, Said], tmp_path: Path
 ) -> None:

@@ -1,7 +1,8 @@
 """Run the command line as a user does: a process of its own.
 
-Half of what a short command takes is its imports. In the quick tests such a process is a fork of one that
-has made them (forks.py); in the slow ones, and wherever that cannot be, it is started as a user starts it.
+Half of what a short command takes is its imports. In most tests such a process is a fork of one that has
+made them (forks.py); in the long ones and those of the real path, and wherever that cannot be, it is started
+as a user starts it.
 """
 
 from __future__ import annotations
