@@ -191,7 +191,8 @@ def test_check_rehearses_as_its_last_stage(template: Path, tmp_path: Path) -> No
     # The receipt of `rehearse` alone names the lock that the staged environment was installed from,
     # and no lock when that one has something else by now.
     lock, of_rehearse = folder / ".pixi/starter/pixi.lock", folder / ".pixi/rehearsal/receipt.json"
-    short = ("rehearse", "--more-arguments", "--epochs 1")
+    shutil.copy(SUPPORT / "training_stand_in.py", folder / "main.py")
+    short = ("rehearse", "--more-arguments", "--steps 3")
     assert scaffold(*short, cwd=folder).code == 0
     named = json.loads(of_rehearse.read_text())["lock"]
     assert named["sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
@@ -201,10 +202,12 @@ def test_check_rehearses_as_its_last_stage(template: Path, tmp_path: Path) -> No
     assert "lock" not in json.loads(of_rehearse.read_text())
     sub = folder / "htcondor" / "train.sub"
     sub.write_text(sub.read_text().replace("= main.py,", "= main.py, gone.csv,"))
-    ran = scaffold("check", "--rehearse", "--channel", "starter", cwd=folder)
+    ran = scaffold("check", "--rehearse", "--skip", "train", "--channel", "starter", cwd=folder)
     assert ran.code == 3
     assert "gone.csv" in ran.out
     sub.unlink()
-    ran = scaffold("check", "--rehearse", "--channel", "starter", "--json", cwd=folder)
+    ran = scaffold(
+        "check", "--rehearse", "--skip", "train", "--channel", "starter", "--json", cwd=folder
+    )
     assert ran.code == 3, "what was asked for did not happen"
     assert ran.document["results"][-1]["status"] == "skipped"

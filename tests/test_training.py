@@ -927,12 +927,12 @@ def test_an_optimizer_that_is_made_already_trains_the_same(run, trained, changed
 
 
 def test_messages_are_wrapped_at_words_on_a_terminal(
-    python: str, tmp_path: Path, environment: dict[str, str], trained
+    run, python: str, tmp_path: Path, environment: dict[str, str], trained
 ) -> None:
     """A terminal breaks a long line wherever it ends; a log gets it as one line."""
     trained(1)
     argv = [python, str(REPOSITORY / "template" / "main.py"), *DIGITS, "--lr", "1"]
-    plain = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    plain = run(*argv[2:])
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 40))
     with subprocess.Popen(argv, cwd=tmp_path, env=environment, stderr=slave) as job:
