@@ -14,7 +14,7 @@ import uv
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pixi_scaffold.starter.pins import PLATFORMS, PYTHONS, pins
+from pixi_scaffold.starter.wheels import PLATFORMS, PYTHONS, pins
 from tests.support.index import pips_index
 from tests.support.paths import REPOSITORY
 

@@ -8,7 +8,7 @@ import pytest
 
 from pixi_scaffold.errors import LockError
 from pixi_scaffold.lock import unreachable
-from pixi_scaffold.lock.reach import mirrored
+from pixi_scaffold.lock.channels import mirrored
 from pixi_scaffold.system import opener, unanswered
 from tests.support.server import answering, closed, serve, swallow
 

@@ -21,9 +21,16 @@ from pixi_scaffold.errors import ScaffoldError, Skipped
 from pixi_scaffold.report import Silent
 from pixi_scaffold.starter import build_channel, channel, wheels
 from pixi_scaffold.starter.package import Entry, write_package
-from pixi_scaffold.starter.pins import PLATFORMS, PYTHONS, check_python, pins
 from pixi_scaffold.starter.wheel import dependencies, unknown_extras
-from pixi_scaffold.starter.wheels import choose, fetch, missing
+from pixi_scaffold.starter.wheels import (
+    PLATFORMS,
+    PYTHONS,
+    check_python,
+    choose,
+    fetch,
+    missing,
+    pins,
+)
 from tests.support.index import Index, index, make_wheel
 from tests.support.server import closed, swallow
 
@@ -357,7 +364,7 @@ def test_a_python_without_wheels_is_told_those_that_have_them(
 ) -> None:
     from packaging.tags import Tag
 
-    from pixi_scaffold.starter import pins as module
+    from pixi_scaffold.starter import wheels as module
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     check_python()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pixi_scaffold.system import loader
 
 if TYPE_CHECKING:
-    from pixi_scaffold.lock.channels import channel_url
+    from pixi_scaffold.lock.channels import TIMEOUT, channel_url, read_channel, unreachable
     from pixi_scaffold.lock.check import capped, check_lock, current_lock
     from pixi_scaffold.lock.command import diff_report, merge_driver, relock
     from pixi_scaffold.lock.current import unsatisfied
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.history import last_change, locked_now
     from pixi_scaffold.lock.layout import Package
     from pixi_scaffold.lock.matching import check_specs
-    from pixi_scaffold.lock.reach import TIMEOUT, read_channel, unreachable
     from pixi_scaffold.lock.settings import (
         cache_folder,
         environment_homes,
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pixi_scaffold.lock.told import diff_lines, markdown, shown_size
 
 __getattr__ = loader(__name__, {
-    "channels": ("channel_url",),
+    "channels": ("TIMEOUT", "channel_url", "read_channel", "unreachable"),
     "check": ("capped", "check_lock", "current_lock"),
     "command": ("diff_report", "merge_driver", "relock"),
     "current": ("unsatisfied",),
@@ -37,7 +36,6 @@ __getattr__ = loader(__name__, {
     "history": ("last_change", "locked_now"),
     "layout": ("Package",),
     "matching": ("check_specs",),
-    "reach": ("TIMEOUT", "read_channel", "unreachable"),
     "settings": ("cache_folder", "environment_homes", "environments_folder", "pixi_config"),
     "told": ("diff_lines", "markdown", "shown_size"),
 })  # fmt: skip

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pixi_scaffold.errors import UsageError
-from pixi_scaffold.lock.channels import all_channels
+from pixi_scaffold.lock.channels import all_channels, unreachable
 from pixi_scaffold.lock.check import capped
 from pixi_scaffold.lock.current import serves
 from pixi_scaffold.lock.diff import LockDiff
@@ -12,7 +12,6 @@ from pixi_scaffold.lock.explain import near_names, unreachable_error
 from pixi_scaffold.lock.file import read_lock
 from pixi_scaffold.lock.history import diff_since
 from pixi_scaffold.lock.merge import conflicting, drive
-from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.lock.specs import refuse_unsupported
 from pixi_scaffold.report import Progress, Report, Run, Silent, in_folder
 from pixi_scaffold.workspace import Workspace, find_manifest, read_manifest

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixi_scaffold.errors import LockError, UsageError
-from pixi_scaffold.lock.channels import all_channels
+from pixi_scaffold.lock.channels import all_channels, unreachable
 from pixi_scaffold.lock.engine import EVERYTHING, Locked
 from pixi_scaffold.lock.explain import blames_network, unreachable_error, unsolvable
 from pixi_scaffold.lock.file import read_lock
-from pixi_scaffold.lock.reach import unreachable
 from pixi_scaffold.report import Progress
 from pixi_scaffold.system import program, run
 from pixi_scaffold.workspace import Workspace

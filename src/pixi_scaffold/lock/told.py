@@ -31,7 +31,8 @@ def markdown(diff: LockDiff) -> str:
         return head + "Nothing changed.\n"
     table = "| platform | what changed | to download | Python, PyTorch, CUDA |\n|---|---|---|---|\n"
     for p in diff.platforms:
-        watched = "<br>".join(_watched_markdown(w) for w in p.watched)
+        words = [(_text(_moved(w, "→")), w.moved) for w in p.watched]
+        watched = "<br>".join(f"**{text}**" if moved else text for text, moved in words)
         table += f"| {_text(p.name)} | {_text(_counts(p))} | {_cost(p)} | {watched} |\n"
     text, left_out = head + table, []
     for platform in diff.platforms:
@@ -63,11 +64,6 @@ def _platform_markdown(platform: PlatformDiff) -> Iterator[str]:
             row = (asked, change.name, change.change, _versions(change, "→"))
             yield f"| {' | '.join(map(_text, row))} | {cost} |\n"
     yield "\n</details>\n"
-
-
-def _watched_markdown(watched: WatchedVersion) -> str:
-    text = _text(_moved(watched, "→"))
-    return f"**{text}**" if watched.moved else text
 
 
 def summary(platform: PlatformDiff) -> str:

@@ -25,9 +25,16 @@ import platformdirs
 from pixi_scaffold.errors import ScaffoldError, Skipped, UsageError
 from pixi_scaffold.report import Progress
 from pixi_scaffold.starter.interpreter import base_executable, pack_interpreter
-from pixi_scaffold.starter.pins import check_python, pins
 from pixi_scaffold.starter.wheel import convert, read_distribution, unknown_extras
-from pixi_scaffold.starter.wheels import WheelSet, choose, download_bytes, fetch, missing
+from pixi_scaffold.starter.wheels import (
+    WheelSet,
+    check_python,
+    choose,
+    download_bytes,
+    fetch,
+    missing,
+    pins,
+)
 from pixi_scaffold.system import cores, end_with, temporary_folder
 
 LAYOUT = 2
