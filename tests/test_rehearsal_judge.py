@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from pixi_scaffold.job import Submission, read_description
-from pixi_scaffold.rehearsal import Setting, Walls, hidden, read_plan, rehearse_job
+from pixi_scaffold.rehearsal import Setting, Walls, attempts, hidden, read_plan, rehearse_job
 from pixi_scaffold.rehearsal.outcome import Outcome
+from pixi_scaffold.rehearsal.plan import JobRun
+from pixi_scaffold.rehearsal.running import Clock, clock_for
 from tests.support.jobs import CASES, Case, Said, contents, pool_says
 
 pytestmark = pytest.mark.slow
@@ -22,6 +25,20 @@ def pool_said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Said]:
     return pool_says(tmp_path_factory, "judge", CASES)
 
 
+class WhenReady(Clock):
+    """Evicts a job as the pool was asked to: once it says that it is ready, however long that takes."""
+
+    @property
+    def evict_at(self) -> float | None:
+        ready = (self.setting.scratch or Path()).glob("rehearsal-*/sandbox-*/scratch/ready")
+        return 0.0 if self.evict_after is not None and any(ready) else None
+
+
+def when_ready(plan: JobRun, setting: Setting) -> Clock:
+    clock = clock_for(plan, setting)
+    return WhenReady(**{one.name: getattr(clock, one.name) for one in fields(clock)})
+
+
 def rehearsed(case: Case, folder: Path) -> Outcome:
     path = case.lay_out(folder / "job")
     os.environ["FOO"] = "from here"
@@ -31,10 +48,12 @@ def rehearsed(case: Case, folder: Path) -> Outcome:
         scratch=folder,
         walls=Walls(hide=hidden([path.parent])),
         gpus=("GPU-1",) * plan.match.gpus,
-        evict_after=0.5 if case.evict else None,
+        evict_after=0.0 if case.evict else None,
         evict_hard="fast" in case.evict,
     )
-    return rehearse_job(plan, setting)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(attempts, "clock_for", when_ready)
+        return rehearse_job(plan, setting)
 
 
 @pytest.mark.parametrize(
