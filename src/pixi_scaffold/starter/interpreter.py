@@ -76,18 +76,12 @@ def _entries() -> Iterator[Entry]:
         if path.suffix == ".py" and (byte_code := compiled(inside, content)):
             yield byte_code
     yield Entry(f"{SITE_PACKAGES}/README.txt", b"Packages of this environment.\n")
-    if not _looks_into_site_packages():
+    # Where it looks for packages when it runs outside a virtual environment.
+    question = "import site; print(*site.getsitepackages(), sep='\\n')"
+    places = run([base_executable(), "-I", "-c", question], timeout=30).output.splitlines()
+    if not any(place.endswith("site-packages") for place in places):
         custom = _SITE_CUSTOMIZE.format(version=PYTHON).encode()
         yield Entry(f"{target}/sitecustomize.py", custom)
-
-
-def _looks_into_site_packages() -> bool:
-    """Whether the interpreter finds packages there when it runs outside a virtual environment."""
-    question = (
-        "import site; print(any(p.endswith('site-packages') for p in site.getsitepackages()))"
-    )
-    done = run([base_executable(), "-I", "-c", question], timeout=30)
-    return done.output.strip() == "True"
 
 
 def _relocatable(binary: bytes, library_folder: Path) -> bytes:

@@ -20,14 +20,7 @@ def start_repository(folder: Path, destination: Path | None = None) -> str:
     if outer.code == 0 and try_git(folder.parent, "check-ignore", "-q", str(final)).code != 0:
         return f"inside the git repository {outer.output.strip()}"
     settings = _settings(folder)
-    _first_commit(folder, "init.defaultbranch" in settings)
-    if {"user.name", "user.email"} <= settings.keys():
-        return "git repository with one commit"
-    return "git repository with one commit, in the name of pixi-scaffold: git does not know yours"
-
-
-def _first_commit(folder: Path, named_branch: bool) -> None:
-    branch = () if named_branch else ("-b", "main")
+    branch = () if "init.defaultbranch" in settings else ("-b", "main")
     for args in (
         ("init", "--quiet", *branch),
         (*AS_IT_IS, "add", "--all"),
@@ -39,6 +32,9 @@ def _first_commit(folder: Path, named_branch: bool) -> None:
             raise ScaffoldError(
                 f"git {verb} failed: {done.output.strip()}", "or leave git out: --no-git"
             )
+    if {"user.name", "user.email"} <= settings.keys():
+        return "git repository with one commit"
+    return "git repository with one commit, in the name of pixi-scaffold: git does not know yours"
 
 
 def amend_first_commit(folder: Path, names: list[str]) -> None:

@@ -143,16 +143,13 @@ def uncommitted(repository: Repository, *, look_only: bool = False) -> list[str]
 
     look_only: start no filter that the repository's configuration names.
     """
-    options = _without_filters(repository) if look_only else ()
+    ask = ("config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
+    filters = repository.ask(*ask).output.splitlines() if look_only else []
+    names = sorted({key.rpartition(".")[0] for key in filters})
+    off = [*(f"{key}=" for key in filters), *(f"{name}.required=false" for name in names)]
+    options = [part for setting in off for part in ("-c", setting)]
     argv = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
     return repository.git(*options, *argv, "--", repository.prefix or ".").splitlines()
-
-
-def _without_filters(repository: Repository) -> tuple[str, ...]:
-    done = repository.ask("config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$")
-    off = [part for key in done.output.split("\n") if key for part in ("-c", f"{key}=")]
-    names = {key.rpartition(".")[0] for key in done.output.split("\n") if key}
-    return (*off, *(part for name in sorted(names) for part in ("-c", f"{name}.required=false")))
 
 
 def refuse_unclean(repository: Repository) -> None:
