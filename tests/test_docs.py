@@ -15,6 +15,7 @@ import pytest
 from pixi_scaffold.rules import RULES
 from tests.support.browser import Browser, chromium
 from tests.support.paths import REPOSITORY
+from tests.support.share import shared
 
 pytestmark = pytest.mark.slow
 DOCS = REPOSITORY / "docs"
@@ -37,10 +38,12 @@ def built(docs: Path, site: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sphinx", reason="the site is built with: pip install -e .[docs]")
-    folder = tmp_path_factory.mktemp("site")
-    done = built(DOCS, folder)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def make(folder: Path) -> None:
+        done = built(DOCS, folder)
+        assert done.returncode == 0, done.stderr
+
+    return shared(tmp_path_factory, "site", make)
 
 
 @dataclass
