@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5641,
-    "rules": 4973,
+    "rules": 4974,
     "job": 3984,
     "lock": 3810,
     "tasks": 3088,
     "update": 2737,
     "pool": 2771,
-    "check": 2597,
+    "check": 2599,
     "workspace": 2680,
     "cli": 1639,
     "template": 1623,

@@ -12,7 +12,8 @@ from pixi_scaffold.check.dag_lines import ALONE, DESCRIPTION, FORMS, NODES, fits
 from pixi_scaffold.job import Description, Problem, Submission, meaning
 from pixi_scaffold.system import real
 
-_VAR = re.compile(r'([+A-Za-z_][\w.+-]*)\s*=\s*"((?:\\.|[^"\\])*)"')
+_VAR = re.compile(r"""([+A-Za-z_][\w.+-]*)\s*=\s*(?:"((?:\\.|[^"\\])*)"|('[^']*'|[^\s"',]+))""")
+"""A variable, and its value: 25.14.1 takes it also without double quotes, 23.9.6 does not."""
 _NOT_OF_THE_LAST = ("CATEGORY", "PRIORITY", "RETRY")
 _ALL = "ALL_NODES"
 
@@ -64,9 +65,9 @@ class _Dag:
     """Nodes that other lines speak of: the line, its command, the name."""
     problems: list[Problem] = field(default_factory=list)
 
-    def refuse(self, line: int, message: str) -> None:
+    def refuse(self, line: int, message: str, kind: str = "dag") -> None:
         """Note what DAGMan refuses."""
-        self.problems.append(Problem("dag", self.path, line, message))
+        self.problems.append(Problem(kind, self.path, line, message))
 
     def read(self, number: int, words: list[str], line: str) -> None:
         """Take in one line."""
@@ -150,17 +151,18 @@ class _Dag:
 
     def _variables(self, number: int, words: list[str], line: str) -> None:
         appends = "APPEND" in (w.upper() for w in words[2:3])  # as DAGMAN_DEFAULT_APPEND_VARS is
-        every = words[1].upper() == _ALL
-        given = self.variables.setdefault(_ALL if every else words[1], [])
+        given = self.variables.setdefault(_ALL if words[1].upper() == _ALL else words[1], [])
         self.named.append((number, "VARS", words[1]))
         matched = _VAR.findall(line)
-        if not matched:
-            quotes = 'a value stands in double quotes, name="value"'
-            self.refuse(number, f"VARS of {words[1]}: {quotes}")
-        for name, value in matched:
+        message = f'VARS of {words[1]}: a value stands in double quotes, name="value"'
+        if not matched or re.search("[\"']", _VAR.sub("", line)):
+            self.refuse(number, message)
+        elif any(bare for _, _, bare in matched):
+            self.refuse(number, f"{message}, for an HTCondor as old as 23", "old dag")
+        for name, value, bare in matched:
             if name.lower().startswith("queue"):
                 self.refuse(number, f"{name}: no name of VARS begins with queue")
-            plain = re.sub(r'\\(["\\])', r"\1", value)
+            plain = re.sub(r'\\(["\\])', r"\1", value) or bare.strip("'")
             given.append((not appends and name[0] != "+", f"{name} = {plain}"))
 
     def judge(self) -> None:

@@ -39,9 +39,9 @@ class Problem(NamedTuple):
     """Something in the file that HTCondor refuses, or that cannot be known here."""
 
     kind: str
-    """`refused` (condor_submit stops there), `queue` (a queue statement it refuses), `items` (of a
-    queue statement, which only condor_submit sees), `unknown` (only the submit machine or the
-    pool knows), `assumed` (the message says what), `odd`, `dag` (DAGMan refuses it)."""
+    """`refused` (condor_submit stops there), `queue` (a queue it refuses), `items` (of one,
+    which only condor_submit sees), `unknown` (only the submit machine or the pool knows), `assumed`
+    (the message says what), `odd`, `dag` (DAGMan refuses it), `old dag` (one as old as 23 does)."""
     file: Path
     line: int
     message: str

@@ -7,7 +7,7 @@ from pixi_scaffold.rules.files import to_be_made
 from pixi_scaffold.rules.finding import Found, Severity, at, rule
 from pixi_scaffold.rules.subject import Subject, is_url
 from pixi_scaffold.rules.texts import read_bytes
-from pixi_scaffold.rules.trouble import PLACEHOLDER
+from pixi_scaffold.rules.trouble import PLACEHOLDER, trouble
 
 
 @rule("PS402", Severity.WARNING)
@@ -69,6 +69,7 @@ def universe_and_image(subject: Subject) -> Iterator[Found]:
         if refusal.kind == "image" and refusal.command is not None:
             yield at(refusal.command, refusal.message, refusal.fix)
             return
+    yield from trouble(subject, "PS406")
     for setting, text in subject.said("container_image", "docker_image"):
         named = text[9:] if text[:9] == "docker://" else text if setting == docker else ""
         capital = _CAPITAL.match(named) is not None

@@ -93,7 +93,8 @@ def refused(subject: Subject) -> Iterator[Found]:
 def bad_dag(subject: Subject) -> Iterator[Found]:
     """A DAG that DAGMan refuses."""
     for problem in subject.refused_dag:
-        yield at(problem, problem.message, "correct that line")
+        severity = Severity.WARNING if problem.kind == "old dag" else None
+        yield at(problem, problem.message, "correct that line", severity=severity)
 
 
 @rule("PS110", Severity.WARNING)
