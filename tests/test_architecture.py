@@ -55,7 +55,7 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5641,
+    "rehearsal": 5644,
     "rules": 4974,
     "job": 3984,
     "lock": 3810,

@@ -87,7 +87,10 @@ def matched(job: Job, submitted: Meaning) -> tuple[Match, Meaning]:
     if meant.common_inputs.value:  # beside them, none is filled in
         never = unexpanded(ad.values())
     fixed = {name: slot[name] for name in _FIXED}
-    waits = (*_unmatched(submitted_ad.clauses, my, fixed), *_not_yet(meant))
+    clauses, forced = submitted_ad.clauses, submitted.attributes.get("Requirements")
+    if forced is not None and forced.command is not None:  # +Requirements comes last in its ad
+        clauses = (Clause(forced.text, forced.command.spelled, forced.command.line),)
+    waits = (*_unmatched(clauses, my, fixed), *_not_yet(meant))
     notes: tuple[str, ...] = ()
     if isinstance(asked.cpus.value, str) and _amount(asked.cpus, my) is None:
         notes = ("request_cpus is an expression that only the pool evaluates: 1 is taken",)
