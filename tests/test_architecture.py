@@ -56,13 +56,13 @@ LINES = 350
 
 ROOM_LINES = {
     "rehearsal": 5644,
-    "rules": 4974,
-    "job": 3984,
+    "rules": 4971,
+    "job": 3975,
     "lock": 3810,
     "tasks": 3088,
     "update": 2737,
     "pool": 2771,
-    "check": 2599,
+    "check": 2591,
     "workspace": 2680,
     "cli": 1639,
     "template": 1623,

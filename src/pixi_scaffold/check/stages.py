@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,8 +134,10 @@ def run_stages(
             elif missing:
                 run.skip(one.name, f"needs {missing[0].name}")
             else:
-                for other in _beside(one, stages, outcomes) if cores() > 1 else ():
-                    if other.name not in left_out:
+                ready = {*outcomes.passed, one.name}
+                for other in stages if cores() > 1 else ():
+                    starts = other.beside is one and {n.name for n in other.needs} <= ready
+                    if starts and other.name not in left_out:
                         values = [outcomes.values.get(n.name) for n in other.needs]
                         with uninterrupted():  # none goes on of which nobody knows
                             begun[other.name] = Beside(other, context, values)
@@ -145,16 +147,6 @@ def run_stages(
         for unfinished in begun.values():
             unfinished.stop()
     return outcomes
-
-
-def _beside(
-    one: Stage[Any], stages: Iterable[Stage[Any]], outcomes: Outcomes
-) -> Iterator[Stage[Any]]:
-    """Yield the stages that can begin together with `one`."""
-    ready = {*outcomes.passed, one.name}
-    for other in stages:
-        if other.beside is one and {n.name for n in other.needs} <= ready:
-            yield other
 
 
 def _work(

@@ -1,6 +1,6 @@
 """Comparisons in a condition on a slot of which no slot can meet all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -83,17 +83,12 @@ def contradiction(text: str, others: Iterable[Compared] = ()) -> tuple[str, str]
     """
     first: tuple[str, str] | None = None
     for way in alternatives(text):
-        pair = next(_exclusions((*way, *others)), None)
+        pairs = combinations((*way, *others), 2)
+        pair = next(((a, b) for a, b in pairs if a.name == b.name and _exclude(a, b)), None)
         if pair is None:
             return None
-        first = first or pair
+        first = first or (pair[0].text, pair[1].text)
     return first
-
-
-def _exclusions(way: tuple[Compared, ...]) -> Iterator[tuple[str, str]]:
-    for one, other in combinations(way, 2):
-        if one.name == other.name and _exclude(one, other):
-            yield one.text, other.text
 
 
 def _exclude(one: Compared, other: Compared) -> bool:

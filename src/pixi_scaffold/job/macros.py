@@ -306,27 +306,22 @@ def with_itself(value: str, name: str, macros: Mapping[str, str]) -> tuple[str, 
     With it: whether there was a $(name), and a function in it that cannot be known here, which
     HTCondor calls at this point, or nothing.
     """
-    refers, unknown = False, ""
     before = macros.get(name)
+    known = macros if before else {k: v for k, v in macros.items() if k != name}
+    refers = any(match[1].lower() == name for match in _OWN.finditer(value))
+    unknown: list[str] = []
 
     def whole(match: re.Match[str]) -> str:
-        nonlocal refers
-        if match[1].lower() != name:
-            return match[0]
-        refers = True
-        return before or match[2] or ""
+        return match[0] if match[1].lower() != name else before or match[2] or ""
 
     def part(match: re.Match[str]) -> str:
-        nonlocal unknown
         if match[1].lower() != name:
             return match[0]
-        known = macros if before else {k: v for k, v in macros.items() if k != name}
         expanded = expand(match[0], known)
-        calls = [u for u in expanded.unknown if re.match(r"\$[A-Za-z]", u)]
-        unknown = unknown or next(iter(calls), "")
+        unknown.extend(call for call in expanded.unknown if re.match(r"\$[A-Za-z]", call))
         return expanded.text
 
-    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), refers, unknown
+    return _OWN_PARTS.sub(part, _OWN.sub(whole, value)), refers, next(iter(unknown), "")
 
 
 def unexpanded(values: Iterable[str]) -> str:

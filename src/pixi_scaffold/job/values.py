@@ -83,7 +83,10 @@ def _text(spec: CommandSpec, text: str) -> Field[Any]:
     return Field(value, literal(value))
 
 
-def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> Field[Any]:
+def _plain(spec: CommandSpec, text: str) -> Field[Any]:
+    """Read a switch or a whole number, which may be an expression."""
+    read, lacks, wanted = _PLAIN[spec.type]
+    value = read(text)
     if value is not None:
         return Field(value, literal(value))
     try:
@@ -93,6 +96,12 @@ def _or_expression(value: int | None, text: str, lacks: str, wanted: str) -> Fie
     except ExpressionError:
         pass
     return _refused(f"it is {lacks}", f"write {wanted}")
+
+
+_PLAIN: Mapping[str, tuple[Callable[[str], int | None], str, str]] = {
+    "switch": (as_switch, "neither true nor false", "true or false"),
+    "integer": (as_integer, "no whole number", "a whole number"),
+}
 
 
 def _expression(spec: CommandSpec, text: str) -> Field[Any]:
@@ -208,26 +217,18 @@ def _files(spec: CommandSpec, text: str) -> Field[Any]:
     return Field(names, literal(",".join(names)))
 
 
-def _taken_apart(
-    spec: CommandSpec, text: str, split: Callable[[str], Any], example: str
-) -> Field[Any]:
+def _taken_apart(spec: CommandSpec, text: str) -> Field[Any]:
     if spec.name.endswith("2") and not text.startswith('"'):  # arguments2, environment2
         return _refused("it must stand in double quotes", "put it into double quotes")
     try:
-        return Field(split(text))
+        return Field(split_arguments(text) if spec.type == "arguments" else split_environment(text))
     except QuotingError as error:
-        return _refused(str(error), f"write it as {example}")
+        words = "one 'two words' three" if spec.type == "arguments" else "A=1 B='two words'"
+        return _refused(str(error), f'write it as "{words}"')
 
 
 _READERS: Mapping[str, Callable[[CommandSpec, str], Field[Any]]] = {
     "text": _text, "expression": _expression, "size": _size, "version": _version,
-    "signal": _signal, "choice": _choice, "files": _files,
-    "switch": lambda _, text: _or_expression(
-        as_switch(text), text, "neither true nor false", "true or false"),
-    "integer": lambda _, text: _or_expression(
-        as_integer(text), text, "no whole number", "a whole number"),
-    "arguments": lambda spec, text: _taken_apart(
-        spec, text, split_arguments, "\"one 'two words' three\""),
-    "environment": lambda spec, text: _taken_apart(
-        spec, text, split_environment, "\"A=1 B='two words'\""),
+    "signal": _signal, "choice": _choice, "files": _files, "switch": _plain, "integer": _plain,
+    "arguments": _taken_apart, "environment": _taken_apart,
 }  # fmt: skip

@@ -42,19 +42,17 @@ def nobody_exits_so(subject: Subject) -> Iterator[Found]:
 @rule("PS404", Severity.WARNING)
 def checkpoint_cannot_be_kept(subject: Subject) -> Iterator[Found]:
     """Settings that defeat the checkpoints."""
-    command = subject.job.command("checkpoint_exit_code")
-    code = subject.meaning.of("checkpoint_exit_code").text
-    if command is None:
-        return
-    if not subject.transfers:
-        fix = "should_transfer_files = YES"
-        yield at(command, "checkpoints with should_transfer_files = NO", fix)
-    if code == (subject.meaning.of("success_exit_code").text or "0"):
-        message = f"exit code {code} also means that the job is done"
-        yield at(command, message, "use another code: 85")
-    signal, name = subject.job.command("kill_sig"), subject.meaning.of("kill_sig").text.upper()
-    if signal is not None and name in ("9", "SIGKILL", "KILL"):
-        yield at(signal, f"{signal.spelled} = {name} leaves no time to save", "kill_sig = SIGTERM")
+    for command, code in subject.said("checkpoint_exit_code"):
+        if not subject.transfers:
+            fix = "should_transfer_files = YES"
+            yield at(command, "checkpoints with should_transfer_files = NO", fix)
+        if code == (subject.meaning.of("success_exit_code").text or "0"):
+            message = f"exit code {code} also means that the job is done"
+            yield at(command, message, "use another code: 85")
+        for signal, name in subject.said("kill_sig"):
+            if name.upper() in ("9", "SIGKILL", "KILL"):
+                message = f"{signal.spelled} = {name.upper()} leaves no time to save"
+                yield at(signal, message, "kill_sig = SIGTERM")
 
 
 _CAPITAL = re.compile(r"(?>(?:[\w-]+[.:][\w.:-]*/)?)[^:@$<]*[A-Z][^:@$<]*(?:[:@]|$)")

@@ -131,9 +131,8 @@ _READ_BY_HTCONDOR = (
 def one_file_for_two(subject: Subject) -> Iterator[Found]:
     """The log and an output are one file."""
     log = subject.meaning.of("log").text
-    for name in ("output", "error"):
-        command = subject.job.command(name)
-        if command is not None and log and subject.meaning.of(name).text == log:
+    for command, text in subject.said("output", "error"):
+        if log and text == log:
             message = f"{command.spelled} and log are one file: the output replaces the log"
             yield at(command, message, "give each a name of its own")
 
