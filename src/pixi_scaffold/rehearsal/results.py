@@ -59,7 +59,8 @@ class Results:
         named = name if name in self.plan.meant.remaps else logs.get(name, name)
         streams = {STDOUT: "stream_output", STDERR: "stream_error"}  # to the access point itself
         streamed = name in logs and self.plan.meaning.of(streams[name]).value
-        target = logs[name] if streamed else self._remapped(named)
+        folder = logs.get(name, "").endswith("/")
+        target = logs[name] if streamed or folder else self._remapped(named)
         if target == os.devnull:
             return None
         if is_url(target) and name not in logs:
@@ -95,10 +96,8 @@ class Results:
 
     def _why_not(self, name: str, target: str, path: Path) -> int:
         """Return the errno of writing a file, or a folder, there; 0 when that goes."""
-        if number := _why_not(path.parent):
+        if (number := _why_not(path.parent)) or name.endswith("/"):
             return number
-        if name.endswith("/"):
-            return 0
         if path.is_dir() or target.endswith("/"):
             return errno.EISDIR
         if path.is_file():
