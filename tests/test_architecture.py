@@ -58,7 +58,7 @@ ROOM_LINES = {
     "rehearsal": 5644,
     "rules": 4971,
     "job": 3975,
-    "lock": 3810,
+    "lock": 3809,
     "tasks": 3088,
     "update": 2737,
     "pool": 2771,

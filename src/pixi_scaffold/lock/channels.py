@@ -65,7 +65,6 @@ def unreachable(
     through = opener({scheme: url for scheme, url in proxies.items() if url})
     direct = opener({})
     places = {channel: mirrored(channel, config.mirrors) for channel in channels}
-
     exempt = [pattern.lstrip("*.") for pattern in config.proxy_non_proxy_hosts]
 
     def opener_for(url: str) -> urllib.request.OpenerDirector:
