@@ -23,9 +23,12 @@ from tests.support.paths import REPOSITORY
 _PACKAGE = REPOSITORY / "src" / "pixi_scaffold"
 _SCRIPTS = ("__main__.py", "launcher.py", "namespaces.py")
 """What is run, and not imported."""
-_LIBRARIES = ("rattler", "rich.console", "rich.live", "rich.text", "tomlkit", "pydantic", "jinja2")
+_LIBRARIES = (
+    "rattler", "rich.console", "rich.live", "rich.text", "tomlkit", "pydantic", "jinja2",
+    "questionary", "pathspec", "dunamai", "funcy", "jinja2_ansible_filters",
+)  # fmt: skip
 """Those that commands import when they need them, and that read nothing of the environment at import: not
-Copier and HTCondor's bindings."""
+Copier, but what it imports first, and not HTCondor's bindings."""
 _forks: Forks | None = None
 """What starts the processes of the test that runs now; None: nothing but the system."""
 
