@@ -149,7 +149,9 @@ def test_the_real_training_in_a_packed_environment(
     """env.tar.gz is unpacked in the sandbox; the training is evicted and ends as if it was not."""
     folder = project(template, tmp_path / "p", "delivery=pack")
     shutil.copy(REPOSITORY / "template" / "main.py", folder)
-    shutil.copy(packed / "starter.lock", folder / "pixi.lock")
+    (folder / "pixi.lock").unlink()
+    (folder / ".pixi" / "starter").mkdir(parents=True)
+    shutil.copy(packed / "starter.lock", folder / ".pixi" / "starter" / "pixi.lock")
     os.link(packed / "env.tar.gz", folder / "env.tar.gz")
     sub = folder / "htcondor" / "train.sub"
     text = sub.read_text()
@@ -158,6 +160,7 @@ def test_the_real_training_in_a_packed_environment(
     failed = [r for r in found["results"] if r["status"] == "failed"]
     assert [r["name"] for r in failed] == ["archive"]
     assert "env.tar.gz is for linux-64-cpu" in failed[0]["detail"]
+    assert " lock && " in failed[0]["hint"], "the starter channel has no CUDA to pack"
     assert sub.read_text() == text, "what was measured of it is no base for a request"
     assert found["delivery"] == {"kind": "pack", "staged": False}
     assert "unpacking env.tar.gz" in found["out"]

@@ -60,11 +60,12 @@ def _match(done: list[Rehearsed]) -> list[Result]:
 
 def _archive(done: list[Rehearsed]) -> list[Result]:
     """Return a finding when the archive that travels cannot use the GPU that is asked for."""
-    platform = next((d.delivery.for_cpu for d in done if d.delivery.for_cpu), "")
-    if not platform:
+    delivery = next((d.delivery for d in done if d.delivery.for_cpu), None)
+    if delivery is None:
         return []
-    detail = f"{ARCHIVE} is for {platform}: on a worker it cannot use the GPU that the job asks for"
-    hint = f"{program()} pack   # for the platform with CUDA"
+    detail = f"{ARCHIVE} is for {delivery.for_cpu}: it cannot use the GPU that the job asks for"
+    lock = f"{program()} lock && " if delivery.stand_ins else ""  # the starter channel has no CUDA
+    hint = f"{lock}{program()} pack   # for the platform with CUDA"
     return [Result("archive", Status.FAILED, detail=detail, hint=hint)]
 
 
