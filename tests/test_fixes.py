@@ -185,3 +185,10 @@ def test_a_second_review_reads_files_that_have_changed(tmp_path: Path) -> None:
         script.chmod(0o755)
         said = {finding.rule for finding in review([job], Silent()).findings}
         assert ("PS204" in said) is wrong
+
+
+def test_a_value_is_changed_where_the_name_has_its_letters(job: Path) -> None:
+    job.write_text(PLAIN["job.sub"].replace("queue", "+akind =  kind\nqueue"))
+    findings = [f for f in review([job], Silent()).findings if f.rule == "PS118"]
+    assert apply_fixes(findings) == findings
+    assert '+akind =  "kind"\n' in job.read_text()
