@@ -26,7 +26,7 @@ def job(folder: Path, records: dict[str, object], *, opened: bool, real: bool = 
         usage=SimpleNamespace(gpu=opened),
         isolated="processes",
     )
-    delivery, plan = SimpleNamespace(env={}), SimpleNamespace(gpus=1)
+    delivery, plan = SimpleNamespace(env={}), SimpleNamespace(match=SimpleNamespace(gpus=1))
     return SimpleNamespace(outcome=outcome, plan=plan, delivery=delivery, real_gpu=real)
 
 
