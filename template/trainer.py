@@ -338,13 +338,12 @@ def checksum(data: Data) -> int:
 
 def program() -> dict[str, str]:
     """The project's own modules, with a sum of each that comments do not change."""
-    names = {getattr(module, "__file__", None) for module in [*sys.modules.values()]}
     sums = {}
-    for path in map(Path, filter(None, names)):
-        inside = path.relative_to(HERE).parts if path.is_relative_to(HERE) else (".",)
+    for name in {getattr(module, "__file__", None) or "" for module in [*sys.modules.values()]}:
+        inside = Path(name).relative_to(HERE).parts if name.startswith(f"{HERE}/") else (".",)
         installed = inside[0].startswith(".") or "site-packages" in inside
-        if path.suffix == ".py" and not installed and path.name not in OURS:
-            code = ast.dump(ast.parse(path.read_bytes()))
+        if name.endswith(".py") and not installed and inside[-1] not in OURS:
+            code = ast.dump(ast.parse(Path(name).read_bytes()))
             sums["/".join(inside)] = hashlib.sha256(code.encode()).hexdigest()[:16]
     return dict(sorted(sums.items()))
 

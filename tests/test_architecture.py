@@ -55,13 +55,13 @@ LINES = 350
 
 
 ROOM_LINES = {
-    "rehearsal": 5644,
+    "rehearsal": 5645,
     "rules": 4971,
-    "job": 3975,
+    "job": 3990,
     "lock": 3809,
     "tasks": 3088,
     "update": 2737,
-    "pool": 2771,
+    "pool": 2772,
     "check": 2591,
     "workspace": 2680,
     "cli": 1639,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -997,17 +998,31 @@ def test_random_never_fails_by_its_own_choice(
     assert late["status"] == "failed", "by the user's choice it is one"
 
 
-def test_what_is_given_to_condor_submit_is_given_here(job: Job) -> None:
+@pytest.mark.parametrize("queue", [("-queue", "y in (a, b)"), ("-append", "queue y in (a, b)")])
+def test_what_is_given_to_condor_submit_is_given_here(job: Job, queue: tuple[str, str]) -> None:
+    """A dry run of 25.14.1 takes all this."""
     job.write('printf "<%s>" "$@"; echo "$A"', "arguments = $(x:1) $(y:none)\noutput = $(y).o")
     path = job.folder / "job.sub"
     path.write_text(path.read_text().replace("queue\n", ""))
-    more = ("x=5", "-append", 'environment = "A=appended"', "-a", "hold = false")
-    ran = job.rehearse(*more, "-queue", "y in (a, b)", "--all", "--json").document
+    more = ("x=5", "-append", 'environment = "A=appended"', "-append", "hold = false", *queue)
+    ran = job.rehearse(*more, "--all", "--json", "--condor", "25.14").document
     assert [j["state"] for j in ran["jobs"]] == ["completed", "completed"]
     results = job.folder / ".pixi" / "rehearsal"
     said = [(results / name).read_text() for name in ("job-0/a.o", "job-1/b.o")]
     assert said == ["<5><a>appended\n", "<5><b>appended\n"]
+    given = ran["next"][-1].partition("   #")[0]
+    assert shlex.split(given) == ["condor_submit", "job.sub", *more]
     assert job.rehearse("x", code=2).err, "neither NAME=VALUE nor anything else"
+
+
+@pytest.mark.parametrize("more", [("-queue", "3"), ("-append", "queue 3")])
+def test_one_queue_statement_is_given_to_condor_submit(job: Job, more: tuple[str, str]) -> None:
+    """As a dry run of 25.14.1 says: neither beside that of the file, nor twice."""
+    job.write("true")
+    job.rehearse("-append", "queue 2", code=3)
+    path = job.folder / "job.sub"
+    path.write_text(path.read_text().replace("queue\n", ""))
+    job.rehearse("-append", "queue 2", *more, code=3)
 
 
 class Heard(Silent):

@@ -116,6 +116,12 @@ class Submission:
     requeue: str = ""
     """What stands in for the queue statement that the file has."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What stands after the file in the command line of condor_submit."""
+        append = (word for line in self.append for word in ("-append", line))
+        return (*self.before, *append, *(("-queue", self.queue) if self.queue else ()))
+
     def outside(self, value: str, proc: int, folder: Path) -> Outside:
         """Return what one value of one job is expanded with; folder: where it is submitted."""
         place = f"{self.seed} {proc} {value}"  # each place has its own number, the same each time

@@ -6,7 +6,7 @@ Source of the rules: config.cpp (Parse_macros, ConfigIfStack) and submit_utils.c
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixi_scaffold.job.commands import canonical
@@ -306,12 +306,21 @@ class _DescriptionReader:
         return data.decode("utf-8", errors="surrogateescape")
 
 
+def _with_queue(given: Submission) -> Submission:
+    """Take a queue statement after -append as one after -queue (submit.cpp), which allows one."""
+    stated = [line for line in given.append if queue_arguments(line) is not None]
+    if len(stated) != 1 or given.queue:
+        return given
+    append = tuple(line for line in given.append if line not in stated)
+    return replace(given, append=append, queue=queue_arguments(stated[0]) or "1")
+
+
 def read_description(path: Path, folder: Path, submission: Submission | None = None) -> Description:
     """Read the submit description at `path` as if condor_submit were run in `folder`.
 
     What HTCondor refuses, and what only the pool knows, is in `problems`. Raises OSError.
     """
-    reader = _DescriptionReader(path, folder, submission or Submission())
+    reader = _DescriptionReader(path, folder, _with_queue(submission or Submission()))
     try:
         text = reader._text(path)
     except ValueError as error:
@@ -325,8 +334,8 @@ def read_description(path: Path, folder: Path, submission: Submission | None = N
             raise reader.refuse(line, "a queue statement beside the one of -queue")
         if not reader.jobs:
             reader.given(reader.submission.append)
-            if reader.submission.queue:
-                reader.read(f"queue {reader.submission.queue}\n", path, 0)
+            if reader.submission.queue:  # as if it stood below the last line
+                reader.read("\n" * text.count("\n") + f"queue {reader.submission.queue}\n", path, 0)
     refused = any(p.kind == "refused" for p in reader.problems)
     trailing = () if refused or not reader.queues else tuple(reader.commands[reader.queued :])
     jobs = tuple(reader.jobs) or (reader._job(Queue(reader.path, 0, "")),)

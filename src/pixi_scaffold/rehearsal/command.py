@@ -291,7 +291,9 @@ def _notes(description: Description, done: list[Rehearsed], note: str) -> list[d
 
 
 def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str, ...]:
-    again = f"{program()} rehearse {shlex.quote(str(request.description))}"
+    named = str(request.description)
+    submitted = shlex.join([named, *request.submission.words])
+    again = f"{program()} rehearse {submitted}"
     kept = {d.plan.proc: d.outcome.sandbox.parents[1] for d in done if d.outcome.sandbox}
     enter = (f"--proc {n} --shell --sandbox {shlex.quote(str(kept[n]))}" for n in list(kept)[:1])
     commands = [f"{again} {words.removeprefix('--proc 0 ')}" for words in enter]
@@ -304,8 +306,7 @@ def _next(request: Request, report: Report, done: list[Rehearsed]) -> tuple[str,
     if request.evict_after is None and done[0].plan.meant.checkpoint_code.value is not None:
         commands.append(f"{again} --evict-after random")
     place = "" if which("condor_submit") else "   # on an access point of the pool"
-    named = shlex.quote(str(request.description))
     if any(d.plan.match.waits for d in done):
         commands.append(f"condor_status -long > slots.ad{place}")
-        return (*commands, f"{program()} check --slots slots.ad {named}")
-    return (*commands, f"condor_submit {named}{place}")
+        return (*commands, f"{program()} check --slots slots.ad {shlex.quote(named)}")
+    return (*commands, f"condor_submit {submitted}{place}")
