@@ -151,7 +151,8 @@ def test_the_real_training_in_a_packed_environment(
     shutil.copy(REPOSITORY / "template" / "main.py", folder)
     (folder / "pixi.lock").unlink()
     (folder / ".pixi" / "starter").mkdir(parents=True)
-    shutil.copy(packed / "starter.lock", folder / ".pixi" / "starter" / "pixi.lock")
+    starter = folder / ".pixi" / "starter" / "pixi.lock"
+    shutil.copy(packed / "starter.lock", starter)
     os.link(packed / "env.tar.gz", folder / "env.tar.gz")
     sub = folder / "htcondor" / "train.sub"
     text = sub.read_text()
@@ -168,7 +169,7 @@ def test_the_real_training_in_a_packed_environment(
     assert found["compared"]["different"] == []
     assert found["usage"]["disk"] > 300 << 20
     lock = json.loads((folder / ".pixi/rehearsal/receipt.json").read_text())["lock"]
-    assert lock == {"sha256": hashlib.sha256((folder / "pixi.lock").read_bytes()).hexdigest()}
+    assert lock == {"sha256": hashlib.sha256(starter.read_bytes()).hexdigest()}
     run = folder / ".pixi/rehearsal/htcondor/train-0/runs/job-1-0"
     losses = re.findall(r'"train_loss": ([\d.]+)', (run / "metrics.jsonl").read_text())
     assert float(losses[-1]) < float(losses[0])
