@@ -195,6 +195,17 @@ def test_a_dry_run_sends_nothing(pool: Pool, project: Path) -> None:
     assert pool.run("condor_q", "-allusers", "-af", "ClusterId") == before
 
 
+def test_a_queue_statement_after_append_is_taken(project: Path) -> None:
+    """As a dry run of condor_submit 25.14.1 takes it, and the check before knows of it."""
+    job = project / "job.sub"
+    job.write_text(re.sub(r"(?m)^queue.*\n?", "", job.read_text()))
+    ran = scaffold("submit", "job.sub", "--dry-run", "-a", "queue lr in (1 2)", cwd=project)
+    assert ran.code == 0, ran
+    assert "2 jobs would be submitted" in ran.out
+    assert "job-1-1 2 4 2" in ran.out
+    assert "PS107" not in ran.out
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -94,13 +94,12 @@ def _submit_object(request: SubmitRequest, description: Description, commit: str
     with quiet():
         try:
             submit_object = htcondor2.Submit(text + "\n".join(description.lines))
-            given = description.jobs[0].submission
-            for line in given.append:
+            for line in description.jobs[0].submission.append:
                 name, _, value = line.partition("=")
                 name = name.strip()
                 submit_object[f"MY.{name[1:]}" if name.startswith("+") else name] = value.strip()
-            if queue := request.queue or given.queue:
-                submit_object.setQArgs(queue)
+            if request.queue:
+                submit_object.setQArgs(request.queue)
         except (ValueError, htcondor2.HTCondorException) as error:
             problem = f"HTCondor refuses {request.description}: {' '.join(str(error).split())}"
             raise CheckFailed(problem, f"{program()} check {request.description}") from error

@@ -36,7 +36,8 @@ def submit_jobs(request: SubmitRequest, progress: Progress) -> Report:
     commit = commit_of(folder)
     request = _extended(request, folder, commit)
     description = _read(request, folder)
-    request = replace(request, append=description.jobs[0].submission.append)
+    given = description.jobs[0].submission
+    request = replace(request, append=given.append, queue=given.queue)
     rows = rows_of(description)
     chosen = chosen_rows(request, description, rows, folder)
     if request.go_on:
